@@ -1,0 +1,3 @@
+//! Messages of the Kafka protocol.
+
+pub(crate) mod messages;

@@ -1,0 +1,5 @@
+//! Primitives of the Kafka wire format.
+
+/// A topic id as it stands on the wire; all zero when unknown (KIP-516).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Uuid(pub(crate) [u8; 16]);
