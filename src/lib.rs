@@ -5,7 +5,10 @@
 
 mod clock;
 mod protocol;
+mod record;
+mod shared_str;
 mod topic_partition;
 mod wire;
 
+pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
