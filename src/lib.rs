@@ -3,6 +3,7 @@
 // Removed when the rooms are joined.
 #![expect(dead_code, reason = "the rooms are not joined yet")]
 
+mod backoff;
 mod clock;
 mod protocol;
 mod topic_partition;
