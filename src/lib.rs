@@ -5,8 +5,10 @@
 
 mod backoff;
 mod clock;
+mod metadata;
 mod protocol;
 mod topic_partition;
 mod wire;
 
+pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
