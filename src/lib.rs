@@ -3,9 +3,15 @@
 // Removed when the rooms are joined.
 #![expect(dead_code, reason = "the rooms are not joined yet")]
 
+mod backoff;
 mod clock;
+mod metadata;
 mod protocol;
+mod record;
+mod shared_str;
 mod topic_partition;
 mod wire;
 
+pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
+pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
