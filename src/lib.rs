@@ -8,4 +8,5 @@ mod protocol;
 mod topic_partition;
 mod wire;
 
+pub use crate::protocol::ErrorCode;
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
