@@ -14,4 +14,5 @@ mod wire;
 
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
+pub use crate::protocol::ErrorCode;
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};

@@ -7,7 +7,7 @@ use super::varint::{self, VarintError};
 ///
 /// Strings, byte strings and arrays have two shapes on the wire; which one is read depends on the version of the
 /// message, not on the field, so it is set once with [`set_flexible`](Self::set_flexible).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     /// Where `rest` ends, counted from the first byte of the outermost reader.

@@ -212,11 +212,13 @@ pub(crate) enum EncodeError {
     CountTooLarge(usize),
     #[error("frame of {0} bytes exceeds the 2147483647 that a frame can hold")]
     FrameTooLong(usize),
+    #[error("version {version} cannot say: {what}")]
+    NotInVersion { what: &'static str, version: i16 },
     #[error("string of {0} bytes exceeds the 32767 that a message can hold")]
     StringTooLong(usize),
     #[error("version {0} is not known")]
     UnknownVersion(i16),
-    #[error("{0} elements were written in place of the number announced")]
+    #[error("number of {0} written differs from the number announced")]
     WrongCount(&'static str),
 }
 
