@@ -12,7 +12,9 @@
     clippy::cast_sign_loss
 )]
 
+pub(crate) mod compression;
 pub(crate) mod messages;
+pub(crate) mod record_batch;
 
 mod api_key;
 mod error_code;
