@@ -6,6 +6,7 @@
 mod backoff;
 mod clock;
 mod metadata;
+mod pipeline;
 mod protocol;
 mod record;
 mod shared_str;
@@ -13,5 +14,10 @@ mod topic_partition;
 mod wire;
 
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
+pub use crate::pipeline::{
+    BoxError, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer, LongSerializer,
+    Serializable, SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer,
+    serialize_to_vec, serialize_with,
+};
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
