@@ -1,7 +1,7 @@
 //! A pure Rust producer for Apache Kafka.
 
 // Removed when the rooms are joined.
-#![expect(dead_code, reason = "the rooms are not joined yet")]
+#![expect(dead_code, unused_imports, reason = "the rooms are not joined yet")]
 
 mod backoff;
 mod clock;
@@ -15,9 +15,9 @@ mod wire;
 
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 pub use crate::pipeline::{
-    BoxError, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer, LongSerializer,
-    Serializable, SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer,
-    serialize_to_vec, serialize_with,
+    Acknowledgement, BoxError, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer,
+    LongSerializer, ProducerInterceptor, Serializable, SerializeToVec, SerializeWith, Serializer,
+    ShortSerializer, StringSerializer, serialize_to_vec, serialize_with,
 };
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
