@@ -16,8 +16,9 @@ mod wire;
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 pub use crate::pipeline::{
     Acknowledgement, BoxError, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer,
-    LongSerializer, ProducerInterceptor, Serializable, SerializeToVec, SerializeWith, Serializer,
-    ShortSerializer, StringSerializer, serialize_to_vec, serialize_with,
+    LongSerializer, Partitioner, PartitionerRecord, ProducerInterceptor, RoundRobinPartitioner, Serializable,
+    SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer, murmur2, partition_for_key,
+    serialize_to_vec, serialize_with,
 };
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
