@@ -1,7 +1,7 @@
 //! A pure Rust producer for Apache Kafka.
 
 // Removed when the rooms are joined.
-#![expect(dead_code, reason = "the rooms are not joined yet")]
+#![expect(dead_code, unused_imports, reason = "the rooms are not joined yet")]
 
 mod accumulator;
 mod backoff;
@@ -11,6 +11,7 @@ mod delivery;
 mod error;
 mod metadata;
 mod metrics;
+mod pipeline;
 mod protocol;
 mod record;
 mod shared_str;
@@ -18,6 +19,12 @@ mod topic_partition;
 mod wire;
 
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
+pub use crate::pipeline::{
+    Acknowledgement, BoxError, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer,
+    LongSerializer, Partitioner, PartitionerRecord, ProducerInterceptor, RoundRobinPartitioner, Serializable,
+    SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer, murmur2, partition_for_key,
+    serialize_to_vec, serialize_with,
+};
 pub use crate::protocol::ErrorCode;
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
