@@ -249,8 +249,8 @@ macro_rules! config_setters {
 
         /// Sets how long to wait for the answer to one request (`request.timeout.ms`, default 30 s).
         ///
-        /// At most 2147483647 ms. It must exceed the brokers' `replica.lag.time.max.ms` (30 s) if a slow
-        /// replica is not to cause retries. A short one reacts sooner to a broker that hangs.
+        /// At most 2147483647 ms. Below the brokers' `replica.lag.time.max.ms` (30 s) a slow replica causes
+        /// retries; a short one reacts sooner to a broker that hangs.
         #[must_use]
         pub fn request_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self$(.$config)?.set("request.timeout.ms", timeout, |settings| &mut settings.request_timeout);

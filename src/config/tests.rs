@@ -162,6 +162,28 @@ const EVERY_PROPERTY: [(&str, &str); 31] = [
 ];
 
 #[test]
+fn the_setters_can_be_had_by_a_type_that_holds_a_configuration() {
+    #[derive(Default)]
+    struct Builder {
+        config: ProducerConfig,
+    }
+
+    #[expect(dead_code, unreachable_pub, reason = "some setters of a public type are tried on a private one")]
+    impl Builder {
+        super::config_setters!(config);
+    }
+
+    let builder = Builder::default()
+        .bootstrap_servers("localhost:9092")
+        .linger(Duration::from_millis(9))
+        .property("acks", "1")
+        .properties([("retries", "3")]);
+
+    let expected = complete().linger(Duration::from_millis(9)).acks(Acks::Leader).retries(3);
+    assert_eq!(builder.config, expected);
+}
+
+#[test]
 fn properties_text_is_read_like_a_map() {
     let text = "# nightly\nbootstrap.servers = a:1, \\\n  b:2\nlinger.ms: 20\nacks all\nlinger.ms=30   \n";
 
