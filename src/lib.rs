@@ -12,6 +12,7 @@ mod error;
 mod metadata;
 mod metrics;
 mod pipeline;
+mod config;
 mod protocol;
 mod record;
 mod shared_str;
@@ -27,4 +28,6 @@ pub use crate::pipeline::{
 };
 pub use crate::protocol::ErrorCode;
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
+pub use crate::config::{Acks, Compression, ConfigError, ConfigProblem, ConfigReason};
+pub use crate::config::{MetadataRecoveryStrategy, ProducerConfig};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
