@@ -17,6 +17,8 @@ pub(crate) mod messages;
 mod api_key;
 mod error_code;
 mod header;
+#[cfg(test)]
+mod testdata;
 
 pub(crate) use self::api_key::ApiKey;
 pub use self::error_code::ErrorCode;

@@ -103,3 +103,6 @@ impl ApiKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

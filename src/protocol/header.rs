@@ -50,3 +50,6 @@ impl ResponseHeader {
         Ok(Self { correlation_id })
     }
 }
+
+#[cfg(test)]
+mod tests;

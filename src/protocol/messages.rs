@@ -27,3 +27,6 @@ fn begin_response(reader: &mut Reader<'_>, api: ApiKey, version: i16) -> Result<
     reader.set_flexible(api.is_flexible(version));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -121,7 +121,8 @@ impl<'a> Reader<'a> {
 
     /// Takes an array whose elements `read` takes, each of which is at least `min_size` bytes on the wire.
     ///
-    /// The count is compared with the bytes that are left before anything is reserved for it.
+    /// The count is compared with the bytes that are left, and no more memory than they take is reserved for it at
+    /// first: an element may be many times larger than its bytes, and a count may be a lie.
     pub(crate) fn array<T>(
         &mut self,
         min_size: usize,
@@ -148,7 +149,7 @@ impl<'a> Reader<'a> {
             let problem = DecodeProblem::Count { count, remaining };
             return Err(DecodeError { expected: "array", position, problem });
         }
-        let mut elements = Vec::with_capacity(count);
+        let mut elements = Vec::with_capacity(count.min(remaining / size_of::<T>().max(1)));
         for _ in 0..count {
             elements.push(read(self)?);
         }
