@@ -1,3 +1,5 @@
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use super::{RequestHeader, ResponseHeader};
 use crate::protocol::ApiKey;
 use crate::protocol::testdata::golden;

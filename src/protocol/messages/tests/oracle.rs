@@ -10,10 +10,10 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
 use super::{Request, Response, decode, encode};
 
-mod api_versions;
-mod init_producer_id;
-mod metadata;
-mod produce;
+pub(super) mod api_versions;
+pub(super) mod init_producer_id;
+pub(super) mod metadata;
+pub(super) mod produce;
 
 /// Lets `kafka-protocol` read what we write; it must leave nothing over.
 fn read_by_oracle<T: Decodable>(request: &impl Request, version: i16) -> T {

@@ -1,5 +1,7 @@
 //! What versions cannot say, and what is not copied.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use bytes::Bytes;
 
 use super::{Request, encode};
