@@ -1,6 +1,7 @@
 //! Bytes that Java wrote.
 
-/// Returns version and bytes of every line of `golden.txt` whose name is `name`; a header's version counts from 1.
+/// Returns version and bytes of every line of `golden.txt` whose name is `name`; a header's version counts
+/// from 1.
 pub(super) fn golden(name: &str) -> Vec<(i16, Vec<u8>)> {
     let lines = include_str!("testdata/golden.txt").lines();
     let found: Vec<_> = lines

@@ -1,5 +1,5 @@
-//! The messages against Java's bytes (`golden`), against the `kafka-protocol` crate (`oracle`) and against strangers
-//! (`hostile`).
+//! The messages against Java's bytes (`golden`), against the `kafka-protocol` crate (`oracle`) and against
+//! strangers (`hostile`).
 
 use super::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use super::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};

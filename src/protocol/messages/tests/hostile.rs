@@ -1,11 +1,12 @@
-//! Responses from strangers: an error or a value, never a panic, and never more memory than the bytes account for.
+//! Responses from strangers: an error or a value, never a panic, and never more memory than the bytes account
+//! for.
 
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use kafka_protocol::protocol::Encodable;
 use proptest::collection::vec;
-use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_assume, proptest};
-use proptest::sample::Index;
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_assume, prop_oneof, proptest};
+use proptest::sample::{Index, select};
 use proptest::test_runner::TestCaseError;
 
 use super::oracle::{self, version, written_by_oracle};
@@ -77,8 +78,8 @@ impl Footprint for ProduceResponse {
     }
 }
 
-/// The most memory for one byte on the wire. A topic without name and partitions takes 3 bytes there and 64 here, and a
-/// list of one makes room for four.
+/// The most memory for one byte on the wire. A topic without name and partitions takes 3 bytes there and 64
+/// here, and a list of one makes room for four.
 const MAX_GROWTH: usize = 128;
 
 /// Reads bytes that may be anything.
@@ -104,12 +105,12 @@ enum Damage {
 
 impl Damage {
     fn any() -> impl Strategy<Value = Self> {
-        proptest::prop_oneof![
+        prop_oneof![
             1 => any::<Index>().prop_map(Self::Cut),
             4 => (any::<Index>(), any::<u8>()).prop_map(|(at, bits)| Self::Flip(at, bits)),
             2 => (any::<Index>(), vec(any::<u8>(), 1..6)).prop_map(|(at, bytes)| Self::Insert(at, bytes)),
             // Lengths and counts at their limits.
-            4 => (any::<Index>(), proptest::sample::select(vec![0, 1, u32::MAX, u32::MAX >> 1, 1 << 31, 0xffff_ff7f]))
+            4 => (any::<Index>(), select(vec![0, 1, u32::MAX, u32::MAX >> 1, 1 << 31, 0xffff_ff7f]))
                 .prop_map(|(at, bytes)| Self::Overwrite(at, bytes)),
         ]
     }

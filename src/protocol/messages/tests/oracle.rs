@@ -1,6 +1,7 @@
 //! Both ways against `kafka-protocol`: it reads what we write, we read what it writes.
 //!
-//! Its encoders refuse fields that a version lacks, so each value is first cut down to what the version can say.
+//! Its encoders refuse fields that a version lacks, so each value is first cut down to what the version can
+//! say.
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::protocol::{Decodable, Encodable};

@@ -108,9 +108,15 @@ fn refusal_in_version_0_is_read_whichever_version_was_asked_for() {
 
 proptest! {
     #[test]
-    fn oracle_reads_our_request(version in version::<ours::ApiVersionsResponse>(), name in string(), number in string()) {
-        let request =
-            ours::ApiVersionsRequest { client_software_name: name.clone(), client_software_version: number.clone() };
+    fn oracle_reads_our_request(
+        version in version::<ours::ApiVersionsResponse>(),
+        name in string(),
+        number in string(),
+    ) {
+        let request = ours::ApiVersionsRequest {
+            client_software_name: name.clone(),
+            client_software_version: number.clone(),
+        };
         let read: ApiVersionsRequest = read_by_oracle(&request, version);
 
         let (name, number) = if version >= 3 { (name, number) } else { Default::default() };

@@ -33,8 +33,12 @@ proptest! {
         epoch: i16,
     ) {
         let (producer_id, producer_epoch) = if version >= 3 { (id, epoch) } else { (-1, -1) };
-        let request =
-            ours::InitProducerIdRequest { transactional_id, transaction_timeout_ms, producer_id, producer_epoch };
+        let request = ours::InitProducerIdRequest {
+            transactional_id,
+            transaction_timeout_ms,
+            producer_id,
+            producer_epoch,
+        };
         let read: InitProducerIdRequest = read_by_oracle(&request, version);
 
         prop_assert_eq!(read.transactional_id.as_ref().map(|id| id.to_string()), request.transactional_id);

@@ -186,7 +186,8 @@ proptest! {
             prop_assert_eq!(read.topic_id.into_bytes(), id.0);
         }
         prop_assert_eq!(read.allow_auto_topic_creation, allow_auto_topic_creation);
-        prop_assert!(!read.include_cluster_authorized_operations && !read.include_topic_authorized_operations);
+        prop_assert!(!read.include_cluster_authorized_operations);
+        prop_assert!(!read.include_topic_authorized_operations);
     }
 
     #[test]
