@@ -12,6 +12,7 @@ mod golden;
 mod hostile;
 mod oracle;
 mod requests;
+mod smallest;
 
 /// What the tests need to know about a request.
 trait Request {
