@@ -11,4 +11,5 @@ mod topic_partition;
 mod wire;
 
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
+pub use crate::protocol::ErrorCode;
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
