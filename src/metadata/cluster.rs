@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::protocol::ErrorCode;
 use crate::topic_partition::{NodeId, Topic};
 use crate::wire::Uuid;
 
@@ -35,7 +36,7 @@ pub struct Cluster {
     topics: HashMap<Topic, Arc<TopicInfo>>,
     names_by_id: HashMap<Uuid, Topic>,
     /// Topics whose last answer was an error. Such a topic is not in `topics`.
-    topic_errors: HashMap<Topic, i16>,
+    topic_errors: HashMap<Topic, ErrorCode>,
 }
 
 impl Cluster {
@@ -44,7 +45,7 @@ impl Cluster {
     /// A leader that is not among `nodes` counts as none. Of two nodes with one id the first counts.
     #[must_use]
     pub fn new(nodes: impl IntoIterator<Item = Node>, topics: impl IntoIterator<Item = TopicInfo>) -> Self {
-        let topics = topics.into_iter().map(Arc::new).collect();
+        let topics = topics.into_iter().map(Arc::new);
         Self::default().with_nodes(nodes.into_iter().collect()).with_topics(topics, HashMap::new())
     }
 
@@ -69,8 +70,8 @@ impl Cluster {
 
     pub(super) fn with_topics(
         mut self,
-        topics: Vec<Arc<TopicInfo>>,
-        topic_errors: HashMap<Topic, i16>,
+        topics: impl IntoIterator<Item = Arc<TopicInfo>>,
+        topic_errors: HashMap<Topic, ErrorCode>,
     ) -> Self {
         self.topics = topics.into_iter().map(|topic| (topic.name().clone(), self.resolve(topic))).collect();
         self.names_by_id = self
@@ -80,13 +81,6 @@ impl Cluster {
             .map(|topic| (topic.id(), topic.name().clone()))
             .collect();
         self.topic_errors = topic_errors;
-        self
-    }
-
-    /// Adds a topic or takes the place of what was known of it.
-    pub(super) fn with_topic(mut self, topic: TopicInfo) -> Self {
-        let topic = self.resolve(Arc::new(topic));
-        self.topics.insert(topic.name().clone(), topic);
         self
     }
 
@@ -163,8 +157,8 @@ impl Cluster {
         self.names_by_id.get(&id)
     }
 
-    /// Returns the error code that the last answer gave for a topic, if it was an error.
-    pub(crate) fn topic_error(&self, name: &str) -> Option<i16> {
+    /// Returns the error that the last answer gave in place of a topic, if it gave one.
+    pub(crate) fn topic_error(&self, name: &str) -> Option<ErrorCode> {
         self.topic_errors.get(name).copied()
     }
 
@@ -177,8 +171,21 @@ impl Cluster {
         self.topics.values()
     }
 
-    pub(super) fn topic_errors(&self) -> &HashMap<Topic, i16> {
+    pub(super) fn topic_errors(&self) -> &HashMap<Topic, ErrorCode> {
         &self.topic_errors
+    }
+
+    /// Returns the names of the topics whose description differs in `before` or is missing in one of both, sorted.
+    pub(super) fn changed_topics(&self, before: &Self) -> Vec<Topic> {
+        let mut names: Vec<_> = self
+            .topics
+            .iter()
+            .filter(|(name, topic)| before.topics.get(*name) != Some(*topic))
+            .chain(before.topics.iter().filter(|(name, _)| !self.topics.contains_key(*name)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort();
+        names
     }
 
     fn resolve(&self, topic: Arc<TopicInfo>) -> Arc<TopicInfo> {

@@ -1,5 +1,9 @@
+use std::collections::BTreeMap;
+
 use crate::topic_partition::{NodeId, Topic};
 use crate::wire::Uuid;
+
+use super::LeaderHint;
 
 /// A topic and its partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +79,11 @@ impl TopicInfo {
         self.id
     }
 
+    /// Whether there are partitions and all of them have leaders.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.partitions.is_empty() && self.available.len() == self.partitions.len()
+    }
+
     /// Counts leaders that `is_known` knows, and only those, as leaders.
     pub(super) fn resolve_leaders(mut self, is_known: impl Fn(NodeId) -> bool) -> Self {
         for partition in &mut self.partitions {
@@ -88,13 +97,27 @@ impl TopicInfo {
         self.partitions.iter().all(|p| p.leader == p.reported_leader.filter(|leader| is_known(*leader)))
     }
 
-    /// Replaces one partition; does nothing if there is none of that number.
-    pub(super) fn with_partition(mut self, partition: PartitionInfo) -> Self {
-        let index = usize::try_from(partition.partition).ok();
-        if let Some(slot) = index.and_then(|index| self.partitions.get_mut(index)) {
-            *slot = partition;
+    /// Returns the topic as it is if `hint` is right, or `None` unless its epoch is newer than any in `epochs`.
+    pub(super) fn with_newer_leader(
+        &self,
+        hint: &LeaderHint,
+        epochs: &mut BTreeMap<i32, i32>,
+    ) -> Option<Self> {
+        let index = usize::try_from(hint.partition).ok()?;
+        let partition = self.partitions.get(index)?;
+        let epoch = epochs.get(&hint.partition).copied().or(partition.leader_epoch).unwrap_or(-1);
+        if hint.leader_epoch <= epoch {
+            return None;
         }
-        self.with_available()
+
+        epochs.insert(hint.partition, hint.leader_epoch);
+        let mut topic = self.clone();
+        if let Some(partition) = topic.partitions.get_mut(index) {
+            partition.leader = Some(hint.leader);
+            partition.reported_leader = Some(hint.leader);
+            partition.leader_epoch = Some(hint.leader_epoch);
+        }
+        Some(topic.with_available())
     }
 
     fn with_available(mut self) -> Self {
@@ -143,11 +166,11 @@ impl PartitionInfo {
         self
     }
 
-    pub(crate) fn with_leader(mut self, leader: NodeId, leader_epoch: i32) -> Self {
-        self.leader = Some(leader);
-        self.reported_leader = Some(leader);
-        self.leader_epoch = Some(leader_epoch);
-        self
+    /// Whether the brokers report the same leader and replicas, epochs aside.
+    pub(super) fn is_reported_like(&self, other: &Self) -> bool {
+        self.reported_leader == other.reported_leader
+            && self.replicas == other.replicas
+            && self.in_sync_replicas == other.in_sync_replicas
     }
 
     /// Returns the number of the partition, from 0.
