@@ -34,6 +34,7 @@ pub(crate) struct RecordAccumulator {
     changed: Mutex<Vec<Arc<PartitionQueue>>>,
     wake: WakeFlag,
     flushes: AtomicUsize,
+    is_closed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +66,10 @@ impl TopicQueues {
         self.queues.len()
     }
 
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Arc<PartitionQueue>> {
+        self.queues.iter()
+    }
+
     /// Notes that the topic is in use, at most one store a second.
     pub(crate) fn touch(&self, seconds: u64) {
         if self.last_used.load(Ordering::Relaxed) != seconds {
@@ -86,6 +91,7 @@ impl RecordAccumulator {
             changed: Mutex::default(),
             wake: WakeFlag::default(),
             flushes: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -127,6 +133,10 @@ impl RecordAccumulator {
     ) -> TryAppend {
         loop {
             match queue.append(append, spare, &self.settings) {
+                Appended::BatchEnded { seal, announce } => {
+                    self.after_close(queue, seal, announce);
+                    return TryAppend::BatchEnded;
+                }
                 Appended::Closed => return TryAppend::Closed,
                 Appended::Done(done) => return TryAppend::Done(self.after_append(queue, done)),
                 Appended::NeedsBuffer(BufferNeed::Larger { capacity }) => {
@@ -165,6 +175,11 @@ impl RecordAccumulator {
         .await
     }
 
+    /// Returns how many records were ever appended.
+    pub(crate) fn appended_records(&self) -> u64 {
+        self.topics().iter().flat_map(|topic| topic.iter()).map(|queue| queue.appended_records()).sum()
+    }
+
     pub(crate) fn memory(&self) -> &Arc<BufferMemory> {
         &self.memory
     }
@@ -201,7 +216,7 @@ impl RecordAccumulator {
 
     /// Returns whether batches are to be sent without waiting for `linger.ms`.
     pub(crate) fn is_urgent(&self) -> bool {
-        self.flushes.load(Ordering::Relaxed) > 0 || self.memory.is_contended()
+        self.flushes.load(Ordering::Relaxed) > 0 || self.memory.is_contended() || self.is_closed()
     }
 
     /// Returns whether every record so far is complete.
@@ -209,8 +224,14 @@ impl RecordAccumulator {
         self.topics().iter().all(|topic| topic.queues.iter().all(|queue| queue.is_complete()))
     }
 
+    /// Returns whether further records are refused.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
     /// Refuses further records, and fails those that wait for memory.
     pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         topics.closed = true;
         drop(topics);
@@ -240,6 +261,10 @@ impl RecordAccumulator {
 
     fn close_open_batch(&self, queue: &Arc<PartitionQueue>) {
         let (seal, announce) = queue.close_open_batch();
+        self.after_close(queue, seal, announce);
+    }
+
+    fn after_close(&self, queue: &Arc<PartitionQueue>, seal: Option<SealJob>, announce: bool) {
         if announce {
             self.announce(Arc::clone(queue));
         }
@@ -252,9 +277,13 @@ impl RecordAccumulator {
 /// What came of [`RecordAccumulator::try_append`].
 #[derive(Debug)]
 pub(crate) enum TryAppend {
+    /// Only if asked for: the last batch was full and is closed, and the record is not in.
+    BatchEnded,
     Closed,
     Done(Done),
-    NoMemory { least: usize },
+    NoMemory {
+        least: usize,
+    },
 }
 
 /// A flush under way.

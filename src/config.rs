@@ -4,7 +4,6 @@
 //! the names, `validate` has the rules between values, [`Settings`] is what the rest of the crate gets.
 
 mod acks;
-mod compression;
 mod foreign;
 mod host_port;
 mod keys;
@@ -24,8 +23,8 @@ mod validate;
 use std::collections::BTreeSet;
 use std::fmt;
 
+pub use crate::protocol::compression::Compression;
 pub use acks::Acks;
-pub use compression::Compression;
 pub(crate) use host_port::HostPort;
 pub use metadata_recovery_strategy::MetadataRecoveryStrategy;
 pub use problem::{ConfigError, ConfigProblem, ConfigReason};

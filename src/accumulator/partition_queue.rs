@@ -4,7 +4,7 @@
 //! await, and never while a batch is compressed.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub(crate) struct PartitionQueue {
     topic_partition: TopicPartition,
     /// Batches in the deque, readable without the lock: what adaptive partitioning looks at (KIP-794).
     queued: AtomicUsize,
+    /// False while the leader takes nothing (`partitioner.availability.timeout.ms`).
+    available: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -46,11 +48,15 @@ pub(crate) struct Append<'a> {
     pub(crate) payload_len: usize,
     pub(crate) waits: EnqueueWaits,
     pub(crate) now: Instant,
+    /// Come back with [`Appended::BatchEnded`] rather than open a new batch behind a full one.
+    pub(crate) stop_at_boundary: bool,
 }
 
 /// What came of an attempt to append.
 #[derive(Debug)]
 pub(crate) enum Appended {
+    /// The last batch is full; it has been closed, and the record is not in.
+    BatchEnded { seal: Option<SealJob>, announce: bool },
     /// The queue takes no more records: the producer is closed.
     Closed,
     /// The record is in.
@@ -65,8 +71,6 @@ pub(crate) struct Done {
     pub(crate) delivery: Delivery,
     /// Bytes by which the queue has grown, the header of a new batch included.
     pub(crate) bytes: usize,
-    /// True if the record ended a batch or begins one behind another: the place to move on to another partition.
-    pub(crate) at_boundary: bool,
     /// The sender must hear of this change.
     pub(crate) announce: bool,
     /// A batch that became full before this record and must be compressed.
@@ -98,7 +102,7 @@ pub(crate) struct Head {
 impl PartitionQueue {
     pub(crate) fn new(id: usize, topic_partition: TopicPartition, closed: bool) -> Self {
         let inner = Mutex::new(Inner { closed, ..Inner::default() });
-        Self { id, topic_partition, queued: AtomicUsize::new(0), inner }
+        Self { id, topic_partition, queued: AtomicUsize::new(0), available: AtomicBool::new(true), inner }
     }
 
     pub(crate) fn id(&self) -> usize {
@@ -112,6 +116,15 @@ impl PartitionQueue {
     /// Returns the number of batches in the deque.
     pub(crate) fn queued_batches(&self) -> usize {
         self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether records without a key should go here.
+    pub(crate) fn is_available(&self) -> bool {
+        self.available.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_available(&self, available: bool) {
+        self.available.store(available, Ordering::Relaxed);
     }
 
     /// Appends a record, into `spare` if the open batch has no room for it.
@@ -142,6 +155,10 @@ impl PartitionQueue {
                     }
                     None => {}
                 },
+                Room::Full if append.stop_at_boundary => {
+                    let seal = self.close_last(&mut inner);
+                    return Appended::BatchEnded { seal, announce: inner.announce() };
+                }
                 Room::Closed | Room::Full => {}
             }
         }
@@ -287,8 +304,7 @@ impl PartitionQueue {
         // A lone new batch starts the linger; a second batch, or a full one, ends it.
         let is_news = new_bytes > 0 || (is_full && was_alone);
         let announce = is_news && inner.announce();
-        let at_boundary = is_full || (new_bytes > 0 && !was_alone);
-        Appended::Done(Done { delivery, bytes, at_boundary, announce, seal })
+        Appended::Done(Done { delivery, bytes, announce, seal })
     }
 
     fn open_batch(&self, inner: &mut Inner, buffer: BatchBuffer, now: Instant, compression: Compression) {

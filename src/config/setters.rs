@@ -319,10 +319,10 @@ macro_rules! config_setters {
 
         /// Sets the properties of a map by Kafka's names; see [`property`](Self::property).
         #[must_use]
-        pub fn properties<K, V>(mut self, properties: impl IntoIterator<Item = (K, V)>) -> Self
+        pub fn properties<Name, Value>(mut self, properties: impl IntoIterator<Item = (Name, Value)>) -> Self
         where
-            K: AsRef<str>,
-            V: AsRef<str>,
+            Name: AsRef<str>,
+            Value: AsRef<str>,
         {
             for (key, value) in properties {
                 self$(.$config)?.set_property(key.as_ref(), value.as_ref());

@@ -5,21 +5,31 @@
 //! functions: that keeps one hash table per thread and spares two buffers per batch.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use bytes::Bytes;
 use lz4_flex::block::{self, CompressTable};
 
 use crate::protocol::record_batch::HEADER_LEN;
 
-/// How record batches are compressed: `compression.type`.
+/// The codec that whole batches are compressed with (`compression.type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Compression {
-    /// `lz4`: the LZ4 frame format.
+    /// LZ4 frames, at the level that Kafka calls 9 and that LZ4 calls fast.
     Lz4,
-    /// `none`: records go out as they are. The default.
+    /// Batches are sent as they are.
     #[default]
     None,
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lz4 => "lz4",
+            Self::None => "none",
+        })
+    }
 }
 
 impl Compression {

@@ -42,6 +42,11 @@ impl Headers {
         before - self.0.len()
     }
 
+    /// Keeps the first `len` headers.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
     /// Removes all headers.
     pub fn clear(&mut self) {
         self.0.clear();

@@ -17,23 +17,23 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::accumulator::{PartitionQueue, ProducerBatch, RecordAccumulator, SealJob, Stage, TakenHead, split};
+use crate::accumulator::{
+    PartitionQueue, ProducerBatch, RecordAccumulator, SealJob, Stage, TakenHead, split,
+};
 use crate::delivery::AckObserver;
 use crate::error::{DeliveryErrorKind, Persisted};
 use crate::metadata::{Cluster, LeaderHint, Metadata, MetadataFailure, MetadataUpdate};
 use crate::metrics::Counters;
-use crate::network::{FailureReason, LeastLoaded, NetworkAction, NetworkClient, NetworkEvent};
+use crate::network::{FailureReason, NetworkAction, NetworkClient, NetworkEvent, NetworkRequest};
 use crate::protocol::ApiKey;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::metadata::MetadataResponse;
-use crate::protocol::messages::produce::{
-    PartitionProduceResponse, ProduceRequestHead, ProduceResponse,
-};
+use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceRequestHead, ProduceResponse};
 use crate::sender::partition::{Next, Pace, Partition};
 use crate::sender::request::{ProduceDraft, ProduceSent, Purpose, SentBatch};
 use crate::sender::retry::{Fate, Verdict};
@@ -108,7 +108,8 @@ impl SenderCore {
             random: StdRng::seed_from_u64(parts.seed),
             epoch: parts.epoch,
         };
-        core.network.set_nodes(core.metadata.cluster().nodes());
+        let cluster = Arc::clone(core.metadata.cluster());
+        core.network.update_nodes(cluster.nodes(), core.epoch);
         core
     }
 
@@ -131,7 +132,7 @@ impl SenderCore {
         self.send_metadata_request(now);
         self.send_produce_requests(now);
         self.handle_network_events(now);
-        self.counters.requests_in_flight.set(self.network.total_in_flight() as u64);
+        self.counters.requests_in_flight.set(self.network.total_in_flight());
     }
 
     /// Returns the next thing that the shell must do.
@@ -148,7 +149,7 @@ impl SenderCore {
     /// Returns when to call [`SenderCore::poll`] again if nothing happens before.
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         let timer = self.timers.peek().map(|Reverse((at, _))| *at);
-        let blocked = self.ready.keys().filter_map(|node| self.network.ready_at(*node, now));
+        let blocked = self.ready.keys().filter_map(|node| self.node_timeout(*node, now));
         [timer, self.network.poll_timeout(), self.metadata_timeout(now)]
             .into_iter()
             .flatten()
@@ -165,7 +166,8 @@ impl SenderCore {
     pub(crate) fn abort(&mut self, kind: &DeliveryErrorKind, now: Instant) -> u64 {
         self.accumulator.close();
         let mut failed = 0;
-        let in_flight = self.partitions.iter_mut().flatten().flat_map(|partition| partition.in_flight.drain(..));
+        let in_flight =
+            self.partitions.iter_mut().flatten().flat_map(|partition| partition.in_flight.drain(..));
         let mut batches: Vec<_> = in_flight.collect();
         for topic in self.accumulator.topics() {
             for queue in topic.iter() {
@@ -300,47 +302,53 @@ impl SenderCore {
         }
     }
 
+    /// Returns when a node that batches wait for is worth another look.
+    fn node_timeout(&self, node: NodeId, now: Instant) -> Option<Instant> {
+        let delay = self.network.ready_delay(node, now).filter(|delay| !delay.is_zero())?;
+        now.checked_add(delay)
+    }
+
     fn metadata_timeout(&self, now: Instant) -> Option<Instant> {
         if self.metadata.is_due(now) {
             // Due and not sent: a node must become usable first.
-            return self.network.next_usable_at(now);
+            let nodes = self.metadata.cluster().nodes();
+            return nodes.iter().filter_map(|node| self.node_timeout(node.id(), now)).min();
         }
         self.metadata.poll_timeout(now)
     }
 
     fn send_metadata_request(&mut self, now: Instant) {
-        let least_loaded = self.network.least_loaded_node(now);
-        let has_usable_node = !matches!(least_loaded, LeastLoaded::None) || self.network.has_ready_node();
+        // Looking at every node is for the rare moments when a request is due.
+        let has_usable_node =
+            !self.metadata.is_due(now) || self.network.least_loaded_node(now).has_usable_node();
         if self.metadata.should_rebootstrap(has_usable_node, now) {
             self.rebootstrap(now);
         }
         if !self.metadata.is_due(now) {
             return;
         }
-        match self.network.least_loaded_node(now) {
-            LeastLoaded::Ready(node) => {
-                self.note_topics_in_use(now);
-                let Some((id, request)) = self.metadata.next_request(now) else { return };
-                self.counters.metadata_requests_sent.add(1);
-                let timeout = self.settings.request_timeout;
-                self.network.send(
-                    node,
-                    ApiKey::Metadata,
-                    Purpose::Metadata(id),
-                    true,
-                    timeout,
-                    now,
-                    |version, out| request.encode(out, version),
-                );
-            }
-            LeastLoaded::Connectable(node) => self.network.connect(node, now),
-            LeastLoaded::Connecting(_) | LeastLoaded::None => {}
+        let Some(node) = self.network.least_loaded_node(now).node else { return };
+        if !self.network.can_send(node, now) {
+            self.network.connect(node, now);
+            return;
         }
+        self.note_topics_in_use(now);
+        let Some((id, request)) = self.metadata.next_request(now) else { return };
+        self.counters.metadata_requests_sent.add(1);
+        let timeout = self.settings.request_timeout;
+        let request_for_network = NetworkRequest {
+            node,
+            api_key: ApiKey::Metadata,
+            purpose: Purpose::Metadata(id),
+            expects_response: true,
+            timeout,
+        };
+        self.network.send(request_for_network, now, |version, out| request.encode(out, version));
     }
 
     fn note_topics_in_use(&mut self, now: Instant) {
         for topic in self.accumulator.topics() {
-            let used = self.epoch + std::time::Duration::from_secs(topic.last_used());
+            let used = self.epoch + Duration::from_secs(topic.last_used());
             if now.saturating_duration_since(used) < self.settings.metadata_max_idle {
                 self.metadata.add_topic(topic.topic(), used);
             }
@@ -436,16 +444,15 @@ impl SenderCore {
         self.counters.bytes_sent.add(draft.bytes() as u64);
         let timeout_ms = i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX);
         let head = ProduceRequestHead { transactional_id: None, acks: self.settings.acks, timeout_ms };
-        let sent = ProduceSent { batches: draft.sent() };
-        self.network.send(
+        let sent = draft.sent();
+        let request = NetworkRequest {
             node,
-            ApiKey::Produce,
-            Purpose::Produce(sent),
-            self.settings.acks != 0,
-            self.settings.request_timeout,
-            now,
-            |version, out| draft.encode(head, version, out),
-        );
+            api_key: ApiKey::Produce,
+            purpose: Purpose::Produce(sent),
+            expects_response: self.settings.acks != 0,
+            timeout: self.settings.request_timeout,
+        };
+        self.network.send(request, now, |version, out| draft.encode(head, version, out));
     }
 
     fn handle_network_events(&mut self, now: Instant) {
@@ -488,7 +495,7 @@ impl SenderCore {
             return;
         };
         if version >= 6 {
-            self.network.throttle(node, response.throttle_time_ms, now);
+            self.throttle(node, response.throttle_time_ms, now);
         }
         self.note_topics_in_use(now);
         match self.metadata.handle_response(id, &response, version, now) {
@@ -498,16 +505,22 @@ impl SenderCore {
         }
     }
 
+    fn throttle(&mut self, node: NodeId, throttle_time_ms: i32, now: Instant) {
+        if let Ok(delay @ 1..) = u64::try_from(throttle_time_ms) {
+            self.network.throttle(node, Duration::from_millis(delay), now);
+        }
+    }
+
     fn rebootstrap(&mut self, now: Instant) {
         tracing::info!("starting over from bootstrap.servers");
         let update = self.metadata.rebootstrap(now);
-        self.network.close_all(now);
+        self.network.disconnect_all(now);
         self.take_in(update, now);
     }
 
     /// Makes a new view of the cluster known to the other rooms.
     fn take_in(&mut self, update: MetadataUpdate, now: Instant) {
-        self.network.set_nodes(update.cluster.nodes());
+        self.network.update_nodes(update.cluster.nodes(), now);
         for id in 0..self.partitions.len() {
             if let Some(partition) = self.partition_mut(id)
                 && (partition.update_leader(&update.cluster) || partition.leader.is_none())
@@ -531,11 +544,11 @@ impl SenderCore {
         let Ok(mut response) = ProduceResponse::decode(&mut Reader::new(body), version) else {
             tracing::warn!(%node, version, "produce answer cannot be read; closing the connection");
             self.network.close(node, now);
-            self.handle_produce_failure(sent, &FailureReason::Malformed, true, now);
+            self.resend_or_fail(sent, "the answer cannot be read", true, now);
             return;
         };
         if version >= 6 {
-            self.network.throttle(node, response.throttle_time_ms, now);
+            self.throttle(node, response.throttle_time_ms, now);
         }
         let endpoints = std::mem::take(&mut response.node_endpoints);
         let mut hints = Vec::new();
@@ -547,7 +560,7 @@ impl SenderCore {
             tracing::warn!(%node, "produce answer leaves batches out; closing the connection");
             sent.batches.retain(|sent| !sent.is_answered);
             self.network.close(node, now);
-            self.handle_produce_failure(sent, &FailureReason::Malformed, true, now);
+            self.resend_or_fail(sent, "the answer cannot be read", true, now);
         }
         if let Some(update) = self.metadata.update_leaders(&hints, &endpoints) {
             self.take_in(update, now);
@@ -605,22 +618,38 @@ impl SenderCore {
         }
     }
 
-    fn handle_produce_failure(&mut self, sent: ProduceSent, reason: &FailureReason, on_wire: bool, now: Instant) {
+    fn handle_produce_failure(
+        &mut self,
+        sent: ProduceSent,
+        reason: &FailureReason,
+        on_wire: bool,
+        now: Instant,
+    ) {
+        match reason {
+            FailureReason::UnsupportedVersion(_) => {
+                for sent in sent.batches {
+                    if let Some(mut batch) = self.take_in_flight(&sent) {
+                        batch.maybe_written = sent.was_maybe_written;
+                        self.fail(batch, DeliveryErrorKind::UnsupportedVersion, Vec::new(), now, true);
+                    }
+                    self.look(sent.queue_id, now);
+                }
+            }
+            FailureReason::Disconnected(reason) => {
+                self.resend_or_fail(sent, &reason.to_string(), on_wire, now);
+            }
+            reason => self.resend_or_fail(sent, &reason.to_string(), on_wire, now),
+        }
+    }
+
+    /// A request came to nothing without an answer for these batches.
+    fn resend_or_fail(&mut self, sent: ProduceSent, reason: &str, on_wire: bool, now: Instant) {
+        self.metadata.request_update();
         for sent in sent.batches {
-            let Some(mut batch) = self.take_in_flight(&sent) else {
-                self.look(sent.queue_id, now);
-                continue;
-            };
-            batch.maybe_written = sent.was_maybe_written || on_wire;
-            match reason {
-                FailureReason::UnsupportedVersion => {
-                    self.fail(batch, DeliveryErrorKind::UnsupportedVersion, Vec::new(), now, true);
-                }
-                reason => {
-                    self.metadata.request_update();
-                    let kind = DeliveryErrorKind::Disconnected(reason.to_string());
-                    self.retry_or_fail(&sent, batch, kind, now);
-                }
+            if let Some(mut batch) = self.take_in_flight(&sent) {
+                batch.maybe_written = sent.was_maybe_written || on_wire;
+                let kind = DeliveryErrorKind::Disconnected(reason.to_owned());
+                self.retry_or_fail(&sent, batch, kind, now);
             }
             self.look(sent.queue_id, now);
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::accumulator::{Head, PartitionQueue, ProducerBatch};
-use crate::topic_partition::NodeId;
+use crate::metadata::{Cluster, Node, PartitionInfo};
+use crate::topic_partition::{NodeId, TopicPartition};
 
 /// One partition, seen from the sender.
 #[derive(Debug)]
@@ -66,6 +67,19 @@ impl Partition {
         }
     }
 
+    /// Takes the leader from a view of the cluster. Returns whether that changed anything.
+    pub(crate) fn update_leader(&mut self, cluster: &Cluster) -> bool {
+        let TopicPartition { topic, partition } = self.queue.topic_partition();
+        let found = cluster.partition(topic, *partition);
+        // A leader that the view has no address for is as good as none.
+        let leader = cluster.leader(topic, *partition).map(Node::id);
+        let leader_epoch = found.and_then(PartitionInfo::leader_epoch);
+        let is_changed = (leader, leader_epoch) != (self.leader, self.leader_epoch);
+        self.leader = leader;
+        self.leader_epoch = leader_epoch;
+        is_changed
+    }
+
     /// Says what the batch at the head of the queue waits for (Java: `RecordAccumulator.partitionReady`).
     ///
     /// Unlike Java's, a retry does not linger again.
@@ -93,13 +107,12 @@ impl Partition {
 
     /// Takes the batches in flight that are `timeout` old or older.
     pub(crate) fn expire_in_flight(&mut self, now: Instant, timeout: Duration) -> Vec<ProducerBatch> {
-        let is_expired =
-            |batch: &ProducerBatch| now.saturating_duration_since(batch.created) >= timeout;
+        let is_expired = |batch: &ProducerBatch| now.saturating_duration_since(batch.created) >= timeout;
         if !self.in_flight.front().is_some_and(is_expired) {
             return Vec::new();
         }
-        let (expired, kept): (Vec<_>, _) = self.in_flight.drain(..).partition(is_expired);
-        self.in_flight = kept;
+        let (expired, kept): (Vec<_>, Vec<_>) = self.in_flight.drain(..).partition(is_expired);
+        self.in_flight = kept.into();
         expired
     }
 

@@ -62,10 +62,9 @@ impl ProduceDraft {
 
     /// Brings the batches of each topic together, in order of topic.
     pub(crate) fn group(&mut self) {
-        let is_one_topic = self
-            .parts
-            .windows(2)
-            .all(|pair| matches!(pair, [(a, _), (b, _)] if a.topic_partition.topic == b.topic_partition.topic));
+        let is_one_topic = self.parts.windows(2).all(
+            |pair| matches!(pair, [(a, _), (b, _)] if a.topic_partition.topic == b.topic_partition.topic),
+        );
         if !is_one_topic {
             self.parts.sort_by(|(a, _), (b, _)| a.topic_partition.topic.cmp(&b.topic_partition.topic));
         }
@@ -93,8 +92,9 @@ impl ProduceDraft {
         body.finish()
     }
 
-    pub(crate) fn into_sent(self) -> ProduceSent {
-        ProduceSent { batches: self.parts.into_iter().map(|(sent, _)| sent).collect() }
+    /// Returns what must be known when the answer comes.
+    pub(crate) fn sent(&self) -> ProduceSent {
+        ProduceSent { batches: self.parts.iter().map(|(sent, _)| sent.clone()).collect() }
     }
 }
 
@@ -121,7 +121,8 @@ impl ProduceSent {
                     Some(sent) if is_it(sent) => Some(expected),
                     _ => self.batches.iter().position(is_it),
                 };
-                let Some((at, sent)) = at.and_then(|at| self.batches.get_mut(at).map(|sent| (at, sent))) else {
+                let Some((at, sent)) = at.and_then(|at| self.batches.get_mut(at).map(|sent| (at, sent)))
+                else {
                     continue;
                 };
                 sent.is_answered = true;

@@ -30,10 +30,9 @@ impl Verdict {
         match code {
             ErrorCode::None | ErrorCode::DuplicateSequenceNumber => Self::Delivered,
             ErrorCode::MessageTooLarge => Self::TooLarge,
-            code if code.is_retriable() => Self::Retriable {
-                fate: Fate::of(code),
-                refresh_metadata: code.is_invalid_metadata(),
-            },
+            code if code.is_retriable() => {
+                Self::Retriable { fate: Fate::of(code), refresh_metadata: code.is_invalid_metadata() }
+            }
             code => Self::Refused(Fate::of(code)),
         }
     }

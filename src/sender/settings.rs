@@ -22,4 +22,7 @@ pub(crate) struct SenderSettings {
     /// Without sequence numbers, of two batches under way the second may be written while the first is refused; so
     /// only one is, unless a batch is never sent twice.
     pub(crate) max_outstanding_per_partition: usize,
+    /// A partition whose leader has taken nothing for longer is not chosen for records without a key
+    /// (`partitioner.availability.timeout.ms`).
+    pub(crate) availability_timeout: Option<Duration>,
 }

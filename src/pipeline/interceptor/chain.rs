@@ -5,9 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use tracing::warn;
 
-use super::{Acknowledgement, ProducerInterceptor};
+use super::{AckOutcome, Acknowledgement, ProducerInterceptor};
+use crate::delivery::{AckNote, AckObserver, AckResult};
 use crate::pipeline::BoxError;
 use crate::record::ProducerRecord;
+use crate::topic_partition::TopicPartition;
 
 /// The interceptors of a producer, in the order in which they were added.
 ///
@@ -55,6 +57,23 @@ impl<K: 'static, V: 'static> InterceptorChain<K, V> {
                 link.warn_about("on_acknowledgement", "panicked");
             }
         }
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> AckObserver for InterceptorChain<K, V> {
+    fn acknowledged(&self, topic_partition: &TopicPartition, note: &AckNote, result: AckResult<'_>) {
+        let outcome = match &result {
+            Ok(metadata) => AckOutcome {
+                offset: metadata.offset(),
+                timestamp: Some(metadata.timestamp()),
+                serialized_key_size: metadata.serialized_key_size(),
+                serialized_value_size: metadata.serialized_value_size(),
+                error: None,
+            },
+            Err(error) => AckOutcome::failed(*error),
+        };
+        let TopicPartition { topic, partition } = topic_partition;
+        self.on_acknowledgement(&Acknowledgement::new(topic, Some(*partition), &note.headers, outcome));
     }
 }
 
