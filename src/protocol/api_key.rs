@@ -44,8 +44,8 @@ impl ApiKey {
 
     /// Returns the versions that this crate speaks; none while the messages of the API are not written.
     ///
-    /// Produce begins at 3, the first version with record batches of format 2. Brokers of Kafka 4 advertise 0 to 2
-    /// and refuse them (KAFKA-18659), so a common version must be looked for within this range.
+    /// Produce begins at 3, the first version with record batches of format 2. Brokers of Kafka 4 advertise 0
+    /// to 2 and refuse them (KAFKA-18659), so a common version must be looked for within this range.
     pub(crate) const fn versions(self) -> RangeInclusive<i16> {
         match self {
             Self::ApiVersions => 0..=4,
@@ -103,3 +103,6 @@ impl ApiKey {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,8 @@ macro_rules! error_codes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $name:literal, $cure:ident;)*) => {
         /// An error code of the Kafka protocol: why a broker refused a request or a part of it.
         ///
-        /// The variants are Kafka's own, in the order of their numbers; codes that a newer broker may send and this
-        /// crate does not know are [`Unknown`](Self::Unknown).
+        /// The variants are Kafka's own, in the order of their numbers; codes that a newer broker may send
+        /// and this crate does not know are [`Unknown`](Self::Unknown).
         ///
         /// ```
         /// use kafka_producer::ErrorCode;
@@ -138,7 +138,8 @@ error_codes! {
     TopicAuthorizationFailed = 29, "TOPIC_AUTHORIZATION_FAILED", Lasting;
     /// The principal may not access the group.
     GroupAuthorizationFailed = 30, "GROUP_AUTHORIZATION_FAILED", Lasting;
-    /// The principal may not do this to the cluster; an idempotent producer needs `IdempotentWrite` or `Write` on a topic.
+    /// The principal may not do this to the cluster; an idempotent producer needs `IdempotentWrite` or
+    /// `Write` on a topic.
     ClusterAuthorizationFailed = 31, "CLUSTER_AUTHORIZATION_FAILED", Lasting;
     /// The timestamp of a record lies outside of what the topic allows.
     InvalidTimestamp = 32, "INVALID_TIMESTAMP", Lasting;

@@ -40,9 +40,9 @@ pub(crate) struct ResponseHeader {
 impl ResponseHeader {
     /// Takes a header off the front of a response.
     ///
-    /// `version` is that of the header; see [`ApiKey::response_header_version`]. Which request a response belongs
-    /// to, and hence its version, is known only from its first four bytes: a caller may read them as version 0,
-    /// then read the whole again.
+    /// `version` is that of the header; see [`ApiKey::response_header_version`]. Which request a response
+    /// belongs to, and hence its version, is known only from its first four bytes: a caller may read them as
+    /// version 0, then read the whole again.
     pub(crate) fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         let correlation_id = reader.i32()?;
         reader.set_flexible(version >= 1);
@@ -50,3 +50,6 @@ impl ResponseHeader {
         Ok(Self { correlation_id })
     }
 }
+
+#[cfg(test)]
+mod tests;

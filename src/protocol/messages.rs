@@ -1,8 +1,9 @@
 //! Requests and responses, one API per file.
 //!
-//! Requests have `encode`, responses `decode`; both take the version that was agreed upon. A field that a version
-//! lacks keeps its default when it is read. When it is written it is left out if the message means the same without
-//! it, and is an error otherwise. `decode` consumes the whole body: bytes that are left over are an error.
+//! Requests have `encode`, responses `decode`; both take the version that was agreed upon. A field that a
+//! version lacks keeps its default when it is read. When it is written it is left out if the message means
+//! the same without it, and is an error otherwise. `decode` consumes the whole body: bytes that are left over
+//! are an error.
 
 pub(crate) mod api_versions;
 pub(crate) mod init_producer_id;
@@ -27,3 +28,6 @@ fn begin_response(reader: &mut Reader<'_>, api: ApiKey, version: i16) -> Result<
     reader.set_flexible(api.is_flexible(version));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,8 @@ use super::varint::{self, VarintError};
 
 /// Takes primitives off the front of a received message.
 ///
-/// Strings, byte strings and arrays have two shapes on the wire; which one is read depends on the version of the
-/// message, not on the field, so it is set once with [`set_flexible`](Self::set_flexible).
+/// Strings, byte strings and arrays have two shapes on the wire; which one is read depends on the version of
+/// the message, not on the field, so it is set once with [`set_flexible`](Self::set_flexible).
 #[derive(Debug, Clone)]
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
@@ -121,7 +121,8 @@ impl<'a> Reader<'a> {
 
     /// Takes an array whose elements `read` takes, each of which is at least `min_size` bytes on the wire.
     ///
-    /// The count is compared with the bytes that are left before anything is reserved for it.
+    /// The count is compared with the bytes that are left, and no more memory than they take is reserved for
+    /// it at first: an element may be many times larger than its bytes, and a count may be a lie.
     pub(crate) fn array<T>(
         &mut self,
         min_size: usize,
@@ -148,7 +149,7 @@ impl<'a> Reader<'a> {
             let problem = DecodeProblem::Count { count, remaining };
             return Err(DecodeError { expected: "array", position, problem });
         }
-        let mut elements = Vec::with_capacity(count);
+        let mut elements = Vec::with_capacity(count.min(remaining / size_of::<T>().max(1)));
         for _ in 0..count {
             elements.push(read(self)?);
         }
@@ -161,8 +162,8 @@ impl<'a> Reader<'a> {
 
     /// Takes the tag section that ends a structure of a flexible version, and nothing in other versions.
     ///
-    /// `read` is shown each tag with a reader that holds its value alone, and says whether it knows the tag; what
-    /// it knows it must take whole.
+    /// `read` is shown each tag with a reader that holds its value alone, and says whether it knows the tag;
+    /// what it knows it must take whole.
     pub(crate) fn tags(
         &mut self,
         mut read: impl FnMut(u32, &mut Self) -> Result<bool, DecodeError>,

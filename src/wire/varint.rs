@@ -1,7 +1,7 @@
 //! Base-128 integers of variable length: unsigned ones in messages, zig-zag ones in records.
 //!
-//! A padded encoding of a small number (`80 00`) is read, as Java reads it; one that is longer than the widest
-//! number of its type, or that has bits above it, is refused.
+//! A padded encoding of a small number (`80 00`) is read, as Java reads it; one that is longer than the
+//! widest number of its type, or that has bits above it, is refused.
 
 use bytes::BufMut;
 
@@ -64,7 +64,8 @@ pub(crate) const fn varlong_len(value: i64) -> usize {
     bytes_for((zig_zag_64(value) | 1).ilog2())
 }
 
-/// Takes a number written by [`put_unsigned_varint`] off the front of `input`, which an error leaves as it was.
+/// Takes a number written by [`put_unsigned_varint`] off the front of `input`, which an error leaves as it
+/// was.
 #[inline]
 pub(crate) fn read_unsigned_varint(input: &mut &[u8]) -> Result<u32, VarintError> {
     let mut rest = *input;
@@ -85,7 +86,8 @@ pub(crate) fn read_unsigned_varint(input: &mut &[u8]) -> Result<u32, VarintError
     Err(VarintError::TooLong)
 }
 
-/// Takes a number written by [`put_unsigned_varlong`] off the front of `input`, which an error leaves as it was.
+/// Takes a number written by [`put_unsigned_varlong`] off the front of `input`, which an error leaves as it
+/// was.
 #[inline]
 pub(crate) fn read_unsigned_varlong(input: &mut &[u8]) -> Result<u64, VarintError> {
     let mut rest = *input;

@@ -5,16 +5,16 @@ use super::varint;
 
 /// Appends primitives to a frame that is to be sent.
 ///
-/// Large pieces that already exist as [`Bytes`] are not copied: the finished frame is a list of segments for a
-/// vectored write.
+/// Large pieces that already exist as [`Bytes`] are not copied: the finished frame is a list of segments for
+/// a vectored write.
 ///
 /// ```text
 /// │ length │ primitives │ shared batch │ primitives │ shared batch │ primitives │
 ///  ╰──── one buffer ────╯               ╰── same ───╯               ╰── same ───╯
 /// ```
 ///
-/// Strings, byte strings and arrays have two shapes on the wire; which one is written depends on the version of
-/// the message, not on the field, so it is set once with [`set_flexible`](Self::set_flexible).
+/// Strings, byte strings and arrays have two shapes on the wire; which one is written depends on the version
+/// of the message, not on the field, so it is set once with [`set_flexible`](Self::set_flexible).
 #[derive(Debug)]
 pub(crate) struct Writer {
     /// All that was copied, and in front of it the place of the frame's length.
@@ -105,7 +105,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends a byte string that stays where it is if that is worth it; see [`put_shared`](Self::put_shared).
+    /// Appends a byte string that stays where it is if that is worth it; see
+    /// [`put_shared`](Self::put_shared).
     ///
     /// # Errors
     ///
@@ -140,7 +141,8 @@ impl Writer {
         }
     }
 
-    /// Appends the empty tag section that ends a structure of a flexible version, and nothing in other versions.
+    /// Appends the empty tag section that ends a structure of a flexible version, and nothing in other
+    /// versions.
     pub(crate) fn no_tags(&mut self) {
         if self.flexible {
             self.unsigned_varint(0);

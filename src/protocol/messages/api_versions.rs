@@ -38,8 +38,8 @@ pub(crate) struct ApiVersionsResponse {
 }
 
 impl ApiVersionsResponse {
-    /// A broker that does not know the version of the request answers with `UNSUPPORTED_VERSION` in version 0,
-    /// whichever version was asked for.
+    /// A broker that does not know the version of the request answers with `UNSUPPORTED_VERSION` in version
+    /// 0, whichever version was asked for.
     pub(crate) fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
         begin_response(reader, ApiKey::ApiVersions, version)?;
         let mut fallback = reader.clone();

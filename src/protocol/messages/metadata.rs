@@ -16,8 +16,8 @@ pub(crate) struct MetadataRequest {
 impl MetadataRequest {
     /// # Errors
     ///
-    /// What the version cannot say: no topics in version 0, no creation of topics before version 4, topics without a
-    /// name before version 12.
+    /// What the version cannot say: no topics in version 0, no creation of topics before version 4, topics
+    /// without a name before version 12.
     pub(crate) fn encode(&self, out: &mut Writer, version: i16) -> Result<(), EncodeError> {
         begin_request(out, ApiKey::Metadata, version)?;
         match &self.topics {
