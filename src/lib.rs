@@ -6,6 +6,7 @@
 mod backoff;
 mod clock;
 mod metadata;
+mod network;
 mod protocol;
 mod topic_partition;
 mod wire;
