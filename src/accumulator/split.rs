@@ -22,9 +22,11 @@ pub(crate) fn split(
     queue: &Arc<PartitionQueue>,
     settings: &Settings,
     now: Instant,
-) -> Result<usize, ProducerBatch> {
+) -> Result<usize, Box<ProducerBatch>> {
     let target = if batch.is_split { batch.len() / 2 } else { settings.batch_size.min(batch.len()) };
-    let Some(records) = batch.decode().filter(|records| records.len() > 1) else { return Err(batch) };
+    let Some(records) = batch.decode().filter(|records| records.len() > 1) else {
+        return Err(Box::new(batch));
+    };
 
     let target = if target >= batch.len() { batch.len() / 2 } else { target };
     let mut pieces: Vec<ProducerBatch> = Vec::new();

@@ -325,12 +325,14 @@ impl<P> NetworkClient<P> {
     }
 
     /// Whether some node is being connected to.
+    #[cfg(test)]
     pub(crate) fn is_connecting(&self) -> bool {
         self.states.nodes().any(|(_, known)| known.is_connecting())
     }
 
     /// Returns the version in which a request to a node would be sent, or `None` if the node is not connected or
     /// does not speak one that we do.
+    #[cfg(test)]
     pub(crate) fn version_for(&self, node: NodeId, api_key: ApiKey) -> Option<i16> {
         self.ready_connection(node)?.1.version_for(api_key)
     }
@@ -354,6 +356,7 @@ impl<P> NetworkClient<P> {
     }
 
     /// Whether requests of the caller are under way.
+    #[cfg(test)]
     pub(crate) fn has_in_flight(&self) -> bool {
         self.callers_in_flight > 0
     }

@@ -57,6 +57,8 @@ pub(crate) struct SenderCore {
     /// Scratch for the queues that callers announced.
     changed: Vec<Arc<PartitionQueue>>,
     was_urgent: bool,
+    /// Nodes that batches wait for and that take nothing, each since when (`partitioner.availability.timeout.ms`).
+    stalled: BTreeMap<NodeId, Instant>,
     seal_jobs: Vec<SealJob>,
     published: Option<Arc<Cluster>>,
     observer: Option<Arc<dyn AckObserver>>,
@@ -101,6 +103,7 @@ impl SenderCore {
             ready: BTreeMap::new(),
             changed: Vec::new(),
             was_urgent: false,
+            stalled: BTreeMap::new(),
             seal_jobs: Vec::new(),
             published: None,
             observer: parts.observer,
@@ -133,6 +136,7 @@ impl SenderCore {
         self.send_produce_requests(now);
         self.handle_network_events(now);
         self.counters.requests_in_flight.set(self.network.total_in_flight());
+        self.counters.requests_sent.set(self.network.requests_sent());
     }
 
     /// Returns the next thing that the shell must do.
@@ -361,9 +365,27 @@ impl SenderCore {
             if !self.network.is_ready(node, now) {
                 self.network.connect(node, now);
             }
+            self.note_availability(node, now);
             while self.network.can_send(node, now) && self.send_produce_request(node, now) {}
         }
         self.ready.retain(|_, listed| !listed.is_empty());
+    }
+
+    /// Marks the partitions that wait for a node as not to be chosen while it takes nothing for too long (P10).
+    fn note_availability(&mut self, node: NodeId, now: Instant) {
+        let Some(timeout) = self.settings.availability_timeout else { return };
+        let is_available = if self.network.can_send(node, now) {
+            self.stalled.remove(&node);
+            true
+        } else {
+            let since = *self.stalled.entry(node).or_insert(now);
+            now.saturating_duration_since(since) <= timeout
+        };
+        for id in self.ready.get(&node).into_iter().flatten() {
+            if let Some(Some(partition)) = self.partitions.get(*id) {
+                partition.queue.set_available(is_available);
+            }
+        }
     }
 
     /// Sends one request with every batch that is ready for a node. Returns false if there was none.
@@ -694,7 +716,7 @@ impl SenderCore {
             }
             Err(batch) => {
                 let kind = DeliveryErrorKind::Broker { code: ErrorCode::MessageTooLarge, message };
-                self.fail(batch, kind, Vec::new(), now, true);
+                self.fail(*batch, kind, Vec::new(), now, true);
             }
         }
     }
