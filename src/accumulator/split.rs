@@ -33,7 +33,8 @@ pub(crate) fn split(
     let mut redirects = Vec::new();
     for (first, record) in (0_u32..).zip(&records) {
         if !append(pieces.last_mut(), record, target) {
-            let piece = new_piece(&batch, queue, record, target);
+            let mut piece = new_piece(&batch, queue, record, target);
+            piece.order.first_record += first;
             redirects.push(Redirect { first, cell: Arc::clone(piece.cell()) });
             pieces.push(piece);
             append(pieces.last_mut(), record, usize::MAX);
@@ -66,6 +67,7 @@ fn new_piece(
         batch.wanted_compression(),
         batch.created,
     );
+    piece.order = batch.order;
     piece.is_split = true;
     piece.clock = batch.clock;
     piece.last_error = batch.last_error;
