@@ -267,7 +267,7 @@ impl<P> NetworkClient<P> {
 
     /// Gives up what has taken too long.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        while let Some(node) = self.timers.pop_due(now) {
+        for node in self.timers.take_due(now) {
             match self.find_timeout(node, now) {
                 Some(reason) => self.disconnect(node, reason, None, now),
                 None => self.rearm(node, now),

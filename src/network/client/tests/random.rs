@@ -13,21 +13,29 @@ enum Step {
     Advance(u64),
     Answer(usize),
     AnswerWrongly(usize),
-    Close { connection: usize, first_unsent: Option<usize> },
+    Close {
+        connection: usize,
+        first_unsent: Option<usize>,
+    },
     Connect(i32),
     Connected(usize),
     ConnectFailed(usize),
     DisconnectAll,
     Garbage(usize, Vec<u8>),
+    /// All that it takes to make a node ready, or to answer what it has been asked.
+    MakeReady(i32),
     PollActions(usize),
-    Send { node: i32, expects_response: bool },
+    Send {
+        node: i32,
+        expects_response: bool,
+    },
     Throttle(i32, u64),
     UpdateNodes(Vec<(i32, u16)>),
     Written(usize, usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let node = || 0..4_i32;
+    let node = || 0..2_i32;
     let index = || 0..8_usize;
     prop_oneof![
         2 => prop_oneof![0..100_u64, 0..40_000_u64].prop_map(Step::Advance),
@@ -40,10 +48,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => index().prop_map(Step::ConnectFailed),
         1 => Just(Step::DisconnectAll),
         1 => (index(), vec(any::<u8>(), 0..12)).prop_map(|(connection, bytes)| Step::Garbage(connection, bytes)),
+        6 => node().prop_map(Step::MakeReady),
         8 => index().prop_map(Step::PollActions),
-        8 => (node(), any::<bool>()).prop_map(|(node, expects_response)| Step::Send { node, expects_response }),
+        20 => (node(), any::<bool>()).prop_map(|(node, expects_response)| Step::Send { node, expects_response }),
         1 => (node(), 0..10_000_u64).prop_map(|(node, millis)| Step::Throttle(node, millis)),
-        1 => vec((node(), 1..3_u16), 0..4).prop_map(Step::UpdateNodes),
+        1 => vec((node(), prop_oneof![9 => Just(9092_u16), 1 => Just(1)]), 0..4).prop_map(Step::UpdateNodes),
         3 => (index(), index()).prop_map(|(connection, frame)| Step::Written(connection, frame)),
     ]
 }
@@ -73,7 +82,7 @@ impl Run {
     fn new() -> Self {
         let mut client = NetworkClient::new(config(), 7);
         let now = clock::now();
-        let nodes: Vec<_> = (0..4).map(|id| node(NodeId(id))).collect();
+        let nodes: Vec<_> = (0..2).map(|id| node(NodeId(id))).collect();
         client.update_nodes(&nodes, now);
         Self { client, world: World::default(), now }
     }
@@ -113,13 +122,24 @@ impl Run {
             Step::Garbage(index, bytes) => {
                 self.client.handle_frame(self.connection(index)?, Bytes::from(bytes), now);
             }
+            Step::MakeReady(node) => {
+                self.client.connect(NodeId(node), now);
+                self.poll_actions(usize::MAX);
+                for connection in self.world.connections.clone() {
+                    self.client.handle_connected(connection, now);
+                }
+                self.poll_actions(usize::MAX);
+                for connection in self.world.connections.clone() {
+                    self.answer(connection, 0);
+                }
+            }
             Step::PollActions(count) => self.poll_actions(count),
             Step::Send { node, expects_response } => self.send(NodeId(node), expects_response),
             Step::Throttle(node, millis) => {
                 self.client.throttle(NodeId(node), Duration::from_millis(millis), now);
             }
             Step::UpdateNodes(nodes) => {
-                let node = |(id, port)| Node::new(NodeId(id), "kafka", port);
+                let node = |(id, port)| Node::new(NodeId(id), format!("kafka-{id}"), port);
                 let nodes: Vec<_> = nodes.into_iter().map(node).collect();
                 self.client.update_nodes(&nodes, now);
             }
@@ -189,7 +209,7 @@ impl Run {
         while let Some(event) = self.client.poll_event() {
             self.check_event(event);
         }
-        for id in (0..4).map(NodeId) {
+        for id in (0..2).map(NodeId) {
             let waiting = self.world.waiting.get(&id).map_or(0, Vec::len);
             assert_eq!(self.client.in_flight_count(id), waiting);
             assert!(waiting <= MAX_IN_FLIGHT);
