@@ -65,8 +65,8 @@ struct World {
     /// Frames handed over and not answered, oldest first: correlation id, API key, version.
     frames: BTreeMap<ConnectionId, Vec<(i32, i16, i16)>>,
     closed: Vec<ConnectionId>,
-    /// By purpose: the node, and how often it came back.
-    purposes: Vec<(NodeId, usize)>,
+    /// By purpose: the node, whether it is answered, and how often it came back.
+    purposes: Vec<(NodeId, bool, usize)>,
     /// Per node, the purposes sent and not come back, oldest first.
     waiting: BTreeMap<NodeId, Vec<usize>>,
     answered: usize,
@@ -93,6 +93,11 @@ impl Run {
         self.world.connections.iter().rev().nth(index).copied()
     }
 
+    fn open(&self) -> Vec<ConnectionId> {
+        let World { connections, closed, .. } = &self.world;
+        connections.iter().copied().filter(|connection| !closed.contains(connection)).collect()
+    }
+
     fn apply(&mut self, step: Step) {
         self.take(step);
         self.check();
@@ -112,11 +117,14 @@ impl Run {
                 let frames = self.world.frames.remove(&connection).unwrap_or_default();
                 let first_unsent = first_unsent.and_then(|index| frames.get(index)).map(|frame| frame.0);
                 self.client.handle_closed(connection, Arc::from("reset"), first_unsent, now);
+                self.world.closed.push(connection);
             }
             Step::Connect(node) => drop(self.client.connect(NodeId(node), now)),
             Step::Connected(index) => self.client.handle_connected(self.connection(index)?, now),
             Step::ConnectFailed(index) => {
-                self.client.handle_connect_failed(self.connection(index)?, Arc::from("refused"), now);
+                let connection = self.connection(index)?;
+                self.client.handle_connect_failed(connection, Arc::from("refused"), now);
+                self.world.closed.push(connection);
             }
             Step::DisconnectAll => self.client.disconnect_all(now),
             Step::Garbage(index, bytes) => {
@@ -125,11 +133,11 @@ impl Run {
             Step::MakeReady(node) => {
                 self.client.connect(NodeId(node), now);
                 self.poll_actions(usize::MAX);
-                for connection in self.world.connections.clone() {
+                for connection in self.open() {
                     self.client.handle_connected(connection, now);
                 }
                 self.poll_actions(usize::MAX);
-                for connection in self.world.connections.clone() {
+                for connection in self.open() {
                     self.answer(connection, 0);
                 }
             }
@@ -168,7 +176,7 @@ impl Run {
 
     fn send(&mut self, node: NodeId, expects_response: bool) {
         let purpose = self.world.purposes.len();
-        self.world.purposes.push((node, 0));
+        self.world.purposes.push((node, expects_response, 0));
         if self.client.can_send(node, self.now) {
             self.world.waiting.entry(node).or_default().push(purpose);
         }
@@ -227,9 +235,10 @@ impl Run {
             NetworkEvent::Response { purpose, node, .. } => (purpose, node, true, true),
             NetworkEvent::Written { purpose, node } => (purpose, node, false, true),
         };
-        let (sent_to, count) = &mut self.world.purposes[purpose];
+        let (sent_to, expects_response, count) = &mut self.world.purposes[purpose];
         *count += 1;
         assert_eq!((*sent_to, *count), (node, 1), "purpose {purpose}");
+        assert!(*expects_response || !is_answer, "answer to a request that has none");
         if !was_sent {
             return;
         }
@@ -254,7 +263,7 @@ proptest! {
 
         run.apply(Step::DisconnectAll);
 
-        prop_assert!(run.world.purposes.iter().all(|(_, count)| *count == 1));
+        prop_assert!(run.world.purposes.iter().all(|(_, _, count)| *count == 1));
     }
 
     /// Even if the transport says nothing any more, time brings every purpose back.
@@ -267,7 +276,7 @@ proptest! {
 
         run.apply(Step::Advance(3_600_000));
 
-        prop_assert!(run.world.purposes.iter().all(|(_, count)| *count == 1));
+        prop_assert!(run.world.purposes.iter().all(|(_, _, count)| *count == 1));
         prop_assert!(!run.client.is_connecting());
     }
 }
