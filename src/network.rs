@@ -10,9 +10,6 @@
 //!        ◀── poll_event ────                ◀── handle_… ─────
 //! ```
 
-// Removed when the sender uses the room.
-#![expect(unused_imports, reason = "the rooms are not joined yet")]
-
 mod api_versions;
 mod client;
 mod connection_states;
@@ -22,8 +19,11 @@ mod in_flight_requests;
 mod least_loaded_node;
 mod timers;
 
-pub(crate) use self::client::{NetworkClient, NetworkConfig};
-pub(crate) use self::event::{ConnectionId, DisconnectReason, FailureReason, Frame};
-pub(crate) use self::event::{NetworkAction, NetworkEvent};
-pub(crate) use self::frame::{FrameError, next_frame};
-pub(crate) use self::least_loaded_node::LeastLoadedNode;
+#[expect(unused_imports, reason = "the rooms are not joined yet")]
+pub(crate) use self::{
+    client::{NetworkClient, NetworkConfig, NetworkRequest},
+    event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse},
+    event::{NetworkAction, NetworkEvent},
+    frame::{FrameError, MAX_RESPONSE_LEN, next_frame},
+    least_loaded_node::LeastLoadedNode,
+};
