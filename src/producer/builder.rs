@@ -19,7 +19,7 @@ use crate::metadata::{Metadata, MetadataConfig};
 use crate::metrics::Counters;
 use crate::network::resolver::TcpConnector;
 use crate::network::transport::Connector;
-use crate::network::{NetworkClient, NetworkConfig};
+use crate::network::{MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
 use crate::pipeline::{InterceptorChain, Partitioner, ProducerInterceptor, Serializable, Serializer};
 use crate::producer::topics::TopicDirectory;
 use crate::producer::{Inner, KafkaProducer};
@@ -63,10 +63,6 @@ pub enum BuildError {
     #[error("a producer must be built within a tokio runtime")]
     NoRuntime,
 }
-
-/// The largest answer that is taken from a broker. Answers to a producer are small; metadata of very many partitions
-/// is the largest. Memory is taken as bytes arrive, not by what a length says.
-const MAX_FRAME: usize = 64 * 1024 * 1024;
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K, V> {
     config_setters!(config);
@@ -180,7 +176,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             Arc::clone(&control),
             published,
             connector,
-            MAX_FRAME,
+            MAX_RESPONSE_LEN,
         );
         drop(runtime.spawn(sender));
         let inner = Inner {

@@ -487,7 +487,13 @@ impl SenderCore {
         while let Some(event) = self.network.poll_event() {
             match event {
                 NetworkEvent::Ready { .. } => self.counters.connections_created.add(1),
-                NetworkEvent::Disconnected { .. } => self.metadata.handle_disconnect(now),
+                NetworkEvent::Disconnected { node, reason, .. } => {
+                    tracing::debug!(%node, %reason, "disconnected");
+                    // What we closed ourselves says nothing about the cluster.
+                    if !reason.is_release() {
+                        self.metadata.handle_disconnect(now);
+                    }
+                }
                 NetworkEvent::Written { purpose: Purpose::Produce(sent), .. } => {
                     self.handle_unanswerable(sent, now);
                 }
