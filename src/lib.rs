@@ -87,6 +87,10 @@
 )]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
 
+#[cfg(feature = "__internals")]
+#[doc(hidden)]
+#[path = "internals.rs"]
+pub mod __internals;
 mod accumulator;
 mod backoff;
 mod buffer_memory;
