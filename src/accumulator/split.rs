@@ -45,7 +45,7 @@ pub(crate) fn split(
     let count = pieces.len();
     queue.adopt(pieces.iter().map(|piece| Arc::clone(piece.cell())));
     batch.redirect(redirects);
-    queue.put_back(pieces.into_iter());
+    queue.put_pieces(pieces.into_iter());
     Ok(count)
 }
 

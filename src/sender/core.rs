@@ -680,7 +680,7 @@ impl SenderCore {
         batch.clock.enter(Stage::Backoff, now);
         if let Some(partition) = self.partition_mut(sent.queue_id) {
             partition.retry_at = now.checked_add(delay);
-            partition.queue.put_back(std::iter::once(batch));
+            partition.queue.put_back(batch);
         }
     }
 
