@@ -182,6 +182,10 @@ impl SenderCore {
     }
 
     fn look_at_changed(&mut self, now: Instant) {
+        // Asked before the looks: a flush that begins after one of them is then news to the next poll, which it has
+        // caused.
+        let is_urgent = self.accumulator.is_urgent();
+        let was_urgent = std::mem::replace(&mut self.was_urgent, is_urgent);
         let mut changed = std::mem::take(&mut self.changed);
         self.accumulator.take_changed(&mut changed);
         for queue in changed.drain(..) {
@@ -190,12 +194,9 @@ impl SenderCore {
             self.look(id, now);
         }
         self.changed = changed;
-
-        let is_urgent = self.accumulator.is_urgent();
-        if is_urgent && !std::mem::replace(&mut self.was_urgent, is_urgent) {
+        if is_urgent && !was_urgent {
             self.look_at_all(now);
         }
-        self.was_urgent = is_urgent;
     }
 
     fn look_at_timers(&mut self, now: Instant) {
