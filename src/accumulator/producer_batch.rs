@@ -39,6 +39,8 @@ pub(crate) struct ProducerBatch {
     pub(crate) sent_leader_epoch: Option<i32>,
     /// True for a piece of a batch that the broker found too large.
     pub(crate) is_split: bool,
+    /// True once it has reached `batch.size`.
+    pub(crate) is_full: bool,
     pub(crate) clock: StageClock,
     pub(crate) last_error: Option<ErrorCode>,
 }
@@ -136,6 +138,7 @@ impl ProducerBatch {
             maybe_written: false,
             sent_leader_epoch: None,
             is_split: false,
+            is_full: false,
             clock: StageClock::new(now),
             last_error: None,
         }
@@ -145,7 +148,10 @@ impl ProducerBatch {
     pub(crate) fn room_for(&self, record: &RecordRef<'_>, payload_len: usize, batch_size: usize) -> Room {
         let BatchBytes::Open(buffer) = &self.bytes else { return Room::Closed };
         let needed = buffer.bytes().len() + self.builder.record_len(record.timestamp, payload_len);
-        if needed <= buffer.capacity() {
+        // The buffer of a record that is larger than `batch.size` has a few bytes to spare.
+        if self.is_full {
+            Room::Full
+        } else if needed <= buffer.capacity() {
             Room::Fits
         } else if needed <= batch_size {
             Room::Grow { capacity: (buffer.capacity() * 2).max(needed).min(batch_size.max(needed)) }
