@@ -215,3 +215,6 @@ impl Drop for BatchBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
