@@ -218,3 +218,6 @@ impl Drop for BatchBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
