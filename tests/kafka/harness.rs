@@ -43,6 +43,8 @@ async fn both_consumers_find_what_the_console_producer_sent(version: Version, br
     assert!(dumped.iter().all(|record| record.headers.is_empty()));
     assert_eq!(cluster.end_offsets(TOPIC).await, ends(&dumped));
     assert_eq!(by_position(printed), by_position(dumped));
+    let codecs = cluster.batch_codecs(TOPIC, 0).await;
+    assert!(!codecs.is_empty() && codecs.iter().all(|codec| codec == "none"), "{codecs:?}");
 }
 
 #[tokio::test]
@@ -58,6 +60,8 @@ async fn java_performance_tool_and_dump_agree_on_records_stamped_by_the_broker()
     let dumped = cluster.consume_all("load", Isolation::ReadUncommitted).await;
 
     assert!(figures.starts_with("100000 records sent"), "{figures}");
+    let codecs = cluster.batch_codecs("load", 1).await;
+    assert!(!codecs.is_empty() && codecs.iter().all(|codec| codec == "lz4"), "{codecs:?}");
     assert_eq!(dumped.len(), 100_000);
     assert!(dumped.iter().all(|record| record.value.as_ref().is_some_and(|value| value.len() == 100)));
     assert!(dumped.iter().all(|record| record.timestamp_type == TimestampType::Append));

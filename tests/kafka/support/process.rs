@@ -13,23 +13,13 @@ use super::wait;
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
-    /// A shell that waits for the end of its input, which comes when we close the pipe or die, and then kills `child`.
-    watchdog: Child,
+    watchdog: Watchdog,
 }
-
-/// A terminal's Ctrl-C reaches the watchdog, too, and must not end it before its work is done.
-const WATCHDOG: &str = r#"trap "" INT TERM HUP; read -r _; kill -9 "$1""#;
 
 impl Process {
     pub(crate) fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.stdin(Stdio::null()).spawn()?;
-        let watchdog = Command::new("sh")
-            .args(["-c", WATCHDOG, "watchdog", &child.id().to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        match watchdog {
+        match Watchdog::over(child.id()) {
             Ok(watchdog) => Ok(Self { child, watchdog }),
             Err(error) => {
                 child.kill()?;
@@ -41,7 +31,7 @@ impl Process {
 
     /// Kills without a warning (SIGKILL) and waits for the end.
     pub(crate) fn kill_9(&mut self) -> io::Result<()> {
-        self.end_watchdog()?;
+        self.watchdog.end()?;
         self.child.kill()?;
         self.child.wait().map(drop)
     }
@@ -50,7 +40,7 @@ impl Process {
     pub(crate) async fn terminate(&mut self, limit: Duration) -> io::Result<()> {
         self.signal("TERM")?;
         match wait::poll_until(limit, async || self.child.try_wait().transpose()).await {
-            Some(exit) => exit.and_then(|_: ExitStatus| self.end_watchdog()),
+            Some(exit) => exit.and_then(|_: ExitStatus| self.watchdog.end()),
             None => {
                 self.kill_9()?;
                 Err(io::Error::new(io::ErrorKind::TimedOut, "still running after SIGTERM, killed"))
@@ -76,18 +66,45 @@ impl Process {
             Err(io::Error::other(format!("kill -s {name} {pid}: {status}")))
         }
     }
-
-    /// Comes before the end of the child: afterwards its id may belong to somebody else.
-    fn end_watchdog(&mut self) -> io::Result<()> {
-        self.watchdog.kill()?;
-        self.watchdog.wait().map(drop)
-    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
         if let Err(error) = self.kill_9() {
             eprintln!("cannot kill process {}: {error}", self.pid());
+        }
+    }
+}
+
+/// A shell that waits for the end of its input, which comes when we end it or die, and then kills a process.
+///
+/// To be ended no later than the process: afterwards the id may belong to somebody else.
+#[derive(Debug)]
+pub(crate) struct Watchdog {
+    shell: Child,
+}
+
+/// A terminal's Ctrl-C reaches the shell, too, and must not end it before its work is done.
+const WATCHDOG: &str = r#"trap "" INT TERM HUP; read -r _; kill -9 "$1""#;
+
+impl Watchdog {
+    pub(crate) fn over(pid: u32) -> io::Result<Self> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", WATCHDOG, "watchdog", &pid.to_string()]);
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { shell: shell.spawn()? })
+    }
+
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.shell.kill()?;
+        self.shell.wait().map(drop)
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            eprintln!("cannot end a watchdog: {error}");
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use super::cluster::KafkaCluster;
 use super::consumed_record::ConsumedRecord;
 use super::consumed_record::TimestampType;
+use super::process::Watchdog;
 use super::properties;
 
 /// How long a tool may run.
@@ -96,12 +97,28 @@ impl KafkaCluster {
         output.lines().rfind(|line| line.contains("records/sec")).expect("a line with the figures").to_owned()
     }
 
+    /// The compression codec of each batch of a partition, in lower case, by Kafka's dump of the leader's first segment.
+    pub(crate) async fn batch_codecs(&self, topic: &str, partition: i32) -> Vec<String> {
+        let leader = self.leader(topic, partition).await.expect("a leader");
+        let segment = format!("broker-{leader}/data/{topic}-{partition}/00000000000000000000.log");
+        let segment = self.directory().join(segment);
+        let arguments = ["--files", segment.to_str().expect("a path of text")];
+        let output = self.run_tool(self.version().dump_log_segments(), &arguments, Vec::new()).await;
+        let output = String::from_utf8(output).expect("text").to_lowercase();
+        let codec = |line: &str| {
+            let (_, rest) = line.split_once("compresscodec: ")?;
+            rest.split_whitespace().next().map(|codec| codec.trim_end_matches("compressioncodec").to_owned())
+        };
+        output.lines().filter_map(codec).collect()
+    }
+
     /// Runs a Java class with these arguments and this input, and gives what it printed.
     pub(crate) async fn run_tool(&self, class: &str, arguments: &[&str], input: Vec<u8>) -> Vec<u8> {
         let mut java = self.jars().java(&["-Xmx512m"]);
         java.args(properties::logging_options(self.directory(), "WARN")).arg(class).args(arguments);
         java.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = tokio::process::Command::from(java).kill_on_drop(true).spawn().expect("java");
+        let _watchdog = child.id().map(|pid| Watchdog::over(pid).expect("sh"));
         let mut stdin = child.stdin.take().expect("a piped input");
         let running = async {
             // A tool that fails closes its input early; its exit status tells more than our broken pipe.

@@ -47,6 +47,13 @@ impl Version {
         }
     }
 
+    pub(crate) const fn dump_log_segments(self) -> &'static str {
+        match self {
+            Self::V1_0_2 | Self::V2_8_2 => "kafka.tools.DumpLogSegments",
+            Self::V4_3_1 => "org.apache.kafka.tools.DumpLogSegments",
+        }
+    }
+
     /// The option of the console producer that names the brokers.
     pub(crate) const fn producer_bootstrap_option(self) -> &'static str {
         match self {
