@@ -1,5 +1,33 @@
 //! Requests and responses, one API per file.
+//!
+//! Requests have `encode`, responses `decode`; both take the version that was agreed upon. A field that a
+//! version lacks keeps its default when it is read. When it is written it is left out if the message means
+//! the same without it, and is an error otherwise. `decode` consumes the whole body: bytes that are left over
+//! are an error.
 
 pub(crate) mod api_versions;
+pub(crate) mod init_producer_id;
 pub(crate) mod metadata;
 pub(crate) mod produce;
+
+use super::ApiKey;
+use crate::wire::{DecodeError, DecodeProblem, EncodeError, Reader, Writer};
+
+fn begin_request(out: &mut Writer, api: ApiKey, version: i16) -> Result<(), EncodeError> {
+    if !api.versions().contains(&version) {
+        return Err(EncodeError::UnknownVersion(version));
+    }
+    out.set_flexible(api.is_flexible(version));
+    Ok(())
+}
+
+fn begin_response(reader: &mut Reader<'_>, api: ApiKey, version: i16) -> Result<(), DecodeError> {
+    if !api.versions().contains(&version) {
+        return Err(reader.error("response", DecodeProblem::UnknownVersion(version)));
+    }
+    reader.set_flexible(api.is_flexible(version));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! The requests that the mock serves, and in which versions.
+
+use std::collections::BTreeMap;
+
+use kafka_protocol::messages::ApiKey;
+
+use crate::error::MockError;
+
+/// A kind of request that the mock serves, named as in Kafka's protocol.
+///
+/// # Examples
+///
+/// ```
+/// use kafka_mock::Api;
+///
+/// assert_eq!(Api::Produce.key(), 0);
+/// assert_eq!(Api::from_key(3), Some(Api::Metadata));
+/// assert_eq!(Api::from_key(12), None); // Heartbeat: not served
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Api {
+    /// Which requests a broker serves, in which versions (key 18).
+    ApiVersions,
+    /// Creates topics (key 19).
+    CreateTopics,
+    /// Deletes topics (key 20).
+    DeleteTopics,
+    /// Reads records (key 1).
+    Fetch,
+    /// Hands out a producer id for idempotence (key 22).
+    InitProducerId,
+    /// First, last or timestamped offsets of partitions (key 2).
+    ListOffsets,
+    /// Brokers, topics and leaders (key 3).
+    Metadata,
+    /// Writes records (key 0).
+    Produce,
+}
+
+impl Api {
+    /// Every request that the mock serves.
+    pub const ALL: [Self; 8] = [
+        Self::ApiVersions,
+        Self::CreateTopics,
+        Self::DeleteTopics,
+        Self::Fetch,
+        Self::InitProducerId,
+        Self::ListOffsets,
+        Self::Metadata,
+        Self::Produce,
+    ];
+
+    /// Returns the request with this key, if the mock serves it.
+    pub fn from_key(key: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|api| api.key() == key)
+    }
+
+    /// Returns the number that stands for this request on the wire.
+    pub fn key(self) -> i16 {
+        self.api_key() as i16
+    }
+
+    /// Versions that the mock can decode and answer, lowest and highest.
+    pub(crate) fn served(self) -> VersionRange {
+        let (min, max) = match self {
+            Self::ApiVersions => (0, 4),
+            Self::CreateTopics => (2, 7),
+            Self::DeleteTopics => (1, 6),
+            Self::Fetch => (4, 17),
+            Self::InitProducerId => (0, 5),
+            Self::ListOffsets => (1, 10),
+            Self::Metadata => (0, 13),
+            Self::Produce => (3, 13),
+        };
+        VersionRange { min, max }
+    }
+
+    pub(crate) fn has_flexible_request_header(self, version: i16) -> bool {
+        self.api_key().request_header_version(version) >= 2
+    }
+
+    pub(crate) fn has_flexible_response_header(self, version: i16) -> bool {
+        self.api_key().response_header_version(version) >= 1
+    }
+
+    /// Whether a Fetch that waits may have an answer after such a request.
+    pub(crate) fn changes_the_cluster(self) -> bool {
+        matches!(self, Self::CreateTopics | Self::DeleteTopics | Self::Produce)
+    }
+
+    fn api_key(self) -> ApiKey {
+        match self {
+            Self::ApiVersions => ApiKey::ApiVersions,
+            Self::CreateTopics => ApiKey::CreateTopics,
+            Self::DeleteTopics => ApiKey::DeleteTopics,
+            Self::Fetch => ApiKey::Fetch,
+            Self::InitProducerId => ApiKey::InitProducerId,
+            Self::ListOffsets => ApiKey::ListOffsets,
+            Self::Metadata => ApiKey::Metadata,
+            Self::Produce => ApiKey::Produce,
+        }
+    }
+}
+
+/// An inclusive range of versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VersionRange {
+    pub(crate) min: i16,
+    pub(crate) max: i16,
+}
+
+impl VersionRange {
+    pub(crate) fn contains(self, version: i16) -> bool {
+        (self.min..=self.max).contains(&version)
+    }
+}
+
+/// The versions that the brokers of a cluster offer; what is not in here is not offered.
+#[derive(Debug, Clone)]
+pub(crate) struct VersionTable {
+    offered: BTreeMap<Api, VersionRange>,
+}
+
+impl VersionTable {
+    /// Imitates the newest release that the mock knows.
+    pub(crate) fn newest() -> Self {
+        let mut offered: BTreeMap<_, _> = Api::ALL.into_iter().map(|api| (api, api.served())).collect();
+        // Brokers of 4.x announce Produce from 0 although they refuse what is below 3: librdkafka needs the
+        // announcement to believe that the broker knows the record format (KAFKA-18659).
+        offered.insert(Api::Produce, VersionRange { min: 0, max: Api::Produce.served().max });
+        Self { offered }
+    }
+
+    pub(crate) fn set(&mut self, api: Api, min: i16, max: i16) -> Result<(), MockError> {
+        if min < 0 || min > max {
+            return Err(MockError::InvalidVersions { api, min, max });
+        }
+        self.offered.insert(api, VersionRange { min, max });
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, api: Api) {
+        self.offered.remove(&api);
+    }
+
+    pub(crate) fn offers(&self, api: Api, version: i16) -> bool {
+        self.offered.get(&api).is_some_and(|range| range.contains(version))
+    }
+
+    pub(crate) fn offered(&self) -> impl Iterator<Item = (Api, VersionRange)> {
+        self.offered.iter().map(|(api, range)| (*api, *range))
+    }
+}

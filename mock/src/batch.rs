@@ -1,0 +1,273 @@
+//! Record batches of format v2: the checks that a broker makes before it appends, and a few more.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::compression::Compression;
+use crate::error::code;
+use crate::record::{MockRecord, RecordReader};
+
+/// A record batch as it lies in a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MockBatch {
+    /// Offset of the first record.
+    pub base_offset: i64,
+    /// Number of records.
+    pub record_count: i32,
+    /// Codec of the records.
+    pub compression: Compression,
+    /// Id of an idempotent producer, -1 if there is none.
+    pub producer_id: i64,
+    /// Epoch of the producer id, -1 if there is none.
+    pub producer_epoch: i16,
+    /// Sequence number of the first record, -1 if there is none.
+    pub base_sequence: i32,
+    /// Epoch of the leader that appended the batch.
+    pub partition_leader_epoch: i32,
+    /// The whole batch, header included; base offset and leader epoch are the broker's, the rest is the client's.
+    pub bytes: Bytes,
+}
+
+/// Why a batch was refused: an error code, and a message for clients that can receive one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    pub(crate) code: i16,
+    pub(crate) message: String,
+    /// Index in the batch of the record at fault, if one is.
+    pub(crate) record: Option<i32>,
+}
+
+impl Rejection {
+    pub(crate) fn new(code: i16, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), record: None }
+    }
+
+    fn corrupt(message: impl Into<String>) -> Self {
+        Self::new(code::CORRUPT_MESSAGE, message)
+    }
+
+    fn invalid(message: impl Into<String>) -> Self {
+        Self::new(code::INVALID_RECORD, message)
+    }
+
+    fn at(record: i32, message: impl Into<String>) -> Self {
+        Self { record: Some(record), ..Self::invalid(message) }
+    }
+}
+
+/// The fixed part of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BatchHeader {
+    pub(crate) batch_length: i32,
+    pub(crate) partition_leader_epoch: i32,
+    pub(crate) magic: i8,
+    pub(crate) crc: u32,
+    pub(crate) attributes: i16,
+    pub(crate) last_offset_delta: i32,
+    pub(crate) base_timestamp: i64,
+    pub(crate) max_timestamp: i64,
+    pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
+    pub(crate) base_sequence: i32,
+    pub(crate) record_count: i32,
+}
+
+impl BatchHeader {
+    fn read(mut bytes: &[u8]) -> Option<Self> {
+        if bytes.len() < HEADER_BYTES {
+            return None;
+        }
+        bytes.advance(8); // base offset: the broker's to say
+        Some(Self {
+            batch_length: bytes.get_i32(),
+            partition_leader_epoch: bytes.get_i32(),
+            magic: bytes.get_i8(),
+            crc: bytes.get_u32(),
+            attributes: bytes.get_i16(),
+            last_offset_delta: bytes.get_i32(),
+            base_timestamp: bytes.get_i64(),
+            max_timestamp: bytes.get_i64(),
+            producer_id: bytes.get_i64(),
+            producer_epoch: bytes.get_i16(),
+            base_sequence: bytes.get_i32(),
+            record_count: bytes.get_i32(),
+        })
+    }
+
+    /// Sequence number of the last record; after 2147483647 comes 0.
+    pub(crate) fn last_sequence(&self) -> i32 {
+        let last = i64::from(self.base_sequence) + i64::from(self.last_offset_delta);
+        i32::try_from(last & i64::from(i32::MAX)).unwrap_or(0)
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.attributes & 0x10 != 0
+    }
+
+    fn is_control(&self) -> bool {
+        self.attributes & 0x20 != 0
+    }
+}
+
+/// A batch that passed every check that needs no knowledge of its partition.
+#[derive(Debug, Clone)]
+pub(crate) struct CheckedBatch {
+    pub(crate) header: BatchHeader,
+    pub(crate) compression: Compression,
+    bytes: Bytes,
+}
+
+impl CheckedBatch {
+    /// Checks the records of one partition of a Produce request of the given version.
+    pub(crate) fn check(records: Option<&Bytes>, produce_version: i16) -> Result<Self, Rejection> {
+        let bytes = records.filter(|bytes| !bytes.is_empty());
+        let bytes = bytes.ok_or_else(|| Rejection::invalid("produce request holds no record batch"))?;
+        let header = BatchHeader::read(bytes).ok_or_else(|| Rejection::corrupt("batch header is cut off"))?;
+        check_frame(&header, bytes)?;
+        let compression = Compression::of_attributes(header.attributes)
+            .ok_or_else(|| Rejection::invalid("batch names an unknown codec"))?;
+        if compression == Compression::Zstd && produce_version < 7 {
+            return Err(Rejection::new(code::UNSUPPORTED_COMPRESSION_TYPE, "zstd needs produce version 7"));
+        }
+        check_header(&header)?;
+        match compression.decompress(bytes.slice(HEADER_BYTES..)) {
+            None => {}
+            Some(Err(message)) => return Err(Rejection::invalid(message)),
+            Some(Ok(records)) => check_records(&header, &records)?,
+        }
+        Ok(Self { header, compression, bytes: bytes.clone() })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Makes the stored form: the broker's offset and epoch, the client's bytes.
+    pub(crate) fn store(&self, base_offset: i64, partition_leader_epoch: i32) -> MockBatch {
+        let mut bytes = BytesMut::with_capacity(self.bytes.len());
+        bytes.extend_from_slice(&base_offset.to_be_bytes());
+        bytes.extend_from_slice(&self.header.batch_length.to_be_bytes());
+        bytes.extend_from_slice(&partition_leader_epoch.to_be_bytes());
+        bytes.extend_from_slice(&self.bytes.slice(MAGIC_AT..));
+        MockBatch {
+            base_offset,
+            record_count: self.header.record_count,
+            compression: self.compression,
+            producer_id: self.header.producer_id,
+            producer_epoch: self.header.producer_epoch,
+            base_sequence: self.header.base_sequence,
+            partition_leader_epoch,
+            bytes: bytes.freeze(),
+        }
+    }
+}
+
+impl MockBatch {
+    /// Reads the records of the batch, or returns `None` if the mock cannot read its codec.
+    pub fn records(&self) -> Option<Vec<MockRecord>> {
+        let header = BatchHeader::read(&self.bytes)?;
+        let records = self.compression.decompress(self.bytes.slice(HEADER_BYTES..))?.ok()?;
+        let mut reader = RecordReader::new(&records);
+        let mut read = Vec::new();
+        while let Ok(Some(record)) = reader.next_record() {
+            read.push(record.to_record(self.base_offset, header.base_timestamp, &records));
+        }
+        Some(read)
+    }
+
+    /// Returns the offset of the last record.
+    pub fn last_offset(&self) -> i64 {
+        self.base_offset.saturating_add(i64::from(self.record_count) - 1)
+    }
+
+    /// Returns the highest timestamp in the batch, in milliseconds since 1970.
+    pub fn max_timestamp(&self) -> i64 {
+        BatchHeader::read(&self.bytes).map_or(-1, |header| header.max_timestamp)
+    }
+}
+
+/// Size of a batch without records.
+pub(crate) const HEADER_BYTES: usize = 61;
+/// Base offset and batch length come before what the batch length counts.
+const LENGTH_COUNTS_FROM: usize = 12;
+const MAGIC_AT: usize = 16;
+const CRC_COVERS_FROM: usize = 21;
+
+fn check_frame(header: &BatchHeader, bytes: &Bytes) -> Result<(), Rejection> {
+    if header.magic != 2 {
+        return Err(Rejection::invalid(format!("batch has magic {}, not 2", header.magic)));
+    }
+    let Some(length) = usize::try_from(header.batch_length)
+        .ok()
+        .and_then(|length| length.checked_add(LENGTH_COUNTS_FROM))
+        .filter(|length| (HEADER_BYTES..=bytes.len()).contains(length))
+    else {
+        return Err(Rejection::corrupt(format!("batch length {} does not fit", header.batch_length)));
+    };
+    if length < bytes.len() {
+        return Err(Rejection::invalid("produce request holds more than one record batch"));
+    }
+    let computed = crc32c::crc32c(&bytes.slice(CRC_COVERS_FROM..));
+    if computed != header.crc {
+        let message =
+            format!("record batch is corrupt: stored crc {:#010x}, computed {computed:#010x}", header.crc);
+        return Err(Rejection::corrupt(message));
+    }
+    Ok(())
+}
+
+fn check_header(header: &BatchHeader) -> Result<(), Rejection> {
+    if header.is_control() {
+        return Err(Rejection::invalid("clients may not write control records"));
+    }
+    if header.record_count <= 0 || header.record_count - 1 != header.last_offset_delta {
+        let message = format!(
+            "batch of {} records has last offset delta {}",
+            header.record_count, header.last_offset_delta
+        );
+        return Err(Rejection::invalid(message));
+    }
+    if header.max_timestamp < header.base_timestamp || header.base_timestamp < -1 {
+        let message = format!(
+            "batch has base timestamp {} and max timestamp {}",
+            header.base_timestamp, header.max_timestamp
+        );
+        return Err(Rejection::invalid(message));
+    }
+    if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) {
+        return Err(Rejection::invalid("batch has a producer id but no epoch or no sequence"));
+    }
+    if header.is_transactional() {
+        return Err(Rejection::new(code::INVALID_TXN_STATE, "the mock serves no transactions"));
+    }
+    Ok(())
+}
+
+fn check_records(header: &BatchHeader, records: &[u8]) -> Result<(), Rejection> {
+    let mut reader = RecordReader::new(records);
+    let mut max_timestamp = i64::MIN;
+    let mut count = 0;
+    loop {
+        let record = match reader.next_record() {
+            Ok(None) => break,
+            Ok(Some(record)) => record,
+            Err(message) => return Err(Rejection::at(count, message)),
+        };
+        if record.offset_delta != count {
+            let message = format!("record {count} has offset delta {}", record.offset_delta);
+            return Err(Rejection::at(count, message));
+        }
+        max_timestamp = max_timestamp.max(header.base_timestamp.saturating_add(record.timestamp_delta));
+        count += 1; // every record has at least one byte, and a request has less than 2^31
+    }
+    if count != header.record_count {
+        let message = format!("batch claims {} records and holds {count}", header.record_count);
+        return Err(Rejection::invalid(message));
+    }
+    if max_timestamp != header.max_timestamp {
+        let message =
+            format!("batch claims max timestamp {}, its records have {max_timestamp}", header.max_timestamp);
+        return Err(Rejection::invalid(message));
+    }
+    Ok(())
+}

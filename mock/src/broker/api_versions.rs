@@ -1,0 +1,35 @@
+//! ApiVersions: what the broker offers.
+
+use kafka_protocol::messages::ApiVersionsResponse;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+
+use super::{Broker, Reaction, reply, reply_in_version};
+use crate::api::Api;
+use crate::error::code;
+use crate::faults::FaultPlan;
+use crate::request::Request;
+
+impl Broker<'_> {
+    pub(super) fn api_versions(&self, request: &Request, plan: &FaultPlan) -> Reaction {
+        let versions = &self.state.versions;
+        let entry = |(api, range): (Api, crate::api::VersionRange)| {
+            ApiVersion::default()
+                .with_api_key(api.key())
+                .with_min_version(range.min)
+                .with_max_version(range.max)
+        };
+        if versions.offers(Api::ApiVersions, request.version) {
+            let response = ApiVersionsResponse::default()
+                .with_error_code(plan.request_error())
+                .with_throttle_time_ms(plan.throttle_time_ms())
+                .with_api_keys(versions.offered().map(entry).collect());
+            return reply(request, plan, &response);
+        }
+        // KIP-511: since 2.4 (ApiVersions 3) the refusal tells which versions would do.
+        let own = versions.offered().filter(|(api, range)| *api == Api::ApiVersions && range.max >= 3);
+        let response = ApiVersionsResponse::default()
+            .with_error_code(code::UNSUPPORTED_VERSION)
+            .with_api_keys(own.map(entry).collect());
+        reply_in_version(request, plan, &response, 0)
+    }
+}

@@ -1,0 +1,75 @@
+//! ListOffsets: first, last and timestamped offsets.
+
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
+};
+
+use super::Broker;
+use crate::faults::{FaultPlan, Target};
+use crate::log::PartitionLog;
+
+impl Broker<'_> {
+    pub(super) fn list_offsets(
+        &self,
+        request: &ListOffsetsRequest,
+        version: i16,
+        plan: &FaultPlan,
+    ) -> ListOffsetsResponse {
+        let topics = request.topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter();
+            let partitions =
+                partitions.map(|wanted| self.list_offset(topic.name.as_str(), wanted, version, plan));
+            ListOffsetsTopicResponse::default()
+                .with_name(topic.name.clone())
+                .with_partitions(partitions.collect())
+        });
+        let response = ListOffsetsResponse::default().with_topics(topics.collect());
+        if version >= 2 { response.with_throttle_time_ms(plan.throttle_time_ms()) } else { response }
+    }
+
+    fn list_offset(
+        &self,
+        topic: &str,
+        wanted: &ListOffsetsPartition,
+        version: i16,
+        plan: &FaultPlan,
+    ) -> ListOffsetsPartitionResponse {
+        let index = wanted.partition_index;
+        let answer = ListOffsetsPartitionResponse::default().with_partition_index(index);
+        let failed = |code| answer.clone().with_error_code(code).with_timestamp(-1).with_offset(-1);
+        if let Some(error) = plan.error(topic, Some(index)) {
+            return failed(error.code);
+        }
+        let partition = match self.led_partition(topic, index, wanted.current_leader_epoch) {
+            Ok(partition) => partition,
+            Err(code) => return failed(code),
+        };
+        let (timestamp, offset) = find(&partition.log, wanted.timestamp).unwrap_or((-1, -1));
+        let epoch = if version >= 4 && offset >= 0 { partition.leader_epoch } else { -1 };
+        answer.with_timestamp(timestamp).with_offset(offset).with_leader_epoch(epoch)
+    }
+}
+
+pub(super) fn targets(request: &ListOffsetsRequest) -> Vec<Target> {
+    let partitions = request.topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(|partition| (topic.name.as_str().to_owned(), partition.partition_index))
+    });
+    partitions.map(|(topic, partition)| Target { topic, partition: Some(partition) }).collect()
+}
+
+/// Timestamp and offset for a point in time, or for one of the numbers that stand for special points.
+fn find(log: &PartitionLog, timestamp: i64) -> Option<(i64, i64)> {
+    match timestamp {
+        LATEST => Some((-1, log.end_offset())),
+        EARLIEST | EARLIEST_LOCAL => Some((-1, log.start_offset())),
+        MAX_TIMESTAMP => log.max_timestamp(),
+        timestamp => log.offset_for_timestamp(timestamp),
+    }
+}
+
+const LATEST: i64 = -1;
+const EARLIEST: i64 = -2;
+const MAX_TIMESTAMP: i64 = -3;
+const EARLIEST_LOCAL: i64 = -4;

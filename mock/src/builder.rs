@@ -1,0 +1,141 @@
+//! Choices to make before a cluster starts.
+
+use crate::api::VersionTable;
+use crate::cluster::MockCluster;
+use crate::error::MockError;
+use crate::releases;
+use crate::server::Shared;
+use crate::state::{ClusterState, Settings};
+use crate::topic::random_u64;
+
+/// Builds a [`MockCluster`]; made by [`MockCluster::builder`].
+///
+/// # Examples
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), kafka_mock::MockError> {
+/// use kafka_mock::MockCluster;
+///
+/// let cluster = MockCluster::builder().brokers(3).auto_create_topics(false, 1).start().await?;
+/// assert_eq!(cluster.bootstrap_servers().split(',').count(), 3);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until `start` is called"]
+pub struct MockClusterBuilder {
+    brokers: i32,
+    settings: Settings,
+    max_frame_bytes: usize,
+    release: Option<String>,
+    cluster_id: Option<String>,
+}
+
+impl MockClusterBuilder {
+    pub(crate) fn new() -> Self {
+        Self {
+            brokers: 1,
+            settings: Settings {
+                auto_create_topics: true,
+                default_partitions: 1,
+                min_insync_replicas: 1,
+                max_message_bytes: 1_048_588,
+                keeps_records: true,
+            },
+            max_frame_bytes: 100 * 1024 * 1024,
+            release: None,
+            cluster_id: None,
+        }
+    }
+
+    /// Sets the number of brokers (default 1); their ids count from 0.
+    pub fn brokers(mut self, brokers: i32) -> Self {
+        self.brokers = brokers;
+        self
+    }
+
+    /// Sets whether a Metadata request creates the topics that it asks for, and with how many partitions
+    /// (default: yes, 1; Kafka's `auto.create.topics.enable` and `num.partitions`).
+    ///
+    /// Such topics have as many replicas as there are brokers, but at most 3. `partitions` also counts for
+    /// CreateTopics requests that leave the number to the broker.
+    pub fn auto_create_topics(mut self, is_enabled: bool, partitions: i32) -> Self {
+        self.settings.auto_create_topics = is_enabled;
+        self.settings.default_partitions = partitions;
+        self
+    }
+
+    /// Sets how many replicas must be up for `acks=all` to be accepted (default 1; `min.insync.replicas`).
+    pub fn min_insync_replicas(mut self, replicas: usize) -> Self {
+        self.settings.min_insync_replicas = replicas;
+        self
+    }
+
+    /// Sets the size of the largest batch that is accepted, in bytes (default 1048588; `message.max.bytes`).
+    pub fn max_message_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_message_bytes = bytes;
+        self
+    }
+
+    /// Sets the size of the largest request that is read, in bytes (default 100 MiB;
+    /// `socket.request.max.bytes`). A larger one closes its connection.
+    pub fn max_request_bytes(mut self, bytes: usize) -> Self {
+        self.max_frame_bytes = bytes;
+        self
+    }
+
+    /// Sets whether records are kept in memory (default yes).
+    ///
+    /// Without, every batch is checked and counted as usual and then forgotten, so that load tests may run for
+    /// as long as they like; consumers then find nothing to read.
+    pub fn keep_records(mut self, is_enabled: bool) -> Self {
+        self.settings.keeps_records = is_enabled;
+        self
+    }
+
+    /// Offers the versions that brokers of this release offer, such as `"1.0"` or `"3.9"` (default: those of
+    /// the newest release that the mock knows).
+    ///
+    /// Known are 0.11, 1.0 to 1.1, 2.0 to 2.8, 3.0 to 3.9 and 4.0 to 4.3, as far as the mock can serve them:
+    /// Produce below version 3 and Fetch below version 4 are announced but not served.
+    pub fn kafka_release(mut self, release: impl Into<String>) -> Self {
+        self.release = Some(release.into());
+        self
+    }
+
+    /// Sets the cluster id that Metadata tells (default: a random one).
+    pub fn cluster_id(mut self, id: impl Into<String>) -> Self {
+        self.cluster_id = Some(id.into());
+        self
+    }
+
+    /// Opens the listeners on 127.0.0.1, on ports that the operating system chooses, and starts to serve.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, listeners that were open already are closed.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::InvalidBrokerCount`] and [`MockError::UnknownRelease`] for such choices, and
+    /// [`MockError::Listen`] if a listener cannot be opened.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a tokio runtime, or if the runtime has no I/O and time drivers.
+    pub async fn start(self) -> Result<MockCluster, MockError> {
+        if self.brokers < 1 {
+            return Err(MockError::InvalidBrokerCount { brokers: self.brokers });
+        }
+        let versions = match &self.release {
+            None => VersionTable::newest(),
+            Some(release) => releases::versions_of(release)
+                .ok_or_else(|| MockError::UnknownRelease { release: release.clone() })?,
+        };
+        // Kafka's ids are 22 characters too.
+        let cluster_id = self.cluster_id.unwrap_or_else(|| format!("mock--{:016x}", random_u64()));
+        let state = ClusterState::new(cluster_id, self.brokers, self.settings, versions);
+        MockCluster::start_with(Shared::new(state, self.max_frame_bytes)).await
+    }
+}

@@ -1,0 +1,409 @@
+//! The handle through which a test owns and drives a cluster.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::api::Api;
+use crate::batch::MockBatch;
+use crate::builder::MockClusterBuilder;
+use crate::error::MockError;
+use crate::faults::Fault;
+use crate::record::MockRecord;
+use crate::requests::Requests;
+use crate::server::{self, Mode, Shared};
+use crate::state::unknown;
+
+/// A cluster of Kafka brokers in this process.
+///
+/// The brokers listen on 127.0.0.1 and have the ids 0, 1 and so on. They live on the tokio runtime on which the
+/// cluster was started and end when this handle is dropped.
+///
+/// All replicas of a partition share one log: a new leader has every record that the old one had.
+///
+/// See the [crate's documentation](crate) for an example.
+#[derive(Debug)]
+pub struct MockCluster {
+    shared: Arc<Shared>,
+    /// Brokers that are not down.
+    running: Mutex<BTreeMap<i32, RunningBroker>>,
+}
+
+#[derive(Debug)]
+struct RunningBroker {
+    mode: watch::Sender<Mode>,
+    task: JoinHandle<()>,
+}
+
+impl RunningBroker {
+    /// Returns when listener and connections are closed.
+    async fn stop(self) {
+        self.mode.send_replace(Mode::Stopped);
+        if let Err(error) = self.task.await {
+            tracing::debug!(%error, "broker did not end by itself");
+        }
+    }
+}
+
+impl MockCluster {
+    /// Returns a builder with one broker and Kafka's defaults.
+    pub fn builder() -> MockClusterBuilder {
+        MockClusterBuilder::new()
+    }
+
+    /// Starts a cluster of this many brokers with Kafka's defaults.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`MockClusterBuilder::start`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`MockClusterBuilder::start`].
+    ///
+    /// # Panics
+    ///
+    /// As for [`MockClusterBuilder::start`].
+    pub async fn start(brokers: i32) -> Result<Self, MockError> {
+        Self::builder().brokers(brokers).start().await
+    }
+
+    pub(crate) async fn start_with(shared: Shared) -> Result<Self, MockError> {
+        let cluster = Self { shared: Arc::new(shared), running: Mutex::default() };
+        let ids: Vec<_> = cluster.shared.state().broker_ids().collect();
+        for id in ids {
+            cluster.broker_up(id).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Returns the addresses of all brokers that are up, for `bootstrap.servers`.
+    pub fn bootstrap_servers(&self) -> String {
+        let state = self.shared.state();
+        let addresses = state.live_brokers().map(|(_, node)| format!("127.0.0.1:{}", node.port));
+        addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// Returns the port on which this broker listens, or last listened.
+    pub fn port(&self, broker: i32) -> Option<u16> {
+        self.shared.state().node(broker).ok().map(|node| node.port)
+    }
+
+    /// Returns the ids of all brokers, up or down.
+    pub fn broker_ids(&self) -> Vec<i32> {
+        self.shared.state().broker_ids().collect()
+    }
+
+    /// Ends all brokers and returns when their listeners and connections are closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the brokers end all the same, a moment later.
+    pub async fn shutdown(self) {
+        let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
+        for broker in running.values() {
+            broker.mode.send_replace(Mode::Stopped);
+        }
+        for broker in running.into_values() {
+            broker.stop().await;
+        }
+    }
+}
+
+/// Topics, leaders and what lies in the logs.
+impl MockCluster {
+    /// Creates a topic; its replicas are spread over all brokers, and the first replica that is up leads.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::InvalidTopicName`], [`MockError::TopicExists`], [`MockError::InvalidPartitions`] and
+    /// [`MockError::InvalidReplicationFactor`].
+    pub fn create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        replication_factor: i16,
+    ) -> Result<(), MockError> {
+        self.shared.state().create_topic(name, partitions, replication_factor)
+    }
+
+    /// Deletes a topic and its records. A topic that is created under the same name later has another id.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownTopicOrPartition`].
+    pub fn delete_topic(&self, name: &str) -> Result<(), MockError> {
+        self.change(|state| state.delete_topic(name))
+    }
+
+    /// Adds partitions until there are `total`.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownTopicOrPartition`], and [`MockError::InvalidPartitions`] if there are more already.
+    pub fn add_partitions(&self, name: &str, total: i32) -> Result<(), MockError> {
+        self.change(|state| state.add_partitions(name, total))
+    }
+
+    /// Returns the number of partitions of a topic, 0 if it does not exist.
+    pub fn partition_count(&self, topic: &str) -> usize {
+        self.shared.state().topic(topic).map_or(0, |topic| topic.partitions.len())
+    }
+
+    /// Moves a partition to another leader, or to none, and raises its leader epoch.
+    ///
+    /// A broker that was no replica becomes one. A broker that is down may lead too, which leaves clients with
+    /// a leader that they cannot reach.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownBroker`] and [`MockError::UnknownTopicOrPartition`].
+    pub fn set_leader(&self, topic: &str, partition: i32, leader: Option<i32>) -> Result<(), MockError> {
+        self.change(|state| state.set_leader(topic, partition, leader))
+    }
+
+    /// Returns the leader of a partition; `None` if it has none or does not exist.
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
+        self.shared.state().partition(topic, partition)?.leader
+    }
+
+    /// Returns the leader epoch of a partition: 0 at first, one more at each move.
+    pub fn leader_epoch(&self, topic: &str, partition: i32) -> Option<i32> {
+        self.shared.state().partition(topic, partition).map(|partition| partition.leader_epoch)
+    }
+
+    /// Returns the records of a partition in the order of their offsets; none if it does not exist.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a batch is compressed with a codec that the mock cannot read: a test that took such batches
+    /// for nothing would be worse. [`batches`](Self::batches) shows them.
+    pub fn records(&self, topic: &str, partition: i32) -> Vec<MockRecord> {
+        let batches = self.batches(topic, partition);
+        let records = batches.iter().flat_map(|batch| {
+            let MockBatch { compression, base_offset, .. } = batch;
+            let records = batch.records();
+            records.unwrap_or_else(|| {
+                panic!("the mock cannot read {compression:?}, used at offset {base_offset}")
+            })
+        });
+        records.collect()
+    }
+
+    /// Returns the batches of a partition in the order of their offsets; none if it does not exist.
+    pub fn batches(&self, topic: &str, partition: i32) -> Vec<MockBatch> {
+        let state = self.shared.state();
+        state
+            .partition(topic, partition)
+            .map(|partition| partition.log.batches().to_vec())
+            .unwrap_or_default()
+    }
+
+    /// Returns the offset that the next record of a partition will get.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownTopicOrPartition`].
+    pub fn end_offset(&self, topic: &str, partition: i32) -> Result<i64, MockError> {
+        let state = self.shared.state();
+        let found = state.partition(topic, partition).ok_or_else(|| unknown(topic, partition))?;
+        Ok(found.log.end_offset())
+    }
+}
+
+/// What clients did.
+impl MockCluster {
+    /// Returns how many requests have come so far.
+    pub fn requests(&self) -> Requests {
+        self.shared.state().requests.clone()
+    }
+
+    /// Returns why requests were refused by closing their connection, oldest first, up to the newest 100.
+    ///
+    /// This is what to look at when a client that is being written only sees its connections closed.
+    pub fn refusals(&self) -> Vec<String> {
+        self.shared.state().refusals.clone()
+    }
+
+    /// Returns how many connections this broker has accepted so far.
+    pub fn connections_accepted(&self, broker: i32) -> u64 {
+        self.shared.state().connections.accepted(broker)
+    }
+
+    /// Returns how many connections to this broker are open.
+    pub fn open_connections(&self, broker: i32) -> u64 {
+        self.shared.state().connections.open(broker)
+    }
+}
+
+/// What goes wrong.
+impl MockCluster {
+    /// Stops a broker as if it had been killed: its listener and connections are closed when this returns.
+    ///
+    /// The partitions that it led move to the first of their replicas that is up, or to none. Stopping a broker
+    /// that is down changes nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the broker goes down all the same, a moment later.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownBroker`].
+    pub async fn broker_down(&self, broker: i32) -> Result<(), MockError> {
+        self.change(|state| state.broker_down(broker))?;
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&broker);
+        if let Some(running) = running {
+            running.stop().await;
+        }
+        Ok(())
+    }
+
+    /// Starts a broker that is down, on its old port if that is still free and else on another one.
+    ///
+    /// It becomes leader of those of its partitions that have none. Starting a broker that is up changes
+    /// nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the broker is either up or down.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownBroker`], and [`MockError::Listen`] if no listener can be opened.
+    pub async fn broker_up(&self, broker: i32) -> Result<(), MockError> {
+        let node = self.shared.state().node(broker)?;
+        if node.is_up {
+            return Ok(());
+        }
+        let listen_error = |error| MockError::Listen { broker, source: Arc::new(error) };
+        let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, node.port)).await {
+            Err(_) if node.port != 0 => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
+            bound => bound,
+        };
+        let listener = listener.map_err(listen_error)?;
+        let port = listener.local_addr().map_err(listen_error)?.port();
+        let (mode, mode_seen) = watch::channel(Mode::Serving);
+        self.change(|state| state.broker_up(broker, port))?;
+        let task = tokio::spawn(server::run(Arc::clone(&self.shared), broker, listener, mode_seen));
+        let running = RunningBroker { mode, task };
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(broker, running);
+        Ok(())
+    }
+
+    /// Lets a broker hang: it goes on accepting connections but reads and answers nothing.
+    ///
+    /// What it read before is carried out. Leaders stay where they are.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownBroker`] also for a broker that is down.
+    pub fn freeze(&self, broker: i32) -> Result<(), MockError> {
+        self.set_mode(broker, Mode::Frozen)
+    }
+
+    /// Ends [`freeze`](Self::freeze): the broker reads and answers what has piled up.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownBroker`] also for a broker that is down.
+    pub fn unfreeze(&self, broker: i32) -> Result<(), MockError> {
+        self.set_mode(broker, Mode::Serving)
+    }
+
+    /// Adds a fault to those that are waiting for their requests.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.state().faults.inject(fault);
+    }
+
+    /// Answers the next requests of this kind, to any broker, with an error code; see [`Fault::error_code`].
+    pub fn fail_next(&self, api: Api, error_code: i16, count: u32) {
+        self.inject(Fault::error_code(error_code).api(api).times(count));
+    }
+
+    /// Carries out the next requests of this kind without ever answering; see [`Fault::drop_response`].
+    pub fn drop_response(&self, api: Api, count: u32) {
+        self.inject(Fault::drop_response().api(api).times(count));
+    }
+
+    /// Carries out the next requests of this kind and closes their connections; see [`Fault::disconnect_after`].
+    pub fn disconnect_after_request(&self, api: Api, count: u32) {
+        self.inject(Fault::disconnect_after().api(api).times(count));
+    }
+
+    /// Closes the connections of the next requests of this kind; see [`Fault::disconnect_before`].
+    pub fn disconnect_before_request(&self, api: Api, count: u32) {
+        self.inject(Fault::disconnect_before().api(api).times(count));
+    }
+
+    /// Tells clients in the next responses of any kind to wait; see [`Fault::throttle`].
+    pub fn throttle(&self, time: Duration, count: u32) {
+        self.inject(Fault::throttle(time).times(count));
+    }
+
+    /// Delays every answer of a broker (or all) to a kind of request (or all) from now on; zero ends it.
+    ///
+    /// Where several delays fit, the longest counts. [`Fault::delay`] tells how delays pass.
+    pub fn delay(&self, broker: Option<i32>, api: Option<Api>, delay: Duration) {
+        self.shared.state().faults.set_delay(broker, api, delay);
+    }
+
+    /// Forgets all injected faults and delays. What is under way already goes on.
+    pub fn clear_faults(&self) {
+        self.shared.state().faults.clear();
+    }
+
+    /// Offers only these versions of a kind of request from now on.
+    ///
+    /// Versions that the mock cannot serve may be announced; using one closes the connection.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::InvalidVersions`] if the lowest is negative or above the highest.
+    pub fn set_api_versions(&self, api: Api, min: i16, max: i16) -> Result<(), MockError> {
+        self.shared.state().versions.set(api, min, max)
+    }
+
+    /// Offers a kind of request no longer.
+    pub fn remove_api(&self, api: Api) {
+        self.shared.state().versions.remove(api);
+    }
+
+    /// Sets how many replicas must be up for `acks=all`; fewer give NOT_ENOUGH_REPLICAS.
+    pub fn set_min_insync_replicas(&self, replicas: usize) {
+        self.shared.state().settings.min_insync_replicas = replicas;
+    }
+
+    /// Sets the size of the largest batch, in bytes; larger ones get MESSAGE_TOO_LARGE.
+    pub fn set_max_message_bytes(&self, bytes: usize) {
+        self.shared.state().settings.max_message_bytes = bytes;
+    }
+
+    fn set_mode(&self, broker: i32, mode: Mode) -> Result<(), MockError> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = running.get(&broker).ok_or(MockError::UnknownBroker { broker })?;
+        running.mode.send_replace(mode);
+        Ok(())
+    }
+
+    fn change<T>(&self, act: impl FnOnce(&mut crate::state::ClusterState) -> T) -> T {
+        let result = act(&mut self.shared.state());
+        // A Fetch may be waiting on a broker that no longer leads.
+        self.shared.changed.notify_waiters();
+        result
+    }
+}
+
+impl Drop for MockCluster {
+    fn drop(&mut self) {
+        for broker in self.running.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            broker.mode.send_replace(Mode::Stopped);
+            broker.task.abort();
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! From the bytes of a frame to a request, without knowing anything of the cluster.
+
+use bytes::{Buf, Bytes};
+use kafka_protocol::messages::create_topics_request::CreateTopicsRequest;
+use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
+use kafka_protocol::messages::fetch_request::FetchRequest;
+use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
+use kafka_protocol::messages::list_offsets_request::ListOffsetsRequest;
+use kafka_protocol::messages::metadata_request::MetadataRequest;
+use kafka_protocol::messages::{ApiVersionsRequest, ProduceRequest, RequestHeader};
+use kafka_protocol::protocol::Decodable;
+
+use crate::api::Api;
+use crate::batch::{CheckedBatch, Rejection};
+use crate::shape;
+use crate::topic::TopicId;
+
+/// A decoded request.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) api: Api,
+    pub(crate) version: i16,
+    pub(crate) correlation_id: i32,
+    pub(crate) body: Body,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    ApiVersions,
+    CreateTopics(CreateTopicsRequest),
+    DeleteTopics(DeleteTopicsRequest),
+    Fetch(FetchRequest),
+    InitProducerId(InitProducerIdRequest),
+    ListOffsets(ListOffsetsRequest),
+    Metadata(MetadataRequest),
+    Produce(Produce),
+    /// ApiVersions in a version that the mock has no idea of, which is to be answered all the same.
+    UnknownApiVersions,
+}
+
+/// A Produce request whose batches have been checked, because that takes long and needs no lock.
+#[derive(Debug)]
+pub(crate) struct Produce {
+    pub(crate) acks: i16,
+    pub(crate) topics: Vec<ProduceTopic>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ProduceTopic {
+    pub(crate) topic: TopicRef,
+    pub(crate) partitions: Vec<(i32, Result<CheckedBatch, Rejection>)>,
+}
+
+/// How a request names a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TopicRef {
+    Id(TopicId),
+    Name(String),
+}
+
+impl Request {
+    /// Decodes a frame, without its length.
+    ///
+    /// The error says why the frame is no request that the mock could answer.
+    pub(crate) fn decode(mut frame: Bytes) -> Result<Self, String> {
+        let Some(&[k0, k1, v0, v1, c0, c1, c2, c3]) = frame.first_chunk::<8>() else {
+            return Err(format!("frame of {} bytes is too short for a request", frame.len()));
+        };
+        let (key, version) = (i16::from_be_bytes([k0, k1]), i16::from_be_bytes([v0, v1]));
+        let correlation_id = i32::from_be_bytes([c0, c1, c2, c3]);
+        let api = Api::from_key(key).ok_or_else(|| format!("requests of key {key} are not served"))?;
+        if !api.served().contains(version) {
+            return match api {
+                Api::ApiVersions => Ok(Self { api, version, correlation_id, body: Body::UnknownApiVersions }),
+                _ => Err(format!("{api:?} requests of version {version} are not served")),
+            };
+        }
+        decode_header(api, version, &mut frame)?;
+        shape::check(api, version, &frame)?;
+        let body = Body::decode(api, version, &mut frame)?;
+        if frame.has_remaining() {
+            return Err(format!("{api:?} request of version {version} has {} bytes too many", frame.len()));
+        }
+        Ok(Self { api, version, correlation_id, body })
+    }
+}
+
+impl Body {
+    fn decode(api: Api, version: i16, bytes: &mut Bytes) -> Result<Self, String> {
+        Ok(match api {
+            Api::ApiVersions => decode::<ApiVersionsRequest>(version, bytes).map(|_| Self::ApiVersions)?,
+            Api::CreateTopics => Self::CreateTopics(decode(version, bytes)?),
+            Api::DeleteTopics => Self::DeleteTopics(decode(version, bytes)?),
+            Api::Fetch => Self::Fetch(decode(version, bytes)?),
+            Api::InitProducerId => Self::InitProducerId(decode(version, bytes)?),
+            Api::ListOffsets => Self::ListOffsets(decode(version, bytes)?),
+            Api::Metadata => Self::Metadata(decode(version, bytes)?),
+            Api::Produce => Self::Produce(Produce::check(decode(version, bytes)?, version)),
+        })
+    }
+}
+
+impl Produce {
+    fn check(request: ProduceRequest, version: i16) -> Self {
+        let topics = request.topic_data.into_iter().map(|topic| {
+            let partitions = topic
+                .partition_data
+                .into_iter()
+                .map(|partition| (partition.index, CheckedBatch::check(partition.records.as_ref(), version)));
+            let id = TopicId::from_u128(topic.topic_id.as_u128());
+            let name = || topic.name.as_str().to_owned();
+            let reference = if version >= 13 { TopicRef::Id(id) } else { TopicRef::Name(name()) };
+            ProduceTopic { topic: reference, partitions: partitions.collect() }
+        });
+        Self { acks: request.acks, topics: topics.collect() }
+    }
+}
+
+fn decode_header(api: Api, version: i16, frame: &mut Bytes) -> Result<RequestHeader, String> {
+    let header_version = if api.has_flexible_request_header(version) { 2 } else { 1 };
+    let header = RequestHeader::decode(frame, header_version);
+    header.map_err(|error| format!("header of {api:?} request of version {version}: {error}"))
+}
+
+fn decode<T: Decodable>(version: i16, bytes: &mut Bytes) -> Result<T, String> {
+    T::decode(bytes, version).map_err(|error| format!("body of version {version}: {error}"))
+}

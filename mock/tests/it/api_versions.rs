@@ -1,0 +1,79 @@
+//! ApiVersions: what is offered, and what happens with what is not.
+
+use kafka_mock::{Api, MockCluster};
+use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use kafka_protocol::protocol::{Decodable, StrBytes};
+
+use crate::support::{Client, metadata_request};
+
+const UNSUPPORTED_VERSION: i16 = 35;
+
+fn request() -> ApiVersionsRequest {
+    ApiVersionsRequest::default()
+        .with_client_software_name(StrBytes::from_static_str("test"))
+        .with_client_software_version(StrBytes::from_static_str("1"))
+}
+
+fn range(response: &ApiVersionsResponse, api: Api) -> Option<(i16, i16)> {
+    let entry = response.api_keys.iter().find(|entry| entry.api_key == api.key())?;
+    Some((entry.min_version, entry.max_version))
+}
+
+#[tokio::test]
+async fn every_version_lists_what_is_served() {
+    let cluster = MockCluster::start(1).await.unwrap();
+    let mut client = Client::connect(&cluster, 0).await;
+
+    for version in 0..=4 {
+        let sent = if version >= 3 { request() } else { ApiVersionsRequest::default() };
+        let response = client.call(version, &sent).await;
+        assert_eq!(response.error_code, 0);
+        assert_eq!(range(&response, Api::Produce), Some((0, 13)), "version {version}");
+        assert_eq!(range(&response, Api::Metadata), Some((0, 13)), "version {version}");
+        assert_eq!(response.api_keys.len(), Api::ALL.len(), "version {version}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_version_is_answered_in_version_0_with_the_versions_that_would_do() {
+    let cluster = MockCluster::start(1).await.unwrap();
+    let mut client = Client::connect(&cluster, 0).await;
+    // Key 18, version 99, correlation id 7, no client id, no tags, and a body that nobody can know.
+    client.write_raw(&[0, 0, 0, 14, 0, 18, 0, 99, 0, 0, 0, 7, 255, 255, 0, 1, 2, 3]).await;
+
+    let mut answer = client.read_frame().await.unwrap();
+
+    assert_eq!(answer.split_to(4).as_ref(), 7_i32.to_be_bytes());
+    let response = ApiVersionsResponse::decode(&mut answer, 0).unwrap();
+    assert_eq!(response.error_code, UNSUPPORTED_VERSION);
+    assert_eq!(range(&response, Api::ApiVersions), Some((0, 4)));
+    assert_eq!(response.api_keys.len(), 1);
+    assert_eq!(client.call(0, &ApiVersionsRequest::default()).await.error_code, 0);
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_offered_closes_the_connection() {
+    let cluster = MockCluster::start(1).await.unwrap();
+    cluster.set_api_versions(Api::Metadata, 0, 5).unwrap();
+    let mut client = Client::connect(&cluster, 0).await;
+
+    let response = client.call(0, &ApiVersionsRequest::default()).await;
+    client.write(6, &metadata_request(&["t"])).await;
+
+    assert_eq!(range(&response, Api::Metadata), Some((0, 5)));
+    assert!(client.is_closed_by_broker().await);
+    assert_eq!(cluster.refusals().len(), 1);
+}
+
+#[tokio::test]
+async fn a_removed_api_is_neither_offered_nor_served() {
+    let cluster = MockCluster::start(1).await.unwrap();
+    cluster.remove_api(Api::Metadata);
+    let mut client = Client::connect(&cluster, 0).await;
+
+    let response = client.call(0, &ApiVersionsRequest::default()).await;
+    client.write(1, &metadata_request(&["t"])).await;
+
+    assert_eq!(range(&response, Api::Metadata), None);
+    assert!(client.is_closed_by_broker().await);
+}

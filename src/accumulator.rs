@@ -1,0 +1,320 @@
+//! `RecordAccumulator`: where records wait, encoded, for the sender.
+//!
+//! Per partition a deque of [`ProducerBatch`]es. Callers append under the lock of one partition; the sender learns of
+//! partitions that changed from a list, so that its work grows with what is ready and not with what exists.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use futures::task::AtomicWaker;
+
+use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed};
+use crate::topic_partition::{Topic, TopicPartition};
+
+mod partition_queue;
+mod producer_batch;
+mod settings;
+mod split;
+
+pub(crate) use self::partition_queue::{
+    Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
+};
+pub(crate) use self::producer_batch::{EnqueueWaits, ProducerBatch, Stage};
+pub(crate) use self::settings::Settings;
+pub(crate) use self::split::split;
+
+/// All partitions' queues, and the border between callers and the sender.
+#[derive(Debug)]
+pub(crate) struct RecordAccumulator {
+    settings: Settings,
+    memory: Arc<BufferMemory>,
+    topics: RwLock<Topics>,
+    /// Queues that changed since the sender looked.
+    changed: Mutex<Vec<Arc<PartitionQueue>>>,
+    wake: WakeFlag,
+    flushes: AtomicUsize,
+    is_closed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Topics {
+    by_name: HashMap<Topic, Arc<TopicQueues>>,
+    next_queue_id: usize,
+    closed: bool,
+}
+
+/// The queues of one topic, by partition number. Replaced as a whole when partitions are added.
+#[derive(Debug)]
+pub(crate) struct TopicQueues {
+    topic: Topic,
+    queues: Box<[Arc<PartitionQueue>]>,
+    /// When the topic was last written to, in seconds of a clock of the producer's own; shared by replacements.
+    last_used: Arc<AtomicU64>,
+}
+
+impl TopicQueues {
+    pub(crate) fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    pub(crate) fn queue(&self, partition: usize) -> Option<&Arc<PartitionQueue>> {
+        self.queues.get(partition)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.queues.len()
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Arc<PartitionQueue>> {
+        self.queues.iter()
+    }
+
+    /// Notes that the topic is in use, at most one store a second.
+    pub(crate) fn touch(&self, seconds: u64) {
+        if self.last_used.load(Ordering::Relaxed) != seconds {
+            self.last_used.store(seconds, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn last_used(&self) -> u64 {
+        self.last_used.load(Ordering::Relaxed)
+    }
+}
+
+impl RecordAccumulator {
+    pub(crate) fn new(settings: Settings, memory: Arc<BufferMemory>) -> Self {
+        Self {
+            settings,
+            memory,
+            topics: RwLock::default(),
+            changed: Mutex::default(),
+            wake: WakeFlag::default(),
+            flushes: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns the queues of a topic, made or extended to have at least `partitions` of them.
+    pub(crate) fn topic(&self, topic: &Topic, partitions: usize) -> Arc<TopicQueues> {
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let known = topics.by_name.get(topic).map(Arc::clone);
+        if let Some(known) = &known
+            && known.len() >= partitions
+        {
+            return Arc::clone(known);
+        }
+        let old = known.as_ref().map_or(&[][..], |known| &known.queues);
+        let mut queues: Vec<_> = old.iter().map(Arc::clone).collect();
+        for partition in queues.len()..partitions {
+            let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+            let name = TopicPartition::new(topic, partition);
+            queues.push(Arc::new(PartitionQueue::new(topics.next_queue_id, name, topics.closed)));
+            topics.next_queue_id += 1;
+        }
+        let last_used = known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used));
+        let entry = Arc::new(TopicQueues { topic: topic.clone(), queues: queues.into(), last_used });
+        topics.by_name.insert(topic.clone(), Arc::clone(&entry));
+        entry
+    }
+
+    /// Returns the queues of every topic.
+    pub(crate) fn topics(&self) -> Vec<Arc<TopicQueues>> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.by_name.values().map(Arc::clone).collect()
+    }
+
+    /// Appends a record if that needs no waiting. `spare` is a buffer left from an earlier try.
+    pub(crate) fn try_append(
+        &self,
+        queue: &Arc<PartitionQueue>,
+        append: &Append<'_>,
+        spare: &mut Option<BatchBuffer>,
+    ) -> TryAppend {
+        loop {
+            match queue.append(append, spare, &self.settings) {
+                Appended::BatchEnded { seal, announce } => {
+                    self.after_close(queue, seal, announce);
+                    return TryAppend::BatchEnded;
+                }
+                Appended::Closed => return TryAppend::Closed,
+                Appended::Done(done) => return TryAppend::Done(self.after_append(queue, done)),
+                Appended::NeedsBuffer(BufferNeed::Larger { capacity }) => {
+                    *spare = self.memory.try_take_exactly(capacity);
+                    if spare.is_none() {
+                        self.close_open_batch(queue);
+                    }
+                }
+                Appended::NeedsBuffer(BufferNeed::New { least }) => {
+                    *spare = None;
+                    *spare = self.memory.try_take(least);
+                    if spare.is_none() {
+                        return TryAppend::NoMemory { least };
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for memory for a new batch, first come, first served; the sender hears that memory is wanted.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing.
+    pub(crate) async fn wait_for_memory(&self, least: usize) -> Result<BatchBuffer, MemoryClosed> {
+        let mut wait = std::pin::pin!(self.memory.take(least));
+        let mut told = false;
+        std::future::poll_fn(|cx| {
+            let polled = wait.as_mut().poll(cx);
+            // Only now does the wait count as one, and the sender sees what it is woken for.
+            if polled.is_pending() && !std::mem::replace(&mut told, true) {
+                self.wake_sender();
+            }
+            polled
+        })
+        .await
+    }
+
+    /// Returns how many records were ever appended.
+    pub(crate) fn appended_records(&self) -> u64 {
+        self.topics().iter().flat_map(|topic| topic.iter()).map(|queue| queue.appended_records()).sum()
+    }
+
+    pub(crate) fn memory(&self) -> &Arc<BufferMemory> {
+        &self.memory
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Tells the sender that a queue has changed.
+    pub(crate) fn announce(&self, queue: Arc<PartitionQueue>) {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).push(queue);
+        self.wake_sender();
+    }
+
+    /// Moves the queues that changed into `into`.
+    pub(crate) fn take_changed(&self, into: &mut Vec<Arc<PartitionQueue>>) {
+        into.append(&mut self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn wake_sender(&self) {
+        self.wake.wake();
+    }
+
+    pub(crate) fn wake_flag(&self) -> &WakeFlag {
+        &self.wake
+    }
+
+    /// Makes every batch sendable at once for as long as the result lives.
+    pub(crate) fn begin_flush(&self) -> Flush<'_> {
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+        self.wake_sender();
+        Flush { flushes: &self.flushes }
+    }
+
+    /// Returns whether batches are to be sent without waiting for `linger.ms`.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.flushes.load(Ordering::Relaxed) > 0 || self.memory.is_contended() || self.is_closed()
+    }
+
+    /// Returns whether every record so far is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.topics().iter().all(|topic| topic.queues.iter().all(|queue| queue.is_complete()))
+    }
+
+    /// Returns whether further records are refused.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// Refuses further records, and fails those that wait for memory.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.closed = true;
+        drop(topics);
+        for topic in self.topics() {
+            topic.queues.iter().for_each(|queue| queue.refuse_appends());
+        }
+        self.memory.close();
+        self.wake_sender();
+    }
+
+    fn after_append(&self, queue: &Arc<PartitionQueue>, mut done: Done) -> Done {
+        if done.announce {
+            self.announce(Arc::clone(queue));
+        }
+        if let Some(job) = done.seal.take() {
+            self.seal(job);
+        }
+        done
+    }
+
+    /// Compresses a batch here and now.
+    pub(crate) fn seal(&self, job: SealJob) {
+        if let Some(queue) = job.run() {
+            self.announce(queue);
+        }
+    }
+
+    fn close_open_batch(&self, queue: &Arc<PartitionQueue>) {
+        let (seal, announce) = queue.close_open_batch();
+        self.after_close(queue, seal, announce);
+    }
+
+    fn after_close(&self, queue: &Arc<PartitionQueue>, seal: Option<SealJob>, announce: bool) {
+        if announce {
+            self.announce(Arc::clone(queue));
+        }
+        if let Some(job) = seal {
+            self.seal(job);
+        }
+    }
+}
+
+/// What came of [`RecordAccumulator::try_append`].
+#[derive(Debug)]
+pub(crate) enum TryAppend {
+    /// Only if asked for: the last batch was full and is closed, and the record is not in.
+    BatchEnded,
+    Closed,
+    Done(Done),
+    NoMemory {
+        least: usize,
+    },
+}
+
+/// A flush under way.
+#[derive(Debug)]
+pub(crate) struct Flush<'a> {
+    flushes: &'a AtomicUsize,
+}
+
+impl Drop for Flush<'_> {
+    fn drop(&mut self) {
+        self.flushes.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Wakes one sleeper; waking it again before it has looked costs one atomic swap.
+#[derive(Debug, Default)]
+pub(crate) struct WakeFlag {
+    is_set: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl WakeFlag {
+    pub(crate) fn wake(&self) {
+        if !self.is_set.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Registers the sleeper. Returns true if it was woken since the last call.
+    pub(crate) fn poll(&self, cx: &std::task::Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.is_set.swap(false, Ordering::AcqRel)
+    }
+}

@@ -1,0 +1,401 @@
+//! `PartitionQueue`: the deque of batches of one partition.
+//!
+//! Callers append at the back, the sender takes from the front. The lock is held for one of these, never across an
+//! await, and never while a batch is compressed.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Room};
+use crate::accumulator::settings::Settings;
+use crate::buffer_memory::BatchBuffer;
+use crate::delivery::{BatchCell, Delivery};
+use crate::protocol::compression::Compression;
+use crate::protocol::record_batch::{HEADER_LEN, RecordRef};
+use crate::topic_partition::TopicPartition;
+
+/// The batches of one partition that are not on their way, oldest first.
+#[derive(Debug)]
+pub(crate) struct PartitionQueue {
+    /// Numbers the queues of a producer from 0, for tables on the sender's side.
+    id: usize,
+    topic_partition: TopicPartition,
+    /// Batches in the deque, readable without the lock: what adaptive partitioning looks at (KIP-794).
+    queued: AtomicUsize,
+    /// False while the leader takes nothing (`partitioner.availability.timeout.ms`).
+    available: AtomicBool,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    batches: VecDeque<ProducerBatch>,
+    /// Completion cells of all batches that are queued or on their way, oldest first; pruned from the front.
+    incomplete: VecDeque<Arc<BatchCell>>,
+    /// True while the sender has yet to look at a change that somebody announced.
+    announced: bool,
+    closed: bool,
+    next_batch_id: u64,
+    records: u64,
+}
+
+/// A record on its way into the queue, with what has been worked out about it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Append<'a> {
+    pub(crate) record: RecordRef<'a>,
+    pub(crate) payload_len: usize,
+    pub(crate) waits: EnqueueWaits,
+    pub(crate) now: Instant,
+    /// Come back with [`Appended::BatchEnded`] rather than open a new batch behind a full one.
+    pub(crate) stop_at_boundary: bool,
+}
+
+/// What came of an attempt to append.
+#[derive(Debug)]
+pub(crate) enum Appended {
+    /// The last batch is full; it has been closed, and the record is not in.
+    BatchEnded { seal: Option<SealJob>, announce: bool },
+    /// The queue takes no more records: the producer is closed.
+    Closed,
+    /// The record is in.
+    Done(Done),
+    /// It needs a buffer: call again with one.
+    NeedsBuffer(BufferNeed),
+}
+
+/// A successful append.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) delivery: Delivery,
+    /// Bytes by which the queue has grown, the header of a new batch included.
+    pub(crate) bytes: usize,
+    /// The sender must hear of this change.
+    pub(crate) announce: bool,
+    /// A batch that became full before this record and must be compressed.
+    pub(crate) seal: Option<SealJob>,
+}
+
+/// The buffer that an append lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BufferNeed {
+    /// A larger one for the open batch. If there is none, the batch is closed as it is.
+    Larger { capacity: usize },
+    /// One of at least this size for a new batch.
+    New { least: usize },
+}
+
+/// What the sender learns from a look at a queue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Head {
+    pub(crate) created: Instant,
+    pub(crate) attempts: u32,
+    pub(crate) sent_leader_epoch: Option<i32>,
+    /// The batch takes no more records, or others wait behind it.
+    pub(crate) is_full: bool,
+    /// Somebody is compressing it; the sender will be told.
+    pub(crate) is_sealing: bool,
+    pub(crate) len: usize,
+}
+
+impl PartitionQueue {
+    pub(crate) fn new(id: usize, topic_partition: TopicPartition, closed: bool) -> Self {
+        let inner = Mutex::new(Inner { closed, ..Inner::default() });
+        Self { id, topic_partition, queued: AtomicUsize::new(0), available: AtomicBool::new(true), inner }
+    }
+
+    pub(crate) fn id(&self) -> usize {
+        self.id
+    }
+
+    pub(crate) fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    /// Returns the number of batches in the deque.
+    pub(crate) fn queued_batches(&self) -> usize {
+        self.queued.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether records without a key should go here.
+    pub(crate) fn is_available(&self) -> bool {
+        self.available.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_available(&self, available: bool) {
+        self.available.store(available, Ordering::Relaxed);
+    }
+
+    /// Appends a record, into `spare` if the open batch has no room for it.
+    ///
+    /// `spare` is taken only if it is used.
+    pub(crate) fn append(
+        self: &Arc<Self>,
+        append: &Append<'_>,
+        spare: &mut Option<BatchBuffer>,
+        settings: &Settings,
+    ) -> Appended {
+        let mut inner = self.lock();
+        if inner.closed {
+            return Appended::Closed;
+        }
+        if let Some(last) = inner.batches.back_mut()
+            && append.now.saturating_duration_since(last.created) <= settings.append_window
+        {
+            match last.room_for(&append.record, append.payload_len, settings.batch_size) {
+                Room::Fits => return self.append_to_last(&mut inner, append, settings, 0, None),
+                Room::Grow { capacity } => match spare.take_if(|spare| spare.capacity() >= capacity) {
+                    Some(larger) => {
+                        last.grow(larger);
+                        return self.append_to_last(&mut inner, append, settings, 0, None);
+                    }
+                    None if spare.is_none() => {
+                        return Appended::NeedsBuffer(BufferNeed::Larger { capacity });
+                    }
+                    None => {}
+                },
+                Room::Full if append.stop_at_boundary => {
+                    let seal = self.close_last(&mut inner);
+                    return Appended::BatchEnded { seal, announce: inner.announce() };
+                }
+                Room::Closed | Room::Full => {}
+            }
+        }
+        let least = RecordRef::upper_bound(append.payload_len);
+        let Some(buffer) = spare.take_if(|spare| spare.capacity() >= least) else {
+            return Appended::NeedsBuffer(BufferNeed::New { least });
+        };
+        let seal = self.close_last(&mut inner);
+        self.open_batch(&mut inner, buffer, append.now, settings.compression);
+        self.append_to_last(&mut inner, append, settings, HEADER_LEN, seal)
+    }
+
+    /// Closes the open batch, if any, so that the sender takes it as it is.
+    pub(crate) fn close_open_batch(self: &Arc<Self>) -> (Option<SealJob>, bool) {
+        let mut inner = self.lock();
+        let had_open = inner.batches.back().is_some_and(ProducerBatch::is_open);
+        let seal = self.close_last(&mut inner);
+        (seal, had_open && inner.announce())
+    }
+
+    /// Looks at the head of the queue, on behalf of the sender, which has then heard of every announcement so far.
+    pub(crate) fn look(&self) -> Option<Head> {
+        let mut inner = self.lock();
+        inner.announced = false;
+        let more = inner.batches.len() > 1;
+        inner.batches.front().map(|head| Head {
+            created: head.created,
+            attempts: head.attempts,
+            sent_leader_epoch: head.sent_leader_epoch,
+            is_full: more || !head.is_open(),
+            is_sealing: head.is_sealing(),
+            len: head.len(),
+        })
+    }
+
+    /// Takes the head if it can be sent as it is, or what must be done to it first.
+    pub(crate) fn take_head(self: &Arc<Self>) -> TakenHead {
+        let mut inner = self.lock();
+        let Some(head) = inner.batches.front_mut() else { return TakenHead::Nothing };
+        head.close();
+        if let Some((buffer, compression)) = head.take_for_sealing() {
+            let job = SealJob::new(Arc::clone(self), head.id, buffer, compression);
+            return TakenHead::Seal(job);
+        }
+        if head.is_sealing() {
+            return TakenHead::Nothing;
+        }
+        let taken = inner.batches.pop_front();
+        self.queued.store(inner.batches.len(), Ordering::Relaxed);
+        taken.map_or(TakenHead::Nothing, |batch| TakenHead::Batch(Box::new(batch)))
+    }
+
+    /// Puts batches that must be sent again back to the front, in their order.
+    pub(crate) fn put_back(&self, batches: impl DoubleEndedIterator<Item = ProducerBatch>) {
+        let mut inner = self.lock();
+        for batch in batches.rev() {
+            inner.batches.push_front(batch);
+        }
+        self.queued.store(inner.batches.len(), Ordering::Relaxed);
+    }
+
+    /// Registers the completion cells of batches that a split has made.
+    pub(crate) fn adopt(&self, cells: impl Iterator<Item = Arc<BatchCell>>) {
+        self.lock().incomplete.extend(cells);
+    }
+
+    /// Returns a number for a batch that is made outside of the queue.
+    pub(crate) fn next_batch_id(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.next_batch_id += 1;
+        inner.next_batch_id
+    }
+
+    /// Takes the batches at the front that are `timeout` old or older.
+    pub(crate) fn expire(&self, now: Instant, timeout: Duration) -> Vec<ProducerBatch> {
+        let mut expired = Vec::new();
+        let mut inner = self.lock();
+        while let Some(head) = inner.batches.front()
+            && !head.is_sealing()
+            && now.saturating_duration_since(head.created) >= timeout
+        {
+            expired.extend(inner.batches.pop_front());
+        }
+        self.queued.store(inner.batches.len(), Ordering::Relaxed);
+        expired
+    }
+
+    /// Books a change of stage for the batch at the front.
+    pub(crate) fn enter_stage(&self, stage: crate::accumulator::producer_batch::Stage, now: Instant) {
+        if let Some(head) = self.lock().batches.front_mut() {
+            head.clock.enter(stage, now);
+        }
+    }
+
+    /// Refuses further records and takes everything that is queued.
+    pub(crate) fn close(&self) -> Vec<ProducerBatch> {
+        let mut inner = self.lock();
+        inner.closed = true;
+        self.queued.store(0, Ordering::Relaxed);
+        inner.batches.drain(..).collect()
+    }
+
+    /// Refuses further records.
+    pub(crate) fn refuse_appends(&self) {
+        self.lock().closed = true;
+    }
+
+    /// Returns the cells of all batches that are not complete.
+    pub(crate) fn incomplete(&self) -> Vec<Arc<BatchCell>> {
+        let mut inner = self.lock();
+        inner.prune();
+        inner.incomplete.iter().filter(|cell| cell.outcome().is_none()).map(Arc::clone).collect()
+    }
+
+    /// Returns whether every batch so far is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        let mut inner = self.lock();
+        inner.prune();
+        inner.batches.is_empty() && inner.incomplete.iter().all(|cell| cell.outcome().is_some())
+    }
+
+    /// Returns how many records were ever appended.
+    pub(crate) fn appended_records(&self) -> u64 {
+        self.lock().records
+    }
+
+    fn append_to_last(
+        &self,
+        inner: &mut Inner,
+        append: &Append<'_>,
+        settings: &Settings,
+        new_bytes: usize,
+        seal: Option<SealJob>,
+    ) -> Appended {
+        let was_alone = inner.batches.len() == 1;
+        let Some(last) = inner.batches.back_mut() else { return Appended::Closed };
+        let before = last.len();
+        let delivery = last.append(&append.record, append.payload_len, settings.keep_notes, append.waits);
+        let bytes = last.len() - before + new_bytes;
+        let is_full = last.len() >= settings.batch_size;
+        let Some(delivery) = delivery else { return Appended::Closed };
+        inner.records += 1;
+        // A lone new batch starts the linger; a second batch, or a full one, ends it.
+        let is_news = new_bytes > 0 || (is_full && was_alone);
+        let announce = is_news && inner.announce();
+        Appended::Done(Done { delivery, bytes, announce, seal })
+    }
+
+    fn open_batch(&self, inner: &mut Inner, buffer: BatchBuffer, now: Instant, compression: Compression) {
+        inner.next_batch_id += 1;
+        let batch =
+            ProducerBatch::new(inner.next_batch_id, self.topic_partition.clone(), buffer, compression, now);
+        inner.prune();
+        inner.incomplete.push_back(Arc::clone(batch.cell()));
+        inner.batches.push_back(batch);
+        self.queued.store(inner.batches.len(), Ordering::Relaxed);
+    }
+
+    fn close_last(self: &Arc<Self>, inner: &mut Inner) -> Option<SealJob> {
+        let last = inner.batches.back_mut().filter(|last| last.is_open())?;
+        last.close();
+        let (buffer, compression) = last.take_for_sealing()?;
+        Some(SealJob::new(Arc::clone(self), last.id, buffer, compression))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Returns whether the sender must be told; it need not be told twice before it has looked.
+    fn announce(&mut self) -> bool {
+        !std::mem::replace(&mut self.announced, true)
+    }
+
+    fn prune(&mut self) {
+        while self.incomplete.front().is_some_and(|cell| cell.outcome().is_some()) {
+            self.incomplete.pop_front();
+        }
+    }
+}
+
+/// What [`PartitionQueue::take_head`] found.
+#[derive(Debug)]
+pub(crate) enum TakenHead {
+    Batch(Box<ProducerBatch>),
+    Nothing,
+    /// The head must be compressed first, away from the sender's task.
+    Seal(SealJob),
+}
+
+/// The compression of one batch, to be done by whoever closed it, without any lock.
+///
+/// Dropping it undone puts the batch back uncompressed, so a batch is never stuck.
+#[derive(Debug)]
+pub(crate) struct SealJob {
+    queue: Arc<PartitionQueue>,
+    batch_id: u64,
+    /// `None` once it has been put back.
+    buffer: Option<BatchBuffer>,
+    compression: Compression,
+}
+
+impl SealJob {
+    fn new(queue: Arc<PartitionQueue>, batch_id: u64, buffer: BatchBuffer, compression: Compression) -> Self {
+        Self { queue, batch_id, buffer: Some(buffer), compression }
+    }
+
+    /// Compresses the batch and puts it back. Returns the queue if the sender must hear of it.
+    pub(crate) fn run(mut self) -> Option<Arc<PartitionQueue>> {
+        let mut buffer = self.buffer.take()?;
+        let compressed = buffer.bytes().split_at_checked(HEADER_LEN).and_then(|(header, records)| {
+            self.compression
+                .compress(records, |compressed| compressed.map(|compressed| [header, compressed].concat()))
+        });
+        let used = if compressed.is_some() { self.compression } else { Compression::None };
+        if let Some(compressed) = compressed {
+            buffer.replace_by(compressed);
+        }
+        let announce = self.put_back(buffer, used);
+        announce.then(|| Arc::clone(&self.queue))
+    }
+
+    fn put_back(&self, buffer: BatchBuffer, used: Compression) -> bool {
+        let mut inner = self.queue.lock();
+        if let Some(batch) = inner.batches.iter_mut().find(|batch| batch.id == self.batch_id) {
+            batch.put_sealed(buffer, used);
+        }
+        inner.announce()
+    }
+}
+
+impl Drop for SealJob {
+    fn drop(&mut self) {
+        if let Some(buffer) = self.buffer.take() {
+            self.put_back(buffer, Compression::None);
+        }
+    }
+}

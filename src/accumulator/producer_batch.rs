@@ -1,0 +1,350 @@
+//! `ProducerBatch`: the records of one batch, encoded, with everything needed to send, retry and complete it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::buffer_memory::BatchBuffer;
+use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Redirect};
+use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
+use crate::protocol::ErrorCode;
+use crate::protocol::compression::{self, Compression};
+use crate::protocol::record_batch::{self, DecodedRecord, ProducerIdentity, RecordBatchBuilder, RecordRef};
+use crate::topic_partition::TopicPartition;
+
+/// A batch of records of one partition, from its first record to its completion.
+#[derive(Debug)]
+pub(crate) struct ProducerBatch {
+    /// Tells the batches of a partition apart.
+    pub(crate) id: u64,
+    cell: Arc<BatchCell>,
+    bytes: BatchBytes,
+    builder: RecordBatchBuilder,
+    /// The codec asked for until the bytes are sealed, then the one in use.
+    compression: Compression,
+    /// The codec asked for.
+    wanted_compression: Compression,
+    /// One for each record if interceptors exist, else empty.
+    notes: Vec<AckNote>,
+    /// When its first record was appended; the delivery timeout counts from here.
+    pub(crate) created: Instant,
+    /// Times that it was handed to a connection.
+    pub(crate) attempts: u32,
+    /// True once a byte of it may have been written to a socket and no answer has told otherwise.
+    pub(crate) maybe_written: bool,
+    /// Leader epoch that its last attempt went to.
+    pub(crate) sent_leader_epoch: Option<i32>,
+    /// True for a piece of a batch that the broker found too large.
+    pub(crate) is_split: bool,
+    pub(crate) clock: StageClock,
+    pub(crate) last_error: Option<ErrorCode>,
+}
+
+/// The bytes of a batch on their way from "growing" to "frozen".
+#[derive(Debug)]
+enum BatchBytes {
+    /// Takes appends.
+    Open(BatchBuffer),
+    /// Takes no more records; not compressed.
+    Closed(BatchBuffer),
+    /// Compressed as far as it ever will be.
+    Sealed(BatchBuffer),
+    /// Header and checksum are written. Every attempt sends these very bytes.
+    Frozen(Bytes),
+    /// Being compressed by somebody who will put the result back.
+    Sealing,
+}
+
+/// Where a batch's time goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StageClock {
+    stage: Stage,
+    since: Instant,
+    spent: TimeSpent,
+}
+
+/// What a batch is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Backoff,
+    InFlight,
+    Linger,
+    NoLeader,
+    Queued,
+}
+
+impl StageClock {
+    fn new(now: Instant) -> Self {
+        Self { stage: Stage::Linger, since: now, spent: TimeSpent::default() }
+    }
+
+    /// Books the time since the last change on the stage that ends now.
+    pub(crate) fn enter(&mut self, stage: Stage, now: Instant) {
+        let spent = now.saturating_duration_since(self.since);
+        let account = match self.stage {
+            Stage::Backoff => &mut self.spent.backoff,
+            Stage::InFlight => &mut self.spent.in_flight,
+            Stage::Linger => &mut self.spent.linger,
+            Stage::NoLeader => &mut self.spent.no_leader,
+            Stage::Queued => &mut self.spent.queued,
+        };
+        *account += spent;
+        self.stage = stage;
+        self.since = now;
+    }
+}
+
+/// How long a record waited in `enqueue`, kept per batch as the longest of its records.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct EnqueueWaits {
+    pub(crate) metadata: Duration,
+    pub(crate) memory: Duration,
+}
+
+impl ProducerBatch {
+    pub(crate) fn new(
+        id: u64,
+        topic_partition: TopicPartition,
+        mut buffer: BatchBuffer,
+        compression: Compression,
+        now: Instant,
+    ) -> Self {
+        let builder = RecordBatchBuilder::new(buffer.bytes_mut());
+        Self {
+            id,
+            cell: BatchCell::new(topic_partition),
+            bytes: BatchBytes::Open(buffer),
+            builder,
+            compression,
+            wanted_compression: compression,
+            notes: Vec::new(),
+            created: now,
+            attempts: 0,
+            maybe_written: false,
+            sent_leader_epoch: None,
+            is_split: false,
+            clock: StageClock::new(now),
+            last_error: None,
+        }
+    }
+
+    /// Says whether a record fits, and if not what would help.
+    pub(crate) fn room_for(&self, record: &RecordRef<'_>, payload_len: usize, batch_size: usize) -> Room {
+        let BatchBytes::Open(buffer) = &self.bytes else { return Room::Closed };
+        let needed = buffer.bytes().len() + self.builder.record_len(record.timestamp, payload_len);
+        if needed <= buffer.capacity() {
+            Room::Fits
+        } else if needed <= batch_size {
+            Room::Grow { capacity: (buffer.capacity() * 2).max(needed).min(batch_size.max(needed)) }
+        } else {
+            Room::Full
+        }
+    }
+
+    /// Moves an open batch into a larger buffer.
+    pub(crate) fn grow(&mut self, larger: BatchBuffer) {
+        self.bytes = match std::mem::replace(&mut self.bytes, BatchBytes::Sealing) {
+            BatchBytes::Open(buffer) => BatchBytes::Open(buffer.move_into(larger)),
+            other => other,
+        };
+    }
+
+    /// Appends a record for which [`ProducerBatch::room_for`] said that it fits.
+    pub(crate) fn append(
+        &mut self,
+        record: &RecordRef<'_>,
+        payload_len: usize,
+        keep_note: bool,
+        waits: EnqueueWaits,
+    ) -> Option<Delivery> {
+        let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
+        let facts = RecordFacts {
+            index: self.builder.count(),
+            timestamp: record.timestamp,
+            key_size: size(record.key),
+            value_size: size(record.value),
+        };
+        self.builder.append(buffer.bytes_mut(), record, payload_len);
+        if keep_note {
+            self.notes.push(AckNote { record: facts, headers: record.headers.clone() });
+        }
+        self.clock.spent.metadata = self.clock.spent.metadata.max(waits.metadata);
+        self.clock.spent.memory = self.clock.spent.memory.max(waits.memory);
+        Some(Delivery::new(Arc::clone(&self.cell), facts))
+    }
+
+    /// Refuses further records.
+    pub(crate) fn close(&mut self) {
+        self.bytes = match std::mem::replace(&mut self.bytes, BatchBytes::Sealing) {
+            BatchBytes::Open(buffer) => BatchBytes::Closed(buffer),
+            other => other,
+        };
+    }
+
+    /// Takes the bytes of a closed batch that is still to be compressed.
+    pub(crate) fn take_for_sealing(&mut self) -> Option<(BatchBuffer, Compression)> {
+        if self.compression == Compression::None {
+            return None;
+        }
+        match std::mem::replace(&mut self.bytes, BatchBytes::Sealing) {
+            BatchBytes::Closed(buffer) => Some((buffer, self.compression)),
+            other => {
+                self.bytes = other;
+                None
+            }
+        }
+    }
+
+    /// Puts the bytes back after [`ProducerBatch::take_for_sealing`], now compressed by `compression`.
+    ///
+    /// The compression of the batch becomes final: `Compression::None` if nothing was gained.
+    pub(crate) fn put_sealed(&mut self, buffer: BatchBuffer, compression: Compression) {
+        self.compression = compression;
+        self.bytes = BatchBytes::Sealed(buffer);
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.bytes, BatchBytes::Open(_))
+    }
+
+    pub(crate) fn is_sealing(&self) -> bool {
+        matches!(self.bytes, BatchBytes::Sealing)
+    }
+
+    /// Writes header and checksum, at its first attempt only, and returns the bytes to send.
+    pub(crate) fn freeze(&mut self) -> Bytes {
+        let bytes = match std::mem::replace(&mut self.bytes, BatchBytes::Sealing) {
+            BatchBytes::Open(mut buffer) | BatchBytes::Closed(mut buffer) => {
+                self.compression = Compression::None;
+                self.builder.seal(buffer.bytes_mut(), self.compression, ProducerIdentity::NONE);
+                buffer.freeze()
+            }
+            BatchBytes::Sealed(mut buffer) => {
+                self.builder.seal(buffer.bytes_mut(), self.compression, ProducerIdentity::NONE);
+                buffer.freeze()
+            }
+            BatchBytes::Frozen(bytes) => bytes,
+            BatchBytes::Sealing => Bytes::new(),
+        };
+        self.bytes = BatchBytes::Frozen(bytes.clone());
+        bytes
+    }
+
+    /// Reads the records back. `None` if the bytes are damaged.
+    pub(crate) fn decode(&mut self) -> Option<Vec<DecodedRecord>> {
+        record_batch::decode_records(&compression::uncompressed(&self.freeze(), self.compression))
+    }
+
+    /// Hands what interceptors are to be told to the batches that the records moved to.
+    pub(crate) fn move_notes(&mut self, redirects: &[Redirect], pieces: &mut [Self]) {
+        let mut notes = std::mem::take(&mut self.notes);
+        for (redirect, piece) in redirects.iter().zip(pieces).rev() {
+            let at = notes.len().min(redirect.first as usize);
+            piece.notes = notes.split_off(at);
+            for note in &mut piece.notes {
+                note.record.index -= redirect.first;
+            }
+        }
+    }
+
+    /// Ends the batch; its records live on in others.
+    pub(crate) fn redirect(self, redirects: Vec<Redirect>) {
+        self.complete(Outcome::Redirected(redirects.into()), None);
+    }
+
+    pub(crate) fn wanted_compression(&self) -> Compression {
+        self.wanted_compression
+    }
+
+    pub(crate) fn cell(&self) -> &Arc<BatchCell> {
+        &self.cell
+    }
+
+    pub(crate) fn topic_partition(&self) -> &TopicPartition {
+        self.cell.topic_partition()
+    }
+
+    pub(crate) fn record_count(&self) -> u32 {
+        self.builder.count()
+    }
+
+    /// Returns the bytes that it takes in a request.
+    pub(crate) fn len(&self) -> usize {
+        match &self.bytes {
+            BatchBytes::Open(buffer) | BatchBytes::Closed(buffer) | BatchBytes::Sealed(buffer) => {
+                buffer.bytes().len()
+            }
+            BatchBytes::Frozen(bytes) => bytes.len(),
+            BatchBytes::Sealing => 0,
+        }
+    }
+
+    /// Ends the batch as delivered.
+    pub(crate) fn deliver(
+        self,
+        base_offset: Option<i64>,
+        log_append_time: Option<i64>,
+        observer: Option<&dyn AckObserver>,
+    ) {
+        self.complete(Outcome::Delivered { base_offset, log_append_time }, observer);
+    }
+
+    /// Ends the batch as failed.
+    pub(crate) fn fail(
+        mut self,
+        kind: DeliveryErrorKind,
+        persisted: Persisted,
+        record_errors: Vec<(u32, Option<String>)>,
+        observer: Option<&dyn AckObserver>,
+    ) {
+        let failure = BatchFailure {
+            kind,
+            persisted,
+            topic_partition: self.topic_partition().clone(),
+            time_spent: self.clock.spent,
+            record_errors,
+            batch: self.failed_batch(),
+        };
+        self.complete(Outcome::Failed(Arc::new(failure)), observer);
+    }
+
+    /// Returns where its time went until `now`.
+    pub(crate) fn time_spent(&mut self, now: Instant, leader_known: bool) -> TimeSpent {
+        self.clock.enter(self.clock.stage, now);
+        self.clock.spent.attempts = self.attempts;
+        self.clock.spent.last_error = self.last_error;
+        self.clock.spent.leader_known = leader_known;
+        self.clock.spent
+    }
+
+    fn complete(self, outcome: Outcome, observer: Option<&dyn AckObserver>) {
+        let Self { cell, notes, bytes, .. } = self;
+        // The memory is free before anybody learns of the outcome and sends the next record.
+        drop(bytes);
+        cell.complete(outcome, observer.map(|observer| (observer, notes.as_slice())));
+    }
+
+    /// Copies the bytes out, so that an error that somebody keeps does not hold on to `buffer.memory`.
+    fn failed_batch(&mut self) -> FailedBatch {
+        let bytes = self.freeze();
+        FailedBatch::new(Bytes::copy_from_slice(&bytes), self.compression)
+    }
+}
+
+/// Whether a record fits into a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// The batch takes no more records at all.
+    Closed,
+    /// As it is.
+    Fits,
+    /// Not under `batch.size`.
+    Full,
+    /// In a larger buffer.
+    Grow { capacity: usize },
+}
+
+fn size(bytes: Option<&[u8]>) -> i32 {
+    bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
+}

@@ -1,0 +1,20 @@
+//! What the accumulator needs to know of the configuration.
+
+use std::time::Duration;
+
+use crate::protocol::compression::Compression;
+
+/// Settings that every append reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// `batch.size`, at least 1.
+    pub(crate) batch_size: usize,
+    pub(crate) compression: Compression,
+    /// How long after its first record a batch takes more.
+    ///
+    /// A batch's delivery timeout counts from its first record. Behind a partition that cannot be sent a batch could
+    /// stay open for minutes, and a record that joins late would inherit most of that age.
+    pub(crate) append_window: Duration,
+    /// Keep what interceptors are told of each record.
+    pub(crate) keep_notes: bool,
+}

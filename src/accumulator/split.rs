@@ -1,0 +1,91 @@
+//! Splitting a batch that the broker found too large (KIP-126).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::accumulator::partition_queue::PartitionQueue;
+use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Room};
+use crate::accumulator::settings::Settings;
+use crate::buffer_memory::BatchBuffer;
+use crate::delivery::Redirect;
+use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, RecordRef};
+
+/// Cuts a batch into smaller ones, completes it as moved, and puts the pieces at the front of their queue, in order.
+///
+/// The target is `batch.size`; a batch that is a piece itself is halved, so that cutting ends at single records. Pieces
+/// keep the age of the batch and start with no attempts. Their memory lies outside `buffer.memory` until they are sent,
+/// as in Java: a batch that must be cut may not wait for memory that its own records hold.
+///
+/// Gives the batch back if it cannot be cut: a single record, or bytes that cannot be read.
+pub(crate) fn split(
+    mut batch: ProducerBatch,
+    queue: &Arc<PartitionQueue>,
+    settings: &Settings,
+    now: Instant,
+) -> Result<usize, ProducerBatch> {
+    let target = if batch.is_split { batch.len() / 2 } else { settings.batch_size.min(batch.len()) };
+    let Some(records) = batch.decode().filter(|records| records.len() > 1) else { return Err(batch) };
+
+    let target = if target >= batch.len() { batch.len() / 2 } else { target };
+    let mut pieces: Vec<ProducerBatch> = Vec::new();
+    let mut redirects = Vec::new();
+    for (first, record) in (0_u32..).zip(&records) {
+        if !append(pieces.last_mut(), record, target) {
+            let piece = new_piece(&batch, queue, record, target);
+            redirects.push(Redirect { first, cell: Arc::clone(piece.cell()) });
+            pieces.push(piece);
+            append(pieces.last_mut(), record, usize::MAX);
+        }
+    }
+    batch.move_notes(&redirects, &mut pieces);
+    for piece in &mut pieces {
+        piece.close();
+        piece.clock.enter(crate::accumulator::producer_batch::Stage::Queued, now);
+    }
+    let count = pieces.len();
+    queue.adopt(pieces.iter().map(|piece| Arc::clone(piece.cell())));
+    batch.redirect(redirects);
+    queue.put_back(pieces.into_iter());
+    Ok(count)
+}
+
+fn new_piece(
+    batch: &ProducerBatch,
+    queue: &PartitionQueue,
+    record: &DecodedRecord,
+    target: usize,
+) -> ProducerBatch {
+    let least = RecordRef::upper_bound(as_ref(record).payload_len());
+    let buffer = BatchBuffer::outside_of_budget(least.max(target));
+    let mut piece = ProducerBatch::new(
+        queue.next_batch_id(),
+        batch.topic_partition().clone(),
+        buffer,
+        batch.wanted_compression(),
+        batch.created,
+    );
+    piece.is_split = true;
+    piece.clock = batch.clock;
+    piece.last_error = batch.last_error;
+    piece
+}
+
+fn append(piece: Option<&mut ProducerBatch>, record: &DecodedRecord, target: usize) -> bool {
+    let Some(piece) = piece else { return false };
+    let record = as_ref(record);
+    let payload_len = record.payload_len();
+    if piece.len() > HEADER_LEN && piece.len() + payload_len > target {
+        return false;
+    }
+    matches!(piece.room_for(&record, payload_len, 0), Room::Fits)
+        && piece.append(&record, payload_len, false, EnqueueWaits::default()).is_some()
+}
+
+fn as_ref(record: &DecodedRecord) -> RecordRef<'_> {
+    RecordRef {
+        timestamp: record.timestamp,
+        key: record.key.as_deref(),
+        value: record.value.as_deref(),
+        headers: &record.headers,
+    }
+}

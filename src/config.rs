@@ -1,0 +1,244 @@
+//! Configuration: typed values with Kafka's names, defaults and rules.
+//!
+//! [`ProducerConfig`] is what users fill, by typed setters or by Kafka's property names. `keys` is the table behind
+//! the names, `validate` has the rules between values, [`Settings`] is what the rest of the crate gets.
+
+mod acks;
+mod foreign;
+mod host_port;
+mod keys;
+mod kind;
+mod metadata_recovery_strategy;
+mod problem;
+mod properties_text;
+mod property;
+mod security_keys;
+mod setters;
+mod settings;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+pub use crate::protocol::compression::Compression;
+pub use acks::Acks;
+pub(crate) use host_port::HostPort;
+pub use metadata_recovery_strategy::MetadataRecoveryStrategy;
+pub use problem::{ConfigError, ConfigProblem, ConfigReason};
+pub(crate) use setters::config_setters;
+pub(crate) use settings::Settings;
+
+use property::Property;
+
+/// The configuration of a producer; the defaults are those of Apache Kafka 4.4.
+///
+/// Values are given by typed setters or by Kafka's property names, also mixed: the last one for a key counts. Neither
+/// fails. What is wrong with them is found by [`validate`](Self::validate) and when a producer is built, all at once,
+/// and names the keys.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kafka_producer::{Acks, Compression, ProducerConfig};
+///
+/// let typed = ProducerConfig::new()
+///     .bootstrap_servers("kafka-1:9092,kafka-2:9092")
+///     .acks(Acks::All)
+///     .compression(Compression::Lz4)
+///     .linger(Duration::from_millis(20));
+///
+/// let by_name = ProducerConfig::from_properties([
+///     ("bootstrap.servers", "kafka-1:9092,kafka-2:9092"),
+///     ("acks", "all"),
+///     ("compression.type", "lz4"),
+///     ("linger.ms", "20"),
+/// ]);
+///
+/// assert_eq!(typed, by_name);
+/// # typed.validate()?;
+/// # Ok::<(), kafka_producer::ConfigError>(())
+/// ```
+///
+/// Unlike the Java client, which logs keys that it does not know and goes on, this crate refuses them:
+///
+/// ```
+/// use kafka_producer::ProducerConfig;
+///
+/// let config = ProducerConfig::new()
+///     .bootstrap_servers("localhost:9092")
+///     .property("linger", "20")
+///     .property("batch.size", "-1");
+///
+/// let error = config.validate().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "invalid producer configuration: unknown key \"linger\": did you mean \"linger.ms\"?; \
+///      batch.size = -1: must be at least 0"
+/// );
+/// ```
+///
+/// # Properties
+///
+#[doc = include_str!("config/properties.md")]
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ProducerConfig {
+    settings: Settings,
+    /// The keys that were set, to a good value or not. Some rules treat defaults differently.
+    explicit: BTreeSet<&'static str>,
+    /// At most one for each key, that of the last value.
+    problems: Vec<ConfigProblem>,
+}
+
+impl ProducerConfig {
+    /// Returns a configuration with nothing but defaults. It lacks `bootstrap.servers`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads properties by Kafka's names. If a key comes twice, the last value counts.
+    ///
+    /// ```
+    /// use kafka_producer::ProducerConfig;
+    ///
+    /// let config = ProducerConfig::from_properties([("linger.ms", "20")]);
+    /// assert_eq!(config.get("linger.ms").as_deref(), Some("20"));
+    /// ```
+    #[must_use]
+    pub fn from_properties<K, V>(properties: impl IntoIterator<Item = (K, V)>) -> Self
+    where
+        K: AsRef<str>,
+        V: AsRef<str>,
+    {
+        Self::new().properties(properties)
+    }
+
+    /// Reads the text of a `.properties` file, in the syntax of `java.util.Properties`: `key=value`, `key: value` or
+    /// `key value`, comments after `#` or `!` at the beginning of a line, a backslash for escapes (`\t`, `\u00e4`) and at
+    /// the end of a line that continues. If a key comes twice, the last value counts.
+    ///
+    /// ```
+    /// use kafka_producer::ProducerConfig;
+    ///
+    /// let config = ProducerConfig::from_properties_text(
+    ///     "# for the nightly job
+    ///      bootstrap.servers = kafka-1:9092, \\
+    ///                          kafka-2:9092
+    ///      linger.ms = 100",
+    /// );
+    /// assert_eq!(config.get("bootstrap.servers").as_deref(), Some("kafka-1:9092,kafka-2:9092"));
+    /// # config.validate()?;
+    /// # Ok::<(), kafka_producer::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn from_properties_text(text: &str) -> Self {
+        let mut config = Self::new();
+        for entry in properties_text::parse(text) {
+            match entry.fault {
+                None => config.set_property(&entry.key, &entry.value),
+                Some(fault) => config.report(&entry.key, &entry.value, ConfigReason::Invalid(fault)),
+            }
+        }
+        config
+    }
+
+    config_setters!();
+
+    /// Checks all values, singly and against each other.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] lists everything that is wrong.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let mut problems = self.problems.clone();
+        problems.extend(self.conflicts());
+        ConfigError::unless_none(problems)
+    }
+
+    /// Returns the value in force for one of Kafka's keys, as Kafka writes it.
+    ///
+    /// `None` if there is no value or no such key. Where one value changes another (`delivery.timeout.ms` grows with
+    /// `linger.ms`, unless it is set), the changed value is returned. `client.id` is empty until it is set or a producer
+    /// is built. A time that was set by a typed setter may have a fraction.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use kafka_producer::ProducerConfig;
+    ///
+    /// let config = ProducerConfig::new().request_timeout(Duration::from_secs(300));
+    /// assert_eq!(config.get("linger.ms").as_deref(), Some("5"));
+    /// assert_eq!(config.get("delivery.timeout.ms").as_deref(), Some("300005"));
+    /// assert_eq!(config.get("transactional.id"), None);
+    /// ```
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<String> {
+        self.effective().get(key)
+    }
+
+    /// Sets a value of the right type, whose range is still to be checked.
+    pub(crate) fn set<T: Property>(&mut self, key: &str, value: T, field: fn(&mut Settings) -> &mut T) {
+        let Some(key) = keys::find(key) else {
+            debug_assert!(false, "setter for unknown key {key}");
+            return;
+        };
+        self.forget(key.name);
+        self.explicit.insert(key.name);
+        match value.check(&key.kind) {
+            Ok(()) => *field(&mut self.settings) = value,
+            Err(reason) => self.problems.push(ConfigProblem::new(key.name, &value.print(), reason)),
+        }
+    }
+
+    pub(crate) fn set_property(&mut self, name: &str, value: &str) {
+        let Some(key) = keys::find(name) else {
+            let reason = match name.strip_prefix("metrics.context.") {
+                Some(_) => ConfigReason::NotAvailable(
+                    "metrics contexts are not available yet, leave it unset".into(),
+                ),
+                None => suggest::explain(name),
+            };
+            self.report(name, value, reason);
+            return;
+        };
+        self.forget(key.name);
+        self.explicit.insert(key.name);
+        if let Err(reason) = key.parse(&mut self.settings, value) {
+            self.problems.push(ConfigProblem::new(key.name, value, reason));
+        }
+    }
+
+    fn report(&mut self, key: &str, value: &str, reason: ConfigReason) {
+        self.forget(key);
+        self.problems.push(ConfigProblem::new(key, value, reason));
+    }
+
+    /// A later value makes good for an earlier one.
+    fn forget(&mut self, key: &str) {
+        self.problems.retain(|problem| problem.key != key);
+    }
+
+    fn is_explicit(&self, key: &str) -> bool {
+        self.explicit.contains(key)
+    }
+
+    fn is_sound(&self, key: &str) -> bool {
+        self.problems.iter().all(|problem| problem.key != key)
+    }
+}
+
+/// Prints the values in force by Kafka's names. Secrets are left out.
+impl fmt::Debug for ProducerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = self.effective();
+        let supported = keys::all().filter(|key| key.is_supported());
+        f.write_str("ProducerConfig ")?;
+        f.debug_map()
+            .entries(supported.map(|key| (key.name, settings.get(key.name).unwrap_or_default())))
+            .entries(self.problems.iter().map(|problem| ("problem", problem.to_string())))
+            .finish()
+    }
+}

@@ -1,0 +1,210 @@
+//! Every key of Kafka's producer, and what this crate makes of it.
+//!
+//! This table drives the reading of properties, what [`ProducerConfig::get`](super::ProducerConfig::get) prints, the
+//! suggestions for unknown keys and the table in the documentation.
+
+use super::ConfigReason;
+use super::Settings;
+use super::kind::Kind;
+use super::kind::Width::{Int, Long};
+use super::property::Property;
+use super::security_keys::SECURITY_KEYS;
+
+/// One key of Kafka's configuration.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// Kafka's default in Kafka's spelling; `None` if there is none.
+    pub(crate) default: Option<&'static str>,
+    pub(crate) support: Support,
+}
+
+/// What this crate makes of a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Support {
+    /// Only the Java client can do this; the text finishes the sentence "key = value: ".
+    JavaOnly {
+        instead: &'static str,
+        /// The only value that is taken, since it asks for what happens anyway.
+        in_force: Option<&'static str>,
+    },
+    /// The thing that the key is about does not exist yet.
+    NotYet {
+        /// With its verb, as in "transactions are".
+        what: &'static str,
+        /// The only value that is taken, since it asks for what happens anyway.
+        in_force: Option<&'static str>,
+    },
+    /// The key has a field in [`Settings`].
+    Supported {
+        /// The name of the typed setter.
+        setter: &'static str,
+        parse: fn(&mut Settings, &str, &Kind) -> Result<(), ConfigReason>,
+        print: fn(&Settings) -> String,
+    },
+}
+
+impl Key {
+    pub(crate) const fn new(
+        name: &'static str,
+        kind: Kind,
+        default: Option<&'static str>,
+        support: Support,
+    ) -> Self {
+        Self { name, kind, default, support }
+    }
+
+    pub(crate) const fn is_secret(&self) -> bool {
+        matches!(self.kind, Kind::Password)
+    }
+
+    pub(crate) const fn is_supported(&self) -> bool {
+        matches!(self.support, Support::Supported { .. })
+    }
+
+    /// Reads a value as Kafka writes it into `settings`.
+    pub(crate) fn parse(&self, settings: &mut Settings, text: &str) -> Result<(), ConfigReason> {
+        // As Kafka does: everything up to the space character counts as blank.
+        let text = text.trim_matches(|c| c <= ' ');
+        let (reason, in_force) = match self.support {
+            Support::Supported { parse, .. } => return parse(settings, text, &self.kind),
+            Support::JavaOnly { instead, in_force } => (ConfigReason::JavaOnly(instead.to_owned()), in_force),
+            Support::NotYet { what, in_force } => {
+                let text = match in_force {
+                    None => format!("{what} not available yet, leave it unset"),
+                    Some("") => format!("{what} not available yet, must be empty or unset"),
+                    Some(value) => format!("{what} not available yet, must be {value} or unset"),
+                };
+                (ConfigReason::NotAvailable(text), in_force)
+            }
+        };
+        self.kind.validate(text)?;
+        match in_force {
+            Some(value) if self.kind.same(value, text) => Ok(()),
+            _ => Err(reason),
+        }
+    }
+
+    /// Prints the value in force as Kafka writes it.
+    pub(crate) fn print(&self, settings: &Settings) -> Option<String> {
+        match self.support {
+            Support::JavaOnly { in_force, .. } | Support::NotYet { in_force, .. } => {
+                in_force.map(str::to_owned)
+            }
+            Support::Supported { print, .. } => Some(print(settings)),
+        }
+    }
+}
+
+/// Every key, those about security last.
+pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
+    PRODUCER_KEYS.iter().chain(SECURITY_KEYS)
+}
+
+pub(crate) fn find(name: &str) -> Option<&'static Key> {
+    all().find(|key| key.name == name)
+}
+
+macro_rules! supported {
+    ($setter:ident) => {
+        supported!($setter => $setter)
+    };
+    ($setter:ident => $field:ident) => {
+        Support::Supported {
+            setter: stringify!($setter),
+            parse: |settings, text, kind| {
+                settings.$field = Property::parse(text, kind)?;
+                Ok(())
+            },
+            print: |settings| settings.$field.print(),
+        }
+    };
+}
+
+const fn java_only(instead: &'static str, in_force: Option<&'static str>) -> Support {
+    Support::JavaOnly { instead, in_force }
+}
+
+const fn not_yet(what: &'static str, in_force: Option<&'static str>) -> Support {
+    Support::NotYet { what, in_force }
+}
+
+const ACKS: Kind = Kind::Choice { any_case: false, of: &["all", "-1", "0", "1"] };
+const ALLOCATION: Kind = Kind::Choice { any_case: true, of: &["full", "incremental"] };
+const CODECS: Kind = Kind::Choice { any_case: false, of: &["none", "gzip", "snappy", "lz4", "zstd"] };
+const DNS_LOOKUP: Kind =
+    Kind::Choice { any_case: false, of: &["use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"] };
+const RECORDING: Kind = Kind::Choice { any_case: false, of: &["INFO", "DEBUG", "TRACE"] };
+const RECOVERY: Kind = Kind::Choice { any_case: true, of: &["rebootstrap", "none"] };
+
+const INT: Kind = Kind::at_least(0, Int);
+const LONG: Kind = Kind::at_least(0, Long);
+/// For socket buffers, where -1 leaves the size to the operating system.
+const BUFFER: Kind = Kind::at_least(-1, Int);
+
+const KEY_SERIALIZER: &str = "Java classes cannot be loaded, use the builder's `key_serializer`";
+const VALUE_SERIALIZER: &str = "Java classes cannot be loaded, use the builder's `value_serializer`";
+const INTERCEPTORS: &str = "Java classes cannot be loaded, use the builder's `interceptor`";
+const PARTITIONER: &str = "Java classes cannot be loaded, use the builder's `partitioner`";
+
+const METRICS: &str = "metrics by samples are";
+const TRANSACTIONS: &str = "transactions are";
+
+/// In alphabetical order. Kafka has no lower bound for the two connection setup timeouts: 0 is ours, since a
+/// negative time means nothing.
+#[rustfmt::skip]
+static PRODUCER_KEYS: [Key; 52] = [
+    Key::new("acks", ACKS, Some("all"), supported!(acks)),
+    Key::new("batch.size", INT, Some("16384"), supported!(batch_size)),
+    Key::new("bootstrap.resolve.timeout.ms", LONG, Some("0"), not_yet("a limit for resolving names is", Some("0"))),
+    Key::new("bootstrap.servers", Kind::List, None, supported!(bootstrap_servers => bootstrap)),
+    Key::new("buffer.memory", LONG, Some("33554432"), supported!(buffer_memory)),
+    Key::new("buffer.memory.allocation.strategy", ALLOCATION, Some("full"), not_yet("strategies are", Some("full"))),
+    Key::new("client.dns.lookup", DNS_LOOKUP, Some("use_all_dns_ips"), not_yet("canonical names are", Some("use_all_dns_ips"))),
+    Key::new("client.id", Kind::Text, Some(""), supported!(client_id)),
+    Key::new("client.rack", Kind::Text, Some(""), supported!(client_rack)),
+    Key::new("compression.gzip.level", Kind::within(-1, 9, Int), Some("-1"), not_yet("gzip is", Some("-1"))),
+    Key::new("compression.lz4.level", Kind::within(1, 17, Int), Some("9"), not_yet("other levels of lz4 are", Some("9"))),
+    Key::new("compression.type", CODECS, Some("none"), supported!(compression)),
+    Key::new("compression.zstd.level", Kind::within(-131_072, 22, Int), Some("3"), not_yet("zstd is", Some("3"))),
+    Key::new("config.providers", Kind::List, Some(""), not_yet("config providers are", Some(""))),
+    Key::new("connections.max.idle.ms", Kind::any(Long), Some("540000"), supported!(connections_max_idle)),
+    Key::new("delivery.timeout.ms", INT, Some("120000"), supported!(delivery_timeout)),
+    Key::new("enable.idempotence", Kind::Boolean, Some("true"), not_yet("idempotence is", Some("false"))),
+    Key::new("enable.metrics.push", Kind::Boolean, Some("true"), not_yet("client telemetry is", Some("false"))),
+    Key::new("interceptor.classes", Kind::List, Some(""), java_only(INTERCEPTORS, Some(""))),
+    Key::new("key.serializer", Kind::Class, None, java_only(KEY_SERIALIZER, None)),
+    Key::new("linger.ms", LONG, Some("5"), supported!(linger)),
+    Key::new("max.block.ms", LONG, Some("60000"), supported!(max_block)),
+    Key::new("max.in.flight.requests.per.connection", Kind::at_least(1, Int), Some("5"), supported!(max_in_flight_requests_per_connection)),
+    Key::new("max.request.size", INT, Some("1048576"), supported!(max_request_size)),
+    Key::new("metadata.cluster.check.enable", Kind::Boolean, Some("true"), not_yet("the check of cluster and node ids is", Some("false"))),
+    Key::new("metadata.max.age.ms", LONG, Some("300000"), supported!(metadata_max_age)),
+    Key::new("metadata.max.idle.ms", Kind::at_least(5000, Long), Some("300000"), supported!(metadata_max_idle)),
+    Key::new("metadata.recovery.rebootstrap.trigger.ms", LONG, Some("300000"), supported!(metadata_recovery_rebootstrap_trigger)),
+    Key::new("metadata.recovery.strategy", RECOVERY, Some("rebootstrap"), supported!(metadata_recovery_strategy)),
+    Key::new("metric.reporters", Kind::List, Some("org.apache.kafka.common.metrics.JmxReporter"), java_only("Java classes cannot be loaded, must be empty or unset", Some(""))),
+    Key::new("metrics.num.samples", Kind::at_least(1, Int), Some("2"), not_yet(METRICS, Some("2"))),
+    Key::new("metrics.recording.level", RECORDING, Some("INFO"), not_yet(METRICS, Some("INFO"))),
+    Key::new("metrics.sample.window.ms", LONG, Some("30000"), not_yet(METRICS, Some("30000"))),
+    Key::new("partitioner.adaptive.partitioning.enable", Kind::Boolean, Some("true"), supported!(partitioner_adaptive_partitioning)),
+    Key::new("partitioner.availability.timeout.ms", LONG, Some("0"), supported!(partitioner_availability_timeout)),
+    Key::new("partitioner.class", Kind::Class, None, java_only(PARTITIONER, None)),
+    Key::new("partitioner.ignore.keys", Kind::Boolean, Some("false"), supported!(partitioner_ignore_keys)),
+    Key::new("partitioner.rack.aware", Kind::Boolean, Some("false"), not_yet("partitioning by rack is", Some("false"))),
+    Key::new("receive.buffer.bytes", BUFFER, Some("32768"), supported!(receive_buffer)),
+    Key::new("reconnect.backoff.max.ms", LONG, Some("1000"), supported!(reconnect_backoff_max)),
+    Key::new("reconnect.backoff.ms", LONG, Some("50"), supported!(reconnect_backoff)),
+    Key::new("request.timeout.ms", INT, Some("30000"), supported!(request_timeout)),
+    Key::new("retries", INT, Some("2147483647"), supported!(retries)),
+    Key::new("retry.backoff.max.ms", LONG, Some("1000"), supported!(retry_backoff_max)),
+    Key::new("retry.backoff.ms", LONG, Some("100"), supported!(retry_backoff)),
+    Key::new("send.buffer.bytes", BUFFER, Some("131072"), supported!(send_buffer)),
+    Key::new("socket.connection.setup.timeout.max.ms", LONG, Some("30000"), supported!(socket_connection_setup_timeout_max)),
+    Key::new("socket.connection.setup.timeout.ms", LONG, Some("10000"), supported!(socket_connection_setup_timeout)),
+    Key::new("transaction.timeout.ms", Kind::any(Int), Some("60000"), not_yet(TRANSACTIONS, Some("60000"))),
+    Key::new("transaction.two.phase.commit.enable", Kind::Boolean, Some("false"), not_yet(TRANSACTIONS, Some("false"))),
+    Key::new("transactional.id", Kind::Text, None, not_yet(TRANSACTIONS, None)),
+    Key::new("value.serializer", Kind::Class, None, java_only(VALUE_SERIALIZER, None)),
+];

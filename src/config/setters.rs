@@ -1,0 +1,346 @@
+//! The typed setters, written once for the configuration and for every builder that holds one.
+
+/// Writes the setters into an `impl` block: `config_setters!()` for [`ProducerConfig`](super::ProducerConfig) itself,
+/// `config_setters!(config)` for a type with one in its field `config`.
+macro_rules! config_setters {
+    ($($config:ident)?) => {
+        /// Sets which replicas must have a batch before it counts as delivered (`acks`, default all).
+        ///
+        /// With [`All`](crate::Acks::All) an acknowledged record survives the loss of any broker as long as
+        /// one in-sync replica lives. [`Leader`](crate::Acks::Leader) saves one round trip between brokers
+        /// and loses what a dying leader had not passed on. [`None`](crate::Acks::None) loses records without
+        /// anybody noticing.
+        #[must_use]
+        pub fn acks(mut self, acks: $crate::Acks) -> Self {
+            self$(.$config)?.set("acks", acks, |settings| &mut settings.acks);
+            self
+        }
+
+        /// Sets how many bytes of records are gathered for one partition before they are sent (`batch.size`, default 16384 bytes).
+        ///
+        /// From 0 to 2147483647 and at most [`buffer_memory`](Self::buffer_memory). 0 sends every record
+        /// alone, which costs one request for each; large batches compress better and take more memory for
+        /// each partition. A record larger than this goes into a batch of its own. Unlike the Java client, a
+        /// batch larger than the whole buffer is refused.
+        #[must_use]
+        pub fn batch_size(mut self, bytes: usize) -> Self {
+            self$(.$config)?.set("batch.size", bytes, |settings| &mut settings.batch_size);
+            self
+        }
+
+        /// Sets the brokers to ask first, as Kafka writes them: `host:port`, separated by commas (`bootstrap.servers`, required).
+        ///
+        /// One living broker is enough, since it names the others; two or three bridge the restart of one. An
+        /// IPv6 address stands in brackets, as in `[::1]:9092`. `PLAINTEXT://` may stand before an address.
+        /// Names are resolved later: nothing is wrong with a name that cannot be resolved yet.
+        #[must_use]
+        pub fn bootstrap_servers(mut self, servers: impl Into<String>) -> Self {
+            self$(.$config)?.set_property("bootstrap.servers", &servers.into());
+            self
+        }
+
+        /// Sets how many bytes of records may wait for being sent or acknowledged (`buffer.memory`, default 33554432 bytes).
+        ///
+        /// At least [`batch_size`](Self::batch_size). Beyond it, sending waits for
+        /// [`max_block`](Self::max_block) at most. Little memory keeps a slow broker from delaying records
+        /// for long; much memory bridges longer outages.
+        #[must_use]
+        pub fn buffer_memory(mut self, bytes: usize) -> Self {
+            self$(.$config)?.set("buffer.memory", bytes, |settings| &mut settings.buffer_memory);
+            self
+        }
+
+        /// Sets the name under which brokers log, count and throttle this client (`client.id`, default `producer-` and a number).
+        ///
+        /// At most 32767 bytes.
+        #[must_use]
+        pub fn client_id(mut self, name: impl Into<String>) -> Self {
+            self$(.$config)?.set("client.id", name.into(), |settings| &mut settings.client_id);
+            self
+        }
+
+        /// Sets the rack that this client is in (`client.rack`, default none).
+        ///
+        /// At most 32767 bytes. It has no effect yet: partitioning by rack is still missing.
+        #[must_use]
+        pub fn client_rack(mut self, rack: impl Into<String>) -> Self {
+            self$(.$config)?.set("client.rack", rack.into(), |settings| &mut settings.client_rack);
+            self
+        }
+
+        /// Sets the codec that batches are compressed with (`compression.type`, default none).
+        ///
+        /// LZ4 costs little time and often halves what goes over the network and onto the brokers' disks.
+        /// Larger batches compress better.
+        #[must_use]
+        pub fn compression(mut self, compression: $crate::Compression) -> Self {
+            self$(.$config)?.set("compression.type", compression, |settings| &mut settings.compression);
+            self
+        }
+
+        /// Sets how long a connection may be idle before it is closed (`connections.max.idle.ms`, default 540 s).
+        ///
+        /// `None`, Kafka's -1, never closes one. Many brokers and firewalls close idle connections themselves
+        /// after ten minutes; the next record then pays for a new one.
+        #[must_use]
+        pub fn connections_max_idle(mut self, idle: Option<::std::time::Duration>) -> Self {
+            self$(.$config)?.set("connections.max.idle.ms", idle, |settings| &mut settings.connections_max_idle);
+            self
+        }
+
+        /// Sets how long a record may take from being accepted to being acknowledged, with all retries (`delivery.timeout.ms`, default 120 s).
+        ///
+        /// At most 2147483647 ms, and at least [`linger`](Self::linger) +
+        /// [`request_timeout`](Self::request_timeout): a shorter one is refused; if it is not set, it is
+        /// raised to the sum. A short one gives up during the election of a leader; a long one keeps records
+        /// in memory through an outage. A record that timed out may have been written.
+        #[must_use]
+        pub fn delivery_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("delivery.timeout.ms", timeout, |settings| &mut settings.delivery_timeout);
+            self
+        }
+
+        /// Sets whether brokers drop batches that arrive again when they are retried (`enable.idempotence`).
+        ///
+        /// `true` is not available yet and refused. `false` says explicitly what happens anyway, and allows
+        /// for more than five [requests in flight](Self::max_in_flight_requests_per_connection). In Kafka the
+        /// default is true.
+        #[must_use]
+        pub fn enable_idempotence(mut self, enable: bool) -> Self {
+            self$(.$config)?.set_property("enable.idempotence", if enable { "true" } else { "false" });
+            self
+        }
+
+        /// Sets how long a batch waits for more records before it is sent (`linger.ms`, default 5 ms).
+        ///
+        /// Fractions of a millisecond are kept; more than 2147483647 ms count as that many. Zero sends as
+        /// soon as a connection is free, in small batches under light load. A full batch never waits.
+        #[must_use]
+        pub fn linger(mut self, linger: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("linger.ms", linger, |settings| &mut settings.linger);
+            self
+        }
+
+        /// Sets how long sending may wait for the metadata of a topic and for memory, both together (`max.block.ms`, default 60 s).
+        ///
+        /// Zero never waits: sending then fails for a topic that is not known yet and whenever the buffer is
+        /// full.
+        #[must_use]
+        pub fn max_block(mut self, timeout: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("max.block.ms", timeout, |settings| &mut settings.max_block);
+            self
+        }
+
+        /// Sets how many requests may be unanswered on one connection (`max.in.flight.requests.per.connection`, default 5).
+        ///
+        /// From 1 to 5, or to 2147483647 once [idempotence](Self::enable_idempotence) is switched off
+        /// explicitly. 1 costs a round trip between any two requests to a broker.
+        #[must_use]
+        pub fn max_in_flight_requests_per_connection(mut self, requests: usize) -> Self {
+            self$(.$config)?.set("max.in.flight.requests.per.connection", requests, |settings| &mut settings.max_in_flight_requests_per_connection);
+            self
+        }
+
+        /// Sets how many bytes one record, and the batches of one request, may have before compression (`max.request.size`, default 1048576 bytes).
+        ///
+        /// At most 2147483647. A broker refuses batches larger than its own `message.max.bytes`, also about 1
+        /// MiB unless changed. It may exceed [`buffer_memory`](Self::buffer_memory): a record must fit both.
+        #[must_use]
+        pub fn max_request_size(mut self, bytes: usize) -> Self {
+            self$(.$config)?.set("max.request.size", bytes, |settings| &mut settings.max_request_size);
+            self
+        }
+
+        /// Sets how old the knowledge of topics and brokers may grow before it is refreshed (`metadata.max.age.ms`, default 300 s).
+        ///
+        /// It bounds how late new partitions are noticed; moved leaders are noticed at once. Zero refreshes
+        /// without pause.
+        #[must_use]
+        pub fn metadata_max_age(mut self, age: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("metadata.max.age.ms", age, |settings| &mut settings.metadata_max_age);
+            self
+        }
+
+        /// Sets how long a topic is remembered after its last record (`metadata.max.idle.ms`, default 300 s).
+        ///
+        /// At least 5000 ms. The first record after that waits for metadata again.
+        #[must_use]
+        pub fn metadata_max_idle(mut self, idle: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("metadata.max.idle.ms", idle, |settings| &mut settings.metadata_max_idle);
+            self
+        }
+
+        /// Sets after how long without metadata the producer begins again with `bootstrap.servers` (`metadata.recovery.rebootstrap.trigger.ms`, default 300 s).
+        ///
+        /// Only with the recovery strategy [`Rebootstrap`](crate::MetadataRecoveryStrategy::Rebootstrap).
+        /// Zero begins again at the first failure.
+        #[must_use]
+        pub fn metadata_recovery_rebootstrap_trigger(mut self, after: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("metadata.recovery.rebootstrap.trigger.ms", after, |settings| &mut settings.metadata_recovery_rebootstrap_trigger);
+            self
+        }
+
+        /// Sets what to do when no known broker can be reached (`metadata.recovery.strategy`, default rebootstrap).
+        ///
+        /// Without rebootstrap a producer does not find a cluster again whose brokers all got new addresses.
+        #[must_use]
+        pub fn metadata_recovery_strategy(mut self, strategy: $crate::MetadataRecoveryStrategy) -> Self {
+            self$(.$config)?.set("metadata.recovery.strategy", strategy, |settings| &mut settings.metadata_recovery_strategy);
+            self
+        }
+
+        /// Sets whether records without a key prefer partitions with shorter queues (`partitioner.adaptive.partitioning.enable`, default true).
+        ///
+        /// Otherwise all partitions get the same share, and a slow broker fills the buffer. It has no effect
+        /// on a partitioner of your own.
+        #[must_use]
+        pub fn partitioner_adaptive_partitioning(mut self, enable: bool) -> Self {
+            self$(.$config)?.set("partitioner.adaptive.partitioning.enable", enable, |settings| &mut settings.partitioner_adaptive_partitioning);
+            self
+        }
+
+        /// Sets after how long a broker that takes no batches is passed over by records without a key (`partitioner.availability.timeout.ms`, default 0: never).
+        ///
+        /// Only with [adaptive partitioning](Self::partitioner_adaptive_partitioning). It has no effect on a
+        /// partitioner of your own.
+        #[must_use]
+        pub fn partitioner_availability_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("partitioner.availability.timeout.ms", timeout, |settings| &mut settings.partitioner_availability_timeout);
+            self
+        }
+
+        /// Sets whether records with a key are spread like those without (`partitioner.ignore.keys`, default false).
+        ///
+        /// If so, records with equal keys go to any partition and lose their order.
+        #[must_use]
+        pub fn partitioner_ignore_keys(mut self, ignore: bool) -> Self {
+            self$(.$config)?.set("partitioner.ignore.keys", ignore, |settings| &mut settings.partitioner_ignore_keys);
+            self
+        }
+
+        /// Sets the size of the receive buffer of each socket (`receive.buffer.bytes`, default 32768 bytes).
+        ///
+        /// At most 2147483647. `None`, Kafka's -1, leaves it to the operating system.
+        #[must_use]
+        pub fn receive_buffer(mut self, bytes: Option<usize>) -> Self {
+            self$(.$config)?.set("receive.buffer.bytes", bytes, |settings| &mut settings.receive_buffer);
+            self
+        }
+
+        /// Sets how long to wait before connecting to a broker again after the first failure (`reconnect.backoff.ms`, default 50 ms).
+        ///
+        /// It doubles with each failure up to [`reconnect_backoff_max`](Self::reconnect_backoff_max), give or
+        /// take 20 %. If only this one is set, it stays what it is; if the maximum is smaller, the maximum
+        /// counts. Zero tries again without pause.
+        #[must_use]
+        pub fn reconnect_backoff(mut self, backoff: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("reconnect.backoff.ms", backoff, |settings| &mut settings.reconnect_backoff);
+            self
+        }
+
+        /// Sets the longest wait before connecting to a broker again (`reconnect.backoff.max.ms`, default 1000 ms).
+        ///
+        /// See [`reconnect_backoff`](Self::reconnect_backoff).
+        #[must_use]
+        pub fn reconnect_backoff_max(mut self, backoff: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("reconnect.backoff.max.ms", backoff, |settings| &mut settings.reconnect_backoff_max);
+            self
+        }
+
+        /// Sets how long to wait for the answer to one request (`request.timeout.ms`, default 30 s).
+        ///
+        /// At most 2147483647 ms. Below the brokers' `replica.lag.time.max.ms` (30 s) a slow replica causes
+        /// retries; a short one reacts sooner to a broker that hangs.
+        #[must_use]
+        pub fn request_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("request.timeout.ms", timeout, |settings| &mut settings.request_timeout);
+            self
+        }
+
+        /// Sets how often a batch is sent again after a failure that may pass (`retries`, default 2147483647).
+        ///
+        /// At most 2147483647, which leaves the end to [`delivery_timeout`](Self::delivery_timeout), the
+        /// better knob. 0 fails records whenever the leader of a partition moves.
+        #[must_use]
+        pub fn retries(mut self, retries: u32) -> Self {
+            self$(.$config)?.set("retries", retries, |settings| &mut settings.retries);
+            self
+        }
+
+        /// Sets how long to wait before the first retry of a request (`retry.backoff.ms`, default 100 ms).
+        ///
+        /// It doubles with each attempt up to [`retry_backoff_max`](Self::retry_backoff_max), give or take 20
+        /// %; if the maximum is smaller, the maximum counts. Metadata is asked for at the same pace. Zero
+        /// retries without pause.
+        #[must_use]
+        pub fn retry_backoff(mut self, backoff: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("retry.backoff.ms", backoff, |settings| &mut settings.retry_backoff);
+            self
+        }
+
+        /// Sets the longest wait before a retry of a request (`retry.backoff.max.ms`, default 1000 ms).
+        ///
+        /// See [`retry_backoff`](Self::retry_backoff).
+        #[must_use]
+        pub fn retry_backoff_max(mut self, backoff: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("retry.backoff.max.ms", backoff, |settings| &mut settings.retry_backoff_max);
+            self
+        }
+
+        /// Sets the size of the send buffer of each socket (`send.buffer.bytes`, default 131072 bytes).
+        ///
+        /// At most 2147483647. `None`, Kafka's -1, leaves it to the operating system, which does better on
+        /// links that are fast and long.
+        #[must_use]
+        pub fn send_buffer(mut self, bytes: Option<usize>) -> Self {
+            self$(.$config)?.set("send.buffer.bytes", bytes, |settings| &mut settings.send_buffer);
+            self
+        }
+
+        /// Sets how long the first attempt to connect to a broker may take (`socket.connection.setup.timeout.ms`, default 10 s).
+        ///
+        /// It doubles with each failure up to
+        /// [`socket_connection_setup_timeout_max`](Self::socket_connection_setup_timeout_max), give or take
+        /// 20 %; if the maximum is smaller, the maximum counts. Zero lets every attempt fail.
+        #[must_use]
+        pub fn socket_connection_setup_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("socket.connection.setup.timeout.ms", timeout, |settings| &mut settings.socket_connection_setup_timeout);
+            self
+        }
+
+        /// Sets how long any attempt to connect to a broker may take (`socket.connection.setup.timeout.max.ms`, default 30 s).
+        ///
+        /// See [`socket_connection_setup_timeout`](Self::socket_connection_setup_timeout).
+        #[must_use]
+        pub fn socket_connection_setup_timeout_max(mut self, timeout: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("socket.connection.setup.timeout.max.ms", timeout, |settings| &mut settings.socket_connection_setup_timeout_max);
+            self
+        }
+
+        /// Sets the properties of a map by Kafka's names; see [`property`](Self::property).
+        #[must_use]
+        pub fn properties<Name, Value>(mut self, properties: impl IntoIterator<Item = (Name, Value)>) -> Self
+        where
+            Name: AsRef<str>,
+            Value: AsRef<str>,
+        {
+            for (key, value) in properties {
+                self$(.$config)?.set_property(key.as_ref(), value.as_ref());
+            }
+            self
+        }
+
+        /// Sets a property by Kafka's name, to a value as Kafka writes it: `property("linger.ms", "20")`.
+        ///
+        /// Blanks around the value do not count. Times are whole numbers of milliseconds. Keys that Kafka does not have are
+        /// refused, as are keys and values whose feature this crate does not have; all that is found when the configuration
+        /// is checked.
+        #[must_use]
+        pub fn property(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+            self$(.$config)?.set_property(key.as_ref(), value.as_ref());
+            self
+        }
+    };
+}
+
+pub(crate) use config_setters;

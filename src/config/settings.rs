@@ -1,0 +1,106 @@
+//! The values that the rest of the crate works with.
+
+use std::time::Duration;
+
+use super::Acks;
+use super::Compression;
+use super::HostPort;
+use super::MetadataRecoveryStrategy;
+use super::keys;
+
+/// The value of every supported property. What [`ProducerConfig::settle`](super::ProducerConfig::settle) returns
+/// has passed every check; each field says what that means for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) acks: Acks,
+    /// At least 1, at most `buffer_memory`.
+    pub(crate) batch_size: usize,
+    /// Not empty, no address twice.
+    pub(crate) bootstrap: Vec<HostPort>,
+    pub(crate) buffer_memory: usize,
+    /// At most 32767 bytes; empty only if the caller wants it so.
+    pub(crate) client_id: String,
+    /// Empty if there is none.
+    pub(crate) client_rack: String,
+    pub(crate) compression: Compression,
+    /// `None`: connections are never closed for being idle.
+    pub(crate) connections_max_idle: Option<Duration>,
+    /// At least `linger` + `request_timeout`, unless that is more than 2147483647 ms.
+    pub(crate) delivery_timeout: Duration,
+    /// At most 2147483647 ms. May be finer than a millisecond.
+    pub(crate) linger: Duration,
+    pub(crate) max_block: Duration,
+    /// At least 1.
+    pub(crate) max_in_flight_requests_per_connection: usize,
+    pub(crate) max_request_size: usize,
+    pub(crate) metadata_max_age: Duration,
+    /// At least 5 s.
+    pub(crate) metadata_max_idle: Duration,
+    pub(crate) metadata_recovery_rebootstrap_trigger: Duration,
+    pub(crate) metadata_recovery_strategy: MetadataRecoveryStrategy,
+    pub(crate) partitioner_adaptive_partitioning: bool,
+    /// Zero: brokers are never passed over for being slow.
+    pub(crate) partitioner_availability_timeout: Duration,
+    pub(crate) partitioner_ignore_keys: bool,
+    /// `None` leaves it to the operating system.
+    pub(crate) receive_buffer: Option<usize>,
+    /// At most `reconnect_backoff_max`. Equal to it: the backoff is a constant, without jitter.
+    pub(crate) reconnect_backoff: Duration,
+    pub(crate) reconnect_backoff_max: Duration,
+    pub(crate) request_timeout: Duration,
+    /// At most 2147483647, which means that only `delivery_timeout` ends the retries.
+    pub(crate) retries: u32,
+    /// At most `retry_backoff_max`. Equal to it: the backoff is a constant, without jitter.
+    pub(crate) retry_backoff: Duration,
+    pub(crate) retry_backoff_max: Duration,
+    /// `None` leaves it to the operating system.
+    pub(crate) send_buffer: Option<usize>,
+    /// At most `socket_connection_setup_timeout_max`. Equal to it: the timeout is a constant, without jitter.
+    pub(crate) socket_connection_setup_timeout: Duration,
+    pub(crate) socket_connection_setup_timeout_max: Duration,
+}
+
+impl Settings {
+    /// Returns the value for one of Kafka's keys, as Kafka writes it.
+    pub(crate) fn get(&self, key: &str) -> Option<String> {
+        keys::find(key)?.print(self)
+    }
+}
+
+/// The defaults of Apache Kafka 4.4.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            acks: Acks::All,
+            batch_size: 16_384,
+            bootstrap: Vec::new(),
+            buffer_memory: 32 * 1024 * 1024,
+            client_id: String::new(),
+            client_rack: String::new(),
+            compression: Compression::None,
+            connections_max_idle: Some(Duration::from_secs(540)),
+            delivery_timeout: Duration::from_secs(120),
+            linger: Duration::from_millis(5),
+            max_block: Duration::from_secs(60),
+            max_in_flight_requests_per_connection: 5,
+            max_request_size: 1024 * 1024,
+            metadata_max_age: Duration::from_secs(300),
+            metadata_max_idle: Duration::from_secs(300),
+            metadata_recovery_rebootstrap_trigger: Duration::from_secs(300),
+            metadata_recovery_strategy: MetadataRecoveryStrategy::Rebootstrap,
+            partitioner_adaptive_partitioning: true,
+            partitioner_availability_timeout: Duration::ZERO,
+            partitioner_ignore_keys: false,
+            receive_buffer: Some(32 * 1024),
+            reconnect_backoff: Duration::from_millis(50),
+            reconnect_backoff_max: Duration::from_secs(1),
+            request_timeout: Duration::from_secs(30),
+            retries: i32::MAX.unsigned_abs(),
+            retry_backoff: Duration::from_millis(100),
+            retry_backoff_max: Duration::from_secs(1),
+            send_buffer: Some(128 * 1024),
+            socket_connection_setup_timeout: Duration::from_secs(10),
+            socket_connection_setup_timeout_max: Duration::from_secs(30),
+        }
+    }
+}

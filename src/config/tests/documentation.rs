@@ -1,0 +1,60 @@
+//! The table in the documentation is written from the table of keys.
+
+use std::fmt::Write as _;
+
+use super::{Support, keys};
+
+/// Run with `KAFKA_PRODUCER_BLESS=1` to write the file anew.
+#[test]
+fn the_documented_table_is_up_to_date() {
+    let expected = markdown();
+    if std::env::var_os("KAFKA_PRODUCER_BLESS").is_some() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/config/properties.md");
+        std::fs::write(path, &expected).unwrap();
+    }
+
+    let written = include_str!("../properties.md");
+
+    assert!(written == expected, "src/config/properties.md differs from the table of keys");
+}
+
+fn markdown() -> String {
+    let mut text = String::from("| Key | Setter | Default | Must be |\n|---|---|---|---|\n");
+    for key in keys::all() {
+        if let Support::Supported { setter, .. } = key.support {
+            let default = match key.default {
+                None => "required".to_owned(),
+                Some("") => "empty".to_owned(),
+                Some(default) => format!("`{default}`"),
+            };
+            let name = key.name;
+            let range = match name {
+                "bootstrap.servers" => "host:port, separated by commas".to_owned(),
+                "client.id" | "client.rack" => "at most 32767 bytes".to_owned(),
+                "compression.type" => "none or lz4 (gzip, snappy and zstd are not available yet)".to_owned(),
+                "connections.max.idle.ms" => "any, negative for never".to_owned(),
+                _ => key.kind.range(),
+            };
+            writeln!(text, "| `{name}` | [`{setter}`](Self::{setter}) | {default} | {range} |").unwrap();
+        }
+    }
+    text.push_str(concat!(
+        "\nKafka's other keys are known, and refused with the reason unless the value asks for what happens anyway. ",
+        "All keys that begin with `sasl.` or `ssl.` take only Kafka's defaults; the rest are these:\n\n",
+        "| Key | Takes only | Because |\n|---|---|---|\n"
+    ));
+    for key in keys::all().filter(|key| !key.name.starts_with("sasl.") && !key.name.starts_with("ssl.")) {
+        let (in_force, because) = match key.support {
+            Support::JavaOnly { instead, in_force } => (in_force, instead.to_owned()),
+            Support::NotYet { what, in_force } => (in_force, format!("{what} not available yet")),
+            Support::Supported { .. } => continue,
+        };
+        let taken = match in_force {
+            None => "nothing".to_owned(),
+            Some("") => "an empty list".to_owned(),
+            Some(value) => format!("`{value}`"),
+        };
+        writeln!(text, "| `{}` | {taken} | {because} |", key.name).unwrap();
+    }
+    text
+}

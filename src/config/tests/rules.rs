@@ -1,0 +1,151 @@
+//! Rules between values. The numbers are those of the list of rules of Kafka's own `ProducerConfig` and
+//! `KafkaProducer` (4.4), in the order in which Kafka applies them.
+
+use std::time::Duration;
+
+use super::{ProducerConfig, complete, messages};
+
+fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+#[test]
+fn bootstrap_servers_are_required() {
+    assert_eq!(messages(&ProducerConfig::new()), ["bootstrap.servers: required"]);
+    assert_eq!(
+        messages(&ProducerConfig::new().bootstrap_servers("")),
+        [r#"bootstrap.servers = "": must be a list of host:port without empty entries"#]
+    );
+}
+
+#[test]
+fn a_backoff_beyond_its_maximum_is_the_maximum() {
+    let config = complete()
+        .retry_backoff(ms(5000))
+        .reconnect_backoff(ms(5001))
+        .reconnect_backoff_max(ms(300))
+        .socket_connection_setup_timeout(ms(40_000));
+
+    let settings = config.settle().unwrap();
+
+    assert_eq!((settings.retry_backoff, settings.retry_backoff_max), (ms(1000), ms(1000)));
+    assert_eq!((settings.reconnect_backoff, settings.reconnect_backoff_max), (ms(300), ms(300)));
+    assert_eq!(settings.socket_connection_setup_timeout, ms(30_000));
+    assert_eq!(settings.socket_connection_setup_timeout_max, ms(30_000));
+}
+
+#[test]
+fn the_reconnect_maximum_follows_the_base_if_only_the_base_is_set() {
+    let only_base = complete().reconnect_backoff(ms(20)).settle().unwrap();
+    let large_base = complete().property("reconnect.backoff.ms", "2000").settle().unwrap();
+    let both = complete().reconnect_backoff(ms(20)).reconnect_backoff_max(ms(1000)).settle().unwrap();
+    let neither = complete().settle().unwrap();
+
+    assert_eq!((only_base.reconnect_backoff, only_base.reconnect_backoff_max), (ms(20), ms(20)));
+    assert_eq!((large_base.reconnect_backoff, large_base.reconnect_backoff_max), (ms(2000), ms(2000)));
+    assert_eq!((both.reconnect_backoff, both.reconnect_backoff_max), (ms(20), ms(1000)));
+    assert_eq!((neither.reconnect_backoff, neither.reconnect_backoff_max), (ms(50), ms(1000)));
+}
+
+#[test]
+fn more_than_five_in_flight_take_an_explicit_no_to_idempotence() {
+    let six = complete().max_in_flight_requests_per_connection(6);
+
+    assert_eq!(
+        messages(&six),
+        ["max.in.flight.requests.per.connection = 6: must be 1 to 5 unless enable.idempotence is false"]
+    );
+    assert_eq!(messages(&six.enable_idempotence(false)), [""; 0]);
+    assert_eq!(messages(&complete().max_in_flight_requests_per_connection(5)), [""; 0]);
+}
+
+#[test]
+fn clients_without_a_name_get_numbers() {
+    let number = |config: ProducerConfig| -> u64 {
+        let id = config.settle().unwrap().client_id;
+        id.strip_prefix("producer-").unwrap().parse().unwrap()
+    };
+
+    let first = number(complete());
+    let second = number(complete());
+
+    assert!(first >= 1);
+    assert!(second > first);
+    assert_eq!(complete().client_id("me").settle().unwrap().client_id, "me");
+    assert_eq!(complete().client_id("").settle().unwrap().client_id, "");
+}
+
+#[test]
+fn an_explicit_delivery_timeout_must_cover_linger_and_one_request() {
+    let config = complete().linger(ms(1000)).request_timeout(ms(2000));
+
+    assert_eq!(messages(&config.clone().delivery_timeout(ms(3000))), [""; 0]);
+    assert_eq!(
+        messages(&config.clone().delivery_timeout(ms(2999))),
+        ["delivery.timeout.ms = 2999: must be at least linger.ms + request.timeout.ms (1000 + 2000)"]
+    );
+    assert_eq!(messages(&config.property("delivery.timeout.ms", "2999")).len(), 1);
+}
+
+#[test]
+fn a_default_delivery_timeout_grows_with_linger_and_request_timeout() {
+    let config = complete().linger(ms(100_000)).request_timeout(ms(30_000));
+
+    assert_eq!(config.settle().unwrap().delivery_timeout, ms(130_000));
+    assert_eq!(config.get("delivery.timeout.ms").as_deref(), Some("130000"));
+    assert_eq!(complete().settle().unwrap().delivery_timeout, ms(120_000));
+}
+
+#[test]
+fn linger_and_delivery_timeout_end_at_the_largest_int() {
+    let config = complete().property("linger.ms", "9223372036854775807").delivery_timeout(ms(2_147_483_647));
+
+    let settings = config.settle().unwrap();
+
+    assert_eq!(settings.linger, ms(2_147_483_647));
+    assert_eq!(settings.delivery_timeout, ms(2_147_483_647));
+}
+
+#[test]
+fn a_batch_of_size_zero_takes_one_byte() {
+    assert_eq!(complete().batch_size(0).settle().unwrap().batch_size, 1);
+}
+
+#[test]
+fn a_batch_must_fit_the_buffer() {
+    let names_batch = complete().batch_size(2000).buffer_memory(1999);
+    let names_buffer = complete().buffer_memory(16_383);
+    let no_buffer = complete().batch_size(0).buffer_memory(0);
+
+    assert_eq!(messages(&names_batch), ["batch.size = 2000: must be at most buffer.memory (1999)"]);
+    assert_eq!(messages(&names_buffer), ["buffer.memory = 16383: must be at least batch.size (16384)"]);
+    assert_eq!(messages(&no_buffer), ["batch.size = 0: must be at most buffer.memory (0)"]);
+    assert_eq!(messages(&complete().batch_size(2000).buffer_memory(2000)), [""; 0]);
+}
+
+#[test]
+fn a_request_may_be_larger_than_the_buffer() {
+    assert_eq!(messages(&complete().max_request_size(2_000_000).buffer_memory(1_000_000)), [""; 0]);
+}
+
+#[test]
+fn a_value_that_is_wrong_by_itself_is_not_blamed_twice() {
+    let config = ProducerConfig::new()
+        .bootstrap_servers("nowhere")
+        .request_timeout(ms(500_000))
+        .property("delivery.timeout.ms", "-1")
+        .property("buffer.memory", "10")
+        .property("batch.size", "x");
+
+    let keys: Vec<_> =
+        config.validate().unwrap_err().problems().iter().map(|problem| problem.key.clone()).collect();
+
+    assert_eq!(keys, ["bootstrap.servers", "delivery.timeout.ms", "batch.size"]);
+}
+
+#[test]
+fn nothing_is_settled_while_there_are_problems() {
+    let config = complete().property("lingr.ms", "5");
+
+    assert_eq!(config.settle().unwrap_err(), config.validate().unwrap_err());
+}

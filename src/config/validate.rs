@@ -1,0 +1,132 @@
+//! Rules between values, applied when a producer is built.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::ProducerConfig;
+use super::Settings;
+use super::keys;
+use super::property::Property;
+use super::{ConfigError, ConfigProblem, ConfigReason};
+
+impl ProducerConfig {
+    /// Returns the values in force, or everything that is wrong with them. Logs what it had to change, and gives the
+    /// client a name of its own if it has none.
+    pub(crate) fn settle(&self) -> Result<Settings, ConfigError> {
+        self.validate()?;
+        self.warn_of_changes();
+        let mut settings = self.effective();
+        if !self.is_explicit("client.id") {
+            let number = CLIENTS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            settings.client_id = format!("producer-{number}");
+        }
+        Ok(settings)
+    }
+
+    /// Applies the rules by which one value changes another.
+    pub(super) fn effective(&self) -> Settings {
+        let mut settings = self.settings.clone();
+        settings.batch_size = settings.batch_size.max(1);
+        settings.linger = settings.linger.min(LONGEST_INT);
+        if self.is_explicit("reconnect.backoff.ms") && !self.is_explicit("reconnect.backoff.max.ms") {
+            settings.reconnect_backoff_max = settings.reconnect_backoff;
+        }
+        settings.reconnect_backoff = settings.reconnect_backoff.min(settings.reconnect_backoff_max);
+        settings.retry_backoff = settings.retry_backoff.min(settings.retry_backoff_max);
+        settings.socket_connection_setup_timeout =
+            settings.socket_connection_setup_timeout.min(settings.socket_connection_setup_timeout_max);
+        if !self.is_explicit("delivery.timeout.ms") {
+            settings.delivery_timeout = settings.delivery_timeout.max(least_delivery_timeout(&settings));
+        }
+        settings
+    }
+
+    fn warn_of_changes(&self) {
+        let effective = self.effective();
+        // `batch.size = 0` asks for what happens, though in other words.
+        for key in keys::all().filter(|key| key.is_supported() && key.name != "batch.size") {
+            let (given, in_force) = (key.print(&self.settings), key.print(&effective));
+            if given != in_force {
+                tracing::warn!(
+                    key = key.name,
+                    given = given.unwrap_or_default(),
+                    in_force = in_force.unwrap_or_default(),
+                    "configuration value changed to agree with the others"
+                );
+            }
+        }
+    }
+
+    /// Finds the problems that take two values. A value that is wrong by itself is not blamed twice.
+    pub(super) fn conflicts(&self) -> Vec<ConfigProblem> {
+        let mut problems = Vec::new();
+        if self.settings.bootstrap.is_empty() && self.is_sound("bootstrap.servers") {
+            problems.push(ConfigProblem::new("bootstrap.servers", "", ConfigReason::Missing));
+        }
+        problems.extend(self.batch_larger_than_buffer());
+        problems.extend(self.delivery_timeout_too_short());
+        problems.extend(self.too_many_in_flight());
+        problems
+    }
+
+    /// Kafka's Java client takes a buffer smaller than one batch, and then no record ever gets memory: each waits
+    /// for `max.block.ms` and fails. Refusing it is our own rule.
+    fn batch_larger_than_buffer(&self) -> Option<ConfigProblem> {
+        let batch = self.settings.batch_size.max(1);
+        let buffer = self.settings.buffer_memory;
+        if batch <= buffer || !self.is_sound("batch.size") || !self.is_sound("buffer.memory") {
+            return None;
+        }
+        // The user has to hear about a key that the user has set.
+        if self.is_explicit("batch.size") {
+            let text = format!("must be at most buffer.memory ({buffer})");
+            return Some(self.conflict("batch.size", text));
+        }
+        let text = format!("must be at least batch.size ({batch})");
+        Some(self.conflict("buffer.memory", text))
+    }
+
+    fn delivery_timeout_too_short(&self) -> Option<ConfigProblem> {
+        let settings = self.effective();
+        let least = least_delivery_timeout(&settings);
+        let sound =
+            ["delivery.timeout.ms", "linger.ms", "request.timeout.ms"].iter().all(|key| self.is_sound(key));
+        if settings.delivery_timeout >= least || !sound {
+            return None;
+        }
+        let text = format!(
+            "must be at least linger.ms + request.timeout.ms ({} + {})",
+            settings.linger.print(),
+            settings.request_timeout.print()
+        );
+        Some(self.conflict("delivery.timeout.ms", text))
+    }
+
+    /// Brokers remember the last five batches of a producer. As in Kafka, more in flight take an explicit "no" to
+    /// idempotence, so that nothing that runs today is refused once idempotence is the default here too.
+    fn too_many_in_flight(&self) -> Option<ConfigProblem> {
+        let key = "max.in.flight.requests.per.connection";
+        if self.settings.max_in_flight_requests_per_connection <= 5
+            || self.is_explicit("enable.idempotence")
+            || !self.is_sound(key)
+        {
+            return None;
+        }
+        Some(self.conflict(key, "must be 1 to 5 unless enable.idempotence is false".to_owned()))
+    }
+
+    fn conflict(&self, key: &'static str, text: String) -> ConfigProblem {
+        let value = keys::find(key).and_then(|key| key.print(&self.settings));
+        ConfigProblem::new(key, &value.unwrap_or_default(), ConfigReason::Conflict(text))
+    }
+}
+
+fn least_delivery_timeout(settings: &Settings) -> Duration {
+    settings.linger.saturating_add(settings.request_timeout).min(LONGEST_INT)
+}
+
+/// The longest time that Kafka's type int holds.
+const LONGEST_INT: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// How many clients got a name from us, in this process.
+static CLIENTS: AtomicU64 = AtomicU64::new(0);

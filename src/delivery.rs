@@ -1,0 +1,354 @@
+//! What becomes of a record: the future that a caller holds, and the cell in which its batch is completed.
+//!
+//! One [`BatchCell`] serves all records of a batch. A [`Delivery`] is an `Arc` of it and an index, so a record costs
+//! no allocation of its own; completing a batch stores one [`Outcome`] and wakes whoever asked.
+//!
+//! ```text
+//!  Delivery ──┐
+//!  Delivery ──┼──► BatchCell { outcome, wakers } ◄── ProducerBatch (accumulator, then sender)
+//!  Delivery ──┘
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::error::{BatchFailure, DeliveryError};
+use crate::record::Headers;
+use crate::topic_partition::{Topic, TopicPartition};
+
+/// The place where the outcome of one batch appears.
+#[derive(Debug)]
+pub(crate) struct BatchCell {
+    topic_partition: TopicPartition,
+    /// Set once, by whoever completes the batch.
+    outcome: OnceLock<Outcome>,
+    wakers: Mutex<Wakers>,
+}
+
+/// How a batch ended.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    /// The broker has it. `base_offset` is unknown with `acks=0` and for some duplicates.
+    Delivered { base_offset: Option<i64>, log_append_time: Option<i64> },
+    /// It failed, all records alike or each with its own reason.
+    Failed(Arc<BatchFailure>),
+    /// Its records went into other batches: from index `first` of this one on, record `first + i` is record `i` there.
+    /// Ascending; covers every record.
+    Redirected(Box<[Redirect]>),
+}
+
+/// One stretch of a batch's records that moved into another batch.
+#[derive(Debug, Clone)]
+pub(crate) struct Redirect {
+    pub(crate) first: u32,
+    pub(crate) cell: Arc<BatchCell>,
+}
+
+/// Wakers by slot. Closed when the outcome is set, so that a late waker is never parked for nothing.
+#[derive(Debug, Default)]
+struct Wakers {
+    slots: Vec<Option<Waker>>,
+    closed: bool,
+}
+
+impl BatchCell {
+    pub(crate) fn new(topic_partition: TopicPartition) -> Arc<Self> {
+        Arc::new(Self { topic_partition, outcome: OnceLock::new(), wakers: Mutex::default() })
+    }
+
+    /// Sets the outcome, tells the observer, and wakes everybody who waits. Only the first call has an effect.
+    pub(crate) fn complete(
+        self: &Arc<Self>,
+        outcome: Outcome,
+        observer: Option<(&dyn AckObserver, &[AckNote])>,
+    ) {
+        if self.outcome.set(outcome).is_err() {
+            return;
+        }
+        if let Some((observer, notes)) = observer {
+            tell_observer(observer, self, notes);
+        }
+        // The outcome is visible before the lock is taken: whoever registers after this finds `closed`, whoever
+        // registered before is in `slots`.
+        let mut wakers = self.lock();
+        wakers.closed = true;
+        let slots = std::mem::take(&mut wakers.slots);
+        drop(wakers);
+        for waker in slots.into_iter().flatten() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.get()
+    }
+
+    pub(crate) fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    /// Waits until the batch, and every batch that its records moved to, is complete.
+    pub(crate) async fn completed(self: Arc<Self>) {
+        let mut open = vec![self];
+        while let Some(cell) = open.pop() {
+            let mut slot = NO_SLOT;
+            let outcome = std::future::poll_fn(|cx| match cell.poll_outcome(cx, &mut slot) {
+                Poll::Ready(Outcome::Redirected(parts)) => {
+                    Poll::Ready(parts.iter().map(|part| Arc::clone(&part.cell)).collect())
+                }
+                Poll::Ready(_) => Poll::Ready(Vec::new()),
+                Poll::Pending => Poll::Pending,
+            })
+            .await;
+            open.extend(outcome);
+        }
+    }
+
+    fn poll_outcome(&self, cx: &Context<'_>, slot: &mut u32) -> Poll<&Outcome> {
+        if let Some(outcome) = self.outcome.get() {
+            return Poll::Ready(outcome);
+        }
+        let mut wakers = self.lock();
+        if wakers.closed {
+            drop(wakers);
+            return self.outcome.get().map_or(Poll::Pending, Poll::Ready);
+        }
+        match wakers.slots.get_mut(*slot as usize) {
+            Some(Some(known)) if known.will_wake(cx.waker()) => {}
+            Some(place) => *place = Some(cx.waker().clone()),
+            None => {
+                *slot = u32::try_from(wakers.slots.len()).unwrap_or(NO_SLOT);
+                wakers.slots.push(Some(cx.waker().clone()));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn forget_waker(&self, slot: u32) {
+        if let Some(place) = self.lock().slots.get_mut(slot as usize) {
+            *place = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wakers> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// No waker is parked.
+const NO_SLOT: u32 = u32::MAX;
+
+/// The pending result of a record that the producer has accepted.
+///
+/// It resolves when the broker has acknowledged the record as `acks` demands, or when the producer has given up on it.
+/// It is small, `Unpin` and costs no allocation.
+///
+/// # Cancel safety
+///
+/// An accepted record is sent whatever happens to its `Delivery`: dropping it means "I do not want to know", nothing
+/// more. After it has resolved, polling it again gives the same result again.
+#[must_use = "a dropped `Delivery` hides whether the record was delivered"]
+pub struct Delivery {
+    cell: Arc<BatchCell>,
+    record: RecordFacts,
+    /// Where the waker is parked in the cell, or `NO_SLOT`.
+    slot: u32,
+}
+
+/// What a delivery must know of its record beside its batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordFacts {
+    /// The record's position in its batch.
+    pub(crate) index: u32,
+    pub(crate) timestamp: i64,
+    /// -1 for null, as on the wire.
+    pub(crate) key_size: i32,
+    pub(crate) value_size: i32,
+}
+
+impl Delivery {
+    pub(crate) fn new(cell: Arc<BatchCell>, record: RecordFacts) -> Self {
+        Self { cell, record, slot: NO_SLOT }
+    }
+
+    /// Returns the partition that the record was given to.
+    #[must_use]
+    pub fn topic_partition(&self) -> &TopicPartition {
+        self.cell.topic_partition()
+    }
+
+    /// Returns the result if it is known already, without waiting.
+    #[must_use]
+    pub fn try_result(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
+        let mut cell = &self.cell;
+        let mut record = self.record;
+        loop {
+            match cell.outcome()? {
+                Outcome::Redirected(parts) => {
+                    let part = redirect(parts, record.index)?;
+                    record.index -= part.first;
+                    cell = &part.cell;
+                }
+                _ => return Some(result(cell, record)),
+            }
+        }
+    }
+}
+
+impl Future for Delivery {
+    type Output = Result<RecordMetadata, DeliveryError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let this = &mut *self;
+            let next = match this.cell.poll_outcome(cx, &mut this.slot) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Outcome::Redirected(parts)) => redirect(parts, this.record.index).cloned(),
+                Poll::Ready(_) => None,
+            };
+            this.slot = NO_SLOT;
+            let Some(part) = next else { return Poll::Ready(result(&this.cell, this.record)) };
+            this.record.index -= part.first;
+            this.cell = part.cell;
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.slot != NO_SLOT {
+            self.cell.forget_waker(self.slot);
+        }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("topic_partition", self.topic_partition())
+            .field("is_ready", &self.try_result().is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+fn redirect(parts: &[Redirect], index: u32) -> Option<&Redirect> {
+    parts.iter().rev().find(|part| part.first <= index)
+}
+
+fn result(cell: &Arc<BatchCell>, record: RecordFacts) -> Result<RecordMetadata, DeliveryError> {
+    match cell.outcome() {
+        Some(Outcome::Failed(failure)) => Err(DeliveryError::new(Arc::clone(failure), record.index)),
+        _ => Ok(RecordMetadata { cell: Arc::clone(cell), record }),
+    }
+}
+
+/// Where a record stands in the log.
+///
+/// Cheap to clone; it shares what is common to the records of a batch.
+#[derive(Clone)]
+pub struct RecordMetadata {
+    cell: Arc<BatchCell>,
+    record: RecordFacts,
+}
+
+impl RecordMetadata {
+    /// Returns the topic.
+    #[must_use]
+    pub fn topic(&self) -> &Topic {
+        &self.cell.topic_partition.topic
+    }
+
+    /// Returns the partition.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.cell.topic_partition.partition
+    }
+
+    /// Returns the offset of the record in its partition.
+    ///
+    /// `None` with `acks=0`, where the broker does not answer, and for a batch that the broker recognised as written
+    /// before without saying where.
+    #[must_use]
+    pub fn offset(&self) -> Option<i64> {
+        match self.cell.outcome() {
+            Some(Outcome::Delivered { base_offset: Some(base), .. }) => {
+                Some(base.saturating_add(i64::from(self.record.index)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the timestamp of the record in milliseconds since 1970: the broker's if the topic has
+    /// `message.timestamp.type=LogAppendTime`, the record's own otherwise.
+    #[must_use]
+    pub fn timestamp(&self) -> i64 {
+        match self.cell.outcome() {
+            Some(Outcome::Delivered { log_append_time: Some(time), .. }) => *time,
+            _ => self.record.timestamp,
+        }
+    }
+
+    /// Returns the bytes of the serialized key, `None` for a null key.
+    #[must_use]
+    pub fn serialized_key_size(&self) -> Option<usize> {
+        usize::try_from(self.record.key_size).ok()
+    }
+
+    /// Returns the bytes of the serialized value, `None` for a null value.
+    #[must_use]
+    pub fn serialized_value_size(&self) -> Option<usize> {
+        usize::try_from(self.record.value_size).ok()
+    }
+}
+
+impl fmt::Debug for RecordMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordMetadata")
+            .field("topic", self.topic())
+            .field("partition", &self.partition())
+            .field("offset", &self.offset())
+            .field("timestamp", &self.timestamp())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for RecordMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.offset() {
+            Some(offset) => write!(f, "{}@{offset}", self.cell.topic_partition),
+            None => write!(f, "{}", self.cell.topic_partition),
+        }
+    }
+}
+
+/// What an interceptor is told of one record, kept with its batch while interceptors exist.
+#[derive(Debug, Clone)]
+pub(crate) struct AckNote {
+    pub(crate) record: RecordFacts,
+    pub(crate) headers: Headers,
+}
+
+/// Is told of every record's outcome, batch by batch, in the order of the records.
+///
+/// The turnstile through which acknowledgements reach the interceptors, which live on a higher floor.
+pub(crate) trait AckObserver: fmt::Debug + Send + Sync {
+    fn acknowledged(&self, topic_partition: &TopicPartition, note: &AckNote, result: AckResult<'_>);
+}
+
+/// The outcome of one record for an [`AckObserver`].
+pub(crate) type AckResult<'a> = Result<&'a RecordMetadata, &'a DeliveryError>;
+
+/// Tells `observer` about every record that `notes` describe.
+fn tell_observer(observer: &dyn AckObserver, cell: &Arc<BatchCell>, notes: &[AckNote]) {
+    for note in notes {
+        let delivery = Delivery::new(Arc::clone(cell), note.record);
+        match delivery.try_result() {
+            Some(Ok(metadata)) => observer.acknowledged(&cell.topic_partition, note, Ok(&metadata)),
+            Some(Err(error)) => observer.acknowledged(&cell.topic_partition, note, Err(&error)),
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,521 @@
+//! What can go wrong with a record, and what to do about it.
+//!
+//! [`SendError`] is the error of `send`, `enqueue` and `try_enqueue`, [`DeliveryError`] that of a
+//! [`Delivery`](crate::Delivery). Both give the record back, say by [`Persisted`] whether it may stand in the log, and
+//! advise by [`Disposition`] what to do.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::protocol::ErrorCode;
+use crate::protocol::compression::{self, Compression};
+use crate::protocol::record_batch::{self, DecodedRecord};
+use crate::record::ProducerRecord;
+use crate::topic_partition::{Topic, TopicPartition};
+
+mod disposition;
+
+pub use crate::error::disposition::Disposition;
+
+/// An error of the user's own code, or of a room below, as a cause.
+pub(crate) type SharedError = Arc<dyn StdError + Send + Sync + 'static>;
+
+/// Whether a record may stand in the log although its delivery failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Persisted {
+    /// It was never put on the wire, or the broker refused it: it is not in the log.
+    No,
+    /// It was sent and no answer settled its fate. Sending it again may write it twice.
+    Maybe,
+    /// It is in the log.
+    Yes,
+}
+
+/// Why a record was not sent, or not delivered.
+///
+/// A record that was refused comes back as it was given, by [`SendError::into_record`]. One that was accepted and then
+/// failed is part of the [`DeliveryError`] inside.
+#[derive(Clone)]
+pub struct SendError<K = Bytes, V = Bytes>(Box<Inner<K, V>>);
+
+#[derive(Clone)]
+struct Inner<K, V> {
+    kind: SendErrorKind,
+    /// `Some` unless the kind is `Delivery`.
+    record: Option<ProducerRecord<K, V>>,
+}
+
+/// The reasons of a [`SendError`].
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// The producer is closed, or was closed while the record waited.
+    #[error("the producer is closed")]
+    Closed,
+    /// The record was accepted and could not be delivered. Only from `send`.
+    #[error(transparent)]
+    Delivery(DeliveryError),
+    /// There is no memory left for the record at the moment. Only from `try_enqueue`.
+    #[error("{needed} bytes do not fit into buffer.memory of {limit} now: {available} are free")]
+    Full {
+        /// Bytes that the record needs.
+        needed: usize,
+        /// Bytes that are free.
+        available: usize,
+        /// `buffer.memory`.
+        limit: usize,
+    },
+    /// The record itself cannot be sent.
+    #[error("{0}")]
+    InvalidRecord(String),
+    /// No memory was to be had within `max.block.ms`.
+    #[error(
+        "no {needed} bytes of buffer.memory ({limit}) became free within max.block.ms: waited {memory_wait:?} after {metadata_wait:?} for metadata"
+    )]
+    MemoryTimeout {
+        /// Bytes that the record needs.
+        needed: usize,
+        /// `buffer.memory`.
+        limit: usize,
+        /// Time spent waiting for the topic's metadata before.
+        metadata_wait: Duration,
+        /// Time spent waiting for memory.
+        memory_wait: Duration,
+    },
+    /// The topic, or the partition that the record names, was not found within `max.block.ms`.
+    #[error("{} not in metadata after {waited:?} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Cause(*.cause))]
+    MetadataTimeout {
+        /// The topic.
+        topic: Topic,
+        /// The partition that the record names.
+        partition: Option<i32>,
+        /// The partitions that the topic is known to have.
+        partition_count: Option<usize>,
+        /// Time spent waiting.
+        waited: Duration,
+        /// What the brokers said of the topic last.
+        cause: Option<ErrorCode>,
+    },
+    /// The custom partitioner failed.
+    #[error("the partitioner failed for topic {topic}")]
+    Partitioner {
+        /// The topic.
+        topic: Topic,
+        /// What the partitioner said.
+        source: SharedError,
+    },
+    /// The partitioner chose a partition that does not exist.
+    #[error("partition {partition} was chosen for topic {topic}, which has {partition_count} partitions")]
+    PartitionOutOfRange {
+        /// The topic.
+        topic: Topic,
+        /// The number that was chosen.
+        partition: i32,
+        /// The partitions that exist.
+        partition_count: usize,
+    },
+    /// A serializer failed.
+    #[error("the {part} of a record for topic {topic} cannot be serialized")]
+    Serialization {
+        /// The topic.
+        topic: Topic,
+        /// `key` or `value`.
+        part: &'static str,
+        /// What the serializer said.
+        source: SharedError,
+    },
+    /// The record is larger than a limit.
+    #[error("record of {size} bytes exceeds {setting} of {limit}")]
+    TooLarge {
+        /// The most bytes that a batch of this record alone can take.
+        size: usize,
+        /// The limit.
+        limit: usize,
+        /// The setting that limits it: `max.request.size` or `buffer.memory`.
+        setting: &'static str,
+    },
+    /// The brokers refuse the topic for this client: not authorized, or not a valid name.
+    #[error("topic {topic} cannot be used: {code}")]
+    TopicRefused {
+        /// The topic.
+        topic: Topic,
+        /// What the brokers said.
+        code: ErrorCode,
+    },
+    /// The topic, or the partition that the record names, is not known yet. Only from `try_enqueue`, which has asked
+    /// for it by then.
+    #[error("{} not in metadata yet", Wanted(.topic, *.partition, *.partition_count))]
+    TopicUnknown {
+        /// The topic.
+        topic: Topic,
+        /// The partition that the record names.
+        partition: Option<i32>,
+        /// The partitions that the topic is known to have.
+        partition_count: Option<usize>,
+    },
+}
+
+impl<K, V> SendError<K, V> {
+    pub(crate) fn refused(kind: SendErrorKind, record: ProducerRecord<K, V>) -> Self {
+        Self(Box::new(Inner { kind, record: Some(record) }))
+    }
+
+    /// Returns the reason.
+    #[must_use]
+    pub fn kind(&self) -> &SendErrorKind {
+        &self.0.kind
+    }
+
+    /// Returns whether the record may stand in the log all the same.
+    #[must_use]
+    pub fn persisted(&self) -> Persisted {
+        self.delivery_error().map_or(Persisted::No, DeliveryError::persisted)
+    }
+
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match &self.0.kind {
+            SendErrorKind::Closed => Disposition::NewProducer,
+            SendErrorKind::Delivery(error) => error.disposition(),
+            SendErrorKind::TopicRefused { code, .. } => Disposition::of(*code),
+            SendErrorKind::Full { .. }
+            | SendErrorKind::MemoryTimeout { .. }
+            | SendErrorKind::MetadataTimeout { .. }
+            | SendErrorKind::TopicUnknown { .. } => Disposition::RetryLater,
+            SendErrorKind::InvalidRecord(_)
+            | SendErrorKind::Partitioner { .. }
+            | SendErrorKind::PartitionOutOfRange { .. }
+            | SendErrorKind::Serialization { .. }
+            | SendErrorKind::TooLarge { .. } => Disposition::FixRecord,
+        }
+    }
+
+    /// Returns whether the same record may succeed if it is sent again later.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        self.disposition() == Disposition::RetryLater
+    }
+
+    /// Returns the error of a record that had been accepted.
+    #[must_use]
+    pub fn delivery_error(&self) -> Option<&DeliveryError> {
+        match &self.0.kind {
+            SendErrorKind::Delivery(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Returns the record if it was refused, that is, never accepted.
+    ///
+    /// `None` for [`SendErrorKind::Delivery`]: its record is serialized by then, see [`DeliveryError::record`].
+    #[must_use]
+    pub fn into_record(self) -> Option<ProducerRecord<K, V>> {
+        self.0.record
+    }
+}
+
+impl SendError<Bytes, Bytes> {
+    /// Returns the record, whether it was refused or failed later.
+    #[must_use]
+    pub fn record(&self) -> Option<ProducerRecord> {
+        match &self.0.kind {
+            SendErrorKind::Delivery(error) => error.record(),
+            _ => self.0.record.clone(),
+        }
+    }
+}
+
+impl<K, V> From<DeliveryError> for SendError<K, V> {
+    fn from(error: DeliveryError) -> Self {
+        Self(Box::new(Inner { kind: SendErrorKind::Delivery(error), record: None }))
+    }
+}
+
+impl<K, V> fmt::Display for SendError<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)
+    }
+}
+
+impl<K, V> fmt::Debug for SendError<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SendError").field(&self.0.kind).finish()
+    }
+}
+
+impl<K, V> StdError for SendError<K, V> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.kind.source()
+    }
+}
+
+/// Why an accepted record was not delivered.
+///
+/// Clones share everything. The record comes back by [`DeliveryError::record`].
+#[derive(Clone)]
+pub struct DeliveryError {
+    failure: Arc<BatchFailure>,
+    /// The record's position in the failed batch.
+    index: u32,
+}
+
+/// The reasons of a [`DeliveryError`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DeliveryErrorKind {
+    /// The broker refused the record for good, or `retries` are used up.
+    #[error("{code}{}", Detail(.message.as_deref()))]
+    Broker {
+        /// What the broker said.
+        code: ErrorCode,
+        /// The broker's own words, if it sent any.
+        message: Option<String>,
+    },
+    /// The broker refused the batch because of other records in it; this one is innocent.
+    #[error("another record of the batch was refused: {code}")]
+    BatchRefused {
+        /// What the broker said.
+        code: ErrorCode,
+    },
+    /// The producer was closed before the record could be delivered.
+    #[error("the producer was closed before the record was delivered")]
+    Closed,
+    /// The connection broke and `retries` are used up.
+    #[error("the connection to the broker was lost: {0}")]
+    Disconnected(String),
+    /// The runtime that drove the producer was shut down.
+    #[error("the runtime was shut down before the record was delivered")]
+    RuntimeShutdown,
+    /// `delivery.timeout.ms` has passed.
+    #[error("not delivered within delivery.timeout.ms: {0}")]
+    TimedOut(Box<TimeSpent>),
+    /// No version of the Produce API is spoken by both the broker and this crate.
+    #[error("the broker speaks no version of Produce that this producer speaks")]
+    UnsupportedVersion,
+}
+
+/// Where a record's time went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TimeSpent {
+    /// Waiting in `enqueue` for the topic's metadata.
+    pub metadata: Duration,
+    /// Waiting in `enqueue` for memory.
+    pub memory: Duration,
+    /// Waiting for the batch to fill (`linger.ms`).
+    pub linger: Duration,
+    /// Waiting while the partition had no known leader.
+    pub no_leader: Duration,
+    /// Waiting for a connection, for a place among the requests in flight, or for an earlier batch of the partition.
+    pub queued: Duration,
+    /// Waiting between attempts (`retry.backoff.ms`).
+    pub backoff: Duration,
+    /// Sent and waiting for the answer.
+    pub in_flight: Duration,
+    /// Times that the batch was sent.
+    pub attempts: u32,
+    /// What a broker last said of the batch.
+    pub last_error: Option<ErrorCode>,
+    /// Whether the partition had a known leader at the end.
+    pub leader_known: bool,
+}
+
+impl fmt::Display for TimeSpent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stages = [
+            ("waiting for metadata", self.metadata),
+            ("waiting for memory", self.memory),
+            ("lingering", self.linger),
+            ("without a leader", self.no_leader),
+            ("queued", self.queued),
+            ("backing off", self.backoff),
+            ("in flight", self.in_flight),
+        ];
+        let mut separator = "";
+        for (stage, spent) in stages.into_iter().filter(|(_, spent)| !spent.is_zero()) {
+            write!(f, "{separator}{stage} {spent:.1?}")?;
+            separator = ", ";
+        }
+        write!(f, "{separator}{} attempts", self.attempts)?;
+        if let Some(code) = self.last_error {
+            write!(f, ", last answer {code}")?;
+        }
+        if !self.leader_known {
+            f.write_str(", leader unknown")?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that the records of a failed batch share.
+#[derive(Debug)]
+pub(crate) struct BatchFailure {
+    pub(crate) kind: DeliveryErrorKind,
+    pub(crate) persisted: Persisted,
+    pub(crate) topic_partition: TopicPartition,
+    pub(crate) time_spent: TimeSpent,
+    /// Records that the broker named as the culprits, with its words (KIP-467). Empty: all alike.
+    pub(crate) record_errors: Vec<(u32, Option<String>)>,
+    /// The batch as it was last encoded, for giving records back.
+    pub(crate) batch: FailedBatch,
+}
+
+/// The bytes of a failed batch, read only when somebody asks for a record.
+#[derive(Debug, Default)]
+pub(crate) struct FailedBatch {
+    pub(crate) bytes: Bytes,
+    pub(crate) compression: Compression,
+    records: OnceLock<Vec<DecodedRecord>>,
+}
+
+impl FailedBatch {
+    pub(crate) fn new(bytes: Bytes, compression: Compression) -> Self {
+        Self { bytes, compression, records: OnceLock::new() }
+    }
+
+    fn records(&self) -> &[DecodedRecord] {
+        self.records.get_or_init(|| {
+            let plain = compression::uncompressed(&self.bytes, self.compression);
+            record_batch::decode_records(&plain).unwrap_or_default()
+        })
+    }
+}
+
+impl DeliveryError {
+    pub(crate) fn new(failure: Arc<BatchFailure>, index: u32) -> Self {
+        Self { failure, index }
+    }
+
+    /// Returns the reason.
+    #[must_use]
+    pub fn kind(&self) -> DeliveryErrorKind {
+        let DeliveryErrorKind::Broker { code, message } = &self.failure.kind else {
+            return self.failure.kind.clone();
+        };
+        if self.failure.record_errors.is_empty() {
+            return self.failure.kind.clone();
+        }
+        let own = self.failure.record_errors.iter().find(|(index, _)| *index == self.index);
+        match own {
+            Some((_, own)) => {
+                let message = own.clone().or_else(|| message.clone());
+                DeliveryErrorKind::Broker { code: *code, message }
+            }
+            None => DeliveryErrorKind::BatchRefused { code: *code },
+        }
+    }
+
+    /// Returns whether the record may stand in the log all the same.
+    #[must_use]
+    pub fn persisted(&self) -> Persisted {
+        self.failure.persisted
+    }
+
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self.kind() {
+            DeliveryErrorKind::Broker { code, .. } => Disposition::of(code),
+            DeliveryErrorKind::Closed | DeliveryErrorKind::RuntimeShutdown => Disposition::NewProducer,
+            DeliveryErrorKind::BatchRefused { .. }
+            | DeliveryErrorKind::Disconnected(_)
+            | DeliveryErrorKind::TimedOut(_) => Disposition::RetryLater,
+            DeliveryErrorKind::UnsupportedVersion => Disposition::FixConfiguration,
+        }
+    }
+
+    /// Returns whether the same record may succeed if it is sent again later. See [`DeliveryError::persisted`] first.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        self.disposition() == Disposition::RetryLater
+    }
+
+    /// Returns where the time of the record's batch went, how often it was sent, and what a broker last said of it.
+    #[must_use]
+    pub fn time_spent(&self) -> &TimeSpent {
+        &self.failure.time_spent
+    }
+
+    /// Returns the broker's error code, if a broker's answer is the reason.
+    #[must_use]
+    pub fn error_code(&self) -> Option<ErrorCode> {
+        match &self.failure.kind {
+            DeliveryErrorKind::Broker { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Returns the partition that the record was given to.
+    #[must_use]
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.failure.topic_partition
+    }
+
+    /// Returns the record with its serialized key and value and the partition that was chosen for it.
+    ///
+    /// The first call for a batch decodes the whole batch. `None` only if that fails, which would be a bug here.
+    #[must_use]
+    pub fn record(&self) -> Option<ProducerRecord> {
+        let decoded = self.failure.batch.records().get(self.index as usize)?;
+        let TopicPartition { topic, partition } = self.topic_partition().clone();
+        let mut record = ProducerRecord::to(topic).partition(partition).timestamp(decoded.timestamp);
+        record.key.clone_from(&decoded.key);
+        record.value.clone_from(&decoded.value);
+        record.headers.clone_from(&decoded.headers);
+        Some(record)
+    }
+}
+
+impl fmt::Display for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record for {}: {}", self.failure.topic_partition, self.kind())
+    }
+}
+
+impl fmt::Debug for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryError")
+            .field("topic_partition", &self.failure.topic_partition)
+            .field("kind", &self.kind())
+            .field("persisted", &self.failure.persisted)
+            .field("time_spent", &self.failure.time_spent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for DeliveryError {}
+
+struct Wanted<'a>(&'a Topic, Option<i32>, Option<usize>);
+
+impl fmt::Display for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.1, self.2) {
+            (Some(partition), Some(count)) => {
+                write!(f, "partition {partition} of topic {} with {count} partitions", self.0)
+            }
+            _ => write!(f, "topic {}", self.0),
+        }
+    }
+}
+
+struct Cause(Option<ErrorCode>);
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |code| write!(f, ": {code}"))
+    }
+}
+
+struct Detail<'a>(Option<&'a str>);
+
+impl fmt::Display for Detail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |message| write!(f, ": {message}"))
+    }
+}

@@ -1,0 +1,384 @@
+//! What the producer knows of the cluster: brokers, topics, partitions and their leaders.
+//!
+//! [`Metadata`] belongs to the sender. It says when to ask for news and about what, takes in the answers, and makes
+//! of each a [`Cluster`], an immutable view that everybody else reads.
+//!
+//! ```text
+//! add_topic, request_update ──▶ Metadata ──▶ next_request ──▶ (a broker)
+//!                                  │                              │
+//!           Arc<Cluster> ◀─────────┴───────── handle_response ◀───┘
+//! ```
+
+mod cluster;
+mod node;
+mod reading;
+mod refresh;
+mod topic_answers;
+mod topic_info;
+mod tracked_topics;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
+use crate::protocol::messages::produce::NodeEndpoint;
+use crate::topic_partition::{NodeId, Topic};
+use crate::wire::Uuid;
+
+use self::refresh::RefreshSchedule;
+use self::topic_answers::TopicAnswers;
+use self::tracked_topics::TrackedTopics;
+
+pub use self::cluster::Cluster;
+pub use self::node::Node;
+pub use self::topic_info::{PartitionInfo, TopicInfo};
+
+/// How [`Metadata`] goes about its work.
+#[derive(Debug, Clone)]
+pub(crate) struct MetadataConfig {
+    /// After this long all topics are asked for again (`metadata.max.age.ms`).
+    pub(crate) max_age: Duration,
+    /// After this long without use a topic is forgotten (`metadata.max.idle.ms`).
+    pub(crate) max_idle: Duration,
+    /// Between requests (`retry.backoff.ms`, `retry.backoff.max.ms`).
+    pub(crate) retry_backoff: Backoff,
+    /// After this long without success all starts over from the bootstrap servers
+    /// (`metadata.recovery.rebootstrap.trigger.ms`); `None` for `metadata.recovery.strategy` = `none`.
+    pub(crate) rebootstrap_trigger: Option<Duration>,
+}
+
+/// The producer's view of the cluster and the schedule by which it is renewed.
+///
+/// At most one request is under way at a time. Calls, in the order of a refresh:
+/// - `add_topic`, `request_update`: somebody wants news;
+/// - `is_due`, `poll_timeout`: whether to ask, or when;
+/// - `next_request`: what to ask, once there is a broker to be asked;
+/// - `handle_response` or `handle_failure`, with the request's id.
+#[derive(Debug)]
+pub(crate) struct Metadata {
+    cluster: Arc<Cluster>,
+    topics: TrackedTopics,
+    schedule: RefreshSchedule,
+    /// The nodes to begin with, with ids -1, -2 and so on.
+    bootstrap: Vec<Node>,
+    /// Whether `cluster` still has the nodes of `bootstrap`.
+    is_bootstrap: bool,
+    rebootstrap_trigger: Option<Duration>,
+    /// Somebody asked for all topics, and no answer to a later request has come yet.
+    needs_full_update: bool,
+    in_flight: Option<InFlight>,
+    next_id: u64,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    id: MetadataRequestId,
+    is_full: bool,
+    topics: Vec<Topic>,
+    /// Somebody asked for news that this request may have been too early for.
+    needs_full_update_after: bool,
+}
+
+/// Tells a request for metadata from the ones before and after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MetadataRequestId(u64);
+
+/// What an answer has changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MetadataUpdate {
+    pub(crate) cluster: Arc<Cluster>,
+    /// Topics whose description differs from the one before, or is gone, sorted.
+    pub(crate) changed_topics: Vec<Topic>,
+}
+
+/// Who leads a partition, according to a broker that does not (KIP-951).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LeaderHint {
+    pub(crate) topic: Topic,
+    pub(crate) partition: i32,
+    pub(crate) leader: NodeId,
+    pub(crate) leader_epoch: i32,
+}
+
+/// An answer brought no metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum MetadataFailure {
+    /// Nothing has changed; there may be a later request under way.
+    #[error("metadata answer to a request that was given up")]
+    Abandoned,
+    /// Counts as a failed request.
+    #[error("metadata request refused: {0}")]
+    Broker(ErrorCode),
+    /// Counts as a failed request; brokers that have just started answer like this.
+    #[error("metadata answer names no broker that can be reached")]
+    NoBrokers,
+    /// Counts as a failed request; [`Metadata::rebootstrap`] should follow.
+    #[error("broker demands to start over from the bootstrap servers")]
+    RebootstrapRequired,
+}
+
+impl Metadata {
+    /// Begins with the addresses of the bootstrap servers. The first request is due at once.
+    pub(crate) fn new(
+        config: &MetadataConfig,
+        bootstrap: impl IntoIterator<Item = (Arc<str>, u16)>,
+        seed: u64,
+    ) -> Self {
+        let ids = (1..).map(|number: i32| NodeId(-number));
+        let bootstrap: Vec<_> =
+            ids.zip(bootstrap).map(|(id, (host, port))| Node::new(id, host, port)).collect();
+        Self {
+            cluster: Arc::new(Cluster::default().with_nodes(bootstrap.clone())),
+            topics: TrackedTopics::new(config.max_idle),
+            schedule: RefreshSchedule::new(config.max_age, config.retry_backoff, seed),
+            bootstrap,
+            is_bootstrap: true,
+            rebootstrap_trigger: config.rebootstrap_trigger,
+            needs_full_update: true,
+            in_flight: None,
+            next_id: 0,
+        }
+    }
+
+    /// Notes the use of a topic, which keeps it from expiring. A topic that is new is asked for at once, whatever
+    /// the backoff. Returns whether it is new.
+    pub(crate) fn add_topic(&mut self, topic: &Topic, now: Instant) -> bool {
+        let is_new = self.topics.touch(topic, now);
+        if is_new {
+            self.schedule.skip_backoff();
+        }
+        is_new
+    }
+
+    /// Adds a topic that somebody waits for; if it is known already, asks for news of all topics.
+    pub(crate) fn request_topic(&mut self, topic: &Topic, now: Instant) {
+        let is_new = self.add_topic(topic, now);
+        if !is_new && !self.topics.is_unanswered(topic) {
+            self.request_update();
+        }
+    }
+
+    /// Asks for news of all topics, as soon as the backoff allows. An answer that is under way may be too old to
+    /// bring them, so it does not count.
+    pub(crate) fn request_update(&mut self) {
+        self.needs_full_update = true;
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.needs_full_update_after = true;
+        }
+    }
+
+    /// Returns the request that is due, if one is. It stays under way until `handle_response` or `handle_failure`.
+    pub(crate) fn next_request(&mut self, now: Instant) -> Option<(MetadataRequestId, MetadataRequest)> {
+        if !self.is_due(now) {
+            return None;
+        }
+
+        let is_full = self.needs_full_update || self.schedule.is_stale(now);
+        self.schedule.handle_attempt(now);
+        let topics: Vec<Topic> = if is_full {
+            self.topics.all().cloned().collect()
+        } else {
+            self.topics.unanswered().cloned().collect()
+        };
+
+        let id = MetadataRequestId(self.next_id);
+        self.next_id += 1;
+        let request = metadata_request(&topics);
+        self.in_flight = Some(InFlight { id, is_full, topics, needs_full_update_after: false });
+        Some((id, request))
+    }
+
+    /// Takes in the answer to a request, in the version of the protocol that it was made in.
+    ///
+    /// # Errors
+    ///
+    /// When there is nothing to take in; see [`MetadataFailure`].
+    pub(crate) fn handle_response(
+        &mut self,
+        id: MetadataRequestId,
+        response: &MetadataResponse,
+        version: i16,
+        now: Instant,
+    ) -> Result<MetadataUpdate, MetadataFailure> {
+        let in_flight = self.in_flight.take_if(|in_flight| in_flight.id == id);
+        let in_flight = in_flight.ok_or(MetadataFailure::Abandoned)?;
+        let nodes = reading::read_nodes(response);
+        if let Some(failure) = find_failure(response, &nodes) {
+            self.schedule.handle_failure(now);
+            return Err(failure);
+        }
+
+        if in_flight.is_full {
+            self.needs_full_update = in_flight.needs_full_update_after;
+        }
+        self.topics.expire(now);
+        self.topics.handle_answer(&in_flight.topics);
+        let mut answers = match in_flight.is_full {
+            true => TopicAnswers::new(),
+            false => TopicAnswers::carried_over(&self.cluster, &self.topics),
+        };
+        answers.read(response, version, &in_flight.topics, &self.cluster, &mut self.topics);
+        self.schedule.handle_success(in_flight.is_full, answers.is_progress, now);
+        if self.topics.has_unanswered() {
+            self.schedule.skip_backoff();
+        }
+
+        let is_incomplete = answers.is_incomplete;
+        self.is_bootstrap = false;
+        let cluster = Cluster::default()
+            .with_version(self.cluster.version() + 1)
+            .with_identity(
+                response.cluster_id.as_deref().map(Arc::from),
+                reading::read_node_id(response.controller_id),
+            )
+            .with_nodes(nodes)
+            .with_topics(answers.topics.into_values(), answers.errors);
+        // A partition without a leader is asked about until it has one, whatever the error code says.
+        self.needs_full_update |= is_incomplete || cluster.topics().any(|topic| !topic.is_complete());
+        Ok(self.publish(cluster))
+    }
+
+    /// Notes that a request has failed, or could not even be sent. Unknown ids are ignored.
+    pub(crate) fn handle_failure(&mut self, id: MetadataRequestId, now: Instant) {
+        if self.in_flight.take_if(|in_flight| in_flight.id == id).is_some() {
+            self.schedule.handle_failure(now);
+        }
+    }
+
+    /// Notes that the connection to a broker was lost or could not be made, and asks for news: the broker may have
+    /// moved. If a request is due, there was nobody to take it, so this counts as its failure.
+    pub(crate) fn handle_disconnect(&mut self, now: Instant) {
+        if self.is_due(now) {
+            self.schedule.handle_failure(now);
+        }
+        self.request_update();
+    }
+
+    /// Takes the word of a broker for who leads some partitions (KIP-951); `endpoints` say where the leaders are.
+    ///
+    /// A hint counts if its epoch is newer than any that was seen and its node can be reached. Waiters for news are
+    /// not served by this: it neither counts as an answer nor takes the place of one. Returns `None` if no hint
+    /// counts.
+    pub(crate) fn update_leaders(
+        &mut self,
+        hints: &[LeaderHint],
+        endpoints: &[NodeEndpoint],
+    ) -> Option<MetadataUpdate> {
+        let endpoints = endpoints.iter().filter_map(reading::read_endpoint);
+        let nodes: Vec<_> = endpoints.chain(self.cluster.nodes().iter().cloned()).collect();
+        let cluster = Cluster::clone(&self.cluster).with_nodes(nodes);
+        let mut changed: BTreeMap<&Topic, TopicInfo> = BTreeMap::new();
+        for hint in hints.iter().filter(|hint| cluster.node(hint.leader).is_some()) {
+            let known = changed.get(&hint.topic).or_else(|| self.cluster.topic(&hint.topic));
+            let Some(epochs) = self.topics.leader_epochs_mut(&hint.topic) else { continue };
+            if let Some(topic) = known.and_then(|known| known.with_newer_leader(hint, epochs)) {
+                changed.insert(&hint.topic, topic);
+            }
+        }
+        if changed.is_empty() {
+            return None;
+        }
+
+        let topics = self.cluster.topics().map(|topic| match changed.remove(topic.name()) {
+            Some(changed) => Arc::new(changed),
+            None => Arc::clone(topic),
+        });
+        let topics: Vec<_> = topics.collect();
+        let errors = self.cluster.topic_errors().clone();
+        Some(self.publish(cluster.with_topics(topics, errors)))
+    }
+
+    /// Goes back to the bootstrap servers, as if no broker had ever answered. What was known of the topics stays, so
+    /// that records can still be given partitions, but there is no leader until the next answer. A request under way
+    /// is given up. The backoff stays, for a broker may send us back again and again.
+    pub(crate) fn rebootstrap(&mut self, now: Instant) -> MetadataUpdate {
+        self.is_bootstrap = true;
+        self.needs_full_update = true;
+        self.in_flight = None;
+        self.schedule.restart(now);
+        self.topics.forget_epochs();
+        let topics: Vec<_> = self.cluster.topics().map(Arc::clone).collect();
+        let cluster = Cluster::clone(&self.cluster)
+            .with_nodes(self.bootstrap.clone())
+            .with_topics(topics, self.cluster.topic_errors().clone());
+        self.publish(cluster)
+    }
+
+    /// Whether to go back to the bootstrap servers (KIP-899, KIP-1102): a request is due but there is nobody to take
+    /// it (`has_usable_node` says whether some node is connected or may be), or none has succeeded for too long.
+    ///
+    /// To be asked each time that the sender looks around. It is never so twice without an answer in between:
+    /// the bootstrap servers are all there is then.
+    pub(crate) fn should_rebootstrap(&mut self, has_usable_node: bool, now: Instant) -> bool {
+        let Some(trigger) = self.rebootstrap_trigger.filter(|_| !self.is_bootstrap) else { return false };
+        let is_due = self.is_due(now);
+        if is_due {
+            self.schedule.handle_attempt(now);
+        }
+        let is_stuck = self.schedule.unsuccessful_for(now).is_some_and(|time| time >= trigger);
+        is_stuck || (is_due && !has_usable_node)
+    }
+
+    /// Whether `next_request` would return one.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.in_flight.is_none() && self.wait(now).is_zero()
+    }
+
+    /// Returns when to look again. There is no such time while a request is due: then it is a node, not the clock,
+    /// that is waited for.
+    pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        let wait = self.wait(now);
+        let refresh = (self.in_flight.is_none() && !wait.is_zero()).then_some(wait);
+        [refresh, self.wait_for_rebootstrap(now)].into_iter().flatten().min().and_then(|w| now.checked_add(w))
+    }
+
+    /// Returns the latest view.
+    pub(crate) fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    /// Returns how old the last answer about all topics is, if there was one.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        self.schedule.age(now)
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        self.schedule.wait(self.needs_full_update || self.topics.has_unanswered(), now)
+    }
+
+    fn wait_for_rebootstrap(&self, now: Instant) -> Option<Duration> {
+        let trigger = self.rebootstrap_trigger.filter(|_| !self.is_bootstrap)?;
+        self.schedule.unsuccessful_for(now).map(|time| trigger.saturating_sub(time))
+    }
+
+    fn publish(&mut self, cluster: Cluster) -> MetadataUpdate {
+        let cluster = Arc::new(cluster);
+        let before = std::mem::replace(&mut self.cluster, Arc::clone(&cluster));
+        let changed_topics = cluster.changed_topics(&before);
+        MetadataUpdate { cluster, changed_topics }
+    }
+}
+
+fn find_failure(response: &MetadataResponse, nodes: &[Node]) -> Option<MetadataFailure> {
+    match ErrorCode::from(response.error_code) {
+        ErrorCode::None if nodes.is_empty() => Some(MetadataFailure::NoBrokers),
+        ErrorCode::None => None,
+        ErrorCode::RebootstrapRequired => Some(MetadataFailure::RebootstrapRequired),
+        code => Some(MetadataFailure::Broker(code)),
+    }
+}
+
+fn metadata_request(topics: &[Topic]) -> MetadataRequest {
+    let topics = topics.iter().map(|topic| MetadataRequestTopic {
+        topic_id: Uuid::default(),
+        name: Some(topic.as_str().to_owned()),
+    });
+    // The broker's own setting still has the last word on topics made by their first use.
+    MetadataRequest { topics: Some(topics.collect()), allow_auto_topic_creation: true }
+}
+
+#[cfg(test)]
+mod tests;

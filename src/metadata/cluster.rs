@@ -1,0 +1,258 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::protocol::ErrorCode;
+use crate::topic_partition::{NodeId, Topic};
+use crate::wire::Uuid;
+
+use super::node::Node;
+use super::topic_info::{PartitionInfo, TopicInfo};
+
+/// An immutable view of the cluster: brokers, and the topics that the producer has used lately.
+///
+/// A partitioner reads it to choose a partition. It is what the brokers said last, so it may be out of date.
+///
+/// ```
+/// use kafka_producer::{Cluster, Node, NodeId, PartitionInfo, TopicInfo};
+///
+/// let cluster = Cluster::new(
+///     [Node::new(NodeId(1), "kafka-1", 9092)],
+///     [TopicInfo::new("orders", [PartitionInfo::new(0, Some(NodeId(1))), PartitionInfo::new(1, None)])],
+/// );
+///
+/// assert_eq!(cluster.partition_count("orders"), Some(2));
+/// assert_eq!(cluster.available_partitions("orders"), [0]);
+/// assert_eq!(cluster.leader("orders", 0).map(Node::host), Some("kafka-1"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Cluster {
+    /// Counts the answers taken in before this view was made.
+    version: u64,
+    cluster_id: Option<Arc<str>>,
+    controller: Option<NodeId>,
+    /// Ascending by id, each id once.
+    nodes: Vec<Node>,
+    /// A leader of a partition in here is always one of `nodes`.
+    topics: HashMap<Topic, Arc<TopicInfo>>,
+    names_by_id: HashMap<Uuid, Topic>,
+    /// Topics whose last answer was an error. Such a topic is not in `topics`.
+    topic_errors: HashMap<Topic, ErrorCode>,
+}
+
+impl Cluster {
+    /// Describes a cluster by its brokers and topics, for tests of partitioners.
+    ///
+    /// A leader that is not among `nodes` counts as none. Of two nodes with one id the first counts.
+    #[must_use]
+    pub fn new(nodes: impl IntoIterator<Item = Node>, topics: impl IntoIterator<Item = TopicInfo>) -> Self {
+        let topics = topics.into_iter().map(Arc::new);
+        Self::default().with_nodes(nodes.into_iter().collect()).with_topics(topics, HashMap::new())
+    }
+
+    pub(super) fn with_version(mut self, version: u64) -> Self {
+        self.version = version;
+        self
+    }
+
+    pub(super) fn with_identity(mut self, cluster_id: Option<Arc<str>>, controller: Option<NodeId>) -> Self {
+        self.cluster_id = cluster_id;
+        self.controller = controller;
+        self
+    }
+
+    /// To be called before `with_topics`.
+    pub(super) fn with_nodes(mut self, mut nodes: Vec<Node>) -> Self {
+        nodes.sort_by_key(Node::id);
+        nodes.dedup_by_key(|node| node.id());
+        self.nodes = nodes;
+        self
+    }
+
+    pub(super) fn with_topics(
+        mut self,
+        topics: impl IntoIterator<Item = Arc<TopicInfo>>,
+        topic_errors: HashMap<Topic, ErrorCode>,
+    ) -> Self {
+        self.topics = topics.into_iter().map(|topic| (topic.name().clone(), self.resolve(topic))).collect();
+        self.names_by_id = self
+            .topics
+            .values()
+            .filter(|topic| topic.id() != Uuid::default())
+            .map(|topic| (topic.id(), topic.name().clone()))
+            .collect();
+        self.topic_errors = topic_errors;
+        self
+    }
+
+    /// Returns the brokers, ascending by id. Before the first answer these are the `bootstrap.servers`, with
+    /// negative ids.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Returns a broker by its id.
+    #[must_use]
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        let index = self.nodes.binary_search_by_key(&id, Node::id).ok()?;
+        self.nodes.get(index)
+    }
+
+    /// Returns a topic by its name, if the brokers have described it.
+    #[must_use]
+    pub fn topic(&self, name: &str) -> Option<&TopicInfo> {
+        self.topics.get(name).map(|topic| &**topic)
+    }
+
+    /// Returns how many partitions a topic has, with or without a leader, or `None` for an unknown topic.
+    #[must_use]
+    pub fn partition_count(&self, name: &str) -> Option<usize> {
+        self.topic(name).map(|topic| topic.partitions().len())
+    }
+
+    /// Returns all partitions of a topic: partition `i` is at index `i`. Empty for an unknown topic.
+    #[must_use]
+    pub fn partitions(&self, name: &str) -> &[PartitionInfo] {
+        self.topic(name).map_or(&[], TopicInfo::partitions)
+    }
+
+    /// Returns the numbers of those partitions of a topic that have a leader, ascending. Empty for an unknown
+    /// topic.
+    #[must_use]
+    pub fn available_partitions(&self, name: &str) -> &[i32] {
+        self.topic(name).map_or(&[], TopicInfo::available_partitions)
+    }
+
+    /// Returns a partition of a topic.
+    #[must_use]
+    pub fn partition(&self, topic: &str, partition: i32) -> Option<&PartitionInfo> {
+        self.topic(topic)?.partition(partition)
+    }
+
+    /// Returns the broker that leads a partition, or `None` while there is none.
+    #[must_use]
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<&Node> {
+        self.node(self.partition(topic, partition)?.leader()?)
+    }
+
+    /// Returns the broker that answers for the cluster as a whole, if it is known.
+    #[must_use]
+    pub fn controller(&self) -> Option<&Node> {
+        self.node(self.controller?)
+    }
+
+    /// Returns the id of the cluster, once a broker has told it.
+    #[must_use]
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.as_deref()
+    }
+
+    /// Grows with every answer that is taken in.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Returns the name of the topic with this id. The zero id stands for no topic.
+    pub(crate) fn topic_name(&self, id: Uuid) -> Option<&Topic> {
+        self.names_by_id.get(&id)
+    }
+
+    /// Returns the error that the last answer gave in place of a topic, if it gave one.
+    pub(crate) fn topic_error(&self, name: &str) -> Option<ErrorCode> {
+        self.topic_errors.get(name).copied()
+    }
+
+    pub(crate) fn shared_cluster_id(&self) -> Option<Arc<str>> {
+        self.cluster_id.as_ref().map(Arc::clone)
+    }
+
+    /// Returns all topics, in no particular order.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<TopicInfo>> {
+        self.topics.values()
+    }
+
+    pub(super) fn topic_errors(&self) -> &HashMap<Topic, ErrorCode> {
+        &self.topic_errors
+    }
+
+    /// Returns the names of the topics whose description differs in `before` or is missing in one of both, sorted.
+    pub(super) fn changed_topics(&self, before: &Self) -> Vec<Topic> {
+        let mut names: Vec<_> = self
+            .topics
+            .iter()
+            .filter(|(name, topic)| before.topics.get(*name) != Some(*topic))
+            .chain(before.topics.iter().filter(|(name, _)| !self.topics.contains_key(*name)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn resolve(&self, topic: Arc<TopicInfo>) -> Arc<TopicInfo> {
+        let is_known = |id| self.node(id).is_some();
+        if topic.leaders_are_resolved(is_known) {
+            return topic;
+        }
+        Arc::new(Arc::unwrap_or_clone(topic).resolve_leaders(is_known))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster() -> Cluster {
+        Cluster::new(
+            [Node::new(NodeId(2), "two", 9092).with_rack("b"), Node::new(NodeId(1), "one", 9092)],
+            [
+                TopicInfo::new("t", [PartitionInfo::new(0, Some(NodeId(2))), PartitionInfo::new(1, None)])
+                    .with_id(Uuid([7; 16])),
+                TopicInfo::new("lost", [PartitionInfo::new(0, Some(NodeId(9)))]),
+            ],
+        )
+    }
+
+    #[test]
+    fn nodes_are_found_by_id() {
+        let cluster = cluster();
+
+        assert_eq!(cluster.nodes().iter().map(Node::id).collect::<Vec<_>>(), [NodeId(1), NodeId(2)]);
+        assert_eq!(cluster.node(NodeId(2)).and_then(Node::rack), Some("b"));
+        assert_eq!(cluster.node(NodeId(3)), None);
+    }
+
+    #[test]
+    fn first_of_two_nodes_with_one_id_counts() {
+        let cluster = Cluster::new([Node::new(NodeId(1), "a", 1), Node::new(NodeId(1), "b", 2)], []);
+
+        assert_eq!(cluster.nodes(), [Node::new(NodeId(1), "a", 1)]);
+    }
+
+    #[test]
+    fn leader_missing_from_the_nodes_is_no_leader() {
+        let cluster = cluster();
+
+        assert_eq!(cluster.leader("lost", 0), None);
+        assert_eq!(cluster.partition("lost", 0).and_then(PartitionInfo::leader), None);
+        assert!(cluster.available_partitions("lost").is_empty());
+        assert_eq!(cluster.partition_count("lost"), Some(1));
+    }
+
+    #[test]
+    fn unknown_topic_has_no_partitions() {
+        let cluster = cluster();
+
+        assert_eq!(cluster.topic("none"), None);
+        assert_eq!(cluster.partition_count("none"), None);
+        assert!(cluster.partitions("none").is_empty());
+        assert_eq!(cluster.leader("none", 0), None);
+    }
+
+    #[test]
+    fn topic_is_found_by_its_id_but_not_by_the_zero_id() {
+        let cluster = cluster();
+
+        assert_eq!(cluster.topic_name(Uuid([7; 16])).map(Topic::as_str), Some("t"));
+        assert_eq!(cluster.topic_name(Uuid::default()), None);
+    }
+}

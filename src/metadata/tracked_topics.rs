@@ -1,0 +1,95 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crate::topic_partition::Topic;
+
+/// The topics that the producer uses, each until it has been idle for some time.
+#[derive(Debug)]
+pub(super) struct TrackedTopics {
+    max_idle: Duration,
+    topics: BTreeMap<Topic, TrackedTopic>,
+    /// Those of `topics` that no answer has been about yet. They do not expire.
+    unanswered: BTreeSet<Topic>,
+}
+
+#[derive(Debug)]
+struct TrackedTopic {
+    last_used: Instant,
+    /// The highest leader epoch seen of each partition.
+    leader_epochs: BTreeMap<i32, i32>,
+}
+
+impl TrackedTopics {
+    pub(super) fn new(max_idle: Duration) -> Self {
+        Self { max_idle, topics: BTreeMap::new(), unanswered: BTreeSet::new() }
+    }
+
+    /// Notes the use of a topic. Returns whether the topic is new.
+    pub(super) fn touch(&mut self, topic: &Topic, now: Instant) -> bool {
+        if let Some(tracked) = self.topics.get_mut(topic) {
+            tracked.last_used = tracked.last_used.max(now);
+            return false;
+        }
+
+        let tracked = TrackedTopic { last_used: now, leader_epochs: BTreeMap::new() };
+        self.topics.insert(topic.clone(), tracked);
+        self.unanswered.insert(topic.clone())
+    }
+
+    pub(super) fn handle_answer(&mut self, asked: &[Topic]) {
+        for topic in asked {
+            self.unanswered.remove(topic);
+        }
+    }
+
+    /// Forgets the topics that have been idle for too long.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Topic> {
+        let mut expired = Vec::new();
+        self.topics.retain(|topic, tracked| {
+            let is_idle = now.saturating_duration_since(tracked.last_used) >= self.max_idle;
+            let is_expired = is_idle && !self.unanswered.contains(topic);
+            if is_expired {
+                expired.push(topic.clone());
+            }
+            !is_expired
+        });
+        expired
+    }
+
+    /// Forgets the leader epochs: another cluster may answer next.
+    pub(super) fn forget_epochs(&mut self) {
+        for tracked in self.topics.values_mut() {
+            tracked.leader_epochs.clear();
+        }
+    }
+
+    /// Returns the leader epochs seen of a topic, by partition, if the topic is tracked.
+    pub(super) fn leader_epochs_mut(&mut self, topic: &str) -> Option<&mut BTreeMap<i32, i32>> {
+        self.topics.get_mut(topic).map(|tracked| &mut tracked.leader_epochs)
+    }
+
+    pub(super) fn contains(&self, topic: &str) -> bool {
+        self.topics.contains_key(topic)
+    }
+
+    /// Returns our own copy of a name, so that a name in an answer is not kept.
+    pub(super) fn name(&self, topic: &str) -> Option<&Topic> {
+        self.topics.get_key_value(topic).map(|(name, _)| name)
+    }
+
+    pub(super) fn is_unanswered(&self, topic: &str) -> bool {
+        self.unanswered.contains(topic)
+    }
+
+    pub(super) fn has_unanswered(&self) -> bool {
+        !self.unanswered.is_empty()
+    }
+
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = &Topic> {
+        self.unanswered.iter()
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Topic> {
+        self.topics.keys()
+    }
+}

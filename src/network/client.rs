@@ -1,0 +1,662 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rand::RngExt;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::backoff::Backoff;
+use crate::metadata::Node;
+use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use crate::protocol::{ApiKey, ErrorCode, RequestHeader, ResponseHeader};
+use crate::topic_partition::NodeId;
+use crate::wire::{EncodeError, Reader, Segments, Writer};
+
+use super::api_versions::ApiVersions;
+use super::connection_states::{ConnectionState, ConnectionStates, NodeConnection};
+use super::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};
+use super::event::{NetworkAction, NetworkEvent};
+use super::in_flight_requests::{InFlightRequest, InFlightRequests};
+use super::least_loaded_node::{LeastLoadedNode, Standing, least_loaded_node};
+use super::timers::Timers;
+
+/// How a [`NetworkClient`] goes about its work.
+#[derive(Debug, Clone)]
+pub(crate) struct NetworkConfig {
+    /// What brokers log requests under (`client.id`).
+    pub(crate) client_id: Option<Arc<str>>,
+    /// Unanswered requests per node (`max.in.flight.requests.per.connection`).
+    pub(crate) max_in_flight: usize,
+    /// Between attempts to connect to one node (`reconnect.backoff.ms`, `reconnect.backoff.max.ms`).
+    pub(crate) reconnect_backoff: Backoff,
+    /// For an attempt to connect (`socket.connection.setup.timeout.ms`, `socket.connection.setup.timeout.max.ms`).
+    pub(crate) connection_setup_timeout: Backoff,
+    /// For the answer to the client's own requests (`request.timeout.ms`).
+    pub(crate) request_timeout: Duration,
+    /// After this long without use a connection is closed (`connections.max.idle.ms`); `None` for never.
+    pub(crate) connections_max_idle: Option<Duration>,
+}
+
+/// A request for [`NetworkClient::send`].
+#[derive(Debug)]
+pub(crate) struct NetworkRequest<P> {
+    pub(crate) node: NodeId,
+    pub(crate) api_key: ApiKey,
+    /// Comes back with the outcome.
+    pub(crate) purpose: P,
+    /// False for Produce with `acks=0`, which brokers do not answer.
+    pub(crate) expects_response: bool,
+    /// For the answer. When it is over, the whole connection is closed.
+    pub(crate) timeout: Duration,
+}
+
+/// Decides about connections to brokers and the requests on them.
+///
+/// A node has at most one connection. Requests on it are answered in the order in which they were sent; several may
+/// be under way at once.
+///
+/// - Wishes: `update_nodes`, `connect`, `send`, `throttle`, `disconnect_all`. None of them fails: what comes of
+///   them is told by events.
+/// - What happened: the methods named `handle_…`. What is said of a connection that is gone is ignored.
+/// - What is to be done: `poll_action` and `poll_event`, until they return `None`, after each of the above.
+///   `handle_timeout` is to be called at the time of `poll_timeout`.
+#[derive(Debug)]
+pub(crate) struct NetworkClient<P> {
+    config: NetworkConfig,
+    nodes: BTreeMap<NodeId, Node>,
+    states: ConnectionStates,
+    in_flight: InFlightRequests<Asker<P>>,
+    /// Connections and attempts, by id.
+    connections: BTreeMap<ConnectionId, NodeId>,
+    timers: Timers,
+    actions: VecDeque<NetworkAction>,
+    events: VecDeque<NetworkEvent<P>>,
+    random: StdRng,
+    next_connection: u64,
+    next_correlation_id: i32,
+    /// Those of `in_flight` that callers have sent.
+    callers_in_flight: usize,
+}
+
+/// Whose request it is.
+#[derive(Debug)]
+enum Asker<P> {
+    Caller(P),
+    /// The first request on a connection, made by the client itself.
+    Handshake,
+}
+
+impl<P> NetworkClient<P> {
+    pub(crate) fn new(config: NetworkConfig, seed: u64) -> Self {
+        Self {
+            nodes: BTreeMap::new(),
+            states: ConnectionStates::new(config.reconnect_backoff, config.connection_setup_timeout),
+            in_flight: InFlightRequests::new(config.max_in_flight),
+            connections: BTreeMap::new(),
+            timers: Timers::default(),
+            actions: VecDeque::new(),
+            events: VecDeque::new(),
+            random: StdRng::seed_from_u64(seed),
+            next_connection: 0,
+            next_correlation_id: 0,
+            callers_in_flight: 0,
+            config,
+        }
+    }
+
+    /// Replaces the nodes that can be connected to.
+    ///
+    /// The connection to a node that is gone, or that has moved to another address, takes no more requests and is
+    /// closed when those under way are done.
+    pub(crate) fn update_nodes(&mut self, nodes: &[Node], now: Instant) {
+        self.nodes = nodes.iter().map(|node| (node.id(), node.clone())).collect();
+        let known: Vec<_> = self.states.nodes().map(|(node, _)| node).collect();
+        for node in known {
+            self.settle(node, now);
+        }
+    }
+
+    /// Asks for a connection to a node unless there is one, or an attempt at it, or the node is backing off. Returns
+    /// whether an attempt has begun.
+    pub(crate) fn connect(&mut self, node: NodeId, now: Instant) -> bool {
+        let Some(address) = self.nodes.get(&node) else { return false };
+        if !self.states.node(node).is_none_or(|known| may_connect(known, address, now)) {
+            return false;
+        }
+
+        let connection = ConnectionId(self.next_connection);
+        self.next_connection += 1;
+        self.connections.insert(connection, node);
+        self.states.connecting(address, connection, now, self.random.random());
+        let (host, port) = (address.shared_host(), address.port());
+        self.actions.push_back(NetworkAction::Connect { connection, node, host, port });
+        self.rearm(node, now);
+        true
+    }
+
+    /// Sends a request, of which `encode` writes the body in the version that it is given.
+    ///
+    /// The node should be one that `can_send`; otherwise the request fails, untouched, with
+    /// [`FailureReason::NotReady`].
+    pub(crate) fn send(
+        &mut self,
+        request: NetworkRequest<P>,
+        now: Instant,
+        encode: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
+    ) {
+        let NetworkRequest { node, api_key, purpose, expects_response, timeout } = request;
+        if !self.can_send(node, now) {
+            return self.refuse(node, purpose, FailureReason::NotReady);
+        }
+        let Some((connection, versions)) = self.ready_connection(node) else {
+            return self.refuse(node, purpose, FailureReason::NotReady);
+        };
+        let Some(version) = versions.version_for(api_key) else {
+            return self.refuse(node, purpose, FailureReason::UnsupportedVersion(api_key));
+        };
+        let correlation_id = self.new_correlation_id();
+        let segments = match self.encode(api_key, version, correlation_id, encode) {
+            Ok(segments) => segments,
+            Err(error) => return self.refuse(node, purpose, FailureReason::Unencodable(error)),
+        };
+
+        let frame = Frame { correlation_id, segments };
+        let purpose = Asker::Caller(purpose);
+        self.callers_in_flight += 1;
+        self.in_flight.add(
+            node,
+            InFlightRequest {
+                correlation_id,
+                api_key,
+                version,
+                purpose,
+                expects_response,
+                sent_at: now,
+                timeout,
+            },
+        );
+        self.transmit(node, connection, frame, now);
+    }
+
+    /// Obeys a broker's wish to be left alone for a time. Its answers to requests under way may come later by as
+    /// much.
+    pub(crate) fn throttle(&mut self, node: NodeId, delay: Duration, now: Instant) {
+        let delay = delay.min(MAX_THROTTLE);
+        let Some(until) = now.checked_add(delay).filter(|until| *until > now) else { return };
+        self.states.throttle(node, until);
+        self.in_flight.extend_timeouts(node, delay);
+        self.rearm(node, now);
+    }
+
+    /// Closes the connection to a node, whose requests fail with that. To be used when its answers make no sense.
+    pub(crate) fn close(&mut self, node: NodeId, now: Instant) {
+        self.disconnect(node, DisconnectReason::Requested, None, now);
+    }
+
+    /// Gives up all connections; requests under way fail. New connections may be asked for at once.
+    pub(crate) fn disconnect_all(&mut self, now: Instant) {
+        let nodes: Vec<_> = self.connections.values().copied().collect();
+        for node in nodes {
+            self.disconnect(node, DisconnectReason::Requested, None, now);
+        }
+    }
+
+    /// Notes that a connection is made, encrypted and authenticated as far as it has to be.
+    pub(crate) fn handle_connected(&mut self, connection: ConnectionId, now: Instant) {
+        let Some(node) = self.connections.get(&connection).copied() else { return };
+        let Some((_, version)) = self.states.checking_api_versions(node, now, self.random.random()) else {
+            return;
+        };
+        self.ask_for_versions(node, connection, version, now);
+    }
+
+    /// Notes that a connection could not be made.
+    pub(crate) fn handle_connect_failed(&mut self, connection: ConnectionId, reason: Arc<str>, now: Instant) {
+        let Some(node) = self.connections.get(&connection).copied() else { return };
+        self.drop_connection(node, DisconnectReason::ConnectFailed(reason), None, now);
+    }
+
+    /// Takes in a frame, without its length.
+    pub(crate) fn handle_frame(&mut self, connection: ConnectionId, frame: Bytes, now: Instant) {
+        let Some(node) = self.connections.get(&connection).copied() else { return };
+        self.states.touch(node, now);
+        let body = match self.match_response(node, &frame) {
+            Ok(body) => body,
+            Err(problem) => return self.disconnect(node, DisconnectReason::Malformed(problem), None, now),
+        };
+        self.complete_written_before_response(node);
+        let Some(request) = self.in_flight.complete_next(node) else { return };
+
+        let InFlightRequest { api_key, version, purpose, sent_at, .. } = request;
+        match purpose {
+            Asker::Caller(purpose) => {
+                self.callers_in_flight -= 1;
+                self.events.push_back(NetworkEvent::Response {
+                    node,
+                    purpose,
+                    api_key,
+                    version,
+                    body,
+                    sent_at,
+                });
+            }
+            Asker::Handshake => self.handle_versions(node, connection, version, &body, now),
+        }
+        self.settle(node, now);
+    }
+
+    /// Notes that a frame is in the hands of the operating system, to its last byte.
+    pub(crate) fn handle_written(&mut self, connection: ConnectionId, correlation_id: i32, now: Instant) {
+        let Some(node) = self.connections.get(&connection).copied() else { return };
+        self.states.touch(node, now);
+        if let Some(request) = self.in_flight.complete_written(node, correlation_id) {
+            self.report_written(node, request.purpose);
+        }
+        self.settle(node, now);
+    }
+
+    /// Notes that a connection is closed, by the broker or by an error. `first_unsent` is the correlation id of the
+    /// first frame of which no byte was written, if there is one.
+    pub(crate) fn handle_closed(
+        &mut self,
+        connection: ConnectionId,
+        reason: Arc<str>,
+        first_unsent: Option<i32>,
+        now: Instant,
+    ) {
+        let Some(node) = self.connections.get(&connection).copied() else { return };
+        self.drop_connection(node, DisconnectReason::Closed(reason), first_unsent, now);
+    }
+
+    /// Gives up what has taken too long.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some(node) = self.timers.pop_due(now) {
+            match self.find_timeout(node, now) {
+                Some(reason) => self.disconnect(node, reason, None, now),
+                None => self.rearm(node, now),
+            }
+        }
+    }
+
+    /// Returns when to call `handle_timeout`. Apart from giving things up this is also when a node has backed off or
+    /// has been throttled for long enough, so that it may be worth another look.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next_deadline()
+    }
+
+    pub(crate) fn poll_action(&mut self) -> Option<NetworkAction> {
+        self.actions.pop_front()
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<NetworkEvent<P>> {
+        self.events.pop_front()
+    }
+
+    /// Returns the best node for a request that any node can answer.
+    pub(crate) fn least_loaded_node(&mut self, now: Instant) -> LeastLoadedNode {
+        let nodes: Vec<_> = self.nodes.keys().map(|node| (*node, self.standing(*node, now))).collect();
+        least_loaded_node(&nodes, self.random.random_range(..nodes.len().max(1)))
+    }
+
+    /// Whether a node is connected and neither throttled nor on its way out. It may still have too many requests
+    /// under way.
+    pub(crate) fn is_ready(&self, node: NodeId, now: Instant) -> bool {
+        self.states.node(node).is_some_and(|known| known.is_ready(now)) && !self.is_retired(node)
+    }
+
+    /// Whether a request may be sent to a node now.
+    pub(crate) fn can_send(&self, node: NodeId, now: Instant) -> bool {
+        self.is_ready(node, now) && self.in_flight.can_send_more(node)
+    }
+
+    /// Returns how long it takes until a node is worth another look: until it may be connected to, or until it is no
+    /// longer throttled. `None` if time alone does not help.
+    pub(crate) fn ready_delay(&self, node: NodeId, now: Instant) -> Option<Duration> {
+        self.nodes.get(&node)?;
+        let Some(known) = self.states.node(node) else { return Some(Duration::ZERO) };
+        known
+            .connection_delay(now)
+            .or_else(|| Some(known.throttle_delay(now)).filter(|delay| !delay.is_zero()))
+    }
+
+    /// Whether some node is being connected to.
+    pub(crate) fn is_connecting(&self) -> bool {
+        self.states.nodes().any(|(_, known)| known.is_connecting())
+    }
+
+    /// Returns the version in which a request to a node would be sent, or `None` if the node is not connected or
+    /// does not speak one that we do.
+    pub(crate) fn version_for(&self, node: NodeId, api_key: ApiKey) -> Option<i16> {
+        self.ready_connection(node)?.1.version_for(api_key)
+    }
+
+    /// Returns how many requests to a node are under way.
+    pub(crate) fn in_flight_count(&self, node: NodeId) -> usize {
+        match self.states.node(node).map(NodeConnection::state) {
+            Some(ConnectionState::Ready(..)) => self.in_flight.count(node),
+            _ => 0,
+        }
+    }
+
+    /// Returns how many requests of the caller are under way.
+    pub(crate) fn total_in_flight(&self) -> u64 {
+        self.callers_in_flight as u64
+    }
+
+    /// Whether requests of the caller are under way.
+    pub(crate) fn has_in_flight(&self) -> bool {
+        self.callers_in_flight > 0
+    }
+}
+
+/// What requests are made of.
+impl<P> NetworkClient<P> {
+    fn ask_for_versions(&mut self, node: NodeId, connection: ConnectionId, version: i16, now: Instant) {
+        let request = ApiVersionsRequest {
+            client_software_name: SOFTWARE_NAME.to_owned(),
+            client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let api_key = ApiKey::ApiVersions;
+        let correlation_id = self.new_correlation_id();
+        let encode = |version, out: &mut Writer| request.encode(out, version);
+        let segments = match self.encode(api_key, version, correlation_id, encode) {
+            Ok(segments) => segments,
+            Err(error) => return self.disconnect(node, DisconnectReason::Unencodable(error), None, now),
+        };
+
+        self.in_flight.add(
+            node,
+            InFlightRequest {
+                correlation_id,
+                api_key,
+                version,
+                purpose: Asker::Handshake,
+                expects_response: true,
+                sent_at: now,
+                timeout: self.config.request_timeout,
+            },
+        );
+        self.transmit(node, connection, Frame { correlation_id, segments }, now);
+    }
+
+    fn encode(
+        &self,
+        api_key: ApiKey,
+        api_version: i16,
+        correlation_id: i32,
+        encode_body: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
+    ) -> Result<Segments, EncodeError> {
+        let client_id = self.config.client_id.as_deref();
+        let mut out = Writer::new();
+        RequestHeader { api_key, api_version, correlation_id, client_id }.encode(&mut out)?;
+        encode_body(api_version, &mut out)?;
+        out.finish()
+    }
+
+    fn transmit(&mut self, node: NodeId, connection: ConnectionId, frame: Frame, now: Instant) {
+        self.actions.push_back(NetworkAction::Transmit { connection, frame });
+        self.states.touch(node, now);
+        self.rearm(node, now);
+    }
+
+    fn refuse(&mut self, node: NodeId, purpose: P, reason: FailureReason) {
+        self.events.push_back(NetworkEvent::Failed { node, purpose, reason, on_wire: false });
+    }
+
+    /// Ids go round, but skip those that Java clients keep for authentication.
+    fn new_correlation_id(&mut self) -> i32 {
+        if self.next_correlation_id >= FIRST_RESERVED_CORRELATION_ID {
+            self.next_correlation_id = i32::MIN;
+        }
+        let id = self.next_correlation_id;
+        self.next_correlation_id += 1;
+        id
+    }
+}
+
+/// What comes of responses.
+impl<P> NetworkClient<P> {
+    /// Returns the body of a response if it is the one that is expected next.
+    fn match_response(&self, node: NodeId, frame: &Bytes) -> Result<Bytes, MalformedResponse> {
+        let request = self.in_flight.next_to_be_answered(node).ok_or(MalformedResponse::Unasked)?;
+        let mut reader = Reader::new(frame);
+        let version = request.api_key.response_header_version(request.version);
+        let header = ResponseHeader::decode(&mut reader, version);
+        // A wrong id is the better explanation if the header is wrong too.
+        let (expected, found) =
+            (request.correlation_id, frame.first_chunk().map(|id| i32::from_be_bytes(*id)));
+        match found {
+            Some(found) if found != expected => Err(MalformedResponse::CorrelationId { expected, found }),
+            _ => header.map_err(MalformedResponse::Header).map(|_| frame.slice(reader.position()..)),
+        }
+    }
+
+    /// Completes the requests that expect no response and were sent before the one that has been answered: for
+    /// that, they must have been written.
+    fn complete_written_before_response(&mut self, node: NodeId) {
+        while self.in_flight.peek_next(node).is_some_and(|request| !request.expects_response) {
+            let Some(request) = self.in_flight.complete_next(node) else { return };
+            self.report_written(node, request.purpose);
+        }
+    }
+
+    fn report_written(&mut self, node: NodeId, asker: Asker<P>) {
+        if let Asker::Caller(purpose) = asker {
+            self.callers_in_flight -= 1;
+            self.events.push_back(NetworkEvent::Written { node, purpose });
+        }
+    }
+
+    fn handle_versions(
+        &mut self,
+        node: NodeId,
+        connection: ConnectionId,
+        version: i16,
+        body: &Bytes,
+        now: Instant,
+    ) {
+        let response = match ApiVersionsResponse::decode(&mut Reader::new(body), version) {
+            Ok(response) => response,
+            Err(error) => {
+                let reason = DisconnectReason::Malformed(MalformedResponse::ApiVersions(error));
+                return self.disconnect(node, reason, None, now);
+            }
+        };
+        match ErrorCode::from(response.error_code) {
+            ErrorCode::None => {
+                self.states.ready(node, ApiVersions::new(&response));
+                self.events.push_back(NetworkEvent::Ready { node });
+                let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
+                self.throttle(node, Duration::from_millis(throttle_ms), now);
+            }
+            ErrorCode::UnsupportedVersion if version > 0 => {
+                let version = fallback_version(&response, version);
+                self.ask_for_versions(node, connection, version, now);
+            }
+            code => self.disconnect(node, DisconnectReason::VersionsRefused(code), None, now),
+        }
+    }
+}
+
+/// What becomes of connections.
+impl<P> NetworkClient<P> {
+    /// Closes a connection.
+    fn disconnect(
+        &mut self,
+        node: NodeId,
+        reason: DisconnectReason,
+        first_unsent: Option<i32>,
+        now: Instant,
+    ) {
+        if let Some(connection) = self.drop_connection(node, reason, first_unsent, now) {
+            self.actions.push_back(NetworkAction::Close { connection });
+        }
+    }
+
+    /// Forgets a connection; its requests fail. Returns it if the transport has heard of it.
+    fn drop_connection(
+        &mut self,
+        node: NodeId,
+        reason: DisconnectReason,
+        first_unsent: Option<i32>,
+        now: Instant,
+    ) -> Option<ConnectionId> {
+        let known = self.states.node(node)?;
+        let connection = known.connection()?;
+        let was_ready = matches!(known.state(), ConnectionState::Ready(..));
+        self.connections.remove(&connection);
+        if reason.is_release() {
+            self.states.released(node);
+        } else {
+            self.states.disconnected(node, now, self.random.random());
+        }
+
+        let withdrawn = self.withdraw_actions(connection);
+        let mut on_wire = true;
+        for request in self.in_flight.clear(node) {
+            let id = Some(request.correlation_id);
+            on_wire &= id != first_unsent && id != withdrawn.first_frame;
+            let Asker::Caller(purpose) = request.purpose else { continue };
+            self.callers_in_flight -= 1;
+            self.events.push_back(NetworkEvent::Failed { node, purpose, reason: (&reason).into(), on_wire });
+        }
+        self.events.push_back(NetworkEvent::Disconnected { node, reason, was_ready });
+        self.settle(node, now);
+        (!withdrawn.connect).then_some(connection)
+    }
+
+    /// Takes back what the transport has not been told yet of a connection.
+    fn withdraw_actions(&mut self, id: ConnectionId) -> WithdrawnActions {
+        let mut withdrawn = WithdrawnActions { connect: false, first_frame: None };
+        self.actions.retain(|action| match action {
+            NetworkAction::Connect { connection, .. } if *connection == id => {
+                withdrawn.connect = true;
+                false
+            }
+            NetworkAction::Transmit { connection, frame } if *connection == id => {
+                withdrawn.first_frame.get_or_insert(frame.correlation_id);
+                false
+            }
+            _ => true,
+        });
+        withdrawn
+    }
+
+    /// Lets go of a connection that is on its way out once nothing is under way on it, and of what is known about a
+    /// node that is gone. To be called whenever a node's requests or address have changed.
+    fn settle(&mut self, node: NodeId, now: Instant) {
+        if self.is_retired(node) {
+            let has_connection = self.states.node(node).is_some_and(|known| known.connection().is_some());
+            if has_connection && self.in_flight_count(node) == 0 {
+                return self.disconnect(node, DisconnectReason::AddressChanged, None, now);
+            }
+            if !has_connection {
+                self.states.remove(node);
+            }
+        }
+        self.rearm(node, now);
+    }
+
+    /// Whether what is known of a node is not about its present address.
+    fn is_retired(&self, node: NodeId) -> bool {
+        let Some(known) = self.states.node(node) else { return false };
+        self.nodes.get(&node).is_none_or(|address| !address.has_address_of(known.address()))
+    }
+
+    fn find_timeout(&self, node: NodeId, now: Instant) -> Option<DisconnectReason> {
+        let known = self.states.node(node)?;
+        let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if is_over(known.setup_deadline()) {
+            Some(DisconnectReason::ConnectTimedOut)
+        } else if is_over(self.in_flight.deadline(node)) {
+            Some(DisconnectReason::RequestTimedOut)
+        } else if is_over(self.idle_deadline(node)) {
+            Some(DisconnectReason::Idle)
+        } else {
+            None
+        }
+    }
+
+    fn rearm(&mut self, node: NodeId, now: Instant) {
+        let known = self.states.node(node);
+        let setup = known.and_then(NodeConnection::setup_deadline);
+        let is_later = |delay: &Duration| !delay.is_zero();
+        let delay = known.and_then(|known| known.connection_delay(now)).filter(is_later);
+        let throttle = known.map(|known| known.throttle_delay(now)).filter(is_later);
+        let look_again =
+            [delay, throttle].into_iter().flatten().min().and_then(|delay| now.checked_add(delay));
+        let deadlines = [setup, self.in_flight.deadline(node), self.idle_deadline(node), look_again];
+        self.timers.arm(node, deadlines.into_iter().flatten().min());
+    }
+
+    /// Returns when a connection without requests has been of no use for too long.
+    fn idle_deadline(&self, node: NodeId) -> Option<Instant> {
+        let known = self.states.node(node)?;
+        let is_idle = matches!(known.state(), ConnectionState::Ready(..)) && self.in_flight.count(node) == 0;
+        let max_idle = self.config.connections_max_idle.filter(|_| is_idle)?;
+        known.last_activity().checked_add(max_idle)
+    }
+
+    fn ready_connection(&self, node: NodeId) -> Option<(ConnectionId, &ApiVersions)> {
+        match self.states.node(node)?.state() {
+            ConnectionState::Ready(connection, versions) => Some((*connection, versions)),
+            _ => None,
+        }
+    }
+
+    fn standing(&self, node: NodeId, now: Instant) -> Standing {
+        let Some(known) = self.states.node(node) else { return Standing::CanConnect(None) };
+        if self.can_send(node, now) {
+            Standing::CanSend(self.in_flight.count(node))
+        } else if self.is_ready(node, now) {
+            Standing::Full
+        } else if self.is_retired(node) {
+            Standing::Unavailable
+        } else if known.is_connecting() {
+            Standing::Connecting
+        } else if known.connection_delay(now).is_some_and(|delay| delay.is_zero()) {
+            Standing::CanConnect(Some(known.last_attempt()))
+        } else {
+            Standing::Unavailable
+        }
+    }
+}
+
+/// What the transport was not told in time.
+struct WithdrawnActions {
+    connect: bool,
+    /// The correlation id of the first frame.
+    first_frame: Option<i32>,
+}
+
+/// Whether an attempt may begin to connect to a node that was connected to before.
+fn may_connect(known: &NodeConnection, address: &Node, now: Instant) -> bool {
+    match known.connection_delay(now) {
+        // What is known is about another address.
+        Some(_) if !known.address().has_address_of(address) => true,
+        Some(delay) => delay.is_zero(),
+        None => false,
+    }
+}
+
+/// Returns the version in which to ask a broker that does not know `refused`: the highest that it names, else 0.
+fn fallback_version(response: &ApiVersionsResponse, refused: i16) -> i16 {
+    let named = response.api_keys.iter().find(|version| version.api_key == ApiKey::ApiVersions.code());
+    // Lower in any case, or a broker that names what it refuses would be asked for ever.
+    named.map_or(0, |version| version.max_version.clamp(0, refused - 1))
+}
+
+/// What brokers count clients under (KIP-511).
+const SOFTWARE_NAME: &str = "kafka-producer";
+
+/// Brokers ask for some seconds: the longest quota window by default is 11. A longer time would let a broker that
+/// has gone mad hold up what only it was asked for.
+const MAX_THROTTLE: Duration = Duration::from_secs(300);
+
+/// The first of the ids that end with the largest.
+const FIRST_RESERVED_CORRELATION_ID: i32 = 2_147_483_640;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::protocol::{ApiKey, ErrorCode};
+use crate::topic_partition::NodeId;
+use crate::wire::{DecodeError, EncodeError, Segments};
+
+/// Tells one attempt to connect, and the connection that came of it, from all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ConnectionId(pub(crate) u64);
+
+/// What is to be done with sockets.
+#[derive(Debug, Clone)]
+pub(crate) enum NetworkAction {
+    /// End the connection, or the attempt at it. Nothing more needs to be told of it.
+    Close { connection: ConnectionId },
+    /// Connect, as far as being ready for the first request of Kafka's.
+    Connect { connection: ConnectionId, node: NodeId, host: Arc<str>, port: u16 },
+    /// Write a frame, after those before it.
+    Transmit { connection: ConnectionId, frame: Frame },
+}
+
+/// A request as it goes onto the wire.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    pub(crate) correlation_id: i32,
+    pub(crate) segments: Segments,
+}
+
+/// What the caller should know. Each purpose comes back exactly once, in `Failed`, `Response` or `Written`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NetworkEvent<P> {
+    /// A connection was lost or given up, or could not be made. Its requests have failed before this.
+    Disconnected { node: NodeId, reason: DisconnectReason, was_ready: bool },
+    /// A request will not be answered. If it was not `on_wire`, the broker has certainly not seen any of it.
+    Failed { node: NodeId, purpose: P, reason: FailureReason, on_wire: bool },
+    /// A node takes requests from now on.
+    Ready { node: NodeId },
+    /// A request was answered. The body is what follows the response header.
+    Response { node: NodeId, purpose: P, api_key: ApiKey, version: i16, body: Bytes, sent_at: Instant },
+    /// A request that expects no response is in the hands of the operating system.
+    Written { node: NodeId, purpose: P },
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FailureReason {
+    #[error("disconnected")]
+    Disconnected(#[source] DisconnectReason),
+    /// The node had not been asked for `can_send`.
+    #[error("node was not ready for the request")]
+    NotReady,
+    #[error("timed out")]
+    TimedOut,
+    #[error("request cannot be encoded")]
+    Unencodable(#[source] EncodeError),
+    #[error("no version of {0:?} that both sides speak")]
+    UnsupportedVersion(ApiKey),
+}
+
+/// Why there is no connection any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DisconnectReason {
+    /// The address of the node has changed, or the cluster has it no longer.
+    #[error("node has moved or is gone")]
+    AddressChanged,
+    #[error("connection lost: {0}")]
+    Closed(Arc<str>),
+    #[error("could not connect: {0}")]
+    ConnectFailed(Arc<str>),
+    #[error("could not connect in time")]
+    ConnectTimedOut,
+    /// Nothing is wrong: the connection was not used for `connections.max.idle.ms`.
+    #[error("connection was idle")]
+    Idle,
+    #[error("response does not fit the requests")]
+    Malformed(#[from] MalformedResponse),
+    #[error("request was not answered in time")]
+    RequestTimedOut,
+    /// The caller wanted it.
+    #[error("connection was given up")]
+    Requested,
+    #[error("first request cannot be encoded")]
+    Unencodable(#[source] EncodeError),
+    #[error("broker refused to tell its versions: {0}")]
+    VersionsRefused(ErrorCode),
+}
+
+impl DisconnectReason {
+    /// Whether the connection was ended by ourselves though nothing was wrong with it.
+    pub(crate) fn is_release(&self) -> bool {
+        matches!(self, Self::AddressChanged | Self::Idle | Self::Requested)
+    }
+}
+
+impl From<&DisconnectReason> for FailureReason {
+    fn from(reason: &DisconnectReason) -> Self {
+        match reason {
+            DisconnectReason::RequestTimedOut => Self::TimedOut,
+            reason => Self::Disconnected(reason.clone()),
+        }
+    }
+}
+
+/// What is wrong with a response.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum MalformedResponse {
+    #[error("answer to ApiVersions is not understood")]
+    ApiVersions(#[source] DecodeError),
+    #[error("correlation id {found} in place of {expected}")]
+    CorrelationId { expected: i32, found: i32 },
+    #[error("header is not understood")]
+    Header(#[source] DecodeError),
+    #[error("it has no request")]
+    Unasked,
+}

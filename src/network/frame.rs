@@ -1,0 +1,104 @@
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Takes the next frame off the front of the bytes that have been received, without its length, or returns `None`
+/// if more bytes must come first.
+///
+/// Nothing is allocated on the word of the length alone.
+///
+/// # Errors
+///
+/// A length that is negative or above `max_len`: what follows is no frame of Kafka's, and the connection is of no
+/// more use.
+pub(crate) fn next_frame(received: &mut BytesMut, max_len: usize) -> Result<Option<Bytes>, FrameError> {
+    let Some(length) = received.first_chunk() else { return Ok(None) };
+    let length = i32::from_be_bytes(*length);
+    let len = usize::try_from(length).map_err(|_| FrameError::Negative(length))?;
+    if len > max_len {
+        return Err(FrameError::TooLong { len, max_len });
+    }
+    if received.len() - LENGTH < len {
+        return Ok(None);
+    }
+
+    received.advance(LENGTH);
+    Ok(Some(received.split_to(len).freeze()))
+}
+
+/// What was received is no frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FrameError {
+    #[error("frame length {0} is negative")]
+    Negative(i32),
+    #[error("frame of {len} bytes exceeds the limit of {max_len}")]
+    TooLong { len: usize, max_len: usize },
+}
+
+const LENGTH: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(body: &[u8]) -> Vec<u8> {
+        let mut frame = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
+        frame.extend_from_slice(body);
+        frame
+    }
+
+    #[test]
+    fn frame_is_found_when_its_last_byte_has_come() {
+        let mut received = BytesMut::new();
+
+        for byte in &frame(b"body")[..7] {
+            received.extend_from_slice(&[*byte]);
+            assert_eq!(next_frame(&mut received, 100), Ok(None));
+        }
+        received.extend_from_slice(b"y");
+
+        assert_eq!(next_frame(&mut received, 100), Ok(Some(Bytes::from_static(b"body"))));
+        assert_eq!(next_frame(&mut received, 100), Ok(None));
+    }
+
+    #[test]
+    fn frames_that_came_together_are_told_apart() {
+        let mut received = BytesMut::from_iter([frame(b"one"), frame(b""), frame(b"three")].concat());
+
+        let frames: Vec<_> = std::iter::from_fn(|| next_frame(&mut received, 100).unwrap()).collect();
+
+        assert_eq!(frames, ["one", "", "three"]);
+        assert!(received.is_empty());
+    }
+
+    #[test]
+    fn negative_length_is_an_error() {
+        let mut received = BytesMut::from(&(-1_i32).to_be_bytes()[..]);
+
+        assert_eq!(next_frame(&mut received, 100), Err(FrameError::Negative(-1)));
+    }
+
+    #[test]
+    fn length_above_the_limit_is_an_error_before_the_frame_has_come() {
+        let mut received = BytesMut::from(&101_i32.to_be_bytes()[..]);
+
+        let error = next_frame(&mut received, 100).unwrap_err();
+
+        assert_eq!(error, FrameError::TooLong { len: 101, max_len: 100 });
+        assert_eq!(error.to_string(), "frame of 101 bytes exceeds the limit of 100");
+    }
+
+    #[test]
+    fn frame_at_the_limit_is_taken() {
+        let mut received = BytesMut::from_iter(frame(&[7; 100]));
+
+        assert_eq!(next_frame(&mut received, 100).unwrap().unwrap().len(), 100);
+    }
+
+    #[test]
+    fn largest_length_allocates_nothing() {
+        let mut received = BytesMut::from(&i32::MAX.to_be_bytes()[..]);
+        let capacity = received.capacity();
+
+        assert_eq!(next_frame(&mut received, usize::MAX), Ok(None));
+        assert_eq!(received.capacity(), capacity);
+    }
+}

@@ -1,0 +1,82 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::topic_partition::NodeId;
+
+/// One deadline per node.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    /// The same as `armed`, by time.
+    queue: BTreeSet<(Instant, NodeId)>,
+    armed: BTreeMap<NodeId, Instant>,
+}
+
+impl Timers {
+    /// Sets the deadline of a node in place of the one before.
+    pub(super) fn arm(&mut self, node: NodeId, deadline: Option<Instant>) {
+        let before = match deadline {
+            Some(deadline) => self.armed.insert(node, deadline),
+            None => self.armed.remove(&node),
+        };
+        if before == deadline {
+            return;
+        }
+        if let Some(before) = before {
+            self.queue.remove(&(before, node));
+        }
+        if let Some(deadline) = deadline {
+            self.queue.insert((deadline, node));
+        }
+    }
+
+    /// Takes out a node whose deadline is over, if there is one.
+    pub(super) fn pop_due(&mut self, now: Instant) -> Option<NodeId> {
+        let (_, node) = *self.queue.first().filter(|(deadline, _)| *deadline <= now)?;
+        self.arm(node, None);
+        Some(node)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.queue.first().map(|(deadline, _)| *deadline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::clock;
+
+    use super::*;
+
+    #[test]
+    fn deadlines_come_due_in_order_and_once() {
+        let start = clock::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut timers = Timers::default();
+
+        timers.arm(NodeId(1), Some(at(3)));
+        timers.arm(NodeId(2), Some(at(1)));
+        timers.arm(NodeId(3), Some(at(2)));
+
+        assert_eq!(timers.next_deadline(), Some(at(1)));
+        assert_eq!(timers.pop_due(start), None);
+        assert_eq!(timers.pop_due(at(2)), Some(NodeId(2)));
+        assert_eq!(timers.pop_due(at(2)), Some(NodeId(3)));
+        assert_eq!(timers.pop_due(at(2)), None);
+        assert_eq!(timers.next_deadline(), Some(at(3)));
+    }
+
+    #[test]
+    fn later_arming_takes_the_place_of_the_earlier() {
+        let start = clock::now();
+        let mut timers = Timers::default();
+
+        timers.arm(NodeId(1), Some(start));
+        timers.arm(NodeId(1), Some(start + Duration::from_secs(1)));
+        assert_eq!(timers.pop_due(start), None);
+        timers.arm(NodeId(1), None);
+
+        assert_eq!(timers.next_deadline(), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! Bytes in, bytes out: one connection to a broker, polled by the sender's task. No decisions.
+//!
+//! The sender's task drives its sockets itself instead of a task per broker: an answer then reaches the record's
+//! future with one wake-up fewer in each direction.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::network::event::Frame;
+use crate::network::frame::next_frame;
+
+/// A byte stream to a broker.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection attempt under way.
+pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
+
+/// Makes byte streams: over TCP, or in memory for tests.
+pub(crate) trait Connector: fmt::Debug + Send + Sync {
+    /// Starts to connect. `attempt` counts up, so that the addresses of a name can take turns.
+    fn connect(&self, host: &str, port: u16, attempt: usize) -> Connecting;
+}
+
+/// What a connection has to report.
+#[derive(Debug)]
+pub(crate) enum ConnectionEvent {
+    Frame(Bytes),
+    /// The last byte of this request was handed to the socket.
+    Written {
+        correlation_id: i32,
+    },
+}
+
+/// One established connection.
+pub(crate) struct Connection {
+    stream: Box<dyn Stream>,
+    /// Received and not yet a whole frame.
+    incoming: BytesMut,
+    max_frame: usize,
+    outgoing: VecDeque<Outgoing>,
+    read_buffer: Box<[u8]>,
+}
+
+struct Outgoing {
+    correlation_id: i32,
+    segments: VecDeque<Bytes>,
+    is_started: bool,
+}
+
+/// Slices handed to one vectored write. Linux takes up to 1024; more than this gains nothing.
+const MAX_SLICES: usize = 64;
+const READ_BUFFER_LEN: usize = 16 * 1024;
+/// Reads from one connection before the others have their turn.
+const READS_PER_POLL: usize = 8;
+
+impl Connection {
+    pub(crate) fn new(stream: Box<dyn Stream>, max_frame: usize) -> Self {
+        Self {
+            stream,
+            incoming: BytesMut::new(),
+            max_frame,
+            outgoing: VecDeque::new(),
+            read_buffer: vec![0; READ_BUFFER_LEN].into(),
+        }
+    }
+
+    /// Queues a frame for writing.
+    pub(crate) fn transmit(&mut self, frame: Frame) {
+        self.outgoing.push_back(Outgoing {
+            correlation_id: frame.correlation_id,
+            segments: frame.segments.segments.into(),
+            is_started: false,
+        });
+    }
+
+    /// Returns the first request of which not a byte was written.
+    pub(crate) fn first_unsent(&self) -> Option<i32> {
+        self.outgoing.iter().find(|frame| !frame.is_started).map(|frame| frame.correlation_id)
+    }
+
+    /// Writes and reads what the socket takes and gives.
+    ///
+    /// # Errors
+    ///
+    /// The connection is of no further use.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        events: &mut impl FnMut(ConnectionEvent),
+    ) -> io::Result<()> {
+        if let Poll::Ready(result) = self.poll_write(cx, events) {
+            result?;
+        }
+        for _ in 0..READS_PER_POLL {
+            match self.poll_read(cx, events) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => return Ok(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Ok(())
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        events: &mut impl FnMut(ConnectionEvent),
+    ) -> Poll<io::Result<()>> {
+        while !self.outgoing.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+            let segments = self.outgoing.iter().flat_map(|frame| &frame.segments);
+            let count =
+                slices.iter_mut().zip(segments).map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count();
+            let slices = slices.get(..count).unwrap_or_default();
+            let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written, events);
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn advance(&mut self, mut written: usize, events: &mut impl FnMut(ConnectionEvent)) {
+        while let Some(frame) = self.outgoing.front_mut() {
+            frame.is_started |= written > 0;
+            while let Some(segment) = frame.segments.front_mut() {
+                let step = written.min(segment.len());
+                segment.advance(step);
+                written -= step;
+                if !segment.is_empty() {
+                    return;
+                }
+                frame.segments.pop_front();
+            }
+            events(ConnectionEvent::Written { correlation_id: frame.correlation_id });
+            self.outgoing.pop_front();
+            if written == 0 {
+                return;
+            }
+        }
+    }
+
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        events: &mut impl FnMut(ConnectionEvent),
+    ) -> Poll<io::Result<()>> {
+        let mut buffer = ReadBuf::new(&mut self.read_buffer);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the broker")));
+        }
+        self.incoming.extend_from_slice(buffer.filled());
+        while let Some(frame) = next_frame(&mut self.incoming, self.max_frame).map_err(io::Error::other)? {
+            events(ConnectionEvent::Frame(frame));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("frames_to_write", &self.outgoing.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,123 @@
+mod closure;
+mod number;
+mod serializable;
+
+use std::sync::Arc;
+
+use super::BoxError;
+use crate::record::Headers;
+
+pub use self::closure::{SerializeToVec, SerializeWith, serialize_to_vec, serialize_with};
+pub use self::number::{
+    DoubleSerializer, FloatSerializer, IntegerSerializer, LongSerializer, ShortSerializer,
+};
+pub use self::serializable::Serializable;
+
+/// Turns keys or values of type `T` into bytes.
+///
+/// It runs on the task that calls `send`, after the interceptors and before the partition is chosen. Null keys and values
+/// never reach it: null stays null.
+///
+/// For most types [`serialize_with`] or [`serialize_to_vec`] and a closure are enough. Written out:
+///
+/// ```
+/// use kafka_producer::{BoxError, Headers, Serializer};
+///
+/// struct Point {
+///     x: i32,
+///     y: i32,
+/// }
+///
+/// struct PointSerializer;
+///
+/// impl Serializer<Point> for PointSerializer {
+///     fn serialize<'a>(
+///         &self,
+///         _topic: &str,
+///         headers: &mut Headers,
+///         point: &'a Point,
+///         scratch: &'a mut Vec<u8>,
+///     ) -> Result<&'a [u8], BoxError> {
+///         headers.push("format", "point/1");
+///         scratch.extend_from_slice(&point.x.to_be_bytes());
+///         scratch.extend_from_slice(&point.y.to_be_bytes());
+///         Ok(scratch)
+///     }
+/// }
+///
+/// let (mut headers, mut scratch) = (Headers::new(), Vec::new());
+/// let bytes = PointSerializer.serialize("points", &mut headers, &Point { x: 1, y: 2 }, &mut scratch)?;
+/// assert_eq!(bytes, [0, 0, 0, 1, 0, 0, 0, 2]);
+/// # Ok::<_, BoxError>(())
+/// ```
+#[diagnostic::on_unimplemented(message = "`{Self}` does not serialize `{T}`")]
+pub trait Serializer<T: ?Sized>: Send + Sync + 'static {
+    /// Returns the bytes of `data`, either borrowed from `data` itself, which costs no copy, or written into `scratch`.
+    ///
+    /// `scratch` arrives empty and is used again for later records, so that its capacity is not allocated anew for each.
+    /// `headers` are those of the record; the serializer may change them, for instance to name a schema. The key is
+    /// serialized before the value.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the implementation cannot serialize. The record is not sent and `send` returns the error as the source of
+    /// its own.
+    fn serialize<'a>(
+        &self,
+        topic: &str,
+        headers: &mut Headers,
+        data: &'a T,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], BoxError>;
+}
+
+impl<T: ?Sized, S: Serializer<T> + ?Sized> Serializer<T> for Arc<S> {
+    fn serialize<'a>(
+        &self,
+        topic: &str,
+        headers: &mut Headers,
+        data: &'a T,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], BoxError> {
+        (**self).serialize(topic, headers, data, scratch)
+    }
+}
+
+/// Sends bytes as they are, without a copy: `Bytes`, `Vec<u8>`, `&[u8]`, `[u8; N]` and whatever else is `AsRef<[u8]>`.
+///
+/// Java's `ByteArraySerializer`, `ByteBufferSerializer` and `BytesSerializer`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BytesSerializer;
+
+impl<T: AsRef<[u8]> + ?Sized> Serializer<T> for BytesSerializer {
+    fn serialize<'a>(
+        &self,
+        _topic: &str,
+        _headers: &mut Headers,
+        data: &'a T,
+        _scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], BoxError> {
+        Ok(data.as_ref())
+    }
+}
+
+/// Sends text as UTF-8, without a copy: `String`, `&str`, `Arc<str>` and whatever else is `AsRef<str>`.
+///
+/// Java's `StringSerializer` with its default encoding.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StringSerializer;
+
+impl<T: AsRef<str> + ?Sized> Serializer<T> for StringSerializer {
+    fn serialize<'a>(
+        &self,
+        _topic: &str,
+        _headers: &mut Headers,
+        data: &'a T,
+        _scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], BoxError> {
+        Ok(data.as_ref().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

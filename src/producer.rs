@@ -1,0 +1,412 @@
+//! [`KafkaProducer`]: the handle, and the walk of a record from `send` to its batch.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::accumulator::{EnqueueWaits, RecordAccumulator};
+use crate::clock::{self, WallClock};
+use crate::config::Settings;
+use crate::delivery::{BatchCell, Delivery, RecordMetadata};
+use crate::error::{SendError, SendErrorKind};
+use crate::metadata::{Cluster, PartitionInfo};
+use crate::metrics::{Counters, Metrics};
+use crate::pipeline::{InterceptorChain, Partitioner, Serializer};
+use crate::record::ProducerRecord;
+use crate::sender::Control;
+use crate::topic_partition::Topic;
+
+mod builder;
+mod topic_wait;
+mod topics;
+mod walk;
+
+pub use self::builder::{BuildError, KafkaProducerBuilder};
+use self::topic_wait::{TopicWait, TopicWaitError};
+use self::topics::TopicDirectory;
+use self::walk::{Stop, Walk};
+
+/// Sends records to Kafka.
+///
+/// Cheap to clone, and usable from any number of tasks at once: all clones share one memory, one background task and
+/// one connection per broker. Make one for the life of the application.
+///
+/// `K` and `V` are the types of keys and values; [`Bytes`] unless serializers for others are given to the builder.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use kafka_producer::{KafkaProducer, ProducerRecord};
+///
+/// let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers("localhost:9092").build()?;
+/// let metadata = producer.send(ProducerRecord::to("orders").key("customer-7").value("2 apples")).await?;
+/// println!("written to partition {} at offset {:?}", metadata.partition(), metadata.offset());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # The two stages of a send
+///
+/// [`send`](Self::send) is [`enqueue`](Self::enqueue) followed by awaiting the [`Delivery`]. Awaiting each record before
+/// sending the next costs a round trip per record. To pipeline, enqueue many and await their deliveries later; records of
+/// one partition are written in the order in which `enqueue` returned.
+///
+/// # Dropping
+///
+/// Dropping the last handle neither blocks nor loses anything by itself: the background task goes on until everything
+/// that was accepted is delivered or has failed, for as long as the runtime lives. An application that is about to end
+/// should [`close`](Self::close) instead, which waits for that.
+pub struct KafkaProducer<K = Bytes, V = Bytes> {
+    inner: Arc<Inner<K, V>>,
+}
+
+pub(crate) struct Inner<K, V> {
+    settings: Settings,
+    interceptors: Arc<InterceptorChain<K, V>>,
+    key_serializer: Box<dyn Serializer<K>>,
+    value_serializer: Box<dyn Serializer<V>>,
+    partitioner: Option<Box<dyn Partitioner>>,
+    topics: TopicDirectory,
+    accumulator: Arc<RecordAccumulator>,
+    clusters: watch::Receiver<Arc<Cluster>>,
+    control: Arc<Control>,
+    counters: Arc<Counters>,
+    wall_clock: WallClock,
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
+    /// Sends a record and waits for its acknowledgement.
+    ///
+    /// The same as `producer.enqueue(record).await?.await`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before the record is accepted: it is not sent and never will be. Dropped after: it is sent all the same.
+    /// A `timeout` around this call therefore means "stop waiting", not "not written".
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] says why, gives the record back, and tells whether it may stand in the log.
+    pub async fn send(&self, record: ProducerRecord<K, V>) -> Result<RecordMetadata, SendError<K, V>> {
+        Ok(self.enqueue(record).await?.await?)
+    }
+
+    /// Hands a record over, and returns once the producer has accepted it.
+    ///
+    /// Waits for the topic's metadata and for memory, together at most `max.block.ms`. When it returns, the record has
+    /// its partition and its place behind those enqueued before. The [`Delivery`] resolves when the broker has
+    /// acknowledged it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it has returned withdraws the record: it is not sent and holds no memory.
+    ///
+    /// # Errors
+    ///
+    /// The record was not accepted and comes back in the error.
+    pub async fn enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
+        let mut walk = Walk::new(&self.inner, record);
+        let mut waited = Waits::default();
+        loop {
+            match walk.step(waited.spent) {
+                Ok(delivery) => return Ok(delivery),
+                Err(Stop::Refused(kind)) => return Err(walk.refuse(kind)),
+                Err(Stop::TopicUnknown) => {
+                    let deadline = waited.deadline(self.inner.settings.max_block);
+                    let since = Instant::from_std(clock::now());
+                    if let Err(error) = self.inner.wait_for_topic(walk.record(), deadline).await {
+                        let kind = self.inner.topic_error(walk.record(), error, waited.spent);
+                        return Err(walk.refuse(kind));
+                    }
+                    waited.spent.metadata += since.elapsed();
+                }
+                Err(Stop::NoMemory { least }) => {
+                    let deadline = waited.deadline(self.inner.settings.max_block);
+                    let since = Instant::from_std(clock::now());
+                    let wait = self.inner.accumulator.wait_for_memory(least);
+                    match tokio::time::timeout_at(deadline, wait).await {
+                        Ok(Ok(buffer)) => walk.take_buffer(buffer),
+                        Ok(Err(_)) => return Err(walk.refuse(SendErrorKind::Closed)),
+                        Err(_) => {
+                            waited.spent.memory += since.elapsed();
+                            let kind = self.inner.memory_timeout(least, waited.spent);
+                            return Err(walk.refuse(kind));
+                        }
+                    }
+                    waited.spent.memory += since.elapsed();
+                }
+            }
+        }
+    }
+
+    /// Hands a record over if that needs no waiting.
+    ///
+    /// # Errors
+    ///
+    /// The record was not accepted and comes back in the error: [`SendErrorKind::Full`] when memory is short,
+    /// [`SendErrorKind::TopicUnknown`] when the topic's metadata is still to come (it has been asked for by then),
+    /// [`SendErrorKind::Closed`], [`SendErrorKind::TooLarge`] and those about the record itself.
+    pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
+        let mut walk = Walk::new(&self.inner, record);
+        let kind = match walk.step(EnqueueWaits::default()) {
+            Ok(delivery) => return Ok(delivery),
+            Err(Stop::Refused(kind)) => kind,
+            Err(Stop::TopicUnknown) => self.inner.ask_for_topic(walk.record()),
+            Err(Stop::NoMemory { least }) => {
+                let memory = self.inner.accumulator.memory();
+                // Lingering batches would keep it full.
+                self.inner.accumulator.wake_sender();
+                SendErrorKind::Full { needed: least, available: memory.available(), limit: memory.total() }
+            }
+        };
+        Err(walk.refuse(kind))
+    }
+
+    /// Sends records in their order and waits for all of them; the results are in the same order.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped early: records that were accepted by then are sent, the others are not.
+    pub async fn send_all(
+        &self,
+        records: impl IntoIterator<Item = ProducerRecord<K, V>>,
+    ) -> Vec<Result<RecordMetadata, SendError<K, V>>> {
+        let mut accepted = Vec::new();
+        for record in records {
+            accepted.push(self.enqueue(record).await);
+        }
+        let mut results = Vec::with_capacity(accepted.len());
+        for delivery in accepted {
+            results.push(match delivery {
+                Ok(delivery) => delivery.await.map_err(SendError::from),
+                Err(error) => Err(error),
+            });
+        }
+        results
+    }
+
+    /// Returns the partitions of a topic, waiting for its metadata at most `max.block.ms`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`SendErrorKind::MetadataTimeout`], [`SendErrorKind::TopicRefused`] or [`SendErrorKind::Closed`].
+    pub async fn partitions_for(&self, topic: impl Into<Topic>) -> Result<Vec<PartitionInfo>, SendErrorKind> {
+        let topic = topic.into();
+        let record = ProducerRecord::<K, V>::to(topic.clone());
+        let deadline = Waits::default().deadline(self.inner.settings.max_block);
+        match self.inner.wait_for_topic(&record, deadline).await {
+            Ok(cluster) => Ok(cluster.partitions(&topic).to_vec()),
+            Err(error) => Err(self.inner.topic_error(&record, error, EnqueueWaits::default())),
+        }
+    }
+
+    /// Waits until every record accepted before the call is delivered or has failed. Nothing lingers meanwhile.
+    ///
+    /// Whether they were delivered is told by their [`Delivery`]s, not here. It ends within `delivery.timeout.ms`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up waiting and nothing else.
+    pub async fn flush(&self) {
+        let _flush = self.inner.accumulator.begin_flush();
+        for cell in self.inner.incomplete() {
+            cell.completed().await;
+        }
+    }
+
+    /// Closes the producer, for all its clones: refuses new records, waits up to `timeout` until everything accepted is
+    /// delivered or has failed, and then fails what is left with [`DeliveryErrorKind::Closed`].
+    ///
+    /// Each failed record's error says whether it may have been written. Closing again waits for the first call's end.
+    ///
+    /// [`DeliveryErrorKind::Closed`]: crate::DeliveryErrorKind::Closed
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the producer closed to new records while it goes on delivering what it has accepted.
+    pub async fn close(&self, timeout: Duration) -> CloseReport {
+        let mut clusters = self.inner.clusters.clone();
+        // The sender drops its end of the channel when it ends.
+        let ended = async move { while clusters.changed().await.is_ok() {} };
+        let mut ended = std::pin::pin!(ended);
+        self.inner.accumulator.close();
+        if tokio::time::timeout(timeout, ended.as_mut()).await.is_err() {
+            self.inner.control.abort();
+            self.inner.accumulator.wake_sender();
+            ended.await;
+        }
+        CloseReport {
+            delivered: self.inner.counters.records_delivered.value(),
+            failed: self.inner.counters.record_errors.value(),
+            undelivered: self.inner.control.aborted_records(),
+        }
+    }
+
+    /// Returns a snapshot of the producer's counters.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let counters = &self.inner.counters;
+        let memory = self.inner.accumulator.memory();
+        let settled = counters.records_delivered.value() + counters.record_errors.value();
+        let appended: u64 = self.inner.accumulator.appended_records();
+        Metrics {
+            batches_completed: counters.batches_completed.value(),
+            batch_splits: counters.batch_splits.value(),
+            buffer_available_bytes: memory.available(),
+            buffer_total_bytes: memory.total(),
+            buffered_bytes: memory.total() - memory.available(),
+            buffered_records: appended.saturating_sub(settled),
+            connections_created: counters.connections_created.value(),
+            requests_in_flight: counters.requests_in_flight.value(),
+            requests_sent: counters.requests_sent.value(),
+            produce_requests_sent: counters.produce_requests_sent.value(),
+            metadata_requests_sent: counters.metadata_requests_sent.value(),
+            records_delivered: counters.records_delivered.value(),
+            record_errors: counters.record_errors.value(),
+            record_retries: counters.record_retries.value(),
+            bytes_sent: counters.bytes_sent.value(),
+            waiting_for_memory: memory.waiters(),
+        }
+    }
+
+    /// Returns the value in force of one of Kafka's property names, as Kafka writes it; `None` for a name that this
+    /// crate does not support.
+    #[must_use]
+    pub fn config_value(&self, key: &str) -> Option<String> {
+        self.inner.settings.get(key)
+    }
+}
+
+impl<K, V> Inner<K, V> {
+    async fn wait_for_topic(
+        &self,
+        record: &ProducerRecord<K, V>,
+        deadline: Instant,
+    ) -> Result<Arc<Cluster>, TopicWaitError> {
+        let wait = TopicWait {
+            topic: &record.topic,
+            partition: record.partition,
+            control: &self.control,
+            accumulator: &self.accumulator,
+        };
+        wait.wait(&self.clusters, deadline).await
+    }
+
+    fn ask_for_topic(&self, record: &ProducerRecord<K, V>) -> SendErrorKind {
+        self.control.want_topic(record.topic.clone());
+        self.accumulator.wake_sender();
+        let cluster = Arc::clone(&self.clusters.borrow());
+        match cluster.topic_error(&record.topic).filter(|code| !code.is_retriable()) {
+            Some(code) => SendErrorKind::TopicRefused { topic: record.topic.clone(), code },
+            None => SendErrorKind::TopicUnknown {
+                topic: record.topic.clone(),
+                partition: record.partition,
+                partition_count: cluster.partition_count(&record.topic),
+            },
+        }
+    }
+
+    fn topic_error(
+        &self,
+        record: &ProducerRecord<K, V>,
+        error: TopicWaitError,
+        spent: EnqueueWaits,
+    ) -> SendErrorKind {
+        let topic = record.topic.clone();
+        match error {
+            TopicWaitError::Closed => SendErrorKind::Closed,
+            TopicWaitError::Refused(code) => SendErrorKind::TopicRefused { topic, code },
+            TopicWaitError::TimedOut { partition_count, cause } => SendErrorKind::MetadataTimeout {
+                topic,
+                partition: record.partition,
+                partition_count,
+                waited: self.settings.max_block.saturating_sub(spent.memory),
+                cause,
+            },
+        }
+    }
+
+    fn memory_timeout(&self, needed: usize, spent: EnqueueWaits) -> SendErrorKind {
+        SendErrorKind::MemoryTimeout {
+            needed,
+            limit: self.accumulator.memory().total(),
+            metadata_wait: spent.metadata,
+            memory_wait: spent.memory,
+        }
+    }
+
+    fn incomplete(&self) -> Vec<Arc<BatchCell>> {
+        let topics = self.accumulator.topics();
+        topics.iter().flat_map(|topic| topic.iter()).flat_map(|queue| queue.incomplete()).collect()
+    }
+}
+
+/// The time that one `enqueue` has waited, and until when it may.
+#[derive(Debug, Default)]
+struct Waits {
+    spent: EnqueueWaits,
+    deadline: Option<Instant>,
+}
+
+impl Waits {
+    /// Returns the end of `max.block.ms`, which begins with the first wait.
+    fn deadline(&mut self, max_block: Duration) -> Instant {
+        *self.deadline.get_or_insert_with(|| {
+            let now = Instant::from_std(clock::now());
+            now.checked_add(max_block).unwrap_or(now + FAR_FUTURE)
+        })
+    }
+}
+
+/// Stands for "never" where an instant is needed.
+const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+/// What became of the records of a closed producer, from its beginning to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "records may not have been delivered"]
+pub struct CloseReport {
+    /// Records that were acknowledged.
+    pub delivered: u64,
+    /// Records that failed after they had been accepted, those that closing failed included.
+    pub failed: u64,
+    /// Records that were not settled when the timeout ended, and were failed then. Their [`Delivery`]s give them back.
+    pub undelivered: u64,
+}
+
+impl KafkaProducer {
+    /// Starts a builder for a producer with [`Bytes`] as keys and values. Other types are chosen on the builder.
+    #[must_use]
+    pub fn builder() -> KafkaProducerBuilder {
+        KafkaProducerBuilder::default()
+    }
+}
+
+impl<K, V> Clone for KafkaProducer<K, V> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<K, V> fmt::Debug for KafkaProducer<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaProducer")
+            .field("client_id", &self.inner.settings.client_id)
+            .field("bootstrap", &self.inner.settings.bootstrap)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K, V> Drop for Inner<K, V> {
+    fn drop(&mut self) {
+        // The sender delivers what was accepted and then ends.
+        self.accumulator.close();
+    }
+}

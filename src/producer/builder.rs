@@ -1,0 +1,287 @@
+//! Puts a producer together: checks the configuration, joins the rooms, and starts the sender.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::RngExt;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use crate::accumulator::{self, RecordAccumulator};
+use crate::backoff::Backoff;
+use crate::buffer_memory::BufferMemory;
+use crate::clock::{self, WallClock};
+use crate::config::{Acks, ConfigError, MetadataRecoveryStrategy, ProducerConfig, Settings, config_setters};
+use crate::delivery::AckObserver;
+use crate::metadata::{Metadata, MetadataConfig};
+use crate::metrics::Counters;
+use crate::network::resolver::TcpConnector;
+use crate::network::transport::Connector;
+use crate::network::{NetworkClient, NetworkConfig};
+use crate::pipeline::{InterceptorChain, Partitioner, ProducerInterceptor, Serializable, Serializer};
+use crate::producer::topics::TopicDirectory;
+use crate::producer::{Inner, KafkaProducer};
+use crate::sender::{Control, Parts, Purpose, Sender, SenderCore, SenderSettings};
+
+/// Configures and makes a [`KafkaProducer`], from [`KafkaProducer::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use kafka_producer::{Acks, KafkaProducer};
+///
+/// # async fn example() -> Result<(), kafka_producer::BuildError> {
+/// let producer: KafkaProducer = KafkaProducer::builder()
+///     .bootstrap_servers("kafka-1:9092,kafka-2:9092")
+///     .acks(Acks::All)
+///     .batch_size(64 * 1024)
+///     .linger(Duration::from_millis(10))
+///     .property("compression.type", "lz4")
+///     .build()?;
+/// # drop(producer);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct KafkaProducerBuilder<K = Bytes, V = Bytes> {
+    config: ProducerConfig,
+    interceptors: InterceptorChain<K, V>,
+    key_serializer: Box<dyn Serializer<K>>,
+    value_serializer: Box<dyn Serializer<V>>,
+    partitioner: Option<Box<dyn Partitioner>>,
+}
+
+/// Why a producer could not be made.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The configuration has problems; all of them are listed.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no tokio runtime for the background task.
+    #[error("a producer must be built within a tokio runtime")]
+    NoRuntime,
+}
+
+/// The largest answer that is taken from a broker. Answers to a producer are small; metadata of very many partitions
+/// is the largest. Memory is taken as bytes arrive, not by what a length says.
+const MAX_FRAME: usize = 64 * 1024 * 1024;
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K, V> {
+    config_setters!(config);
+
+    /// Replaces the whole configuration.
+    pub fn config(mut self, config: ProducerConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Adds an interceptor behind those added before (`interceptor.classes`).
+    pub fn interceptor(mut self, interceptor: impl ProducerInterceptor<K, V>) -> Self {
+        self.interceptors.push(interceptor);
+        self
+    }
+
+    /// Sets who chooses the partition of a record that names none itself (`partitioner.class`).
+    ///
+    /// Without one, records with a key go where Java's producer sends them (murmur2), and records without a key stay
+    /// with a partition for about `batch.size` bytes and then move on, preferring short queues (KIP-794).
+    pub fn partitioner(mut self, partitioner: impl Partitioner) -> Self {
+        self.partitioner = Some(Box::new(partitioner));
+        self
+    }
+
+    /// Sets the types of keys and values and the serializers for them (`key.serializer`, `value.serializer`).
+    ///
+    /// To be called before interceptors are added: those of the former types are dropped.
+    pub fn serializers<K2, V2>(
+        self,
+        key: impl Serializer<K2>,
+        value: impl Serializer<V2>,
+    ) -> KafkaProducerBuilder<K2, V2>
+    where
+        K2: Send + Sync + 'static,
+        V2: Send + Sync + 'static,
+    {
+        KafkaProducerBuilder {
+            config: self.config,
+            interceptors: InterceptorChain::new(),
+            key_serializer: Box::new(key),
+            value_serializer: Box::new(value),
+            partitioner: self.partitioner,
+        }
+    }
+
+    /// Sets the serializer for keys (`key.serializer`).
+    pub fn key_serializer(mut self, serializer: impl Serializer<K>) -> Self {
+        self.key_serializer = Box::new(serializer);
+        self
+    }
+
+    /// Sets the serializer for values (`value.serializer`).
+    pub fn value_serializer(mut self, serializer: impl Serializer<V>) -> Self {
+        self.value_serializer = Box::new(serializer);
+        self
+    }
+
+    /// Makes the producer and starts its background task on the current tokio runtime.
+    ///
+    /// No broker needs to be reachable yet: connections are made in the background.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Config`] lists everything that is wrong with the configuration.
+    pub fn build(self) -> Result<KafkaProducer<K, V>, BuildError> {
+        let settings = self.config.settle()?;
+        let connector = TcpConnector {
+            send_buffer: settings.send_buffer.and_then(|size| u32::try_from(size).ok()),
+            receive_buffer: settings.receive_buffer.and_then(|size| u32::try_from(size).ok()),
+        };
+        self.build_on(settings, Arc::new(connector))
+    }
+
+    fn build_on(
+        self,
+        settings: Settings,
+        connector: Arc<dyn Connector>,
+    ) -> Result<KafkaProducer<K, V>, BuildError> {
+        let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
+        let epoch = clock::now();
+        let interceptors = Arc::new(self.interceptors);
+        let has_interceptors = !interceptors.is_empty();
+        let observer = has_interceptors
+            .then(|| Arc::clone(&interceptors))
+            .map(|chain| -> Arc<dyn AckObserver> { chain });
+        let counters = Arc::new(Counters::default());
+        let accumulator = Arc::new(new_accumulator(&settings, has_interceptors));
+        let metadata = new_metadata(&settings);
+        let (published, clusters) = watch::channel(Arc::clone(metadata.cluster()));
+        let control = Arc::new(Control::default());
+        let core = SenderCore::new(Parts {
+            settings: sender_settings(&settings),
+            accumulator: Arc::clone(&accumulator),
+            metadata,
+            network: new_network(&settings),
+            observer,
+            counters: Arc::clone(&counters),
+            seed: rand::rng().random(),
+            epoch,
+        });
+        let sender = Sender::new(
+            core,
+            Arc::clone(&accumulator),
+            Arc::clone(&control),
+            published,
+            connector,
+            MAX_FRAME,
+        );
+        drop(runtime.spawn(sender));
+        let inner = Inner {
+            settings,
+            interceptors,
+            key_serializer: self.key_serializer,
+            value_serializer: self.value_serializer,
+            partitioner: self.partitioner,
+            topics: TopicDirectory::default(),
+            accumulator,
+            clusters,
+            control,
+            counters,
+            wall_clock: WallClock::new(epoch),
+        };
+        Ok(KafkaProducer { inner: Arc::new(inner) })
+    }
+}
+
+impl<K, V> Default for KafkaProducerBuilder<K, V>
+where
+    K: Serializable + Send + Sync + 'static,
+    V: Serializable + Send + Sync + 'static,
+{
+    fn default() -> Self {
+        Self {
+            config: ProducerConfig::default(),
+            interceptors: InterceptorChain::new(),
+            key_serializer: Box::new(K::Serializer::default()),
+            value_serializer: Box::new(V::Serializer::default()),
+            partitioner: None,
+        }
+    }
+}
+
+impl<K, V> fmt::Debug for KafkaProducerBuilder<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaProducerBuilder")
+            .field("config", &self.config)
+            .field("interceptors", &self.interceptors)
+            .finish_non_exhaustive()
+    }
+}
+
+fn new_accumulator(settings: &Settings, keep_notes: bool) -> RecordAccumulator {
+    let memory = BufferMemory::new(settings.buffer_memory, settings.batch_size);
+    let accumulator = accumulator::Settings {
+        batch_size: settings.batch_size,
+        compression: settings.compression,
+        append_window: settings.linger + settings.delivery_timeout / APPEND_WINDOW_SHARE,
+        keep_notes,
+    };
+    RecordAccumulator::new(accumulator, memory)
+}
+
+/// A record counts as up to a hundredth of `delivery.timeout.ms` older than it is.
+const APPEND_WINDOW_SHARE: u32 = 100;
+
+fn new_metadata(settings: &Settings) -> Metadata {
+    let rebootstrap_trigger = match settings.metadata_recovery_strategy {
+        MetadataRecoveryStrategy::None => None,
+        MetadataRecoveryStrategy::Rebootstrap => Some(settings.metadata_recovery_rebootstrap_trigger),
+    };
+    let config = MetadataConfig {
+        max_age: settings.metadata_max_age,
+        max_idle: settings.metadata_max_idle,
+        retry_backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
+        rebootstrap_trigger,
+    };
+    let bootstrap = settings.bootstrap.iter().map(|server| (Arc::from(server.host.as_str()), server.port));
+    Metadata::new(&config, bootstrap, rand::rng().random())
+}
+
+fn new_network(settings: &Settings) -> NetworkClient<Purpose> {
+    let config = NetworkConfig {
+        client_id: Some(Arc::from(settings.client_id.as_str())),
+        max_in_flight: settings.max_in_flight_requests_per_connection,
+        reconnect_backoff: Backoff::new(settings.reconnect_backoff, settings.reconnect_backoff_max),
+        connection_setup_timeout: Backoff::new(
+            settings.socket_connection_setup_timeout,
+            settings.socket_connection_setup_timeout_max,
+        ),
+        request_timeout: settings.request_timeout,
+        connections_max_idle: settings.connections_max_idle,
+    };
+    NetworkClient::new(config, rand::rng().random())
+}
+
+fn sender_settings(settings: &Settings) -> SenderSettings {
+    // Without sequence numbers a second batch of a partition under way may overtake one that must be sent again.
+    let may_reorder = settings.acks != Acks::None && settings.retries > 0;
+    SenderSettings {
+        acks: match settings.acks {
+            Acks::All => -1,
+            Acks::Leader => 1,
+            Acks::None => 0,
+        },
+        linger: settings.linger,
+        delivery_timeout: settings.delivery_timeout,
+        request_timeout: settings.request_timeout,
+        metadata_max_idle: settings.metadata_max_idle,
+        retries: settings.retries,
+        retry_backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
+        max_request_size: settings.max_request_size,
+        max_outstanding_per_partition: if may_reorder { 1 } else { usize::MAX },
+        availability_timeout: Some(settings.partitioner_availability_timeout)
+            .filter(|timeout| *timeout > Duration::ZERO),
+    }
+}

@@ -1,0 +1,70 @@
+//! Waits until a topic, and the partition that a record names, is in the published cluster.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::accumulator::RecordAccumulator;
+use crate::metadata::Cluster;
+use crate::protocol::ErrorCode;
+use crate::sender::Control;
+use crate::topic_partition::Topic;
+
+/// What is waited for.
+#[derive(Debug, Clone)]
+pub(crate) struct TopicWait<'a> {
+    pub(crate) topic: &'a Topic,
+    pub(crate) partition: Option<i32>,
+    pub(crate) control: &'a Control,
+    pub(crate) accumulator: &'a RecordAccumulator,
+}
+
+/// Why a topic is not to be had.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TopicWaitError {
+    Closed,
+    Refused(ErrorCode),
+    TimedOut { partition_count: Option<usize>, cause: Option<ErrorCode> },
+}
+
+impl TopicWait<'_> {
+    /// Returns a cluster in which the topic has the wanted partition (Java: `KafkaProducer.waitOnMetadata`).
+    pub(crate) async fn wait(
+        &self,
+        clusters: &watch::Receiver<Arc<Cluster>>,
+        deadline: Instant,
+    ) -> Result<Arc<Cluster>, TopicWaitError> {
+        let mut clusters = clusters.clone();
+        let mut cluster = Arc::clone(&clusters.borrow_and_update());
+        loop {
+            if self.is_found(&cluster) {
+                return Ok(cluster);
+            }
+            self.control.want_topic(self.topic.clone());
+            self.accumulator.wake_sender();
+            if self.accumulator.is_closed() {
+                return Err(TopicWaitError::Closed);
+            }
+            match tokio::time::timeout_at(deadline, clusters.changed()).await {
+                Ok(Ok(())) => cluster = Arc::clone(&clusters.borrow_and_update()),
+                Ok(Err(_)) => return Err(TopicWaitError::Closed),
+                Err(_) => {
+                    let partition_count = cluster.partition_count(self.topic);
+                    let cause = cluster.topic_error(self.topic);
+                    return Err(TopicWaitError::TimedOut { partition_count, cause });
+                }
+            }
+            if let Some(code) = cluster.topic_error(self.topic).filter(|code| !code.is_retriable()) {
+                return Err(TopicWaitError::Refused(code));
+            }
+        }
+    }
+
+    fn is_found(&self, cluster: &Cluster) -> bool {
+        cluster.partition_count(self.topic).is_some_and(|count| match self.partition {
+            Some(partition) => usize::try_from(partition).is_ok_and(|partition| partition < count),
+            None => count > 0,
+        })
+    }
+}

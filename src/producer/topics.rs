@@ -1,0 +1,45 @@
+//! What callers keep of each topic, so that a record of a known topic needs one look-up and no waiting.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::accumulator::TopicQueues;
+use crate::pipeline::StickyPartitioner;
+use crate::topic_partition::Topic;
+
+/// The topics that were sent to.
+#[derive(Debug, Default)]
+pub(crate) struct TopicDirectory(RwLock<HashMap<Topic, Arc<TopicEntry>>>);
+
+/// One topic as of one version of the cluster.
+#[derive(Debug)]
+pub(crate) struct TopicEntry {
+    pub(crate) queues: Arc<TopicQueues>,
+    pub(crate) partition_count: usize,
+    /// Kept from version to version.
+    pub(crate) sticky: Arc<StickyPartitioner>,
+    /// The version of the cluster that this is taken from.
+    pub(crate) version: u64,
+}
+
+impl TopicDirectory {
+    /// Calls `take` with the entry of a topic if it is of this version.
+    pub(crate) fn with_current<T>(
+        &self,
+        topic: &str,
+        version: u64,
+        take: impl FnOnce(&Arc<TopicEntry>) -> T,
+    ) -> Option<T> {
+        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        topics.get(topic).filter(|entry| entry.version == version).map(take)
+    }
+
+    /// Returns the entry of a topic, of whatever version.
+    pub(crate) fn get(&self, topic: &str) -> Option<Arc<TopicEntry>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(topic).map(Arc::clone)
+    }
+
+    pub(crate) fn insert(&self, topic: Topic, entry: Arc<TopicEntry>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(topic, entry);
+    }
+}

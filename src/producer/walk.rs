@@ -1,0 +1,325 @@
+//! The walk of one record from the caller to its batch, in steps that never wait.
+//!
+//! [`Walk::step`] goes as far as it can. Where it would have to wait it stops and says for what; the caller waits and
+//! takes the next step.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::RngExt;
+
+use crate::accumulator::{Append, EnqueueWaits, TryAppend};
+use crate::buffer_memory::BatchBuffer;
+use crate::clock;
+use crate::delivery::Delivery;
+use crate::error::{SendError, SendErrorKind};
+use crate::pipeline::{
+    AckOutcome, Acknowledgement, LoadTable, PartitionerRecord, Serializer, choose_partition,
+    partition_for_key,
+};
+use crate::producer::Inner;
+use crate::producer::topics::TopicEntry;
+use crate::protocol::record_batch::RecordRef;
+use crate::record::ProducerRecord;
+
+/// A record on its way.
+pub(super) struct Walk<'a, K, V> {
+    inner: &'a Inner<K, V>,
+    record: ProducerRecord<K, V>,
+    /// Headers that the caller gave; a serializer may have added more.
+    own_headers: usize,
+    /// What the serializers made of the record, if it had to wait after that.
+    serialized: Option<Serialized>,
+    /// A buffer that was waited for.
+    spare: Option<BatchBuffer>,
+    /// The partition, once a partitioner of the user's has been asked.
+    chosen: Option<usize>,
+}
+
+/// Why a walk has stopped.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Memory must become free.
+    NoMemory { least: usize },
+    /// It ends here.
+    Refused(SendErrorKind),
+    /// The topic, or the partition that the record names, must become known.
+    TopicUnknown,
+}
+
+/// Owned key and value bytes.
+#[derive(Debug)]
+struct Serialized {
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+}
+
+/// Where serializers write to.
+#[derive(Debug, Default)]
+struct Scratch {
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+thread_local! {
+    // Taken out while in use: a serializer may itself send records.
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// Larger scratch buffers are not kept.
+const MAX_KEPT_SCRATCH: usize = 64 * 1024;
+
+impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
+    /// Starts with the interceptors.
+    pub(super) fn new(inner: &'a Inner<K, V>, record: ProducerRecord<K, V>) -> Self {
+        let record = if inner.interceptors.is_empty() { record } else { inner.interceptors.on_send(record) };
+        let own_headers = record.headers.len();
+        Self { inner, record, own_headers, serialized: None, spare: None, chosen: None }
+    }
+
+    pub(super) fn record(&self) -> &ProducerRecord<K, V> {
+        &self.record
+    }
+
+    /// Continues with a buffer that was waited for.
+    pub(super) fn take_buffer(&mut self, buffer: BatchBuffer) {
+        self.spare = Some(buffer);
+    }
+
+    /// Ends the walk: tells the interceptors, and gives the record back as they left it.
+    pub(super) fn refuse(mut self, kind: SendErrorKind) -> SendError<K, V> {
+        self.record.headers.truncate(self.own_headers);
+        if !self.inner.interceptors.is_empty() {
+            let outcome = AckOutcome::failed(&kind);
+            let record = &self.record;
+            let partition = self.chosen.and_then(|chosen| i32::try_from(chosen).ok()).or(record.partition);
+            let told = Acknowledgement::new(&record.topic, partition, &record.headers, outcome);
+            self.inner.interceptors.on_acknowledgement(&told);
+        }
+        SendError::refused(kind, self.record)
+    }
+
+    /// Goes on until the record is in a batch or something must be waited for.
+    pub(super) fn step(&mut self, waits: EnqueueWaits) -> Result<Delivery, Stop> {
+        if self.inner.accumulator.is_closed() {
+            return Err(Stop::Refused(SendErrorKind::Closed));
+        }
+        self.record
+            .check()
+            .map_err(|error| Stop::Refused(SendErrorKind::InvalidRecord(error.to_string())))?;
+        let entry = self.inner.topic(&self.record).ok_or(Stop::TopicUnknown)?;
+
+        if let Some(Serialized { key, value }) = self.serialized.take() {
+            let result = self.append(&entry, key.as_deref(), value.as_deref(), waits);
+            self.serialized = Some(Serialized { key, value });
+            return result;
+        }
+        let mut scratch = SCRATCH.take().unwrap_or_default();
+        let result = self.serialize_and_append(&entry, &mut scratch, waits);
+        if scratch.key.capacity().max(scratch.value.capacity()) <= MAX_KEPT_SCRATCH {
+            SCRATCH.set(Some(scratch));
+        }
+        result
+    }
+
+    fn serialize_and_append(
+        &mut self,
+        entry: &TopicEntry,
+        scratch: &mut Scratch,
+        waits: EnqueueWaits,
+    ) -> Result<Delivery, Stop> {
+        // Taken out so that the rest of the record can be borrowed beside them.
+        let (key, value) = (self.record.key.take(), self.record.value.take());
+        let result = self.serialize_parts(entry, key.as_ref(), value.as_ref(), scratch, waits);
+        (self.record.key, self.record.value) = (key, value);
+        result
+    }
+
+    fn serialize_parts(
+        &mut self,
+        entry: &TopicEntry,
+        key: Option<&K>,
+        value: Option<&V>,
+        scratch: &mut Scratch,
+        waits: EnqueueWaits,
+    ) -> Result<Delivery, Stop> {
+        let inner = self.inner;
+        let key = self.serialize("key", &*inner.key_serializer, key, &mut scratch.key)?;
+        let value = self.serialize("value", &*inner.value_serializer, value, &mut scratch.value)?;
+        let result = self.append(entry, key, value, waits);
+        if let Err(Stop::NoMemory { .. }) = &result {
+            let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+            self.serialized = Some(Serialized { key: owned(key), value: owned(value) });
+        }
+        result
+    }
+
+    fn serialize<'b, T: 'static>(
+        &mut self,
+        part: &'static str,
+        serializer: &dyn Serializer<T>,
+        data: Option<&'b T>,
+        scratch: &'b mut Vec<u8>,
+    ) -> Result<Option<&'b [u8]>, Stop> {
+        let Some(data) = data else { return Ok(None) };
+        scratch.clear();
+        let ProducerRecord { topic, headers, .. } = &mut self.record;
+        serializer.serialize(topic, headers, data, scratch).map(Some).map_err(|source| {
+            let source = Arc::from(source);
+            Stop::Refused(SendErrorKind::Serialization { topic: topic.clone(), part, source })
+        })
+    }
+
+    fn append(
+        &mut self,
+        entry: &TopicEntry,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        waits: EnqueueWaits,
+    ) -> Result<Delivery, Stop> {
+        let inner = self.inner;
+        let now = clock::now();
+        let timestamp = self.record.timestamp.unwrap_or_else(|| inner.wall_clock.millis(now));
+        let fixed = self.fixed_partition(entry, key, value)?;
+        let record = RecordRef { timestamp, key, value, headers: &self.record.headers };
+        let payload_len = record.payload_len();
+        inner.check_size(RecordRef::upper_bound(payload_len)).map_err(Stop::Refused)?;
+        entry.queues.touch(inner.wall_clock.seconds(now));
+
+        let mut append = Append { record, payload_len, waits, now, stop_at_boundary: fixed.is_none() };
+        loop {
+            let next = || inner.next_partition(entry, &self.record.topic);
+            let partition = match fixed {
+                Some(partition) => partition,
+                None => sticky_partition(entry, next).ok_or(Stop::TopicUnknown)?,
+            };
+            let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
+            match inner.accumulator.try_append(queue, &append, &mut self.spare) {
+                TryAppend::BatchEnded => {
+                    // The place to move on to another partition; once, then the record goes where it may.
+                    append.stop_at_boundary = false;
+                    entry.sticky.still_on(to_i32(partition), true, next);
+                }
+                TryAppend::Closed => return Err(Stop::Refused(SendErrorKind::Closed)),
+                TryAppend::Done(done) => {
+                    if fixed.is_none() {
+                        let bytes = u32::try_from(done.bytes).unwrap_or(u32::MAX);
+                        entry.sticky.appended(to_i32(partition), bytes, false, next);
+                    }
+                    return Ok(done.delivery);
+                }
+                TryAppend::NoMemory { least } => return Err(Stop::NoMemory { least }),
+            }
+        }
+    }
+
+    /// Returns the partition if the record, the user's partitioner or the key decides it.
+    fn fixed_partition(
+        &mut self,
+        entry: &TopicEntry,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<Option<usize>, Stop> {
+        if let Some(partition) = self.record.partition {
+            let partition =
+                usize::try_from(partition).ok().filter(|partition| *partition < entry.partition_count);
+            return partition.map(Some).ok_or(Stop::TopicUnknown);
+        }
+        if self.inner.partitioner.is_some() {
+            return self.custom_partition(entry, key, value).map(Some);
+        }
+        match key.filter(|_| !self.inner.settings.partitioner_ignore_keys) {
+            Some(key) => {
+                let partition = partition_for_key(key, entry.partition_count);
+                Ok(partition.and_then(|partition| usize::try_from(partition).ok()))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn custom_partition(
+        &mut self,
+        entry: &TopicEntry,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<usize, Stop> {
+        if let Some(chosen) = self.chosen {
+            return Ok(chosen);
+        }
+        let Some(partitioner) = &self.inner.partitioner else { return Err(Stop::TopicUnknown) };
+        let cluster = Arc::clone(&self.inner.clusters.borrow());
+        let record = PartitionerRecord::new(&self.record.topic, key, value, &self.record.headers);
+        let topic = || self.record.topic.clone();
+        let partition = partitioner.partition(&record, &cluster).map_err(|source| {
+            Stop::Refused(SendErrorKind::Partitioner { topic: topic(), source: Arc::from(source) })
+        })?;
+        let chosen = usize::try_from(partition).ok().filter(|chosen| *chosen < entry.partition_count);
+        self.chosen = chosen;
+        chosen.ok_or_else(|| {
+            let partition_count = entry.partition_count;
+            Stop::Refused(SendErrorKind::PartitionOutOfRange { topic: topic(), partition, partition_count })
+        })
+    }
+}
+
+fn sticky_partition(entry: &TopicEntry, next: impl FnOnce() -> Option<i32>) -> Option<usize> {
+    entry.sticky.peek(entry.partition_count, next).and_then(|partition| usize::try_from(partition).ok())
+}
+
+impl<K, V> Inner<K, V> {
+    /// Draws a partition for records without a key: the emptier its queue, the likelier (KIP-794).
+    fn next_partition(&self, entry: &TopicEntry, topic: &str) -> Option<i32> {
+        let cluster = self.clusters.borrow();
+        let info = cluster.topic(topic)?;
+        let random = rand::rng().random();
+        if !self.settings.partitioner_adaptive_partitioning {
+            return choose_partition(info, None, random);
+        }
+        let candidates = info.available_partitions().iter().filter_map(|partition| {
+            let queue = entry.queues.queue(usize::try_from(*partition).ok()?)?;
+            let length = u32::try_from(queue.queued_batches()).unwrap_or(u32::MAX);
+            queue.is_available().then_some((*partition, length))
+        });
+        let loads = LoadTable::new(entry.partition_count, candidates);
+        choose_partition(info, loads.as_ref(), random)
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), SendErrorKind> {
+        let limits = [
+            ("max.request.size", self.settings.max_request_size),
+            ("buffer.memory", self.settings.buffer_memory),
+        ];
+        match limits.into_iter().find(|(_, limit)| size > *limit) {
+            Some((setting, limit)) => Err(SendErrorKind::TooLarge { size, limit, setting }),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the topic's entry as of the cluster that is published now; `None` if the topic is not in it.
+    fn topic(&self, record: &ProducerRecord<K, V>) -> Option<Arc<TopicEntry>> {
+        let version = self.control.cluster_version();
+        let current = self.topics.with_current(&record.topic, version, Arc::clone);
+        current.or_else(|| self.refresh_topic(record))
+    }
+
+    fn refresh_topic(&self, record: &ProducerRecord<K, V>) -> Option<Arc<TopicEntry>> {
+        let cluster = Arc::clone(&self.clusters.borrow());
+        let partition_count = cluster.partition_count(&record.topic).filter(|count| *count > 0)?;
+        let known = self.topics.get(&record.topic);
+        let sticky = known.map_or_else(|| self.new_sticky(), |known| Arc::clone(&known.sticky));
+        let queues = self.accumulator.topic(&record.topic, partition_count);
+        let entry = Arc::new(TopicEntry { queues, partition_count, sticky, version: cluster.version() });
+        self.topics.insert(record.topic.clone(), Arc::clone(&entry));
+        Some(entry)
+    }
+
+    fn new_sticky(&self) -> Arc<crate::pipeline::StickyPartitioner> {
+        let batch_size = u32::try_from(self.settings.batch_size).unwrap_or(u32::MAX);
+        Arc::new(crate::pipeline::StickyPartitioner::new(batch_size))
+    }
+}
+
+fn to_i32(partition: usize) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}

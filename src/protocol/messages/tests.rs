@@ -1,0 +1,66 @@
+//! The messages against Java's bytes (`golden`), against the `kafka-protocol` crate (`oracle`) and against
+//! strangers (`hostile`).
+
+use super::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use super::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+use super::metadata::{MetadataRequest, MetadataResponse};
+use super::produce::{ProduceRequest, ProduceResponse};
+use crate::protocol::ApiKey;
+use crate::wire::{DecodeError, EncodeError, Reader, Writer};
+
+mod golden;
+mod hostile;
+mod oracle;
+mod requests;
+mod smallest;
+
+/// What the tests need to know about a request.
+trait Request {
+    const KEY: ApiKey;
+
+    fn encode(&self, out: &mut Writer, version: i16) -> Result<(), EncodeError>;
+}
+
+/// What the tests need to know about a response.
+trait Response: Sized + std::fmt::Debug + PartialEq {
+    const KEY: ApiKey;
+
+    fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError>;
+}
+
+macro_rules! messages {
+    ($($key:ident: $request:ident, $response:ident;)*) => {$(
+        impl Request for $request {
+            const KEY: ApiKey = ApiKey::$key;
+
+            fn encode(&self, out: &mut Writer, version: i16) -> Result<(), EncodeError> {
+                Self::encode(self, out, version)
+            }
+        }
+
+        impl Response for $response {
+            const KEY: ApiKey = ApiKey::$key;
+
+            fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+                Self::decode(reader, version)
+            }
+        }
+    )*};
+}
+
+messages! {
+    ApiVersions: ApiVersionsRequest, ApiVersionsResponse;
+    InitProducerId: InitProducerIdRequest, InitProducerIdResponse;
+    Metadata: MetadataRequest, MetadataResponse;
+    Produce: ProduceRequest, ProduceResponse;
+}
+
+fn encode(request: &impl Request, version: i16) -> Result<Vec<u8>, EncodeError> {
+    let mut out = Writer::new();
+    request.encode(&mut out, version)?;
+    Ok(out.finish()?.segments.concat().split_off(4))
+}
+
+fn decode<R: Response>(bytes: &[u8], version: i16) -> Result<R, DecodeError> {
+    R::decode(&mut Reader::new(bytes), version)
+}

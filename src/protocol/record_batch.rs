@@ -1,0 +1,229 @@
+//! Record batch v2: encoded record by record in place, its header patched when the batch is sealed.
+//!
+//! ```text
+//!  0        8        12       16 17    21    23    27      35      43      51    53    57    61
+//!  │base    │length  │leader  │2 │crc  │attr │last │base   │max    │pid    │epoch│base │count│records…
+//!  │offset  │        │epoch   │  │     │     │delta│time   │time   │       │     │seq  │     │
+//! ```
+//! The checksum covers everything from `attr` on. What a broker rewrites (offset, leader epoch) lies before it.
+
+use bytes::Bytes;
+
+use crate::protocol::compression::Compression;
+use crate::record::Headers;
+use crate::wire::varint;
+
+/// Bytes before the first record.
+pub(crate) const HEADER_LEN: usize = 61;
+
+/// Most that a record can take beside its key, value and headers: length 5, attributes 1, timestamp 10, offset 5.
+const MAX_RECORD_OVERHEAD: usize = 21;
+
+/// `baseOffset` and `batchLength` are not counted by `batchLength`.
+const LOG_OVERHEAD: usize = 12;
+
+const CRC_AT: usize = 17;
+const ATTRIBUTES_AT: usize = 21;
+const MAGIC: u8 = 2;
+
+/// The serialized parts of one record.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RecordRef<'a> {
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<&'a [u8]>,
+    pub(crate) headers: &'a Headers,
+}
+
+impl RecordRef<'_> {
+    /// Returns the bytes of key, value and headers with their lengths, the part that does not depend on the batch.
+    pub(crate) fn payload_len(&self) -> usize {
+        let mut len = nullable_len(self.key) + nullable_len(self.value) + 1;
+        if !self.headers.is_empty() {
+            len += varint::varint_len(to_i32(self.headers.len())) - 1;
+            for header in self.headers {
+                len += nullable_len(Some(header.name().as_bytes()));
+                len += nullable_len(header.value());
+            }
+        }
+        len
+    }
+
+    /// Returns the most bytes that a batch of this record alone can take, compression left aside.
+    ///
+    /// This is what `max.request.size` and `buffer.memory` are compared with, as in Java
+    /// (`AbstractRecords.estimateSizeInBytesUpperBound`).
+    pub(crate) fn upper_bound(payload_len: usize) -> usize {
+        HEADER_LEN + MAX_RECORD_OVERHEAD + payload_len
+    }
+}
+
+/// What a batch knows of its records while they are appended.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RecordBatchBuilder {
+    base_timestamp: i64,
+    max_timestamp: i64,
+    count: u32,
+}
+
+impl RecordBatchBuilder {
+    /// Starts a batch in `out`, which must be empty.
+    pub(crate) fn new(out: &mut Vec<u8>) -> Self {
+        debug_assert!(out.is_empty(), "a batch starts in an empty buffer");
+        out.extend_from_slice(&[0; HEADER_LEN]);
+        Self::default()
+    }
+
+    /// Appends a record whose `payload_len` the caller has computed already.
+    pub(crate) fn append(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>, payload_len: usize) {
+        if self.count == 0 {
+            self.base_timestamp = record.timestamp;
+            self.max_timestamp = record.timestamp;
+        } else {
+            self.max_timestamp = self.max_timestamp.max(record.timestamp);
+        }
+        let timestamp_delta = record.timestamp.wrapping_sub(self.base_timestamp);
+        let offset_delta = to_i32(self.count as usize);
+        let body = 1 + varint::varlong_len(timestamp_delta) + varint::varint_len(offset_delta) + payload_len;
+
+        varint::put_varint(out, to_i32(body));
+        out.push(0);
+        varint::put_varlong(out, timestamp_delta);
+        varint::put_varint(out, offset_delta);
+        put_nullable(out, record.key);
+        put_nullable(out, record.value);
+        varint::put_varint(out, to_i32(record.headers.len()));
+        for header in record.headers {
+            put_nullable(out, Some(header.name().as_bytes()));
+            put_nullable(out, header.value());
+        }
+        self.count += 1;
+    }
+
+    /// Returns the exact bytes that a record would add.
+    pub(crate) fn record_len(&self, timestamp: i64, payload_len: usize) -> usize {
+        let timestamp_delta = if self.count == 0 { 0 } else { timestamp.wrapping_sub(self.base_timestamp) };
+        let body = 1
+            + varint::varlong_len(timestamp_delta)
+            + varint::varint_len(to_i32(self.count as usize))
+            + payload_len;
+        varint::varint_len(to_i32(body)) + body
+    }
+
+    /// Returns the number of records.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Writes the header over the first bytes of `batch`, with the checksum last.
+    pub(crate) fn seal(&self, batch: &mut [u8], compression: Compression, identity: ProducerIdentity) {
+        let total = batch.len();
+        let Some(header) = batch.first_chunk_mut::<HEADER_LEN>() else { return };
+        let mut fields = HeaderFields(header);
+        fields.put(0, &0_i64.to_be_bytes());
+        fields.put(8, &to_i32(total - LOG_OVERHEAD).to_be_bytes());
+        fields.put(12, &(-1_i32).to_be_bytes());
+        fields.put(16, &[MAGIC]);
+        fields.put(ATTRIBUTES_AT, &compression.attribute_bits().to_be_bytes());
+        fields.put(23, &to_i32((self.count as usize).saturating_sub(1)).to_be_bytes());
+        fields.put(27, &self.base_timestamp.to_be_bytes());
+        fields.put(35, &self.max_timestamp.to_be_bytes());
+        fields.put(43, &identity.producer_id.to_be_bytes());
+        fields.put(51, &identity.producer_epoch.to_be_bytes());
+        fields.put(53, &identity.base_sequence.to_be_bytes());
+        fields.put(57, &to_i32(self.count as usize).to_be_bytes());
+        let crc = batch.get(ATTRIBUTES_AT..).map_or(0, crc32c::crc32c);
+        if let Some(field) = batch.get_mut(CRC_AT..ATTRIBUTES_AT) {
+            field.copy_from_slice(&crc.to_be_bytes());
+        }
+    }
+}
+
+/// Who wrote a batch, for the broker's check against duplicates; all -1 without idempotence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProducerIdentity {
+    pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
+    pub(crate) base_sequence: i32,
+}
+
+impl ProducerIdentity {
+    pub(crate) const NONE: Self = Self { producer_id: -1, producer_epoch: -1, base_sequence: -1 };
+}
+
+/// One record read back from a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct DecodedRecord {
+    pub(crate) timestamp: i64,
+    pub(crate) key: Option<Bytes>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) headers: Headers,
+}
+
+/// Reads the records of an uncompressed batch back, each field a slice of `batch`. `None` if the bytes are damaged.
+///
+/// Serves records that are given back in an error and batches that must be split.
+pub(crate) fn decode_records(batch: &Bytes) -> Option<Vec<DecodedRecord>> {
+    let (header, mut rest) = batch.split_first_chunk::<HEADER_LEN>()?;
+    let base_timestamp = i64::from_be_bytes(*header.get(27..)?.first_chunk()?);
+    let mut records = Vec::new();
+    while !rest.is_empty() {
+        records.push(decode_record(&mut rest, batch, base_timestamp)?);
+    }
+    Some(records)
+}
+
+fn decode_record(rest: &mut &[u8], batch: &Bytes, base_timestamp: i64) -> Option<DecodedRecord> {
+    varint::read_varint(rest).ok()?;
+    take(rest, 1)?;
+    let timestamp = base_timestamp.wrapping_add(varint::read_varlong(rest).ok()?);
+    varint::read_varint(rest).ok()?;
+    let key = take_nullable(rest, batch)?;
+    let value = take_nullable(rest, batch)?;
+    let mut headers = Headers::new();
+    for _ in 0..varint::read_varint(rest).ok()? {
+        let name = take_nullable(rest, batch)?.unwrap_or_default();
+        headers.push(String::from_utf8_lossy(&name).into_owned(), take_nullable(rest, batch)?);
+    }
+    Some(DecodedRecord { timestamp, key, value, headers })
+}
+
+fn take_nullable(rest: &mut &[u8], batch: &Bytes) -> Option<Option<Bytes>> {
+    let len = varint::read_varint(rest).ok()?;
+    let Ok(len) = usize::try_from(len) else { return Some(None) };
+    Some(Some(batch.slice_ref(take(rest, len)?)))
+}
+
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
+    let (taken, left) = rest.split_at_checked(len)?;
+    *rest = left;
+    Some(taken)
+}
+
+fn nullable_len(bytes: Option<&[u8]>) -> usize {
+    bytes.map_or(1, |bytes| varint::varint_len(to_i32(bytes.len())) + bytes.len())
+}
+
+fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    if let Some(bytes) = bytes {
+        varint::put_varint(out, to_i32(bytes.len()));
+        out.extend_from_slice(bytes);
+    } else {
+        varint::put_varint(out, -1);
+    }
+}
+
+// A record over 2 GiB never gets here: `max.request.size` is an int. Saturating keeps the function total.
+fn to_i32(len: usize) -> i32 {
+    i32::try_from(len).unwrap_or(i32::MAX)
+}
+
+struct HeaderFields<'a>(&'a mut [u8; HEADER_LEN]);
+
+impl HeaderFields<'_> {
+    fn put(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(field) = self.0.get_mut(at..at + bytes.len()) {
+            field.copy_from_slice(bytes);
+        }
+    }
+}

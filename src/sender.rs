@@ -1,0 +1,270 @@
+//! The `Sender`: the one background task of a producer, which writes batches and reads answers.
+//!
+//! [`SenderCore`] decides; this file does what it says: it drives the sockets, keeps the one timer, and is the only
+//! place where the sender meets the runtime. It is a hand-written future so that a single wake-up serves callers,
+//! sockets and the timer alike.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio::time::Sleep;
+
+use crate::accumulator::RecordAccumulator;
+use crate::clock;
+use crate::error::DeliveryErrorKind;
+use crate::metadata::Cluster;
+use crate::network::transport::{Connection, ConnectionEvent, Connector, Stream};
+use crate::network::{ConnectionId, NetworkAction};
+use crate::topic_partition::Topic;
+
+mod core;
+mod partition;
+mod request;
+mod retry;
+mod settings;
+
+pub(crate) use self::core::{Action, Parts, SenderCore};
+pub(crate) use self::request::Purpose;
+pub(crate) use self::settings::SenderSettings;
+
+/// What handles ask of the sender. Each request is followed by a wake-up.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    wanted_topics: Mutex<Vec<Topic>>,
+    abort: AtomicBool,
+    /// Version of the view of the cluster that was published last.
+    cluster_version: AtomicU64,
+    /// Records that an abort failed.
+    aborted_records: AtomicU64,
+}
+
+impl Control {
+    /// Asks for the metadata of a topic.
+    pub(crate) fn want_topic(&self, topic: Topic) {
+        let mut wanted = self.wanted_topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if !wanted.contains(&topic) {
+            wanted.push(topic);
+        }
+    }
+
+    /// Asks to fail whatever is not settled.
+    pub(crate) fn abort(&self) {
+        self.abort.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn cluster_version(&self) -> u64 {
+        self.cluster_version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn aborted_records(&self) -> u64 {
+        self.aborted_records.load(Ordering::Acquire)
+    }
+
+    fn take_wanted_topics(&self) -> Vec<Topic> {
+        std::mem::take(&mut self.wanted_topics.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The background task. It ends when the producer is closed and everything is settled, or aborted.
+pub(crate) struct Sender {
+    core: SenderCore,
+    accumulator: Arc<RecordAccumulator>,
+    control: Arc<Control>,
+    clusters: watch::Sender<Arc<Cluster>>,
+    connector: Arc<dyn Connector>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    connecting: FuturesUnordered<Attempt>,
+    attempts: usize,
+    max_frame: usize,
+    timer: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+    is_finished: bool,
+}
+
+type Attempt = Pin<Box<dyn Future<Output = (ConnectionId, std::io::Result<Box<dyn Stream>>)> + Send>>;
+
+/// Rounds of one wake-up before the runtime has its turn.
+const MAX_ROUNDS: usize = 64;
+
+/// Never sleep shorter than the runtime's timer can tell apart: a deadline that is due over and over would keep the
+/// task spinning.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+
+impl Sender {
+    pub(crate) fn new(
+        core: SenderCore,
+        accumulator: Arc<RecordAccumulator>,
+        control: Arc<Control>,
+        clusters: watch::Sender<Arc<Cluster>>,
+        connector: Arc<dyn Connector>,
+        max_frame: usize,
+    ) -> Self {
+        Self {
+            core,
+            accumulator,
+            control,
+            clusters,
+            connector,
+            connections: BTreeMap::new(),
+            connecting: FuturesUnordered::new(),
+            attempts: 0,
+            max_frame,
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            armed: None,
+            is_finished: false,
+        }
+    }
+
+    /// Takes in what happened and does what is due. Returns whether there may be more to do at once.
+    fn round(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut is_busy = self.accumulator.wake_flag().poll(cx);
+        for topic in self.control.take_wanted_topics() {
+            self.core.handle_topic_wanted(&topic, now);
+        }
+        if self.control.abort.load(Ordering::Acquire) {
+            self.finish(&DeliveryErrorKind::Closed, now);
+            return false;
+        }
+        is_busy |= self.poll_connecting(cx, now);
+        self.poll_connections(cx, now);
+        self.core.poll(now);
+        while let Some(action) = self.core.poll_action() {
+            is_busy = true;
+            self.act(action, now);
+        }
+        if self.accumulator.is_closed() && self.core.is_idle() {
+            self.finish(&DeliveryErrorKind::Closed, now);
+            return false;
+        }
+        is_busy
+    }
+
+    fn poll_connecting(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut is_busy = false;
+        while let Poll::Ready(Some((id, result))) = self.connecting.poll_next_unpin(cx) {
+            is_busy = true;
+            match result {
+                Ok(stream) => {
+                    self.connections.insert(id, Connection::new(stream, self.max_frame));
+                    self.core.network().handle_connected(id, now);
+                }
+                Err(error) => self.core.network().handle_connect_failed(id, error.to_string().into(), now),
+            }
+        }
+        is_busy
+    }
+
+    fn poll_connections(&mut self, cx: &mut Context<'_>, now: Instant) {
+        let core = &mut self.core;
+        self.connections.retain(|id, connection| {
+            let result = connection.poll(cx, &mut |event| match event {
+                ConnectionEvent::Frame(frame) => core.network().handle_frame(*id, frame, now),
+                ConnectionEvent::Written { correlation_id } => {
+                    core.network().handle_written(*id, correlation_id, now);
+                }
+            });
+            if let Err(error) = &result {
+                let reason = error.to_string().into();
+                core.network().handle_closed(*id, reason, connection.first_unsent(), now);
+            }
+            result.is_ok()
+        });
+    }
+
+    fn act(&mut self, action: Action, now: Instant) {
+        match action {
+            Action::Network(NetworkAction::Connect { connection, host, port, .. }) => {
+                self.attempts += 1;
+                let connecting = self.connector.connect(&host, port, self.attempts);
+                self.connecting.push(Box::pin(async move { (connection, connecting.await) }));
+            }
+            Action::Network(NetworkAction::Close { connection }) => {
+                self.connections.remove(&connection);
+            }
+            Action::Network(NetworkAction::Transmit { connection, frame }) => {
+                match self.connections.get_mut(&connection) {
+                    Some(connection) => connection.transmit(frame),
+                    None => self.core.network().handle_closed(
+                        connection,
+                        "not connected".into(),
+                        Some(frame.correlation_id),
+                        now,
+                    ),
+                }
+            }
+            Action::Publish(cluster) => {
+                let version = cluster.version();
+                self.clusters.send_replace(cluster);
+                self.control.cluster_version.store(version, Ordering::Release);
+            }
+            Action::Seal(job) => {
+                let accumulator = Arc::clone(&self.accumulator);
+                // Not awaited: the finished batch announces itself.
+                drop(tokio::task::spawn_blocking(move || accumulator.seal(job)));
+            }
+        }
+    }
+
+    fn arm_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(deadline) = self.core.poll_timeout(now) else {
+            self.armed = None;
+            return false;
+        };
+        let deadline = deadline.max(now + SHORTEST_SLEEP);
+        if self.armed.is_none_or(|armed| deadline < armed || armed <= now) {
+            self.armed = Some(deadline);
+            self.timer.as_mut().reset(deadline.into());
+        }
+        let is_over = self.timer.as_mut().poll(cx).is_ready();
+        if is_over {
+            self.armed = None;
+        }
+        is_over
+    }
+
+    fn finish(&mut self, kind: &DeliveryErrorKind, now: Instant) {
+        let failed = self.core.abort(kind, now);
+        self.control.aborted_records.fetch_add(failed, Ordering::AcqRel);
+        self.is_finished = true;
+        self.connections.clear();
+    }
+}
+
+impl Future for Sender {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        for _ in 0..MAX_ROUNDS {
+            let now = clock::now();
+            if this.round(cx, now) {
+                continue;
+            }
+            if this.is_finished {
+                return Poll::Ready(());
+            }
+            if !this.arm_timer(cx, now) {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        // The runtime is going away: nobody else will ever answer these records.
+        if !self.is_finished {
+            self.finish(&DeliveryErrorKind::RuntimeShutdown, clock::now());
+        }
+    }
+}

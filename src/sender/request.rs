@@ -1,0 +1,145 @@
+//! What a request was made for, and how a produce request and its answer are matched.
+
+use bytes::Bytes;
+
+use crate::metadata::MetadataRequestId;
+use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceRequestHead, ProduceResponse};
+use crate::topic_partition::{Topic, TopicPartition};
+use crate::wire::{EncodeError, Uuid, Writer};
+
+/// Travels with a request through the network room and comes back with its end.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    Metadata(MetadataRequestId),
+    Produce(ProduceSent),
+}
+
+/// The batches of a produce request.
+#[derive(Debug, Default)]
+pub(crate) struct ProduceSent {
+    /// Grouped by topic.
+    pub(crate) batches: Vec<SentBatch>,
+}
+
+/// One batch in a request. The batch itself waits at its partition.
+#[derive(Debug, Clone)]
+pub(crate) struct SentBatch {
+    pub(crate) queue_id: usize,
+    pub(crate) batch_id: u64,
+    pub(crate) topic_partition: TopicPartition,
+    /// The topic's id when the request was made, by which version 13 and later name it.
+    pub(crate) topic_id: Uuid,
+    /// Whether an attempt before this one may have been written.
+    pub(crate) was_maybe_written: bool,
+    pub(crate) is_answered: bool,
+}
+
+/// A produce request that is being put together.
+#[derive(Debug, Default)]
+pub(crate) struct ProduceDraft {
+    parts: Vec<(SentBatch, Bytes)>,
+    bytes: usize,
+}
+
+impl ProduceDraft {
+    /// Returns whether a batch of `len` bytes may join under `max.request.size`. A batch alone always may.
+    pub(crate) fn has_room(&self, len: usize, max_request_size: usize) -> bool {
+        self.parts.is_empty() || self.bytes + len <= max_request_size
+    }
+
+    pub(crate) fn push(&mut self, sent: SentBatch, bytes: Bytes) {
+        self.bytes += bytes.len();
+        self.parts.push((sent, bytes));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Brings the batches of each topic together, in order of topic.
+    pub(crate) fn group(&mut self) {
+        let is_one_topic = self.parts.windows(2).all(
+            |pair| matches!(pair, [(a, _), (b, _)] if a.topic_partition.topic == b.topic_partition.topic),
+        );
+        if !is_one_topic {
+            self.parts.sort_by(|(a, _), (b, _)| a.topic_partition.topic.cmp(&b.topic_partition.topic));
+        }
+    }
+
+    /// Appends the body of the request. Batches are referenced, not copied.
+    pub(crate) fn encode(
+        &self,
+        head: ProduceRequestHead<'_>,
+        version: i16,
+        out: &mut Writer,
+    ) -> Result<(), EncodeError> {
+        let same_topic = |a: &(SentBatch, Bytes), b: &(SentBatch, Bytes)| {
+            a.0.topic_partition.topic == b.0.topic_partition.topic
+        };
+        let topics = self.parts.chunk_by(same_topic);
+        let mut body = head.begin(out, version, topics.clone().count())?;
+        for topic in topics {
+            let Some((first, _)) = topic.first() else { continue };
+            body.topic(&first.topic_partition.topic, first.topic_id, topic.len())?;
+            for (sent, bytes) in topic {
+                body.partition(sent.topic_partition.partition, bytes.clone())?;
+            }
+        }
+        body.finish()
+    }
+
+    /// Returns what must be known when the answer comes.
+    pub(crate) fn sent(&self) -> ProduceSent {
+        ProduceSent { batches: self.parts.iter().map(|(sent, _)| sent.clone()).collect() }
+    }
+}
+
+impl ProduceSent {
+    /// Finds for each partition of an answer the batch that it answers, in the order of the answer.
+    ///
+    /// Answers to what was not asked, and second answers, are left out. What stays unanswered keeps
+    /// `is_answered == false`.
+    pub(crate) fn match_answers(
+        &mut self,
+        response: ProduceResponse,
+    ) -> Vec<(SentBatch, PartitionProduceResponse)> {
+        let mut matched = Vec::with_capacity(self.batches.len());
+        let mut expected = 0;
+        for topic in response.topics {
+            for answer in topic.partitions {
+                let is_it = |sent: &SentBatch| {
+                    !sent.is_answered
+                        && sent.topic_partition.partition == answer.index
+                        && sent.is_of(&topic.name, topic.topic_id)
+                };
+                // Brokers answer in the order of the request; looking there first keeps this linear.
+                let at = match self.batches.get(expected) {
+                    Some(sent) if is_it(sent) => Some(expected),
+                    _ => self.batches.iter().position(is_it),
+                };
+                let Some((at, sent)) = at.and_then(|at| self.batches.get_mut(at).map(|sent| (at, sent)))
+                else {
+                    continue;
+                };
+                sent.is_answered = true;
+                expected = at + 1;
+                matched.push((sent.clone(), answer));
+            }
+        }
+        matched
+    }
+}
+
+impl SentBatch {
+    fn is_of(&self, name: &str, id: Uuid) -> bool {
+        if name.is_empty() { self.topic_id == id } else { self.topic_partition.topic.as_str() == name }
+    }
+
+    pub(crate) fn topic(&self) -> &Topic {
+        &self.topic_partition.topic
+    }
+}

@@ -1,0 +1,126 @@
+//! What to do with a batch after the broker's answer: a table from error codes to decisions.
+
+use crate::protocol::ErrorCode;
+
+/// What an answer means for a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The broker has the batch.
+    Delivered,
+    /// The broker refuses it for good.
+    Refused(Fate),
+    /// The batch may be accepted when it is sent again.
+    Retriable { fate: Fate, refresh_metadata: bool },
+    /// It may be accepted in smaller pieces (KIP-126).
+    TooLarge,
+}
+
+/// Whether the attempt may have left the batch in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It may have been written: the broker gave up after appending, or cannot say.
+    Maybe,
+    /// It was not written.
+    NotWritten,
+}
+
+impl Verdict {
+    /// Judges the error code of a partition in a produce response (Java: `Sender.completeBatch`).
+    pub(crate) fn of(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::None | ErrorCode::DuplicateSequenceNumber => Self::Delivered,
+            ErrorCode::MessageTooLarge => Self::TooLarge,
+            code if code.is_retriable() => {
+                Self::Retriable { fate: Fate::of(code), refresh_metadata: code.is_invalid_metadata() }
+            }
+            code => Self::Refused(Fate::of(code)),
+        }
+    }
+}
+
+impl Fate {
+    fn of(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::KafkaStorageError
+            | ErrorCode::NetworkException
+            | ErrorCode::NotEnoughReplicasAfterAppend
+            | ErrorCode::RequestTimedOut
+            | ErrorCode::Unknown(_)
+            | ErrorCode::UnknownServerError => Self::Maybe,
+            _ => Self::NotWritten,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table of Java's behaviour for a producer without idempotence: code, retried, refreshes metadata.
+    const RETRIED: [(i16, bool); 26] = [
+        (2, false),
+        (3, true),
+        (5, true),
+        (6, true),
+        (7, false),
+        (9, true),
+        (13, true),
+        (14, false),
+        (15, false),
+        (16, false),
+        (19, false),
+        (20, false),
+        (41, false),
+        (51, false),
+        (56, true),
+        (70, false),
+        (71, false),
+        (72, true),
+        (74, true),
+        (75, false),
+        (78, false),
+        (88, false),
+        (89, false),
+        (100, true),
+        (103, true),
+        (106, false),
+    ];
+    const REFUSED: [i16; 24] =
+        [-1, 17, 18, 21, 29, 31, 32, 35, 42, 43, 45, 47, 48, 49, 53, 59, 76, 87, 90, 120, 1, 4, 44, 999];
+
+    #[test]
+    fn retriable_codes_are_retried_and_refresh_metadata_where_java_does() {
+        for (code, refreshes) in RETRIED {
+            let verdict = Verdict::of(ErrorCode::from(code));
+            assert!(
+                matches!(verdict, Verdict::Retriable { refresh_metadata, .. } if refresh_metadata == refreshes),
+                "{code}: {verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_codes_are_final() {
+        for code in REFUSED {
+            let verdict = Verdict::of(ErrorCode::from(code));
+            assert!(matches!(verdict, Verdict::Refused(_)), "{code}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn success_duplicate_and_too_large_have_verdicts_of_their_own() {
+        assert_eq!(Verdict::of(ErrorCode::from(0)), Verdict::Delivered);
+        assert_eq!(Verdict::of(ErrorCode::from(46)), Verdict::Delivered);
+        assert_eq!(Verdict::of(ErrorCode::from(10)), Verdict::TooLarge);
+    }
+
+    #[test]
+    fn only_codes_that_may_follow_an_append_leave_the_fate_open() {
+        let open: Vec<i16> = (-1..=140)
+            .filter(|code| Fate::of(ErrorCode::from(*code)) == Fate::Maybe)
+            .filter(|code| !matches!(ErrorCode::from(*code), ErrorCode::Unknown(_)))
+            .collect();
+
+        assert_eq!(open, [-1, 7, 13, 20, 56]);
+    }
+}

@@ -1,0 +1,28 @@
+//! What the sender needs to know of the configuration.
+
+use std::time::Duration;
+
+use crate::backoff::Backoff;
+
+/// The sender's settings.
+#[derive(Debug, Clone)]
+pub(crate) struct SenderSettings {
+    /// 0, 1 or -1, as on the wire.
+    pub(crate) acks: i16,
+    pub(crate) linger: Duration,
+    pub(crate) delivery_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) metadata_max_idle: Duration,
+    /// Times that a batch may be sent after the first.
+    pub(crate) retries: u32,
+    pub(crate) retry_backoff: Backoff,
+    pub(crate) max_request_size: usize,
+    /// Requests of one partition that may be under way at once.
+    ///
+    /// Without sequence numbers, of two batches under way the second may be written while the first is refused; so
+    /// only one is, unless a batch is never sent twice.
+    pub(crate) max_outstanding_per_partition: usize,
+    /// A partition whose leader has taken nothing for longer is not chosen for records without a key
+    /// (`partitioner.availability.timeout.ms`).
+    pub(crate) availability_timeout: Option<Duration>,
+}
