@@ -9,7 +9,8 @@ use kafka_producer::{KafkaProducer, ProducerRecord};
 async fn smoke() -> Result<(), Box<dyn std::error::Error>> {
     let cluster = MockCluster::start(3).await?;
     cluster.create_topic("topic-demo", 4, 3)?;
-    let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers(cluster.bootstrap_servers()).build()?;
+    let producer: KafkaProducer =
+        KafkaProducer::builder().bootstrap_servers(cluster.bootstrap_servers()).build()?;
     let metadata = producer.send(ProducerRecord::to("topic-demo").key("k").value("v")).await?;
     println!("{metadata:?}");
     let mut deliveries = Vec::new();

@@ -1,6 +1,6 @@
 //! Tests against real Apache Kafka clusters, which the tests start and end themselves.
 //!
-//! Needed: a JDK (11 or newer; 17 is what the brokers are tried with), Maven for the first run, `sh` and
+//! Needed: a JDK 17 (what Kafka 4 wants, and what Kafka 1.0 still starts on), Maven for the first run, `sh` and
 //! `kill`. Without them every test here says `SKIPPED` on stderr and passes, unless `REQUIRE_KAFKA=1`.
 //!
 //! | Variable | Meaning |
@@ -10,7 +10,8 @@
 //! | `KAFKA_KEEP=1` | leave the clusters' directories (configuration, data, logs) where they are |
 //!
 //! Only one cluster runs at a time, however many threads the test runner uses. `support` is the harness,
-//! `harness` shows with Kafka's own clients that the harness can be trusted.
+//! `harness` shows with Kafka's own clients that it can be trusted, `producer` are the tests of this crate.
 
 mod harness;
+mod producer;
 mod support;

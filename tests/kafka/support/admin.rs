@@ -49,7 +49,8 @@ const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
 
 impl KafkaCluster {
-    /// Creates a topic and waits until all brokers know all its partitions, with leaders and all replicas in sync.
+    /// Creates a topic and waits until all brokers know all its partitions, with all replicas in sync and
+    /// leaders that answer.
     pub(crate) async fn create_topic(
         &self,
         topic: &str,
@@ -72,6 +73,8 @@ impl KafkaCluster {
         })
         .await;
         self.wait_for_isr(topic, partitions, usize::try_from(replication).expect("positive")).await;
+        // A broker may know from the metadata that it leads a partition, and still have to make its log.
+        self.end_offsets(topic).await;
     }
 
     /// Deletes a topic and waits until no broker knows it and its name is free.

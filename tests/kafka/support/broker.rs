@@ -130,7 +130,7 @@ impl Broker {
         self.is_running() && !self.state().is_stopped
     }
 
-    /// The last lines of what the broker said, of all its lives.
+    /// The last warnings and errors of the broker, of all its lives.
     pub(crate) fn log_tail(&self) -> String {
         tail(&self.log_file())
     }
@@ -162,10 +162,10 @@ pub(crate) fn spawn_logged(command: &mut Command, log: &Path) -> io::Result<Proc
     Process::spawn(command.stdout(Stdio::from(log.try_clone()?)).stderr(Stdio::from(log)))
 }
 
-/// The last 40 lines of a file.
+/// The last lines of a log that are more than information.
 pub(crate) fn tail(file: &Path) -> String {
     let text = std::fs::read(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("] INFO ")).collect();
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
