@@ -211,11 +211,12 @@ impl PartitionQueue {
         taken.map_or(TakenHead::Nothing, |batch| TakenHead::Batch(Box::new(batch)))
     }
 
-    /// Puts batches that must be sent again back to the front, in their order.
-    pub(crate) fn put_back(&self, batches: impl DoubleEndedIterator<Item = ProducerBatch>) {
+    /// Puts batches that must be sent again back to their places, whatever the order in which they come.
+    pub(crate) fn put_back(&self, batches: impl Iterator<Item = ProducerBatch>) {
         let mut inner = self.lock();
-        for batch in batches.rev() {
-            inner.batches.push_front(batch);
+        for batch in batches {
+            let at = inner.batches.partition_point(|queued| queued.order < batch.order);
+            inner.batches.insert(at, batch);
         }
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
     }

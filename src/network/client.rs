@@ -78,6 +78,7 @@ pub(crate) struct NetworkClient<P> {
     next_correlation_id: i32,
     /// Those of `in_flight` that callers have sent.
     callers_in_flight: usize,
+    callers_sent: u64,
 }
 
 /// Whose request it is.
@@ -102,6 +103,7 @@ impl<P> NetworkClient<P> {
             next_connection: 0,
             next_correlation_id: 0,
             callers_in_flight: 0,
+            callers_sent: 0,
             config,
         }
     }
@@ -165,6 +167,7 @@ impl<P> NetworkClient<P> {
         let frame = Frame { correlation_id, segments };
         let purpose = Asker::Caller(purpose);
         self.callers_in_flight += 1;
+        self.callers_sent += 1;
         self.in_flight.add(
             node,
             InFlightRequest {
@@ -322,12 +325,14 @@ impl<P> NetworkClient<P> {
     }
 
     /// Whether some node is being connected to.
+    #[cfg(test)]
     pub(crate) fn is_connecting(&self) -> bool {
         self.states.nodes().any(|(_, known)| known.is_connecting())
     }
 
     /// Returns the version in which a request to a node would be sent, or `None` if the node is not connected or
     /// does not speak one that we do.
+    #[cfg(test)]
     pub(crate) fn version_for(&self, node: NodeId, api_key: ApiKey) -> Option<i16> {
         self.ready_connection(node)?.1.version_for(api_key)
     }
@@ -340,12 +345,18 @@ impl<P> NetworkClient<P> {
         }
     }
 
+    /// Returns how many requests of the caller were ever sent.
+    pub(crate) fn requests_sent(&self) -> u64 {
+        self.callers_sent
+    }
+
     /// Returns how many requests of the caller are under way.
     pub(crate) fn total_in_flight(&self) -> u64 {
         self.callers_in_flight as u64
     }
 
     /// Whether requests of the caller are under way.
+    #[cfg(test)]
     pub(crate) fn has_in_flight(&self) -> bool {
         self.callers_in_flight > 0
     }
