@@ -1,4 +1,4 @@
-//! Under load, leaders are killed as by a power cut, and come back.
+//! Under load, leaders are killed as by a power cut, or freeze, and come back.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
@@ -28,37 +28,90 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acknowledged_records_survive_the_death_of_leaders_in_their_order() {
-    let Some(cluster) = KafkaCluster::start(Version::V4_3_1, 3).await else { return };
-    cluster.create_topic(TOPIC, PARTITIONS, 3, &[("min.insync.replicas", "2")]).await;
-    let producer: KafkaProducer = KafkaProducer::builder()
-        .bootstrap_servers(cluster.bootstrap_servers())
-        .acks(Acks::All)
-        .property("compression.type", "lz4")
-        .build()
-        .expect("a valid configuration");
+    let Some(cluster) = start().await else { return };
+    let producer = producer(&cluster, "120000", "30000");
 
     let is_over = AtomicBool::new(false);
     let (load, ()) = tokio::join!(send_until(&producer, &is_over), async {
         delivered(&producer, STRETCH).await;
-        kill_and_restart_leader(&cluster, &producer, 0).await;
+        for partition in [0, 1] {
+            kill_and_restart_leader(&cluster, &producer, partition).await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let fates = load.settle().await;
+    let found = close_and_read(&cluster, &producer, &fates).await;
+
+    assert_fates(&fates, &found);
+    assert_order(&found);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_failed_tell_truly_whether_they_are_written() {
+    let Some(cluster) = start().await else { return };
+    // Much shorter than the brokers take to notice that one of them is gone.
+    let producer = producer(&cluster, "2000", "1000");
+
+    let is_over = AtomicBool::new(false);
+    let (load, ()) = tokio::join!(send_until(&producer, &is_over), async {
+        delivered(&producer, STRETCH).await;
+        freeze_and_wake_leader(&cluster, &producer, 0).await;
         kill_and_restart_leader(&cluster, &producer, 1).await;
         is_over.store(true, Ordering::Relaxed);
     });
     let fates = load.settle().await;
+    let found = close_and_read(&cluster, &producer, &fates).await;
+
+    assert!(fates.values().any(|fate| matches!(fate, Fate::Failed(_))), "nothing failed");
+    assert_fates(&fates, &found);
+    let acknowledged = |record: &ConsumedRecord| matches!(fates[&number(record)], Fate::Acknowledged { .. });
+    assert_order(&found.into_iter().filter(acknowledged).collect::<Vec<_>>());
+}
+
+async fn start() -> Option<KafkaCluster> {
+    let cluster = KafkaCluster::start(Version::V4_3_1, 3).await?;
+    cluster.create_topic(TOPIC, PARTITIONS, 3, &[("min.insync.replicas", "2")]).await;
+    Some(cluster)
+}
+
+fn producer(cluster: &KafkaCluster, delivery_timeout_ms: &str, request_timeout_ms: &str) -> KafkaProducer {
+    KafkaProducer::builder()
+        .bootstrap_servers(cluster.bootstrap_servers())
+        .acks(Acks::All)
+        .property("compression.type", "lz4")
+        .property("delivery.timeout.ms", delivery_timeout_ms)
+        .property("request.timeout.ms", request_timeout_ms)
+        .build()
+        .expect("a valid configuration")
+}
+
+/// Ends the producer, reads the whole topic, and prints the figures.
+async fn close_and_read(
+    cluster: &KafkaCluster,
+    producer: &KafkaProducer,
+    fates: &BTreeMap<u64, Fate>,
+) -> Vec<ConsumedRecord> {
     let retries = producer.metrics().record_retries;
     let report = producer.close(LIMIT).await;
     let found = cluster.consume_all(TOPIC, Isolation::ReadUncommitted).await;
-
-    let distinct = first_offsets(&found).len();
+    let distinct = first_offsets(&found);
+    let failed = |persisted| {
+        let failed =
+            fates.iter().filter(|(_, fate)| matches!(fate, Fate::Failed(said) if *said == persisted));
+        let (written, not): (Vec<_>, Vec<_>) = failed.partition(|(n, _)| distinct.contains_key(n));
+        format!("{} ({} of them found)", written.len() + not.len(), written.len())
+    };
     println!(
-        "sent {}, acknowledged {}, failed {}, found {distinct}, doubled {}, retried {retries}, {report:?}",
+        "sent {}, acknowledged {}, failed as not written {}, failed as maybe written {}, found {}, doubled {}, \
+         retried {retries}, {report:?}",
         fates.len(),
         fates.values().filter(|fate| matches!(fate, Fate::Acknowledged { .. })).count(),
-        fates.values().filter(|fate| matches!(fate, Fate::Failed(_))).count(),
-        found.len() - distinct,
+        failed(Persisted::No),
+        failed(Persisted::Maybe),
+        distinct.len(),
+        found.len() - distinct.len(),
     );
-    assert_fates(&fates, &found);
-    assert_order(&found);
+    found
 }
 
 /// What the producer said of a record in the end.
@@ -119,6 +172,18 @@ async fn kill_and_restart_leader(cluster: &KafkaCluster, producer: &KafkaProduce
     cluster.broker(leader).restart().await;
     cluster.wait_for_isr(TOPIC, PARTITIONS, 3).await;
     println!("partition {partition}: leader {leader} killed, {next} took over, {leader} is back in sync");
+    delivered(producer, STRETCH).await;
+}
+
+/// The frozen leader still takes connections and requests, and works on them when it wakes, no longer the leader.
+async fn freeze_and_wake_leader(cluster: &KafkaCluster, producer: &KafkaProducer, partition: i32) {
+    let leader = cluster.leader(TOPIC, partition).await.expect("a leader");
+    cluster.broker(leader).stop();
+    let next = cluster.wait_for_other_leader(TOPIC, partition, leader).await;
+    delivered(producer, STRETCH).await;
+    cluster.broker(leader).cont();
+    cluster.wait_for_isr(TOPIC, PARTITIONS, 3).await;
+    println!("partition {partition}: leader {leader} frozen, {next} took over, {leader} is back in sync");
     delivered(producer, STRETCH).await;
 }
 
