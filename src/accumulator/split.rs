@@ -71,6 +71,7 @@ fn new_piece(
     piece.is_split = true;
     piece.clock = batch.clock;
     piece.last_error = batch.last_error;
+    piece.maybe_written = batch.maybe_written;
     piece
 }
 

@@ -266,8 +266,9 @@ fn new_network(settings: &Settings) -> NetworkClient<Purpose> {
 }
 
 fn sender_settings(settings: &Settings) -> SenderSettings {
-    // Without sequence numbers a second batch of a partition under way may overtake one that must be sent again.
-    let may_reorder = settings.acks != Acks::None && settings.retries > 0;
+    // Without sequence numbers a second batch of a partition under way may overtake one that must be sent again. Even
+    // with `retries=0` there are such batches: the pieces of one that was too large.
+    let may_reorder = settings.acks != Acks::None;
     SenderSettings {
         acks: match settings.acks {
             Acks::All => -1,

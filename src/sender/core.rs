@@ -149,7 +149,11 @@ impl SenderCore {
         if let Some(job) = self.seal_jobs.pop() {
             return Some(Action::Seal(job));
         }
-        self.network.poll_action().map(Action::Network)
+        let action = self.network.poll_action()?;
+        if matches!(action, NetworkAction::Transmit { .. }) {
+            self.counters.requests_sent.add(1);
+        }
+        Some(Action::Network(action))
     }
 
     /// Returns when to call [`SenderCore::poll`] again if nothing happens before.
