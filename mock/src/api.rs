@@ -67,7 +67,7 @@ impl Api {
             Self::ApiVersions => (0, 4),
             Self::CreateTopics => (2, 7),
             Self::DeleteTopics => (1, 6),
-            Self::Fetch => (4, 17),
+            Self::Fetch => (4, 18),
             Self::InitProducerId => (0, 5),
             Self::ListOffsets => (1, 10),
             Self::Metadata => (0, 13),

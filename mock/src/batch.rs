@@ -271,3 +271,172 @@ fn check_records(header: &BatchHeader, records: &[u8]) -> Result<(), Rejection> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+
+    use super::{CRC_COVERS_FROM, CheckedBatch};
+    use crate::compression::Compression;
+    use crate::error::code;
+
+    // Three records, written by Kafka's Java client: (1700000000000, "k1", "hello", h1="v1", h2=null),
+    // (1700000000005, null, "world"), (1699999999990, "", null).
+    const PLAIN: &str = "00000000000000000000005cffffffff02ba9f836b0000000000020000018bcfe568000000018bcfe56805ffff\
+                         ffffffffffffffffffffffff000000032e000000046b310a68656c6c6f040468310476310468320116000a0201\
+                         0a776f726c64000c001304000100";
+    const LZ4: &str = "00000000000000000000006bffffffff02209517940003000000020000018bcfe568000000018bcfe56805ffffff\
+                       ffffffffffffffffffffff0000000304224d186040822b0000802e000000046b310a68656c6c6f04046831047631\
+                       0468320116000a02010a776f726c64000c00130400010000000000";
+    const ZSTD: &str = "000000000000000000000068ffffffff022e8bb3ac0004000000020000018bcfe568000000018bcfe56805fffff\
+                        fffffffffffffffffffffff0000000328b52ffd00585801002e000000046b310a68656c6c6f0404683104763104\
+                        68320116000a02010a776f726c64000c001304000100010000";
+
+    fn bytes(hex: &str) -> BytesMut {
+        let digits: Vec<_> = hex.chars().map(|digit| digit.to_digit(16).unwrap() as u8).collect();
+        digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    }
+
+    fn check(bytes: BytesMut) -> Result<CheckedBatch, i16> {
+        CheckedBatch::check(Some(&bytes.freeze()), 12).map_err(|rejection| rejection.code)
+    }
+
+    /// Overwrites bytes at a place and makes the CRC right again.
+    fn patched(at: usize, patch: &[u8]) -> BytesMut {
+        let mut batch = bytes(PLAIN);
+        batch[at..at + patch.len()].copy_from_slice(patch);
+        let crc = crc32c::crc32c(&batch[CRC_COVERS_FROM..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
+        batch
+    }
+
+    #[test]
+    fn records_of_the_java_client_are_read() {
+        for (hex, compression) in [(PLAIN, Compression::None), (LZ4, Compression::Lz4)] {
+            let batch = check(bytes(hex)).unwrap().store(40, 3);
+            let records = batch.records().unwrap();
+
+            assert_eq!(batch.compression, compression);
+            let seen: Vec<_> = records.iter().map(|record| (record.offset, record.timestamp)).collect();
+            assert_eq!(seen, [(40, 1_700_000_000_000), (41, 1_700_000_000_005), (42, 1_699_999_999_990)]);
+            let keys: Vec<_> = records.iter().map(|record| record.key.as_deref()).collect();
+            assert_eq!(keys, [Some(b"k1".as_slice()), None, Some(b"")]);
+            let values: Vec<_> = records.iter().map(|record| record.value.as_deref()).collect();
+            assert_eq!(values, [Some(b"hello".as_slice()), Some(b"world"), None]);
+            let headers = [("h1".to_owned(), Some(Bytes::from_static(b"v1"))), ("h2".to_owned(), None)];
+            assert_eq!(records[0].headers, headers);
+        }
+    }
+
+    #[test]
+    fn the_stored_batch_differs_only_in_offset_and_epoch() {
+        let stored = check(bytes(PLAIN)).unwrap().store(0x0102, 7).bytes;
+
+        assert_eq!(stored[..16], [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0x5c, 0, 0, 0, 7]);
+        assert_eq!(stored[16..], bytes(PLAIN)[16..]);
+    }
+
+    #[test]
+    fn other_codecs_are_stored_unread_and_zstd_needs_version_7() {
+        let batch = check(bytes(ZSTD)).unwrap();
+        assert_eq!(batch.compression, Compression::Zstd);
+        assert_eq!(batch.store(0, 0).records(), None);
+
+        let refused = CheckedBatch::check(Some(&bytes(ZSTD).freeze()), 6).unwrap_err();
+        assert_eq!(refused.code, code::UNSUPPORTED_COMPRESSION_TYPE);
+    }
+
+    #[test]
+    fn every_flipped_bit_under_the_crc_is_found() {
+        let good = bytes(PLAIN);
+        for byte in 17..good.len() {
+            for bit in 0..8 {
+                let mut bad = good.clone();
+                bad[byte] ^= 1 << bit;
+                assert_eq!(check(bad).unwrap_err(), code::CORRUPT_MESSAGE, "bit {bit} of byte {byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn cut_and_doubled_batches_are_refused() {
+        let whole = bytes(PLAIN);
+        for length in 1..whole.len() {
+            let cut = whole.clone().split_to(length);
+            assert_eq!(check(cut).unwrap_err(), code::CORRUPT_MESSAGE, "length {length}");
+        }
+        assert_eq!(check(BytesMut::new()).unwrap_err(), code::INVALID_RECORD);
+        let mut double = whole.clone();
+        double.extend_from_slice(&whole);
+        assert_eq!(check(double).unwrap_err(), code::INVALID_RECORD);
+    }
+
+    #[test]
+    fn contradictions_in_a_batch_are_refused() {
+        let cases: [(&str, usize, &[u8], i16); 13] = [
+            ("magic 1", 16, &[1], code::INVALID_RECORD),
+            ("negative length", 8, &[255, 0, 0, 0], code::CORRUPT_MESSAGE),
+            ("unknown codec", 22, &[5], code::INVALID_RECORD),
+            ("control batch", 22, &[0x20], code::INVALID_RECORD),
+            ("transaction", 22, &[0x10], code::INVALID_TXN_STATE),
+            ("last offset delta 3", 26, &[3], code::INVALID_RECORD),
+            ("max timestamp too high", 42, &[6], code::INVALID_RECORD),
+            ("max timestamp before base", 35, &[0, 0, 0, 0, 0, 0, 0, 1], code::INVALID_RECORD),
+            ("producer id without epoch", 43, &[0, 0, 0, 0, 0, 0, 0, 9], code::INVALID_RECORD),
+            ("no records", 57, &[0, 0, 0, 0], code::INVALID_RECORD),
+            ("length of the first record", 61, &[0x30], code::INVALID_RECORD),
+            ("offset delta of the second record", 88, &[4], code::INVALID_RECORD),
+            ("negative header count", 74, &[3], code::INVALID_RECORD),
+        ];
+        for (what, at, patch, expected) in cases {
+            assert_eq!(check(patched(at, patch)).map(|_| ()), Err(expected), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_count_that_the_records_do_not_bear_out_is_refused() {
+        let mut batch = patched(26, &[1]);
+        batch[57..61].copy_from_slice(&2_i32.to_be_bytes());
+        let crc = crc32c::crc32c(&batch[CRC_COVERS_FROM..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
+
+        assert_eq!(check(batch).unwrap_err(), code::INVALID_RECORD);
+    }
+
+    #[test]
+    fn no_garbage_behind_a_right_crc_brings_the_reader_down() {
+        // A small generator of pseudo-random numbers (xorshift), so that every run tries the same.
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = || {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        };
+        for hex in [PLAIN, LZ4] {
+            for _ in 0..20_000 {
+                let mut batch = bytes(hex);
+                for _ in 0..1 + random() % 4 {
+                    let at = CRC_COVERS_FROM + (random() as usize) % (batch.len() - CRC_COVERS_FROM);
+                    batch[at] = random() as u8;
+                }
+                let crc = crc32c::crc32c(&batch[CRC_COVERS_FROM..]);
+                batch[17..21].copy_from_slice(&crc.to_be_bytes());
+                if let Ok(checked) = check(batch) {
+                    checked.store(0, 0).records();
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sequences_wrap_from_the_highest_to_zero() {
+        let mut batch = patched(43, &4000_i64.to_be_bytes());
+        batch[51..53].copy_from_slice(&[0, 0]);
+        batch[53..57].copy_from_slice(&(i32::MAX - 1).to_be_bytes());
+        let crc = crc32c::crc32c(&batch[CRC_COVERS_FROM..]);
+        batch[17..21].copy_from_slice(&crc.to_be_bytes());
+
+        assert_eq!(check(batch).unwrap().header.last_sequence(), 0);
+    }
+}

@@ -97,3 +97,104 @@ impl ProducerState {
 
 /// As many as a producer may have in flight while idempotent.
 const REMEMBERED_BATCHES: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::{ProducerState, SequenceVerdict};
+    use crate::batch::BatchHeader;
+    use crate::error::code;
+
+    fn batch(epoch: i16, base_sequence: i32, records: i32) -> BatchHeader {
+        BatchHeader {
+            batch_length: 0,
+            partition_leader_epoch: -1,
+            magic: 2,
+            crc: 0,
+            attributes: 0,
+            last_offset_delta: records - 1,
+            base_timestamp: 0,
+            max_timestamp: 0,
+            producer_id: 7,
+            producer_epoch: epoch,
+            base_sequence,
+            record_count: records,
+        }
+    }
+
+    /// A producer whose batches were appended one after the other.
+    fn after(batches: &[BatchHeader]) -> Option<ProducerState> {
+        let mut offset = 0;
+        let mut state = None;
+        for header in batches {
+            state = Some(ProducerState::remember(state, header, offset));
+            offset += i64::from(header.record_count);
+        }
+        state
+    }
+
+    fn judge(known: Option<&ProducerState>, header: BatchHeader) -> Result<SequenceVerdict, i16> {
+        ProducerState::judge(known, &header).map_err(|rejection| rejection.code)
+    }
+
+    const DUPLICATE_OF_FIRST: Result<SequenceVerdict, i16> =
+        Ok(SequenceVerdict::Duplicate { base_offset: 0 });
+    const APPEND: Result<SequenceVerdict, i16> = Ok(SequenceVerdict::Append);
+    const OUT_OF_ORDER: Result<SequenceVerdict, i16> = Err(code::OUT_OF_ORDER_SEQUENCE_NUMBER);
+
+    #[test]
+    fn verdicts_follow_kafka() {
+        let two = after(&[batch(3, 0, 5), batch(3, 5, 2)]);
+        let cases = [
+            ("next", batch(3, 7, 1), APPEND),
+            ("gap", batch(3, 8, 1), OUT_OF_ORDER),
+            ("newest again", batch(3, 5, 2), Ok(SequenceVerdict::Duplicate { base_offset: 5 })),
+            ("oldest again", batch(3, 0, 5), DUPLICATE_OF_FIRST),
+            ("part of an old one", batch(3, 0, 4), OUT_OF_ORDER),
+            ("end of an old one", batch(3, 1, 4), OUT_OF_ORDER),
+            ("older epoch", batch(2, 7, 1), Err(code::INVALID_PRODUCER_EPOCH)),
+            ("older epoch, old sequence", batch(2, 0, 5), Err(code::INVALID_PRODUCER_EPOCH)),
+            ("newer epoch from 0", batch(4, 0, 5), APPEND),
+            ("newer epoch, goes on counting", batch(4, 7, 1), OUT_OF_ORDER),
+        ];
+        for (what, header, expected) in cases {
+            assert_eq!(judge(two.as_ref(), header), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_producer_may_start_anywhere() {
+        assert_eq!(judge(None, batch(0, 0, 1)), APPEND);
+        assert_eq!(judge(None, batch(5, 1000, 1)), APPEND);
+    }
+
+    #[test]
+    fn five_batches_are_remembered() {
+        let batches: Vec<_> = (0..6).map(|sequence| batch(0, sequence, 1)).collect();
+        let six = after(&batches);
+
+        for sequence in 1..6 {
+            let expected = Ok(SequenceVerdict::Duplicate { base_offset: sequence.into() });
+            assert_eq!(judge(six.as_ref(), batch(0, sequence, 1)), expected);
+        }
+        assert_eq!(judge(six.as_ref(), batch(0, 0, 1)), OUT_OF_ORDER);
+    }
+
+    #[test]
+    fn a_new_epoch_forgets_the_batches_of_the_old_one() {
+        let state = after(&[batch(0, 0, 3), batch(1, 0, 3)]);
+
+        assert_eq!(judge(state.as_ref(), batch(1, 0, 3)), Ok(SequenceVerdict::Duplicate { base_offset: 3 }));
+        assert_eq!(judge(state.as_ref(), batch(1, 3, 1)), APPEND);
+    }
+
+    #[test]
+    fn sequences_wrap_to_zero() {
+        let at_end = after(&[batch(0, i32::MAX - 1, 2)]);
+        assert_eq!(judge(at_end.as_ref(), batch(0, 0, 1)), APPEND);
+        assert_eq!(judge(at_end.as_ref(), batch(0, 1, 1)), OUT_OF_ORDER);
+
+        let wrapped = after(&[batch(0, i32::MAX, 3)]);
+        assert_eq!(judge(wrapped.as_ref(), batch(0, 2, 1)), APPEND);
+        assert_eq!(judge(wrapped.as_ref(), batch(0, i32::MAX, 3)), DUPLICATE_OF_FIRST);
+    }
+}

@@ -1,7 +1,10 @@
 //! The mock as a client sees it over TCP.
 
+mod admin;
 mod api_versions;
 mod faults;
+mod fetch;
+mod framing;
 mod metadata;
 mod produce;
 mod support;

@@ -147,7 +147,7 @@ pub(crate) fn idempotent_batch(values: &[&str], producer_id: i64, epoch: i16, se
     batch_of(&records(values, producer_id, epoch, sequence))
 }
 
-pub(crate) fn batch_of(records: &[Record]) -> Bytes {
+fn batch_of(records: &[Record]) -> Bytes {
     let options = RecordEncodeOptions { version: 2, compression: Compression::None };
     let mut encoded = BytesMut::new();
     RecordBatchEncoder::encode(&mut encoded, records, &options).expect("records are valid");
@@ -177,4 +177,9 @@ fn records(values: &[&str], producer_id: i64, producer_epoch: i16, base_sequence
 pub(crate) fn values(cluster: &MockCluster, topic: &str, partition: i32) -> Vec<String> {
     let records = cluster.records(topic, partition).into_iter();
     records.map(|record| String::from_utf8(record.value.expect("value").to_vec()).expect("UTF-8")).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests have no clock module to ask")]
+pub(crate) fn now() -> tokio::time::Instant {
+    tokio::time::Instant::now()
 }

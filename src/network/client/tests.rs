@@ -9,6 +9,7 @@ use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use crate::clock;
+use crate::protocol::ErrorCode;
 
 use super::*;
 

@@ -13,21 +13,29 @@ enum Step {
     Advance(u64),
     Answer(usize),
     AnswerWrongly(usize),
-    Close { connection: usize, first_unsent: Option<usize> },
+    Close {
+        connection: usize,
+        first_unsent: Option<usize>,
+    },
     Connect(i32),
     Connected(usize),
     ConnectFailed(usize),
     DisconnectAll,
     Garbage(usize, Vec<u8>),
+    /// All that it takes to make a node ready, or to answer what it has been asked.
+    MakeReady(i32),
     PollActions(usize),
-    Send { node: i32, expects_response: bool },
+    Send {
+        node: i32,
+        expects_response: bool,
+    },
     Throttle(i32, u64),
     UpdateNodes(Vec<(i32, u16)>),
     Written(usize, usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let node = || 0..4_i32;
+    let node = || 0..2_i32;
     let index = || 0..8_usize;
     prop_oneof![
         2 => prop_oneof![0..100_u64, 0..40_000_u64].prop_map(Step::Advance),
@@ -40,10 +48,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => index().prop_map(Step::ConnectFailed),
         1 => Just(Step::DisconnectAll),
         1 => (index(), vec(any::<u8>(), 0..12)).prop_map(|(connection, bytes)| Step::Garbage(connection, bytes)),
+        6 => node().prop_map(Step::MakeReady),
         8 => index().prop_map(Step::PollActions),
-        8 => (node(), any::<bool>()).prop_map(|(node, expects_response)| Step::Send { node, expects_response }),
+        20 => (node(), any::<bool>()).prop_map(|(node, expects_response)| Step::Send { node, expects_response }),
         1 => (node(), 0..10_000_u64).prop_map(|(node, millis)| Step::Throttle(node, millis)),
-        1 => vec((node(), 1..3_u16), 0..4).prop_map(Step::UpdateNodes),
+        1 => vec((node(), prop_oneof![9 => Just(9092_u16), 1 => Just(1)]), 0..4).prop_map(Step::UpdateNodes),
         3 => (index(), index()).prop_map(|(connection, frame)| Step::Written(connection, frame)),
     ]
 }
@@ -56,8 +65,8 @@ struct World {
     /// Frames handed over and not answered, oldest first: correlation id, API key, version.
     frames: BTreeMap<ConnectionId, Vec<(i32, i16, i16)>>,
     closed: Vec<ConnectionId>,
-    /// By purpose: the node, and how often it came back.
-    purposes: Vec<(NodeId, usize)>,
+    /// By purpose: the node, whether it is answered, and how often it came back.
+    purposes: Vec<(NodeId, bool, usize)>,
     /// Per node, the purposes sent and not come back, oldest first.
     waiting: BTreeMap<NodeId, Vec<usize>>,
     answered: usize,
@@ -73,7 +82,7 @@ impl Run {
     fn new() -> Self {
         let mut client = NetworkClient::new(config(), 7);
         let now = clock::now();
-        let nodes: Vec<_> = (0..4).map(|id| node(NodeId(id))).collect();
+        let nodes: Vec<_> = (0..2).map(|id| node(NodeId(id))).collect();
         client.update_nodes(&nodes, now);
         Self { client, world: World::default(), now }
     }
@@ -82,6 +91,11 @@ impl Run {
         // The latest are the likeliest to be alive.
         let index = index.checked_rem(self.world.connections.len())?;
         self.world.connections.iter().rev().nth(index).copied()
+    }
+
+    fn open(&self) -> Vec<ConnectionId> {
+        let World { connections, closed, .. } = &self.world;
+        connections.iter().copied().filter(|connection| !closed.contains(connection)).collect()
     }
 
     fn apply(&mut self, step: Step) {
@@ -103,15 +117,29 @@ impl Run {
                 let frames = self.world.frames.remove(&connection).unwrap_or_default();
                 let first_unsent = first_unsent.and_then(|index| frames.get(index)).map(|frame| frame.0);
                 self.client.handle_closed(connection, Arc::from("reset"), first_unsent, now);
+                self.world.closed.push(connection);
             }
             Step::Connect(node) => drop(self.client.connect(NodeId(node), now)),
             Step::Connected(index) => self.client.handle_connected(self.connection(index)?, now),
             Step::ConnectFailed(index) => {
-                self.client.handle_connect_failed(self.connection(index)?, Arc::from("refused"), now);
+                let connection = self.connection(index)?;
+                self.client.handle_connect_failed(connection, Arc::from("refused"), now);
+                self.world.closed.push(connection);
             }
             Step::DisconnectAll => self.client.disconnect_all(now),
             Step::Garbage(index, bytes) => {
                 self.client.handle_frame(self.connection(index)?, Bytes::from(bytes), now);
+            }
+            Step::MakeReady(node) => {
+                self.client.connect(NodeId(node), now);
+                self.poll_actions(usize::MAX);
+                for connection in self.open() {
+                    self.client.handle_connected(connection, now);
+                }
+                self.poll_actions(usize::MAX);
+                for connection in self.open() {
+                    self.answer(connection, 0);
+                }
             }
             Step::PollActions(count) => self.poll_actions(count),
             Step::Send { node, expects_response } => self.send(NodeId(node), expects_response),
@@ -119,7 +147,7 @@ impl Run {
                 self.client.throttle(NodeId(node), Duration::from_millis(millis), now);
             }
             Step::UpdateNodes(nodes) => {
-                let node = |(id, port)| Node::new(NodeId(id), "kafka", port);
+                let node = |(id, port)| Node::new(NodeId(id), format!("kafka-{id}"), port);
                 let nodes: Vec<_> = nodes.into_iter().map(node).collect();
                 self.client.update_nodes(&nodes, now);
             }
@@ -148,7 +176,7 @@ impl Run {
 
     fn send(&mut self, node: NodeId, expects_response: bool) {
         let purpose = self.world.purposes.len();
-        self.world.purposes.push((node, 0));
+        self.world.purposes.push((node, expects_response, 0));
         if self.client.can_send(node, self.now) {
             self.world.waiting.entry(node).or_default().push(purpose);
         }
@@ -189,7 +217,7 @@ impl Run {
         while let Some(event) = self.client.poll_event() {
             self.check_event(event);
         }
-        for id in (0..4).map(NodeId) {
+        for id in (0..2).map(NodeId) {
             let waiting = self.world.waiting.get(&id).map_or(0, Vec::len);
             assert_eq!(self.client.in_flight_count(id), waiting);
             assert!(waiting <= MAX_IN_FLIGHT);
@@ -207,9 +235,10 @@ impl Run {
             NetworkEvent::Response { purpose, node, .. } => (purpose, node, true, true),
             NetworkEvent::Written { purpose, node } => (purpose, node, false, true),
         };
-        let (sent_to, count) = &mut self.world.purposes[purpose];
+        let (sent_to, expects_response, count) = &mut self.world.purposes[purpose];
         *count += 1;
         assert_eq!((*sent_to, *count), (node, 1), "purpose {purpose}");
+        assert!(*expects_response || !is_answer, "answer to a request that has none");
         if !was_sent {
             return;
         }
@@ -234,7 +263,7 @@ proptest! {
 
         run.apply(Step::DisconnectAll);
 
-        prop_assert!(run.world.purposes.iter().all(|(_, count)| *count == 1));
+        prop_assert!(run.world.purposes.iter().all(|(_, _, count)| *count == 1));
     }
 
     /// Even if the transport says nothing any more, time brings every purpose back.
@@ -247,7 +276,7 @@ proptest! {
 
         run.apply(Step::Advance(3_600_000));
 
-        prop_assert!(run.world.purposes.iter().all(|(_, count)| *count == 1));
+        prop_assert!(run.world.purposes.iter().all(|(_, _, count)| *count == 1));
         prop_assert!(!run.client.is_connecting());
     }
 }
