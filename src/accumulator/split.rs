@@ -35,6 +35,10 @@ pub(crate) fn split(
         if !append(pieces.last_mut(), record, target) {
             let mut piece = new_piece(&batch, queue, record, target);
             piece.order.first_record += first;
+            if batch.is_numbered() {
+                // The pieces bear the numbers that the batch had, so nothing behind it must be numbered anew.
+                piece.set_identity(batch.identity().advanced_by(first));
+            }
             redirects.push(Redirect { first, cell: Arc::clone(piece.cell()) });
             pieces.push(piece);
             append(pieces.last_mut(), record, usize::MAX);

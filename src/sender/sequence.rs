@@ -47,9 +47,13 @@ impl Sequence {
             Some(epoch) if epoch.producer.id == producer.id => epoch,
             current => current.insert(Epoch { producer, next_sequence: 0, has_acknowledged: false }),
         };
-        let base_sequence = epoch.next_sequence;
-        epoch.next_sequence = after(base_sequence, count);
-        ProducerIdentity { producer_id: epoch.producer.id, producer_epoch: epoch.producer.epoch, base_sequence }
+        let identity = ProducerIdentity {
+            producer_id: epoch.producer.id,
+            producer_epoch: epoch.producer.epoch,
+            base_sequence: epoch.next_sequence,
+        };
+        epoch.next_sequence = identity.advanced_by(count).base_sequence;
+        identity
     }
 
     /// Notes that the broker has a batch.
@@ -85,6 +89,13 @@ impl Sequence {
         true
     }
 
+    /// Notes that the partition is another one than before under the same name: what it knew is gone.
+    pub(crate) fn forget_acknowledgement(&mut self) {
+        if let Some(epoch) = &mut self.current {
+            epoch.has_acknowledged = false;
+        }
+    }
+
     /// Begins anew with another producer id, at the next batch.
     pub(crate) fn forget_id(&mut self) {
         *self = Self::default();
@@ -99,12 +110,6 @@ impl Sequence {
     pub(crate) fn may_pipeline(&self) -> bool {
         !self.needs_new_epoch && self.current.is_some_and(|epoch| epoch.has_acknowledged)
     }
-}
-
-/// Returns the number that follows `count` records; after `i32::MAX` comes 0.
-pub(crate) fn after(sequence: i32, count: u32) -> i32 {
-    let next = (i64::from(sequence) + i64::from(count)) % (i64::from(i32::MAX) + 1);
-    i32::try_from(next).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -128,6 +133,10 @@ mod tests {
     /// From Kafka's own test of `DefaultRecordBatch.incrementSequence`.
     #[test]
     fn numbers_wrap_to_zero() {
+        let after = |base_sequence, count| {
+            ProducerIdentity { base_sequence, ..ProducerIdentity::NONE }.advanced_by(count).base_sequence
+        };
+
         assert_eq!(after(i32::MAX - 5, 4), i32::MAX - 1);
         assert_eq!(after(i32::MAX - 5, 5), i32::MAX);
         assert_eq!(after(i32::MAX, 1), 0);

@@ -9,6 +9,8 @@ use crate::backoff::Backoff;
 pub(crate) struct SenderSettings {
     /// 0, 1 or -1, as on the wire.
     pub(crate) acks: i16,
+    /// `enable.idempotence`, and nothing against it.
+    pub(crate) is_idempotent: bool,
     pub(crate) linger: Duration,
     pub(crate) delivery_timeout: Duration,
     pub(crate) request_timeout: Duration,

@@ -41,7 +41,8 @@ const FATAL: [(i16, Disposition, Persisted); 22] = [
 #[tokio::test]
 async fn final_codes_fail_the_record_at_once() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = producer(&cluster);
+    // With idempotence some of them are healed.
+    let producer = builder(&cluster).enable_idempotence(false).build()?;
     soon("metadata", producer.partitions_for(TOPIC)).await?;
     for (code, disposition, persisted) in FATAL {
         let before = cluster.requests().of(Api::Produce);

@@ -52,7 +52,7 @@ async fn retries_are_counted_and_end() -> TestResult {
 #[tokio::test]
 async fn without_retries_the_first_failure_is_the_last() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = builder(&cluster).retries(0).build()?;
+    let producer = builder(&cluster).enable_idempotence(false).retries(0).build()?;
     soon("metadata", producer.partitions_for(TOPIC)).await?;
 
     for (code, persisted) in
@@ -269,7 +269,7 @@ async fn pieces_are_retried_like_any_batch() -> TestResult {
 async fn cutting_takes_no_retry() -> TestResult {
     let cluster = cluster_with(1, 1).await;
     cluster.set_max_message_bytes(200);
-    let producer = builder(&cluster).linger(millis(20)).retries(0).build()?;
+    let producer = builder(&cluster).enable_idempotence(false).linger(millis(20)).retries(0).build()?;
 
     delivered(enqueue_all(&producer, (0..100).map(record)).await).await;
 

@@ -57,7 +57,7 @@ async fn record_at_a_frozen_broker_times_out_as_maybe_written() -> TestResult {
     let error = error.delivery_error().unwrap().clone();
     let spent = time_spent(&error);
     assert!(spent.in_flight >= millis(90), "{spent:?}");
-    assert!(spent.attempts >= 1 && spent.leader_known, "{spent:?}");
+    assert!(spent.attempts >= 1, "{spent:?}");
     assert_eq!(error.persisted(), Persisted::Maybe);
     Ok(())
 }
@@ -65,7 +65,7 @@ async fn record_at_a_frozen_broker_times_out_as_maybe_written() -> TestResult {
 #[tokio::test]
 async fn record_that_waited_behind_another_times_out_as_not_written() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = impatient(builder(&cluster)).batch_size(1).build()?;
+    let producer = impatient(builder(&cluster)).enable_idempotence(false).batch_size(1).build()?;
     soon("first", producer.send(record("first"))).await?;
     cluster.freeze(0)?;
 
@@ -160,9 +160,9 @@ async fn request_timeout_closes_the_connection_and_the_batch_is_sent_again() -> 
 
     let metadata = soon("send", producer.send(record("x"))).await?;
 
-    // The broker has carried out the first attempt too.
-    assert_eq!(log_of(&cluster, 0), ["first", "x", "x"]);
-    assert_eq!(metadata.offset(), Some(2));
+    // The broker has carried out the first attempt too, and knows the second for the same.
+    assert_eq!(log_of(&cluster, 0), ["first", "x"]);
+    assert_eq!(metadata.offset(), Some(1));
     assert!(cluster.connections_accepted(0) > connections);
     assert!(producer.metrics().record_retries >= 1);
     Ok(())
@@ -171,7 +171,8 @@ async fn request_timeout_closes_the_connection_and_the_batch_is_sent_again() -> 
 #[tokio::test]
 async fn request_timeout_without_retries_fails_as_maybe_written() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = builder(&cluster).request_timeout(millis(100)).retries(0).build()?;
+    let producer =
+        builder(&cluster).enable_idempotence(false).request_timeout(millis(100)).retries(0).build()?;
     soon("first", producer.send(record("first"))).await?;
     cluster.drop_response(Api::Produce, 1);
 
