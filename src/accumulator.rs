@@ -34,6 +34,8 @@ pub(crate) struct RecordAccumulator {
     changed: Mutex<Vec<Arc<PartitionQueue>>>,
     wake: WakeFlag,
     flushes: AtomicUsize,
+    /// True from a refusal for want of memory until there was some.
+    memory_is_short: AtomicBool,
     is_closed: AtomicBool,
 }
 
@@ -91,6 +93,7 @@ impl RecordAccumulator {
             changed: Mutex::default(),
             wake: WakeFlag::default(),
             flushes: AtomicUsize::new(0),
+            memory_is_short: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         }
     }
@@ -151,6 +154,9 @@ impl RecordAccumulator {
                     if spare.is_none() {
                         return TryAppend::NoMemory { least };
                     }
+                    if self.memory_is_short.load(Ordering::Relaxed) {
+                        self.memory_is_short.store(false, Ordering::Relaxed);
+                    }
                 }
             }
         }
@@ -173,6 +179,12 @@ impl RecordAccumulator {
             polled
         })
         .await
+    }
+
+    /// Has batches sent that linger, on behalf of a caller who was refused for want of memory and does not wait.
+    pub(crate) fn want_memory(&self) {
+        self.memory_is_short.store(true, Ordering::Relaxed);
+        self.wake_sender();
     }
 
     /// Returns how many records were ever appended.
@@ -216,7 +228,10 @@ impl RecordAccumulator {
 
     /// Returns whether batches are to be sent without waiting for `linger.ms`.
     pub(crate) fn is_urgent(&self) -> bool {
-        self.flushes.load(Ordering::Relaxed) > 0 || self.memory.is_contended() || self.is_closed()
+        self.flushes.load(Ordering::Relaxed) > 0
+            || self.memory_is_short.load(Ordering::Relaxed)
+            || self.memory.is_contended()
+            || self.is_closed()
     }
 
     /// Returns whether every record so far is complete.

@@ -158,7 +158,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             Err(Stop::NoMemory { least }) => {
                 let memory = self.inner.accumulator.memory();
                 // Lingering batches would keep it full.
-                self.inner.accumulator.wake_sender();
+                self.inner.accumulator.want_memory();
                 SendErrorKind::Full { needed: least, available: memory.available(), limit: memory.total() }
             }
         };

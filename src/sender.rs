@@ -86,6 +86,8 @@ pub(crate) struct Sender {
     max_frame: usize,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
+    /// True once those who wait for metadata were told that the producer is closed.
+    has_told_of_close: bool,
     is_finished: bool,
 }
 
@@ -119,6 +121,7 @@ impl Sender {
             max_frame,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
+            has_told_of_close: false,
             is_finished: false,
         }
     }
@@ -140,9 +143,15 @@ impl Sender {
             is_busy = true;
             self.act(action, now);
         }
-        if self.accumulator.is_closed() && self.core.is_idle() {
-            self.finish(&DeliveryErrorKind::Closed, now);
-            return false;
+        if self.accumulator.is_closed() {
+            if self.core.is_idle() {
+                self.finish(&DeliveryErrorKind::Closed, now);
+                return false;
+            }
+            if !std::mem::replace(&mut self.has_told_of_close, true) {
+                // Delivering the rest may take long. Nobody needs to wait for metadata meanwhile.
+                self.clusters.send_modify(|_| {});
+            }
         }
         is_busy
     }
@@ -181,7 +190,8 @@ impl Sender {
 
     fn act(&mut self, action: Action, now: Instant) {
         match action {
-            Action::Network(NetworkAction::Connect { connection, host, port, .. }) => {
+            Action::Network(NetworkAction::Connect { connection, node, host, port }) => {
+                tracing::debug!(%node, %host, port, "connecting");
                 self.attempts += 1;
                 let connecting = self.connector.connect(&host, port, self.attempts);
                 self.connecting.push(Box::pin(async move { (connection, connecting.await) }));

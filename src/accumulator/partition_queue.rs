@@ -92,7 +92,7 @@ pub(crate) struct Head {
     pub(crate) created: Instant,
     pub(crate) attempts: u32,
     pub(crate) sent_leader_epoch: Option<i32>,
-    /// The batch takes no more records, or others wait behind it.
+    /// The batch takes no more records, or has reached `batch.size`, or others wait behind it.
     pub(crate) is_full: bool,
     /// Somebody is compressing it; the sender will be told.
     pub(crate) is_sealing: bool,
@@ -188,7 +188,7 @@ impl PartitionQueue {
             created: head.created,
             attempts: head.attempts,
             sent_leader_epoch: head.sent_leader_epoch,
-            is_full: more || !head.is_open(),
+            is_full: more || head.is_full || !head.is_open(),
             is_sealing: head.is_sealing(),
             len: head.len(),
         })
@@ -211,11 +211,12 @@ impl PartitionQueue {
         taken.map_or(TakenHead::Nothing, |batch| TakenHead::Batch(Box::new(batch)))
     }
 
-    /// Puts batches that must be sent again back to the front, in their order.
-    pub(crate) fn put_back(&self, batches: impl DoubleEndedIterator<Item = ProducerBatch>) {
+    /// Puts batches that must be sent again back to their places, whatever the order in which they come.
+    pub(crate) fn put_back(&self, batches: impl Iterator<Item = ProducerBatch>) {
         let mut inner = self.lock();
-        for batch in batches.rev() {
-            inner.batches.push_front(batch);
+        for batch in batches {
+            let at = inner.batches.partition_point(|queued| queued.order < batch.order);
+            inner.batches.insert(at, batch);
         }
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
     }
@@ -298,7 +299,8 @@ impl PartitionQueue {
         let before = last.len();
         let delivery = last.append(&append.record, append.payload_len, settings.keep_notes, append.waits);
         let bytes = last.len() - before + new_bytes;
-        let is_full = last.len() >= settings.batch_size;
+        last.is_full = last.len() >= settings.batch_size;
+        let is_full = last.is_full;
         let Some(delivery) = delivery else { return Appended::Closed };
         inner.records += 1;
         // A lone new batch starts the linger; a second batch, or a full one, ends it.

@@ -18,6 +18,8 @@ use crate::topic_partition::TopicPartition;
 pub(crate) struct ProducerBatch {
     /// Tells the batches of a partition apart.
     pub(crate) id: u64,
+    /// Its place among the batches of its partition.
+    pub(crate) order: BatchOrder,
     cell: Arc<BatchCell>,
     bytes: BatchBytes,
     builder: RecordBatchBuilder,
@@ -37,8 +39,19 @@ pub(crate) struct ProducerBatch {
     pub(crate) sent_leader_epoch: Option<i32>,
     /// True for a piece of a batch that the broker found too large.
     pub(crate) is_split: bool,
+    /// True once it has reached `batch.size`.
+    pub(crate) is_full: bool,
     pub(crate) clock: StageClock,
     pub(crate) last_error: Option<ErrorCode>,
+}
+
+/// The order in which the batches of a partition must be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BatchOrder {
+    /// The id of the batch, or of the batch that it was cut from.
+    pub(crate) batch: u64,
+    /// Where its records began in that batch.
+    pub(crate) first_record: u32,
 }
 
 /// The bytes of a batch on their way from "growing" to "frozen".
@@ -113,6 +126,7 @@ impl ProducerBatch {
         let builder = RecordBatchBuilder::new(buffer.bytes_mut());
         Self {
             id,
+            order: BatchOrder { batch: id, first_record: 0 },
             cell: BatchCell::new(topic_partition),
             bytes: BatchBytes::Open(buffer),
             builder,
@@ -124,6 +138,7 @@ impl ProducerBatch {
             maybe_written: false,
             sent_leader_epoch: None,
             is_split: false,
+            is_full: false,
             clock: StageClock::new(now),
             last_error: None,
         }
@@ -133,7 +148,10 @@ impl ProducerBatch {
     pub(crate) fn room_for(&self, record: &RecordRef<'_>, payload_len: usize, batch_size: usize) -> Room {
         let BatchBytes::Open(buffer) = &self.bytes else { return Room::Closed };
         let needed = buffer.bytes().len() + self.builder.record_len(record.timestamp, payload_len);
-        if needed <= buffer.capacity() {
+        // The buffer of a record that is larger than `batch.size` has a few bytes to spare.
+        if self.is_full {
+            Room::Full
+        } else if needed <= buffer.capacity() {
             Room::Fits
         } else if needed <= batch_size {
             Room::Grow { capacity: (buffer.capacity() * 2).max(needed).min(batch_size.max(needed)) }
