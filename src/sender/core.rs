@@ -464,6 +464,8 @@ impl SenderCore {
         while let Some(event) = self.network.poll_event() {
             match event {
                 NetworkEvent::Ready { .. } => self.counters.connections_created.add(1),
+                // Nothing to learn from a connection that we gave up ourselves.
+                NetworkEvent::Disconnected { reason, .. } if reason.is_release() => {}
                 NetworkEvent::Disconnected { .. } => self.metadata.handle_disconnect(now),
                 NetworkEvent::Written { purpose: Purpose::Produce(sent), .. } => {
                     self.handle_unanswerable(sent, now);
