@@ -70,11 +70,14 @@ impl BufferMemory {
 
     /// Waits for a buffer of at least `least` bytes; waiters are served in the order in which they came.
     ///
+    /// Asks for a whole `batch.size`: a small buffer could not grow while memory is short, and batches of a few
+    /// records each would keep it short.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future gives up its place and takes nothing.
     pub(crate) async fn take(self: &Arc<Self>, least: usize) -> Result<BatchBuffer, MemoryClosed> {
-        let capacity = least.max(SMALLEST_BUFFER.min(self.poolable));
+        let capacity = least.max(self.poolable);
         let permits = u32::try_from(capacity).map_err(|_| MemoryClosed)?;
         let _waiting = Waiting::new(&self.waiters);
         let permit = self.available.acquire_many(permits).await.map_err(|_| MemoryClosed)?;
@@ -215,3 +218,6 @@ impl Drop for BatchBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,96 @@
-//! A pure Rust producer for Apache Kafka.
+//! A pure Rust producer for Apache Kafka: high-level, ordered, bounded in memory.
+//!
+//! [`KafkaProducer`] takes records, gathers them into batches per partition, and sends them to the brokers that lead
+//! these partitions, keeping up with whatever the cluster does meanwhile. It speaks to Kafka 1.0 and later, ZooKeeper
+//! or KRaft. There is no C in it, and no thread of its own: one task on the tokio runtime does the work.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use kafka_producer::{KafkaProducer, ProducerRecord};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers("localhost:9092").build()?;
+//!
+//! let metadata = producer.send(ProducerRecord::to("orders").key("customer-7").value("2 apples")).await?;
+//! println!("partition {}, offset {:?}", metadata.partition(), metadata.offset());
+//!
+//! let report = producer.close(Duration::from_secs(30)).await;
+//! assert_eq!(report.undelivered, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - Every record that was accepted ends in [`RecordMetadata`] or in one [`DeliveryError`], which gives the record back
+//!   and says by [`Persisted`] whether it may stand in the log.
+//! - Records of one partition are written in the order in which they were accepted, through retries and leader changes.
+//! - Batches never hold more than `buffer.memory` bytes. When they do hold that much, [`enqueue`](KafkaProducer::enqueue)
+//!   waits, first come first served, and [`try_enqueue`](KafkaProducer::try_enqueue) says so.
+//!
+//! What it does not promise yet: **there is no idempotence so far.** A batch whose answer was lost is sent again and may
+//! then stand in the log twice, as with `enable.idempotence=false` in Java. To keep the order all the same, a partition
+//! has one batch under way at a time, unless `acks=0` or `retries=0`. Transactions, TLS, SASL and the codecs other than
+//! LZ4 are missing, too; the keys for them are refused by name.
+//!
+//! # Two stages, and throughput
+//!
+//! [`send`](KafkaProducer::send) waits for the acknowledgement. Awaiting each record before the next one costs a round
+//! trip and [`linger.ms`](ProducerConfig::linger) per record. To go fast, [`enqueue`](KafkaProducer::enqueue) many and
+//! await their [`Delivery`]s later, or use [`send_all`](KafkaProducer::send_all), or send from many tasks at once:
+//!
+//! ```no_run
+//! # use kafka_producer::{KafkaProducer, ProducerRecord};
+//! # async fn example(producer: KafkaProducer) -> Result<(), Box<dyn std::error::Error>> {
+//! let mut deliveries = Vec::new();
+//! for number in 0..10_000 {
+//!     let record = ProducerRecord::to("numbers").value(number.to_string());
+//!     deliveries.push(producer.enqueue(record).await?);
+//! }
+//! for delivery in deliveries {
+//!     delivery.await?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Cancel safety
+//!
+//! Dropping the future of `enqueue` (or of `send`, before the record is accepted) withdraws the record. Once it is
+//! accepted it is sent, whatever is dropped: a [`Delivery`] only watches. A timeout around `send` therefore means that
+//! the caller has stopped waiting, not that the record was not written.
+//!
+//! # Coming from Java or librdkafka
+//!
+//! Kafka's property names work as they are, from a map or a `.properties` text ([`ProducerConfig::from_properties`],
+//! [`ProducerConfig::from_properties_text`]); ranges and defaults are those of Kafka 4.4. What is wrong with them is
+//! reported together, and an unknown key is an error that names the nearest known one. Some things are done otherwise
+//! than in Java, on purpose:
+//!
+//! - A partition that cannot be sent does not hold up the other partitions of its broker.
+//! - A retry waits for its backoff and not for `linger.ms` once more.
+//! - A partitioner's choice that is out of range is refused at once.
+//! - `batch.size` above `buffer.memory` is refused when the producer is built.
+//! - `delivery.timeout.ms` counts from a batch's first record, and a batch takes records for `linger.ms` and a hundredth
+//!   of `delivery.timeout.ms` only, so no record inherits the age of an old batch.
+//! - `batch.size` bounds a batch before compression, and a batch that compression would not make smaller goes out as it
+//!   is.
+//! - Memory is taken as batches grow; a partition with few records does not reserve `batch.size` when memory is short.
 
+#![warn(
+    missing_docs,
+    missing_debug_implementations,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::print_stdout
+)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
+
+#[cfg(feature = "__internals")]
+#[doc(hidden)]
+#[path = "internals.rs"]
+pub mod __internals;
 mod accumulator;
 mod backoff;
 mod buffer_memory;

@@ -341,6 +341,7 @@ impl Metadata {
     }
 
     /// Returns how old the last answer about all topics is, if there was one.
+    #[cfg(test)]
     pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
         self.schedule.age(now)
     }

@@ -10,9 +10,6 @@
 //!        ◀── poll_event ────                ◀── handle_… ─────
 //! ```
 
-// Removed when the sender uses the room.
-#![expect(unused_imports, reason = "the rooms are not joined yet")]
-
 mod api_versions;
 mod client;
 mod connection_states;
@@ -25,7 +22,5 @@ mod timers;
 pub(crate) mod transport;
 
 pub(crate) use self::client::{NetworkClient, NetworkConfig, NetworkRequest};
-pub(crate) use self::event::{ConnectionId, DisconnectReason, FailureReason, Frame};
-pub(crate) use self::event::{NetworkAction, NetworkEvent};
-pub(crate) use self::frame::{FrameError, next_frame};
-pub(crate) use self::least_loaded_node::LeastLoadedNode;
+pub(crate) use self::event::{ConnectionId, FailureReason, NetworkAction, NetworkEvent};
+pub(crate) use self::frame::MAX_RESPONSE_LEN;

@@ -190,7 +190,8 @@ impl Sender {
 
     fn act(&mut self, action: Action, now: Instant) {
         match action {
-            Action::Network(NetworkAction::Connect { connection, host, port, .. }) => {
+            Action::Network(NetworkAction::Connect { connection, node, host, port }) => {
+                tracing::debug!(%node, %host, port, "connecting");
                 self.attempts += 1;
                 let connecting = self.connector.connect(&host, port, self.attempts);
                 self.connecting.push(Box::pin(async move { (connection, connecting.await) }));

@@ -1,4 +1,60 @@
 //! An in-process Apache Kafka cluster over TCP on loopback, for tests and examples.
+//!
+//! A [`MockCluster`] is a number of brokers that listen on 127.0.0.1, on ports that the operating system chooses.
+//! Clients of any language talk to it as to Apache Kafka 4: it serves ApiVersions, Metadata, Produce with
+//! idempotence, Fetch, ListOffsets, InitProducerId, CreateTopics and DeleteTopics in all their current versions
+//! ([`Api`]), checks every record batch as strictly as a broker does or more so, and keeps the records in memory,
+//! where a test can look at them. Consumer groups, transactions, TLS and SASL are not there.
+//!
+//! What makes it useful are the things that a real cluster does only at night: leaders move, brokers die, hang
+//! and come back, answers are late or never come, error codes appear where a test wants them ([`Fault`]), and old
+//! releases answer in old versions ([`MockClusterBuilder::kafka_release`]).
+//!
+//! # Examples
+//!
+//! Any client will do; this one writes the fourteen bytes of an ApiVersions request by hand.
+//!
+//! ```
+//! use kafka_mock::{Api, Fault, MockCluster};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//! use tokio::net::TcpStream;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cluster = MockCluster::start(1).await?;
+//! cluster.create_topic("orders", 2, 1)?;
+//! cluster.inject(Fault::error_code(35).api(Api::ApiVersions).times(1));
+//!
+//! let mut client = TcpStream::connect(cluster.bootstrap_servers()).await?;
+//! client.write_all(&[0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 7, 255, 255]).await?;
+//! let _length = client.read_i32().await?;
+//! assert_eq!(client.read_i32().await?, 7); // correlation id
+//! assert_eq!(client.read_i16().await?, 35); // error code
+//!
+//! assert_eq!(cluster.requests().of(Api::ApiVersions), 1);
+//! assert_eq!(cluster.leader("orders", 1), Some(0));
+//! assert!(cluster.records("orders", 1).is_empty());
+//! cluster.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Time
+//!
+//! Delays and waits follow tokio's clock. Beware of `start_paused`, though: a paused clock jumps ahead whenever
+//! all tasks wait, and tasks that wait for a socket count as waiting, so that timeouts may pass while bytes are
+//! still on their way.
+//!
+//! # What differs from Kafka
+//!
+//! - All replicas of a partition share one log, so a new leader never lacks records.
+//! - Topics that Metadata creates can be used at once; Kafka first answers that they are not there yet.
+//! - Records are judged more strictly: offsets, counts and timestamps in the header of a batch must agree with
+//!   its records. Batches of gzip, snappy and zstd are not looked into.
+//! - A request with bytes after its end is refused. [`MockCluster::refusals`] tells why connections were closed.
+//! - Quotas are announced ([`Fault::throttle`]) but not enforced.
+
+#![warn(missing_docs)]
 
 mod api;
 mod batch;

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -72,7 +73,7 @@ pub(crate) async fn run(
                 Err(error) => {
                     // Out of file descriptors, or a connection that was gone again: neither ends the broker.
                     tracing::warn!(broker, %error, "connection could not be accepted");
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(ACCEPT_RETRY).await;
                 }
             },
             _ = connections.join_next(), if !connections.is_empty() => {}
@@ -174,6 +175,7 @@ impl Connection {
                     return Ok(None);
                 }
             }
+            buffer.reserve(READ_BYTES);
             tokio::select! {
                 read = socket.read_buf(buffer) => if read? == 0 {
                     return Ok(None);
@@ -270,7 +272,13 @@ fn log_end(broker: i32, result: io::Result<()>) {
     }
 }
 
+/// Until some file descriptors may be free again.
+const ACCEPT_RETRY: Duration = Duration::from_millis(10);
+
 const LENGTH_BYTES: usize = 4;
+
+/// Room for many small requests in one read; without, a buffer grows by 64 bytes at a time.
+const READ_BYTES: usize = 64 * 1024;
 
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
 

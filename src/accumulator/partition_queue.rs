@@ -211,22 +211,13 @@ impl PartitionQueue {
         taken.map_or(TakenHead::Nothing, |batch| TakenHead::Batch(Box::new(batch)))
     }
 
-    /// Puts the pieces of a batch that was split to the front, in their order.
-    pub(crate) fn put_pieces(&self, pieces: impl DoubleEndedIterator<Item = ProducerBatch>) {
+    /// Puts batches that must be sent again back to their places, whatever the order in which they come.
+    pub(crate) fn put_back(&self, batches: impl Iterator<Item = ProducerBatch>) {
         let mut inner = self.lock();
-        for piece in pieces.rev() {
-            inner.batches.push_front(piece);
+        for batch in batches {
+            let at = inner.batches.partition_point(|queued| queued.order < batch.order);
+            inner.batches.insert(at, batch);
         }
-        self.queued.store(inner.batches.len(), Ordering::Relaxed);
-    }
-
-    /// Puts a batch that must be sent again back to the front, behind older ones that came back before it: where
-    /// several may be under way at once, a broken connection gives them back one after the other.
-    pub(crate) fn put_back(&self, batch: ProducerBatch) {
-        let mut inner = self.lock();
-        let is_older = |other: &&ProducerBatch| other.attempts > 0 && other.id < batch.id;
-        let at = inner.batches.iter().take_while(is_older).count();
-        inner.batches.insert(at, batch);
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
     }
 

@@ -18,6 +18,8 @@ use crate::topic_partition::TopicPartition;
 pub(crate) struct ProducerBatch {
     /// Tells the batches of a partition apart.
     pub(crate) id: u64,
+    /// Its place among the batches of its partition.
+    pub(crate) order: BatchOrder,
     cell: Arc<BatchCell>,
     bytes: BatchBytes,
     builder: RecordBatchBuilder,
@@ -41,6 +43,15 @@ pub(crate) struct ProducerBatch {
     pub(crate) is_full: bool,
     pub(crate) clock: StageClock,
     pub(crate) last_error: Option<ErrorCode>,
+}
+
+/// The order in which the batches of a partition must be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BatchOrder {
+    /// The id of the batch, or of the batch that it was cut from.
+    pub(crate) batch: u64,
+    /// Where its records began in that batch.
+    pub(crate) first_record: u32,
 }
 
 /// The bytes of a batch on their way from "growing" to "frozen".
@@ -115,6 +126,7 @@ impl ProducerBatch {
         let builder = RecordBatchBuilder::new(buffer.bytes_mut());
         Self {
             id,
+            order: BatchOrder { batch: id, first_record: 0 },
             cell: BatchCell::new(topic_partition),
             bytes: BatchBytes::Open(buffer),
             builder,

@@ -22,16 +22,19 @@ pub(crate) fn split(
     queue: &Arc<PartitionQueue>,
     settings: &Settings,
     now: Instant,
-) -> Result<usize, ProducerBatch> {
+) -> Result<usize, Box<ProducerBatch>> {
     let target = if batch.is_split { batch.len() / 2 } else { settings.batch_size.min(batch.len()) };
-    let Some(records) = batch.decode().filter(|records| records.len() > 1) else { return Err(batch) };
+    let Some(records) = batch.decode().filter(|records| records.len() > 1) else {
+        return Err(Box::new(batch));
+    };
 
     let target = if target >= batch.len() { batch.len() / 2 } else { target };
     let mut pieces: Vec<ProducerBatch> = Vec::new();
     let mut redirects = Vec::new();
     for (first, record) in (0_u32..).zip(&records) {
         if !append(pieces.last_mut(), record, target) {
-            let piece = new_piece(&batch, queue, record, target);
+            let mut piece = new_piece(&batch, queue, record, target);
+            piece.order.first_record += first;
             redirects.push(Redirect { first, cell: Arc::clone(piece.cell()) });
             pieces.push(piece);
             append(pieces.last_mut(), record, usize::MAX);
@@ -45,7 +48,7 @@ pub(crate) fn split(
     let count = pieces.len();
     queue.adopt(pieces.iter().map(|piece| Arc::clone(piece.cell())));
     batch.redirect(redirects);
-    queue.put_pieces(pieces.into_iter());
+    queue.put_back(pieces.into_iter());
     Ok(count)
 }
 
@@ -64,6 +67,7 @@ fn new_piece(
         batch.wanted_compression(),
         batch.created,
     );
+    piece.order = batch.order;
     piece.is_split = true;
     piece.clock = batch.clock;
     piece.last_error = batch.last_error;

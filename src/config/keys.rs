@@ -16,6 +16,7 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     /// Kafka's default in Kafka's spelling; `None` if there is none.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the tests that compare the table with Kafka's"))]
     pub(crate) default: Option<&'static str>,
     pub(crate) support: Support,
 }
@@ -39,6 +40,10 @@ pub(crate) enum Support {
     /// The key has a field in [`Settings`].
     Supported {
         /// The name of the typed setter.
+        #[cfg_attr(
+            not(test),
+            expect(dead_code, reason = "for the test that compares the table with the setters")
+        )]
         setter: &'static str,
         parse: fn(&mut Settings, &str, &Kind) -> Result<(), ConfigReason>,
         print: fn(&Settings) -> String,

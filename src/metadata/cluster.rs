@@ -153,6 +153,7 @@ impl Cluster {
     }
 
     /// Returns the name of the topic with this id. The zero id stands for no topic.
+    #[cfg(test)]
     pub(crate) fn topic_name(&self, id: Uuid) -> Option<&Topic> {
         self.names_by_id.get(&id)
     }
@@ -160,10 +161,6 @@ impl Cluster {
     /// Returns the error that the last answer gave in place of a topic, if it gave one.
     pub(crate) fn topic_error(&self, name: &str) -> Option<ErrorCode> {
         self.topic_errors.get(name).copied()
-    }
-
-    pub(crate) fn shared_cluster_id(&self) -> Option<Arc<str>> {
-        self.cluster_id.as_ref().map(Arc::clone)
     }
 
     /// Returns all topics, in no particular order.

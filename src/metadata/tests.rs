@@ -7,6 +7,8 @@ use crate::protocol::messages::metadata::{MetadataResponseBroker, MetadataRespon
 
 use super::*;
 
+mod random;
+
 const VERSION: i16 = 12;
 const MAX_AGE: Duration = Duration::from_secs(300);
 const MAX_IDLE: Duration = Duration::from_secs(60);

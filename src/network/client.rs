@@ -1,3 +1,6 @@
+mod handshake;
+mod lifecycle;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,8 +12,7 @@ use rand::rngs::StdRng;
 
 use crate::backoff::Backoff;
 use crate::metadata::Node;
-use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
-use crate::protocol::{ApiKey, ErrorCode, RequestHeader, ResponseHeader};
+use crate::protocol::{ApiKey, RequestHeader, ResponseHeader};
 use crate::topic_partition::NodeId;
 use crate::wire::{EncodeError, Reader, Segments, Writer};
 
@@ -78,6 +80,7 @@ pub(crate) struct NetworkClient<P> {
     next_correlation_id: i32,
     /// Those of `in_flight` that callers have sent.
     callers_in_flight: usize,
+    callers_sent: u64,
 }
 
 /// Whose request it is.
@@ -102,6 +105,7 @@ impl<P> NetworkClient<P> {
             next_connection: 0,
             next_correlation_id: 0,
             callers_in_flight: 0,
+            callers_sent: 0,
             config,
         }
     }
@@ -165,6 +169,7 @@ impl<P> NetworkClient<P> {
         let frame = Frame { correlation_id, segments };
         let purpose = Asker::Caller(purpose);
         self.callers_in_flight += 1;
+        self.callers_sent += 1;
         self.in_flight.add(
             node,
             InFlightRequest {
@@ -272,7 +277,7 @@ impl<P> NetworkClient<P> {
 
     /// Gives up what has taken too long.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        while let Some(node) = self.timers.pop_due(now) {
+        for node in self.timers.take_due(now) {
             match self.find_timeout(node, now) {
                 Some(reason) => self.disconnect(node, reason, None, now),
                 None => self.rearm(node, now),
@@ -322,12 +327,14 @@ impl<P> NetworkClient<P> {
     }
 
     /// Whether some node is being connected to.
+    #[cfg(test)]
     pub(crate) fn is_connecting(&self) -> bool {
         self.states.nodes().any(|(_, known)| known.is_connecting())
     }
 
     /// Returns the version in which a request to a node would be sent, or `None` if the node is not connected or
     /// does not speak one that we do.
+    #[cfg(test)]
     pub(crate) fn version_for(&self, node: NodeId, api_key: ApiKey) -> Option<i16> {
         self.ready_connection(node)?.1.version_for(api_key)
     }
@@ -340,12 +347,18 @@ impl<P> NetworkClient<P> {
         }
     }
 
+    /// Returns how many requests of the caller were ever sent.
+    pub(crate) fn requests_sent(&self) -> u64 {
+        self.callers_sent
+    }
+
     /// Returns how many requests of the caller are under way.
     pub(crate) fn total_in_flight(&self) -> u64 {
         self.callers_in_flight as u64
     }
 
     /// Whether requests of the caller are under way.
+    #[cfg(test)]
     pub(crate) fn has_in_flight(&self) -> bool {
         self.callers_in_flight > 0
     }
@@ -353,34 +366,6 @@ impl<P> NetworkClient<P> {
 
 /// What requests are made of.
 impl<P> NetworkClient<P> {
-    fn ask_for_versions(&mut self, node: NodeId, connection: ConnectionId, version: i16, now: Instant) {
-        let request = ApiVersionsRequest {
-            client_software_name: SOFTWARE_NAME.to_owned(),
-            client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
-        let api_key = ApiKey::ApiVersions;
-        let correlation_id = self.new_correlation_id();
-        let encode = |version, out: &mut Writer| request.encode(out, version);
-        let segments = match self.encode(api_key, version, correlation_id, encode) {
-            Ok(segments) => segments,
-            Err(error) => return self.disconnect(node, DisconnectReason::Unencodable(error), None, now),
-        };
-
-        self.in_flight.add(
-            node,
-            InFlightRequest {
-                correlation_id,
-                api_key,
-                version,
-                purpose: Asker::Handshake,
-                expects_response: true,
-                sent_at: now,
-                timeout: self.config.request_timeout,
-            },
-        );
-        self.transmit(node, connection, Frame { correlation_id, segments }, now);
-    }
-
     fn encode(
         &self,
         api_key: ApiKey,
@@ -448,157 +433,10 @@ impl<P> NetworkClient<P> {
             self.events.push_back(NetworkEvent::Written { node, purpose });
         }
     }
-
-    fn handle_versions(
-        &mut self,
-        node: NodeId,
-        connection: ConnectionId,
-        version: i16,
-        body: &Bytes,
-        now: Instant,
-    ) {
-        let response = match ApiVersionsResponse::decode(&mut Reader::new(body), version) {
-            Ok(response) => response,
-            Err(error) => {
-                let reason = DisconnectReason::Malformed(MalformedResponse::ApiVersions(error));
-                return self.disconnect(node, reason, None, now);
-            }
-        };
-        match ErrorCode::from(response.error_code) {
-            ErrorCode::None => {
-                self.states.ready(node, ApiVersions::new(&response));
-                self.events.push_back(NetworkEvent::Ready { node });
-                let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
-                self.throttle(node, Duration::from_millis(throttle_ms), now);
-            }
-            ErrorCode::UnsupportedVersion if version > 0 => {
-                let version = fallback_version(&response, version);
-                self.ask_for_versions(node, connection, version, now);
-            }
-            code => self.disconnect(node, DisconnectReason::VersionsRefused(code), None, now),
-        }
-    }
 }
 
-/// What becomes of connections.
+/// What is known of nodes.
 impl<P> NetworkClient<P> {
-    /// Closes a connection.
-    fn disconnect(
-        &mut self,
-        node: NodeId,
-        reason: DisconnectReason,
-        first_unsent: Option<i32>,
-        now: Instant,
-    ) {
-        if let Some(connection) = self.drop_connection(node, reason, first_unsent, now) {
-            self.actions.push_back(NetworkAction::Close { connection });
-        }
-    }
-
-    /// Forgets a connection; its requests fail. Returns it if the transport has heard of it.
-    fn drop_connection(
-        &mut self,
-        node: NodeId,
-        reason: DisconnectReason,
-        first_unsent: Option<i32>,
-        now: Instant,
-    ) -> Option<ConnectionId> {
-        let known = self.states.node(node)?;
-        let connection = known.connection()?;
-        let was_ready = matches!(known.state(), ConnectionState::Ready(..));
-        self.connections.remove(&connection);
-        if reason.is_release() {
-            self.states.released(node);
-        } else {
-            self.states.disconnected(node, now, self.random.random());
-        }
-
-        let withdrawn = self.withdraw_actions(connection);
-        let mut on_wire = true;
-        for request in self.in_flight.clear(node) {
-            let id = Some(request.correlation_id);
-            on_wire &= id != first_unsent && id != withdrawn.first_frame;
-            let Asker::Caller(purpose) = request.purpose else { continue };
-            self.callers_in_flight -= 1;
-            self.events.push_back(NetworkEvent::Failed { node, purpose, reason: (&reason).into(), on_wire });
-        }
-        self.events.push_back(NetworkEvent::Disconnected { node, reason, was_ready });
-        self.settle(node, now);
-        (!withdrawn.connect).then_some(connection)
-    }
-
-    /// Takes back what the transport has not been told yet of a connection.
-    fn withdraw_actions(&mut self, id: ConnectionId) -> WithdrawnActions {
-        let mut withdrawn = WithdrawnActions { connect: false, first_frame: None };
-        self.actions.retain(|action| match action {
-            NetworkAction::Connect { connection, .. } if *connection == id => {
-                withdrawn.connect = true;
-                false
-            }
-            NetworkAction::Transmit { connection, frame } if *connection == id => {
-                withdrawn.first_frame.get_or_insert(frame.correlation_id);
-                false
-            }
-            _ => true,
-        });
-        withdrawn
-    }
-
-    /// Lets go of a connection that is on its way out once nothing is under way on it, and of what is known about a
-    /// node that is gone. To be called whenever a node's requests or address have changed.
-    fn settle(&mut self, node: NodeId, now: Instant) {
-        if self.is_retired(node) {
-            let has_connection = self.states.node(node).is_some_and(|known| known.connection().is_some());
-            if has_connection && self.in_flight_count(node) == 0 {
-                return self.disconnect(node, DisconnectReason::AddressChanged, None, now);
-            }
-            if !has_connection {
-                self.states.remove(node);
-            }
-        }
-        self.rearm(node, now);
-    }
-
-    /// Whether what is known of a node is not about its present address.
-    fn is_retired(&self, node: NodeId) -> bool {
-        let Some(known) = self.states.node(node) else { return false };
-        self.nodes.get(&node).is_none_or(|address| !address.has_address_of(known.address()))
-    }
-
-    fn find_timeout(&self, node: NodeId, now: Instant) -> Option<DisconnectReason> {
-        let known = self.states.node(node)?;
-        let is_over = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if is_over(known.setup_deadline()) {
-            Some(DisconnectReason::ConnectTimedOut)
-        } else if is_over(self.in_flight.deadline(node)) {
-            Some(DisconnectReason::RequestTimedOut)
-        } else if is_over(self.idle_deadline(node)) {
-            Some(DisconnectReason::Idle)
-        } else {
-            None
-        }
-    }
-
-    fn rearm(&mut self, node: NodeId, now: Instant) {
-        let known = self.states.node(node);
-        let setup = known.and_then(NodeConnection::setup_deadline);
-        let is_later = |delay: &Duration| !delay.is_zero();
-        let delay = known.and_then(|known| known.connection_delay(now)).filter(is_later);
-        let throttle = known.map(|known| known.throttle_delay(now)).filter(is_later);
-        let look_again =
-            [delay, throttle].into_iter().flatten().min().and_then(|delay| now.checked_add(delay));
-        let deadlines = [setup, self.in_flight.deadline(node), self.idle_deadline(node), look_again];
-        self.timers.arm(node, deadlines.into_iter().flatten().min());
-    }
-
-    /// Returns when a connection without requests has been of no use for too long.
-    fn idle_deadline(&self, node: NodeId) -> Option<Instant> {
-        let known = self.states.node(node)?;
-        let is_idle = matches!(known.state(), ConnectionState::Ready(..)) && self.in_flight.count(node) == 0;
-        let max_idle = self.config.connections_max_idle.filter(|_| is_idle)?;
-        known.last_activity().checked_add(max_idle)
-    }
-
     fn ready_connection(&self, node: NodeId) -> Option<(ConnectionId, &ApiVersions)> {
         match self.states.node(node)?.state() {
             ConnectionState::Ready(connection, versions) => Some((*connection, versions)),
@@ -624,13 +462,6 @@ impl<P> NetworkClient<P> {
     }
 }
 
-/// What the transport was not told in time.
-struct WithdrawnActions {
-    connect: bool,
-    /// The correlation id of the first frame.
-    first_frame: Option<i32>,
-}
-
 /// Whether an attempt may begin to connect to a node that was connected to before.
 fn may_connect(known: &NodeConnection, address: &Node, now: Instant) -> bool {
     match known.connection_delay(now) {
@@ -640,16 +471,6 @@ fn may_connect(known: &NodeConnection, address: &Node, now: Instant) -> bool {
         None => false,
     }
 }
-
-/// Returns the version in which to ask a broker that does not know `refused`: the highest that it names, else 0.
-fn fallback_version(response: &ApiVersionsResponse, refused: i16) -> i16 {
-    let named = response.api_keys.iter().find(|version| version.api_key == ApiKey::ApiVersions.code());
-    // Lower in any case, or a broker that names what it refuses would be asked for ever.
-    named.map_or(0, |version| version.max_version.clamp(0, refused - 1))
-}
-
-/// What brokers count clients under (KIP-511).
-const SOFTWARE_NAME: &str = "kafka-producer";
 
 /// Brokers ask for some seconds: the longest quota window by default is 11. A longer time would let a broker that
 /// has gone mad hold up what only it was asked for.

@@ -33,6 +33,9 @@ pub(crate) enum FrameError {
     TooLong { len: usize, max_len: usize },
 }
 
+/// What a broker's answer may take up. An answer about half a million partitions has room in it.
+pub(crate) const MAX_RESPONSE_LEN: usize = 64 * 1024 * 1024;
+
 const LENGTH: usize = 4;
 
 #[cfg(test)]

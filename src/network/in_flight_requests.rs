@@ -82,6 +82,7 @@ impl<P> InFlightRequests<P> {
         self.requests.get(&node).map_or(0, VecDeque::len)
     }
 
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }

@@ -154,18 +154,18 @@ mod tests {
             Standing::Unavailable,
         ];
         let rank = |standing| all.iter().position(|s| *s == standing).unwrap();
-        for (a, b, c) in
-            all.iter().flat_map(|a| all.iter().flat_map(move |b| all.iter().map(move |c| (a, b, c))))
-        {
-            let nodes = number(&[*a, *b, *c]);
+        let is_ready = |s: &Standing| matches!(s, Standing::CanSend(_) | Standing::Full);
+        let count = all.len();
+        for number in 0..count.pow(3) {
+            let standings = [number, number / count, number / count / count].map(|n| all[n % count]);
+            let nodes = self::number(&standings);
             for start in 0..3 {
                 let chosen = least_loaded_node(&nodes, start);
 
-                let best = nodes.iter().map(|(_, standing)| rank(*standing)).min().unwrap();
-                let chosen_rank = chosen.node.map(|node| rank(nodes[usize::try_from(node.0).unwrap()].1));
+                let best = standings.iter().map(|standing| rank(*standing)).min().unwrap();
+                let chosen_rank = chosen.node.map(|node| rank(standings[usize::try_from(node.0).unwrap()]));
                 assert_eq!(chosen_rank, (best < 4).then_some(best), "{nodes:?} from {start}");
-                let is_ready = |s: &Standing| matches!(s, Standing::CanSend(_) | Standing::Full);
-                assert_eq!(chosen.has_ready_connection, [a, b, c].into_iter().any(is_ready));
+                assert_eq!(chosen.has_ready_connection, standings.iter().any(is_ready), "{nodes:?}");
             }
         }
     }

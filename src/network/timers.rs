@@ -29,11 +29,13 @@ impl Timers {
         }
     }
 
-    /// Takes out a node whose deadline is over, if there is one.
-    pub(super) fn pop_due(&mut self, now: Instant) -> Option<NodeId> {
-        let (_, node) = *self.queue.first().filter(|(deadline, _)| *deadline <= now)?;
-        self.arm(node, None);
-        Some(node)
+    /// Takes out the nodes whose deadlines are over, earliest first.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<NodeId> {
+        let due: Vec<_> = self.queue.iter().take_while(|(deadline, _)| *deadline <= now).copied().collect();
+        for (_, node) in &due {
+            self.arm(*node, None);
+        }
+        due.into_iter().map(|(_, node)| node).collect()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -60,10 +62,9 @@ mod tests {
         timers.arm(NodeId(3), Some(at(2)));
 
         assert_eq!(timers.next_deadline(), Some(at(1)));
-        assert_eq!(timers.pop_due(start), None);
-        assert_eq!(timers.pop_due(at(2)), Some(NodeId(2)));
-        assert_eq!(timers.pop_due(at(2)), Some(NodeId(3)));
-        assert_eq!(timers.pop_due(at(2)), None);
+        assert_eq!(timers.take_due(start), []);
+        assert_eq!(timers.take_due(at(2)), [NodeId(2), NodeId(3)]);
+        assert_eq!(timers.take_due(at(2)), []);
         assert_eq!(timers.next_deadline(), Some(at(3)));
     }
 
@@ -74,7 +75,7 @@ mod tests {
 
         timers.arm(NodeId(1), Some(start));
         timers.arm(NodeId(1), Some(start + Duration::from_secs(1)));
-        assert_eq!(timers.pop_due(start), None);
+        assert_eq!(timers.take_due(start), []);
         timers.arm(NodeId(1), None);
 
         assert_eq!(timers.next_deadline(), None);

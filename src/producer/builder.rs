@@ -19,7 +19,7 @@ use crate::metadata::{Metadata, MetadataConfig};
 use crate::metrics::Counters;
 use crate::network::resolver::TcpConnector;
 use crate::network::transport::Connector;
-use crate::network::{NetworkClient, NetworkConfig};
+use crate::network::{MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
 use crate::pipeline::{InterceptorChain, Partitioner, ProducerInterceptor, Serializable, Serializer};
 use crate::producer::topics::TopicDirectory;
 use crate::producer::{Inner, KafkaProducer};
@@ -44,7 +44,6 @@ use crate::sender::{Control, Parts, Purpose, Sender, SenderCore, SenderSettings}
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "a builder makes nothing until `build` is called"]
 pub struct KafkaProducerBuilder<K = Bytes, V = Bytes> {
     config: ProducerConfig,
     interceptors: InterceptorChain<K, V>,
@@ -65,20 +64,18 @@ pub enum BuildError {
     NoRuntime,
 }
 
-/// The largest answer that is taken from a broker. Answers to a producer are small; metadata of very many partitions
-/// is the largest. Memory is taken as bytes arrive, not by what a length says.
-const MAX_FRAME: usize = 64 * 1024 * 1024;
-
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K, V> {
     config_setters!(config);
 
     /// Replaces the whole configuration.
+    #[must_use]
     pub fn config(mut self, config: ProducerConfig) -> Self {
         self.config = config;
         self
     }
 
     /// Adds an interceptor behind those added before (`interceptor.classes`).
+    #[must_use]
     pub fn interceptor(mut self, interceptor: impl ProducerInterceptor<K, V>) -> Self {
         self.interceptors.push(interceptor);
         self
@@ -88,6 +85,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     ///
     /// Without one, records with a key go where Java's producer sends them (murmur2), and records without a key stay
     /// with a partition for about `batch.size` bytes and then move on, preferring short queues (KIP-794).
+    #[must_use]
     pub fn partitioner(mut self, partitioner: impl Partitioner) -> Self {
         self.partitioner = Some(Box::new(partitioner));
         self
@@ -96,6 +94,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     /// Sets the types of keys and values and the serializers for them (`key.serializer`, `value.serializer`).
     ///
     /// To be called before interceptors are added: those of the former types are dropped.
+    #[must_use]
     pub fn serializers<K2, V2>(
         self,
         key: impl Serializer<K2>,
@@ -115,12 +114,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     }
 
     /// Sets the serializer for keys (`key.serializer`).
+    #[must_use]
     pub fn key_serializer(mut self, serializer: impl Serializer<K>) -> Self {
         self.key_serializer = Box::new(serializer);
         self
     }
 
     /// Sets the serializer for values (`value.serializer`).
+    #[must_use]
     pub fn value_serializer(mut self, serializer: impl Serializer<V>) -> Self {
         self.value_serializer = Box::new(serializer);
         self
@@ -175,7 +176,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             Arc::clone(&control),
             published,
             connector,
-            MAX_FRAME,
+            MAX_RESPONSE_LEN,
         );
         drop(runtime.spawn(sender));
         let inner = Inner {

@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::Instant;
 
 use rand::RngExt;
 

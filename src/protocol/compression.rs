@@ -133,3 +133,6 @@ fn decompress_frame(frame: &[u8]) -> Option<Vec<u8>> {
         rest = tail;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -227,3 +227,6 @@ impl HeaderFields<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,10 @@ pub(crate) struct SenderCore {
     ready: BTreeMap<NodeId, VecDeque<usize>>,
     /// Scratch for the queues that callers announced.
     changed: Vec<Arc<PartitionQueue>>,
-    was_urgent: bool,
+    /// Whether batches go without lingering, as of the present pass.
+    is_urgent: bool,
+    /// Nodes that batches wait for and that take nothing, each since when (`partitioner.availability.timeout.ms`).
+    stalled: BTreeMap<NodeId, Instant>,
     seal_jobs: Vec<SealJob>,
     published: Option<Arc<Cluster>>,
     observer: Option<Arc<dyn AckObserver>>,
@@ -100,7 +103,8 @@ impl SenderCore {
             timers: BinaryHeap::new(),
             ready: BTreeMap::new(),
             changed: Vec::new(),
-            was_urgent: false,
+            is_urgent: false,
+            stalled: BTreeMap::new(),
             seal_jobs: Vec::new(),
             published: None,
             observer: parts.observer,
@@ -125,6 +129,7 @@ impl SenderCore {
 
     /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`.
     pub(crate) fn poll(&mut self, now: Instant) {
+        self.sample_urgency(now);
         self.network.handle_timeout(now);
         self.handle_network_events(now);
         self.look_at_changed(now);
@@ -133,6 +138,7 @@ impl SenderCore {
         self.send_produce_requests(now);
         self.handle_network_events(now);
         self.counters.requests_in_flight.set(self.network.total_in_flight());
+        self.counters.requests_sent.set(self.network.requests_sent());
     }
 
     /// Returns the next thing that the shell must do.
@@ -186,10 +192,6 @@ impl SenderCore {
     }
 
     fn look_at_changed(&mut self, now: Instant) {
-        // Asked before the looks: a flush that begins after one of them is then news to the next poll, which it has
-        // caused.
-        let is_urgent = self.accumulator.is_urgent();
-        let was_urgent = std::mem::replace(&mut self.was_urgent, is_urgent);
         let mut changed = std::mem::take(&mut self.changed);
         self.accumulator.take_changed(&mut changed);
         for queue in changed.drain(..) {
@@ -198,6 +200,13 @@ impl SenderCore {
             self.look(id, now);
         }
         self.changed = changed;
+    }
+
+    /// Takes note of whether batches may linger. One sample serves a whole pass: a partition that is looked at while
+    /// nothing is urgent may wait, and must be looked at again when something is.
+    fn sample_urgency(&mut self, now: Instant) {
+        let is_urgent = self.accumulator.is_urgent();
+        let was_urgent = std::mem::replace(&mut self.is_urgent, is_urgent);
         if is_urgent && !was_urgent {
             self.look_at_all(now);
         }
@@ -283,7 +292,7 @@ impl SenderCore {
         Pace {
             linger: self.settings.linger,
             max_outstanding: self.settings.max_outstanding_per_partition,
-            is_urgent: self.accumulator.is_urgent(),
+            is_urgent: self.is_urgent,
         }
     }
 
@@ -366,9 +375,27 @@ impl SenderCore {
             if !self.network.is_ready(node, now) {
                 self.network.connect(node, now);
             }
+            self.note_availability(node, now);
             while self.network.can_send(node, now) && self.send_produce_request(node, now) {}
         }
         self.ready.retain(|_, listed| !listed.is_empty());
+    }
+
+    /// Marks the partitions that wait for a node as not to be chosen while it takes nothing for too long (P10).
+    fn note_availability(&mut self, node: NodeId, now: Instant) {
+        let Some(timeout) = self.settings.availability_timeout else { return };
+        let is_available = if self.network.can_send(node, now) {
+            self.stalled.remove(&node);
+            true
+        } else {
+            let since = *self.stalled.entry(node).or_insert(now);
+            now.saturating_duration_since(since) <= timeout
+        };
+        for id in self.ready.get(&node).into_iter().flatten() {
+            if let Some(Some(partition)) = self.partitions.get(*id) {
+                partition.queue.set_available(is_available);
+            }
+        }
     }
 
     /// Sends one request with every batch that is ready for a node. Returns false if there was none.
@@ -464,9 +491,13 @@ impl SenderCore {
         while let Some(event) = self.network.poll_event() {
             match event {
                 NetworkEvent::Ready { .. } => self.counters.connections_created.add(1),
-                // Nothing to learn from a connection that we gave up ourselves.
-                NetworkEvent::Disconnected { reason, .. } if reason.is_release() => {}
-                NetworkEvent::Disconnected { .. } => self.metadata.handle_disconnect(now),
+                NetworkEvent::Disconnected { node, reason, .. } => {
+                    tracing::debug!(%node, %reason, "disconnected");
+                    // What we closed ourselves says nothing about the cluster.
+                    if !reason.is_release() {
+                        self.metadata.handle_disconnect(now);
+                    }
+                }
                 NetworkEvent::Written { purpose: Purpose::Produce(sent), .. } => {
                     self.handle_unanswerable(sent, now);
                 }
@@ -528,15 +559,14 @@ impl SenderCore {
     /// Makes a new view of the cluster known to the other rooms.
     fn take_in(&mut self, update: MetadataUpdate, now: Instant) {
         self.network.update_nodes(update.cluster.nodes(), now);
-        for id in 0..self.partitions.len() {
-            if let Some(partition) = self.partition_mut(id)
-                && (partition.update_leader(&update.cluster) || partition.leader.is_none())
-            {
-                partition.is_listed = false;
-                self.ready.values_mut().for_each(|listed| listed.retain(|listed| *listed != id));
-                self.look(id, now);
-            }
+        // Whoever was listed for a node that leads no longer is listed anew below.
+        self.ready.clear();
+        self.stalled.clear();
+        for partition in self.partitions.iter_mut().flatten() {
+            partition.is_listed = false;
+            partition.update_leader(&update.cluster);
         }
+        self.look_at_all(now);
         self.published = Some(update.cluster);
     }
 
@@ -687,7 +717,7 @@ impl SenderCore {
         batch.clock.enter(Stage::Backoff, now);
         if let Some(partition) = self.partition_mut(sent.queue_id) {
             partition.retry_at = now.checked_add(delay);
-            partition.queue.put_back(batch);
+            partition.queue.put_back(std::iter::once(batch));
         }
     }
 
@@ -701,7 +731,7 @@ impl SenderCore {
             }
             Err(batch) => {
                 let kind = DeliveryErrorKind::Broker { code: ErrorCode::MessageTooLarge, message };
-                self.fail(batch, kind, Vec::new(), now, true);
+                self.fail(*batch, kind, Vec::new(), now, true);
             }
         }
     }

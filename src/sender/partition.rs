@@ -67,17 +67,13 @@ impl Partition {
         }
     }
 
-    /// Takes the leader from a view of the cluster. Returns whether that changed anything.
-    pub(crate) fn update_leader(&mut self, cluster: &Cluster) -> bool {
+    /// Takes the leader from a view of the cluster.
+    pub(crate) fn update_leader(&mut self, cluster: &Cluster) {
         let TopicPartition { topic, partition } = self.queue.topic_partition();
         let found = cluster.partition(topic, *partition);
         // A leader that the view has no address for is as good as none.
-        let leader = cluster.leader(topic, *partition).map(Node::id);
-        let leader_epoch = found.and_then(PartitionInfo::leader_epoch);
-        let is_changed = (leader, leader_epoch) != (self.leader, self.leader_epoch);
-        self.leader = leader;
-        self.leader_epoch = leader_epoch;
-        is_changed
+        self.leader = cluster.leader(topic, *partition).map(Node::id);
+        self.leader_epoch = found.and_then(PartitionInfo::leader_epoch);
     }
 
     /// Says what the batch at the head of the queue waits for (Java: `RecordAccumulator.partitionReady`).

@@ -52,6 +52,7 @@ impl<'a> Reader<'a> {
         self.fixed("bool").map(|[byte]| byte != 0)
     }
 
+    #[cfg(test)]
     pub(crate) fn i8(&mut self) -> Result<i8, DecodeError> {
         self.fixed("int8").map(i8::from_be_bytes)
     }
@@ -60,6 +61,7 @@ impl<'a> Reader<'a> {
         self.fixed("int16").map(i16::from_be_bytes)
     }
 
+    #[cfg(test)]
     pub(crate) fn u16(&mut self) -> Result<u16, DecodeError> {
         self.fixed("uint16").map(u16::from_be_bytes)
     }
@@ -68,6 +70,7 @@ impl<'a> Reader<'a> {
         self.fixed("int32").map(i32::from_be_bytes)
     }
 
+    #[cfg(test)]
     pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
         self.fixed("uint32").map(u32::from_be_bytes)
     }
@@ -78,10 +81,6 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn uuid(&mut self) -> Result<Uuid, DecodeError> {
         self.fixed("uuid").map(Uuid)
-    }
-
-    pub(crate) fn unsigned_varint(&mut self) -> Result<u32, DecodeError> {
-        self.varint("unsigned varint")
     }
 
     pub(crate) fn string(&mut self) -> Result<&'a str, DecodeError> {
@@ -105,6 +104,7 @@ impl<'a> Reader<'a> {
         Ok(Some(string))
     }
 
+    #[cfg(test)]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let position = self.position();
         self.nullable_bytes()?.ok_or(DecodeError {
@@ -114,6 +114,7 @@ impl<'a> Reader<'a> {
         })
     }
 
+    #[cfg(test)]
     pub(crate) fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
         let Some(length) = self.length("bytes", Width::Int32)? else { return Ok(None) };
         self.take("bytes", length).map(Some)

@@ -5,8 +5,4 @@ pub(crate) struct Uuid(pub(crate) [u8; 16]);
 impl Uuid {
     /// What stands for "no id" on the wire.
     pub(crate) const ZERO: Self = Self([0; 16]);
-
-    pub(crate) fn is_zero(self) -> bool {
-        self == Self::ZERO
-    }
 }

@@ -46,6 +46,7 @@ impl Writer {
         self.copied.put_u8(value.into());
     }
 
+    #[cfg(test)]
     pub(crate) fn i8(&mut self, value: i8) {
         self.copied.put_i8(value);
     }
@@ -99,6 +100,7 @@ impl Writer {
     /// # Errors
     ///
     /// Byte strings of more than 2147483647 bytes.
+    #[cfg(test)]
     pub(crate) fn bytes(&mut self, value: &[u8]) -> Result<(), EncodeError> {
         self.count(value.len())?;
         self.copied.put_slice(value);
@@ -195,6 +197,7 @@ pub(crate) struct Segments {
     /// None is empty.
     pub(crate) segments: Vec<Bytes>,
     /// The sum of their lengths, the frame's own four bytes included.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests look at it"))]
     pub(crate) len: usize,
 }
 

@@ -150,3 +150,18 @@ async fn nothing_listens_after_shutdown_or_drop() {
         assert!(client.is_closed_by_broker().await);
     }
 }
+
+#[tokio::test]
+async fn a_cluster_can_be_started_on_and_moved_to_another_task() {
+    fn assert_send_sync<T: Send + Sync>(_: &T) {}
+
+    let cluster = tokio::spawn(MockCluster::start(1)).await.unwrap().unwrap();
+    assert_send_sync(&cluster);
+    let moved = tokio::spawn(async move {
+        cluster.broker_down(0).await.unwrap();
+        cluster.broker_up(0).await.unwrap();
+        cluster.shutdown().await;
+    });
+
+    moved.await.unwrap();
+}

@@ -4,10 +4,12 @@ use bytes::Bytes;
 
 use super::{begin_request, begin_response};
 use crate::protocol::ApiKey;
+#[cfg(test)]
 use crate::topic_partition::Topic;
 use crate::wire::{DecodeError, EncodeError, Reader, Uuid, Writer};
 
 /// One record batch for each of some partitions led by one broker.
+#[cfg(test)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProduceRequest {
     pub(crate) transactional_id: Option<String>,
@@ -17,6 +19,7 @@ pub(crate) struct ProduceRequest {
     pub(crate) topics: Vec<TopicProduceData>,
 }
 
+#[cfg(test)]
 impl ProduceRequest {
     /// Appends the request; the record batches are referenced, not copied.
     pub(crate) fn encode(&self, out: &mut Writer, version: i16) -> Result<(), EncodeError> {
@@ -36,6 +39,7 @@ impl ProduceRequest {
     }
 }
 
+#[cfg(test)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TopicProduceData {
     /// On the wire up to version 12.
@@ -45,6 +49,7 @@ pub(crate) struct TopicProduceData {
     pub(crate) partitions: Vec<PartitionProduceData>,
 }
 
+#[cfg(test)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PartitionProduceData {
     pub(crate) index: i32,

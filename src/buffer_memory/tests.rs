@@ -1,0 +1,451 @@
+//! The budget by hand and against a model.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Wake, Waker};
+
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, any, prop_oneof};
+use proptest::proptest;
+
+use super::*;
+
+type Take = Pin<Box<dyn Future<Output = Result<BatchBuffer, MemoryClosed>>>>;
+
+const BATCH: usize = 2048;
+
+fn take(memory: &Arc<BufferMemory>, least: usize) -> Take {
+    let memory = Arc::clone(memory);
+    Box::pin(async move { memory.take(least).await })
+}
+
+fn poll(take: &mut Take) -> Poll<Result<BatchBuffer, MemoryClosed>> {
+    take.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn is_pending(take: &mut Take) -> bool {
+    poll(take).is_pending()
+}
+
+fn taken(take: &mut Take) -> BatchBuffer {
+    match poll(take) {
+        Poll::Ready(Ok(buffer)) => buffer,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn pooled(memory: &BufferMemory) -> usize {
+    memory.pool.lock().unwrap().len()
+}
+
+#[derive(Default)]
+struct CountedWaker(AtomicUsize);
+
+impl Wake for CountedWaker {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn buffers_are_whole_while_half_of_the_memory_is_free_and_small_after() {
+    let memory = BufferMemory::new(8 * BATCH, BATCH);
+
+    let taken: Vec<_> = std::iter::from_fn(|| memory.try_take(100)).collect();
+
+    let capacities: Vec<_> = taken.iter().map(BatchBuffer::capacity).collect();
+    assert_eq!(capacities, [[BATCH; 4].as_slice(), &[SMALLEST_BUFFER; 8]].concat());
+    assert_eq!(memory.available(), 0);
+}
+
+#[test]
+fn record_larger_than_a_batch_has_a_buffer_of_its_own_size() {
+    let memory = BufferMemory::new(8 * BATCH, BATCH);
+
+    assert_eq!(memory.try_take(3 * BATCH).map(|buffer| buffer.capacity()), Some(3 * BATCH));
+    assert_eq!(memory.available(), 8 * BATCH);
+}
+
+#[test]
+fn batch_size_below_the_smallest_buffer_is_taken_as_it_is() {
+    let memory = BufferMemory::new(100, 10);
+
+    let small: Vec<_> = std::iter::from_fn(|| memory.try_take(4)).collect();
+
+    assert!(small.iter().all(|buffer| buffer.capacity() == 10));
+    assert_eq!(small.len(), 10);
+}
+
+#[test]
+fn nothing_is_taken_beyond_the_total() {
+    let memory = BufferMemory::new(4 * BATCH, BATCH);
+
+    assert!(memory.try_take_exactly(4 * BATCH + 1).is_none());
+    assert!(memory.try_take_exactly(usize::MAX).is_none());
+    let all = memory.try_take_exactly(4 * BATCH);
+    assert!(memory.try_take(1).is_none());
+    drop(all);
+
+    assert_eq!((memory.available(), memory.total()), (4 * BATCH, 4 * BATCH));
+}
+
+#[test]
+fn full_buffers_are_used_again_and_others_are_not() {
+    let memory = BufferMemory::new(16 * BATCH, BATCH);
+    let mut buffer = memory.try_take(1).unwrap();
+    buffer.bytes_mut().extend_from_slice(b"old");
+    let address = buffer.bytes().as_ptr();
+    drop(buffer);
+    drop(memory.try_take_exactly(BATCH - 1));
+    assert_eq!(pooled(&memory), 1);
+
+    let again = memory.try_take(1).unwrap();
+
+    assert_eq!(again.bytes(), b"");
+    assert_eq!(again.bytes().as_ptr(), address);
+    assert_eq!(pooled(&memory), 0);
+}
+
+#[test]
+fn idle_buffers_make_room_for_what_is_needed() {
+    let memory = BufferMemory::new(4 * BATCH, BATCH);
+    let whole: Vec<_> = (0..4).map(|_| memory.try_take_exactly(BATCH).unwrap()).collect();
+    drop(whole);
+    assert_eq!(pooled(&memory), 4);
+
+    let _large = memory.try_take_exactly(2 * BATCH + 1).unwrap();
+
+    assert_eq!(pooled(&memory), 1);
+}
+
+#[test]
+fn frozen_bytes_return_once_with_their_last_clone() {
+    let memory = BufferMemory::new(4 * BATCH, BATCH);
+    let mut buffer = memory.try_take(1).unwrap();
+    buffer.bytes_mut().extend_from_slice(b"records");
+    let frozen = buffer.freeze();
+    let slice = frozen.slice(2..4);
+
+    drop(frozen);
+    assert_eq!(memory.available(), 3 * BATCH);
+    assert_eq!(slice, "co");
+    drop(slice);
+
+    assert_eq!((memory.available(), pooled(&memory)), (4 * BATCH, 1));
+}
+
+#[test]
+fn shorter_contents_give_the_difference_back() {
+    let memory = BufferMemory::new(4 * BATCH, BATCH);
+    let mut buffer = memory.try_take(1).unwrap();
+
+    buffer.replace_by(vec![7; 100]);
+
+    assert_eq!((buffer.bytes(), buffer.capacity()), (&[7; 100][..], 100));
+    assert_eq!(memory.available(), 4 * BATCH - 100);
+    drop(buffer);
+    assert_eq!((memory.available(), pooled(&memory)), (4 * BATCH, 0));
+}
+
+#[test]
+fn contents_that_give_memory_back_let_a_waiter_through() {
+    let memory = BufferMemory::new(BATCH, BATCH);
+    let mut buffer = memory.try_take_exactly(BATCH).unwrap();
+    let mut waiter = take(&memory, 1);
+    assert!(is_pending(&mut waiter));
+
+    buffer.replace_by(vec![7; SMALLEST_BUFFER]);
+
+    assert_eq!(taken(&mut waiter).capacity(), SMALLEST_BUFFER);
+}
+
+#[test]
+fn growing_moves_the_contents_and_returns_the_old_buffer() {
+    let memory = BufferMemory::new(4 * BATCH, BATCH);
+    let mut small = memory.try_take_exactly(10).unwrap();
+    small.bytes_mut().extend_from_slice(b"0123456789");
+
+    let larger = small.move_into(memory.try_take_exactly(20).unwrap());
+
+    assert_eq!((larger.bytes(), larger.capacity()), (&b"0123456789"[..], 20));
+    assert_eq!(memory.available(), 4 * BATCH - 20);
+}
+
+#[test]
+fn buffers_outside_of_the_budget_leave_it_alone() {
+    let memory = BufferMemory::new(4 * BATCH, BATCH);
+    let mut outside = BatchBuffer::outside_of_budget(BATCH);
+    outside.bytes_mut().extend_from_slice(&[1; 50]);
+
+    outside.replace_by(vec![2; 10]);
+    assert_eq!((outside.bytes(), outside.capacity()), (&[2; 10][..], 10));
+    drop(outside.freeze());
+
+    assert_eq!((memory.available(), pooled(&memory)), (4 * BATCH, 0));
+}
+
+#[test]
+fn waiters_are_served_in_their_order_and_nobody_overtakes() {
+    let memory = BufferMemory::new(4 * BATCH, BATCH);
+    let held = memory.try_take_exactly(3 * BATCH).unwrap();
+    let mut large = take(&memory, 2 * BATCH);
+    let mut small = take(&memory, SMALLEST_BUFFER);
+    assert!(is_pending(&mut large) && is_pending(&mut small));
+
+    // Enough for the second and for a newcomer, but the first was here before.
+    assert!(memory.try_take(1).is_none());
+    assert!(is_pending(&mut small));
+    drop(held);
+
+    assert_eq!(taken(&mut large).capacity(), 2 * BATCH);
+    assert_eq!(taken(&mut small).capacity(), SMALLEST_BUFFER);
+}
+
+#[test]
+fn waiter_that_gives_up_holds_nothing_and_lets_the_next_through() {
+    let memory = BufferMemory::new(4 * BATCH, BATCH);
+    let _held = memory.try_take_exactly(3 * BATCH).unwrap();
+    let mut large = take(&memory, 2 * BATCH);
+    let mut small = take(&memory, BATCH);
+    assert!(is_pending(&mut large) && is_pending(&mut small));
+    assert_eq!((memory.waiters(), memory.is_contended()), (2, true));
+
+    drop(large);
+
+    drop(taken(&mut small));
+    assert_eq!((memory.waiters(), memory.is_contended()), (0, false));
+    assert_eq!(memory.available(), BATCH);
+}
+
+#[test]
+fn waiter_that_gives_up_after_it_was_served_returns_its_share() {
+    let memory = BufferMemory::new(BATCH, BATCH);
+    let held = memory.try_take_exactly(BATCH).unwrap();
+    let mut waiter = take(&memory, BATCH);
+    assert!(is_pending(&mut waiter));
+
+    drop(held);
+    drop(waiter);
+
+    assert_eq!((memory.available(), memory.waiters()), (BATCH, 0));
+}
+
+#[test]
+fn waiter_is_woken_once_when_its_memory_is_there() {
+    let memory = BufferMemory::new(2 * BATCH, BATCH);
+    let (first, second) = (memory.try_take_exactly(BATCH).unwrap(), memory.try_take_exactly(BATCH).unwrap());
+    let woken = Arc::new(CountedWaker::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut waiter = take(&memory, 2 * BATCH);
+    assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+
+    drop(first);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+    drop(second);
+
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert_eq!(taken(&mut waiter).capacity(), 2 * BATCH);
+}
+
+#[test]
+fn closing_fails_everybody_and_buffers_still_return() {
+    let memory = BufferMemory::new(BATCH, BATCH);
+    let held = memory.try_take_exactly(BATCH).unwrap();
+    let woken = Arc::new(CountedWaker::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut waiters = [take(&memory, 1), take(&memory, 1)];
+    for waiter in &mut waiters {
+        assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+
+    memory.close();
+
+    assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+    assert!(waiters.iter_mut().all(|waiter| matches!(poll(waiter), Poll::Ready(Err(MemoryClosed)))));
+    assert!(matches!(poll(&mut take(&memory, 1)), Poll::Ready(Err(MemoryClosed))));
+    assert!(memory.try_take(1).is_none());
+    drop(held);
+    assert_eq!(memory.available(), BATCH);
+}
+
+#[test]
+fn threads_never_hold_more_than_the_total_and_return_everything() {
+    let memory = BufferMemory::new(10 * BATCH, BATCH);
+    let held = AtomicUsize::new(0);
+
+    std::thread::scope(|scope| {
+        for thread in 0..4_usize {
+            let (memory, held) = (&memory, &held);
+            scope.spawn(move || {
+                for round in 0..2000_usize {
+                    let Some(buffer) = memory.try_take((thread * 977 + round * 131) % (3 * BATCH)) else {
+                        continue;
+                    };
+                    let now = held.fetch_add(buffer.capacity(), Ordering::SeqCst) + buffer.capacity();
+                    assert!(now <= 10 * BATCH);
+                    held.fetch_sub(buffer.capacity(), Ordering::SeqCst);
+                    drop(buffer.freeze());
+                }
+            });
+        }
+    });
+
+    assert_eq!(memory.available(), 10 * BATCH);
+    assert!(pooled(&memory) <= 10);
+}
+
+/// What happens to the budget, with indexes that are taken modulo the number of buffers or waiters.
+#[derive(Debug, Clone)]
+enum Operation {
+    Drop(usize),
+    Freeze(usize),
+    GiveUp(usize),
+    Grow(usize, usize),
+    Replace(usize, usize),
+    TryTake(usize),
+    TryTakeExactly(usize),
+    Wait(usize),
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let len = || prop_oneof![0..200_usize, Just(BATCH), 0..4 * BATCH];
+    let index = any::<usize>;
+    prop_oneof![
+        index().prop_map(Operation::Drop),
+        index().prop_map(Operation::Drop),
+        index().prop_map(Operation::Freeze),
+        index().prop_map(Operation::GiveUp),
+        (index(), len()).prop_map(|(index, more)| Operation::Grow(index, more)),
+        (index(), len()).prop_map(|(index, len)| Operation::Replace(index, len)),
+        len().prop_map(Operation::TryTake),
+        len().prop_map(Operation::TryTakeExactly),
+        len().prop_map(Operation::Wait),
+    ]
+}
+
+/// The budget and, beside it, what must be true of it.
+struct Bench {
+    memory: Arc<BufferMemory>,
+    buffers: Vec<BatchBuffer>,
+    frozen: Vec<(usize, [Bytes; 2])>,
+    /// Oldest first, with what each needs.
+    waiters: VecDeque<(usize, Take)>,
+}
+
+impl Bench {
+    const TOTAL: usize = 10 * BATCH;
+
+    fn new() -> Self {
+        let memory = BufferMemory::new(Self::TOTAL, BATCH);
+        Self { memory, buffers: Vec::new(), frozen: Vec::new(), waiters: VecDeque::new() }
+    }
+
+    fn held(&self) -> usize {
+        let growing: usize = self.buffers.iter().map(BatchBuffer::capacity).sum();
+        growing + self.frozen.iter().map(|(reserved, _)| reserved).sum::<usize>()
+    }
+
+    fn remove(&mut self, index: usize) -> Option<BatchBuffer> {
+        (!self.buffers.is_empty()).then(|| self.buffers.swap_remove(index % self.buffers.len()))
+    }
+
+    fn apply(&mut self, operation: &Operation) {
+        let free = Self::TOTAL - self.held();
+        let is_contended = !self.waiters.is_empty();
+        match *operation {
+            Operation::Drop(index) if index.is_multiple_of(2) => {
+                self.remove(index);
+            }
+            // A clone goes first; the memory must stay with the other.
+            Operation::Drop(_) => self.frozen.truncate(self.frozen.len().saturating_sub(1)),
+            Operation::Freeze(index) => {
+                let Some(buffer) = self.remove(index) else { return };
+                let reserved = buffer.capacity();
+                let bytes = buffer.freeze();
+                self.frozen.push((reserved, [bytes.clone(), bytes]));
+                self.frozen.last_mut().unwrap().1[0].clear();
+            }
+            Operation::GiveUp(index) if is_contended => {
+                self.waiters.remove(index % self.waiters.len());
+            }
+            Operation::GiveUp(_) => {}
+            Operation::Grow(index, more) => {
+                let Some(buffer) = self.remove(index) else { return };
+                match self.memory.try_take_exactly(buffer.capacity() + more) {
+                    Some(larger) => self.buffers.push(buffer.move_into(larger)),
+                    None => self.buffers.push(buffer),
+                }
+            }
+            Operation::Replace(index, len) => {
+                let Some(mut buffer) = self.remove(index) else { return };
+                buffer.replace_by(vec![1; len.min(buffer.capacity())]);
+                self.buffers.push(buffer);
+            }
+            Operation::TryTake(least) => {
+                let taken = self.memory.try_take(least);
+                assert!(taken.as_ref().is_none_or(|buffer| buffer.capacity() >= least));
+                assert!(taken.is_none() || !is_contended);
+                assert!(taken.is_some() || is_contended || least.max(SMALLEST_BUFFER) > free);
+                self.buffers.extend(taken);
+            }
+            Operation::TryTakeExactly(capacity) => {
+                let taken = self.memory.try_take_exactly(capacity);
+                // Nothing can be taken by nobody.
+                assert!(capacity == 0 || taken.is_some() == (!is_contended && capacity <= free));
+                self.buffers.extend(taken);
+            }
+            Operation::Wait(least) => {
+                let mut waiter = take(&self.memory, least);
+                match poll(&mut waiter) {
+                    Poll::Ready(buffer) => {
+                        assert!(!is_contended);
+                        self.buffers.push(buffer.unwrap());
+                    }
+                    Poll::Pending => self.waiters.push_back((least.max(SMALLEST_BUFFER), waiter)),
+                }
+            }
+        }
+    }
+
+    /// Serves the waiters that the model would serve, and checks that no others are.
+    fn settle(&mut self) {
+        while let Some((need, waiter)) = self.waiters.front_mut() {
+            let need = *need;
+            let polled = poll(waiter);
+            assert_eq!(polled.is_ready(), need <= Self::TOTAL - self.held());
+            let Poll::Ready(buffer) = polled else { break };
+            self.buffers.push(buffer.unwrap());
+            self.waiters.pop_front();
+        }
+        assert!(self.waiters.iter_mut().all(|(_, waiter)| is_pending(waiter)));
+        assert_eq!(self.memory.waiters(), self.waiters.len());
+    }
+
+    fn check(&self) {
+        assert!(self.held() <= Self::TOTAL);
+        assert!(self.held() + pooled(&self.memory) * BATCH <= Self::TOTAL);
+        assert!(self.buffers.iter().all(|buffer| buffer.bytes.capacity() <= buffer.capacity()));
+        if self.waiters.is_empty() {
+            assert_eq!(self.memory.available(), Self::TOTAL - self.held());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn budget_keeps_its_bound_and_its_order(operations in vec(operation(), 1..80)) {
+        let mut bench = Bench::new();
+
+        for operation in &operations {
+            bench.apply(operation);
+            bench.settle();
+            bench.check();
+        }
+
+        let Bench { memory, buffers, frozen, waiters } = bench;
+        drop((waiters, buffers, frozen));
+        assert_eq!(memory.available(), Bench::TOTAL);
+        assert!(pooled(&memory) * BATCH <= Bench::TOTAL);
+    }
+}

@@ -1,0 +1,123 @@
+//! The crate's inside for its own benches and fuzzers. Not part of the public API, and without its promises.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::accumulator::{
+    Append, EnqueueWaits, RecordAccumulator, Settings, TakenHead, TopicQueues, TryAppend,
+};
+use crate::buffer_memory::BufferMemory;
+use crate::clock;
+use crate::delivery::Delivery;
+use crate::protocol::compression::Compression;
+use crate::protocol::messages::api_versions::ApiVersionsResponse;
+use crate::protocol::messages::metadata::MetadataResponse;
+use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
+use crate::protocol::record_batch::{ProducerIdentity, RecordBatchBuilder, RecordRef};
+use crate::record::Headers;
+use crate::topic_partition::Topic;
+use crate::wire::{Reader, Uuid, Writer};
+
+/// Encodes `count` records into `out` and returns the length of the batch. With `seal`, the checksum too.
+pub fn encode_batch(out: &mut Vec<u8>, count: usize, key: Option<&[u8]>, value: &[u8], seal: bool) -> usize {
+    out.clear();
+    let headers = Headers::new();
+    let mut builder = RecordBatchBuilder::new(out);
+    for _ in 0..count {
+        let record = RecordRef { timestamp: 1_700_000_000_000, key, value: Some(value), headers: &headers };
+        let payload_len = record.payload_len();
+        builder.append(out, &record, payload_len);
+    }
+    if seal {
+        builder.seal(out, Compression::None, ProducerIdentity::NONE);
+    }
+    out.len()
+}
+
+/// Compresses records with LZ4 and returns the compressed length, 0 if nothing was gained.
+pub fn compress_lz4(records: &[u8]) -> usize {
+    Compression::Lz4.compress(records, |compressed| compressed.map_or(0, <[u8]>::len))
+}
+
+/// Writes a produce request of `batches` that are referenced, and returns the length of the frame.
+pub fn encode_produce_request(version: i16, batches: &[Bytes]) -> usize {
+    let mut out = Writer::new();
+    let head = ProduceRequestHead { transactional_id: None, acks: -1, timeout_ms: 30_000 };
+    let written = head.begin(&mut out, version, 1).and_then(|mut body| {
+        body.topic("topic", Uuid::ZERO, batches.len())?;
+        for (index, batch) in (0..).zip(batches) {
+            body.partition(index, batch.clone())?;
+        }
+        body.finish()
+    });
+    written.and_then(|()| out.finish()).map_or(0, |segments| segments.segments.iter().map(Bytes::len).sum())
+}
+
+/// Decodes the body of an answer; says whether it could be read.
+pub fn decode_response(api_key: i16, version: i16, body: &[u8]) -> bool {
+    let mut reader = Reader::new(body);
+    match api_key {
+        0 => ProduceResponse::decode(&mut reader, version).is_ok(),
+        3 => MetadataResponse::decode(&mut reader, version).is_ok(),
+        18 => ApiVersionsResponse::decode(&mut reader, version).is_ok(),
+        _ => false,
+    }
+}
+
+/// A record accumulator with one topic and nobody who sends.
+#[derive(Debug)]
+pub struct Accumulator {
+    accumulator: RecordAccumulator,
+    topic: Arc<TopicQueues>,
+}
+
+impl Accumulator {
+    /// Makes one with this many partitions.
+    pub fn new(partitions: usize, batch_size: usize, buffer_memory: usize) -> Self {
+        let settings = Settings {
+            batch_size,
+            compression: Compression::None,
+            append_window: Duration::from_secs(60),
+            keep_notes: false,
+        };
+        let accumulator = RecordAccumulator::new(settings, BufferMemory::new(buffer_memory, batch_size));
+        let topic = accumulator.topic(&Topic::from("topic"), partitions);
+        Self { accumulator, topic }
+    }
+
+    /// Appends one record; `None` if memory is short.
+    pub fn append(&self, partition: usize, key: Option<&[u8]>, value: &[u8]) -> Option<Delivery> {
+        let headers = Headers::new();
+        let record = RecordRef { timestamp: 1_700_000_000_000, key, value: Some(value), headers: &headers };
+        let append = Append {
+            record,
+            payload_len: record.payload_len(),
+            waits: EnqueueWaits::default(),
+            now: clock::now(),
+            stop_at_boundary: false,
+        };
+        let queue = self.topic.queue(partition)?;
+        match self.accumulator.try_append(queue, &append, &mut None) {
+            TryAppend::Done(done) => Some(done.delivery),
+            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::NoMemory { .. } => None,
+        }
+    }
+
+    /// Takes every batch, as the sender would, and completes it as delivered. Returns the number of batches.
+    pub fn drain(&self) -> usize {
+        let mut changed = Vec::new();
+        self.accumulator.take_changed(&mut changed);
+        let mut batches = 0;
+        for queue in self.topic.iter() {
+            while let TakenHead::Batch(mut batch) = queue.take_head() {
+                batch.freeze();
+                batch.deliver(Some(0), None, None);
+                batches += 1;
+            }
+            queue.look();
+        }
+        batches
+    }
+}

@@ -1,0 +1,90 @@
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use crate::protocol::{ApiKey, ErrorCode};
+use crate::topic_partition::NodeId;
+use crate::wire::{Reader, Writer};
+
+use super::{Asker, NetworkClient};
+use crate::network::api_versions::ApiVersions;
+use crate::network::event::{ConnectionId, DisconnectReason, Frame, MalformedResponse, NetworkEvent};
+use crate::network::in_flight_requests::InFlightRequest;
+
+/// How a new connection becomes ready: the broker is asked what it speaks (KIP-35, KIP-511).
+impl<P> NetworkClient<P> {
+    pub(super) fn ask_for_versions(
+        &mut self,
+        node: NodeId,
+        connection: ConnectionId,
+        version: i16,
+        now: Instant,
+    ) {
+        let request = ApiVersionsRequest {
+            client_software_name: SOFTWARE_NAME.to_owned(),
+            client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let api_key = ApiKey::ApiVersions;
+        let correlation_id = self.new_correlation_id();
+        let encode = |version, out: &mut Writer| request.encode(out, version);
+        let segments = match self.encode(api_key, version, correlation_id, encode) {
+            Ok(segments) => segments,
+            Err(error) => return self.disconnect(node, DisconnectReason::Unencodable(error), None, now),
+        };
+
+        self.in_flight.add(
+            node,
+            InFlightRequest {
+                correlation_id,
+                api_key,
+                version,
+                purpose: Asker::Handshake,
+                expects_response: true,
+                sent_at: now,
+                timeout: self.config.request_timeout,
+            },
+        );
+        self.transmit(node, connection, Frame { correlation_id, segments }, now);
+    }
+
+    pub(super) fn handle_versions(
+        &mut self,
+        node: NodeId,
+        connection: ConnectionId,
+        version: i16,
+        body: &Bytes,
+        now: Instant,
+    ) {
+        let response = match ApiVersionsResponse::decode(&mut Reader::new(body), version) {
+            Ok(response) => response,
+            Err(error) => {
+                let reason = DisconnectReason::Malformed(MalformedResponse::ApiVersions(error));
+                return self.disconnect(node, reason, None, now);
+            }
+        };
+        match ErrorCode::from(response.error_code) {
+            ErrorCode::None => {
+                self.states.ready(node, ApiVersions::new(&response));
+                self.events.push_back(NetworkEvent::Ready { node });
+                let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
+                self.throttle(node, Duration::from_millis(throttle_ms), now);
+            }
+            ErrorCode::UnsupportedVersion if version > 0 => {
+                let version = fallback_version(&response, version);
+                self.ask_for_versions(node, connection, version, now);
+            }
+            code => self.disconnect(node, DisconnectReason::VersionsRefused(code), None, now),
+        }
+    }
+}
+
+/// Returns the version in which to ask a broker that does not know `refused`: the highest that it names, else 0.
+fn fallback_version(response: &ApiVersionsResponse, refused: i16) -> i16 {
+    let named = response.api_keys.iter().find(|version| version.api_key == ApiKey::ApiVersions.code());
+    // Lower in any case, or a broker that names what it refuses would be asked for ever.
+    named.map_or(0, |version| version.max_version.clamp(0, refused - 1))
+}
+
+/// What brokers count clients under (KIP-511).
+const SOFTWARE_NAME: &str = "kafka-producer";

@@ -1,0 +1,168 @@
+use super::*;
+
+/// Connects to `NODE` and returns the request for versions.
+fn ask(bench: &mut Bench) -> (Sent, Bytes) {
+    let connection = bench.connect(NODE);
+    bench.client.handle_connected(connection, bench.now);
+    bench.sent()
+}
+
+#[test]
+fn node_is_ready_only_after_it_has_told_its_versions() {
+    let mut bench = Bench::new();
+    let connection = bench.connect(NODE);
+    assert!(!bench.client.is_ready(NODE, bench.now));
+
+    bench.client.handle_connected(connection, bench.now);
+    assert!(!bench.client.is_ready(NODE, bench.now));
+    assert_eq!(bench.client.version_for(NODE, ApiKey::Metadata), None);
+
+    let (sent, _) = bench.sent();
+    bench.client.handle_frame(connection, versions_answer(sent, 4, 0), bench.now);
+    assert!(bench.client.is_ready(NODE, bench.now));
+    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.client.version_for(NODE, ApiKey::Metadata), Some(12));
+    assert_eq!(bench.client.version_for(NODE, ApiKey::Produce), Some(9));
+    assert_eq!(bench.client.version_for(NODE, ApiKey::InitProducerId), None);
+}
+
+#[test]
+fn request_for_versions_names_the_software() {
+    let mut bench = Bench::new();
+
+    let (sent, mut frame) = ask(&mut bench);
+
+    assert_eq!(usize::try_from(frame.get_i32()).unwrap(), frame.len());
+    let header = RequestHeader::decode(&mut frame, 2).unwrap();
+    assert_eq!(header.request_api_key, 18);
+    assert_eq!(header.request_api_version, 4);
+    assert_eq!(header.correlation_id, sent.correlation_id);
+    assert_eq!(header.client_id, Some(StrBytes::from_static_str("tests")));
+    let request = ApiVersionsRequest::decode(&mut frame, 4).unwrap();
+    assert_eq!(request.client_software_name.as_str(), "kafka-producer");
+    assert_eq!(request.client_software_version.as_str(), env!("CARGO_PKG_VERSION"));
+    assert!(frame.is_empty());
+}
+
+#[test]
+fn refused_version_falls_back_to_the_one_that_the_broker_names() {
+    let mut bench = Bench::new();
+    let (sent, _) = ask(&mut bench);
+
+    let refusal = versions_answer_of(sent, 0, 35, &[(18, 0, 2)]);
+    bench.client.handle_frame(sent.connection, refusal, bench.now);
+    let (sent, frame) = bench.sent();
+    assert_eq!(frame[4..8], [0, 18, 0, 2]);
+    assert!(bench.events().is_empty());
+    bench.client.handle_frame(sent.connection, versions_answer(sent, 2, 0), bench.now);
+
+    assert!(bench.client.is_ready(NODE, bench.now));
+}
+
+#[test]
+fn refused_version_falls_back_to_0_if_the_broker_names_none() {
+    let mut bench = Bench::new();
+    let (sent, _) = ask(&mut bench);
+
+    bench.client.handle_frame(sent.connection, versions_answer_of(sent, 0, 35, &[]), bench.now);
+    let (sent, frame) = bench.sent();
+    assert_eq!(frame[4..8], [0, 18, 0, 0]);
+    bench.client.handle_frame(sent.connection, versions_answer(sent, 0, 0), bench.now);
+
+    assert!(bench.client.is_ready(NODE, bench.now));
+}
+
+#[test]
+fn broker_that_names_what_it_refuses_is_not_asked_for_ever() {
+    let mut bench = Bench::new();
+    let (mut sent, _) = ask(&mut bench);
+
+    for version in [3, 2, 1, 0] {
+        bench.client.handle_frame(sent.connection, versions_answer(sent, 0, 35), bench.now);
+        let (next, frame) = bench.sent();
+        assert_eq!(frame[4..8], [0, 18, 0, version]);
+        sent = next;
+    }
+    bench.client.handle_frame(sent.connection, versions_answer(sent, 0, 35), bench.now);
+
+    assert_eq!(bench.closed(), sent.connection);
+    let reason = DisconnectReason::VersionsRefused(ErrorCode::UnsupportedVersion);
+    assert_eq!(bench.events(), [disconnected(reason, false)]);
+}
+
+#[test]
+fn other_refusal_closes_the_connection() {
+    let mut bench = Bench::new();
+    let (sent, _) = ask(&mut bench);
+
+    bench.client.handle_frame(sent.connection, versions_answer(sent, 4, 42), bench.now);
+
+    assert_eq!(bench.closed(), sent.connection);
+    let reason = DisconnectReason::VersionsRefused(ErrorCode::InvalidRequest);
+    assert_eq!(bench.events(), [disconnected(reason, false)]);
+}
+
+#[test]
+fn answer_that_is_not_understood_closes_the_connection() {
+    let mut bench = Bench::new();
+    let (sent, _) = ask(&mut bench);
+
+    bench.client.handle_frame(sent.connection, answer(sent), bench.now);
+
+    assert_eq!(bench.closed(), sent.connection);
+    let event = bench.events().pop();
+    let Some(NetworkEvent::Disconnected { reason: DisconnectReason::Malformed(problem), .. }) = event else {
+        panic!("{event:?}");
+    };
+    assert!(matches!(problem, MalformedResponse::ApiVersions(_)), "{problem}");
+}
+
+#[test]
+fn broker_that_does_not_answer_is_given_up() {
+    let mut bench = Bench::new();
+    let (sent, _) = ask(&mut bench);
+    assert_eq!(bench.client.poll_timeout(), Some(bench.now + REQUEST_TIMEOUT));
+
+    bench.advance(REQUEST_TIMEOUT);
+
+    assert_eq!(bench.closed(), sent.connection);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::RequestTimedOut, false)]);
+}
+
+#[test]
+fn handshake_that_the_broker_cuts_short_is_tried_with_a_lower_version() {
+    let mut bench = Bench::new();
+    let (sent, _) = ask(&mut bench);
+
+    bench.client.handle_closed(sent.connection, Arc::from("reset"), None, bench.now);
+    assert_eq!(bench.events(), [disconnected(closed("reset"), false)]);
+    bench.advance(RECONNECT_BACKOFF);
+    let (_, frame) = ask(&mut bench);
+
+    assert_eq!(frame[4..8], [0, 18, 0, 3]);
+}
+
+#[test]
+fn throttled_handshake_holds_requests_back() {
+    let mut bench = Bench::new();
+    let (sent, _) = ask(&mut bench);
+    let mut frame = BytesMut::new();
+    frame.put_i32(sent.correlation_id);
+    let response = kafka_protocol::messages::ApiVersionsResponse::default().with_throttle_time_ms(100);
+    response.encode(&mut frame, 4).unwrap();
+
+    bench.client.handle_frame(sent.connection, frame.freeze(), bench.now);
+
+    assert!(!bench.client.is_ready(NODE, bench.now));
+    bench.advance(Duration::from_millis(100));
+    assert!(bench.client.is_ready(NODE, bench.now));
+}
+
+#[test]
+fn handshake_is_not_counted_as_a_request_of_the_caller() {
+    let mut bench = Bench::new();
+    ask(&mut bench);
+
+    assert!(!bench.client.has_in_flight());
+    assert_eq!(bench.client.in_flight_count(NODE), 0);
+}

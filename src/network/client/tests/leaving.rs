@@ -1,0 +1,168 @@
+//! Connections that end though nothing is wrong with them.
+
+use super::*;
+
+fn moved() -> Node {
+    Node::new(NODE, "elsewhere", 9092)
+}
+
+#[test]
+fn idle_connection_is_closed_and_may_be_made_again_at_once() {
+    let (mut bench, connection) = Bench::ready();
+    assert_eq!(bench.client.poll_timeout(), Some(bench.now + MAX_IDLE));
+
+    bench.advance(MAX_IDLE);
+
+    assert_eq!(bench.closed(), connection);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::Idle, true)]);
+    assert_eq!(bench.client.poll_timeout(), None);
+    assert!(bench.client.connect(NODE, bench.now));
+}
+
+#[test]
+fn used_connection_is_not_idle() {
+    let (mut bench, _) = Bench::ready();
+    bench.advance(MAX_IDLE - Duration::from_secs(1));
+    let sent = bench.send_and_poll(NODE, "a");
+    bench.advance(Duration::from_secs(2));
+    bench.answer(sent);
+
+    assert_eq!(bench.client.poll_timeout(), Some(bench.now + MAX_IDLE));
+    bench.advance(MAX_IDLE - Duration::from_secs(1));
+
+    assert!(bench.client.is_ready(NODE, bench.now));
+}
+
+#[test]
+fn connection_that_waits_for_an_answer_is_not_idle() {
+    let mut config = config();
+    config.connections_max_idle = Some(Duration::from_secs(1));
+    let mut bench = Bench::with_config(config);
+    bench.make_ready(NODE);
+    bench.send_and_poll(NODE, "a");
+
+    bench.advance(Duration::from_secs(2));
+
+    assert!(bench.client.is_ready(NODE, bench.now));
+}
+
+#[test]
+fn connections_are_kept_for_ever_without_a_limit() {
+    let mut config = config();
+    config.connections_max_idle = None;
+    let mut bench = Bench::with_config(config);
+
+    bench.make_ready(NODE);
+
+    assert_eq!(bench.client.poll_timeout(), None);
+}
+
+#[test]
+fn connection_to_a_removed_node_is_closed() {
+    let (mut bench, connection) = Bench::ready();
+
+    bench.client.update_nodes(&[node(OTHER)], bench.now);
+
+    assert_eq!(bench.closed(), connection);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::AddressChanged, true)]);
+    assert_eq!(bench.client.poll_timeout(), None);
+    assert!(!bench.client.connect(NODE, bench.now));
+}
+
+#[test]
+fn removed_node_is_let_finish_what_is_under_way() {
+    let (mut bench, connection) = Bench::ready();
+    let first = bench.send_and_poll(NODE, "a");
+    let second = bench.send_and_poll(NODE, "b");
+
+    bench.client.update_nodes(&[node(OTHER)], bench.now);
+    assert!(!bench.client.can_send(NODE, bench.now));
+    bench.send(NODE, "c");
+    assert_eq!(bench.failures(), [("c", FailureReason::NotReady, false)]);
+    bench.answer(first);
+    assert!(bench.has_no_action());
+    bench.answer(second);
+
+    assert_eq!(bench.closed(), connection);
+    let events = bench.events();
+    assert!(matches!(events[1], NetworkEvent::Response { purpose: "b", .. }));
+    assert_eq!(events[2], disconnected(DisconnectReason::AddressChanged, true));
+}
+
+#[test]
+fn node_that_comes_back_in_time_keeps_its_connection() {
+    let (mut bench, _) = Bench::ready();
+    let sent = bench.send_and_poll(NODE, "a");
+
+    bench.client.update_nodes(&[node(OTHER)], bench.now);
+    bench.client.update_nodes(&[node(NODE), node(OTHER)], bench.now);
+    assert!(bench.client.can_send(NODE, bench.now));
+    bench.answer(sent);
+
+    assert!(bench.has_no_action());
+}
+
+#[test]
+fn moved_node_is_connected_to_at_its_new_address_once_the_old_one_is_done() {
+    let (mut bench, connection) = Bench::ready();
+    let sent = bench.send_and_poll(NODE, "a");
+
+    bench.client.update_nodes(&[moved(), node(OTHER)], bench.now);
+    assert!(!bench.client.can_send(NODE, bench.now));
+    assert!(!bench.client.connect(NODE, bench.now));
+    bench.answer(sent);
+    assert_eq!(bench.closed(), connection);
+
+    assert!(bench.client.connect(NODE, bench.now));
+    let action = bench.client.poll_action();
+    assert!(matches!(action, Some(NetworkAction::Connect { host, .. }) if &*host == "elsewhere"));
+}
+
+#[test]
+fn attempt_at_an_address_that_is_out_of_date_is_given_up() {
+    let mut bench = Bench::new();
+    let connection = bench.connect(NODE);
+
+    bench.client.update_nodes(&[moved()], bench.now);
+
+    assert_eq!(bench.closed(), connection);
+    assert!(bench.client.connect(NODE, bench.now));
+}
+
+#[test]
+fn moved_node_does_not_wait_for_the_backoff_of_its_old_address() {
+    let mut bench = Bench::new();
+    let connection = bench.connect(NODE);
+    bench.client.handle_connect_failed(connection, Arc::from("refused"), bench.now);
+    assert!(!bench.client.connect(NODE, bench.now));
+
+    bench.client.update_nodes(&[moved()], bench.now);
+
+    assert!(bench.client.connect(NODE, bench.now));
+}
+
+#[test]
+fn same_nodes_change_nothing() {
+    let (mut bench, _) = Bench::ready();
+
+    bench.client.update_nodes(&[node(NODE), node(OTHER)], bench.now);
+
+    assert!(bench.has_no_action());
+    assert!(bench.client.can_send(NODE, bench.now));
+}
+
+#[test]
+fn giving_up_all_connections_fails_all_requests() {
+    let (mut bench, first) = Bench::ready();
+    let second = bench.make_ready(OTHER);
+    bench.send_and_poll(NODE, "a");
+    bench.send_and_poll(OTHER, "b");
+
+    bench.client.disconnect_all(bench.now);
+
+    assert_eq!([bench.closed(), bench.closed()], [first, second]);
+    let failed = |purpose| (purpose, FailureReason::Disconnected(DisconnectReason::Requested), true);
+    assert_eq!(bench.failures(), [failed("a"), failed("b")]);
+    assert!(!bench.client.has_in_flight());
+    assert!(bench.client.connect(NODE, bench.now));
+}

@@ -1,0 +1,17 @@
+//! Tests against real Apache Kafka clusters, which the tests start and end themselves.
+//!
+//! Needed: a JDK 17 (what Kafka 4 wants, and what Kafka 1.0 still starts on), Maven for the first run, `sh` and
+//! `kill`. Without them every test here says `SKIPPED` on stderr and passes, unless `REQUIRE_KAFKA=1`.
+//!
+//! | Variable | Meaning |
+//! |---|---|
+//! | `REQUIRE_KAFKA=1` | fail instead of skipping |
+//! | `KAFKA_JARS` | where the jars of each version are kept; default `~/.cache/kafka-producer-tests` |
+//! | `KAFKA_KEEP=1` | leave the clusters' directories (configuration, data, logs) where they are |
+//!
+//! Only one cluster runs at a time, however many threads the test runner uses. `support` is the harness,
+//! `harness` shows with Kafka's own clients that it can be trusted, `producer` are the tests of this crate.
+
+mod harness;
+mod producer;
+mod support;

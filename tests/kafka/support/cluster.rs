@@ -1,0 +1,247 @@
+//! A cluster of real brokers on this machine.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::sync::MutexGuard;
+
+use super::broker;
+use super::broker::Broker;
+use super::jars::Jars;
+use super::ports;
+use super::process::Process;
+use super::properties;
+use super::properties::Controllers;
+use super::properties::Ports;
+use super::version::Version;
+use super::wait;
+use super::work_dir::WorkDir;
+
+/// Two clusters at once would need more memory and cores than a laptop or a CI machine has to spare.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// How often a cluster is started when somebody else takes one of its ports first.
+const ATTEMPTS: usize = 3;
+
+/// A running cluster; its processes end and its directory goes when it is dropped.
+///
+/// Nodes are numbered from 1.
+#[derive(Debug)]
+pub(crate) struct KafkaCluster {
+    brokers: Vec<Broker>,
+    /// `None` for `KRaft`.
+    _zookeeper: Option<Process>,
+    jars: &'static Jars,
+    version: Version,
+    work_dir: WorkDir,
+    /// Last, so that the next cluster starts when nothing of this one is left.
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// How to start a [`KafkaCluster`].
+#[derive(Debug)]
+pub(crate) struct ClusterOptions {
+    version: Version,
+    brokers: usize,
+    properties: Vec<(String, String)>,
+}
+
+impl ClusterOptions {
+    /// Sets a property of every broker.
+    pub(crate) fn property(mut self, key: &str, value: &str) -> Self {
+        self.properties.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the cluster and waits until every broker answers and knows all others.
+    ///
+    /// `None`, after a line on stderr, when Java or Kafka's jars cannot be had: the test is to return. With
+    /// `REQUIRE_KAFKA=1` that is a failure.
+    pub(crate) async fn start(self) -> Option<KafkaCluster> {
+        let turn = ONE_AT_A_TIME.lock().await;
+        let jars = match Jars::of(self.version) {
+            Ok(jars) => jars,
+            Err(why) => return skip(why),
+        };
+        let begin = wait::now();
+        let mut started = self.try_start(jars).await;
+        for _ in 1..ATTEMPTS {
+            if !started.as_ref().is_err_and(|error| error.contains("Address already in use")) {
+                break;
+            }
+            started = self.try_start(jars).await;
+        }
+        let (brokers, zookeeper, work_dir) = started.unwrap_or_else(|error| panic!("{error}"));
+        let (version, count) = (self.version, self.brokers);
+        eprintln!("started Kafka {} with {count} broker(s) in {:?}", version.number(), begin.elapsed());
+        Some(KafkaCluster { brokers, _zookeeper: zookeeper, jars, version, work_dir, _turn: turn })
+    }
+
+    async fn try_start(
+        &self,
+        jars: &'static Jars,
+    ) -> Result<(Vec<Broker>, Option<Process>, WorkDir), String> {
+        let work_dir = WorkDir::new().map_err(|error| format!("work directory: {error}"))?;
+        let ports = self.ports();
+        let brokers = self.lay_out(&ports, work_dir.path(), jars).map_err(|error| error.to_string())?;
+        let zookeeper = match ports.controllers {
+            Controllers::Nodes(_) => {
+                try_join_all(brokers.iter().map(|broker| format(jars, work_dir.path(), broker.id()))).await?;
+                None
+            }
+            Controllers::ZooKeeper(port) => Some(start_zookeeper(jars, work_dir.path(), port).await?),
+        };
+        for broker in &brokers {
+            broker.spawn().map_err(|error| format!("java: {error}"))?;
+        }
+        wait_until_ready(&brokers).await?;
+        Ok((brokers, zookeeper, work_dir))
+    }
+
+    fn ports(&self) -> Ports {
+        let controllers = if self.version.is_kraft() { self.brokers } else { 1 };
+        let mut brokers = ports::free_ports(self.brokers + controllers);
+        let controllers = brokers.split_off(self.brokers);
+        let controllers = if self.version.is_kraft() {
+            Controllers::Nodes(controllers)
+        } else {
+            Controllers::ZooKeeper(controllers[0])
+        };
+        Ports { brokers, controllers }
+    }
+
+    /// Writes the files of every broker.
+    fn lay_out(&self, ports: &Ports, root: &Path, jars: &'static Jars) -> std::io::Result<Vec<Broker>> {
+        properties::write_logging(root)?;
+        let mut brokers = Vec::new();
+        for (id, port) in (1..).zip(&ports.brokers) {
+            let directory = root.join(format!("broker-{id}"));
+            std::fs::create_dir_all(&directory)?;
+            let text = properties::server(id, ports, &directory.join("data"), &self.properties);
+            std::fs::write(directory.join("server.properties"), text)?;
+            brokers.push(Broker::new(i32::try_from(id).expect("few brokers"), *port, directory, jars));
+        }
+        Ok(brokers)
+    }
+}
+
+impl KafkaCluster {
+    /// Starts a cluster with the usual options; see [`ClusterOptions::start`].
+    pub(crate) async fn start(version: Version, brokers: usize) -> Option<Self> {
+        Self::options(version, brokers).start().await
+    }
+
+    pub(crate) const fn options(version: Version, brokers: usize) -> ClusterOptions {
+        ClusterOptions { version, brokers, properties: Vec::new() }
+    }
+
+    pub(crate) fn bootstrap_servers(&self) -> String {
+        let addresses: Vec<String> = self.brokers.iter().map(|broker| broker.address().to_string()).collect();
+        addresses.join(",")
+    }
+
+    /// The broker with this node id.
+    pub(crate) fn broker(&self, id: i32) -> &Broker {
+        self.brokers.iter().find(|broker| broker.id() == id).expect("a broker of this cluster")
+    }
+
+    pub(crate) fn brokers(&self) -> &[Broker] {
+        &self.brokers
+    }
+
+    pub(crate) const fn version(&self) -> Version {
+        self.version
+    }
+
+    pub(crate) const fn jars(&self) -> &'static Jars {
+        self.jars
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.work_dir.path()
+    }
+}
+
+impl Drop for KafkaCluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for broker in &self.brokers {
+                eprintln!("--- the end of the log of broker {}:\n{}", broker.id(), broker.log_tail());
+            }
+        }
+    }
+}
+
+/// Says that a test is skipped where the test runner cannot hide it: it captures what `eprintln!` writes.
+fn skip<T>(why: &str) -> Option<T> {
+    let required = std::env::var("REQUIRE_KAFKA").as_deref() == Ok("1");
+    assert!(!required, "REQUIRE_KAFKA=1, but real-Kafka tests need java and mvn ({why})");
+    let line = format!("SKIPPED: real-Kafka tests need java and mvn ({why})\n");
+    std::io::stderr().write_all(line.as_bytes()).expect("stderr");
+    None
+}
+
+/// Prepares the data directory of one `KRaft` node.
+async fn format(jars: &Jars, root: &Path, id: i32) -> Result<(), String> {
+    let mut java = jars.java(&[]);
+    java.args(properties::logging_options(root, "WARN"));
+    java.args([
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        "bG9jYWwtdGVzdC1rYWZrYQ",
+        "--ignore-formatted",
+        "-c",
+    ]);
+    java.arg(root.join(format!("broker-{id}/server.properties")));
+    let output = tokio::process::Command::from(java).kill_on_drop(true).output().await;
+    let output = output.map_err(|error| format!("java: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!(
+        "storage of node {id}: {}",
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat())
+    ))
+}
+
+async fn start_zookeeper(jars: &Jars, root: &Path, port: u16) -> Result<Process, String> {
+    let (file, log) = (root.join("zookeeper.properties"), root.join("zookeeper.log"));
+    std::fs::write(&file, properties::zookeeper(port, &root.join("zookeeper"))).map_err(|e| e.to_string())?;
+    let mut java = jars.java(&["-Xms64m", "-Xmx256m"]);
+    java.args(properties::logging_options(root, "INFO"));
+    java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(file);
+    let mut process = broker::spawn_logged(&mut java, &log).map_err(|error| format!("java: {error}"))?;
+    let listening = wait::poll_until(broker::START_LIMIT, async || {
+        let connected = TcpStream::connect(ports::address(port)).await.is_ok();
+        (connected || !process.is_running()).then_some(connected)
+    });
+    match listening.await {
+        Some(true) => Ok(process),
+        _ => Err(format!("ZooKeeper does not listen:\n{}", broker::tail(&log))),
+    }
+}
+
+/// Waits until every broker says that all brokers are there, or one has ended.
+async fn wait_until_ready(brokers: &[Broker]) -> Result<(), String> {
+    let ready = wait::poll_until(broker::START_LIMIT, async || {
+        for broker in brokers {
+            if !broker.is_running() {
+                return Some(Err(format!("broker {} ended:\n{}", broker.id(), broker.log_tail())));
+            }
+            if broker.known_brokers().await?.len() < brokers.len() {
+                return None;
+            }
+        }
+        Some(Ok(()))
+    });
+    ready.await.unwrap_or_else(|| {
+        let logs: Vec<String> = brokers.iter().map(Broker::log_tail).collect();
+        let limit: Duration = broker::START_LIMIT;
+        Err(format!("the cluster does not answer after {limit:?}:\n{}", logs.join("\n---\n")))
+    })
+}

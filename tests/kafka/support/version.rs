@@ -1,0 +1,85 @@
+//! The Kafka versions under test, and what differs between their jars.
+
+/// A version of Apache Kafka that the tests run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// The oldest that starts on Java 17: `ZooKeeper`, Produce v5, no zstd, no flexible versions.
+    V1_0_2,
+    /// The last years of `ZooKeeper`: Produce v9, no topic ids in Produce.
+    V2_8_2,
+    /// The newest whose tools are published: `KRaft`, nothing below Produce v3.
+    V4_3_1,
+}
+
+impl Version {
+    pub(crate) const fn number(self) -> &'static str {
+        match self {
+            Self::V1_0_2 => "1.0.2",
+            Self::V2_8_2 => "2.8.2",
+            Self::V4_3_1 => "4.3.1",
+        }
+    }
+
+    /// The suffix of the broker's artifact name.
+    pub(crate) const fn scala(self) -> &'static str {
+        match self {
+            Self::V1_0_2 => "2.12",
+            Self::V2_8_2 | Self::V4_3_1 => "2.13",
+        }
+    }
+
+    /// Whether the brokers elect a controller among themselves, instead of asking `ZooKeeper`.
+    pub(crate) const fn is_kraft(self) -> bool {
+        matches!(self, Self::V4_3_1)
+    }
+
+    pub(crate) const fn console_consumer(self) -> &'static str {
+        match self {
+            Self::V1_0_2 | Self::V2_8_2 => "kafka.tools.ConsoleConsumer",
+            Self::V4_3_1 => "org.apache.kafka.tools.consumer.ConsoleConsumer",
+        }
+    }
+
+    pub(crate) const fn console_producer(self) -> &'static str {
+        match self {
+            Self::V1_0_2 | Self::V2_8_2 => "kafka.tools.ConsoleProducer",
+            Self::V4_3_1 => "org.apache.kafka.tools.ConsoleProducer",
+        }
+    }
+
+    pub(crate) const fn dump_log_segments(self) -> &'static str {
+        match self {
+            Self::V1_0_2 | Self::V2_8_2 => "kafka.tools.DumpLogSegments",
+            Self::V4_3_1 => "org.apache.kafka.tools.DumpLogSegments",
+        }
+    }
+
+    /// The option of the console producer that names the brokers.
+    pub(crate) const fn producer_bootstrap_option(self) -> &'static str {
+        match self {
+            Self::V1_0_2 => "--broker-list",
+            Self::V2_8_2 | Self::V4_3_1 => "--bootstrap-server",
+        }
+    }
+
+    /// The option of the console producer that configures the reader of lines.
+    pub(crate) const fn reader_option(self) -> &'static str {
+        match self {
+            Self::V1_0_2 | Self::V2_8_2 => "--property",
+            Self::V4_3_1 => "--reader-property",
+        }
+    }
+
+    /// The option of the console consumer that configures what is printed.
+    pub(crate) const fn formatter_option(self) -> &'static str {
+        match self {
+            Self::V1_0_2 | Self::V2_8_2 => "--property",
+            Self::V4_3_1 => "--formatter-property",
+        }
+    }
+
+    /// Whether the console consumer can print partition, offset and headers.
+    pub(crate) const fn prints_positions(self) -> bool {
+        !matches!(self, Self::V1_0_2)
+    }
+}
