@@ -22,7 +22,7 @@ pub(crate) struct SenderSettings {
     /// Requests of one partition that may be under way at once.
     ///
     /// Without sequence numbers, of two batches under way the second may be written while the first is refused; so
-    /// only one is, unless a batch is never sent twice.
+    /// only one is, unless nothing is answered (`acks=0`).
     pub(crate) max_outstanding_per_partition: usize,
     /// A partition whose leader has taken nothing for longer is not chosen for records without a key
     /// (`partitioner.availability.timeout.ms`).
