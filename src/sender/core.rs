@@ -165,6 +165,11 @@ impl SenderCore {
             .min()
     }
 
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.timers.len()
+    }
+
     /// Returns whether everything accepted so far is settled.
     pub(crate) fn is_idle(&self) -> bool {
         self.accumulator.is_complete()

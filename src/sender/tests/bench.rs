@@ -44,6 +44,8 @@ pub(super) struct Config {
     pub(super) buffer_memory: usize,
     pub(super) compression: Compression,
     pub(super) produce_versions: (i16, i16),
+    /// Whether batches are compressed at once; otherwise the jobs wait in `seal_jobs`.
+    pub(super) seals: bool,
     pub(super) seed: u64,
 }
 
@@ -63,6 +65,7 @@ impl Default for Config {
             buffer_memory: 100_000,
             compression: Compression::None,
             produce_versions: (3, 13),
+            seals: true,
             seed: 7,
         }
     }
@@ -104,10 +107,9 @@ pub(super) struct Bench {
     pub(super) metadata_requests: Vec<Vec<String>>,
     /// Whether they are answered.
     pub(super) answers_metadata: bool,
-    /// Whether sockets take frames at once; otherwise they wait in `unwritten`.
+    /// Whether sockets take produce requests at once; otherwise they wait in `unwritten`.
     pub(super) writes: bool,
     pub(super) unwritten: VecDeque<(ConnectionId, Frame)>,
-    /// Whether batches are compressed at once; otherwise the jobs wait in `seal_jobs`.
     pub(super) seals: bool,
     pub(super) seal_jobs: Vec<SealJob>,
     pub(super) polls: usize,
@@ -151,7 +153,6 @@ impl Bench {
             counters,
             now,
             world: World::new(),
-            config,
             connections: BTreeMap::new(),
             down: BTreeSet::new(),
             silent: BTreeSet::new(),
@@ -160,9 +161,10 @@ impl Bench {
             answers_metadata: true,
             writes: true,
             unwritten: VecDeque::new(),
-            seals: true,
+            seals: config.seals,
             seal_jobs: Vec::new(),
             polls: 0,
+            config,
         }
     }
 
@@ -238,7 +240,9 @@ impl Bench {
                 self.connect(connection, &host)
             }
             Action::Network(NetworkAction::Close { connection }) => self.forget(connection),
-            Action::Network(NetworkAction::Transmit { connection, frame }) if self.writes => {
+            Action::Network(NetworkAction::Transmit { connection, frame })
+                if self.writes || !is_produce(&frame) =>
+            {
                 self.write(connection, frame);
             }
             Action::Network(NetworkAction::Transmit { connection, frame }) => {
@@ -360,6 +364,10 @@ impl Bench {
         let memory = self.accumulator.memory();
         self.core.is_idle() && memory.available() == memory.total()
     }
+}
+
+fn is_produce(frame: &Frame) -> bool {
+    frame.segments.segments[0][4..6] == [0, 0]
 }
 
 fn sender_settings(config: &Config) -> SenderSettings {
