@@ -14,8 +14,7 @@
 //! Work is proportional to what changed: a queue is looked at when a caller announced it, when its timer fires, when
 //! an answer for it came, or when its leader changed.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -50,8 +49,8 @@ pub(crate) struct SenderCore {
     network: NetworkClient<Purpose>,
     /// By the id of the queue; empty places are partitions that never had records.
     partitions: Vec<Option<Partition>>,
-    /// When to look at which partition again. An entry counts only if the partition's `timer` is the same.
-    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// When to look at which partition again: its `timer`, if there is one.
+    timers: BTreeSet<(Instant, usize)>,
     /// Partitions whose head can go to the node that leads them, longest waiting first.
     ready: BTreeMap<NodeId, VecDeque<usize>>,
     /// Scratch for the queues that callers announced.
@@ -106,7 +105,7 @@ impl SenderCore {
             metadata: parts.metadata,
             network: parts.network,
             partitions: Vec::new(),
-            timers: BinaryHeap::new(),
+            timers: BTreeSet::new(),
             ready: BTreeMap::new(),
             changed: Vec::new(),
             is_urgent: false,
@@ -138,13 +137,12 @@ impl SenderCore {
     pub(crate) fn poll(&mut self, now: Instant) {
         self.sample_urgency(now);
         self.network.handle_timeout(now);
-        self.handle_network_events(now);
-        self.look_at_changed(now);
-        self.look_at_timers(now);
-        self.send_metadata_request(now);
-        self.send_producer_id_request(now);
-        self.send_produce_requests(now);
-        self.handle_network_events(now);
+        for _ in 0..MAX_PASSES {
+            self.pass(now);
+            if !self.network.has_events() {
+                break;
+            }
+        }
         self.counters.requests_in_flight.set(self.network.total_in_flight());
     }
 
@@ -165,13 +163,21 @@ impl SenderCore {
 
     /// Returns when to call [`SenderCore::poll`] again if nothing happens before.
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        if self.network.has_events() {
+            return Some(now);
+        }
+        let timer = self.timers.first().map(|(at, _)| *at);
         let blocked = self.ready.keys().filter_map(|node| self.node_timeout(*node, now));
         [timer, self.network.poll_timeout(), self.metadata_timeout(now), self.producer_id_timeout(now)]
             .into_iter()
             .flatten()
             .chain(blocked)
             .min()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.timers.len()
     }
 
     /// Returns whether everything accepted so far is settled.
@@ -198,6 +204,16 @@ impl SenderCore {
         failed
     }
 
+    /// Takes in what happened and then sends, so that nothing that became ready is left lying.
+    fn pass(&mut self, now: Instant) {
+        self.handle_network_events(now);
+        self.look_at_changed(now);
+        self.look_at_timers(now);
+        self.send_metadata_request(now);
+        self.send_producer_id_request(now);
+        self.send_produce_requests(now);
+    }
+
     fn look_at_changed(&mut self, now: Instant) {
         let mut changed = std::mem::take(&mut self.changed);
         self.accumulator.take_changed(&mut changed);
@@ -220,16 +236,9 @@ impl SenderCore {
     }
 
     fn look_at_timers(&mut self, now: Instant) {
-        while let Some(Reverse((at, id))) = self.timers.peek().copied()
-            && at <= now
-        {
-            self.timers.pop();
-            if let Some(partition) = self.partition_mut(id)
-                && partition.timer == Some(at)
-            {
-                partition.timer = None;
-                self.look(id, now);
-            }
+        let due: Vec<_> = self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+        for id in due {
+            self.look(id, now);
         }
     }
 
@@ -290,9 +299,7 @@ impl SenderCore {
             }
             _ => {}
         }
-        if let Some(at) = [expiry, wait].into_iter().flatten().min() {
-            self.arm(id, at);
-        }
+        self.arm(id, [expiry, wait].into_iter().flatten().min());
     }
 
     fn pace(&self) -> Pace {
@@ -304,11 +311,18 @@ impl SenderCore {
         }
     }
 
-    fn arm(&mut self, id: usize, at: Instant) {
+    /// Sets when to look at a partition again, in place of the time before.
+    fn arm(&mut self, id: usize, at: Option<Instant>) {
         let Some(partition) = self.partition_mut(id) else { return };
-        if partition.timer.is_none_or(|timer| at < timer) {
-            partition.timer = Some(at);
-            self.timers.push(Reverse((at, id)));
+        let before = std::mem::replace(&mut partition.timer, at);
+        if before == at {
+            return;
+        }
+        if let Some(before) = before {
+            self.timers.remove(&(before, id));
+        }
+        if let Some(at) = at {
+            self.timers.insert((at, id));
         }
     }
 
@@ -818,6 +832,9 @@ impl SenderCore {
         batch.fail(kind, persisted, record_errors, self.observer.as_deref());
     }
 }
+
+/// Sending may itself fail requests, whose batches are then looked at again; but not for ever at one moment.
+const MAX_PASSES: usize = 16;
 
 /// Reads who leads the partition now, if the broker knows better than to name itself.
 ///
