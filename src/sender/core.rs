@@ -166,6 +166,11 @@ impl SenderCore {
     }
 
     #[cfg(test)]
+    pub(crate) fn leader(&self, id: usize) -> Option<i32> {
+        self.partitions.get(id)?.as_ref()?.leader.map(|node| node.0)
+    }
+
+    #[cfg(test)]
     pub(crate) fn timers(&self) -> usize {
         self.timers.len()
     }
