@@ -31,6 +31,7 @@ mod core;
 mod partition;
 mod request;
 mod retry;
+mod sequence;
 mod settings;
 
 pub(crate) use self::core::{Action, Parts, SenderCore};

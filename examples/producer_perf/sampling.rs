@@ -23,7 +23,7 @@ impl Sampling {
         self.seen += 1;
         if self.seen.is_multiple_of(CHECK_EVERY) {
             let now = now();
-            let is_fast = now.duration_since(self.checked) < SLOW_CHECK;
+            let is_fast = self.seen > ALL_OF && now.duration_since(self.checked) < SLOW_CHECK;
             self.stride = if is_fast { SPARSE } else { 1 };
             self.checked = now;
         }
@@ -32,6 +32,9 @@ impl Sampling {
 }
 
 const CHECK_EVERY: u64 = 1_000;
+
+/// A short run is timed in full: it costs some milliseconds.
+const ALL_OF: u64 = 50_000;
 
 /// 100 000 records/s: two readings of about 50 ns each would then be 1 % of a record's time.
 const SLOW_CHECK: Duration = Duration::from_millis(10);

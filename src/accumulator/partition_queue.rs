@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Room};
+use crate::accumulator::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
 use crate::buffer_memory::BatchBuffer;
 use crate::delivery::{BatchCell, Delivery};
 use crate::protocol::compression::Compression;
-use crate::protocol::record_batch::{HEADER_LEN, RecordRef};
+use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordRef};
 use crate::topic_partition::TopicPartition;
 
 /// The batches of one partition that are not on their way, oldest first.
@@ -96,6 +96,11 @@ pub(crate) struct Head {
     pub(crate) is_full: bool,
     /// Somebody is compressing it; the sender will be told.
     pub(crate) is_sealing: bool,
+    /// It has a sequence number.
+    pub(crate) is_numbered: bool,
+    /// It may be in the log already.
+    pub(crate) maybe_written: bool,
+    pub(crate) order: BatchOrder,
     pub(crate) len: usize,
 }
 
@@ -190,6 +195,9 @@ impl PartitionQueue {
             sent_leader_epoch: head.sent_leader_epoch,
             is_full: more || head.is_full || !head.is_open(),
             is_sealing: head.is_sealing(),
+            is_numbered: head.is_numbered(),
+            maybe_written: head.maybe_written,
+            order: head.order,
             len: head.len(),
         })
     }
@@ -219,6 +227,14 @@ impl PartitionQueue {
             inner.batches.insert(at, batch);
         }
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
+    }
+
+    /// Takes their sequence numbers from the queued batches, none of which is in the log.
+    pub(crate) fn forget_identities(&self) {
+        for batch in self.lock().batches.iter_mut().filter(|batch| batch.is_numbered()) {
+            batch.set_identity(ProducerIdentity::NONE);
+            batch.maybe_written = false;
+        }
     }
 
     /// Registers the completion cells of batches that a split has made.
@@ -251,6 +267,13 @@ impl PartitionQueue {
         if let Some(head) = self.lock().batches.front_mut() {
             head.clock.enter(stage, now);
         }
+    }
+
+    /// Takes everything that is queued.
+    pub(crate) fn take_all(&self) -> Vec<ProducerBatch> {
+        let mut inner = self.lock();
+        self.queued.store(0, Ordering::Relaxed);
+        inner.batches.drain(..).collect()
     }
 
     /// Refuses further records and takes everything that is queued.

@@ -33,6 +33,10 @@ pub(crate) struct ProducerBatch {
     pub(crate) created: Instant,
     /// Times that it was handed to a connection.
     pub(crate) attempts: u32,
+    /// Who wrote it and its sequence number; `NONE` until it has one.
+    identity: ProducerIdentity,
+    /// The identity that the frozen bytes bear.
+    stamped: ProducerIdentity,
     /// True once a byte of it may have been written to a socket and no answer has told otherwise.
     pub(crate) maybe_written: bool,
     /// Leader epoch that its last attempt went to.
@@ -142,6 +146,8 @@ impl ProducerBatch {
             notes: Vec::new(),
             created: now,
             attempts: 0,
+            identity: ProducerIdentity::NONE,
+            stamped: ProducerIdentity::NONE,
             maybe_written: false,
             sent_leader_epoch: None,
             is_split: false,
@@ -253,29 +259,50 @@ impl ProducerBatch {
         matches!(self.bytes, BatchBytes::Sealing(_))
     }
 
-    /// Writes header and checksum, at its first attempt only, and returns the bytes to send.
+    /// Writes header and checksum, unless that was done for the same identity before, and returns the bytes to send.
     pub(crate) fn freeze(&mut self) -> Bytes {
         let bytes = match self.bytes.take() {
             BatchBytes::Open(mut buffer) | BatchBytes::Closed(mut buffer) => {
                 self.compression = Compression::None;
-                self.builder.seal(buffer.bytes_mut(), self.compression, ProducerIdentity::NONE);
+                self.builder.seal(buffer.bytes_mut(), self.compression, self.identity);
                 buffer.freeze()
             }
             BatchBytes::Sealed(mut buffer) => {
-                self.builder.seal(buffer.bytes_mut(), self.compression, ProducerIdentity::NONE);
+                self.builder.seal(buffer.bytes_mut(), self.compression, self.identity);
                 buffer.freeze()
             }
-            BatchBytes::Frozen(bytes) => bytes,
+            BatchBytes::Frozen(bytes) if self.identity == self.stamped => bytes,
+            BatchBytes::Frozen(bytes) => {
+                // A new epoch, which is rare: the copy lies outside of `buffer.memory`.
+                let mut copy = bytes.to_vec();
+                self.builder.seal(&mut copy, self.compression, self.identity);
+                copy.into()
+            }
             // Only a batch that has failed is not waited for.
             BatchBytes::Sealing(shared) => {
                 self.compression = Compression::None;
                 let mut plain = shared.bytes().to_vec();
-                self.builder.seal(&mut plain, self.compression, ProducerIdentity::NONE);
+                self.builder.seal(&mut plain, self.compression, self.identity);
                 plain.into()
             }
         };
+        self.stamped = self.identity;
         self.bytes = BatchBytes::Frozen(bytes.clone());
         bytes
+    }
+
+    /// Returns who wrote it and its sequence number; `NONE` if it has none.
+    pub(crate) fn identity(&self) -> ProducerIdentity {
+        self.identity
+    }
+
+    pub(crate) fn set_identity(&mut self, identity: ProducerIdentity) {
+        self.identity = identity;
+    }
+
+    /// Whether it has a sequence number.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.identity != ProducerIdentity::NONE
     }
 
     /// Reads the records back, and tells how long the batch is without compression. `None` if the bytes are damaged.

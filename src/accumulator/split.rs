@@ -34,6 +34,10 @@ pub(crate) fn split(
         if !append(pieces.last_mut(), record, target) {
             let mut piece = new_piece(&batch, queue, record, target);
             piece.order.first_record += first;
+            if batch.is_numbered() {
+                // The pieces bear the numbers that the batch had, so nothing behind it must be numbered anew.
+                piece.set_identity(batch.identity().advanced_by(first));
+            }
             redirects.push(Redirect { first, cell: Arc::clone(piece.cell()) });
             pieces.push(piece);
             append(pieces.last_mut(), record, usize::MAX);
@@ -68,10 +72,9 @@ fn new_piece(
     );
     piece.order = batch.order;
     piece.is_split = true;
-    // What an earlier attempt may have written, it may have written of every piece.
-    piece.maybe_written = batch.maybe_written;
     piece.clock = batch.clock;
     piece.last_error = batch.last_error;
+    piece.maybe_written = batch.maybe_written;
     piece
 }
 

@@ -33,7 +33,7 @@ use crate::protocol::ApiKey;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::metadata::MetadataResponse;
 use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceRequestHead, ProduceResponse};
-use crate::sender::partition::{Next, Pace, Partition};
+use crate::sender::partition::{Next, Numbering, Pace, Partition};
 use crate::sender::request::{ProduceDraft, ProduceSent, Purpose, SentBatch};
 use crate::sender::retry::{Fate, Verdict};
 use crate::sender::settings::SenderSettings;
@@ -64,6 +64,7 @@ pub(crate) struct SenderCore {
     observer: Option<Arc<dyn AckObserver>>,
     counters: Arc<Counters>,
     random: StdRng,
+    producer_id: ProducerIdState,
     /// The origin of the seconds in which topics note their use.
     epoch: Instant,
 }
@@ -77,6 +78,10 @@ pub(crate) enum Action {
     /// Compress a batch, away from the sender's task.
     Seal(SealJob),
 }
+
+mod producer_id;
+
+use self::producer_id::ProducerIdState;
 
 /// The parts that a [`SenderCore`] is put together from.
 #[derive(Debug)]
@@ -93,6 +98,7 @@ pub(crate) struct Parts {
 
 impl SenderCore {
     pub(crate) fn new(parts: Parts) -> Self {
+        let is_idempotent = parts.settings.is_idempotent;
         let mut core = Self {
             settings: parts.settings,
             accumulator: parts.accumulator,
@@ -109,6 +115,7 @@ impl SenderCore {
             observer: parts.observer,
             counters: parts.counters,
             random: StdRng::seed_from_u64(parts.seed),
+            producer_id: ProducerIdState::new(is_idempotent),
             epoch: parts.epoch,
         };
         let cluster = Arc::clone(core.metadata.cluster());
@@ -137,7 +144,6 @@ impl SenderCore {
             }
         }
         self.counters.requests_in_flight.set(self.network.total_in_flight());
-        self.counters.requests_sent.set(self.network.requests_sent());
     }
 
     /// Returns the next thing that the shell must do.
@@ -148,7 +154,11 @@ impl SenderCore {
         if let Some(job) = self.seal_jobs.pop() {
             return Some(Action::Seal(job));
         }
-        self.network.poll_action().map(Action::Network)
+        let action = self.network.poll_action()?;
+        if matches!(action, NetworkAction::Transmit { .. }) {
+            self.counters.requests_sent.add(1);
+        }
+        Some(Action::Network(action))
     }
 
     /// Returns when to call [`SenderCore::poll`] again if nothing happens before.
@@ -158,7 +168,7 @@ impl SenderCore {
         }
         let timer = self.timers.first().map(|(at, _)| *at);
         let blocked = self.ready.keys().filter_map(|node| self.node_timeout(*node, now));
-        [timer, self.network.poll_timeout(), self.metadata_timeout(now)]
+        [timer, self.network.poll_timeout(), self.metadata_timeout(now), self.producer_id_timeout(now)]
             .into_iter()
             .flatten()
             .chain(blocked)
@@ -205,6 +215,7 @@ impl SenderCore {
         self.look_at_changed(now);
         self.look_at_timers(now);
         self.send_metadata_request(now);
+        self.send_producer_id_request(now);
         self.send_produce_requests(now);
     }
 
@@ -300,6 +311,7 @@ impl SenderCore {
         Pace {
             linger: self.settings.linger,
             max_outstanding: self.settings.max_outstanding_per_partition,
+            numbering: self.producer_id.numbering(),
             is_urgent: self.is_urgent,
         }
     }
@@ -327,6 +339,7 @@ impl SenderCore {
         expired.extend(partition.queue.expire(now, timeout));
         for mut batch in expired {
             let spent = batch.time_spent(now, leader_known);
+            self.note_failure(id, &batch);
             self.fail(batch, DeliveryErrorKind::TimedOut(Box::new(spent)), Vec::new(), now, leader_known);
         }
     }
@@ -340,10 +353,15 @@ impl SenderCore {
     fn metadata_timeout(&self, now: Instant) -> Option<Instant> {
         if self.metadata.is_due(now) {
             // Due and not sent: a node must become usable first.
-            let nodes = self.metadata.cluster().nodes();
-            return nodes.iter().filter_map(|node| self.node_timeout(node.id(), now)).min();
+            return self.any_node_timeout(now);
         }
         self.metadata.poll_timeout(now)
+    }
+
+    /// Returns when the first of all nodes that are of no use now is worth another look.
+    fn any_node_timeout(&self, now: Instant) -> Option<Instant> {
+        let nodes = self.metadata.cluster().nodes();
+        nodes.iter().filter_map(|node| self.node_timeout(node.id(), now)).min()
     }
 
     fn send_metadata_request(&mut self, now: Instant) {
@@ -440,7 +458,6 @@ impl SenderCore {
     fn draw(&mut self, node: NodeId, id: usize, draft: &mut ProduceDraft, now: Instant) -> bool {
         let pace = self.pace();
         let max_request_size = self.settings.max_request_size;
-        let topic_id = self.topic_id(id);
         let Some(partition) = self.partition_mut(id) else { return true };
         let head = partition.queue.look();
         let is_ready = partition.next(head, pace, now) == Next::Ready(node);
@@ -451,16 +468,28 @@ impl SenderCore {
         if !is_ready {
             return true;
         }
+        if let (Numbering::With(producer), Some(head)) = (pace.numbering, head)
+            && !partition.prepare_numbers(head, producer)
+        {
+            // All its epochs are used up; partitions that still have some go on meanwhile.
+            self.producer_id = ProducerIdState::WANTED;
+            return true;
+        }
         match partition.queue.take_head() {
             TakenHead::Nothing => {}
             TakenHead::Seal(job) => self.seal_jobs.push(job),
             TakenHead::Batch(mut batch) => {
+                if let Numbering::With(producer) = pace.numbering
+                    && !batch.is_numbered()
+                {
+                    batch.set_identity(partition.sequence.assign(producer, batch.record_count()));
+                }
                 let bytes = batch.freeze();
                 let sent = SentBatch {
                     queue_id: id,
                     batch_id: batch.id,
                     topic_partition: batch.topic_partition().clone(),
-                    topic_id,
+                    topic_id: partition.topic_id(),
                     was_maybe_written: batch.maybe_written,
                     is_answered: false,
                 };
@@ -470,19 +499,12 @@ impl SenderCore {
                 batch.clock.enter(Stage::InFlight, now);
                 partition.retry_at = None;
                 partition.outstanding += 1;
+                partition.in_flight_node = Some(node);
                 partition.in_flight.push_back(*batch);
                 draft.push(sent, bytes);
             }
         }
         true
-    }
-
-    fn topic_id(&mut self, id: usize) -> crate::wire::Uuid {
-        let cluster = Arc::clone(self.metadata.cluster());
-        self.partition_mut(id)
-            .and_then(|partition| cluster.topic(&partition.queue.topic_partition().topic))
-            .map(crate::metadata::TopicInfo::id)
-            .unwrap_or_default()
     }
 
     fn transmit(&mut self, node: NodeId, mut draft: ProduceDraft, now: Instant) {
@@ -519,12 +541,17 @@ impl SenderCore {
                 NetworkEvent::Written { purpose: Purpose::Metadata(id), .. } => {
                     self.metadata.handle_failure(id, now);
                 }
+                NetworkEvent::Written { purpose: Purpose::ProducerId, .. } => {}
                 NetworkEvent::Response { node, purpose, version, body, .. } => match purpose {
                     Purpose::Metadata(id) => self.handle_metadata(node, id, version, &body, now),
                     Purpose::Produce(sent) => self.handle_produce(node, sent, version, &body, now),
+                    Purpose::ProducerId => self.handle_producer_id(node, version, &body, now),
                 },
                 NetworkEvent::Failed { purpose: Purpose::Metadata(id), .. } => {
                     self.metadata.handle_failure(id, now);
+                }
+                NetworkEvent::Failed { purpose: Purpose::ProducerId, reason, .. } => {
+                    self.handle_producer_id_failure(&reason, now);
                 }
                 NetworkEvent::Failed { purpose: Purpose::Produce(sent), reason, on_wire, .. } => {
                     self.handle_produce_failure(sent, &reason, on_wire, now);
@@ -626,12 +653,16 @@ impl SenderCore {
             return;
         };
         let code = ErrorCode::from(answer.error_code);
-        match Verdict::of(code) {
+        match Verdict::of(code, batch.is_numbered()) {
             Verdict::Delivered => {
+                if let Some(partition) = self.partition_mut(sent.queue_id) {
+                    partition.sequence.acknowledge(batch.identity());
+                }
                 let base_offset = (answer.base_offset >= 0).then_some(answer.base_offset);
                 let append_time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
                 self.deliver(batch, base_offset, append_time);
             }
+            Verdict::OutOfOrder => self.handle_out_of_order(sent, batch, code, answer.error_message, now),
             Verdict::TooLarge => {
                 batch.maybe_written = sent.was_maybe_written;
                 batch.last_error = Some(code);
@@ -654,7 +685,9 @@ impl SenderCore {
                     .into_iter()
                     .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error.message)));
                 let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
-                self.fail(batch, kind, culprits.collect(), now, true);
+                let culprits = culprits.collect();
+                self.note_failure(sent.queue_id, &batch);
+                self.fail(batch, kind, culprits, now, true);
             }
         }
         self.look(sent.queue_id, now);
@@ -682,6 +715,7 @@ impl SenderCore {
                 for sent in sent.batches {
                     if let Some(mut batch) = self.take_in_flight(&sent) {
                         batch.maybe_written = sent.was_maybe_written;
+                        self.note_failure(sent.queue_id, &batch);
                         self.fail(batch, DeliveryErrorKind::UnsupportedVersion, Vec::new(), now, true);
                     }
                     self.look(sent.queue_id, now);
@@ -707,6 +741,25 @@ impl SenderCore {
         }
     }
 
+    /// The broker waits for another sequence number: older batches come first, or it has forgotten the producer.
+    fn handle_out_of_order(
+        &mut self,
+        sent: &SentBatch,
+        mut batch: ProducerBatch,
+        code: ErrorCode,
+        message: Option<String>,
+        now: Instant,
+    ) {
+        // A broker that has the batch says so (duplicate) rather than this; of an older epoch it says nothing.
+        batch.maybe_written = sent.was_maybe_written && code == ErrorCode::InvalidProducerEpoch;
+        batch.last_error = Some(code);
+        let order = batch.order;
+        self.retry_or_fail(sent, batch, DeliveryErrorKind::Broker { code, message }, now);
+        if let Some(partition) = self.partition_mut(sent.queue_id) {
+            partition.note_out_of_order(order);
+        }
+    }
+
     fn take_in_flight(&mut self, sent: &SentBatch) -> Option<ProducerBatch> {
         let partition = self.partition_mut(sent.queue_id)?;
         partition.outstanding = partition.outstanding.saturating_sub(1);
@@ -721,6 +774,7 @@ impl SenderCore {
         now: Instant,
     ) {
         if batch.attempts > self.settings.retries {
+            self.note_failure(sent.queue_id, &batch);
             self.fail(batch, kind, Vec::new(), now, true);
             return;
         }
@@ -746,8 +800,15 @@ impl SenderCore {
             }
             Err(batch) => {
                 let kind = DeliveryErrorKind::Broker { code: ErrorCode::MessageTooLarge, message };
+                self.note_failure(sent.queue_id, &batch);
                 self.fail(*batch, kind, Vec::new(), now, true);
             }
+        }
+    }
+
+    fn note_failure(&mut self, queue_id: usize, batch: &ProducerBatch) {
+        if let Some(partition) = self.partition_mut(queue_id) {
+            partition.note_failure(batch);
         }
     }
 

@@ -37,6 +37,7 @@ pub(super) struct Config {
     pub(super) request_timeout: Duration,
     pub(super) retries: u32,
     pub(super) retry_backoff: Duration,
+    pub(super) is_idempotent: bool,
     pub(super) max_outstanding: usize,
     pub(super) max_in_flight: usize,
     pub(super) max_request_size: usize,
@@ -58,6 +59,7 @@ impl Default for Config {
             request_timeout: Duration::from_secs(30),
             retries: i32::MAX.unsigned_abs(),
             retry_backoff: millis(100),
+            is_idempotent: false,
             max_outstanding: 1,
             max_in_flight: 5,
             max_request_size: 1024 * 1024,
@@ -401,6 +403,7 @@ fn is_produce(frame: &Frame) -> bool {
 fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
         acks: config.acks,
+        is_idempotent: config.is_idempotent,
         linger: config.linger,
         delivery_timeout: config.delivery_timeout,
         request_timeout: config.request_timeout,
