@@ -26,8 +26,8 @@ pub(crate) fn split(
     let Some((records, len)) = batch.decode().filter(|(records, _)| records.len() > 1) else {
         return Err(Box::new(batch));
     };
-    let target =
-        Some(settings.batch_size).filter(|target| *target < len && !batch.is_split).unwrap_or(len / 2);
+    let half = HEADER_LEN + (len - HEADER_LEN).div_ceil(2);
+    let target = Some(settings.batch_size).filter(|target| *target < len && !batch.is_split).unwrap_or(half);
     let mut pieces: Vec<ProducerBatch> = Vec::new();
     let mut redirects = Vec::new();
     for (first, record) in (0_u32..).zip(&records) {
@@ -72,8 +72,6 @@ fn new_piece(
     );
     piece.order = batch.order;
     piece.is_split = true;
-    // What an earlier attempt may have written, it may have written of every piece.
-    piece.maybe_written = batch.maybe_written;
     piece.clock = batch.clock;
     piece.last_error = batch.last_error;
     piece.maybe_written = batch.maybe_written;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 
 use crate::accumulator::{PartitionQueue, RecordAccumulator, SealJob, Stage};
 use crate::delivery::AckObserver;
@@ -170,6 +170,11 @@ impl SenderCore {
             .flatten()
             .chain(blocked)
             .min()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn leader(&self, id: usize) -> Option<i32> {
+        self.partitions.get(id)?.as_ref()?.leader.map(|node| node.0)
     }
 
     #[cfg(test)]

@@ -4,6 +4,10 @@
 //! of the `kafka-protocol` crate.
 
 mod bench;
+mod expiry;
+mod leaders;
+mod retrying;
 mod sending;
+mod splitting;
 mod wire;
 mod world;

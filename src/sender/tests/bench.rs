@@ -37,6 +37,7 @@ pub(super) struct Config {
     pub(super) request_timeout: Duration,
     pub(super) retries: u32,
     pub(super) retry_backoff: Duration,
+    pub(super) is_idempotent: bool,
     pub(super) max_outstanding: usize,
     pub(super) max_in_flight: usize,
     pub(super) max_request_size: usize,
@@ -58,6 +59,7 @@ impl Default for Config {
             request_timeout: Duration::from_secs(30),
             retries: i32::MAX.unsigned_abs(),
             retry_backoff: millis(100),
+            is_idempotent: false,
             max_outstanding: 1,
             max_in_flight: 5,
             max_request_size: 1024 * 1024,
@@ -97,6 +99,8 @@ pub(super) struct Bench {
     pub(super) config: Config,
     /// The node at the other end of each connection.
     pub(super) connections: BTreeMap<ConnectionId, i32>,
+    /// Per connection the requests that await an answer, oldest first, and answers that must wait for those before.
+    unanswered: BTreeMap<ConnectionId, VecDeque<(i32, Option<Bytes>)>>,
     /// Nodes that refuse connections.
     pub(super) down: BTreeSet<i32>,
     /// Nodes that connections are never made to, and never refused by.
@@ -154,6 +158,7 @@ impl Bench {
             now,
             world: World::new(),
             connections: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             down: BTreeSet::new(),
             silent: BTreeSet::new(),
             received: VecDeque::new(),
@@ -199,6 +204,11 @@ impl Bench {
         let delivery = self.append(partition, value);
         self.settle();
         delivery
+    }
+
+    /// Sends a record whose outcome does not matter.
+    pub(super) fn put(&mut self, partition: i32, value: &str) {
+        drop(self.send(partition, value));
     }
 
     /// Runs the sender until it has nothing to do at this time.
@@ -269,6 +279,7 @@ impl Bench {
 
     fn forget(&mut self, connection: ConnectionId) {
         self.connections.remove(&connection);
+        self.unanswered.remove(&connection);
         self.received.retain(|received| received.connection != connection);
         self.unwritten.retain(|(unwritten, _)| *unwritten != connection);
     }
@@ -280,16 +291,20 @@ impl Bench {
         let bytes: BytesMut = frame.segments.into_iter().flatten().collect();
         self.core.network().handle_written(connection, correlation_id, self.now);
         let (head, request) = wire::read_request(bytes.freeze(), &self.world);
+        if !matches!(request, Request::Produce { acks: 0, .. }) {
+            self.unanswered.entry(connection).or_default().push_back((head.correlation_id, None));
+        }
         match request {
             Request::ApiVersions => {
                 let (min, max) = self.config.produce_versions;
-                self.frame(connection, wire::api_versions(head, &[(0, min, max), (3, 0, 13), (18, 0, 4)]));
+                let answer = wire::api_versions(head, &[(0, min, max), (3, 0, 13), (18, 0, 4)]);
+                self.answer(connection, head, answer);
             }
             Request::Metadata { topics } => {
                 let answer = wire::metadata(head, &self.world, &topics);
                 self.metadata_requests.push(topics);
                 if self.answers_metadata {
-                    self.frame(connection, answer);
+                    self.answer(connection, head, answer);
                 }
             }
             Request::Produce { acks, batches } => {
@@ -298,6 +313,21 @@ impl Bench {
         }
     }
 
+    /// Sends an answer as soon as all requests before have theirs, as brokers do.
+    pub(super) fn answer(&mut self, connection: ConnectionId, head: Head, answer: Bytes) {
+        let Some(unanswered) = self.unanswered.get_mut(&connection) else { return };
+        if let Some((_, slot)) = unanswered.iter_mut().find(|(id, _)| *id == head.correlation_id) {
+            *slot = Some(answer);
+        }
+        while let Some(unanswered) = self.unanswered.get_mut(&connection)
+            && let Some((_, Some(_))) = unanswered.front()
+            && let Some((_, Some(answer))) = unanswered.pop_front()
+        {
+            self.frame(connection, answer);
+        }
+    }
+
+    /// Has a frame arrive, whatever was asked for.
     pub(super) fn frame(&mut self, connection: ConnectionId, frame: Bytes) {
         if self.connections.contains_key(&connection) {
             self.core.network().handle_frame(connection, frame, self.now);
@@ -322,7 +352,7 @@ impl Bench {
 
     pub(super) fn reply_with(&mut self, request: &Received, replies: &[(String, i32, Reply)], throttle: i32) {
         let answer = wire::produce(request.head, &self.world, replies, throttle);
-        self.frame(request.connection, answer);
+        self.answer(request.connection, request.head, answer);
         self.settle();
     }
 
@@ -374,6 +404,7 @@ fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
         is_idempotent: false,
         acks: config.acks,
+        is_idempotent: config.is_idempotent,
         linger: config.linger,
         delivery_timeout: config.delivery_timeout,
         request_timeout: config.request_timeout,
@@ -401,7 +432,7 @@ fn network(config: &Config) -> NetworkClient<Purpose> {
     let network = NetworkConfig {
         client_id: Some(Arc::from("tests")),
         max_in_flight: config.max_in_flight,
-        reconnect_backoff: Backoff::new(millis(50), millis(50)),
+        reconnect_backoff: Backoff::new(millis(50), millis(1000)),
         connection_setup_timeout: Backoff::new(millis(10_000), millis(10_000)),
         request_timeout: config.request_timeout,
         connections_max_idle: Some(Duration::from_secs(540)),

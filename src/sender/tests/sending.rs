@@ -69,7 +69,7 @@ fn batch_lingers_as_long_as_it_may_and_no_longer() {
 fn full_batch_does_not_linger() {
     let mut bench = Bench::new(Config { linger: millis(20), ..Config::default() });
 
-    bench.send(0, &full("a"));
+    bench.put(0, &full("a"));
 
     assert_eq!(bench.request().records().len(), 1);
 }
@@ -77,7 +77,7 @@ fn full_batch_does_not_linger() {
 #[test]
 fn batch_that_others_wait_behind_does_not_linger() {
     let mut bench = Bench::new(Config { linger: millis(20), ..Config::default() });
-    bench.send(0, "a");
+    bench.put(0, "a");
     assert!(bench.received.is_empty());
 
     let second = bench.send(0, &full("b"));
@@ -92,7 +92,7 @@ fn batch_that_others_wait_behind_does_not_linger() {
 #[test]
 fn next_batch_of_a_partition_waits_for_the_answer() {
     let mut bench = Bench::new(Config::default());
-    bench.send(0, "a");
+    bench.put(0, "a");
     let first = bench.request();
 
     let deliveries = ["b", "c"].map(|value| bench.send(0, value));
@@ -231,7 +231,7 @@ fn waiting_for_memory_sends_what_lingers() {
     let mut wait = std::pin::pin!(accumulator.wait_for_memory(100));
     let mut poll = || {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        Future::poll(wait.as_mut(), &mut cx)
+        wait.as_mut().poll(&mut cx)
     };
 
     // Four partitions share memory for four batches; fill them up.
@@ -332,7 +332,7 @@ fn record_for_a_topic_that_appears_later_is_sent_then() {
 #[test]
 fn idle_sender_sleeps() {
     let mut bench = Bench::new(Config::default());
-    bench.send(0, "a");
+    bench.put(0, "a");
     bench.acknowledge_all();
 
     let before = bench.polls;
@@ -345,8 +345,8 @@ fn idle_sender_sleeps() {
 #[test]
 fn sender_that_waits_for_an_answer_sleeps() {
     let mut bench = Bench::new(Config { request_timeout: Duration::from_secs(100), ..Config::default() });
-    bench.send(0, "a");
-    bench.send(0, "b");
+    bench.put(0, "a");
+    bench.put(0, "b");
 
     let before = bench.polls;
     bench.advance(Duration::from_secs(90));
@@ -373,7 +373,7 @@ fn thousands_of_batches_leave_no_timers_behind() {
     let mut bench = Bench::new(Config { linger: millis(1), ..Config::default() });
 
     for _ in 0..2000 {
-        bench.send(0, "a");
+        bench.put(0, "a");
         bench.advance(millis(1));
         bench.acknowledge_all();
     }

@@ -30,7 +30,6 @@ pub(super) enum Request {
 /// A batch on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Batch {
-    /// Empty if the request names an id that no topic has.
     pub(super) topic: String,
     pub(super) partition: i32,
     /// The values.
@@ -99,7 +98,7 @@ fn read_produce(frame: &mut Bytes, version: i16, world: &World) -> Request {
     let mut batches = Vec::new();
     for topic in request.topic_data {
         let name = match version {
-            13.. => world.name_of(topic.topic_id.into_bytes()).unwrap_or_default(),
+            13.. => world.name_of(topic.topic_id.into_bytes()),
             _ => topic.name.to_string(),
         };
         for partition in topic.partition_data {
@@ -201,8 +200,7 @@ pub(super) fn produce(head: Head, world: &World, replies: &[(String, i32, Reply)
             topic.iter().map(|(_, index, reply)| partition(head.version, *index, reply)).collect();
         let response = TopicProduceResponse::default().with_partition_responses(partitions);
         if head.version >= 13 {
-            let id = world.topics.get(&topic[0].0).map_or([0; 16], |topic| topic.id);
-            response.with_topic_id(id.to_vec().try_into().unwrap())
+            response.with_topic_id(world.id_of(&topic[0].0).to_vec().try_into().unwrap())
         } else {
             response.with_name(TopicName(StrBytes::from_string(topic[0].0.clone())))
         }

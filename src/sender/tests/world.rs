@@ -46,8 +46,16 @@ impl World {
         self.topics.insert(name.to_owned(), TopicState { id, error: 0, partitions });
     }
 
-    pub(super) fn name_of(&self, id: [u8; 16]) -> Option<String> {
-        self.topics.iter().find(|(_, topic)| topic.id == id).map(|(name, _)| name.clone())
+    /// Returns the name of the topic with this id, or one that stands for the id if there is none.
+    pub(super) fn name_of(&self, id: [u8; 16]) -> String {
+        let found = self.topics.iter().find(|(_, topic)| topic.id == id);
+        found.map_or_else(|| format!("#{}", u128::from_be_bytes(id)), |(name, _)| name.clone())
+    }
+
+    /// The reverse of `name_of`; zero for a name that nothing has.
+    pub(super) fn id_of(&self, name: &str) -> [u8; 16] {
+        let no_topic = || name.strip_prefix('#').map_or(0, |id| id.parse().unwrap());
+        self.topics.get(name).map_or_else(|| u128::to_be_bytes(no_topic()), |topic| topic.id)
     }
 
     pub(super) fn partition(&mut self, topic: &str, index: i32) -> Option<&mut PartitionState> {
@@ -64,7 +72,7 @@ impl World {
     /// Does what a healthy broker does with a batch.
     pub(super) fn append(&mut self, node: i32, batch: &Batch) -> Reply {
         match self.partition(&batch.topic, batch.partition) {
-            None if batch.topic.is_empty() => Reply::error(100),
+            None if batch.topic.starts_with('#') => Reply::error(100),
             None => Reply::error(3),
             Some(partition) if partition.leader != node => Reply::error(6),
             Some(partition) => {
