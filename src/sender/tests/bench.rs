@@ -402,7 +402,6 @@ fn is_produce(frame: &Frame) -> bool {
 
 fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
-        is_idempotent: false,
         acks: config.acks,
         is_idempotent: config.is_idempotent,
         linger: config.linger,
