@@ -20,7 +20,7 @@ mod split;
 pub(crate) use self::partition_queue::{
     Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
 };
-pub(crate) use self::producer_batch::{EnqueueWaits, ProducerBatch, Stage};
+pub(crate) use self::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Stage};
 pub(crate) use self::settings::Settings;
 pub(crate) use self::split::split;
 

@@ -94,8 +94,8 @@ impl BatchCell {
     pub(crate) async fn completed(self: Arc<Self>) {
         let mut open = vec![self];
         while let Some(cell) = open.pop() {
-            let mut slot = NO_SLOT;
-            let outcome = std::future::poll_fn(|cx| match cell.poll_outcome(cx, &mut slot) {
+            let mut parked = Parked { cell: &cell, slot: NO_SLOT };
+            let outcome = std::future::poll_fn(|cx| match cell.poll_outcome(cx, &mut parked.slot) {
                 Poll::Ready(Outcome::Redirected(parts)) => {
                     Poll::Ready(parts.iter().map(|part| Arc::clone(&part.cell)).collect())
                 }
@@ -128,13 +128,30 @@ impl BatchCell {
     }
 
     fn forget_waker(&self, slot: u32) {
-        if let Some(place) = self.lock().slots.get_mut(slot as usize) {
+        let mut wakers = self.lock();
+        if let Some(place) = wakers.slots.get_mut(slot as usize) {
             *place = None;
+        }
+        // Whoever comes and goes over and over must not leave ever more empty places.
+        while let Some(None) = wakers.slots.last() {
+            wakers.slots.pop();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Wakers> {
         self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The waker of somebody who waits for a whole batch, taken back when that is given up.
+struct Parked<'a> {
+    cell: &'a BatchCell,
+    slot: u32,
+}
+
+impl Drop for Parked<'_> {
+    fn drop(&mut self) {
+        self.cell.forget_waker(self.slot);
     }
 }
 
@@ -352,3 +369,6 @@ fn tell_observer(observer: &dyn AckObserver, cell: &Arc<BatchCell>, notes: &[Ack
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

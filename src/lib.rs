@@ -29,10 +29,13 @@
 //! - Batches never hold more than `buffer.memory` bytes. When they do hold that much, [`enqueue`](KafkaProducer::enqueue)
 //!   waits, first come first served, and [`try_enqueue`](KafkaProducer::try_enqueue) says so.
 //!
-//! What it does not promise yet: **there is no idempotence so far.** A batch whose answer was lost is sent again and may
-//! then stand in the log twice, as with `enable.idempotence=false` in Java. To keep the order all the same, a partition
-//! has one batch under way at a time, unless `acks=0` or `retries=0`. Transactions, TLS, SASL and the codecs other than
-//! LZ4 are missing, too; the keys for them are refused by name.
+//! - With `acks=all`, the default, a record is in the log **once**, whatever answers are lost and however often it was sent
+//!   (`enable.idempotence`, on by default). An idempotent producer never dies of a sequence error: what a broker has
+//!   forgotten is healed by a new epoch.
+//!
+//! Transactions, TLS, SASL and the codecs other than LZ4 are missing so far; the keys for them are refused by name.
+//! Choosing other `acks`, or `enable.idempotence=false`, gives up the "once": a batch whose answer was lost may then be
+//! written twice. Its order is kept all the same, by sending one batch of a partition at a time.
 //!
 //! # Two stages, and throughput
 //!

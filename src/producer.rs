@@ -303,7 +303,7 @@ impl<K, V> Inner<K, V> {
         self.control.want_topic(record.topic.clone());
         self.accumulator.wake_sender();
         let cluster = Arc::clone(&self.clusters.borrow());
-        match cluster.topic_error(&record.topic).filter(|code| !code.is_retriable()) {
+        match topic_wait::refusal(&cluster, &record.topic) {
             Some(code) => SendErrorKind::TopicRefused { topic: record.topic.clone(), code },
             None => SendErrorKind::TopicUnknown {
                 topic: record.topic.clone(),

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Room};
+use crate::accumulator::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
 use crate::buffer_memory::BatchBuffer;
 use crate::delivery::{BatchCell, Delivery};
 use crate::protocol::compression::Compression;
-use crate::protocol::record_batch::{HEADER_LEN, RecordRef};
+use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordRef};
 use crate::topic_partition::TopicPartition;
 
 /// The batches of one partition that are not on their way, oldest first.
@@ -96,6 +96,11 @@ pub(crate) struct Head {
     pub(crate) is_full: bool,
     /// Somebody is compressing it; the sender will be told.
     pub(crate) is_sealing: bool,
+    /// It has a sequence number.
+    pub(crate) is_numbered: bool,
+    /// It may be in the log already.
+    pub(crate) maybe_written: bool,
+    pub(crate) order: BatchOrder,
     pub(crate) len: usize,
 }
 
@@ -190,6 +195,9 @@ impl PartitionQueue {
             sent_leader_epoch: head.sent_leader_epoch,
             is_full: more || head.is_full || !head.is_open(),
             is_sealing: head.is_sealing(),
+            is_numbered: head.is_numbered(),
+            maybe_written: head.maybe_written,
+            order: head.order,
             len: head.len(),
         })
     }
@@ -199,7 +207,7 @@ impl PartitionQueue {
         let mut inner = self.lock();
         let Some(head) = inner.batches.front_mut() else { return TakenHead::Nothing };
         head.close();
-        if let Some((buffer, compression)) = head.take_for_sealing() {
+        if let Some((buffer, compression)) = head.share_for_sealing() {
             let job = SealJob::new(Arc::clone(self), head.id, buffer, compression);
             return TakenHead::Seal(job);
         }
@@ -221,6 +229,14 @@ impl PartitionQueue {
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
     }
 
+    /// Takes their sequence numbers from the queued batches, none of which is in the log.
+    pub(crate) fn forget_identities(&self) {
+        for batch in self.lock().batches.iter_mut().filter(|batch| batch.is_numbered()) {
+            batch.set_identity(ProducerIdentity::NONE);
+            batch.maybe_written = false;
+        }
+    }
+
     /// Registers the completion cells of batches that a split has made.
     pub(crate) fn adopt(&self, cells: impl Iterator<Item = Arc<BatchCell>>) {
         self.lock().incomplete.extend(cells);
@@ -238,7 +254,6 @@ impl PartitionQueue {
         let mut expired = Vec::new();
         let mut inner = self.lock();
         while let Some(head) = inner.batches.front()
-            && !head.is_sealing()
             && now.saturating_duration_since(head.created) >= timeout
         {
             expired.extend(inner.batches.pop_front());
@@ -252,6 +267,13 @@ impl PartitionQueue {
         if let Some(head) = self.lock().batches.front_mut() {
             head.clock.enter(stage, now);
         }
+    }
+
+    /// Takes everything that is queued.
+    pub(crate) fn take_all(&self) -> Vec<ProducerBatch> {
+        let mut inner = self.lock();
+        self.queued.store(0, Ordering::Relaxed);
+        inner.batches.drain(..).collect()
     }
 
     /// Refuses further records and takes everything that is queued.
@@ -322,7 +344,7 @@ impl PartitionQueue {
     fn close_last(self: &Arc<Self>, inner: &mut Inner) -> Option<SealJob> {
         let last = inner.batches.back_mut().filter(|last| last.is_open())?;
         last.close();
-        let (buffer, compression) = last.take_for_sealing()?;
+        let (buffer, compression) = last.share_for_sealing()?;
         Some(SealJob::new(Arc::clone(self), last.id, buffer, compression))
     }
 
@@ -335,6 +357,12 @@ impl Inner {
     /// Returns whether the sender must be told; it need not be told twice before it has looked.
     fn announce(&mut self) -> bool {
         !std::mem::replace(&mut self.announced, true)
+    }
+
+    /// Gives a batch that was being compressed its bytes back. Returns false if it has ended meanwhile.
+    fn put_sealed(&mut self, batch_id: u64, shared: Arc<BatchBuffer>, compressed: Option<Vec<u8>>) -> bool {
+        let batch = self.batches.iter_mut().find(|batch| batch.id == batch_id);
+        batch.map(|batch| batch.put_sealed(shared, compressed)).is_some()
     }
 
     fn prune(&mut self) {
@@ -360,44 +388,42 @@ pub(crate) enum TakenHead {
 pub(crate) struct SealJob {
     queue: Arc<PartitionQueue>,
     batch_id: u64,
-    /// `None` once it has been put back.
-    buffer: Option<BatchBuffer>,
+    /// `None` once it has been given back.
+    buffer: Option<Arc<BatchBuffer>>,
     compression: Compression,
 }
 
 impl SealJob {
-    fn new(queue: Arc<PartitionQueue>, batch_id: u64, buffer: BatchBuffer, compression: Compression) -> Self {
+    fn new(
+        queue: Arc<PartitionQueue>,
+        batch_id: u64,
+        buffer: Arc<BatchBuffer>,
+        compression: Compression,
+    ) -> Self {
         Self { queue, batch_id, buffer: Some(buffer), compression }
     }
 
     /// Compresses the batch and puts it back. Returns the queue if the sender must hear of it.
     pub(crate) fn run(mut self) -> Option<Arc<PartitionQueue>> {
-        let mut buffer = self.buffer.take()?;
-        let compressed = buffer.bytes().split_at_checked(HEADER_LEN).and_then(|(header, records)| {
+        let records = self.buffer.as_ref()?.bytes().split_at_checked(HEADER_LEN);
+        let compressed = records.and_then(|(header, records)| {
             self.compression
                 .compress(records, |compressed| compressed.map(|compressed| [header, compressed].concat()))
         });
-        let used = if compressed.is_some() { self.compression } else { Compression::None };
-        if let Some(compressed) = compressed {
-            buffer.replace_by(compressed);
-        }
-        let announce = self.put_back(buffer, used);
-        announce.then(|| Arc::clone(&self.queue))
-    }
-
-    fn put_back(&self, buffer: BatchBuffer, used: Compression) -> bool {
         let mut inner = self.queue.lock();
-        if let Some(batch) = inner.batches.iter_mut().find(|batch| batch.id == self.batch_id) {
-            batch.put_sealed(buffer, used);
-        }
-        inner.announce()
+        let is_back = inner.put_sealed(self.batch_id, self.buffer.take()?, compressed);
+        let announce = is_back && inner.announce();
+        drop(inner);
+        announce.then(|| Arc::clone(&self.queue))
     }
 }
 
 impl Drop for SealJob {
     fn drop(&mut self) {
         if let Some(buffer) = self.buffer.take() {
-            self.put_back(buffer, Compression::None);
+            // Not announced, for there is nobody here to pass that on to the sender. It finds the batch at its next
+            // look, at the latest when the batch expires.
+            self.queue.lock().put_sealed(self.batch_id, buffer, None);
         }
     }
 }

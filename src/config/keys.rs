@@ -176,7 +176,7 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("config.providers", Kind::List, Some(""), not_yet("config providers are", Some(""))),
     Key::new("connections.max.idle.ms", Kind::any(Long), Some("540000"), supported!(connections_max_idle)),
     Key::new("delivery.timeout.ms", INT, Some("120000"), supported!(delivery_timeout)),
-    Key::new("enable.idempotence", Kind::Boolean, Some("true"), not_yet("idempotence is", Some("false"))),
+    Key::new("enable.idempotence", Kind::Boolean, Some("true"), supported!(enable_idempotence)),
     Key::new("enable.metrics.push", Kind::Boolean, Some("true"), not_yet("client telemetry is", Some("false"))),
     Key::new("interceptor.classes", Kind::List, Some(""), java_only(INTERCEPTORS, Some(""))),
     Key::new("key.serializer", Kind::Class, None, java_only(KEY_SERIALIZER, None)),

@@ -100,14 +100,18 @@ macro_rules! config_setters {
             self
         }
 
-        /// Sets whether brokers drop batches that arrive again when they are retried (`enable.idempotence`).
+        /// Sets whether brokers tell a batch that is sent again from a new one (`enable.idempotence`, default true).
         ///
-        /// `true` is not available yet and refused. `false` says explicitly what happens anyway, and allows
-        /// for more than five [requests in flight](Self::max_in_flight_requests_per_connection). In Kafka the
-        /// default is true.
+        /// With it a record is in the log once, in order, whatever is lost on the way. It takes
+        /// [`Acks::All`](crate::Acks::All), retries, and at most five
+        /// [requests in flight](Self::max_in_flight_requests_per_connection); asking for it together with anything
+        /// else is refused. Choosing other [`acks`](Self::acks) without asking for it switches it off.
+        ///
+        /// Without it a batch whose answer was lost may be written twice; order is kept all the same, by sending one
+        /// batch of a partition at a time.
         #[must_use]
         pub fn enable_idempotence(mut self, enable: bool) -> Self {
-            self$(.$config)?.set_property("enable.idempotence", if enable { "true" } else { "false" });
+            self$(.$config)?.set("enable.idempotence", enable, |settings| &mut settings.enable_idempotence);
             self
         }
 

@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) connections_max_idle: Option<Duration>,
     /// At least `linger` + `request_timeout`, unless that is more than 2147483647 ms.
     pub(crate) delivery_timeout: Duration,
+    /// False with `acks` other than all.
+    pub(crate) enable_idempotence: bool,
     /// At most 2147483647 ms. May be finer than a millisecond.
     pub(crate) linger: Duration,
     pub(crate) max_block: Duration,
@@ -80,6 +82,7 @@ impl Default for Settings {
             compression: Compression::None,
             connections_max_idle: Some(Duration::from_secs(540)),
             delivery_timeout: Duration::from_secs(120),
+            enable_idempotence: true,
             linger: Duration::from_millis(5),
             max_block: Duration::from_secs(60),
             max_in_flight_requests_per_connection: 5,

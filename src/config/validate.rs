@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::Acks;
 use super::ProducerConfig;
 use super::Settings;
 use super::keys;
@@ -35,6 +36,7 @@ impl ProducerConfig {
         settings.retry_backoff = settings.retry_backoff.min(settings.retry_backoff_max);
         settings.socket_connection_setup_timeout =
             settings.socket_connection_setup_timeout.min(settings.socket_connection_setup_timeout_max);
+        settings.enable_idempotence &= settings.acks == Acks::All;
         if !self.is_explicit("delivery.timeout.ms") {
             settings.delivery_timeout = settings.delivery_timeout.max(least_delivery_timeout(&settings));
         }
@@ -43,8 +45,7 @@ impl ProducerConfig {
 
     fn warn_of_changes(&self) {
         let effective = self.effective();
-        // `batch.size = 0` asks for what happens, though in other words.
-        for key in keys::all().filter(|key| key.is_supported() && key.name != "batch.size") {
+        for key in keys::all().filter(|key| key.is_supported() && !QUIET.contains(&key.name)) {
             let (given, in_force) = (key.print(&self.settings), key.print(&effective));
             if given != in_force {
                 tracing::warn!(
@@ -65,7 +66,7 @@ impl ProducerConfig {
         }
         problems.extend(self.batch_larger_than_buffer());
         problems.extend(self.delivery_timeout_too_short());
-        problems.extend(self.too_many_in_flight());
+        problems.extend(self.against_idempotence());
         problems
     }
 
@@ -102,17 +103,31 @@ impl ProducerConfig {
         Some(self.conflict("delivery.timeout.ms", text))
     }
 
-    /// Brokers remember the last five batches of a producer. As in Kafka, more in flight take an explicit "no" to
-    /// idempotence, so that nothing that runs today is refused once idempotence is the default here too.
-    fn too_many_in_flight(&self) -> Option<ConfigProblem> {
-        let key = "max.in.flight.requests.per.connection";
-        if self.settings.max_in_flight_requests_per_connection <= 5
-            || self.is_explicit("enable.idempotence")
-            || !self.is_sound(key)
-        {
-            return None;
-        }
-        Some(self.conflict(key, "must be 1 to 5 unless enable.idempotence is false".to_owned()))
+    /// Finds what cannot be had together with idempotence. Brokers remember the last five batches of a producer.
+    ///
+    /// Java switches idempotence off where it was not asked for, and says so in its log. Here only `acks` does that,
+    /// for whoever sets it gives up safety knowingly; the others take an explicit "no".
+    fn against_idempotence(&self) -> Vec<ConfigProblem> {
+        let Settings {
+            acks,
+            enable_idempotence,
+            max_in_flight_requests_per_connection: in_flight,
+            retries,
+            ..
+        } = self.settings;
+        let is_asked_for = self.is_explicit("enable.idempotence") && enable_idempotence;
+        let is_in_force = enable_idempotence && (acks == Acks::All || is_asked_for);
+        let rules = [
+            ("acks", is_asked_for && acks != Acks::All, "must be all with enable.idempotence = true"),
+            ("retries", is_in_force && retries == 0, "must be at least 1 unless enable.idempotence is false"),
+            (
+                "max.in.flight.requests.per.connection",
+                enable_idempotence && in_flight > 5,
+                "must be 1 to 5 unless enable.idempotence is false",
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(key, is_broken, _)| *is_broken && self.is_sound(key));
+        broken.map(|(key, _, text)| self.conflict(key, text.to_owned())).collect()
     }
 
     fn conflict(&self, key: &'static str, text: String) -> ConfigProblem {
@@ -130,3 +145,7 @@ const LONGEST_INT: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// How many clients got a name from us, in this process.
 static CLIENTS: AtomicU64 = AtomicU64::new(0);
+
+/// Changes that need no warning: `batch.size = 0` asks for what happens, though in other words, and so does
+/// `acks = 1`.
+const QUIET: [&str; 2] = ["batch.size", "enable.idempotence"];

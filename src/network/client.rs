@@ -80,7 +80,6 @@ pub(crate) struct NetworkClient<P> {
     next_correlation_id: i32,
     /// Those of `in_flight` that callers have sent.
     callers_in_flight: usize,
-    callers_sent: u64,
 }
 
 /// Whose request it is.
@@ -105,7 +104,6 @@ impl<P> NetworkClient<P> {
             next_connection: 0,
             next_correlation_id: 0,
             callers_in_flight: 0,
-            callers_sent: 0,
             config,
         }
     }
@@ -169,7 +167,6 @@ impl<P> NetworkClient<P> {
         let frame = Frame { correlation_id, segments };
         let purpose = Asker::Caller(purpose);
         self.callers_in_flight += 1;
-        self.callers_sent += 1;
         self.in_flight.add(
             node,
             InFlightRequest {
@@ -295,6 +292,11 @@ impl<P> NetworkClient<P> {
         self.actions.pop_front()
     }
 
+    /// Whether `poll_event` would return one.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     pub(crate) fn poll_event(&mut self) -> Option<NetworkEvent<P>> {
         self.events.pop_front()
     }
@@ -345,11 +347,6 @@ impl<P> NetworkClient<P> {
             Some(ConnectionState::Ready(..)) => self.in_flight.count(node),
             _ => 0,
         }
-    }
-
-    /// Returns how many requests of the caller were ever sent.
-    pub(crate) fn requests_sent(&self) -> u64 {
-        self.callers_sent
     }
 
     /// Returns how many requests of the caller are under way.

@@ -266,8 +266,15 @@ fn new_network(settings: &Settings) -> NetworkClient<Purpose> {
 }
 
 fn sender_settings(settings: &Settings) -> SenderSettings {
-    // Without sequence numbers a second batch of a partition under way may overtake one that must be sent again.
-    let may_reorder = settings.acks != Acks::None && settings.retries > 0;
+    let is_idempotent = settings.enable_idempotence;
+    let max_outstanding_per_partition = match settings.acks {
+        // Nothing is ever sent again because of an answer.
+        Acks::None => usize::MAX,
+        _ if is_idempotent => settings.max_in_flight_requests_per_connection,
+        // Without sequence numbers a second batch of a partition under way may overtake one that must be sent again.
+        // Even with `retries=0` there are such batches: the pieces of one that was too large.
+        _ => 1,
+    };
     SenderSettings {
         acks: match settings.acks {
             Acks::All => -1,
@@ -281,7 +288,8 @@ fn sender_settings(settings: &Settings) -> SenderSettings {
         retries: settings.retries,
         retry_backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
         max_request_size: settings.max_request_size,
-        max_outstanding_per_partition: if may_reorder { 1 } else { usize::MAX },
+        is_idempotent,
+        max_outstanding_per_partition,
         availability_timeout: Some(settings.partitioner_availability_timeout)
             .filter(|timeout| *timeout > Duration::ZERO),
     }

@@ -55,7 +55,7 @@ impl TopicWait<'_> {
                     return Err(TopicWaitError::TimedOut { partition_count, cause });
                 }
             }
-            if let Some(code) = cluster.topic_error(self.topic).filter(|code| !code.is_retriable()) {
+            if let Some(code) = refusal(&cluster, self.topic) {
                 return Err(TopicWaitError::Refused(code));
             }
         }
@@ -67,4 +67,13 @@ impl TopicWait<'_> {
             None => count > 0,
         })
     }
+}
+
+/// Returns why the brokers refuse a topic, if waiting does not help: only somebody who changes its name or the rights
+/// does. Every other error may pass, as in Java: brokers that have just started cannot create topics yet, for example.
+pub(crate) fn refusal(cluster: &Cluster, topic: &str) -> Option<ErrorCode> {
+    let is_final = |code: &ErrorCode| {
+        matches!(code, ErrorCode::InvalidTopicException | ErrorCode::TopicAuthorizationFailed)
+    };
+    cluster.topic_error(topic).filter(is_final)
 }

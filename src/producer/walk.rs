@@ -28,7 +28,7 @@ pub(super) struct Walk<'a, K, V> {
     record: ProducerRecord<K, V>,
     /// Headers that the caller gave; a serializer may have added more.
     own_headers: usize,
-    /// What the serializers made of the record, if it had to wait after that.
+    /// What the serializers made of the record, if it had to wait after that: they are called once.
     serialized: Option<Serialized>,
     /// A buffer that was waited for.
     spare: Option<BatchBuffer>,
@@ -147,7 +147,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let key = self.serialize("key", &*inner.key_serializer, key, &mut scratch.key)?;
         let value = self.serialize("value", &*inner.value_serializer, value, &mut scratch.value)?;
         let result = self.append(entry, key, value, waits);
-        if let Err(Stop::NoMemory { .. }) = &result {
+        if let Err(Stop::NoMemory { .. } | Stop::TopicUnknown) = &result {
             let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
             self.serialized = Some(Serialized { key: owned(key), value: owned(value) });
         }

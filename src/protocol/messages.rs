@@ -6,7 +6,6 @@
 //! are an error.
 
 pub(crate) mod api_versions;
-#[cfg_attr(not(test), expect(dead_code, reason = "idempotence will send it"))]
 pub(crate) mod init_producer_id;
 pub(crate) mod metadata;
 pub(crate) mod produce;

@@ -149,6 +149,12 @@ pub(crate) struct ProducerIdentity {
 
 impl ProducerIdentity {
     pub(crate) const NONE: Self = Self { producer_id: -1, producer_epoch: -1, base_sequence: -1 };
+
+    /// Returns the identity of a batch that begins `records` records further on. After `i32::MAX` comes 0.
+    pub(crate) fn advanced_by(self, records: u32) -> Self {
+        let next = (i64::from(self.base_sequence) + i64::from(records)) % (i64::from(i32::MAX) + 1);
+        Self { base_sequence: i32::try_from(next).unwrap_or(0), ..self }
+    }
 }
 
 /// One record read back from a batch.

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::accumulator::{Head, PartitionQueue, ProducerBatch};
+use crate::accumulator::{BatchOrder, Head, PartitionQueue, ProducerBatch};
 use crate::metadata::{Cluster, Node, PartitionInfo};
+use crate::sender::sequence::{ProducerId, Sequence};
 use crate::topic_partition::{NodeId, TopicPartition};
+use crate::wire::Uuid;
 
 /// One partition, seen from the sender.
 #[derive(Debug)]
@@ -18,9 +20,13 @@ pub(crate) struct Partition {
     pub(crate) in_flight: VecDeque<ProducerBatch>,
     /// Unanswered requests that carry a batch of this partition, expired ones included.
     pub(crate) outstanding: usize,
+    /// Where the batches under way were sent.
+    pub(crate) in_flight_node: Option<NodeId>,
+    pub(crate) sequence: Sequence,
+    topic_id: Uuid,
     /// No attempt before this time.
     pub(crate) retry_at: Option<Instant>,
-    /// The earliest entry of this partition in the timer heap that still counts.
+    /// When the sender looks again if nothing happens before.
     pub(crate) timer: Option<Instant>,
     /// True while it stands in the ready list of a node.
     pub(crate) is_listed: bool,
@@ -43,12 +49,23 @@ pub(crate) enum Next {
     Ready(NodeId),
 }
 
+/// Whether batches bear sequence numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbering {
+    /// They would, but the producer has no id so far.
+    Awaited,
+    /// They do not: `enable.idempotence` is off.
+    None,
+    With(ProducerId),
+}
+
 /// When batches may go.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) linger: Duration,
     /// Requests of one partition that may be under way at once.
     pub(crate) max_outstanding: usize,
+    pub(crate) numbering: Numbering,
     /// Do not linger: a flush is under way, or somebody waits for memory.
     pub(crate) is_urgent: bool,
 }
@@ -61,6 +78,9 @@ impl Partition {
             leader_epoch: None,
             in_flight: VecDeque::new(),
             outstanding: 0,
+            in_flight_node: None,
+            sequence: Sequence::default(),
+            topic_id: Uuid::ZERO,
             retry_at: None,
             timer: None,
             is_listed: false,
@@ -74,6 +94,17 @@ impl Partition {
         // A leader that the view has no address for is as good as none.
         self.leader = cluster.leader(topic, *partition).map(Node::id);
         self.leader_epoch = found.and_then(PartitionInfo::leader_epoch);
+        if let Some(topic) = cluster.topic(topic)
+            && topic.id() != self.topic_id
+        {
+            self.topic_id = topic.id();
+            self.sequence.forget_acknowledgement();
+        }
+    }
+
+    /// Returns the id of the topic; zero if the brokers are too old to have one.
+    pub(crate) fn topic_id(&self) -> Uuid {
+        self.topic_id
     }
 
     /// Says what the batch at the head of the queue waits for (Java: `RecordAccumulator.partitionReady`).
@@ -96,8 +127,72 @@ impl Partition {
         }
         match self.leader {
             None => Next::NoLeader,
-            Some(_) if self.outstanding >= pace.max_outstanding => Next::Blocked,
+            Some(leader) if self.must_wait(head, leader, pace) => Next::Blocked,
             Some(leader) => Next::Ready(leader),
+        }
+    }
+
+    /// Whether the head must wait for an answer to what is under way, or for a producer id.
+    fn must_wait(&self, head: Head, leader: NodeId, pace: Pace) -> bool {
+        let producer = match pace.numbering {
+            Numbering::None => return self.outstanding >= pace.max_outstanding,
+            Numbering::Awaited => None,
+            Numbering::With(producer) => Some(producer),
+        };
+        if producer.is_none() && !head.is_numbered {
+            return true;
+        }
+        // A batch that is sent again goes alone: brokers know the last five batches for doubles, and with others behind
+        // its second attempt those behind the first could push it out of that memory. So does one to a new leader, who
+        // might otherwise see it before the batches that are under way to the old one, and the first of a new epoch.
+        let is_any_sent_again = self.in_flight.iter().any(|batch| batch.attempts > 1);
+        self.outstanding > 0
+            && (self.outstanding >= pace.max_outstanding
+                || head.is_numbered
+                || is_any_sent_again
+                || self.in_flight_node != Some(leader)
+                || !self.sequence.may_pipeline()
+                || producer.is_some_and(|producer| self.sequence.is_of_another(producer)))
+    }
+
+    /// Makes sure that the head can get a number, beginning a new epoch if the broker would not take the next number
+    /// of this one. Returns false if a new producer id is needed for that.
+    pub(crate) fn prepare_numbers(&mut self, head: Head, producer: ProducerId) -> bool {
+        // What may be in the log keeps its number until an answer tells.
+        if self.outstanding > 0 || (head.is_numbered && head.maybe_written) {
+            return true;
+        }
+        if self.sequence.is_of_another(producer) {
+            self.sequence.forget_id();
+            self.queue.forget_identities();
+        }
+        if !self.sequence.needs_new_epoch() {
+            return true;
+        }
+        self.queue.forget_identities();
+        let has_epoch = self.sequence.begin_epoch();
+        if !has_epoch {
+            self.sequence.forget_id();
+        }
+        has_epoch
+    }
+
+    /// Notes that a batch has failed. If it is certain not to be in the log, its number will never come.
+    pub(crate) fn note_failure(&mut self, batch: &ProducerBatch) {
+        if batch.is_numbered() && !batch.maybe_written {
+            self.sequence.note_gap();
+        }
+    }
+
+    /// Notes that the broker waits for another number than that of a batch, which is back in the queue.
+    ///
+    /// If an older batch is still to be acknowledged, that is the one it waits for. If not, it has lost what it knew.
+    pub(crate) fn note_out_of_order(&mut self, order: BatchOrder) {
+        let is_first = |oldest: BatchOrder| oldest >= order;
+        if self.queue.look().is_none_or(|head| is_first(head.order))
+            && self.in_flight.iter().all(|batch| is_first(batch.order))
+        {
+            self.sequence.note_gap();
         }
     }
 

@@ -12,6 +12,7 @@ use crate::wire::{EncodeError, Uuid, Writer};
 pub(crate) enum Purpose {
     Metadata(MetadataRequestId),
     Produce(ProduceSent),
+    ProducerId,
 }
 
 /// The batches of a produce request.

@@ -7,6 +7,8 @@ use crate::protocol::ErrorCode;
 pub(crate) enum Verdict {
     /// The broker has the batch.
     Delivered,
+    /// The broker waits for another sequence number, or does not know the producer (any more).
+    OutOfOrder,
     /// The broker refuses it for good.
     Refused(Fate),
     /// The batch may be accepted when it is sent again.
@@ -26,8 +28,17 @@ pub(crate) enum Fate {
 
 impl Verdict {
     /// Judges the error code of a partition in a produce response (Java: `Sender.completeBatch`).
-    pub(crate) fn of(code: ErrorCode) -> Self {
+    ///
+    /// `is_numbered`: the batch bears a sequence number.
+    pub(crate) fn of(code: ErrorCode, is_numbered: bool) -> Self {
         match code {
+            ErrorCode::InvalidProducerEpoch
+            | ErrorCode::OutOfOrderSequenceNumber
+            | ErrorCode::UnknownProducerId
+                if is_numbered =>
+            {
+                Self::OutOfOrder
+            }
             ErrorCode::None | ErrorCode::DuplicateSequenceNumber => Self::Delivered,
             ErrorCode::MessageTooLarge => Self::TooLarge,
             code if code.is_retriable() => {
@@ -41,7 +52,10 @@ impl Verdict {
 impl Fate {
     fn of(code: ErrorCode) -> Self {
         match code {
+            // With `acks=all` a leader that was deposed while it waited for its followers says that it does not lead,
+            // or, if its disk failed, that; the followers may have the batch (Kafka: `DelayedProduce`).
             ErrorCode::KafkaStorageError
+            | ErrorCode::NotLeaderOrFollower
             | ErrorCode::NetworkException
             | ErrorCode::NotEnoughReplicasAfterAppend
             | ErrorCode::RequestTimedOut
@@ -91,7 +105,7 @@ mod tests {
     #[test]
     fn retriable_codes_are_retried_and_refresh_metadata_where_java_does() {
         for (code, refreshes) in RETRIED {
-            let verdict = Verdict::of(ErrorCode::from(code));
+            let verdict = Verdict::of(ErrorCode::from(code), false);
             assert!(
                 matches!(verdict, Verdict::Retriable { refresh_metadata, .. } if refresh_metadata == refreshes),
                 "{code}: {verdict:?}"
@@ -102,16 +116,24 @@ mod tests {
     #[test]
     fn other_codes_are_final() {
         for code in REFUSED {
-            let verdict = Verdict::of(ErrorCode::from(code));
+            let verdict = Verdict::of(ErrorCode::from(code), false);
             assert!(matches!(verdict, Verdict::Refused(_)), "{code}: {verdict:?}");
         }
     }
 
     #[test]
     fn success_duplicate_and_too_large_have_verdicts_of_their_own() {
-        assert_eq!(Verdict::of(ErrorCode::from(0)), Verdict::Delivered);
-        assert_eq!(Verdict::of(ErrorCode::from(46)), Verdict::Delivered);
-        assert_eq!(Verdict::of(ErrorCode::from(10)), Verdict::TooLarge);
+        assert_eq!(Verdict::of(ErrorCode::from(0), true), Verdict::Delivered);
+        assert_eq!(Verdict::of(ErrorCode::from(46), true), Verdict::Delivered);
+        assert_eq!(Verdict::of(ErrorCode::from(10), true), Verdict::TooLarge);
+    }
+
+    #[test]
+    fn lost_numbers_are_healed_for_batches_that_have_one() {
+        for code in [45, 47, 59] {
+            assert_eq!(Verdict::of(ErrorCode::from(code), true), Verdict::OutOfOrder);
+            assert!(matches!(Verdict::of(ErrorCode::from(code), false), Verdict::Refused(_)));
+        }
     }
 
     #[test]
@@ -121,6 +143,6 @@ mod tests {
             .filter(|code| !matches!(ErrorCode::from(*code), ErrorCode::Unknown(_)))
             .collect();
 
-        assert_eq!(open, [-1, 7, 13, 20, 56]);
+        assert_eq!(open, [-1, 6, 7, 13, 20, 56]);
     }
 }

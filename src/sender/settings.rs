@@ -9,6 +9,8 @@ use crate::backoff::Backoff;
 pub(crate) struct SenderSettings {
     /// 0, 1 or -1, as on the wire.
     pub(crate) acks: i16,
+    /// `enable.idempotence`, and nothing against it.
+    pub(crate) is_idempotent: bool,
     pub(crate) linger: Duration,
     pub(crate) delivery_timeout: Duration,
     pub(crate) request_timeout: Duration,
@@ -20,7 +22,7 @@ pub(crate) struct SenderSettings {
     /// Requests of one partition that may be under way at once.
     ///
     /// Without sequence numbers, of two batches under way the second may be written while the first is refused; so
-    /// only one is, unless a batch is never sent twice.
+    /// only one is, unless nothing is answered (`acks=0`).
     pub(crate) max_outstanding_per_partition: usize,
     /// A partition whose leader has taken nothing for longer is not chosen for records without a key
     /// (`partitioner.availability.timeout.ms`).

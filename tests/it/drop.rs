@@ -1,1 +1,217 @@
-//! To come.
+//! Dropping handles, and runtimes.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use kafka_producer::{
+    Delivery, DeliveryErrorKind, Disposition, KafkaProducer, Persisted, ProducerRecord, SendErrorKind,
+};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::support::{
+    TOPIC, TestResult, builder, cluster_with, delivered, enqueue_all, log_of, millis, producer, record,
+    results, seconds, soon, texts, until,
+};
+
+fn runtime() -> Runtime {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_delivers_what_was_accepted() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).linger(seconds(600)).delivery_timeout(seconds(900)).build()?;
+    let deliveries = enqueue_all(&producer, (0..50).map(record)).await;
+
+    drop(producer);
+
+    delivered(deliveries).await;
+    assert_eq!(log_of(&cluster, 0), texts(0..50));
+    until("connections are closed", || cluster.open_connections(0) == 0).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn clone_keeps_the_producer_open() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = producer(&cluster);
+    let clone = producer.clone();
+
+    drop(producer);
+
+    soon("send", clone.send(record("x"))).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn producer_without_records_goes_away_with_its_handle() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = producer(&cluster);
+    soon("metadata", producer.partitions_for(TOPIC)).await?;
+
+    drop(producer);
+
+    until("connections are closed", || cluster.open_connections(0) == 0).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn dropped_producer_gives_up_after_the_delivery_timeout() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).delivery_timeout(millis(200)).request_timeout(millis(100)).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(0)?;
+    let delivery = producer.enqueue(record("x")).await?;
+
+    drop(producer);
+
+    assert!(matches!(soon("delivery", delivery).await.unwrap_err().kind(), DeliveryErrorKind::TimedOut(_)));
+    // A frozen broker does not notice anything.
+    cluster.unfreeze(0)?;
+    until("connections are closed", || cluster.open_connections(0) == 0).await;
+    Ok(())
+}
+
+/// Starts a producer on a runtime of its own, at a broker that is frozen behind the first record.
+async fn elsewhere(runtime: &Runtime, cluster: &kafka_mock::MockCluster) -> (KafkaProducer, Vec<Delivery>) {
+    let builder = builder(cluster).enable_idempotence(false).batch_size(1000).buffer_memory(4000);
+    let producer = runtime.spawn(async move { builder.build().unwrap() }).await.unwrap();
+    soon("first", producer.send(record("first"))).await.unwrap();
+    cluster.freeze(0).unwrap();
+    let filler = "x".repeat(900);
+    let mut accepted = Vec::new();
+    while let Ok(delivery) = producer.try_enqueue(record(&filler).key("k")) {
+        accepted.push(delivery);
+    }
+    until("one is sent", || producer.metrics().requests_in_flight > 0).await;
+    (producer, accepted)
+}
+
+#[tokio::test]
+async fn end_of_the_runtime_fails_what_is_not_delivered() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let runtime = runtime();
+    let (producer, accepted) = elsewhere(&runtime, &cluster).await;
+    assert!(accepted.len() >= 2);
+
+    runtime.shutdown_background();
+
+    for (i, result) in results(accepted).await.into_iter().enumerate() {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), DeliveryErrorKind::RuntimeShutdown);
+        assert_eq!(error.disposition(), Disposition::NewProducer);
+        assert_eq!(error.persisted(), if i == 0 { Persisted::Maybe } else { Persisted::No });
+        assert_eq!(error.record().unwrap().key.unwrap(), "k");
+    }
+    until("memory is back", || producer.metrics().buffered_bytes == 0).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn producer_without_its_runtime_refuses_and_never_hangs() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let runtime = runtime();
+    let (producer, accepted) = elsewhere(&runtime, &cluster).await;
+    let for_memory = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.enqueue(record("y".repeat(900))).await }
+    });
+    let for_metadata = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.send(ProducerRecord::to("missing")).await }
+    });
+    let flush = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.flush().await }
+    });
+    until("it waits", || producer.metrics().waiting_for_memory == 1).await;
+
+    runtime.shutdown_background();
+
+    let error = soon("waiter for memory", for_memory).await?.unwrap_err();
+    assert!(matches!(error.kind(), SendErrorKind::Closed), "{error:?}");
+    let error = soon("waiter for metadata", for_metadata).await?.unwrap_err();
+    assert!(matches!(error.kind(), SendErrorKind::Closed), "{error:?}");
+    soon("flush", flush).await?;
+    results(accepted).await;
+    let error = soon("enqueue", producer.enqueue(record("z"))).await.unwrap_err();
+    assert!(matches!(error.kind(), SendErrorKind::Closed));
+    assert!(matches!(soon("partitions", producer.partitions_for(TOPIC)).await, Err(_) | Ok(_)));
+    let _ = soon("close", producer.close(seconds(60))).await;
+    soon("second flush", producer.flush()).await;
+    Ok(())
+}
+
+#[test]
+fn delivery_outlives_the_runtime_and_can_be_awaited_on_another() {
+    let runtime = runtime();
+    let (cluster, delivery) = runtime.block_on(async {
+        let cluster = cluster_with(1, 1).await;
+        let producer = producer(&cluster);
+        let mut delivery = producer.enqueue(record("x")).await.unwrap();
+        soon("delivery", &mut delivery).await.unwrap();
+        (cluster, delivery)
+    });
+    drop(cluster);
+    drop(runtime);
+
+    let metadata = Builder::new_current_thread().build().unwrap().block_on(delivery).unwrap();
+
+    assert_eq!(metadata.offset(), Some(0));
+}
+
+/// The smallest executor there is.
+fn block_on_thread<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// A delivery needs no runtime at all, let alone tokio's.
+#[test]
+fn delivery_can_be_awaited_without_a_runtime() {
+    let runtime = runtime();
+    let (_cluster, delivery) = runtime.block_on(async {
+        let cluster = cluster_with(1, 1).await;
+        let producer = producer(&cluster);
+        let delivery = producer.enqueue(record("x")).await.unwrap();
+        (cluster, delivery)
+    });
+
+    let metadata = block_on_thread(delivery);
+
+    assert_eq!(metadata.unwrap().offset(), Some(0));
+}
+
+#[test]
+fn records_may_be_enqueued_from_a_thread_without_a_runtime() {
+    let runtime = runtime();
+    let (cluster, producer) = runtime.block_on(async {
+        let cluster = cluster_with(1, 1).await;
+        let producer = producer(&cluster);
+        soon("metadata", producer.partitions_for(TOPIC)).await.unwrap();
+        (cluster, producer)
+    });
+
+    let thread = std::thread::spawn(move || {
+        let delivery = producer.try_enqueue(record("x")).unwrap();
+        block_on_thread(delivery).unwrap();
+    });
+
+    thread.join().unwrap();
+    assert_eq!(log_of(&cluster, 0), ["x"]);
+}

@@ -185,7 +185,7 @@ async fn close_goes_on_retrying() -> TestResult {
 #[tokio::test]
 async fn close_gives_up_after_its_timeout_and_returns_the_records() -> TestResult {
     let cluster = cluster_with(1, 2).await;
-    let producer = builder(&cluster).batch_size(1).build()?;
+    let producer = builder(&cluster).enable_idempotence(false).batch_size(1).build()?;
     soon("first", producer.send(record_for(0, "first"))).await?;
     cluster.freeze(0)?;
     let sent = enqueue_all(&producer, (0..3).map(|i| record_for(0, i).key("k").header("h", "v"))).await;

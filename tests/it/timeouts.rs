@@ -1,1 +1,373 @@
-//! To come.
+//! `delivery.timeout.ms`, `request.timeout.ms` and `max.block.ms`. Short ones pass in real time; for long ones the
+//! clock is moved.
+
+use std::time::Duration;
+
+use kafka_mock::{Api, Fault};
+use kafka_producer::{
+    DeliveryError, DeliveryErrorKind, Disposition, ErrorCode, KafkaProducerBuilder, Persisted,
+    ProducerRecord, SendErrorKind, TimeSpent,
+};
+
+use crate::support::{
+    TOPIC, TestResult, builder, builder_at, cluster_with, delivered, enqueue_all, log_of, millis, producer,
+    record, record_for, results, seconds, skip_time, soon, until, without_repeats,
+};
+
+fn impatient(builder: KafkaProducerBuilder) -> KafkaProducerBuilder {
+    builder.delivery_timeout(millis(300)).request_timeout(millis(100))
+}
+
+fn time_spent(error: &DeliveryError) -> TimeSpent {
+    match error.kind() {
+        DeliveryErrorKind::TimedOut(spent) => *spent,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn record_without_a_leader_times_out_as_not_written() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.set_leader(TOPIC, 0, None)?;
+    let producer = impatient(builder(&cluster)).build()?;
+
+    let error = soon("send", producer.send(record("x").key("k").timestamp(3))).await.unwrap_err();
+
+    let error = error.delivery_error().unwrap().clone();
+    let spent = time_spent(&error);
+    assert!(spent.no_leader >= millis(250), "{spent:?}");
+    assert_eq!((spent.attempts, spent.leader_known, spent.last_error), (0, false, None));
+    assert_eq!(error.persisted(), Persisted::No);
+    assert_eq!(error.disposition(), Disposition::RetryLater);
+    assert_eq!(error.record(), Some(record("x").key("k").timestamp(3).partition(0)));
+    assert!(error.to_string().contains("without a leader"), "{error}");
+    assert_eq!(producer.metrics().buffered_bytes, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn record_at_a_frozen_broker_times_out_as_maybe_written() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = impatient(builder(&cluster)).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(0)?;
+
+    let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+
+    let error = error.delivery_error().unwrap().clone();
+    let spent = time_spent(&error);
+    assert!(spent.in_flight >= millis(90), "{spent:?}");
+    assert!(spent.attempts >= 1, "{spent:?}");
+    assert_eq!(error.persisted(), Persisted::Maybe);
+    Ok(())
+}
+
+#[tokio::test]
+async fn record_that_waited_behind_another_times_out_as_not_written() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = impatient(builder(&cluster)).enable_idempotence(false).batch_size(1).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(0)?;
+
+    let deliveries = enqueue_all(&producer, (0..2).map(record)).await;
+    let failed = results(deliveries).await;
+
+    let [first, second] = [0, 1].map(|i| failed[i].as_ref().unwrap_err());
+    assert_eq!(first.persisted(), Persisted::Maybe);
+    assert_eq!(second.persisted(), Persisted::No);
+    assert_eq!(time_spent(second).attempts, 0);
+    assert!(time_spent(second).queued >= millis(200), "{second:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn record_for_a_broker_that_is_gone_times_out_as_not_written() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = impatient(builder(&cluster)).build()?;
+    soon("metadata", producer.partitions_for(TOPIC)).await?;
+    cluster.broker_down(0).await?;
+
+    let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+
+    assert!(matches!(error.delivery_error().unwrap().kind(), DeliveryErrorKind::TimedOut(_)));
+    assert_eq!(error.persisted(), Persisted::No);
+    Ok(())
+}
+
+#[tokio::test]
+async fn delivery_timeout_is_neither_shorter_nor_much_longer() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.set_leader(TOPIC, 0, None)?;
+    let producer = builder(&cluster).delivery_timeout(seconds(120)).build()?;
+    let delivery = producer.enqueue(record("x")).await?;
+
+    skip_time(seconds(119)).await;
+    tokio::time::sleep(millis(20)).await;
+    assert!(delivery.try_result().is_none());
+    skip_time(seconds(1)).await;
+
+    let error = soon("delivery", delivery).await.unwrap_err();
+    assert!(matches!(error.kind(), DeliveryErrorKind::TimedOut(_)), "{error:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn timeouts_of_many_partitions_come_together() -> TestResult {
+    let cluster = cluster_with(1, 20).await;
+    for partition in 0..20 {
+        cluster.set_leader(TOPIC, partition, None)?;
+    }
+    let producer = builder(&cluster).delivery_timeout(seconds(120)).build()?;
+    let deliveries = enqueue_all(&producer, (0..100).map(|i| record_for(i % 20, i))).await;
+
+    skip_time(seconds(121)).await;
+
+    for result in results(deliveries).await {
+        assert_eq!(result.unwrap_err().persisted(), Persisted::No);
+    }
+    assert_eq!(producer.metrics().buffered_bytes, 0);
+    assert_eq!(producer.metrics().buffered_records, 0);
+    Ok(())
+}
+
+/// In Java the second record would inherit the deadline of the first, whose batch it joins.
+#[tokio::test]
+async fn later_record_has_its_own_deadline() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.set_leader(TOPIC, 0, None)?;
+    let producer = builder(&cluster).delivery_timeout(seconds(120)).build()?;
+    let first = producer.enqueue(record(0)).await?;
+    skip_time(seconds(60)).await;
+    let second = producer.enqueue(record(1)).await?;
+
+    skip_time(seconds(61)).await;
+    assert!(soon("first", first).await.is_err());
+    tokio::time::sleep(millis(20)).await;
+    assert!(second.try_result().is_none());
+    skip_time(seconds(60)).await;
+
+    assert!(soon("second", second).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn request_timeout_closes_the_connection_and_the_batch_is_sent_again() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).request_timeout(millis(100)).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    let connections = cluster.connections_accepted(0);
+    cluster.drop_response(Api::Produce, 1);
+
+    let metadata = soon("send", producer.send(record("x"))).await?;
+
+    // The broker has carried out the first attempt too, and knows the second for the same.
+    assert_eq!(log_of(&cluster, 0), ["first", "x"]);
+    assert_eq!(metadata.offset(), Some(1));
+    assert!(cluster.connections_accepted(0) > connections);
+    assert!(producer.metrics().record_retries >= 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn request_timeout_without_retries_fails_as_maybe_written() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer =
+        builder(&cluster).enable_idempotence(false).request_timeout(millis(100)).retries(0).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.drop_response(Api::Produce, 1);
+
+    let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+
+    assert_eq!(error.persisted(), Persisted::Maybe);
+    assert_eq!(error.disposition(), Disposition::RetryLater);
+    assert!(matches!(error.delivery_error().unwrap().kind(), DeliveryErrorKind::Disconnected(_)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn answer_after_the_deadline_changes_nothing_and_holds_nothing_up() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).delivery_timeout(millis(300)).request_timeout(millis(300)).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.inject(Fault::delay(millis(310)).api(Api::Produce));
+
+    let late = soon("late", producer.enqueue(record("late"))).await?;
+    let error = soon("late", late).await.unwrap_err();
+    let next = soon("next", producer.send(record("next"))).await;
+
+    assert_eq!(error.persisted(), Persisted::Maybe);
+    // The next one may share the fate of the slow connection, but is not stuck for ever.
+    drop(next);
+    soon("later", async { while producer.send(record("later")).await.is_err() {} }).await;
+    let log = without_repeats(log_of(&cluster, 0));
+    assert_eq!(log[..2], ["first", "late"]);
+    assert_eq!(log.last().unwrap(), "later");
+    assert_eq!(producer.metrics().buffered_bytes, 0);
+    Ok(())
+}
+
+/// Java: `testExpiredBatchDoesNotRetry`.
+#[tokio::test]
+async fn expired_batch_is_not_sent_again() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = impatient(builder(&cluster)).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(0)?;
+    let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+    assert!(error.delivery_error().is_some());
+    cluster.unfreeze(0)?;
+
+    soon("last", async { while producer.send(record("last")).await.is_err() {} }).await;
+
+    // What was on its way when the broker froze may be carried out, but nothing is sent after the deadline.
+    let log = log_of(&cluster, 0);
+    assert_eq!(log.first().unwrap(), "first");
+    assert_eq!(log.last().unwrap(), "last");
+    let attempts = time_spent(error.delivery_error().unwrap()).attempts;
+    let written = log.iter().filter(|value| *value == "x").count();
+    assert!(written <= usize::try_from(attempts)?, "{log:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_topic_times_out_after_max_block() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).max_block(millis(200)).build()?;
+
+    let error = soon("send", producer.send(ProducerRecord::to("missing").value("x"))).await.unwrap_err();
+
+    let SendErrorKind::MetadataTimeout { topic, partition, partition_count, waited, cause } = error.kind()
+    else {
+        panic!("{error:?}")
+    };
+    assert_eq!((topic.as_str(), *partition, *partition_count), ("missing", None, None));
+    assert_eq!((*waited, *cause), (millis(200), Some(ErrorCode::UnknownTopicOrPartition)));
+    assert_eq!(error.persisted(), Persisted::No);
+    assert_eq!(error.disposition(), Disposition::RetryLater);
+    assert!(error.to_string().starts_with("topic missing not in metadata after 200ms"), "{error}");
+    assert_eq!(error.into_record().unwrap().value.unwrap(), "x");
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_partition_times_out_after_max_block() -> TestResult {
+    let cluster = cluster_with(1, 2).await;
+    let producer = builder(&cluster).max_block(millis(200)).build()?;
+
+    let error = soon("send", producer.send(record_for(2, "x"))).await.unwrap_err();
+
+    let SendErrorKind::MetadataTimeout { partition, partition_count, cause, .. } = error.kind() else {
+        panic!("{error:?}")
+    };
+    assert_eq!((*partition, *partition_count, *cause), (Some(2), Some(2), None));
+    assert!(
+        error.to_string().starts_with("partition 2 of topic orders with 2 partitions not in metadata"),
+        "{error}"
+    );
+    assert_eq!(error.into_record().unwrap().partition, Some(2));
+    Ok(())
+}
+
+#[tokio::test]
+async fn nobody_to_ask_times_out_after_max_block() -> TestResult {
+    let producer = builder_at("127.0.0.1:1").max_block(millis(200)).build()?;
+
+    let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+    let partitions = soon("partitions", producer.partitions_for(TOPIC)).await.unwrap_err();
+
+    let SendErrorKind::MetadataTimeout { cause, partition_count, .. } = error.kind() else {
+        panic!("{error:?}")
+    };
+    assert_eq!((*cause, *partition_count), (None, None));
+    assert!(matches!(partitions, SendErrorKind::MetadataTimeout { .. }));
+    Ok(())
+}
+
+#[tokio::test]
+async fn max_block_of_zero_never_waits_but_asks() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).max_block(Duration::ZERO).build()?;
+
+    let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+    assert!(matches!(error.kind(), SendErrorKind::MetadataTimeout { .. }), "{error:?}");
+
+    until("the topic is known", || producer.try_enqueue(record("y")).is_ok()).await;
+    soon("send", producer.send(record("z"))).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn full_memory_times_out_after_max_block() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).batch_size(1000).buffer_memory(4000).max_block(millis(200)).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(0)?;
+    let filler = "x".repeat(900);
+    while producer.try_enqueue(record(&filler)).is_ok() {}
+
+    let error = soon("enqueue", producer.enqueue(record(&filler).key("k"))).await.unwrap_err();
+
+    let SendErrorKind::MemoryTimeout { needed, limit, metadata_wait, memory_wait } = *error.kind() else {
+        panic!("{error:?}")
+    };
+    assert!(needed > 900 && limit == 4000);
+    assert_eq!(metadata_wait, Duration::ZERO);
+    assert!((millis(190)..seconds(5)).contains(&memory_wait), "{memory_wait:?}");
+    assert_eq!((error.persisted(), error.disposition()), (Persisted::No, Disposition::RetryLater));
+    assert_eq!(error.into_record().unwrap().key.unwrap(), "k");
+    assert_eq!(producer.metrics().waiting_for_memory, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn waits_for_metadata_and_memory_share_max_block() -> TestResult {
+    let cluster = cluster_with(2, 1).await;
+    cluster.create_topic("other", 1, 2)?;
+    let leader = cluster.leader(TOPIC, 0).unwrap();
+    let producer = builder(&cluster).batch_size(1000).buffer_memory(4000).max_block(millis(300)).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(leader)?;
+    let filler = "x".repeat(900);
+    while producer.try_enqueue(record(&filler)).is_ok() {}
+    cluster.delay(Some(1 - leader), Some(Api::Metadata), millis(150));
+
+    let other = ProducerRecord::to("other").value(filler);
+    let error = soon("enqueue", producer.enqueue(other)).await.unwrap_err();
+
+    // The frozen broker may have been asked for the metadata; then the wait was for that alone.
+    if let SendErrorKind::MemoryTimeout { metadata_wait, memory_wait, .. } = *error.kind() {
+        assert!(metadata_wait >= millis(140), "{error:?}");
+        assert!(memory_wait <= millis(200), "{error:?}");
+    } else {
+        assert!(matches!(error.kind(), SendErrorKind::MetadataTimeout { .. }), "{error:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn time_before_acceptance_is_told_in_the_error() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.set_leader(TOPIC, 0, None)?;
+    cluster.delay(None, Some(Api::Metadata), millis(100));
+    let producer = impatient(builder(&cluster)).build()?;
+
+    let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+
+    let spent = time_spent(error.delivery_error().unwrap());
+    assert!(spent.metadata >= millis(90), "{spent:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn partition_that_gets_its_leader_in_time_delivers() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.set_leader(TOPIC, 0, None)?;
+    let producer = producer(&cluster);
+    let deliveries = enqueue_all(&producer, (0..10).map(record)).await;
+    until("metadata was asked for again", || cluster.requests().of(Api::Metadata) > 3).await;
+
+    cluster.set_leader(TOPIC, 0, Some(0))?;
+
+    delivered(deliveries).await;
+    Ok(())
+}

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{ProducerConfig, complete, messages};
+use crate::config::Acks;
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -57,6 +58,38 @@ fn more_than_five_in_flight_take_an_explicit_no_to_idempotence() {
     );
     assert_eq!(messages(&six.enable_idempotence(false)), [""; 0]);
     assert_eq!(messages(&complete().max_in_flight_requests_per_connection(5)), [""; 0]);
+}
+
+#[test]
+fn idempotence_that_was_asked_for_takes_all_acks_and_retries() {
+    let asked = || complete().enable_idempotence(true);
+
+    assert_eq!(
+        messages(&asked().acks(Acks::Leader)),
+        ["acks = 1: must be all with enable.idempotence = true"]
+    );
+    assert_eq!(
+        messages(&asked().retries(0)),
+        ["retries = 0: must be at least 1 unless enable.idempotence is false"]
+    );
+    assert_eq!(messages(&asked()), [""; 0]);
+}
+
+#[test]
+fn other_acks_switch_idempotence_off_unless_it_was_asked_for() {
+    assert!(complete().settle().unwrap().enable_idempotence);
+    assert!(!complete().acks(Acks::Leader).settle().unwrap().enable_idempotence);
+    assert!(!complete().acks(Acks::None).retries(0).settle().unwrap().enable_idempotence);
+    assert!(!complete().enable_idempotence(false).settle().unwrap().enable_idempotence);
+}
+
+#[test]
+fn no_retries_take_an_explicit_no_to_idempotence() {
+    assert_eq!(
+        messages(&complete().retries(0)),
+        ["retries = 0: must be at least 1 unless enable.idempotence is false"]
+    );
+    assert_eq!(messages(&complete().retries(0).enable_idempotence(false)), [""; 0]);
 }
 
 #[test]

@@ -1,0 +1,379 @@
+//! Cells and deliveries, polled by hand.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Wake;
+
+use crate::error::{DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
+
+use super::*;
+
+#[derive(Debug, Default)]
+struct CountedWaker(AtomicUsize);
+
+impl CountedWaker {
+    fn new() -> (Arc<Self>, Waker) {
+        let counted = Arc::new(Self::default());
+        (Arc::clone(&counted), Waker::from(counted))
+    }
+
+    fn wakes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for CountedWaker {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn partition() -> TopicPartition {
+    TopicPartition::new("topic", 3)
+}
+
+fn cell() -> Arc<BatchCell> {
+    BatchCell::new(partition())
+}
+
+fn facts(index: u32) -> RecordFacts {
+    RecordFacts { index, timestamp: 1000 + i64::from(index), key_size: -1, value_size: 5 }
+}
+
+fn delivery(cell: &Arc<BatchCell>, index: u32) -> Delivery {
+    Delivery::new(Arc::clone(cell), facts(index))
+}
+
+fn delivered(base_offset: i64) -> Outcome {
+    Outcome::Delivered { base_offset: Some(base_offset), log_append_time: None }
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed(Arc::new(BatchFailure {
+        kind: DeliveryErrorKind::Closed,
+        persisted: Persisted::No,
+        topic_partition: partition(),
+        time_spent: TimeSpent::default(),
+        record_errors: Vec::new(),
+        batch: FailedBatch::default(),
+    }))
+}
+
+/// Where the records of a batch went: each first record with its new batch.
+fn redirected(parts: &[(u32, &Arc<BatchCell>)]) -> Outcome {
+    Outcome::Redirected(
+        parts.iter().map(|&(first, cell)| Redirect { first, cell: Arc::clone(cell) }).collect(),
+    )
+}
+
+fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(waker))
+}
+
+fn offset(delivery: &mut Delivery) -> Option<i64> {
+    match poll(delivery, Waker::noop()) {
+        Poll::Ready(Ok(metadata)) => metadata.offset(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_pending(delivery: &mut Delivery) -> bool {
+    delivery.try_result().is_none() && poll(delivery, Waker::noop()).is_pending()
+}
+
+#[test]
+fn outcome_reaches_every_record_of_the_batch() {
+    let cell = cell();
+    let mut deliveries: Vec<_> = (0..3).map(|index| delivery(&cell, index)).collect();
+    assert!(deliveries.iter_mut().all(is_pending));
+
+    cell.complete(delivered(40), None);
+
+    assert_eq!(deliveries.iter_mut().map(offset).collect::<Vec<_>>(), [Some(40), Some(41), Some(42)]);
+}
+
+#[test]
+fn delivery_gives_its_result_again_when_polled_after_the_end() {
+    let cell = cell();
+    let mut delivery = delivery(&cell, 2);
+    cell.complete(delivered(7), None);
+
+    assert_eq!((offset(&mut delivery), offset(&mut delivery)), (Some(9), Some(9)));
+    assert!(matches!(delivery.try_result(), Some(Ok(metadata)) if metadata.offset() == Some(9)));
+}
+
+#[test]
+fn first_outcome_stays() {
+    let cell = cell();
+    let mut delivery = delivery(&cell, 0);
+
+    cell.complete(delivered(1), None);
+    cell.complete(failed(), None);
+    cell.complete(delivered(2), None);
+
+    assert_eq!(offset(&mut delivery), Some(1));
+}
+
+#[test]
+fn every_waiter_is_woken_once_and_by_its_last_waker() {
+    let cell = cell();
+    let (mut first, mut second) = (delivery(&cell, 0), delivery(&cell, 1));
+    let (old, old_waker) = CountedWaker::new();
+    let (new, new_waker) = CountedWaker::new();
+    let (other, other_waker) = CountedWaker::new();
+
+    assert!(poll(&mut first, &old_waker).is_pending());
+    assert!(poll(&mut second, &other_waker).is_pending());
+    assert!(poll(&mut first, &new_waker).is_pending());
+    assert!(poll(&mut first, &new_waker).is_pending());
+    cell.complete(delivered(0), None);
+    cell.complete(delivered(0), None);
+
+    assert_eq!((old.wakes(), new.wakes(), other.wakes()), (0, 1, 1));
+    assert_eq!(cell.lock().slots.len(), 0);
+}
+
+#[test]
+fn dropped_delivery_is_not_woken_and_its_place_is_free_again() {
+    let cell = cell();
+    let (woken, waker) = CountedWaker::new();
+    let mut kept = delivery(&cell, 0);
+    assert!(poll(&mut kept, Waker::noop()).is_pending());
+
+    for index in 1..100 {
+        let mut dropped = delivery(&cell, index);
+        assert!(poll(&mut dropped, &waker).is_pending());
+    }
+
+    assert_eq!(cell.lock().slots.len(), 1);
+    assert_eq!(Arc::strong_count(&woken), 2);
+    cell.complete(delivered(0), None);
+    assert_eq!(woken.wakes(), 0);
+}
+
+#[test]
+fn place_in_the_middle_stays_empty_without_harm() {
+    let cell = cell();
+    let (woken, waker) = CountedWaker::new();
+    let mut deliveries: Vec<_> = (0..3).map(|index| delivery(&cell, index)).collect();
+    for delivery in &mut deliveries {
+        assert!(poll(delivery, &waker).is_pending());
+    }
+
+    drop(deliveries.remove(1));
+    assert!(deliveries.iter_mut().all(|delivery| poll(delivery, &waker).is_pending()));
+    assert_eq!(cell.lock().slots.len(), 3);
+    cell.complete(delivered(0), None);
+
+    assert_eq!(woken.wakes(), 2);
+}
+
+#[test]
+fn dropping_a_delivery_after_the_end_is_harmless() {
+    let cell = cell();
+    let mut delivery = delivery(&cell, 0);
+    assert!(is_pending(&mut delivery));
+
+    cell.complete(delivered(0), None);
+    drop(delivery);
+
+    assert!(cell.outcome().is_some());
+}
+
+#[test]
+fn records_of_a_split_batch_follow_their_new_batches() {
+    let (whole, left, right) = (cell(), cell(), cell());
+    let (woken, waker) = CountedWaker::new();
+    let mut deliveries: Vec<_> = (0..5).map(|index| delivery(&whole, index)).collect();
+    assert!(poll(&mut deliveries[4], &waker).is_pending());
+
+    whole.complete(redirected(&[(0, &left), (2, &right)]), None);
+    assert_eq!(woken.wakes(), 1);
+    assert!(deliveries.iter_mut().all(|delivery| poll(delivery, &waker).is_pending()));
+    right.complete(delivered(100), None);
+    left.complete(delivered(50), None);
+
+    let offsets: Vec<_> = deliveries.iter_mut().map(offset).collect();
+    assert_eq!(offsets, [50, 51, 100, 101, 102].map(Some));
+    assert_eq!(woken.wakes(), 1 + 5);
+}
+
+#[test]
+fn records_follow_batches_that_are_split_again() {
+    let cells: Vec<_> = (0..6).map(|_| cell()).collect();
+    let [whole, left, right, middle, last, single] = &cells[..] else { panic!() };
+    let mut polled: Vec<_> = (0..6).map(|index| delivery(whole, index)).collect();
+    let asked: Vec<_> = (0..6).map(|index| delivery(whole, index)).collect();
+    assert!(polled.iter_mut().all(is_pending));
+
+    whole.complete(redirected(&[(0, left), (1, right)]), None);
+    right.complete(redirected(&[(0, middle), (3, last)]), None);
+    middle.complete(redirected(&[(0, single), (1, left)]), None);
+    for (cell, base) in [(left, 10), (last, 30), (single, 20)] {
+        cell.complete(delivered(base), None);
+    }
+
+    let expected = [10, 20, 10, 11, 30, 31].map(Some);
+    assert_eq!(polled.iter_mut().map(offset).collect::<Vec<_>>(), expected);
+    let asked: Vec<_> =
+        asked.iter().map(|delivery| delivery.try_result().unwrap().unwrap().offset()).collect();
+    assert_eq!(asked, expected);
+}
+
+#[test]
+fn delivery_of_a_batch_that_moved_on_forgets_its_waker_in_the_right_place() {
+    let (whole, piece) = (cell(), cell());
+    let (woken, waker) = CountedWaker::new();
+    let mut moved = delivery(&whole, 0);
+    assert!(poll(&mut moved, &waker).is_pending());
+    whole.complete(redirected(&[(0, &piece)]), None);
+    assert!(poll(&mut moved, &waker).is_pending());
+
+    drop(moved);
+
+    assert_eq!(piece.lock().slots.len(), 0);
+    piece.complete(delivered(0), None);
+    assert_eq!(woken.wakes(), 1);
+}
+
+#[test]
+fn whole_batch_is_complete_when_all_its_pieces_are() {
+    let (whole, left, right, last) = (cell(), cell(), cell(), cell());
+    let (woken, waker) = CountedWaker::new();
+    let mut completed = Box::pin(Arc::clone(&whole).completed());
+    assert!(poll(&mut completed, &waker).is_pending());
+
+    whole.complete(redirected(&[(0, &left), (1, &right)]), None);
+    assert!(poll(&mut completed, &waker).is_pending());
+    left.complete(delivered(0), None);
+    assert!(poll(&mut completed, &waker).is_pending());
+    right.complete(redirected(&[(0, &last)]), None);
+    assert!(poll(&mut completed, &waker).is_pending());
+    last.complete(failed(), None);
+
+    assert!(poll(&mut completed, &waker).is_ready());
+    assert!(woken.wakes() >= 1);
+}
+
+#[test]
+fn waits_for_a_batch_that_are_given_up_leave_nothing_behind() {
+    let cell = cell();
+
+    for _ in 0..100 {
+        let mut completed = Box::pin(Arc::clone(&cell).completed());
+        assert!(poll(&mut completed, Waker::noop()).is_pending());
+    }
+
+    assert_eq!(cell.lock().slots.len(), 0);
+}
+
+/// Writes down whom it is told of, and whether anybody was woken by then.
+#[derive(Debug)]
+struct Observer {
+    told: Mutex<Vec<(u32, Option<i64>)>>,
+    woken: Arc<CountedWaker>,
+}
+
+impl AckObserver for Observer {
+    fn acknowledged(&self, topic_partition: &TopicPartition, note: &AckNote, result: AckResult<'_>) {
+        assert_eq!(*topic_partition, partition());
+        assert_eq!(self.woken.wakes(), 0);
+        let offset = result.ok().and_then(RecordMetadata::offset);
+        self.told.lock().unwrap().push((note.record.index, offset));
+    }
+}
+
+fn observe(outcome: Outcome) -> Vec<(u32, Option<i64>)> {
+    let cell = cell();
+    let (woken, waker) = CountedWaker::new();
+    let observer = Observer { told: Mutex::default(), woken: Arc::clone(&woken) };
+    let notes: Vec<_> =
+        (0..3).map(|index| AckNote { record: facts(index), headers: Headers::new() }).collect();
+    let mut waiting = delivery(&cell, 0);
+    assert!(poll(&mut waiting, &waker).is_pending());
+
+    cell.complete(outcome, Some((&observer, &notes)));
+    cell.complete(delivered(99), Some((&observer, &notes)));
+
+    assert_eq!(woken.wakes(), 1);
+    observer.told.into_inner().unwrap()
+}
+
+#[test]
+fn observer_is_told_once_in_order_and_before_anybody_is_woken() {
+    assert_eq!(observe(delivered(5)), [(0, Some(5)), (1, Some(6)), (2, Some(7))]);
+    assert_eq!(observe(failed()), [(0, None), (1, None), (2, None)]);
+}
+
+#[test]
+fn observer_hears_nothing_of_records_that_moved_on() {
+    assert_eq!(observe(redirected(&[(0, &cell())])), []);
+}
+
+#[test]
+fn metadata_tells_where_the_record_is() {
+    let cell = cell();
+    let delivery = Delivery::new(
+        Arc::clone(&cell),
+        RecordFacts { index: 4, timestamp: 1234, key_size: 0, value_size: -1 },
+    );
+    cell.complete(delivered(10), None);
+
+    let metadata = delivery.try_result().unwrap().unwrap();
+
+    assert_eq!((metadata.topic().as_str(), metadata.partition()), ("topic", 3));
+    assert_eq!((metadata.offset(), metadata.timestamp()), (Some(14), 1234));
+    assert_eq!((metadata.serialized_key_size(), metadata.serialized_value_size()), (Some(0), None));
+    assert_eq!(metadata.to_string(), "topic-3@14");
+}
+
+#[test]
+fn metadata_without_an_offset_and_with_the_time_of_the_broker() {
+    let cell = cell();
+    let delivery = delivery(&cell, 1);
+    cell.complete(Outcome::Delivered { base_offset: None, log_append_time: Some(777) }, None);
+
+    let metadata = delivery.try_result().unwrap().unwrap();
+
+    assert_eq!((metadata.offset(), metadata.timestamp()), (None, 777));
+    assert_eq!(metadata.to_string(), "topic-3");
+}
+
+#[test]
+fn last_offset_does_not_overflow() {
+    let cell = cell();
+    let mut delivery = delivery(&cell, 9);
+
+    cell.complete(delivered(i64::MAX), None);
+
+    assert_eq!(offset(&mut delivery), Some(i64::MAX));
+}
+
+#[test]
+fn delivery_is_small_and_movable() {
+    fn assert_unpin<T: Unpin + Send + Sync + 'static>() {}
+    assert_unpin::<Delivery>();
+
+    assert!(size_of::<Delivery>() <= 40, "{}", size_of::<Delivery>());
+}
+
+#[test]
+fn completion_in_another_thread_is_never_missed() {
+    for round in 0..2000_usize {
+        let cell = cell();
+        let (woken, waker) = CountedWaker::new();
+        let mut delivery = delivery(&cell, 0);
+        let other = Arc::clone(&cell);
+        let completing = std::thread::spawn(move || {
+            for _ in 0..round % 50 {
+                std::hint::spin_loop();
+            }
+            other.complete(delivered(1), None);
+        });
+
+        let was_pending = poll(&mut delivery, &waker).is_pending();
+        completing.join().unwrap();
+
+        assert_eq!(woken.wakes(), usize::from(was_pending));
+        assert!(poll(&mut delivery, &waker).is_ready());
+    }
+}

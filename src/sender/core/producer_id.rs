@@ -1,0 +1,131 @@
+//! How the producer comes by its id (KIP-98).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::SenderCore;
+use crate::error::DeliveryErrorKind;
+use crate::network::{FailureReason, NetworkRequest};
+use crate::protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+use crate::protocol::{ApiKey, ErrorCode};
+use crate::sender::partition::Numbering;
+use crate::sender::request::Purpose;
+use crate::sender::sequence::ProducerId;
+use crate::topic_partition::NodeId;
+use crate::wire::Reader;
+
+/// Where the producer stands with its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProducerIdState {
+    Known(ProducerId),
+    /// `enable.idempotence` is off.
+    NotNeeded,
+    Requested,
+    /// To be asked for, not before a time.
+    Wanted {
+        not_before: Option<Instant>,
+    },
+}
+
+/// Before another attempt after brokers have refused the id for good: they may be told otherwise one day.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(1);
+
+impl ProducerIdState {
+    pub(super) const WANTED: Self = Self::Wanted { not_before: None };
+
+    pub(super) fn new(is_idempotent: bool) -> Self {
+        if is_idempotent { Self::WANTED } else { Self::NotNeeded }
+    }
+
+    pub(super) fn numbering(self) -> Numbering {
+        match self {
+            Self::Known(producer) => Numbering::With(producer),
+            Self::NotNeeded => Numbering::None,
+            Self::Requested | Self::Wanted { .. } => Numbering::Awaited,
+        }
+    }
+}
+
+impl SenderCore {
+    pub(super) fn send_producer_id_request(&mut self, now: Instant) {
+        let ProducerIdState::Wanted { not_before } = self.producer_id else { return };
+        if not_before.is_some_and(|time| now < time) {
+            return;
+        }
+        let Some(node) = self.network.least_loaded_node(now).node else { return };
+        if !self.network.can_send(node, now) {
+            self.network.connect(node, now);
+            return;
+        }
+        self.producer_id = ProducerIdState::Requested;
+        let request = InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: i32::MAX,
+            producer_id: -1,
+            producer_epoch: -1,
+        };
+        let sending = NetworkRequest {
+            node,
+            api_key: ApiKey::InitProducerId,
+            purpose: Purpose::ProducerId,
+            expects_response: true,
+            timeout: self.settings.request_timeout,
+        };
+        self.network.send(sending, now, |version, out| request.encode(out, version));
+    }
+
+    pub(super) fn producer_id_timeout(&self, now: Instant) -> Option<Instant> {
+        match self.producer_id {
+            ProducerIdState::Wanted { not_before: Some(time) } if now < time => Some(time),
+            ProducerIdState::Wanted { .. } => self.any_node_timeout(now),
+            _ => None,
+        }
+    }
+
+    pub(super) fn handle_producer_id(&mut self, node: NodeId, version: i16, body: &[u8], now: Instant) {
+        let Ok(response) = InitProducerIdResponse::decode(&mut Reader::new(body), version) else {
+            tracing::warn!(%node, version, "producer id cannot be read; closing the connection");
+            self.network.close(node, now);
+            self.want_producer_id_later(now);
+            return;
+        };
+        if version >= 1 {
+            self.throttle(node, response.throttle_time_ms, now);
+        }
+        match ErrorCode::from(response.error_code) {
+            ErrorCode::None if response.producer_id >= 0 && response.producer_epoch >= 0 => {
+                let producer = ProducerId { id: response.producer_id, epoch: response.producer_epoch };
+                tracing::debug!(?producer, "producer id");
+                self.producer_id = ProducerIdState::Known(producer);
+                self.look_at_all(now);
+            }
+            code if code.is_retriable() => self.want_producer_id_later(now),
+            code => self.refuse_queued(code, now),
+        }
+    }
+
+    pub(super) fn handle_producer_id_failure(&mut self, reason: &FailureReason, now: Instant) {
+        match reason {
+            FailureReason::UnsupportedVersion(_) => self.refuse_queued(ErrorCode::UnsupportedVersion, now),
+            _ => self.want_producer_id_later(now),
+        }
+    }
+
+    fn want_producer_id_later(&mut self, now: Instant) {
+        let delay = self.settings.retry_backoff.delay(0, 0.5);
+        self.producer_id = ProducerIdState::Wanted { not_before: now.checked_add(delay) };
+    }
+
+    /// Fails what waits for the id that brokers will not give, and goes on asking in case they change their mind.
+    fn refuse_queued(&mut self, code: ErrorCode, now: Instant) {
+        let message = "no producer id; allow this client to write idempotently (IdempotentWrite on the cluster) or set \
+                       enable.idempotence=false";
+        let queues: Vec<_> =
+            self.partitions.iter().flatten().map(|partition| Arc::clone(&partition.queue)).collect();
+        for batch in queues.iter().flat_map(|queue| queue.take_all()) {
+            let kind = DeliveryErrorKind::Broker { code, message: Some(message.to_owned()) };
+            self.fail(batch, kind, Vec::new(), now, true);
+        }
+        self.producer_id = ProducerIdState::Wanted { not_before: now.checked_add(PAUSE_AFTER_REFUSAL) };
+    }
+}

@@ -1,0 +1,191 @@
+//! Producer id, epochs and sequence numbers: what lets a broker recognise a batch that it has already.
+//!
+//! A broker keeps, per partition and producer id, the epoch and the last sequence number, and takes only the batch that
+//! comes next. The rules here, per partition:
+//!
+//! - A batch gets its number when it is first sent, and keeps it: every attempt sends the same bytes.
+//! - A number is used once. It is given out anew only in a new epoch, and a new epoch begins only when nothing of the
+//!   partition is under way and its head is certain not to be in the log. A batch that may be in the log is always sent
+//!   under its old number first: the answer then tells (success, duplicate, or out of order: not in the log).
+//! - Epochs are counted per partition and by the producer itself. A broker takes any higher epoch of a producer id whose
+//!   numbers begin at 0 (Java counts one epoch for all partitions, which adopt it one by one: to a partition it looks
+//!   the same).
+//! - Until a partition has acknowledged a batch of an epoch, one is under way: a broker that knows nothing of the
+//!   producer takes any first number, so a second batch could slip in before the first.
+//!
+//! Nothing here is fatal: whatever the broker has forgotten, a new epoch makes it listen again.
+
+use crate::protocol::record_batch::ProducerIdentity;
+
+/// The id that a broker has given to this producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProducerId {
+    pub(crate) id: i64,
+    /// The first epoch that may be used with it.
+    pub(crate) epoch: i16,
+}
+
+/// The numbers of one partition.
+#[derive(Debug, Default)]
+pub(crate) struct Sequence {
+    current: Option<Epoch>,
+    /// The broker waits for a number that will not come: go on in a new epoch.
+    needs_new_epoch: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Epoch {
+    producer: ProducerId,
+    next_sequence: i32,
+    has_acknowledged: bool,
+}
+
+impl Sequence {
+    /// Gives out the numbers for a batch of `count` records.
+    pub(crate) fn assign(&mut self, producer: ProducerId, count: u32) -> ProducerIdentity {
+        let epoch = match &mut self.current {
+            Some(epoch) if epoch.producer.id == producer.id => epoch,
+            current => current.insert(Epoch { producer, next_sequence: 0, has_acknowledged: false }),
+        };
+        let identity = ProducerIdentity {
+            producer_id: epoch.producer.id,
+            producer_epoch: epoch.producer.epoch,
+            base_sequence: epoch.next_sequence,
+        };
+        epoch.next_sequence = identity.advanced_by(count).base_sequence;
+        identity
+    }
+
+    /// Notes that the broker has a batch.
+    pub(crate) fn acknowledge(&mut self, identity: ProducerIdentity) {
+        if let Some(epoch) = &mut self.current
+            && (identity.producer_id, identity.producer_epoch) == (epoch.producer.id, epoch.producer.epoch)
+        {
+            epoch.has_acknowledged = true;
+        }
+    }
+
+    /// Notes that a number was given out and is certain never to reach the log.
+    pub(crate) fn note_gap(&mut self) {
+        self.needs_new_epoch = true;
+    }
+
+    /// Whether a new epoch must begin before a batch gets a number.
+    pub(crate) fn needs_new_epoch(&self) -> bool {
+        self.needs_new_epoch
+    }
+
+    /// Begins a new epoch. Returns false if the id has no epoch left; a new id is needed then.
+    pub(crate) fn begin_epoch(&mut self) -> bool {
+        let Some(epoch) = &mut self.current else {
+            self.needs_new_epoch = false;
+            return true;
+        };
+        let Some(next) = epoch.producer.epoch.checked_add(1) else { return false };
+        epoch.producer.epoch = next;
+        epoch.next_sequence = 0;
+        epoch.has_acknowledged = false;
+        self.needs_new_epoch = false;
+        true
+    }
+
+    /// Notes that the partition is another one than before under the same name: what it knew is gone.
+    pub(crate) fn forget_acknowledgement(&mut self) {
+        if let Some(epoch) = &mut self.current {
+            epoch.has_acknowledged = false;
+        }
+    }
+
+    /// Begins anew with another producer id, at the next batch.
+    pub(crate) fn forget_id(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether the numbers in use belong to another producer id than this.
+    pub(crate) fn is_of_another(&self, producer: ProducerId) -> bool {
+        self.current.is_some_and(|epoch| epoch.producer.id != producer.id)
+    }
+
+    /// Whether more than one batch may be under way.
+    pub(crate) fn may_pipeline(&self) -> bool {
+        !self.needs_new_epoch && self.current.is_some_and(|epoch| epoch.has_acknowledged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRODUCER: ProducerId = ProducerId { id: 4000, epoch: 3 };
+
+    #[test]
+    fn numbers_follow_each_other() {
+        let mut sequence = Sequence::default();
+
+        let first = sequence.assign(PRODUCER, 10);
+        let second = sequence.assign(PRODUCER, 1);
+        let third = sequence.assign(PRODUCER, 5);
+
+        assert_eq!([first, second, third].map(|identity| identity.base_sequence), [0, 10, 11]);
+        assert_eq!((first.producer_id, first.producer_epoch), (4000, 3));
+    }
+
+    /// From Kafka's own test of `DefaultRecordBatch.incrementSequence`.
+    #[test]
+    fn numbers_wrap_to_zero() {
+        let after = |base_sequence, count| {
+            ProducerIdentity { base_sequence, ..ProducerIdentity::NONE }.advanced_by(count).base_sequence
+        };
+
+        assert_eq!(after(i32::MAX - 5, 4), i32::MAX - 1);
+        assert_eq!(after(i32::MAX - 5, 5), i32::MAX);
+        assert_eq!(after(i32::MAX, 1), 0);
+        assert_eq!(after(i32::MAX, 100), 99);
+        assert_eq!(after(0, i32::MAX as u32), i32::MAX);
+    }
+
+    #[test]
+    fn new_epoch_begins_at_zero_and_must_be_acknowledged_first() {
+        let mut sequence = Sequence::default();
+        let first = sequence.assign(PRODUCER, 10);
+        sequence.acknowledge(first);
+        assert!(sequence.may_pipeline());
+
+        sequence.note_gap();
+        assert!(!sequence.may_pipeline());
+        assert!(sequence.begin_epoch());
+
+        let second = sequence.assign(PRODUCER, 1);
+        assert_eq!((second.producer_epoch, second.base_sequence), (4, 0));
+        assert!(!sequence.may_pipeline());
+        sequence.acknowledge(first);
+        assert!(!sequence.may_pipeline(), "an acknowledgement of the epoch before says nothing");
+        sequence.acknowledge(second);
+        assert!(sequence.may_pipeline());
+    }
+
+    #[test]
+    fn last_epoch_asks_for_a_new_id() {
+        let mut sequence = Sequence::default();
+        sequence.assign(ProducerId { id: 1, epoch: i16::MAX }, 1);
+        sequence.note_gap();
+
+        assert!(!sequence.begin_epoch());
+
+        sequence.forget_id();
+        let identity = sequence.assign(ProducerId { id: 2, epoch: 0 }, 1);
+        assert_eq!((identity.producer_id, identity.producer_epoch, identity.base_sequence), (2, 0, 0));
+    }
+
+    #[test]
+    fn another_id_begins_at_zero() {
+        let mut sequence = Sequence::default();
+        sequence.assign(PRODUCER, 7);
+        let other = ProducerId { id: 4001, epoch: 0 };
+
+        assert!(sequence.is_of_another(other));
+        let identity = sequence.assign(other, 1);
+
+        assert_eq!((identity.producer_id, identity.producer_epoch, identity.base_sequence), (4001, 0, 0));
+    }
+}
