@@ -156,11 +156,18 @@ impl SenderCore {
         message: Option<String>,
         now: Instant,
     ) {
+        let kind = DeliveryErrorKind::Broker { code, message };
+        batch.last_error = Some(code);
+        if batch.is_of_doubtful {
+            // It may be in the log as part of the batch that it was cut from. Another number would write it twice.
+            batch.maybe_written = true;
+            self.fail(batch, kind, Vec::new(), now, true);
+            return;
+        }
         // A broker that has the batch says so (duplicate) rather than this; of an older epoch it says nothing.
         batch.maybe_written = sent.was_maybe_written && code == ErrorCode::InvalidProducerEpoch;
-        batch.last_error = Some(code);
         let order = batch.order;
-        self.retry_or_fail(sent, batch, DeliveryErrorKind::Broker { code, message }, now);
+        self.retry_or_fail(sent, batch, kind, now);
         if let Some(partition) = self.partition_mut(sent.queue_id) {
             partition.note_out_of_order(order);
         }
