@@ -77,6 +77,7 @@ async fn dropped_producer_gives_up_after_the_delivery_timeout() -> TestResult {
 
 /// Starts a producer on a runtime of its own, at a broker that is frozen behind the first record.
 async fn elsewhere(runtime: &Runtime, cluster: &kafka_mock::MockCluster) -> (KafkaProducer, Vec<Delivery>) {
+    // One request at a time, so that it is known what has been sent.
     let builder = builder(cluster).enable_idempotence(false).batch_size(1000).buffer_memory(4000);
     let producer = runtime.spawn(async move { builder.build().unwrap() }).await.unwrap();
     soon("first", producer.send(record("first"))).await.unwrap();

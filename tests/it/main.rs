@@ -6,6 +6,7 @@ mod drop;
 mod enqueue;
 mod errors;
 mod flush_close;
+mod idempotence;
 mod interceptors;
 mod memory;
 mod metadata;

@@ -231,7 +231,7 @@ fn waiting_for_memory_sends_what_lingers() {
     let mut wait = std::pin::pin!(accumulator.wait_for_memory(100));
     let mut poll = || {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        Future::poll(wait.as_mut(), &mut cx)
+        wait.as_mut().poll(&mut cx)
     };
 
     // Four partitions share memory for four batches; fill them up.
