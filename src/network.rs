@@ -22,5 +22,7 @@ mod timers;
 pub(crate) mod transport;
 
 pub(crate) use self::client::{NetworkClient, NetworkConfig, NetworkRequest};
+#[cfg(test)]
+pub(crate) use self::event::Frame;
 pub(crate) use self::event::{ConnectionId, FailureReason, NetworkAction, NetworkEvent};
 pub(crate) use self::frame::MAX_RESPONSE_LEN;

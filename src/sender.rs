@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use futures::future::{AbortHandle, Abortable, abortable};
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::Sleep;
@@ -83,6 +85,8 @@ pub(crate) struct Sender {
     connector: Arc<dyn Connector>,
     connections: BTreeMap<ConnectionId, Connection>,
     connecting: FuturesUnordered<Attempt>,
+    /// For each of `connecting`, how to give it up.
+    abort_handles: BTreeMap<ConnectionId, AbortHandle>,
     attempts: usize,
     max_frame: usize,
     timer: Pin<Box<Sleep>>,
@@ -92,7 +96,7 @@ pub(crate) struct Sender {
     is_finished: bool,
 }
 
-type Attempt = Pin<Box<dyn Future<Output = (ConnectionId, std::io::Result<Box<dyn Stream>>)> + Send>>;
+type Attempt = Abortable<Pin<Box<dyn Future<Output = (ConnectionId, io::Result<Box<dyn Stream>>)> + Send>>>;
 
 /// Rounds of one wake-up before the runtime has its turn.
 const MAX_ROUNDS: usize = 64;
@@ -118,6 +122,7 @@ impl Sender {
             connector,
             connections: BTreeMap::new(),
             connecting: FuturesUnordered::new(),
+            abort_handles: BTreeMap::new(),
             attempts: 0,
             max_frame,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -159,8 +164,11 @@ impl Sender {
 
     fn poll_connecting(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut is_busy = false;
-        while let Poll::Ready(Some((id, result))) = self.connecting.poll_next_unpin(cx) {
+        while let Poll::Ready(Some(attempt)) = self.connecting.poll_next_unpin(cx) {
             is_busy = true;
+            // Nobody waits for an attempt that was given up.
+            let Ok((id, result)) = attempt else { continue };
+            self.abort_handles.remove(&id);
             match result {
                 Ok(stream) => {
                     self.connections.insert(id, Connection::new(stream, self.max_frame));
@@ -195,9 +203,16 @@ impl Sender {
                 tracing::debug!(%node, %host, port, "connecting");
                 self.attempts += 1;
                 let connecting = self.connector.connect(&host, port, self.attempts);
-                self.connecting.push(Box::pin(async move { (connection, connecting.await) }));
+                let attempt: Pin<Box<dyn Future<Output = _> + Send>> =
+                    Box::pin(async move { (connection, connecting.await) });
+                let (attempt, abort_handle) = abortable(attempt);
+                self.abort_handles.insert(connection, abort_handle);
+                self.connecting.push(attempt);
             }
             Action::Network(NetworkAction::Close { connection }) => {
+                if let Some(attempt) = self.abort_handles.remove(&connection) {
+                    attempt.abort();
+                }
                 self.connections.remove(&connection);
             }
             Action::Network(NetworkAction::Transmit { connection, frame }) => {
@@ -279,3 +294,6 @@ impl Drop for Sender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

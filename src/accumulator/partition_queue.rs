@@ -207,7 +207,7 @@ impl PartitionQueue {
         let mut inner = self.lock();
         let Some(head) = inner.batches.front_mut() else { return TakenHead::Nothing };
         head.close();
-        if let Some((buffer, compression)) = head.take_for_sealing() {
+        if let Some((buffer, compression)) = head.share_for_sealing() {
             let job = SealJob::new(Arc::clone(self), head.id, buffer, compression);
             return TakenHead::Seal(job);
         }
@@ -254,7 +254,6 @@ impl PartitionQueue {
         let mut expired = Vec::new();
         let mut inner = self.lock();
         while let Some(head) = inner.batches.front()
-            && !head.is_sealing()
             && now.saturating_duration_since(head.created) >= timeout
         {
             expired.extend(inner.batches.pop_front());
@@ -345,7 +344,7 @@ impl PartitionQueue {
     fn close_last(self: &Arc<Self>, inner: &mut Inner) -> Option<SealJob> {
         let last = inner.batches.back_mut().filter(|last| last.is_open())?;
         last.close();
-        let (buffer, compression) = last.take_for_sealing()?;
+        let (buffer, compression) = last.share_for_sealing()?;
         Some(SealJob::new(Arc::clone(self), last.id, buffer, compression))
     }
 
@@ -358,6 +357,12 @@ impl Inner {
     /// Returns whether the sender must be told; it need not be told twice before it has looked.
     fn announce(&mut self) -> bool {
         !std::mem::replace(&mut self.announced, true)
+    }
+
+    /// Gives a batch that was being compressed its bytes back. Returns false if it has ended meanwhile.
+    fn put_sealed(&mut self, batch_id: u64, shared: Arc<BatchBuffer>, compressed: Option<Vec<u8>>) -> bool {
+        let batch = self.batches.iter_mut().find(|batch| batch.id == batch_id);
+        batch.map(|batch| batch.put_sealed(shared, compressed)).is_some()
     }
 
     fn prune(&mut self) {
@@ -383,44 +388,42 @@ pub(crate) enum TakenHead {
 pub(crate) struct SealJob {
     queue: Arc<PartitionQueue>,
     batch_id: u64,
-    /// `None` once it has been put back.
-    buffer: Option<BatchBuffer>,
+    /// `None` once it has been given back.
+    buffer: Option<Arc<BatchBuffer>>,
     compression: Compression,
 }
 
 impl SealJob {
-    fn new(queue: Arc<PartitionQueue>, batch_id: u64, buffer: BatchBuffer, compression: Compression) -> Self {
+    fn new(
+        queue: Arc<PartitionQueue>,
+        batch_id: u64,
+        buffer: Arc<BatchBuffer>,
+        compression: Compression,
+    ) -> Self {
         Self { queue, batch_id, buffer: Some(buffer), compression }
     }
 
     /// Compresses the batch and puts it back. Returns the queue if the sender must hear of it.
     pub(crate) fn run(mut self) -> Option<Arc<PartitionQueue>> {
-        let mut buffer = self.buffer.take()?;
-        let compressed = buffer.bytes().split_at_checked(HEADER_LEN).and_then(|(header, records)| {
+        let records = self.buffer.as_ref()?.bytes().split_at_checked(HEADER_LEN);
+        let compressed = records.and_then(|(header, records)| {
             self.compression
                 .compress(records, |compressed| compressed.map(|compressed| [header, compressed].concat()))
         });
-        let used = if compressed.is_some() { self.compression } else { Compression::None };
-        if let Some(compressed) = compressed {
-            buffer.replace_by(compressed);
-        }
-        let announce = self.put_back(buffer, used);
-        announce.then(|| Arc::clone(&self.queue))
-    }
-
-    fn put_back(&self, buffer: BatchBuffer, used: Compression) -> bool {
         let mut inner = self.queue.lock();
-        if let Some(batch) = inner.batches.iter_mut().find(|batch| batch.id == self.batch_id) {
-            batch.put_sealed(buffer, used);
-        }
-        inner.announce()
+        let is_back = inner.put_sealed(self.batch_id, self.buffer.take()?, compressed);
+        let announce = is_back && inner.announce();
+        drop(inner);
+        announce.then(|| Arc::clone(&self.queue))
     }
 }
 
 impl Drop for SealJob {
     fn drop(&mut self) {
         if let Some(buffer) = self.buffer.take() {
-            self.put_back(buffer, Compression::None);
+            // Not announced, for there is nobody here to pass that on to the sender. It finds the batch at its next
+            // look, at the latest when the batch expires.
+            self.queue.lock().put_sealed(self.batch_id, buffer, None);
         }
     }
 }

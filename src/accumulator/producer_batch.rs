@@ -71,8 +71,15 @@ enum BatchBytes {
     Sealed(BatchBuffer),
     /// Header and checksum are written. Every attempt sends these very bytes.
     Frozen(Bytes),
-    /// Being compressed by somebody who will put the result back.
-    Sealing,
+    /// Being compressed by somebody who shares them and will put the result back.
+    Sealing(Arc<BatchBuffer>),
+}
+
+impl BatchBytes {
+    /// Takes the bytes out, to be put back in their next shape.
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Self::Frozen(Bytes::new()))
+    }
 }
 
 /// Where a batch's time goes.
@@ -171,7 +178,7 @@ impl ProducerBatch {
 
     /// Moves an open batch into a larger buffer.
     pub(crate) fn grow(&mut self, larger: BatchBuffer) {
-        self.bytes = match std::mem::replace(&mut self.bytes, BatchBytes::Sealing) {
+        self.bytes = match self.bytes.take() {
             BatchBytes::Open(buffer) => BatchBytes::Open(buffer.move_into(larger)),
             other => other,
         };
@@ -203,19 +210,23 @@ impl ProducerBatch {
 
     /// Refuses further records.
     pub(crate) fn close(&mut self) {
-        self.bytes = match std::mem::replace(&mut self.bytes, BatchBytes::Sealing) {
+        self.bytes = match self.bytes.take() {
             BatchBytes::Open(buffer) => BatchBytes::Closed(buffer),
             other => other,
         };
     }
 
-    /// Takes the bytes of a closed batch that is still to be compressed.
-    pub(crate) fn take_for_sealing(&mut self) -> Option<(BatchBuffer, Compression)> {
+    /// Shares the bytes of a closed batch that is still to be compressed.
+    pub(crate) fn share_for_sealing(&mut self) -> Option<(Arc<BatchBuffer>, Compression)> {
         if self.compression == Compression::None {
             return None;
         }
-        match std::mem::replace(&mut self.bytes, BatchBytes::Sealing) {
-            BatchBytes::Closed(buffer) => Some((buffer, self.compression)),
+        match self.bytes.take() {
+            BatchBytes::Closed(buffer) => {
+                let shared = Arc::new(buffer);
+                self.bytes = BatchBytes::Sealing(Arc::clone(&shared));
+                Some((shared, self.compression))
+            }
             other => {
                 self.bytes = other;
                 None
@@ -223,12 +234,24 @@ impl ProducerBatch {
         }
     }
 
-    /// Puts the bytes back after [`ProducerBatch::take_for_sealing`], now compressed by `compression`.
-    ///
-    /// The compression of the batch becomes final: `Compression::None` if nothing was gained.
-    pub(crate) fn put_sealed(&mut self, buffer: BatchBuffer, compression: Compression) {
-        self.compression = compression;
-        self.bytes = BatchBytes::Sealed(buffer);
+    /// Ends what [`ProducerBatch::share_for_sealing`] began. `compressed` is the batch with compressed records behind
+    /// its header, or `None` if they stay as they are. The compression of the batch is final then.
+    pub(crate) fn put_sealed(&mut self, shared: Arc<BatchBuffer>, compressed: Option<Vec<u8>>) {
+        drop(shared);
+        self.bytes = match self.bytes.take() {
+            BatchBytes::Sealing(own) => match Arc::try_unwrap(own) {
+                Ok(mut buffer) => {
+                    if let Some(compressed) = compressed {
+                        buffer.replace_by(compressed);
+                    } else {
+                        self.compression = Compression::None;
+                    }
+                    BatchBytes::Sealed(buffer)
+                }
+                Err(own) => BatchBytes::Sealing(own),
+            },
+            other => other,
+        };
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -236,12 +259,12 @@ impl ProducerBatch {
     }
 
     pub(crate) fn is_sealing(&self) -> bool {
-        matches!(self.bytes, BatchBytes::Sealing)
+        matches!(self.bytes, BatchBytes::Sealing(_))
     }
 
     /// Writes header and checksum, unless that was done for the same identity before, and returns the bytes to send.
     pub(crate) fn freeze(&mut self) -> Bytes {
-        let bytes = match std::mem::replace(&mut self.bytes, BatchBytes::Sealing) {
+        let bytes = match self.bytes.take() {
             BatchBytes::Open(mut buffer) | BatchBytes::Closed(mut buffer) => {
                 self.compression = Compression::None;
                 self.builder.seal(buffer.bytes_mut(), self.compression, self.identity);
@@ -258,7 +281,13 @@ impl ProducerBatch {
                 self.builder.seal(&mut copy, self.compression, self.identity);
                 copy.into()
             }
-            BatchBytes::Sealing => Bytes::new(),
+            // Only a batch that has failed is not waited for.
+            BatchBytes::Sealing(shared) => {
+                self.compression = Compression::None;
+                let mut plain = shared.bytes().to_vec();
+                self.builder.seal(&mut plain, self.compression, self.identity);
+                plain.into()
+            }
         };
         self.stamped = self.identity;
         self.bytes = BatchBytes::Frozen(bytes.clone());
@@ -279,9 +308,10 @@ impl ProducerBatch {
         self.identity != ProducerIdentity::NONE
     }
 
-    /// Reads the records back. `None` if the bytes are damaged.
-    pub(crate) fn decode(&mut self) -> Option<Vec<DecodedRecord>> {
-        record_batch::decode_records(&compression::uncompressed(&self.freeze(), self.compression))
+    /// Reads the records back, and tells how long the batch is without compression. `None` if the bytes are damaged.
+    pub(crate) fn decode(&mut self) -> Option<(Vec<DecodedRecord>, usize)> {
+        let plain = compression::uncompressed(&self.freeze(), self.compression);
+        Some((record_batch::decode_records(&plain)?, plain.len()))
     }
 
     /// Hands what interceptors are to be told to the batches that the records moved to.
@@ -324,7 +354,7 @@ impl ProducerBatch {
                 buffer.bytes().len()
             }
             BatchBytes::Frozen(bytes) => bytes.len(),
-            BatchBytes::Sealing => 0,
+            BatchBytes::Sealing(shared) => shared.bytes().len(),
         }
     }
 

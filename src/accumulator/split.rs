@@ -23,12 +23,11 @@ pub(crate) fn split(
     settings: &Settings,
     now: Instant,
 ) -> Result<usize, Box<ProducerBatch>> {
-    let target = if batch.is_split { batch.len() / 2 } else { settings.batch_size.min(batch.len()) };
-    let Some(records) = batch.decode().filter(|records| records.len() > 1) else {
+    let Some((records, len)) = batch.decode().filter(|(records, _)| records.len() > 1) else {
         return Err(Box::new(batch));
     };
-
-    let target = if target >= batch.len() { batch.len() / 2 } else { target };
+    let half = HEADER_LEN + (len - HEADER_LEN).div_ceil(2);
+    let target = Some(settings.batch_size).filter(|target| *target < len && !batch.is_split).unwrap_or(half);
     let mut pieces: Vec<ProducerBatch> = Vec::new();
     let mut redirects = Vec::new();
     for (first, record) in (0_u32..).zip(&records) {

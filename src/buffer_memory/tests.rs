@@ -150,14 +150,14 @@ fn shorter_contents_give_the_difference_back() {
 
 #[test]
 fn contents_that_give_memory_back_let_a_waiter_through() {
-    let memory = BufferMemory::new(BATCH, BATCH);
-    let mut buffer = memory.try_take_exactly(BATCH).unwrap();
+    let memory = BufferMemory::new(2 * BATCH, BATCH);
+    let mut buffer = memory.try_take_exactly(2 * BATCH).unwrap();
     let mut waiter = take(&memory, 1);
     assert!(is_pending(&mut waiter));
 
-    buffer.replace_by(vec![7; SMALLEST_BUFFER]);
+    buffer.replace_by(vec![7; BATCH]);
 
-    assert_eq!(taken(&mut waiter).capacity(), SMALLEST_BUFFER);
+    assert_eq!(taken(&mut waiter).capacity(), BATCH);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn waiters_are_served_in_their_order_and_nobody_overtakes() {
     let memory = BufferMemory::new(4 * BATCH, BATCH);
     let held = memory.try_take_exactly(3 * BATCH).unwrap();
     let mut large = take(&memory, 2 * BATCH);
-    let mut small = take(&memory, SMALLEST_BUFFER);
+    let mut small = take(&memory, 1);
     assert!(is_pending(&mut large) && is_pending(&mut small));
 
     // Enough for the second and for a newcomer, but the first was here before.
@@ -199,7 +199,8 @@ fn waiters_are_served_in_their_order_and_nobody_overtakes() {
     drop(held);
 
     assert_eq!(taken(&mut large).capacity(), 2 * BATCH);
-    assert_eq!(taken(&mut small).capacity(), SMALLEST_BUFFER);
+    // A whole batch, for it could not grow while memory is short.
+    assert_eq!(taken(&mut small).capacity(), BATCH);
 }
 
 #[test]
@@ -402,7 +403,7 @@ impl Bench {
                         assert!(!is_contended);
                         self.buffers.push(buffer.unwrap());
                     }
-                    Poll::Pending => self.waiters.push_back((least.max(SMALLEST_BUFFER), waiter)),
+                    Poll::Pending => self.waiters.push_back((least.max(BATCH), waiter)),
                 }
             }
         }

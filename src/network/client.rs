@@ -292,6 +292,11 @@ impl<P> NetworkClient<P> {
         self.actions.pop_front()
     }
 
+    /// Whether `poll_event` would return one.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     pub(crate) fn poll_event(&mut self) -> Option<NetworkEvent<P>> {
         self.events.pop_front()
     }

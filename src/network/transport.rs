@@ -97,15 +97,18 @@ impl Connection {
         cx: &mut Context<'_>,
         events: &mut impl FnMut(ConnectionEvent),
     ) -> io::Result<()> {
-        if let Poll::Ready(result) = self.poll_write(cx, events) {
-            result?;
-        }
+        // Answers that have come count even if nothing can be written any more.
+        let written = match self.poll_write(cx, events) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Ok(()),
+        };
         for _ in 0..READS_PER_POLL {
             match self.poll_read(cx, events) {
                 Poll::Ready(result) => result?,
-                Poll::Pending => return Ok(()),
+                Poll::Pending => return written,
             }
         }
+        written?;
         cx.waker().wake_by_ref();
         Ok(())
     }
@@ -173,3 +176,6 @@ impl fmt::Debug for Connection {
         f.debug_struct("Connection").field("frames_to_write", &self.outgoing.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

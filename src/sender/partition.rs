@@ -26,7 +26,7 @@ pub(crate) struct Partition {
     topic_id: Uuid,
     /// No attempt before this time.
     pub(crate) retry_at: Option<Instant>,
-    /// The earliest entry of this partition in the timer heap that still counts.
+    /// When the sender looks again if nothing happens before.
     pub(crate) timer: Option<Instant>,
     /// True while it stands in the ready list of a node.
     pub(crate) is_listed: bool,

@@ -52,7 +52,10 @@ impl Verdict {
 impl Fate {
     fn of(code: ErrorCode) -> Self {
         match code {
+            // With `acks=all` a leader that was deposed while it waited for its followers says that it does not lead,
+            // or, if its disk failed, that; the followers may have the batch (Kafka: `DelayedProduce`).
             ErrorCode::KafkaStorageError
+            | ErrorCode::NotLeaderOrFollower
             | ErrorCode::NetworkException
             | ErrorCode::NotEnoughReplicasAfterAppend
             | ErrorCode::RequestTimedOut
@@ -140,6 +143,6 @@ mod tests {
             .filter(|code| !matches!(ErrorCode::from(*code), ErrorCode::Unknown(_)))
             .collect();
 
-        assert_eq!(open, [-1, 7, 13, 20, 56]);
+        assert_eq!(open, [-1, 6, 7, 13, 20, 56]);
     }
 }

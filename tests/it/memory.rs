@@ -27,6 +27,7 @@ fn filler(name: impl ToString) -> String {
     format!("{:x<900}", name.to_string())
 }
 
+#[expect(clippy::async_yields_async, reason = "the tests await the two stages apart")]
 fn spawn(producer: &KafkaProducer, value: String) -> tokio::task::JoinHandle<kafka_producer::Delivery> {
     let producer = producer.clone();
     tokio::spawn(async move { producer.enqueue(record(value)).await.unwrap() })

@@ -56,7 +56,7 @@ async fn without_retries_the_first_failure_is_the_last() -> TestResult {
     soon("metadata", producer.partitions_for(TOPIC)).await?;
 
     for (code, persisted) in
-        [(6, Persisted::No), (19, Persisted::No), (7, Persisted::Maybe), (20, Persisted::Maybe)]
+        [(6, Persisted::Maybe), (19, Persisted::No), (7, Persisted::Maybe), (20, Persisted::Maybe)]
     {
         let before = cluster.requests().of(Api::Produce);
         cluster.fail_next(Api::Produce, code, 1);

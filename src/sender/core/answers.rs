@@ -1,0 +1,269 @@
+//! What becomes of batches: delivered, sent again, cut or failed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::RngExt;
+
+use super::SenderCore;
+use crate::accumulator::{ProducerBatch, Stage, split};
+use crate::error::{DeliveryErrorKind, Persisted};
+use crate::metadata::LeaderHint;
+use crate::network::FailureReason;
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
+use crate::sender::request::{ProduceSent, SentBatch};
+use crate::sender::retry::{Fate, Verdict};
+use crate::topic_partition::NodeId;
+use crate::wire::Reader;
+
+impl SenderCore {
+    pub(super) fn handle_produce(
+        &mut self,
+        node: NodeId,
+        mut sent: ProduceSent,
+        version: i16,
+        body: &[u8],
+        now: Instant,
+    ) {
+        let Ok(mut response) = ProduceResponse::decode(&mut Reader::new(body), version) else {
+            tracing::warn!(%node, version, "produce answer cannot be read; closing the connection");
+            self.network.close(node, now);
+            self.resend_or_fail(sent, "the answer cannot be read", true, now);
+            return;
+        };
+        if version >= 6 {
+            self.throttle(node, response.throttle_time_ms, now);
+        }
+        let endpoints = std::mem::take(&mut response.node_endpoints);
+        let mut hints = Vec::new();
+        for (sent, answer) in sent.match_answers(response) {
+            hints.extend(leader_hint(node, &sent, &answer));
+            self.settle(&sent, answer, now);
+        }
+        if sent.batches.iter().any(|sent| !sent.is_answered) {
+            tracing::warn!(%node, "produce answer leaves batches out; closing the connection");
+            sent.batches.retain(|sent| !sent.is_answered);
+            self.network.close(node, now);
+            self.resend_or_fail(sent, "the answer cannot be read", true, now);
+        }
+        if let Some(update) = self.metadata.update_leaders(&hints, &endpoints) {
+            self.take_in(update, now);
+        }
+    }
+
+    /// Acts on the answer for one batch (Java: `Sender.completeBatch`).
+    pub(super) fn settle(&mut self, sent: &SentBatch, answer: PartitionProduceResponse, now: Instant) {
+        let Some(mut batch) = self.take_in_flight(sent) else {
+            self.look(sent.queue_id, now);
+            return;
+        };
+        let code = ErrorCode::from(answer.error_code);
+        match Verdict::of(code, batch.is_numbered()) {
+            Verdict::Delivered => {
+                if let Some(partition) = self.partition_mut(sent.queue_id) {
+                    partition.sequence.acknowledge(batch.identity());
+                }
+                let base_offset = (answer.base_offset >= 0).then_some(answer.base_offset);
+                let append_time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
+                self.deliver(batch, base_offset, append_time);
+            }
+            Verdict::OutOfOrder => self.handle_out_of_order(sent, batch, code, answer.error_message, now),
+            Verdict::TooLarge => {
+                batch.maybe_written = sent.was_maybe_written;
+                batch.last_error = Some(code);
+                self.split(sent, batch, answer.error_message, now);
+            }
+            Verdict::Retriable { fate, refresh_metadata } => {
+                batch.maybe_written = sent.was_maybe_written || fate == Fate::Maybe;
+                batch.last_error = Some(code);
+                if refresh_metadata {
+                    self.metadata.request_update();
+                }
+                let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
+                self.retry_or_fail(sent, batch, kind, now);
+            }
+            Verdict::Refused(fate) => {
+                batch.maybe_written = sent.was_maybe_written || fate == Fate::Maybe;
+                batch.last_error = Some(code);
+                let culprits = answer
+                    .record_errors
+                    .into_iter()
+                    .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error.message)));
+                let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
+                let culprits = culprits.collect();
+                self.note_failure(sent.queue_id, &batch);
+                self.fail(batch, kind, culprits, now, true);
+            }
+        }
+        self.look(sent.queue_id, now);
+    }
+
+    /// A request with `acks=0` is written; that is all that will ever be known of it.
+    pub(super) fn handle_unanswerable(&mut self, sent: ProduceSent, now: Instant) {
+        for sent in sent.batches {
+            if let Some(batch) = self.take_in_flight(&sent) {
+                self.deliver(batch, None, None);
+            }
+            self.look(sent.queue_id, now);
+        }
+    }
+
+    pub(super) fn handle_produce_failure(
+        &mut self,
+        sent: ProduceSent,
+        reason: &FailureReason,
+        on_wire: bool,
+        now: Instant,
+    ) {
+        match reason {
+            FailureReason::UnsupportedVersion(_) => {
+                for sent in sent.batches {
+                    if let Some(mut batch) = self.take_in_flight(&sent) {
+                        batch.maybe_written = sent.was_maybe_written;
+                        self.note_failure(sent.queue_id, &batch);
+                        self.fail(batch, DeliveryErrorKind::UnsupportedVersion, Vec::new(), now, true);
+                    }
+                    self.look(sent.queue_id, now);
+                }
+            }
+            FailureReason::Disconnected(reason) => {
+                self.resend_or_fail(sent, &reason.to_string(), on_wire, now);
+            }
+            reason => self.resend_or_fail(sent, &reason.to_string(), on_wire, now),
+        }
+    }
+
+    /// A request came to nothing without an answer for these batches.
+    fn resend_or_fail(&mut self, sent: ProduceSent, reason: &str, on_wire: bool, now: Instant) {
+        self.metadata.request_update();
+        for sent in sent.batches {
+            if let Some(mut batch) = self.take_in_flight(&sent) {
+                batch.maybe_written = sent.was_maybe_written || on_wire;
+                let kind = DeliveryErrorKind::Disconnected(reason.to_owned());
+                self.retry_or_fail(&sent, batch, kind, now);
+            }
+            self.look(sent.queue_id, now);
+        }
+    }
+
+    /// The broker waits for another sequence number: older batches come first, or it has forgotten the producer.
+    fn handle_out_of_order(
+        &mut self,
+        sent: &SentBatch,
+        mut batch: ProducerBatch,
+        code: ErrorCode,
+        message: Option<String>,
+        now: Instant,
+    ) {
+        let kind = DeliveryErrorKind::Broker { code, message };
+        batch.last_error = Some(code);
+        if batch.is_of_doubtful {
+            // It may be in the log as part of the batch that it was cut from. Another number would write it twice.
+            batch.maybe_written = true;
+            self.fail(batch, kind, Vec::new(), now, true);
+            return;
+        }
+        // A broker that has the batch says so (duplicate) rather than this; of an older epoch it says nothing.
+        batch.maybe_written = sent.was_maybe_written && code == ErrorCode::InvalidProducerEpoch;
+        let order = batch.order;
+        self.retry_or_fail(sent, batch, kind, now);
+        if let Some(partition) = self.partition_mut(sent.queue_id) {
+            partition.note_out_of_order(order);
+        }
+    }
+
+    fn retry_or_fail(
+        &mut self,
+        sent: &SentBatch,
+        mut batch: ProducerBatch,
+        kind: DeliveryErrorKind,
+        now: Instant,
+    ) {
+        if batch.attempts > self.settings.retries {
+            self.note_failure(sent.queue_id, &batch);
+            self.fail(batch, kind, Vec::new(), now, true);
+            return;
+        }
+        tracing::debug!(
+            partition = %sent.topic_partition, attempts = batch.attempts, reason = %kind, "sending a batch again"
+        );
+        self.counters.record_retries.add(u64::from(batch.record_count()));
+        let delay = self.settings.retry_backoff.delay(batch.attempts - 1, self.random.random());
+        batch.clock.enter(Stage::Backoff, now);
+        if let Some(partition) = self.partition_mut(sent.queue_id) {
+            partition.retry_at = now.checked_add(delay);
+            partition.queue.put_back(std::iter::once(batch));
+        }
+    }
+
+    fn split(&mut self, sent: &SentBatch, batch: ProducerBatch, message: Option<String>, now: Instant) {
+        let Some(partition) = self.partition_mut(sent.queue_id) else { return };
+        let queue = Arc::clone(&partition.queue);
+        match split(batch, &queue, self.accumulator.settings(), now) {
+            Ok(pieces) => {
+                tracing::debug!(partition = %sent.topic_partition, pieces, "split a batch that is too large");
+                self.counters.batch_splits.add(1);
+            }
+            Err(batch) => {
+                let kind = DeliveryErrorKind::Broker { code: ErrorCode::MessageTooLarge, message };
+                self.note_failure(sent.queue_id, &batch);
+                self.fail(*batch, kind, Vec::new(), now, true);
+            }
+        }
+    }
+
+    fn take_in_flight(&mut self, sent: &SentBatch) -> Option<ProducerBatch> {
+        let partition = self.partition_mut(sent.queue_id)?;
+        partition.outstanding = partition.outstanding.saturating_sub(1);
+        partition.take_in_flight(sent.batch_id)
+    }
+
+    pub(super) fn note_failure(&mut self, queue_id: usize, batch: &ProducerBatch) {
+        if let Some(partition) = self.partition_mut(queue_id) {
+            partition.note_failure(batch);
+        }
+    }
+
+    fn deliver(&mut self, batch: ProducerBatch, base_offset: Option<i64>, append_time: Option<i64>) {
+        self.counters.batches_completed.add(1);
+        self.counters.records_delivered.add(u64::from(batch.record_count()));
+        batch.deliver(base_offset, append_time, self.observer.as_deref());
+    }
+
+    pub(super) fn fail(
+        &mut self,
+        mut batch: ProducerBatch,
+        kind: DeliveryErrorKind,
+        record_errors: Vec<(u32, Option<String>)>,
+        now: Instant,
+        leader_known: bool,
+    ) {
+        self.counters.batches_completed.add(1);
+        self.counters.record_errors.add(u64::from(batch.record_count()));
+        let persisted = if batch.maybe_written { Persisted::Maybe } else { Persisted::No };
+        batch.time_spent(now, leader_known);
+        tracing::warn!(
+            partition = %batch.topic_partition(), records = batch.record_count(), reason = %kind, ?persisted,
+            "records failed"
+        );
+        batch.fail(kind, persisted, record_errors, self.observer.as_deref());
+    }
+}
+
+/// Reads who leads the partition now, if the broker knows better than to name itself.
+///
+/// A broker that refuses and names itself would make us try it again at once, for ever.
+fn leader_hint(node: NodeId, sent: &SentBatch, answer: &PartitionProduceResponse) -> Option<LeaderHint> {
+    let is_hint = matches!(
+        ErrorCode::from(answer.error_code),
+        ErrorCode::NotLeaderOrFollower | ErrorCode::FencedLeaderEpoch
+    );
+    let leader = NodeId(answer.current_leader_id);
+    (is_hint && leader != node && leader.0 >= 0 && answer.current_leader_epoch >= 0).then(|| LeaderHint {
+        topic: sent.topic().clone(),
+        partition: sent.topic_partition.partition,
+        leader,
+        leader_epoch: answer.current_leader_epoch,
+    })
+}

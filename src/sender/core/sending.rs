@@ -1,0 +1,138 @@
+//! Putting requests together: which batches go to which node.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use super::SenderCore;
+use super::producer_id::ProducerIdState;
+use crate::accumulator::{Stage, TakenHead};
+use crate::network::NetworkRequest;
+use crate::protocol::ApiKey;
+use crate::protocol::messages::produce::ProduceRequestHead;
+use crate::sender::partition::{Next, Numbering};
+use crate::sender::request::{ProduceDraft, Purpose, SentBatch};
+use crate::topic_partition::NodeId;
+
+impl SenderCore {
+    pub(super) fn send_produce_requests(&mut self, now: Instant) {
+        let nodes: Vec<_> = self.ready.keys().copied().collect();
+        for node in nodes {
+            if !self.network.is_ready(node, now) {
+                self.network.connect(node, now);
+            }
+            self.note_availability(node, now);
+            while self.network.can_send(node, now) && self.send_produce_request(node, now) {}
+        }
+        self.ready.retain(|_, listed| !listed.is_empty());
+    }
+
+    /// Marks the partitions that wait for a node as not to be chosen while it takes nothing for too long (P10).
+    fn note_availability(&mut self, node: NodeId, now: Instant) {
+        let Some(timeout) = self.settings.availability_timeout else { return };
+        let is_available = if self.network.can_send(node, now) {
+            self.stalled.remove(&node);
+            true
+        } else {
+            let since = *self.stalled.entry(node).or_insert(now);
+            now.saturating_duration_since(since) <= timeout
+        };
+        for id in self.ready.get(&node).into_iter().flatten() {
+            if let Some(Some(partition)) = self.partitions.get(*id) {
+                partition.queue.set_available(is_available);
+            }
+        }
+    }
+
+    /// Sends one request with every batch that is ready for a node. Returns false if there was none.
+    fn send_produce_request(&mut self, node: NodeId, now: Instant) -> bool {
+        let mut draft = ProduceDraft::default();
+        let mut again = Vec::new();
+        let listed = self.ready.get(&node).map_or(0, VecDeque::len);
+        for _ in 0..listed {
+            let Some(id) = self.ready.get_mut(&node).and_then(VecDeque::pop_front) else { break };
+            if !self.draw(node, id, &mut draft, now) {
+                self.ready.entry(node).or_default().push_front(id);
+                break;
+            }
+            again.push(id);
+        }
+        let is_empty = draft.is_empty();
+        if !is_empty {
+            self.transmit(node, draft, now);
+        }
+        for id in again {
+            self.look(id, now);
+        }
+        !is_empty
+    }
+
+    /// Takes the head of a listed partition into the request. Returns false if the request is too full for it.
+    fn draw(&mut self, node: NodeId, id: usize, draft: &mut ProduceDraft, now: Instant) -> bool {
+        let pace = self.pace();
+        let max_request_size = self.settings.max_request_size;
+        let Some(partition) = self.partition_mut(id) else { return true };
+        let head = partition.queue.look();
+        let is_ready = partition.next(head, pace, now) == Next::Ready(node);
+        if is_ready && head.is_some_and(|head| !draft.has_room(head.len, max_request_size)) {
+            return false;
+        }
+        partition.is_listed = false;
+        if !is_ready {
+            return true;
+        }
+        if let (Numbering::With(producer), Some(head)) = (pace.numbering, head)
+            && !partition.prepare_numbers(head, producer)
+        {
+            // All its epochs are used up; partitions that still have some go on meanwhile.
+            self.producer_id = ProducerIdState::WANTED;
+            return true;
+        }
+        match partition.queue.take_head() {
+            TakenHead::Nothing => {}
+            TakenHead::Seal(job) => self.seal_jobs.push(job),
+            TakenHead::Batch(mut batch) => {
+                if let Numbering::With(producer) = pace.numbering
+                    && !batch.is_numbered()
+                {
+                    batch.set_identity(partition.sequence.assign(producer, batch.record_count()));
+                }
+                let bytes = batch.freeze();
+                let sent = SentBatch {
+                    queue_id: id,
+                    batch_id: batch.id,
+                    topic_partition: batch.topic_partition().clone(),
+                    topic_id: partition.topic_id(),
+                    was_maybe_written: batch.maybe_written,
+                    is_answered: false,
+                };
+                batch.attempts += 1;
+                batch.maybe_written = true;
+                batch.sent_leader_epoch = partition.leader_epoch;
+                batch.clock.enter(Stage::InFlight, now);
+                partition.retry_at = None;
+                partition.outstanding += 1;
+                partition.in_flight_node = Some(node);
+                partition.in_flight.push_back(*batch);
+                draft.push(sent, bytes);
+            }
+        }
+        true
+    }
+
+    fn transmit(&mut self, node: NodeId, mut draft: ProduceDraft, now: Instant) {
+        draft.group();
+        self.counters.produce_requests_sent.add(1);
+        self.counters.bytes_sent.add(draft.bytes() as u64);
+        let timeout_ms = i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX);
+        let head = ProduceRequestHead { transactional_id: None, acks: self.settings.acks, timeout_ms };
+        let sent = draft.sent();
+        let request = NetworkRequest {
+            node,
+            api_key: ApiKey::Produce,
+            purpose: Purpose::Produce(sent),
+            expects_response: self.settings.acks != 0,
+            timeout: self.settings.request_timeout,
+        };
+        self.network.send(request, now, |version, out| draft.encode(head, version, out));
+    }
+}

@@ -1,0 +1,13 @@
+//! The whole sender on virtual time, against brokers that do what the test says.
+//!
+//! `bench` plays the shell, `world` is the cluster as it really is, `wire` reads requests and writes answers by means
+//! of the `kafka-protocol` crate.
+
+mod bench;
+mod expiry;
+mod leaders;
+mod retrying;
+mod sending;
+mod splitting;
+mod wire;
+mod world;

@@ -1,0 +1,414 @@
+//! From the first record to its acknowledgement.
+
+use std::time::Duration;
+
+use super::bench::{Bench, Config, failure, is_pending, millis, offset};
+use super::wire::Reply;
+use super::world::TOPIC;
+use crate::config::Compression;
+use crate::error::{DeliveryErrorKind, Persisted};
+use crate::topic_partition::Topic;
+
+/// Far apart enough to tell the batches of a test from each other.
+const FULL: &str = concat!(
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+);
+
+fn full(name: &str) -> String {
+    format!("{name}{}", FULL.repeat(5))
+}
+
+#[test]
+fn record_is_sent_and_its_offset_comes_back() {
+    let mut bench = Bench::new(Config::default());
+
+    let delivery = bench.send(0, "a");
+    let request = bench.request();
+    assert_eq!((request.node, request.acks, request.records()), (1, -1, vec!["a"]));
+    assert!(is_pending(&delivery));
+    bench.reply(&request, &Reply::ok(42));
+
+    assert_eq!(offset(&delivery), Some(42));
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn every_version_of_produce_is_spoken() {
+    for version in 3..=13 {
+        let mut bench = Bench::new(Config { produce_versions: (0, version), ..Config::default() });
+
+        let delivery = bench.send(3, "a");
+        let request = bench.request();
+        assert_eq!(request.head.version, version);
+        assert_eq!((request.batches[0].topic.as_str(), request.batches[0].partition), (TOPIC, 3));
+        bench.acknowledge(&request);
+
+        assert_eq!(offset(&delivery), Some(0));
+    }
+}
+
+#[test]
+fn batch_lingers_as_long_as_it_may_and_no_longer() {
+    let mut bench = Bench::new(Config { linger: millis(20), ..Config::default() });
+    let first = bench.send(0, "a");
+
+    bench.advance(millis(10));
+    let second = bench.send(0, "b");
+    bench.advance(millis(9));
+    assert!(bench.received.is_empty());
+    bench.advance(millis(1));
+
+    let request = bench.request();
+    assert_eq!(request.records(), ["a", "b"]);
+    bench.acknowledge(&request);
+    assert_eq!((offset(&first), offset(&second)), (Some(0), Some(1)));
+}
+
+#[test]
+fn full_batch_does_not_linger() {
+    let mut bench = Bench::new(Config { linger: millis(20), ..Config::default() });
+
+    bench.put(0, &full("a"));
+
+    assert_eq!(bench.request().records().len(), 1);
+}
+
+#[test]
+fn batch_that_others_wait_behind_does_not_linger() {
+    let mut bench = Bench::new(Config { linger: millis(20), ..Config::default() });
+    bench.put(0, "a");
+    assert!(bench.received.is_empty());
+
+    let second = bench.send(0, &full("b"));
+
+    let first = bench.request();
+    assert_eq!(first.records(), ["a"]);
+    bench.acknowledge(&first);
+    bench.acknowledge_all();
+    assert_eq!(offset(&second), Some(1));
+}
+
+#[test]
+fn next_batch_of_a_partition_waits_for_the_answer() {
+    let mut bench = Bench::new(Config::default());
+    bench.put(0, "a");
+    let first = bench.request();
+
+    let deliveries = ["b", "c"].map(|value| bench.send(0, value));
+    bench.advance(millis(5000));
+    assert!(bench.received.is_empty());
+    bench.acknowledge(&first);
+
+    let second = bench.request();
+    assert_eq!(second.records(), ["b", "c"]);
+    bench.acknowledge(&second);
+    assert_eq!(deliveries.map(|delivery| offset(&delivery)), [Some(1), Some(2)]);
+}
+
+#[test]
+fn batches_of_a_partition_are_pipelined_where_that_cannot_reorder() {
+    let mut bench = Bench::new(Config { max_outstanding: usize::MAX, retries: 0, ..Config::default() });
+
+    let values = ["a", "b", "c", "d", "e", "f", "g"];
+    let deliveries = values.map(|value| bench.send(0, value));
+
+    // As many as a connection may have; what comes later waits and goes together.
+    let records: Vec<_> = bench.received.iter().flat_map(|request| request.records()).collect();
+    assert_eq!(records, ["a", "b", "c", "d", "e"]);
+    bench.acknowledge_all();
+    assert_eq!(bench.world.log(0), values);
+    assert_eq!(deliveries.map(|delivery| offset(&delivery).unwrap()), [0, 1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn partitions_of_a_node_share_a_request_and_nodes_do_not() {
+    let mut bench = Bench::new(Config { linger: millis(5), ..Config::default() });
+
+    let deliveries =
+        ["a", "b", "c", "d"].map(|value| bench.append((value.as_bytes()[0] - b'a').into(), value));
+    bench.advance(millis(5));
+
+    let requests: Vec<_> = bench.received.iter().map(|request| (request.node, request.records())).collect();
+    assert_eq!(requests, [(1, vec!["a", "c"]), (2, vec!["b", "d"])]);
+    bench.acknowledge_all();
+    assert!(deliveries.iter().all(|delivery| offset(delivery) == Some(0)));
+}
+
+#[test]
+fn topics_stand_together_in_a_request() {
+    let mut bench = Bench::new(Config { linger: millis(5), ..Config::default() });
+    bench.world.add_topic("other", 4);
+    bench.core.handle_topic_wanted(&Topic::from("other"), bench.now);
+    bench.settle();
+
+    let sends = [("topic", 0), ("other", 0), ("topic", 2), ("other", 2)];
+    let deliveries = sends.map(|(topic, partition)| bench.try_append(topic, partition, "x").unwrap());
+    bench.advance(millis(5));
+
+    let request = &bench.received[0];
+    let topics: Vec<_> = request.batches.iter().map(|batch| batch.topic.as_str()).collect();
+    assert_eq!(topics, ["other", "other", "topic", "topic"]);
+    bench.acknowledge_all();
+    assert!(deliveries.iter().all(|delivery| offset(delivery) == Some(0)));
+}
+
+#[test]
+fn requests_stay_below_their_maximum_unless_one_batch_is_larger() {
+    let mut bench = Bench::new(Config { max_request_size: 2500, linger: millis(5), ..Config::default() });
+    bench.world.add_topic("other", 10);
+    bench.core.handle_topic_wanted(&Topic::from("other"), bench.now);
+    bench.settle();
+
+    for partition in [0, 2, 4, 6, 8] {
+        drop(bench.try_append("other", partition, &full("x")).unwrap());
+    }
+    let large = bench.append(0, &FULL.repeat(20));
+    bench.advance(millis(5));
+
+    let sizes: Vec<usize> =
+        bench.received.iter().map(|request| request.batches.iter().map(|batch| batch.len).sum()).collect();
+    assert!(sizes.iter().filter(|size| **size > 2500).count() == 1, "{sizes:?}");
+    assert!(bench.received.iter().all(|request| request.batches.len() <= 2));
+    bench.acknowledge_all();
+    assert_eq!(offset(&large), Some(0));
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn flush_ends_the_wait_for_more_records() {
+    let mut bench = Bench::new(Config { linger: Duration::from_secs(50), ..Config::default() });
+    let delivery = bench.send(0, "a");
+    let accumulator = std::sync::Arc::clone(&bench.accumulator);
+
+    let flush = accumulator.begin_flush();
+    bench.acknowledge_all();
+    let during = bench.send(1, "b");
+    bench.acknowledge_all();
+    drop(flush);
+    let after = bench.send(1, "c");
+
+    assert_eq!((offset(&delivery), offset(&during)), (Some(0), Some(0)));
+    assert!(is_pending(&after) && bench.received.is_empty());
+}
+
+#[test]
+fn second_flush_is_seen_like_the_first() {
+    let mut bench = Bench::new(Config { linger: Duration::from_secs(50), ..Config::default() });
+    let accumulator = std::sync::Arc::clone(&bench.accumulator);
+
+    for _ in 0..3 {
+        let delivery = bench.send(0, "a");
+        assert!(is_pending(&delivery));
+        let _flush = accumulator.begin_flush();
+        bench.acknowledge_all();
+        assert!(!is_pending(&delivery));
+    }
+}
+
+#[test]
+fn closing_sends_what_lingers() {
+    let mut bench = Bench::new(Config { linger: Duration::from_secs(50), ..Config::default() });
+    let delivery = bench.send(0, "a");
+
+    bench.accumulator.close();
+    bench.acknowledge_all();
+
+    assert_eq!(offset(&delivery), Some(0));
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn waiting_for_memory_sends_what_lingers() {
+    let config = Config { linger: Duration::from_secs(50), buffer_memory: 4096, ..Config::default() };
+    let mut bench = Bench::new(config);
+    let mut sent = 0;
+    while bench.try_append(TOPIC, sent % 4, "a").is_some() && sent < 100 {
+        sent += 1;
+        bench.settle();
+    }
+    let accumulator = std::sync::Arc::clone(&bench.accumulator);
+    let mut wait = std::pin::pin!(accumulator.wait_for_memory(100));
+    let mut poll = || {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        wait.as_mut().poll(&mut cx)
+    };
+
+    // Four partitions share memory for four batches; fill them up.
+    let spare: Vec<_> = std::iter::from_fn(|| bench.accumulator.memory().try_take(1)).collect();
+    assert!(poll().is_pending());
+    bench.settle();
+    assert!(!bench.received.is_empty());
+    bench.acknowledge_all();
+    drop(spare);
+
+    assert!(poll().is_ready());
+}
+
+#[test]
+fn compressed_batches_are_read_by_the_broker() {
+    let mut bench = Bench::new(Config { compression: Compression::Lz4, ..Config::default() });
+
+    let deliveries = [full("a"), "b".to_owned(), full("c")].map(|value| bench.append(0, &value));
+    bench.settle();
+    let request = bench.request();
+    assert!(request.batches[0].is_compressed && request.batches[0].len < 500);
+    bench.acknowledge(&request);
+    bench.acknowledge_all();
+
+    assert_eq!(bench.world.log(0), [full("a"), "b".to_owned(), full("c")]);
+    assert_eq!(deliveries.map(|delivery| offset(&delivery).unwrap()), [0, 1, 2]);
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn batches_wait_for_their_compression_and_keep_their_order() {
+    let mut bench = Bench::new(Config { compression: Compression::Lz4, seals: false, ..Config::default() });
+    let first = bench.send(0, &"a".repeat(300));
+    let other = bench.send(1, &"b".repeat(300));
+    assert_eq!((bench.received.len(), bench.seal_jobs.len()), (0, 2));
+
+    let second = bench.send(0, &"c".repeat(300));
+    bench.advance(millis(1000));
+    assert!(bench.received.is_empty());
+    for job in std::mem::take(&mut bench.seal_jobs) {
+        bench.accumulator.seal(job);
+    }
+    bench.seals = true;
+    bench.acknowledge_all();
+
+    assert_eq!([first, second].map(|delivery| offset(&delivery)), [Some(0), Some(1)]);
+    assert_eq!(offset(&other), Some(0));
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn record_without_answer_counts_as_sent_when_it_is_written() {
+    let mut bench = Bench::new(Config { acks: 0, max_outstanding: usize::MAX, ..Config::default() });
+    bench.writes = false;
+
+    let delivery = bench.send(0, "a");
+    assert!(is_pending(&delivery));
+    let (connection, frame) = bench.unwritten.pop_front().unwrap();
+    bench.write(connection, frame);
+    bench.settle();
+
+    assert_eq!(offset(&delivery), None);
+    assert_eq!(bench.request().acks, 0);
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn records_without_answer_that_were_not_written_are_sent_again_in_their_order() {
+    let mut bench = Bench::new(Config { acks: 0, max_outstanding: usize::MAX, ..Config::default() });
+    bench.writes = false;
+    let deliveries = ["a", "b", "c"].map(|value| bench.send(0, value));
+    assert_eq!(bench.unwritten.len(), 3);
+
+    let first = bench.unwritten[0].1.correlation_id;
+    bench.close(bench.connection_to(1), Some(first));
+    bench.writes = true;
+    bench.advance(millis(1000));
+
+    let records: Vec<_> = bench.received.iter().flat_map(|request| request.records()).collect();
+    assert_eq!(records, ["a", "b", "c"]);
+    assert!(deliveries.iter().all(|delivery| offset(delivery).is_none()));
+}
+
+#[test]
+fn record_for_a_topic_that_appears_later_is_sent_then() {
+    let mut bench = Bench::new(Config::default());
+    let delivery = bench.try_append("later", 0, "a").unwrap();
+    bench.advance(millis(3000));
+    assert!(is_pending(&delivery));
+
+    bench.world.add_topic("later", 1);
+    bench.advance(millis(1000));
+    bench.acknowledge_all();
+
+    assert_eq!(offset(&delivery), Some(0));
+}
+
+#[test]
+fn idle_sender_sleeps() {
+    let mut bench = Bench::new(Config::default());
+    bench.put(0, "a");
+    bench.acknowledge_all();
+
+    let before = bench.polls;
+    bench.advance(Duration::from_secs(3600));
+
+    // Metadata every five minutes, connections that have become idle, and what comes of that.
+    assert!(bench.polls - before < 200, "{} polls", bench.polls - before);
+}
+
+#[test]
+fn sender_that_waits_for_an_answer_sleeps() {
+    let mut bench = Bench::new(Config { request_timeout: Duration::from_secs(100), ..Config::default() });
+    bench.put(0, "a");
+    bench.put(0, "b");
+
+    let before = bench.polls;
+    bench.advance(Duration::from_secs(90));
+
+    assert!(bench.polls - before < 20, "{} polls", bench.polls - before);
+}
+
+#[test]
+fn longest_times_neither_overflow_nor_wake_the_sender() {
+    let longest = Duration::from_millis(i32::MAX.unsigned_abs().into());
+    let config = Config { linger: longest, delivery_timeout: longest, ..Config::default() };
+    let mut bench = Bench::new(config);
+
+    let delivery = bench.send(0, "a");
+    let before = bench.polls;
+    bench.advance(Duration::from_secs(3600));
+
+    assert!(is_pending(&delivery));
+    assert!(bench.polls - before < 200, "{} polls", bench.polls - before);
+}
+
+#[test]
+fn thousands_of_batches_leave_no_timers_behind() {
+    let mut bench = Bench::new(Config { linger: millis(1), ..Config::default() });
+
+    for _ in 0..2000 {
+        bench.put(0, "a");
+        bench.advance(millis(1));
+        bench.acknowledge_all();
+    }
+
+    assert!(bench.core.timers() <= 4, "{}", bench.core.timers());
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn closing_by_force_fails_what_is_left_and_tells_what_may_have_been_written() {
+    let mut bench = Bench::new(Config::default());
+    let sent = bench.send(0, "a");
+    let queued = bench.send(0, "b");
+
+    let failed = bench.core.abort(&DeliveryErrorKind::Closed, bench.now);
+
+    assert_eq!(failed, 2);
+    assert_eq!(failure(&sent).persisted(), Persisted::Maybe);
+    assert_eq!(failure(&queued).persisted(), Persisted::No);
+    assert_eq!(failure(&queued).record().unwrap().value.unwrap(), "b");
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn closing_by_force_gives_back_records_that_are_being_compressed() {
+    let mut bench = Bench::new(Config { compression: Compression::Lz4, seals: false, ..Config::default() });
+    let delivery = bench.send(0, &"a".repeat(300));
+    assert_eq!(bench.seal_jobs.len(), 1);
+
+    bench.core.abort(&DeliveryErrorKind::Closed, bench.now);
+
+    assert_eq!(failure(&delivery).record().unwrap().value.unwrap(), "a".repeat(300));
+    assert!(!bench.is_clean());
+    for job in std::mem::take(&mut bench.seal_jobs) {
+        bench.accumulator.seal(job);
+    }
+    assert!(bench.is_clean());
+}
