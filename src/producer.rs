@@ -323,13 +323,16 @@ impl<K, V> Inner<K, V> {
         match error {
             TopicWaitError::Closed => SendErrorKind::Closed,
             TopicWaitError::Refused(code) => SendErrorKind::TopicRefused { topic, code },
-            TopicWaitError::TimedOut { partition_count, cause } => SendErrorKind::MetadataTimeout {
-                topic,
-                partition: record.partition,
-                partition_count,
-                waited: self.settings.max_block.saturating_sub(spent.memory),
-                cause,
-            },
+            TopicWaitError::TimedOut { partition_count, cause, is_connected } => {
+                SendErrorKind::MetadataTimeout {
+                    topic,
+                    partition: record.partition,
+                    partition_count,
+                    waited: self.settings.max_block.saturating_sub(spent.memory),
+                    cause,
+                    is_connected,
+                }
+            }
         }
     }
 
