@@ -108,6 +108,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// The record was not accepted and comes back in the error.
     pub async fn enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
+        // Without this a loop of `enqueue` could keep every other task from its thread until memory is full.
+        tokio::task::consume_budget().await;
         let mut walk = Walk::new(&self.inner, record);
         let mut waited = Waits::default();
         loop {
