@@ -9,5 +9,6 @@ mod leaders;
 mod retrying;
 mod sending;
 mod splitting;
+mod storm;
 mod wire;
 mod world;

@@ -107,6 +107,8 @@ pub(super) struct Bench {
     pub(super) silent: BTreeSet<i32>,
     /// Produce requests, to be answered by the test.
     pub(super) received: VecDeque<Received>,
+    /// Producer ids given out.
+    pub(super) producer_ids: i64,
     /// Topics of every metadata request so far.
     pub(super) metadata_requests: Vec<Vec<String>>,
     /// Whether they are answered.
@@ -162,6 +164,7 @@ impl Bench {
             down: BTreeSet::new(),
             silent: BTreeSet::new(),
             received: VecDeque::new(),
+            producer_ids: 0,
             metadata_requests: Vec::new(),
             answers_metadata: true,
             writes: true,
@@ -297,8 +300,12 @@ impl Bench {
         match request {
             Request::ApiVersions => {
                 let (min, max) = self.config.produce_versions;
-                let answer = wire::api_versions(head, &[(0, min, max), (3, 0, 13), (18, 0, 4)]);
+                let answer = wire::api_versions(head, &[(0, min, max), (3, 0, 13), (18, 0, 4), (22, 0, 4)]);
                 self.answer(connection, head, answer);
+            }
+            Request::InitProducerId => {
+                self.producer_ids += 1;
+                self.answer(connection, head, wire::producer_id(head, self.producer_ids));
             }
             Request::Metadata { topics } => {
                 let answer = wire::metadata(head, &self.world, &topics);

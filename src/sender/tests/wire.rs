@@ -11,8 +11,8 @@ use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsResponse, BrokerId, MetadataRequest, MetadataResponse, ProduceRequest,
-    ProduceResponse, RequestHeader, ResponseHeader, TopicName,
+    ApiKey, ApiVersionsResponse, BrokerId, InitProducerIdResponse, MetadataRequest, MetadataResponse,
+    ProduceRequest, ProduceResponse, RequestHeader, ResponseHeader, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use kafka_protocol::records::{Compression, RecordBatchDecoder};
@@ -23,6 +23,7 @@ use super::world::{TopicState, World};
 #[derive(Debug)]
 pub(super) enum Request {
     ApiVersions,
+    InitProducerId,
     Metadata { topics: Vec<String> },
     Produce { acks: i16, batches: Vec<Batch> },
 }
@@ -36,6 +37,15 @@ pub(super) struct Batch {
     pub(super) records: Vec<String>,
     pub(super) is_compressed: bool,
     pub(super) len: usize,
+    pub(super) identity: Identity,
+}
+
+/// Producer id, epoch and first sequence number; all -1 if there are none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) id: i64,
+    pub(super) epoch: i16,
+    pub(super) sequence: i32,
 }
 
 /// What a broker says of one batch.
@@ -79,6 +89,7 @@ pub(super) fn read_request(mut frame: Bytes, world: &World) -> (Head, Request) {
     let head = Head { key, version, correlation_id: header.correlation_id };
     let request = match api {
         ApiKey::ApiVersions => return (head, Request::ApiVersions),
+        ApiKey::InitProducerId => return (head, Request::InitProducerId),
         ApiKey::Metadata => read_metadata(&mut frame, version),
         ApiKey::Produce => read_produce(&mut frame, version, world),
         other => panic!("{other:?}"),
@@ -123,7 +134,9 @@ fn read_batch(topic: &str, partition: i32, records: Bytes) -> Batch {
     let offsets = sets[0].records.iter().map(|record| record.offset);
     assert!(offsets.eq((0..).take(records.len())));
     let is_compressed = sets[0].compression != Compression::None;
-    Batch { topic: topic.to_owned(), partition, records, is_compressed, len }
+    let first = &sets[0].records[0];
+    let identity = Identity { id: first.producer_id, epoch: first.producer_epoch, sequence: first.sequence };
+    Batch { topic: topic.to_owned(), partition, records, is_compressed, len, identity }
 }
 
 fn decompress(bytes: &mut Bytes, compression: Compression) -> Bytes {
@@ -155,6 +168,10 @@ pub(super) fn api_versions(head: Head, ranges: &[(i16, i16, i16)]) -> Bytes {
         ApiVersion::default().with_api_key(key).with_min_version(min).with_max_version(max)
     };
     frame(head, &ApiVersionsResponse::default().with_api_keys(ranges.iter().map(range).collect()))
+}
+
+pub(super) fn producer_id(head: Head, id: i64) -> Bytes {
+    frame(head, &InitProducerIdResponse::default().with_producer_id(id.into()).with_producer_epoch(0))
 }
 
 pub(super) fn metadata(head: Head, world: &World, topics: &[String]) -> Bytes {
