@@ -115,7 +115,12 @@ impl Session {
                     () = self.outbox.settle_oldest(), if !self.outbox.is_empty() => {}
                 }
             };
-            let Some(bunch) = bunch else { return Ok(()) };
+            let Some(bunch) = bunch else {
+                if shows_prompt {
+                    io::stdout().write_all(b"\n")?;
+                }
+                return Ok(());
+            };
             for line in bunch? {
                 self.lines += 1;
                 self.send(line, max_line).await;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_producer::{
-    Delivery, DeliveryError, KafkaProducer, ProducerRecord, RecordMetadata, SendError, Topic,
+    Delivery, DeliveryError, DeliveryErrorKind, KafkaProducer, Persisted, ProducerRecord, RecordMetadata,
+    SendError, Topic,
 };
 
 use crate::now;
@@ -163,7 +164,7 @@ impl Outstanding {
     fn settle(&mut self, result: Result<RecordMetadata, DeliveryError>, sent: Option<Sent>, now: Instant) {
         match result {
             Ok(metadata) => self.settled.delivered(metadata.serialized_value_size().unwrap_or(0)),
-            Err(error) => return self.settled.failed(error.to_string()),
+            Err(error) => return self.settled.failed(kind(&error), error.to_string()),
         }
         if let Some(Sent { at, weight }) = sent {
             self.settled.timed(now.duration_since(at), weight);
@@ -171,7 +172,22 @@ impl Outstanding {
     }
 
     fn refused(&mut self, error: &SendError) {
-        self.settled.failed(format!("stopped sending: {error}"));
+        self.settled.failed("refused, which ended the run".to_owned(), error.to_string());
         self.settle_ready();
     }
+}
+
+/// What failed records are counted by.
+fn kind(error: &DeliveryError) -> String {
+    let kind = match error.kind() {
+        DeliveryErrorKind::TimedOut(_) => "timed out".to_owned(),
+        DeliveryErrorKind::Disconnected(_) => "disconnected".to_owned(),
+        other => other.to_string(),
+    };
+    let fate = match error.persisted() {
+        Persisted::No => "not written",
+        Persisted::Maybe => "may have been written",
+        Persisted::Yes => "written",
+    };
+    format!("{kind} ({fate})")
 }

@@ -73,8 +73,8 @@ async fn run(options: &Options) -> Result<u64, Failure> {
             "Latencies are those of {timed} of the {records} records: reading the clock for each would cost too much."
         );
     }
-    for (error, count) in report.errors() {
-        println!("{count} x {error}");
+    for line in report.error_lines() {
+        println!("{line}");
     }
     if options.print_metrics {
         print_metrics(&producer.metrics());

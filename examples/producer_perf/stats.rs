@@ -89,7 +89,7 @@ pub(crate) struct Settled {
     records: u64,
     bytes: u64,
     samples: Vec<Sample>,
-    errors: Vec<String>,
+    errors: Vec<(String, String)>,
 }
 
 /// The latency of one record.
@@ -112,8 +112,9 @@ impl Settled {
         self.samples.push(Sample { latency: latency.min(LONGEST), weight });
     }
 
-    pub(crate) fn failed(&mut self, error: String) {
-        self.errors.push(error);
+    /// Errors of one kind are counted together; the texts of two may differ in times and places.
+    pub(crate) fn failed(&mut self, kind: String, text: String) {
+        self.errors.push((kind, text));
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -139,8 +140,8 @@ pub(crate) struct Report {
     warmup_records: u64,
     timed: u64,
     failed: u64,
-    /// How often each error came, for the first so many different ones.
-    errors: BTreeMap<String, u64>,
+    /// How often each kind of error came, for the first so many kinds, and the text of the first.
+    errors: BTreeMap<String, (u64, String)>,
 }
 
 impl Report {
@@ -167,10 +168,10 @@ impl Report {
             self.steady = Some(Stats::new(now));
         }
         self.failed += settled.errors.len() as u64;
-        for error in settled.errors.drain(..) {
-            let is_room = self.errors.len() < DIFFERENT_ERRORS;
-            let error = if is_room || self.errors.contains_key(&error) { error } else { OTHERS.to_owned() };
-            *self.errors.entry(error).or_default() += 1;
+        for (kind, text) in settled.errors.drain(..) {
+            let is_room = self.errors.len() < KINDS_OF_ERRORS || self.errors.contains_key(&kind);
+            let kind = if is_room { kind } else { OTHERS.to_owned() };
+            self.errors.entry(kind).or_insert((0, text)).0 += 1;
         }
         settled.clear();
     }
@@ -195,11 +196,12 @@ impl Report {
         self.failed
     }
 
-    pub(crate) fn errors(&self) -> &BTreeMap<String, u64> {
-        &self.errors
+    /// Returns a line for each kind of error.
+    pub(crate) fn error_lines(&self) -> impl Iterator<Item = String> {
+        self.errors.iter().map(|(kind, (count, text))| format!("{count} x {kind}; the first: {text}"))
     }
 }
 
 /// More would scroll away what matters.
-const DIFFERENT_ERRORS: usize = 10;
+const KINDS_OF_ERRORS: usize = 10;
 const OTHERS: &str = "other errors";

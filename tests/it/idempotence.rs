@@ -24,7 +24,7 @@ fn check_once(
         match result {
             Ok(_) => assert_eq!(written, 1, "record {i} was acknowledged; {log:?}"),
             Err(error) if error.persisted() == Persisted::No => {
-                assert_eq!(written, 0, "record {i}: {error:?}; {log:?}")
+                assert_eq!(written, 0, "record {i}: {error:?}; {log:?}");
             }
             Err(error) => assert!(written <= 1, "record {i}: {error:?}; {log:?}"),
         }

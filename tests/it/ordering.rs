@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kafka_mock::{Api, Fault, MockCluster};
-use kafka_producer::{Compression, KafkaProducer, KafkaProducerBuilder, RecordMetadata};
+use kafka_producer::{
+    Compression, DeliveryError, KafkaProducer, KafkaProducerBuilder, Persisted, RecordMetadata,
+};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -424,4 +426,127 @@ async fn order_holds_when_the_topic_is_made_known_by_another_task() -> TestResul
 
     assert_eq!(log_of(&cluster, 0).len(), 2);
     Ok(())
+}
+
+/// Sends to one partition while records fail too, and returns what each was told.
+async fn write_and_lose(
+    producer: KafkaProducer,
+    partition: i32,
+) -> Vec<Result<RecordMetadata, DeliveryError>> {
+    let mut results = Vec::new();
+    let mut pending = Vec::new();
+    for i in 0..RECORDS / 3 {
+        // The size varies so that batches are cut in different places.
+        let value = format!("{i} {}", "x".repeat(i % 50));
+        pending.push(producer.enqueue(record_for(partition, value)).await.unwrap());
+        if i % 31 == 30 {
+            for delivery in pending.drain(..) {
+                results.push(delivery.await);
+            }
+        }
+    }
+    for delivery in pending {
+        results.push(delivery.await);
+    }
+    results
+}
+
+async fn make_fatal_trouble(cluster: Arc<MockCluster>, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    for step in 0.. {
+        match random.random_range(0..6) {
+            0 => cluster.fail_next(Api::Produce, [29, 87, 17][random.random_range(0..3)], 1),
+            1 => cluster.set_max_message_bytes(random.random_range(150..600)),
+            2 => cluster.set_max_message_bytes(1_000_000),
+            3 => cluster.drop_response(Api::Produce, 1),
+            4 => cluster.inject(Fault::delay(millis(random.random_range(0..150))).api(Api::Produce)),
+            _ => cluster.inject(Fault::error_code_after_append(7).api(Api::Produce).times(2)),
+        }
+        if step % 20 == 19 {
+            cluster.clear_faults();
+        }
+        tokio::time::sleep(millis(random.random_range(0..15))).await;
+    }
+}
+
+/// Records fail for good, time out and are cut, among all other trouble; what is told of each must still be true.
+async fn check_what_is_told(seed: u64, is_idempotent: bool) {
+    println!("seed {seed}");
+    let cluster = Arc::new(cluster_with(3, PARTITIONS).await);
+    let producer = builder(&cluster)
+        .enable_idempotence(is_idempotent)
+        .batch_size(400)
+        .linger(millis(1))
+        .request_timeout(millis(60))
+        .delivery_timeout(millis(200))
+        .build()
+        .unwrap();
+    let trouble = [
+        tokio::spawn(make_trouble(Arc::clone(&cluster), seed, true)),
+        tokio::spawn(make_fatal_trouble(Arc::clone(&cluster), seed)),
+    ];
+
+    let tasks: Vec<_> =
+        (0..PARTITIONS).map(|partition| tokio::spawn(write_and_lose(producer.clone(), partition))).collect();
+    let mut told = Vec::new();
+    for task in tasks {
+        told.push(tokio::time::timeout(seconds(55), task).await.unwrap().unwrap());
+    }
+    trouble.iter().for_each(tokio::task::JoinHandle::abort);
+    // What is on its way may still be written; nothing more after that.
+    let _ = producer.close(seconds(5)).await;
+    tokio::time::sleep(millis(100)).await;
+
+    for (partition, told) in (0..PARTITIONS).zip(told) {
+        let log: Vec<usize> = log_of(&cluster, partition)
+            .iter()
+            .map(|value| value.split(' ').next().unwrap().parse().unwrap())
+            .collect();
+        let context = || format!("seed {seed} partition {partition} {log:?}");
+        for (i, result) in told.iter().enumerate() {
+            let written = log.iter().filter(|number| **number == i).count();
+            match result {
+                Ok(metadata) => {
+                    assert!(written >= 1, "record {i} is lost; {}", context());
+                    let offset = metadata.offset().map(|offset| log[usize::try_from(offset).unwrap()]);
+                    assert!(offset.is_none_or(|number| number == i), "{metadata:?} {}", context());
+                }
+                Err(error) if error.persisted() == Persisted::No => {
+                    assert_eq!(written, 0, "record {i}: {error:?}; {}", context());
+                }
+                Err(_) => {}
+            }
+            assert!(written <= 1 || !is_idempotent, "record {i} is doubled; {}", context());
+        }
+        let first_time = without_repeats(log.iter().map(usize::to_string).collect());
+        let acknowledged =
+            first_time.iter().filter_map(|text| text.parse::<usize>().ok()).filter(|i| told[*i].is_ok());
+        assert!(acknowledged.is_sorted(), "{}", context());
+    }
+    assert_eq!(producer.metrics().buffered_bytes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_of_each_record_is_true() {
+    for (seed, is_idempotent) in [(200, true), (201, false)] {
+        check_what_is_told(seed, is_idempotent).await;
+    }
+}
+
+/// `CHAOS_SEEDS=100..200 cargo test --test it -- --ignored chaos_of_many_seeds` looks for what the seeds above miss.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes as long as it is given seeds"]
+async fn chaos_of_many_seeds() {
+    let seeds = std::env::var("CHAOS_SEEDS").unwrap_or_else(|_| "1000..1010".to_owned());
+    let (from, to) = seeds.split_once("..").expect("a range");
+    for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
+        let configure: fn(KafkaProducerBuilder) -> KafkaProducerBuilder = match seed % 4 {
+            0 => |builder| builder.batch_size(120),
+            1 => |builder| builder.batch_size(2000).compression(Compression::Lz4).linger(millis(1)),
+            2 => |builder| builder.batch_size(300).max_in_flight_requests_per_connection(2),
+            _ => |builder| builder.batch_size(500).buffer_memory(4000),
+        };
+        Chaos { seed, configure, is_ambiguous: true, is_idempotent: seed % 8 < 6 }.run().await;
+        check_what_is_told(seed, seed % 8 < 6).await;
+    }
 }

@@ -111,6 +111,7 @@ async fn close_and_read(
         distinct.len(),
         found.len() - distinct.len(),
     );
+    assert_eq!(found.len(), distinct.len(), "records are doubled");
     found
 }
 
