@@ -221,3 +221,6 @@ impl Partition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
