@@ -333,3 +333,6 @@ impl WakeFlag {
         self.is_set.swap(false, Ordering::AcqRel)
     }
 }
+
+#[cfg(test)]
+mod tests;

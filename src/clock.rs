@@ -61,3 +61,63 @@ impl WallClock {
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wall_clock_ms() -> i64 {
+        wall_clock_us() / 1000
+    }
+
+    #[test]
+    fn timestamps_are_those_of_the_system_and_never_of_the_future() {
+        let clock = WallClock::new(now());
+
+        let before = wall_clock_ms();
+        let millis = clock.millis(now());
+        let after = wall_clock_ms();
+
+        // The system's clock may be adjusted a little while the test runs.
+        assert!((before - 50..=after).contains(&millis), "{before} {millis} {after}");
+    }
+
+    #[test]
+    fn timestamps_follow_the_monotonic_time() {
+        let origin = now();
+        let clock = WallClock::new(origin);
+
+        let first = clock.millis(origin);
+        let second = clock.millis(origin + Duration::from_millis(500));
+
+        assert!((499..=501).contains(&(second - first)), "{first} {second}");
+        assert_eq!(clock.seconds(origin + Duration::from_millis(2999)), 2);
+    }
+
+    #[test]
+    fn time_before_the_origin_counts_as_the_origin() {
+        let origin = now() + Duration::from_secs(100);
+        let clock = WallClock::new(origin);
+
+        assert_eq!(clock.seconds(now()), 0);
+        assert_eq!(clock.millis(now()), clock.millis(origin));
+    }
+
+    #[test]
+    fn very_long_uptimes_do_not_overflow() {
+        let origin = now();
+        let clock = WallClock::new(origin);
+        let century = Duration::from_secs(100 * 365 * 24 * 3600);
+
+        assert!(clock.millis(origin + century) > wall_clock_ms());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn clock_follows_the_paused_time_of_tests() {
+        let before = now();
+
+        tokio::time::advance(Duration::from_secs(3600)).await;
+
+        assert_eq!(now() - before, Duration::from_secs(3600));
+    }
+}

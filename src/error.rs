@@ -525,3 +525,6 @@ impl fmt::Display for Detail<'_> {
         self.0.map_or(Ok(()), |message| write!(f, ": {message}"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,3 +43,48 @@ impl TopicDirectory {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(topic, entry);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::accumulator::{RecordAccumulator, Settings};
+    use crate::buffer_memory::BufferMemory;
+    use crate::config::Compression;
+
+    use super::*;
+
+    fn entry(version: u64) -> Arc<TopicEntry> {
+        let settings = Settings {
+            batch_size: 100,
+            compression: Compression::None,
+            append_window: std::time::Duration::ZERO,
+            keep_notes: false,
+        };
+        let accumulator = RecordAccumulator::new(settings, BufferMemory::new(1000, 100));
+        let queues = accumulator.topic(&Topic::from("orders"), 2);
+        let sticky = Arc::new(StickyPartitioner::new(100));
+        Arc::new(TopicEntry { queues, partition_count: 2, sticky, version })
+    }
+
+    #[test]
+    fn entry_is_current_for_its_own_version_only() {
+        let topics = TopicDirectory::default();
+        topics.insert(Topic::from("orders"), entry(3));
+
+        assert_eq!(topics.with_current("orders", 3, |entry| entry.partition_count), Some(2));
+        assert_eq!(topics.with_current("orders", 4, |entry| entry.partition_count), None);
+        assert_eq!(topics.with_current("orders", 2, |entry| entry.partition_count), None);
+        assert_eq!(topics.with_current("other", 3, |entry| entry.partition_count), None);
+    }
+
+    #[test]
+    fn old_entry_is_found_until_it_is_replaced() {
+        let topics = TopicDirectory::default();
+        assert!(topics.get("orders").is_none());
+
+        topics.insert(Topic::from("orders"), entry(3));
+        assert_eq!(topics.get("orders").map(|entry| entry.version), Some(3));
+        topics.insert(Topic::from("orders"), entry(4));
+
+        assert_eq!(topics.get("orders").map(|entry| entry.version), Some(4));
+    }
+}

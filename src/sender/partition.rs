@@ -247,3 +247,6 @@ impl Partition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,3 +144,6 @@ impl SentBatch {
         &self.topic_partition.topic
     }
 }
+
+#[cfg(test)]
+mod tests;

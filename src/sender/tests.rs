@@ -8,6 +8,7 @@ mod expiry;
 mod leaders;
 mod retrying;
 mod sending;
+mod shell;
 mod splitting;
 mod storm;
 mod wire;

@@ -133,26 +133,10 @@ impl Bench {
 
     /// A sender that has done nothing yet.
     pub(super) fn unconnected(config: Config) -> Self {
-        let memory = BufferMemory::new(config.buffer_memory, config.batch_size);
-        let settings = accumulator::Settings {
-            batch_size: config.batch_size,
-            compression: config.compression,
-            append_window: config.linger + config.delivery_timeout / 100,
-            keep_notes: false,
-        };
-        let accumulator = Arc::new(RecordAccumulator::new(settings, memory));
+        let accumulator = accumulator(&config);
         let counters = Arc::new(Counters::default());
         let now = clock::now();
-        let core = SenderCore::new(Parts {
-            settings: sender_settings(&config),
-            accumulator: Arc::clone(&accumulator),
-            metadata: metadata(&config),
-            network: network(&config),
-            observer: None,
-            counters: Arc::clone(&counters),
-            seed: config.seed,
-            epoch: now,
-        });
+        let core = core(&config, &accumulator, &counters, now);
         Self {
             core,
             accumulator,
@@ -401,6 +385,35 @@ impl Bench {
         let memory = self.accumulator.memory();
         self.core.is_idle() && memory.available() == memory.total()
     }
+}
+
+pub(super) fn accumulator(config: &Config) -> Arc<RecordAccumulator> {
+    let memory = BufferMemory::new(config.buffer_memory, config.batch_size);
+    let settings = accumulator::Settings {
+        batch_size: config.batch_size,
+        compression: config.compression,
+        append_window: config.linger + config.delivery_timeout / 100,
+        keep_notes: false,
+    };
+    Arc::new(RecordAccumulator::new(settings, memory))
+}
+
+pub(super) fn core(
+    config: &Config,
+    accumulator: &Arc<RecordAccumulator>,
+    counters: &Arc<Counters>,
+    now: Instant,
+) -> SenderCore {
+    SenderCore::new(Parts {
+        settings: sender_settings(config),
+        accumulator: Arc::clone(accumulator),
+        metadata: metadata(config),
+        network: network(config),
+        observer: None,
+        counters: Arc::clone(counters),
+        seed: config.seed,
+        epoch: now,
+    })
 }
 
 fn is_produce(frame: &Frame) -> bool {

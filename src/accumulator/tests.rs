@@ -1,0 +1,234 @@
+//! The room as callers and the sender use it, without either.
+
+mod announcing;
+mod appending;
+mod batches;
+mod random;
+mod sealing;
+mod splitting;
+mod taking;
+
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::delivery::Delivery;
+use crate::protocol::compression::Compression;
+use crate::protocol::record_batch::RecordRef;
+use crate::record::Headers;
+
+use super::*;
+
+const BATCH: usize = 1000;
+const WINDOW: Duration = Duration::from_millis(100);
+
+/// One partition of a producer, and a clock that stands still until it is moved.
+struct Bench {
+    accumulator: RecordAccumulator,
+    queue: Arc<PartitionQueue>,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(Compression::None, 100 * BATCH)
+    }
+
+    fn with(compression: Compression, memory: usize) -> Self {
+        let settings = Settings { batch_size: BATCH, compression, append_window: WINDOW, keep_notes: true };
+        let accumulator = RecordAccumulator::new(settings, BufferMemory::new(memory, BATCH));
+        let topic = accumulator.topic(&Topic::from("topic"), 1);
+        let queue = Arc::clone(topic.queue(0).unwrap());
+        Self { accumulator, queue, now: clock::now() }
+    }
+
+    fn try_append(&self, value: &str, stop_at_boundary: bool) -> TryAppend {
+        let headers = Headers::from([("h", "1")]);
+        let record = RecordRef { timestamp: 5, key: None, value: Some(value.as_bytes()), headers: &headers };
+        let payload_len = record.payload_len();
+        let waits = EnqueueWaits::default();
+        let append = Append { record, payload_len, waits, now: self.now, stop_at_boundary };
+        self.accumulator.try_append(&self.queue, &append, &mut None)
+    }
+
+    fn append(&self, value: &str) -> Done {
+        match self.try_append(value, false) {
+            TryAppend::Done(done) => done,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn append_all(&self, values: &[&str]) -> Vec<Delivery> {
+        values.iter().map(|value| self.append(value).delivery).collect()
+    }
+
+    fn take(&self) -> Box<ProducerBatch> {
+        match self.queue.take_head() {
+            TakenHead::Batch(batch) => batch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Whether the sender was told of the queue since the last call.
+    fn is_announced(&self) -> bool {
+        let mut changed = Vec::new();
+        self.accumulator.take_changed(&mut changed);
+        assert!(changed.iter().all(|queue| Arc::ptr_eq(queue, &self.queue)));
+        !changed.is_empty()
+    }
+
+    fn has_all_memory(&self) -> bool {
+        let memory = self.accumulator.memory();
+        memory.available() == memory.total()
+    }
+}
+
+/// The values of a batch.
+fn values(batch: &mut ProducerBatch) -> Vec<String> {
+    let (records, _) = batch.decode().unwrap();
+    let value = |value: Option<bytes::Bytes>| String::from_utf8(value.unwrap().to_vec()).unwrap();
+    records.into_iter().map(|record| value(record.value)).collect()
+}
+
+fn deliver(batch: ProducerBatch, base_offset: i64) {
+    batch.deliver(Some(base_offset), None, None);
+}
+
+fn offset(delivery: &Delivery) -> Option<i64> {
+    match delivery.try_result() {
+        Some(Ok(metadata)) => metadata.offset(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A value that makes a record of `len` bytes, as the first of its batch.
+fn value_of(len: usize) -> String {
+    // Length 2, attributes, timestamp, offset, key, value length 2, header 5.
+    "v".repeat(len - 13)
+}
+
+#[test]
+fn topics_are_extended_and_keep_their_queues() {
+    let accumulator = Bench::new().accumulator;
+    let name = Topic::from("wide");
+
+    let two = accumulator.topic(&name, 2);
+    two.touch(9);
+    let four = accumulator.topic(&name, 4);
+    let same = accumulator.topic(&name, 3);
+
+    assert_eq!((two.len(), four.len(), same.len()), (2, 4, 4));
+    assert!(Arc::ptr_eq(&four, &same));
+    assert!(two.iter().zip(four.iter()).all(|(before, after)| Arc::ptr_eq(before, after)));
+    let mut ids: Vec<_> = accumulator
+        .topics()
+        .iter()
+        .flat_map(|topic| topic.iter().map(|q| q.id()).collect::<Vec<_>>())
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [0, 1, 2, 3, 4]);
+    assert_eq!((four.last_used(), four.topic()), (9, &name));
+    assert!(four.queue(4).is_none());
+}
+
+#[test]
+fn closed_accumulator_refuses_records_for_old_and_new_topics() {
+    let mut bench = Bench::new();
+    let delivery = bench.append("a").delivery;
+
+    bench.accumulator.close();
+
+    assert!(bench.accumulator.is_closed() && bench.accumulator.is_urgent());
+    assert!(matches!(bench.try_append("b", false), TryAppend::Closed));
+    bench.queue = Arc::clone(bench.accumulator.topic(&Topic::from("new"), 1).queue(0).unwrap());
+    assert!(matches!(bench.try_append("c", false), TryAppend::Closed));
+    assert!(delivery.try_result().is_none(), "what was accepted is still to be sent");
+    assert!(!bench.accumulator.is_complete());
+    assert_eq!(bench.accumulator.appended_records(), 1);
+}
+
+#[test]
+fn flushes_and_shortage_of_memory_are_urgent() {
+    let bench = Bench::with(Compression::None, 2 * BATCH);
+    let accumulator = &bench.accumulator;
+    assert!(!accumulator.is_urgent());
+
+    let (first, second) = (accumulator.begin_flush(), accumulator.begin_flush());
+    drop(first);
+    assert!(accumulator.is_urgent());
+    drop(second);
+    assert!(!accumulator.is_urgent());
+
+    accumulator.want_memory();
+    assert!(accumulator.is_urgent());
+    bench.append("there is some again");
+    assert!(!accumulator.is_urgent());
+}
+
+#[test]
+fn sender_is_woken_for_a_wait_for_memory_once_it_counts() {
+    let bench = Bench::with(Compression::None, 2 * BATCH);
+    let accumulator = &bench.accumulator;
+    let held = accumulator.memory().try_take_exactly(2 * BATCH).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(!accumulator.wake_flag().poll(&cx));
+
+    let mut wait = std::pin::pin!(accumulator.wait_for_memory(100));
+    assert!(wait.as_mut().poll(&mut cx).is_pending());
+
+    assert!(accumulator.is_urgent());
+    assert!(accumulator.wake_flag().poll(&cx));
+    assert!(wait.as_mut().poll(&mut cx).is_pending());
+    assert!(!accumulator.wake_flag().poll(&cx), "once is enough");
+    drop(held);
+    assert!(matches!(wait.as_mut().poll(&mut cx), Poll::Ready(Ok(buffer)) if buffer.capacity() == BATCH));
+    assert!(!accumulator.is_urgent());
+}
+
+#[test]
+fn closing_fails_waits_for_memory() {
+    let bench = Bench::with(Compression::None, 2 * BATCH);
+    let _held = bench.accumulator.memory().try_take_exactly(2 * BATCH).unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut wait = std::pin::pin!(bench.accumulator.wait_for_memory(100));
+    assert!(wait.as_mut().poll(&mut cx).is_pending());
+
+    bench.accumulator.close();
+
+    assert!(matches!(wait.as_mut().poll(&mut cx), Poll::Ready(Err(MemoryClosed))));
+}
+
+#[test]
+fn wake_up_before_the_sleep_is_not_lost() {
+    let flag = WakeFlag::default();
+    let cx = Context::from_waker(Waker::noop());
+
+    flag.wake();
+    flag.wake();
+
+    assert!(flag.poll(&cx));
+    assert!(!flag.poll(&cx));
+}
+
+#[test]
+fn wake_up_during_the_sleep_comes_once_until_the_sleeper_looks() {
+    struct Count(AtomicUsize);
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = Waker::from(Arc::clone(&count));
+    let cx = Context::from_waker(&waker);
+    let flag = WakeFlag::default();
+    assert!(!flag.poll(&cx));
+
+    flag.wake();
+    flag.wake();
+    assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    assert!(flag.poll(&cx));
+    flag.wake();
+
+    assert_eq!(count.0.load(Ordering::Relaxed), 2);
+}

@@ -1,0 +1,157 @@
+//! One batch at a time (Kafka: `ProducerBatchTest`).
+
+use super::*;
+use crate::buffer_memory::BatchBuffer;
+use crate::error::{DeliveryErrorKind, Persisted};
+use crate::protocol::ErrorCode;
+use crate::protocol::record_batch::ProducerIdentity;
+use crate::topic_partition::TopicPartition;
+
+use super::producer_batch::Room;
+
+fn batch(capacity: usize) -> ProducerBatch {
+    let buffer = BatchBuffer::outside_of_budget(capacity);
+    ProducerBatch::new(1, TopicPartition::new("topic", 3), buffer, Compression::None, clock::now())
+}
+
+fn append(batch: &mut ProducerBatch, value: &str) -> Option<Delivery> {
+    let headers = Headers::from([("h", "1")]);
+    let record = RecordRef { timestamp: 5, key: None, value: Some(value.as_bytes()), headers: &headers };
+    batch.append(&record, record.payload_len(), true, EnqueueWaits::default())
+}
+
+fn room(batch: &ProducerBatch, value: &str, batch_size: usize) -> Room {
+    let headers = Headers::from([("h", "1")]);
+    let record = RecordRef { timestamp: 5, key: None, value: Some(value.as_bytes()), headers: &headers };
+    batch.room_for(&record, record.payload_len(), batch_size)
+}
+
+#[test]
+fn room_is_told_to_the_byte() {
+    let batch = batch(200);
+
+    assert_eq!(room(&batch, &value_of(138), 1000), Room::Fits);
+    assert_eq!(room(&batch, &value_of(139 + 1), 1000), Room::Grow { capacity: 400 });
+    assert_eq!(room(&batch, &value_of(500), 1000), Room::Grow { capacity: 561 });
+    assert_eq!(room(&batch, &value_of(939), 1000), Room::Grow { capacity: 1000 });
+    assert_eq!(room(&batch, &value_of(940), 1000), Room::Full);
+    assert_eq!(room(&batch, &value_of(300), 300), Room::Full);
+}
+
+#[test]
+fn closed_batch_refuses_records() {
+    let mut batch = batch(500);
+    drop(append(&mut batch, "a").unwrap());
+
+    batch.close();
+
+    assert_eq!(room(&batch, "b", 1000), Room::Closed);
+    assert!(append(&mut batch, "b").is_none());
+    assert_eq!(batch.record_count(), 1);
+}
+
+#[test]
+fn growing_keeps_the_records() {
+    let mut batch = batch(100);
+    drop(append(&mut batch, "a").unwrap());
+
+    batch.grow(BatchBuffer::outside_of_budget(500));
+    drop(append(&mut batch, &value_of(300)).unwrap());
+
+    assert_eq!(values(&mut batch), ["a".to_owned(), value_of(300)]);
+}
+
+#[test]
+fn failed_records_know_their_own_reasons() {
+    let mut batch = batch(500);
+    let deliveries = ["a", "b", "c"].map(|value| append(&mut batch, value).unwrap());
+    let kind = DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, message: Some("all".to_owned()) };
+
+    batch.fail(kind, Persisted::No, vec![(0, Some("own".to_owned())), (2, None)], None);
+
+    let errors = deliveries.map(|delivery| delivery.try_result().unwrap().unwrap_err());
+    let broker = |message: &str| DeliveryErrorKind::Broker {
+        code: ErrorCode::InvalidRecord,
+        message: Some(message.to_owned()),
+    };
+    assert_eq!(errors[0].kind(), broker("own"));
+    assert_eq!(errors[1].kind(), DeliveryErrorKind::BatchRefused { code: ErrorCode::InvalidRecord });
+    assert_eq!(errors[2].kind(), broker("all"));
+    assert!(errors.iter().all(|error| error.error_code() == Some(ErrorCode::InvalidRecord)));
+}
+
+#[test]
+fn kept_error_gives_the_record_back_and_holds_no_memory() {
+    for compression in [Compression::None, Compression::Lz4] {
+        let bench = Bench::with(compression, 10 * BATCH);
+        let deliveries = bench.append_all(&[&value_of(400), &value_of(450)]);
+        let mut batch = match bench.queue.take_head() {
+            TakenHead::Batch(batch) => batch,
+            TakenHead::Seal(job) => {
+                bench.accumulator.seal(job);
+                bench.take()
+            }
+            TakenHead::Nothing => panic!(),
+        };
+        drop(batch.freeze());
+
+        batch.fail(DeliveryErrorKind::Closed, Persisted::Maybe, Vec::new(), None);
+
+        assert!(bench.has_all_memory());
+        let error = deliveries[1].try_result().unwrap().unwrap_err();
+        let record = error.record().unwrap();
+        assert_eq!((record.partition, record.timestamp), (Some(0), Some(5)));
+        assert_eq!(record.value.unwrap(), value_of(450));
+        assert_eq!(record.headers, Headers::from([("h", "1")]));
+    }
+}
+
+#[test]
+fn time_is_booked_on_the_stage_in_which_it_passed() {
+    let start = clock::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let mut batch = batch(500);
+    batch.clock.enter(Stage::Linger, start);
+    let seconds = Duration::from_secs;
+
+    for (stage, since) in
+        [(Stage::NoLeader, 1), (Stage::Queued, 3), (Stage::InFlight, 7), (Stage::Backoff, 15)]
+    {
+        batch.clock.enter(stage, at(since));
+    }
+    batch.clock.enter(Stage::InFlight, at(20));
+    let spent = batch.time_spent(at(30), seconds(2), true);
+
+    assert!(spent.linger >= seconds(1) && spent.linger < seconds(2));
+    assert_eq!((spent.no_leader, spent.queued), (seconds(2), seconds(4)));
+    assert_eq!((spent.in_flight, spent.backoff), (seconds(8 + 10), seconds(5)));
+}
+
+#[test]
+fn clock_that_goes_backwards_does_no_harm() {
+    let mut batch = batch(500);
+
+    let spent = batch.time_spent(clock::now() - Duration::from_secs(1), Duration::from_secs(5), true);
+
+    assert_eq!(spent.linger, Duration::ZERO);
+}
+
+#[test]
+fn another_identity_changes_the_frozen_bytes_and_nothing_else() {
+    let mut batch = batch(500);
+    let delivery = append(&mut batch, "a").unwrap();
+    let before = batch.freeze();
+    let identity = ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17 };
+
+    batch.set_identity(identity);
+    let after = batch.freeze();
+
+    assert_eq!((before.len(), &before[..17], &before[57..]), (after.len(), &after[..17], &after[57..]));
+    assert_eq!(
+        &after[43..57],
+        [&4000_i64.to_be_bytes()[..], &3_i16.to_be_bytes(), &17_i32.to_be_bytes()].concat()
+    );
+    assert_eq!(batch.freeze(), after);
+    deliver(batch, 3);
+    assert_eq!(offset(&delivery), Some(3));
+}

@@ -1,0 +1,124 @@
+//! Batches cut into pieces.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::delivery::{AckNote, AckObserver, AckResult};
+use crate::topic_partition::TopicPartition;
+
+fn cut(bench: &Bench) -> Result<usize, Box<ProducerBatch>> {
+    split(*take_sealed(bench), &bench.queue, bench.accumulator.settings(), bench.now)
+}
+
+/// Takes a batch that may have to be compressed first.
+fn take_sealed(bench: &Bench) -> Box<ProducerBatch> {
+    match bench.queue.take_head() {
+        TakenHead::Batch(batch) => batch,
+        TakenHead::Seal(job) => {
+            bench.accumulator.seal(job);
+            bench.take()
+        }
+        TakenHead::Nothing => panic!("there is no batch"),
+    }
+}
+
+#[test]
+fn pieces_keep_records_order_age_and_codec() {
+    for compression in [Compression::None, Compression::Lz4] {
+        let bench = Bench::with(compression, 100 * BATCH);
+        let names = ["a", "b", "c", "d", "e"].map(|name| name.repeat(150));
+        let deliveries = bench.append_all(&names.each_ref().map(String::as_str));
+        bench.append(&value_of(900));
+
+        let pieces = cut(&bench).unwrap();
+
+        assert!((2..=3).contains(&pieces), "{pieces}");
+        let mut records = Vec::new();
+        let mut next_offset = 0;
+        for _ in 0..pieces {
+            let mut piece = take_sealed(&bench);
+            assert_eq!((piece.created, piece.attempts, piece.is_split), (bench.now, 0, true));
+            assert_eq!(piece.wanted_compression(), compression);
+            let (decoded, _) = piece.decode().unwrap();
+            assert!(decoded.iter().all(|record| record.timestamp == 5 && record.headers.len() == 1));
+            records.extend(values(&mut piece));
+            let count = i64::from(piece.record_count());
+            deliver(*piece, next_offset);
+            next_offset += count;
+        }
+        assert_eq!(records, names);
+        assert!(deliveries.iter().map(offset).eq((0..5).map(Some)));
+        assert_eq!(bench.queue.queued_batches(), 1);
+    }
+}
+
+#[test]
+fn pieces_lie_outside_of_the_budget() {
+    let bench = Bench::new();
+    bench.append_all(&["a", "b", "c"]);
+
+    cut(&bench).unwrap();
+
+    assert!(bench.has_all_memory());
+    assert!(!bench.queue.is_complete());
+}
+
+#[test]
+fn single_record_cannot_be_cut() {
+    let bench = Bench::new();
+    let delivery = bench.append("a").delivery;
+
+    let batch = cut(&bench).unwrap_err();
+
+    assert!(delivery.try_result().is_none());
+    deliver(*batch, 4);
+    assert_eq!(offset(&delivery), Some(4));
+}
+
+#[test]
+fn cutting_again_and_again_ends_at_single_records() {
+    let bench = Bench::new();
+    let names: Vec<_> = (0..31).map(|number| format!("{number}")).collect();
+    let deliveries = bench.append_all(&names.iter().map(String::as_str).collect::<Vec<_>>());
+
+    let mut records = Vec::new();
+    while bench.queue.queued_batches() > 0 {
+        if let Err(mut single) = cut(&bench) {
+            records.extend(values(&mut single));
+            deliver(*single, i64::try_from(records.len()).unwrap() - 1);
+        }
+    }
+
+    assert_eq!(records, names);
+    assert!(deliveries.iter().map(offset).eq((0..31).map(Some)));
+    assert!(bench.queue.is_complete());
+}
+
+#[derive(Debug, Default)]
+struct Told(Mutex<Vec<(u32, Option<i64>)>>);
+
+impl AckObserver for Told {
+    fn acknowledged(&self, _: &TopicPartition, note: &AckNote, result: AckResult<'_>) {
+        assert_eq!(note.headers.len(), 1);
+        let offset = result.unwrap().offset();
+        self.0.lock().unwrap().push((note.record.index, offset));
+    }
+}
+
+#[test]
+fn interceptors_hear_of_every_record_once_with_its_own_offset() {
+    let bench = Bench::new();
+    bench.append_all(&["a", "b", "c", "d", "e"].map(|_| "x".repeat(150)).each_ref().map(String::as_str));
+    let told = Told::default();
+
+    let pieces = cut(&bench).unwrap();
+    for piece in 0..pieces {
+        let base = 100 * i64::try_from(piece).unwrap();
+        bench.take().deliver(Some(base), None, Some(&told));
+    }
+
+    let told = told.0.into_inner().unwrap();
+    assert_eq!(told.len(), 5);
+    assert!(told.iter().all(|(index, offset)| offset.unwrap() % 100 == i64::from(*index)));
+    assert!(told.is_sorted_by_key(|(_, offset)| *offset));
+}

@@ -1,0 +1,239 @@
+use std::io;
+
+use crate::protocol::record_batch::{ProducerIdentity, RecordBatchBuilder, RecordRef};
+use crate::record::Headers;
+
+use super::*;
+
+fn batch(values: &[&str]) -> FailedBatch {
+    let mut bytes = Vec::new();
+    let mut builder = RecordBatchBuilder::new(&mut bytes);
+    let headers = Headers::from([("h", "1")]);
+    for value in values {
+        let record =
+            RecordRef { timestamp: 7, key: Some(b"k"), value: Some(value.as_bytes()), headers: &headers };
+        builder.append(&mut bytes, &record, record.payload_len());
+    }
+    builder.seal(&mut bytes, Compression::None, ProducerIdentity::NONE);
+    FailedBatch::new(bytes.into(), Compression::None)
+}
+
+fn failure(kind: DeliveryErrorKind, persisted: Persisted) -> BatchFailure {
+    BatchFailure {
+        kind,
+        persisted,
+        topic_partition: TopicPartition::new("orders", 2),
+        time_spent: TimeSpent::default(),
+        record_errors: Vec::new(),
+        batch: batch(&["first", "second"]),
+    }
+}
+
+fn delivery_error(kind: DeliveryErrorKind) -> DeliveryError {
+    DeliveryError::new(Arc::new(failure(kind, Persisted::Maybe)), 1)
+}
+
+fn broker(code: ErrorCode) -> DeliveryErrorKind {
+    DeliveryErrorKind::Broker { code, message: None }
+}
+
+/// One of each kind that a `SendError` can have before a record is accepted.
+fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
+    let topic = || Topic::from("orders");
+    let source = || -> SharedError { Arc::new(io::Error::other("of the user's")) };
+    let second = Duration::from_secs(1);
+    vec![
+        (SendErrorKind::Closed, Disposition::NewProducer, "the producer is closed"),
+        (
+            SendErrorKind::Full { needed: 10, available: 3, limit: 20 },
+            Disposition::RetryLater,
+            "10 bytes do not fit into buffer.memory of 20 now: 3 are free",
+        ),
+        (SendErrorKind::InvalidRecord("bad".to_owned()), Disposition::FixRecord, "bad"),
+        (
+            SendErrorKind::MemoryTimeout {
+                needed: 10,
+                limit: 20,
+                metadata_wait: second,
+                memory_wait: second,
+            },
+            Disposition::RetryLater,
+            "no 10 bytes of buffer.memory (20) became free within max.block.ms: waited 1s after 1s for metadata",
+        ),
+        (
+            SendErrorKind::MetadataTimeout {
+                topic: topic(),
+                partition: Some(7),
+                partition_count: Some(2),
+                waited: second,
+                cause: None,
+                is_connected: true,
+            },
+            Disposition::RetryLater,
+            "partition 7 of topic orders with 2 partitions not in metadata after 1s (max.block.ms)",
+        ),
+        (
+            SendErrorKind::Partitioner { topic: topic(), source: source() },
+            Disposition::FixRecord,
+            "the partitioner failed for topic orders",
+        ),
+        (
+            SendErrorKind::PartitionOutOfRange { topic: topic(), partition: -1, partition_count: 2 },
+            Disposition::FixRecord,
+            "partition -1 was chosen for topic orders, which has 2 partitions",
+        ),
+        (
+            SendErrorKind::Serialization { topic: topic(), part: "key", source: source() },
+            Disposition::FixRecord,
+            "the key of a record for topic orders cannot be serialized",
+        ),
+        (
+            SendErrorKind::TooLarge { size: 9, limit: 8, setting: "max.request.size" },
+            Disposition::FixRecord,
+            "record of 9 bytes exceeds max.request.size of 8",
+        ),
+        (
+            SendErrorKind::TopicUnknown { topic: topic(), partition: None, partition_count: None },
+            Disposition::RetryLater,
+            "topic orders not in metadata yet",
+        ),
+    ]
+}
+
+#[test]
+fn refused_record_was_not_written_and_comes_back() {
+    for (kind, disposition, message) in refusals() {
+        let record = ProducerRecord::to("orders").value("v");
+
+        let error: SendError = SendError::refused(kind, record.clone());
+
+        assert_eq!(error.to_string(), message);
+        assert_eq!(error.disposition(), disposition, "{message}");
+        assert_eq!(error.is_retriable(), disposition == Disposition::RetryLater);
+        assert_eq!(error.persisted(), Persisted::No);
+        assert!(error.delivery_error().is_none());
+        assert_eq!(error.record(), Some(record.clone()));
+        assert_eq!(error.into_record(), Some(record));
+    }
+}
+
+#[test]
+fn refused_topic_advises_by_its_code() {
+    let refused = |code| {
+        let kind = SendErrorKind::TopicRefused { topic: Topic::from("orders"), code };
+        SendError::<Bytes, Bytes>::refused(kind, ProducerRecord::to("orders")).disposition()
+    };
+
+    assert_eq!(refused(ErrorCode::TopicAuthorizationFailed), Disposition::FixConfiguration);
+    assert_eq!(refused(ErrorCode::InvalidTopicException), Disposition::of(ErrorCode::InvalidTopicException));
+}
+
+#[test]
+fn error_of_the_user_is_the_source() {
+    for (kind, ..) in refusals() {
+        let has_source =
+            matches!(kind, SendErrorKind::Partitioner { .. } | SendErrorKind::Serialization { .. });
+        let error: SendError = SendError::refused(kind, ProducerRecord::to("orders"));
+
+        assert_eq!(error.source().map(ToString::to_string), has_source.then(|| "of the user's".to_owned()));
+    }
+}
+
+#[test]
+fn accepted_record_comes_back_from_its_batch() {
+    let error: SendError = delivery_error(broker(ErrorCode::InvalidRecord)).into();
+
+    let record = error.record().unwrap();
+    assert_eq!((&*record.topic, record.partition, record.timestamp), ("orders", Some(2), Some(7)));
+    assert_eq!((record.key.unwrap(), record.value.unwrap()), (Bytes::from("k"), Bytes::from("second")));
+    assert_eq!(record.headers, Headers::from([("h", "1")]));
+    assert_eq!(error.persisted(), Persisted::Maybe);
+    assert!(error.into_record().is_none());
+}
+
+#[test]
+fn batch_that_cannot_be_read_gives_no_record_and_no_panic() {
+    for bytes in [Bytes::new(), Bytes::from(vec![0xff; 100])] {
+        let mut failure = failure(DeliveryErrorKind::Closed, Persisted::No);
+        failure.batch = FailedBatch::new(bytes, Compression::Lz4);
+
+        assert!(DeliveryError::new(Arc::new(failure), 0).record().is_none());
+    }
+}
+
+#[test]
+fn culprit_and_innocent_are_told_apart() {
+    let mut failure = failure(broker(ErrorCode::InvalidRecord), Persisted::No);
+    failure.record_errors = vec![(1, Some("no key".to_owned()))];
+    let failure = Arc::new(failure);
+
+    let innocent = DeliveryError::new(Arc::clone(&failure), 0);
+    let culprit = DeliveryError::new(failure, 1);
+
+    assert_eq!(innocent.kind(), DeliveryErrorKind::BatchRefused { code: ErrorCode::InvalidRecord });
+    assert!(innocent.is_retriable());
+    assert_eq!(culprit.disposition(), Disposition::FixRecord);
+    assert!(culprit.kind().to_string().ends_with("no key"));
+    assert_eq!((innocent.error_code(), culprit.error_code()), (culprit.error_code(), innocent.error_code()));
+}
+
+#[test]
+fn failed_delivery_says_what_to_do() {
+    let timed_out = DeliveryErrorKind::TimedOut(Box::default());
+    for (kind, disposition) in [
+        (DeliveryErrorKind::Closed, Disposition::NewProducer),
+        (DeliveryErrorKind::RuntimeShutdown, Disposition::NewProducer),
+        (DeliveryErrorKind::Disconnected("reset".to_owned()), Disposition::RetryLater),
+        (timed_out, Disposition::RetryLater),
+        (DeliveryErrorKind::UnsupportedVersion, Disposition::FixConfiguration),
+        (broker(ErrorCode::MessageTooLarge), Disposition::of(ErrorCode::MessageTooLarge)),
+        (broker(ErrorCode::NotEnoughReplicas), Disposition::RetryLater),
+    ] {
+        let error = delivery_error(kind.clone());
+
+        assert_eq!(error.disposition(), disposition, "{kind:?}");
+        assert_eq!(error.to_string(), format!("record for orders-2: {kind}"));
+    }
+}
+
+#[test]
+fn time_spent_names_only_where_time_went() {
+    let spent = TimeSpent {
+        linger: Duration::from_millis(5),
+        in_flight: Duration::from_secs(30),
+        attempts: 2,
+        last_error: Some(ErrorCode::RequestTimedOut),
+        leader_known: false,
+        ..TimeSpent::default()
+    };
+
+    let text = spent.to_string();
+
+    assert_eq!(
+        text,
+        format!(
+            "lingering 5.0ms, in flight 30.0s, 2 attempts, last answer {}, leader unknown",
+            ErrorCode::RequestTimedOut
+        )
+    );
+    assert_eq!(TimeSpent { leader_known: true, ..TimeSpent::default() }.to_string(), "0 attempts");
+}
+
+#[test]
+fn errors_are_small_and_can_go_anywhere() {
+    fn assert_good<T: StdError + Clone + Send + Sync + 'static>() {}
+    assert_good::<SendError>();
+    assert_good::<DeliveryError>();
+
+    assert!(size_of::<SendError>() <= 8, "a box");
+    assert!(size_of::<DeliveryError>() <= 16);
+}
+
+#[test]
+fn debug_shows_no_contents_of_records() {
+    let accepted = delivery_error(DeliveryErrorKind::Closed);
+    let refused: SendError =
+        SendError::refused(SendErrorKind::Closed, ProducerRecord::to("orders").value("secret"));
+
+    assert!(!format!("{accepted:?} {refused:?}").contains("sec"), "{accepted:?} {refused:?}");
+}

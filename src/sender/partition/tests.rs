@@ -1,0 +1,168 @@
+use crate::clock;
+use crate::metadata::TopicInfo;
+
+use super::*;
+
+const LEADER: NodeId = NodeId(1);
+const OTHER: NodeId = NodeId(2);
+const LINGER: Duration = Duration::from_millis(50);
+
+fn cluster(leader: Option<NodeId>) -> Cluster {
+    let nodes = [LEADER, OTHER].map(|id| Node::new(id, "kafka", 9092));
+    Cluster::new(nodes, [TopicInfo::new("topic", [PartitionInfo::new(0, leader)])])
+}
+
+fn partition(leader: Option<NodeId>) -> Partition {
+    let queue = PartitionQueue::new(0, TopicPartition::new("topic", 0), false);
+    let mut partition = Partition::new(Arc::new(queue));
+    partition.update_leader(&cluster(leader));
+    partition
+}
+
+fn pace() -> Pace {
+    Pace { linger: LINGER, max_outstanding: 1, numbering: Numbering::None, is_urgent: false }
+}
+
+/// A batch with room for more, sent never.
+fn head(created: Instant) -> Head {
+    Head {
+        created,
+        attempts: 0,
+        sent_leader_epoch: None,
+        is_full: false,
+        is_sealing: false,
+        is_numbered: false,
+        maybe_written: false,
+        order: BatchOrder { batch: 1, first_record: 0 },
+        len: 100,
+    }
+}
+
+#[test]
+fn empty_queue_needs_nothing() {
+    assert_eq!(partition(Some(LEADER)).next(None, pace(), clock::now()), Next::Idle);
+    assert_eq!(partition(None).next(None, pace(), clock::now()), Next::Idle);
+}
+
+#[test]
+fn batch_is_ready_when_it_has_lingered_or_is_full_or_urgent() {
+    let (now, partition) = (clock::now(), partition(Some(LEADER)));
+    let lingering = head(now);
+
+    let almost = now + LINGER - Duration::from_nanos(1);
+    assert_eq!(partition.next(Some(lingering), pace(), almost), Next::Linger(now + LINGER));
+    assert_eq!(partition.next(Some(lingering), pace(), now + LINGER), Next::Ready(LEADER));
+    assert_eq!(partition.next(Some(Head { is_full: true, ..lingering }), pace(), now), Next::Ready(LEADER));
+    let urgent = Pace { is_urgent: true, ..pace() };
+    assert_eq!(partition.next(Some(lingering), urgent, now), Next::Ready(LEADER));
+    // A retry does not linger again.
+    assert_eq!(partition.next(Some(Head { attempts: 1, ..lingering }), pace(), now), Next::Ready(LEADER));
+}
+
+#[test]
+fn batch_that_is_being_compressed_is_waited_for() {
+    let now = clock::now();
+    let sealing = Head { is_sealing: true, is_full: true, ..head(now) };
+
+    assert_eq!(partition(Some(LEADER)).next(Some(sealing), pace(), now + LINGER), Next::Blocked);
+}
+
+/// The four cases of Kafka's `testReadyAndDrainWhenABatchIsBeingRetried`.
+#[test]
+fn backoff_holds_unless_the_leader_is_newer() {
+    let now = clock::now();
+    let retry_at = now + Duration::from_millis(100);
+    for (epoch, at, expected) in [
+        (4, now, Next::Backoff(retry_at)),
+        (4, retry_at, Next::Ready(LEADER)),
+        (5, now, Next::Ready(LEADER)),
+        (5, retry_at, Next::Ready(LEADER)),
+    ] {
+        let mut partition = partition(Some(LEADER));
+        partition.retry_at = Some(retry_at);
+        partition.leader_epoch = Some(epoch);
+        let retried = Head { attempts: 1, sent_leader_epoch: Some(4), ..head(now) };
+
+        assert_eq!(partition.next(Some(retried), pace(), at), expected, "epoch {epoch}");
+    }
+}
+
+#[test]
+fn leader_without_an_epoch_does_not_end_the_backoff() {
+    let now = clock::now();
+    let mut partition = partition(Some(OTHER));
+    partition.retry_at = Some(now + LINGER);
+    for sent_leader_epoch in [None, Some(4)] {
+        let retried = Head { attempts: 1, sent_leader_epoch, ..head(now) };
+
+        assert_eq!(partition.next(Some(retried), pace(), now), Next::Backoff(now + LINGER));
+    }
+}
+
+#[test]
+fn partition_without_a_leader_says_so_when_its_batch_could_go() {
+    let now = clock::now();
+    let partition = partition(None);
+
+    assert_eq!(partition.next(Some(head(now)), pace(), now), Next::Linger(now + LINGER));
+    assert_eq!(partition.next(Some(head(now)), pace(), now + LINGER), Next::NoLeader);
+}
+
+#[test]
+fn leader_whose_address_is_unknown_is_none() {
+    let mut partition = partition(Some(LEADER));
+
+    partition.update_leader(&cluster(Some(NodeId(9))));
+    assert_eq!(partition.leader, None);
+    partition.update_leader(&Cluster::default());
+    assert_eq!(partition.leader, None);
+}
+
+#[test]
+fn requests_under_way_are_counted_though_their_batches_have_expired() {
+    let now = clock::now();
+    let mut partition = partition(Some(LEADER));
+    let full = Head { is_full: true, ..head(now) };
+
+    partition.outstanding = 1;
+    assert_eq!(partition.next(Some(full), pace(), now), Next::Blocked);
+    let pipelining = Pace { max_outstanding: 2, ..pace() };
+    assert_eq!(partition.next(Some(full), pipelining, now), Next::Ready(LEADER));
+}
+
+#[test]
+fn numbered_batches_are_pipelined_once_the_broker_knows_the_producer() {
+    let now = clock::now();
+    let producer = ProducerId { id: 4000, epoch: 0 };
+    let full = Head { is_full: true, ..head(now) };
+    let numbering = |numbering| Pace { max_outstanding: 5, numbering, ..pace() };
+    let mut partition = partition(Some(LEADER));
+    let next = |partition: &Partition, head, pace| partition.next(Some(head), pace, now);
+
+    let with = numbering(Numbering::With(producer));
+    assert_eq!(next(&partition, full, numbering(Numbering::Awaited)), Next::Blocked);
+    assert_eq!(next(&partition, full, with), Next::Ready(LEADER));
+    let first = partition.sequence.assign(producer, 10);
+    (partition.outstanding, partition.in_flight_node) = (1, Some(LEADER));
+    assert_eq!(next(&partition, full, with), Next::Blocked, "nothing was acknowledged so far");
+    partition.sequence.acknowledge(first);
+    assert_eq!(next(&partition, full, with), Next::Ready(LEADER));
+
+    // A batch that is sent again goes alone, as does one to another node or under another id.
+    assert_eq!(next(&partition, Head { is_numbered: true, ..full }, with), Next::Blocked);
+    let other = Numbering::With(ProducerId { id: 4001, epoch: 0 });
+    assert_eq!(next(&partition, full, numbering(other)), Next::Blocked);
+    partition.in_flight_node = Some(OTHER);
+    assert_eq!(next(&partition, full, with), Next::Blocked);
+    (partition.outstanding, partition.in_flight_node) = (5, Some(LEADER));
+    assert_eq!(next(&partition, full, with), Next::Blocked);
+}
+
+#[test]
+fn numbered_batch_may_be_sent_again_though_the_id_is_awaited() {
+    let now = clock::now();
+    let pace = Pace { numbering: Numbering::Awaited, ..pace() };
+    let numbered = Head { is_numbered: true, attempts: 1, ..head(now) };
+
+    assert_eq!(partition(Some(LEADER)).next(Some(numbered), pace, now), Next::Ready(LEADER));
+}

@@ -1,0 +1,214 @@
+//! The task around the core, on tokio's paused time, with connections that are never made.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::bench::{self, Config};
+use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, TryAppend};
+use crate::clock;
+use crate::delivery::Delivery;
+use crate::error::{DeliveryErrorKind, Persisted};
+use crate::metadata::Cluster;
+use crate::metrics::Counters;
+use crate::network::transport::{Connecting, Connector};
+use crate::protocol::record_batch::RecordRef;
+use crate::record::Headers;
+use crate::sender::{Control, Sender};
+use crate::topic_partition::Topic;
+
+/// Counts attempts to connect, and those under way.
+#[derive(Debug, Default)]
+struct Attempts {
+    made: AtomicUsize,
+    under_way: Arc<AtomicUsize>,
+    /// Refused at once; otherwise never decided.
+    refuses: bool,
+}
+
+impl Connector for Attempts {
+    fn connect(&self, _: &str, _: u16, _: usize) -> Connecting {
+        self.made.fetch_add(1, Ordering::Relaxed);
+        if self.refuses {
+            return Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) });
+        }
+        let under_way = UnderWay::new(&self.under_way);
+        Box::pin(async move {
+            let _under_way = under_way;
+            std::future::pending().await
+        })
+    }
+}
+
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Shell {
+    sender: Mutex<Option<Sender>>,
+    accumulator: Arc<RecordAccumulator>,
+    control: Arc<Control>,
+    attempts: Arc<Attempts>,
+    clusters: watch::Receiver<Arc<Cluster>>,
+}
+
+impl Shell {
+    fn new(refuses: bool) -> Self {
+        let config = Config::default();
+        let accumulator = bench::accumulator(&config);
+        let core = bench::core(&config, &accumulator, &Arc::new(Counters::default()), clock::now());
+        let control = Arc::new(Control::default());
+        let attempts = Arc::new(Attempts { refuses, ..Attempts::default() });
+        let (published, clusters) = watch::channel(Arc::default());
+        let connector: Arc<dyn Connector> = Arc::<Attempts>::clone(&attempts);
+        let sender =
+            Sender::new(core, Arc::clone(&accumulator), Arc::clone(&control), published, connector, 1000);
+        Self { sender: Mutex::new(Some(sender)), accumulator, control, attempts, clusters }
+    }
+
+    fn sender(&self) -> Sender {
+        self.sender.lock().unwrap().take().unwrap()
+    }
+
+    fn append(&self) -> Delivery {
+        let headers = Headers::new();
+        let record = RecordRef { timestamp: 1, key: None, value: Some(b"v"), headers: &headers };
+        let append = Append {
+            record,
+            payload_len: record.payload_len(),
+            waits: EnqueueWaits::default(),
+            now: clock::now(),
+            stop_at_boundary: false,
+        };
+        let topic = self.accumulator.topic(&Topic::from("topic"), 1);
+        match self.accumulator.try_append(topic.queue(0).unwrap(), &append, &mut None) {
+            TryAppend::Done(done) => done.delivery,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn made(&self) -> usize {
+        self.attempts.made.load(Ordering::Relaxed)
+    }
+
+    fn under_way(&self) -> usize {
+        self.attempts.under_way.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempt_that_takes_too_long_is_let_go_of() {
+    let shell = Shell::new(false);
+    let task = tokio::spawn(shell.sender());
+
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(shell.under_way() <= 1, "{} attempts under way", shell.under_way());
+    }
+
+    assert!(shell.made() >= 10);
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    assert_eq!(shell.under_way(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn refused_attempts_keep_their_distance() {
+    let shell = Shell::new(true);
+    let task = tokio::spawn(shell.sender());
+
+    tokio::time::sleep(Duration::from_secs(60)).await;
+
+    // Backoffs from 50 ms to a second.
+    assert!((50..100).contains(&shell.made()), "{} attempts", shell.made());
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_sender_without_records_ends() {
+    let mut shell = Shell::new(false);
+    let task = tokio::spawn(shell.sender());
+    tokio::task::yield_now().await;
+
+    shell.accumulator.close();
+    task.await.unwrap();
+
+    assert!(shell.clusters.changed().await.is_err(), "whoever waits for metadata hears of it");
+    assert_eq!((shell.under_way(), shell.control.aborted_records()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn closed_sender_goes_on_until_its_records_have_an_outcome() {
+    let shell = Shell::new(false);
+    let delivery = shell.append();
+    let task = tokio::spawn(shell.sender());
+    shell.accumulator.close();
+
+    let error = delivery.await.unwrap_err();
+    task.await.unwrap();
+
+    assert!(matches!(error.kind(), DeliveryErrorKind::TimedOut(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_for_metadata_hear_of_the_close_at_once() {
+    let mut shell = Shell::new(false);
+    let _delivery = shell.append();
+    let _task = tokio::spawn(shell.sender());
+    tokio::task::yield_now().await;
+    shell.clusters.borrow_and_update();
+
+    shell.accumulator.close();
+
+    tokio::time::timeout(Duration::from_millis(10), shell.clusters.changed()).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn aborted_sender_fails_its_records_at_once() {
+    let shell = Shell::new(false);
+    let delivery = shell.append();
+    let task = tokio::spawn(shell.sender());
+    tokio::task::yield_now().await;
+
+    shell.control.abort();
+    shell.accumulator.wake_sender();
+    task.await.unwrap();
+
+    let error = delivery.try_result().unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.persisted()), (DeliveryErrorKind::Closed, Persisted::No));
+    assert_eq!(shell.control.aborted_records(), 1);
+}
+
+#[test]
+fn sender_that_is_dropped_with_its_runtime_fails_its_records() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (shell, delivery) = runtime.block_on(async {
+        let shell = Shell::new(false);
+        let delivery = shell.append();
+        tokio::spawn(shell.sender());
+        tokio::task::yield_now().await;
+        (shell, delivery)
+    });
+
+    drop(runtime);
+
+    let error = delivery.try_result().unwrap().unwrap_err();
+    assert_eq!(error.kind(), DeliveryErrorKind::RuntimeShutdown);
+    assert_eq!(error.record().unwrap().value.unwrap(), "v");
+    assert!(shell.accumulator.is_closed() && shell.accumulator.is_complete());
+    assert_eq!(shell.under_way(), 0);
+}
