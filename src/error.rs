@@ -88,7 +88,7 @@ pub enum SendErrorKind {
         memory_wait: Duration,
     },
     /// The topic, or the partition that the record names, was not found within `max.block.ms`.
-    #[error("{} not in metadata after {waited:?} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Cause(*.cause))]
+    #[error("{} not in metadata after {waited:?} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Cause(*.cause, *.is_connected))]
     MetadataTimeout {
         /// The topic.
         topic: Topic,
@@ -100,6 +100,8 @@ pub enum SendErrorKind {
         waited: Duration,
         /// What the brokers said of the topic last.
         cause: Option<ErrorCode>,
+        /// Whether any broker has answered so far.
+        is_connected: bool,
     },
     /// The custom partitioner failed.
     #[error("the partitioner failed for topic {topic}")]
@@ -504,11 +506,15 @@ impl fmt::Display for Wanted<'_> {
     }
 }
 
-struct Cause(Option<ErrorCode>);
+struct Cause(Option<ErrorCode>, bool);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |code| write!(f, ": {code}"))
+        match self {
+            Self(Some(code), _) => write!(f, ": {code}"),
+            Self(None, false) => f.write_str(": no broker of bootstrap.servers has answered"),
+            Self(None, true) => Ok(()),
+        }
     }
 }
 

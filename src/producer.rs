@@ -108,6 +108,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// The record was not accepted and comes back in the error.
     pub async fn enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
+        // Without this a loop of `enqueue` could keep every other task from its thread until memory is full.
+        tokio::task::consume_budget().await;
         let mut walk = Walk::new(&self.inner, record);
         let mut waited = Waits::default();
         loop {
@@ -323,13 +325,16 @@ impl<K, V> Inner<K, V> {
         match error {
             TopicWaitError::Closed => SendErrorKind::Closed,
             TopicWaitError::Refused(code) => SendErrorKind::TopicRefused { topic, code },
-            TopicWaitError::TimedOut { partition_count, cause } => SendErrorKind::MetadataTimeout {
-                topic,
-                partition: record.partition,
-                partition_count,
-                waited: self.settings.max_block.saturating_sub(spent.memory),
-                cause,
-            },
+            TopicWaitError::TimedOut { partition_count, cause, is_connected } => {
+                SendErrorKind::MetadataTimeout {
+                    topic,
+                    partition: record.partition,
+                    partition_count,
+                    waited: self.settings.max_block.saturating_sub(spent.memory),
+                    cause,
+                    is_connected,
+                }
+            }
         }
     }
 

@@ -119,6 +119,13 @@ impl StageClock {
         self.stage = stage;
         self.since = now;
     }
+
+    /// Books as queueing what a batch has spent in its first stage beyond `linger`: it lay behind others.
+    pub(crate) fn limit_linger(&mut self, linger: Duration) {
+        let excess = self.spent.linger.saturating_sub(linger);
+        self.spent.linger -= excess;
+        self.spent.queued += excess;
+    }
 }
 
 /// How long a record waited in `enqueue`, kept per batch as the longest of its records.
@@ -388,8 +395,9 @@ impl ProducerBatch {
     }
 
     /// Returns where its time went until `now`.
-    pub(crate) fn time_spent(&mut self, now: Instant, leader_known: bool) -> TimeSpent {
+    pub(crate) fn time_spent(&mut self, now: Instant, linger: Duration, leader_known: bool) -> TimeSpent {
         self.clock.enter(self.clock.stage, now);
+        self.clock.limit_linger(linger);
         self.clock.spent.attempts = self.attempts;
         self.clock.spent.last_error = self.last_error;
         self.clock.spent.leader_known = leader_known;

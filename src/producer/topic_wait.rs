@@ -25,7 +25,7 @@ pub(crate) struct TopicWait<'a> {
 pub(crate) enum TopicWaitError {
     Closed,
     Refused(ErrorCode),
-    TimedOut { partition_count: Option<usize>, cause: Option<ErrorCode> },
+    TimedOut { partition_count: Option<usize>, cause: Option<ErrorCode>, is_connected: bool },
 }
 
 impl TopicWait<'_> {
@@ -52,7 +52,9 @@ impl TopicWait<'_> {
                 Err(_) => {
                     let partition_count = cluster.partition_count(self.topic);
                     let cause = cluster.topic_error(self.topic);
-                    return Err(TopicWaitError::TimedOut { partition_count, cause });
+                    // Nodes have their real ids once a broker has answered.
+                    let is_connected = cluster.nodes().iter().any(|node| node.id().0 >= 0);
+                    return Err(TopicWaitError::TimedOut { partition_count, cause, is_connected });
                 }
             }
             if let Some(code) = refusal(&cluster, self.topic) {

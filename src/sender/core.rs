@@ -335,7 +335,7 @@ impl SenderCore {
         let mut expired = partition.expire_in_flight(now, timeout);
         expired.extend(partition.queue.expire(now, timeout));
         for mut batch in expired {
-            let spent = batch.time_spent(now, leader_known);
+            let spent = batch.time_spent(now, self.settings.linger, leader_known);
             self.note_failure(id, &batch);
             self.fail(batch, DeliveryErrorKind::TimedOut(Box::new(spent)), Vec::new(), now, leader_known);
         }

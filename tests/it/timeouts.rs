@@ -236,16 +236,48 @@ async fn unknown_topic_times_out_after_max_block() -> TestResult {
 
     let error = soon("send", producer.send(ProducerRecord::to("missing").value("x"))).await.unwrap_err();
 
-    let SendErrorKind::MetadataTimeout { topic, partition, partition_count, waited, cause } = error.kind()
+    let SendErrorKind::MetadataTimeout { topic, partition, partition_count, waited, cause, is_connected } =
+        error.kind()
     else {
         panic!("{error:?}")
     };
     assert_eq!((topic.as_str(), *partition, *partition_count), ("missing", None, None));
     assert_eq!((*waited, *cause), (millis(200), Some(ErrorCode::UnknownTopicOrPartition)));
+    assert!(is_connected);
     assert_eq!(error.persisted(), Persisted::No);
     assert_eq!(error.disposition(), Disposition::RetryLater);
     assert!(error.to_string().starts_with("topic missing not in metadata after 200ms"), "{error}");
     assert_eq!(error.into_record().unwrap().value.unwrap(), "x");
+    Ok(())
+}
+
+#[tokio::test]
+async fn timeout_says_so_if_no_broker_has_answered() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).max_block(millis(200)).build()?;
+    cluster.broker_down(0).await?;
+
+    let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+
+    let text = error.to_string();
+    assert!(text.ends_with("(max.block.ms): no broker of bootstrap.servers has answered"), "{text}");
+    Ok(())
+}
+
+/// What lies behind another batch does not linger, although nobody has looked at it.
+#[tokio::test]
+async fn batch_behind_another_counts_as_queued_and_not_as_lingering() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = impatient(builder(&cluster)).linger(millis(5)).batch_size(150).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.set_leader(TOPIC, 0, None)?;
+
+    let failed = results(enqueue_all(&producer, (0..100).map(record)).await).await;
+
+    let last = failed.last().unwrap().as_ref().unwrap_err();
+    let spent = time_spent(last);
+    assert!(spent.linger <= millis(5), "{spent:?}");
+    assert!(spent.queued + spent.no_leader >= millis(200), "{spent:?}");
     Ok(())
 }
 

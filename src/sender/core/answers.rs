@@ -242,7 +242,7 @@ impl SenderCore {
         self.counters.batches_completed.add(1);
         self.counters.record_errors.add(u64::from(batch.record_count()));
         let persisted = if batch.maybe_written { Persisted::Maybe } else { Persisted::No };
-        batch.time_spent(now, leader_known);
+        batch.time_spent(now, self.settings.linger, leader_known);
         tracing::warn!(
             partition = %batch.topic_partition(), records = batch.record_count(), reason = %kind, ?persisted,
             "records failed"

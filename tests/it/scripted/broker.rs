@@ -110,6 +110,7 @@ impl ScriptedBroker {
 }
 
 async fn serve(mut stream: TcpStream, state: Arc<State>) {
+    stream.set_nodelay(true).unwrap();
     while let Some(frame) = read_frame(&mut stream).await {
         let Some(answer) = state.answer(frame) else { return };
         for chunk in answer.chunks(state.chunk) {
