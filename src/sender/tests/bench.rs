@@ -105,6 +105,8 @@ pub(super) struct Bench {
     pub(super) down: BTreeSet<i32>,
     /// Nodes that connections are never made to, and never refused by.
     pub(super) silent: BTreeSet<i32>,
+    /// Attempts to connect to those.
+    attempts: BTreeMap<ConnectionId, String>,
     /// Produce requests, to be answered by the test.
     pub(super) received: VecDeque<Received>,
     /// Producer ids given out.
@@ -147,6 +149,7 @@ impl Bench {
             unanswered: BTreeMap::new(),
             down: BTreeSet::new(),
             silent: BTreeSet::new(),
+            attempts: BTreeMap::new(),
             received: VecDeque::new(),
             producer_ids: 0,
             metadata_requests: Vec::new(),
@@ -255,7 +258,9 @@ impl Bench {
         let found = self.world.nodes.iter().find(|(_, known)| *known == host).map(|(id, _)| *id);
         let node = if host == "bootstrap" { Some(1) } else { found };
         match node {
-            Some(node) if self.silent.contains(&node) => {}
+            Some(node) if self.silent.contains(&node) => {
+                self.attempts.insert(connection, host.to_owned());
+            }
             Some(node) if !self.down.contains(&node) => {
                 self.connections.insert(connection, node);
                 self.core.network().handle_connected(connection, self.now);
@@ -264,7 +269,17 @@ impl Bench {
         }
     }
 
+    /// Has all nodes accept connections.
+    pub(super) fn heal(&mut self) {
+        self.down.clear();
+        self.silent.clear();
+        for (connection, host) in std::mem::take(&mut self.attempts) {
+            self.connect(connection, &host);
+        }
+    }
+
     fn forget(&mut self, connection: ConnectionId) {
+        self.attempts.remove(&connection);
         self.connections.remove(&connection);
         self.unanswered.remove(&connection);
         self.received.retain(|received| received.connection != connection);
