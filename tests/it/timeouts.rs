@@ -381,7 +381,7 @@ async fn time_before_acceptance_is_told_in_the_error() -> TestResult {
     let cluster = cluster_with(1, 1).await;
     cluster.set_leader(TOPIC, 0, None)?;
     cluster.delay(None, Some(Api::Metadata), millis(100));
-    let producer = impatient(builder(&cluster)).build()?;
+    let producer = builder(&cluster).delivery_timeout(millis(600)).request_timeout(millis(600)).build()?;
 
     let error = soon("send", producer.send(record("x"))).await.unwrap_err();
 
