@@ -67,6 +67,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 partition_count: Some(2),
                 waited: second,
                 cause: None,
+                is_connected: true,
             },
             Disposition::RetryLater,
             "partition 7 of topic orders with 2 partitions not in metadata after 1s (max.block.ms)",
