@@ -198,10 +198,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// # Errors
     ///
-    /// [`SendErrorKind::MetadataTimeout`], [`SendErrorKind::TopicRefused`] or [`SendErrorKind::Closed`].
+    /// [`SendErrorKind::MetadataTimeout`], [`SendErrorKind::TopicRefused`] or [`SendErrorKind::Closed`], and
+    /// [`SendErrorKind::InvalidRecord`] for a name that is too long to be asked for.
     pub async fn partitions_for(&self, topic: impl Into<Topic>) -> Result<Vec<PartitionInfo>, SendErrorKind> {
         let topic = topic.into();
         let record = ProducerRecord::<K, V>::to(topic.clone());
+        record.check().map_err(|error| SendErrorKind::InvalidRecord(error.to_string()))?;
         let deadline = Waits::default().deadline(self.inner.settings.max_block);
         match self.inner.wait_for_topic(&record, deadline).await {
             Ok(cluster) => Ok(cluster.partitions(&topic).to_vec()),

@@ -154,6 +154,10 @@ impl<K, V> ProducerRecord<K, V> {
 
     /// Refuses what no record may have.
     pub(crate) fn check(&self) -> Result<(), InvalidRecord> {
+        let topic_bytes = self.topic.as_str().len();
+        if topic_bytes > LONGEST_TOPIC {
+            return Err(InvalidRecord::TopicTooLong { bytes: topic_bytes });
+        }
         if let Some(partition) = self.partition
             && partition < 0
         {
@@ -188,7 +192,13 @@ pub(crate) enum InvalidRecord {
     NegativePartition { partition: i32 },
     #[error("timestamp {timestamp} of the record is negative")]
     NegativeTimestamp { timestamp: i64 },
+    #[error("topic name of {bytes} bytes exceeds the protocol's limit of {LONGEST_TOPIC}")]
+    TopicTooLong { bytes: usize },
 }
+
+/// Brokers take far less, and say so; but what is longer than this cannot be put into a request to ask them, and the
+/// request is one for all topics.
+const LONGEST_TOPIC: usize = i16::MAX as usize;
 
 /// Stands for a value in `Debug` output: its length where its type has one that can be known, and never its content.
 struct Hidden<'a, T>(&'a T);

@@ -278,7 +278,8 @@ impl<K, V> Inner<K, V> {
         let candidates = info.available_partitions().iter().filter_map(|partition| {
             let queue = entry.queues.queue(usize::try_from(*partition).ok()?)?;
             let length = u32::try_from(queue.queued_batches()).unwrap_or(u32::MAX);
-            queue.is_available().then_some((*partition, length))
+            // A partition with nothing queued holds nobody up, whatever its leader did before.
+            (queue.is_available() || length == 0).then_some((*partition, length))
         });
         let loads = LoadTable::new(entry.partition_count, candidates);
         choose_partition(info, loads.as_ref(), random)

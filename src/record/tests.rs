@@ -69,6 +69,15 @@ fn negative_numbers_are_refused_by_name() {
 }
 
 #[test]
+fn topic_name_that_no_request_can_carry_is_refused() {
+    let named = |length| ProducerRecord::<Bytes, Bytes>::to("x".repeat(length)).check();
+
+    assert_eq!(named(32_767), Ok(()));
+    let error = named(32_768).unwrap_err();
+    assert_eq!(error.to_string(), "topic name of 32768 bytes exceeds the protocol's limit of 32767");
+}
+
+#[test]
 fn zero_and_absent_numbers_are_fine() {
     assert_eq!(ProducerRecord::<Bytes, Bytes>::to("t").check(), Ok(()));
     assert_eq!(ProducerRecord::<Bytes, Bytes>::to("t").partition(0).timestamp(0).check(), Ok(()));

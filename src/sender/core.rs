@@ -271,9 +271,11 @@ impl SenderCore {
         self.expire(id, now);
         let pace = self.pace();
         let delivery_timeout = self.settings.delivery_timeout;
+        let availability_timeout = self.settings.availability_timeout;
         let Some(partition) = self.partition_mut(id) else { return };
         let head = partition.queue.look();
         let next = partition.next(head, pace, now);
+        let too_long = availability_timeout.and_then(|timeout| partition.note_wait(next, timeout, now));
         let stage = match next {
             Next::Backoff(_) => Stage::Backoff,
             Next::Linger(_) => Stage::Linger,
@@ -301,7 +303,7 @@ impl SenderCore {
             }
             _ => {}
         }
-        self.arm(id, [expiry, wait].into_iter().flatten().min());
+        self.arm(id, [expiry, wait, too_long].into_iter().flatten().min());
     }
 
     fn pace(&self) -> Pace {

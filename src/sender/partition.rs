@@ -24,6 +24,8 @@ pub(crate) struct Partition {
     pub(crate) in_flight_node: Option<NodeId>,
     pub(crate) sequence: Sequence,
     topic_id: Uuid,
+    /// Since when its batches have waited for answers to those under way, if they do.
+    blocked_since: Option<Instant>,
     /// No attempt before this time.
     pub(crate) retry_at: Option<Instant>,
     /// When the sender looks again if nothing happens before.
@@ -81,6 +83,7 @@ impl Partition {
             in_flight_node: None,
             sequence: Sequence::default(),
             topic_id: Uuid::ZERO,
+            blocked_since: None,
             retry_at: None,
             timer: None,
             is_listed: false,
@@ -129,6 +132,29 @@ impl Partition {
             None => Next::NoLeader,
             Some(leader) if self.must_wait(head, leader, pace) => Next::Blocked,
             Some(leader) => Next::Ready(leader),
+        }
+    }
+
+    /// Marks the partition as not to be chosen once its batches have waited for answers for longer than `timeout`
+    /// (KIP-794). Returns when that will be.
+    pub(crate) fn note_wait(&mut self, next: Next, timeout: Duration, now: Instant) -> Option<Instant> {
+        match next {
+            Next::Blocked if self.outstanding > 0 => {
+                let since = *self.blocked_since.get_or_insert(now);
+                let is_available = now.saturating_duration_since(since) <= timeout;
+                self.queue.set_available(is_available);
+                let too_long = timeout.saturating_add(Duration::from_millis(1));
+                since.checked_add(too_long).filter(|_| is_available)
+            }
+            Next::Idle => {
+                self.blocked_since = None;
+                self.queue.set_available(true);
+                None
+            }
+            _ => {
+                self.blocked_since = None;
+                None
+            }
         }
     }
 

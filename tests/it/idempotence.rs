@@ -377,3 +377,20 @@ async fn failing_piece_does_not_stop_the_others() -> TestResult {
     assert_eq!(log_of(&cluster, 0), expected);
     Ok(())
 }
+
+#[tokio::test]
+async fn refused_id_is_not_asked_for_without_need() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.inject(Fault::error_code(31).api(Api::InitProducerId).always());
+    let producer = producer(&cluster);
+    soon("metadata", producer.partitions_for(TOPIC)).await?;
+
+    for _ in 0..20 {
+        crate::support::skip_time(seconds(2)).await;
+        tokio::time::sleep(millis(5)).await;
+    }
+
+    let requests = cluster.requests().of(Api::InitProducerId);
+    assert!(requests <= 2, "{requests} requests of an idle producer");
+    Ok(())
+}

@@ -396,3 +396,32 @@ async fn waiting_for_a_missing_topic_does_not_flood_the_brokers() -> TestResult 
     assert!(metadata_requests(&cluster) <= 20, "{}", metadata_requests(&cluster));
     Ok(())
 }
+
+/// A name that no broker would take must not keep the metadata of other topics from being asked for.
+#[tokio::test]
+async fn topic_with_a_name_beyond_all_limits_harms_only_itself() -> TestResult {
+    for version in [8, 13] {
+        for length in [250, 32_767, 32_768, 70_000] {
+            let cluster = cluster_with(1, 1).await;
+            cluster.set_api_versions(Api::Metadata, 0, version)?;
+            if version < 10 {
+                cluster.set_api_versions(Api::Produce, 0, 12)?;
+            }
+            let producer = builder(&cluster).max_block(seconds(2)).build()?;
+
+            let long = ProducerRecord::to("x".repeat(length)).value("x");
+            let (long, good) = tokio::join!(producer.send(long), producer.send(record("y")));
+
+            assert_eq!(good?.offset(), Some(0), "{length} {version}");
+            let error = long.unwrap_err();
+            let is_askable = length <= 32_767;
+            assert_eq!(matches!(error.kind(), SendErrorKind::TopicRefused { .. }), is_askable, "{length}");
+            assert_eq!(matches!(error.kind(), SendErrorKind::InvalidRecord(_)), !is_askable, "{length}");
+            let partitions = soon("partitions", producer.partitions_for("x".repeat(length))).await;
+            assert!(partitions.is_err());
+            assert_eq!(error.into_record().unwrap().topic.len(), length);
+            soon("later", producer.send(record("z"))).await?;
+        }
+    }
+    Ok(())
+}

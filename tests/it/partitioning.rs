@@ -274,3 +274,30 @@ async fn keys_are_spread_over_partitions_that_were_added() -> TestResult {
     assert_eq!(i64::from(metadata.partition()), 1_357_151_166 % 8);
     Ok(())
 }
+
+#[tokio::test]
+async fn unavailable_partitions_are_left_out_when_asked_for() -> TestResult {
+    let cluster = cluster_with(3, 3).await;
+    let producer = builder(&cluster)
+        .batch_size(200)
+        .partitioner_availability_timeout(millis(50))
+        .max_in_flight_requests_per_connection(1)
+        .build()?;
+    delivered(enqueue_all(&producer, (0..3).map(|i| record_for(i, "x"))).await).await;
+    let slow = cluster.leader(TOPIC, 0).unwrap();
+    cluster.freeze(slow)?;
+    let stuck = enqueue_all(&producer, (0..3).map(|_| record_for(0, "x".repeat(300)))).await;
+    tokio::time::sleep(millis(150)).await;
+    // Leaves the partition that it may have stuck to.
+    let settling = enqueue_all(&producer, (0..10).map(|_| record("x".repeat(300)))).await;
+
+    let deliveries = enqueue_all(&producer, (0..100).map(|_| record("x".repeat(300)))).await;
+    let partitions: Vec<_> = deliveries.iter().map(|delivery| delivery.topic_partition().partition).collect();
+
+    assert!(partitions.iter().all(|partition| *partition != 0), "{partitions:?}");
+    cluster.unfreeze(slow)?;
+    delivered(stuck).await;
+    delivered(settling).await;
+    delivered(deliveries).await;
+    Ok(())
+}

@@ -403,3 +403,37 @@ async fn partition_that_gets_its_leader_in_time_delivers() -> TestResult {
     delivered(deliveries).await;
     Ok(())
 }
+
+#[tokio::test]
+async fn longest_durations_do_no_harm() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let longest =
+        [Duration::MAX, Duration::from_millis(i64::MAX as u64), Duration::from_millis(i32::MAX as u64)];
+    let setters: [fn(KafkaProducerBuilder, Duration) -> KafkaProducerBuilder; 14] = [
+        |builder, time| builder.connections_max_idle(Some(time)),
+        |builder, time| builder.delivery_timeout(time),
+        |builder, time| builder.linger(time).batch_size(1).delivery_timeout(time),
+        |builder, time| builder.max_block(time),
+        |builder, time| builder.metadata_max_age(time),
+        |builder, time| builder.metadata_max_idle(time),
+        |builder, time| builder.metadata_recovery_rebootstrap_trigger(time),
+        |builder, time| builder.partitioner_availability_timeout(time),
+        |builder, time| builder.reconnect_backoff(time).reconnect_backoff_max(time),
+        |builder, time| builder.request_timeout(time).delivery_timeout(time),
+        |builder, time| builder.retry_backoff(time).retry_backoff_max(time),
+        |builder, time| builder.retry_backoff_max(time),
+        |builder, time| {
+            builder.socket_connection_setup_timeout(time).socket_connection_setup_timeout_max(time)
+        },
+        |builder, time| builder.reconnect_backoff_max(time),
+    ];
+    for (number, set) in setters.into_iter().enumerate() {
+        for time in longest {
+            // Too long for a property is as good as working.
+            let Ok(producer) = set(builder(&cluster), time).build() else { continue };
+            soon("send", producer.send(record(number))).await?;
+            let _ = soon("close", producer.close(time)).await;
+        }
+    }
+    Ok(())
+}

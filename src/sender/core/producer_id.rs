@@ -20,6 +20,11 @@ pub(super) enum ProducerIdState {
     Known(ProducerId),
     /// `enable.idempotence` is off.
     NotNeeded,
+    /// Brokers have refused it for good. They may be told otherwise one day: asked again when a record needs it, not
+    /// before a time.
+    Refused {
+        until: Instant,
+    },
     Requested,
     /// To be asked for, not before a time.
     Wanted {
@@ -27,7 +32,7 @@ pub(super) enum ProducerIdState {
     },
 }
 
-/// Before another attempt after brokers have refused the id for good: they may be told otherwise one day.
+/// Before another attempt after brokers have refused the id for good.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 impl ProducerIdState {
@@ -41,15 +46,14 @@ impl ProducerIdState {
         match self {
             Self::Known(producer) => Numbering::With(producer),
             Self::NotNeeded => Numbering::None,
-            Self::Requested | Self::Wanted { .. } => Numbering::Awaited,
+            Self::Refused { .. } | Self::Requested | Self::Wanted { .. } => Numbering::Awaited,
         }
     }
 }
 
 impl SenderCore {
     pub(super) fn send_producer_id_request(&mut self, now: Instant) {
-        let ProducerIdState::Wanted { not_before } = self.producer_id else { return };
-        if not_before.is_some_and(|time| now < time) {
+        if !self.is_producer_id_due(now) {
             return;
         }
         let Some(node) = self.network.least_loaded_node(now).node else { return };
@@ -74,10 +78,22 @@ impl SenderCore {
         self.network.send(sending, now, |version, out| request.encode(out, version));
     }
 
+    fn is_producer_id_due(&self, now: Instant) -> bool {
+        match self.producer_id {
+            ProducerIdState::Refused { until } => now >= until && !self.is_idle(),
+            ProducerIdState::Wanted { not_before } => not_before.is_none_or(|time| now >= time),
+            _ => false,
+        }
+    }
+
     pub(super) fn producer_id_timeout(&self, now: Instant) -> Option<Instant> {
         match self.producer_id {
-            ProducerIdState::Wanted { not_before: Some(time) } if now < time => Some(time),
-            ProducerIdState::Wanted { .. } => self.any_node_timeout(now),
+            ProducerIdState::Refused { until: time } | ProducerIdState::Wanted { not_before: Some(time) }
+                if now < time =>
+            {
+                Some(time)
+            }
+            _ if self.is_producer_id_due(now) => self.any_node_timeout(now),
             _ => None,
         }
     }
@@ -126,6 +142,6 @@ impl SenderCore {
             let kind = DeliveryErrorKind::Broker { code, message: Some(message.to_owned()) };
             self.fail(batch, kind, Vec::new(), now, true);
         }
-        self.producer_id = ProducerIdState::Wanted { not_before: now.checked_add(PAUSE_AFTER_REFUSAL) };
+        self.producer_id = ProducerIdState::Refused { until: now + PAUSE_AFTER_REFUSAL };
     }
 }
