@@ -39,6 +39,8 @@ pub(crate) struct ProducerBatch {
     stamped: ProducerIdentity,
     /// True once a byte of it may have been written to a socket and no answer has told otherwise.
     pub(crate) maybe_written: bool,
+    /// True once an attempt came to nothing without an answer: its bytes may still reach the broker, however late.
+    pub(crate) is_unanswered: bool,
     /// True for a piece of a batch that may be in the log as a whole: under its own number no broker would know it.
     pub(crate) is_of_doubtful: bool,
     /// Leader epoch that its last attempt went to.
@@ -158,6 +160,7 @@ impl ProducerBatch {
             identity: ProducerIdentity::NONE,
             stamped: ProducerIdentity::NONE,
             maybe_written: false,
+            is_unanswered: false,
             is_of_doubtful: false,
             sent_leader_epoch: None,
             is_split: false,

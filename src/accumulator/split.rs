@@ -75,7 +75,7 @@ fn new_piece(
     piece.clock = batch.clock;
     piece.last_error = batch.last_error;
     piece.maybe_written = batch.maybe_written;
-    piece.is_of_doubtful = batch.maybe_written;
+    piece.is_of_doubtful = batch.maybe_written || batch.is_unanswered;
     piece
 }
 

@@ -5,7 +5,7 @@ use kafka_producer::{DeliveryErrorKind, Disposition, ErrorCode, Persisted};
 
 use crate::support::{
     TOPIC, TestResult, builder, cluster_with, delivered, enqueue_all, log_of, millis, producer, record,
-    record_for, results, seconds, soon, texts, until,
+    record_for, results, seconds, skip_time, soon, texts, until,
 };
 
 /// Producer id, epoch and first sequence number of each batch in the log.
@@ -386,11 +386,41 @@ async fn refused_id_is_not_asked_for_without_need() -> TestResult {
     soon("metadata", producer.partitions_for(TOPIC)).await?;
 
     for _ in 0..20 {
-        crate::support::skip_time(seconds(2)).await;
+        skip_time(seconds(2)).await;
         tokio::time::sleep(millis(5)).await;
     }
 
     let requests = cluster.requests().of(Api::InitProducerId);
     assert!(requests <= 2, "{requests} requests of an idle producer");
+    Ok(())
+}
+
+/// The bytes of an attempt may lie on a broken connection that the broker still reads. If it refuses the next attempt
+/// because an older batch has not come, both may come yet: a new number would then write the records twice.
+#[tokio::test]
+async fn batch_with_an_unanswered_attempt_gets_no_new_number() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let builder = builder(&cluster).request_timeout(millis(1900)).delivery_timeout(seconds(2));
+    let producer = builder.linger(millis(0)).build()?;
+    soon("first", producer.send(record(0))).await?;
+    cluster.freeze(0)?;
+    let older = producer.enqueue(record(1)).await?;
+    until("the older is sent", || producer.metrics().requests_in_flight == 1).await;
+    skip_time(millis(1000)).await;
+    let younger = producer.enqueue(record(2)).await?;
+    until("the younger is sent", || producer.metrics().requests_in_flight == 2).await;
+
+    cluster.broker_down(0).await?;
+    assert_eq!(soon("older", older).await.unwrap_err().persisted(), Persisted::Maybe);
+    cluster.broker_up(0).await?;
+    cluster.unfreeze(0)?;
+    cluster.set_leader(TOPIC, 0, Some(0))?;
+    let younger = soon("younger", younger).await.unwrap_err();
+    let next = soon("next", producer.send(record(3))).await?;
+
+    assert_eq!(younger.persisted(), Persisted::Maybe);
+    assert_eq!(younger.error_code(), Some(ErrorCode::OutOfOrderSequenceNumber), "{younger:?}");
+    assert_eq!(log_of(&cluster, 0), ["0", "3"]);
+    assert_eq!(next.offset(), Some(1));
     Ok(())
 }

@@ -140,6 +140,7 @@ impl SenderCore {
         for sent in sent.batches {
             if let Some(mut batch) = self.take_in_flight(&sent) {
                 batch.maybe_written = sent.was_maybe_written || on_wire;
+                batch.is_unanswered |= on_wire;
                 let kind = DeliveryErrorKind::Disconnected(reason.to_owned());
                 self.retry_or_fail(&sent, batch, kind, now);
             }
@@ -158,8 +159,10 @@ impl SenderCore {
     ) {
         let kind = DeliveryErrorKind::Broker { code, message };
         batch.last_error = Some(code);
-        if batch.is_of_doubtful {
-            // It may be in the log as part of the batch that it was cut from. Another number would write it twice.
+        if batch.is_of_doubtful || batch.is_unanswered {
+            // It may be in the log as part of the batch that it was cut from, or an attempt that a broken connection has
+            // left behind may still bring it there, with the older batch that the broker waits for. Another number
+            // would write it twice.
             batch.maybe_written = true;
             self.fail(batch, kind, Vec::new(), now, true);
             return;
