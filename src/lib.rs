@@ -26,7 +26,8 @@
 //! - Every record that was accepted ends in [`RecordMetadata`] or in one [`DeliveryError`], which gives the record back
 //!   and says by [`Persisted`] whether it may stand in the log.
 //! - Records of one partition are written in the order in which they were accepted, through retries and leader changes.
-//! - Batches never hold more than `buffer.memory` bytes. When they do hold that much, [`enqueue`](KafkaProducer::enqueue)
+//! - Batches hold at most `buffer.memory` bytes, the pieces of a batch that a broker found too large and batches that are
+//!   numbered anew excepted. When they hold that much, [`enqueue`](KafkaProducer::enqueue)
 //!   waits, first come first served, and [`try_enqueue`](KafkaProducer::try_enqueue) says so.
 //!
 //! - With `acks=all`, the default, a record is in the log **once**, whatever answers are lost and however often it was sent
