@@ -29,7 +29,6 @@
 //! - Batches hold at most `buffer.memory` bytes, the pieces of a batch that a broker found too large and batches that are
 //!   numbered anew excepted. When they hold that much, [`enqueue`](KafkaProducer::enqueue)
 //!   waits, first come first served, and [`try_enqueue`](KafkaProducer::try_enqueue) says so.
-//!
 //! - With `acks=all`, the default, a record is in the log **once**, whatever answers are lost and however often it was sent
 //!   (`enable.idempotence`, on by default). An idempotent producer never dies of a sequence error: what a broker has
 //!   forgotten is healed by a new epoch.
