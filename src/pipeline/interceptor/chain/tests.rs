@@ -1,5 +1,4 @@
 use std::error::Error;
-use std::io;
 use std::sync::{Arc, Mutex};
 
 use super::*;
@@ -171,37 +170,4 @@ fn chain_without_interceptors_returns_the_record() {
 
     assert!(chain.is_empty());
     assert_eq!(chain.on_send(record("v")), record("v"));
-}
-
-/// Collects what is logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[test]
-fn failure_is_logged_with_the_name_of_the_interceptor_and_nothing_of_the_record() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let mut chain = InterceptorChain::new();
-    chain.push(Faulty::Error);
-    chain.push(Faulty::Panic);
-
-    tracing::subscriber::with_default(subscriber, || chain.on_send(record("classified")));
-
-    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines.len(), 2, "{text}");
-    assert!(lines.iter().all(|line| line.contains("WARN") && line.contains("Faulty")), "{text}");
-    assert!(lines[0].contains("refused"), "{text}");
-    assert!(!text.contains("classified") && !text.contains("on purpose"), "{text}");
 }
