@@ -55,6 +55,12 @@ pub enum Mode {
     Pipelined,
     /// Each is awaited before the next.
     Lone,
+    /// Many tasks, each of which awaits each record. Of our client only, as are the following.
+    Tasks,
+    /// To a broker that never answers.
+    Stalled,
+    /// Nothing at all is sent.
+    Idle,
 }
 
 impl FromStr for Mode {
@@ -64,7 +70,10 @@ impl FromStr for Mode {
         match text {
             "pipelined" => Ok(Self::Pipelined),
             "lone" => Ok(Self::Lone),
-            _ => Err("neither pipelined nor lone"),
+            "tasks" => Ok(Self::Tasks),
+            "stalled" => Ok(Self::Stalled),
+            "idle" => Ok(Self::Idle),
+            _ => Err("not one of pipelined, lone, tasks, stalled and idle"),
         }
     }
 }
@@ -81,7 +90,7 @@ pub struct Options {
     pub linger_ms: u64,
     pub compression: String,
     pub mode: Mode,
-    /// Seed, repetition and entropy of the values: `random` or `text`, which compresses about as log lines do.
+    /// What the values are made of: `random`, or `text` that compresses about as lines of a log do.
     pub payload: String,
 }
 
@@ -97,13 +106,7 @@ impl Options {
             batch_size: arguments.take("batch-size", 16_384),
             linger_ms: arguments.take("linger-ms", 5),
             compression: arguments.take("compression", "none".to_owned()),
-            mode: match arguments.take("mode", "pipelined".to_owned()).parse() {
-                Ok(mode) => mode,
-                Err(error) => {
-                    eprintln!("--mode: {error}");
-                    process::exit(2);
-                }
-            },
+            mode: arguments.take("mode", Mode::Pipelined),
             payload: arguments.take("payload", "text".to_owned()),
         }
     }
