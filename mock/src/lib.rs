@@ -83,6 +83,6 @@ pub use builder::MockClusterBuilder;
 pub use cluster::MockCluster;
 pub use compression::Compression;
 pub use error::MockError;
-pub use faults::Fault;
+pub use faults::{Fault, ParseFaultError};
 pub use record::MockRecord;
 pub use requests::Requests;
