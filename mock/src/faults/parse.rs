@@ -83,7 +83,7 @@ impl Fault {
     /// use kafka_mock::Fault;
     ///
     /// let script = "
-    ///     # The first answer to each of three brokers is lost.
+    ///     ## The first answer to each of three brokers is lost.
     ///     produce broker=0 drop
     ///     produce broker=1 disconnect-after   # with its connection
     ///     produce broker=2 reset-after
