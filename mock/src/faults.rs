@@ -19,8 +19,8 @@ pub(crate) use wire::{Pace, Sending, Then};
 ///
 /// A new fault hits the next request of any kind to any broker, once; the methods narrow that down or widen it.
 /// Several faults may hit one request, if they are of different kinds: an error code, a delay, a throttle time, a
-/// pace, a freeze, a leader that moves before and one that moves after, one change of the bytes of the answer
-/// (`shift_…`, `garble_response`, `repeat_response`, `replace_response`), and one loss (`drop_response`,
+/// pace, a freeze, a leader that moves before and one that moves after, what is left out, one change of the bytes
+/// of the answer (`shift_…`, `garble_response`, `repeat_response`, `replace_response`), and one loss (`drop_response`,
 /// `disconnect_…`, `reset_…`, `cut_response`, `stall_response`). Of those of the same kind, the one that was
 /// injected first is used, and the others wait for the next request.
 ///
@@ -56,6 +56,7 @@ enum Action {
     Error(InjectedError),
     Forge(Forgery),
     Freeze(Duration),
+    LeaveOut,
     Lose(Loss),
     MoveLeader { to: Option<i32>, when: When },
     Throttle(Duration),
@@ -220,6 +221,14 @@ impl Fault {
     /// same for the same seed.
     pub fn garble_response(seed: u64) -> Self {
         Self::new(Action::Forge(Forgery::Garble(seed)))
+    }
+
+    /// Carries out the request and leaves topics and partitions out of the answer: those of the fault, or all.
+    ///
+    /// Only answers to Produce and Metadata obey. Metadata lacks the whole topic, or, with a fault for a partition,
+    /// only that.
+    pub fn leave_out() -> Self {
+        Self::new(Action::LeaveOut)
     }
 
     /// Carries out the request and sends the answer twice.

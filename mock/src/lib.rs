@@ -86,3 +86,8 @@ pub use error::MockError;
 pub use faults::{Fault, ParseFaultError};
 pub use record::MockRecord;
 pub use requests::Requests;
+
+/// Runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

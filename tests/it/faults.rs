@@ -121,6 +121,19 @@ async fn connections_that_all_break_early_get_somewhere_all_the_same() {
 }
 
 #[tokio::test]
+async fn answers_that_leave_something_out_are_survived() {
+    for (api, partition) in [(Api::Metadata, 1), (Api::Produce, 1), (Api::Produce, 3)] {
+        for fault in [Fault::leave_out(), Fault::leave_out().partition(TOPIC, partition)] {
+            let what = format!("{api:?}: {fault:?}");
+            // Metadata may be asked for only once.
+            let later = fault.clone().api(api).skip(2);
+            let faults = [fault.api(api), later].into_iter().take(if api == Api::Produce { 2 } else { 1 });
+            survive(&what, faults.collect(), patient).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn answers_that_come_twice_or_in_pieces_are_survived() {
     for api in ASKED {
         for fault in

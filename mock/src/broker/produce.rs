@@ -18,7 +18,7 @@ impl Broker<'_> {
     pub(super) fn produce(&mut self, produce: &Produce, request: &Request, plan: &FaultPlan) -> Reaction {
         let version = request.version;
         let topics = produce.topics.iter();
-        let responses: Vec<_> =
+        let mut responses: Vec<_> =
             topics.map(|topic| self.produce_topic(topic, produce.acks, version, plan)).collect();
         if produce.acks == 0 {
             // The only way to tell such a producer that something went wrong is to hang up.
@@ -28,6 +28,11 @@ impl Broker<'_> {
                 false => Reaction::Silence,
             };
         }
+        for (topic, response) in produce.topics.iter().zip(&mut responses) {
+            let Some(name) = self.name_of(&topic.topic) else { continue };
+            response.partition_responses.retain(|partition| !plan.leaves_out(&name, Some(partition.index)));
+        }
+        responses.retain(|topic| !topic.partition_responses.is_empty());
         let mut response = ProduceResponse::default().with_throttle_time_ms(plan.throttle_time_ms());
         if version >= 10 {
             response.node_endpoints = self.endpoints_of_leaders(&responses);

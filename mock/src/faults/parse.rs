@@ -42,6 +42,7 @@ use crate::api::Api;
 /// | `shift-correlation-id=1` | [`Fault::shift_correlation_id`] |
 /// | `shift-length=-3` | [`Fault::shift_length`] |
 /// | `garble=7` | [`Fault::garble_response`] |
+/// | `leave-out` | [`Fault::leave_out`] |
 /// | `repeat` | [`Fault::repeat_response`] |
 /// | `replace=485454502f` | [`Fault::replace_response`], in hexadecimal digits |
 ///
@@ -226,6 +227,7 @@ fn action(name: &str, value: Option<&str>) -> Result<Action, Problem> {
         "error-after-append" => Action::Error(InjectedError { code: number(value, CODE)?, carry_out: true }),
         "freeze" => Action::Freeze(duration(value)?),
         "garble" => Action::Forge(Forgery::Garble(number(value, "a seed from 0 to 2^64-1")?)),
+        "leave-out" => no_value(value).map(|()| Action::LeaveOut)?,
         "move-leader-after" => Action::MoveLeader { to: leader(value)?, when: When::After },
         "move-leader-before" => Action::MoveLeader { to: leader(value)?, when: When::Before },
         "repeat" => no_value(value).map(|()| Action::Forge(Forgery::Repeat))?,

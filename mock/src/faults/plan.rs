@@ -117,6 +117,7 @@ pub(crate) struct FaultPlan {
     /// For requests that are about no topic.
     request_error: Option<InjectedError>,
     errors: Vec<(Target, InjectedError)>,
+    left_out: Vec<Target>,
     is_delayed_by_fault: bool,
 }
 
@@ -135,6 +136,11 @@ impl FaultPlan {
     /// The error for a topic that is not to be carried out, 0 if there is none.
     pub(crate) fn topic_error(&self, topic: &str) -> i16 {
         self.error(topic, None).map_or(0, |error| error.code)
+    }
+
+    /// Whether a topic (partition `None`) or a partition is missing in the answer.
+    pub(crate) fn leaves_out(&self, topic: &str, partition: Option<i32>) -> bool {
+        self.left_out.iter().any(|target| target.topic == topic && target.partition == partition)
     }
 
     /// Any error that a topic or partition will get.
@@ -158,6 +164,13 @@ impl FaultPlan {
             Action::Error(error) => self.take_up_error(fault, error, targets),
             Action::Forge(ref forgery) => put_first(&mut self.forgery, forgery.clone()),
             Action::Freeze(time) => put_first(&mut self.freeze, time),
+            Action::LeaveOut => {
+                let before = self.left_out.len();
+                let covered = targets.iter().filter(|target| fault.covers(target));
+                let new: Vec<_> = covered.filter(|target| !self.left_out.contains(target)).cloned().collect();
+                self.left_out.extend(new);
+                self.left_out.len() > before
+            }
             Action::Lose(loss) => put_first(&mut self.loss, loss),
             Action::MoveLeader { to, when: When::After } => {
                 take_up_move(&mut self.moves_after, fault, to, targets)

@@ -33,6 +33,7 @@ fn every_reaction_can_be_written() {
         ("shift-correlation-id=+1", Fault::shift_correlation_id(1)),
         ("shift-length=-3", Fault::shift_length(-3)),
         ("garble=7", Fault::garble_response(7)),
+        ("leave-out", Fault::leave_out()),
         ("repeat", Fault::repeat_response()),
         ("replace=485454502f", Fault::replace_response(&b"HTTP/"[..])),
     ];

@@ -294,6 +294,31 @@ async fn leader_cannot_move_to_a_broker_that_is_not_there() {
 }
 
 #[tokio::test]
+async fn topics_and_partitions_are_left_out_of_answers() {
+    let cluster = MockCluster::start(1).await.unwrap();
+    cluster.create_topic("t", 2, 1).unwrap();
+    cluster.create_topic("u", 1, 1).unwrap();
+    let mut client = Client::connect(&cluster, 0).await;
+
+    cluster.inject(Fault::leave_out().api(Api::Produce).partition("t", 0).times(2));
+    let empty = client.call(9, &produce_request("t", 0, batch(&["a"]))).await;
+    let spared = client.call(9, &produce_request("t", 1, batch(&["b"]))).await;
+    let in_version_12 = client.call(12, &produce_request("t", 0, batch(&["c"]))).await;
+    cluster.inject(Fault::leave_out().topic("t"));
+    let without_topic = client.metadata(12, &["t", "u"]).await;
+    cluster.inject(Fault::leave_out().partition("t", 0));
+    let without_partition = client.metadata(12, &["t"]).await;
+
+    assert_eq!([empty.responses.len(), spared.responses.len(), in_version_12.responses.len()], [0, 1, 0]);
+    assert_eq!(values(&cluster, "t", 0), ["a", "c"]);
+    assert_eq!(without_topic.topics.len(), 1);
+    assert_eq!(without_topic.topics[0].name.as_ref().map(|name| name.as_str()), Some("u"));
+    let left: Vec<_> =
+        without_partition.topics[0].partitions.iter().map(|known| known.partition_index).collect();
+    assert_eq!(left, [1]);
+}
+
+#[tokio::test]
 async fn requests_are_chosen_by_their_connection_and_their_place_in_it() {
     let cluster = one_partition().await;
     cluster.inject(Fault::error_code(1).connection(2).times(2));
