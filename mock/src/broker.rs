@@ -11,7 +11,7 @@ mod fetch;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
-mod produce;
+pub(crate) mod produce;
 
 use std::time::Duration;
 
@@ -80,12 +80,7 @@ impl Broker<'_> {
             Body::Metadata(body) => reply(request, plan, &self.metadata(body, request.version, plan)),
             Body::Produce(body) => self.produce(body, request, plan),
         };
-        match (plan.loss, reaction) {
-            (_, wait @ Reaction::Wait { .. }) => wait,
-            (Some(Loss::DropResponse), _) => Reaction::Hang,
-            (Some(Loss::DisconnectAfter | Loss::DisconnectBefore), _) => Reaction::Close,
-            (None, reaction) => reaction,
-        }
+        lose(plan, reaction)
     }
 
     /// Topics and partitions that a request is about, for faults that choose by them.
@@ -107,6 +102,16 @@ impl Broker<'_> {
             TopicRef::Id(id) => self.state.name_of(*id).map(str::to_owned),
             TopicRef::Name(name) => Some(name.clone()),
         }
+    }
+}
+
+/// Loses an answer if that is planned.
+pub(crate) fn lose(plan: &FaultPlan, reaction: Reaction) -> Reaction {
+    match (plan.loss, reaction) {
+        (_, wait @ Reaction::Wait { .. }) => wait,
+        (Some(Loss::DropResponse), _) => Reaction::Hang,
+        (Some(Loss::DisconnectAfter | Loss::DisconnectBefore), _) => Reaction::Close,
+        (None, reaction) => reaction,
     }
 }
 
