@@ -11,7 +11,7 @@ mod fetch;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
-mod produce;
+pub(crate) mod produce;
 
 use std::time::Duration;
 
@@ -84,6 +84,11 @@ impl Broker<'_> {
             Body::Metadata(body) => reply(request, plan, &self.metadata(body, request.version, plan)),
             Body::Produce(body) => self.produce(body, request, plan),
         };
+        self.conclude(plan, reaction)
+    }
+
+    /// Does what faults want once a request is carried out: moves leaders, loses the answer.
+    pub(crate) fn conclude(&mut self, plan: &FaultPlan, reaction: Reaction) -> Reaction {
         if matches!(reaction, Reaction::Wait { .. }) {
             return reaction;
         }

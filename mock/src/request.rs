@@ -1,5 +1,7 @@
 //! From the bytes of a frame to a request, without knowing anything of the cluster.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::create_topics_request::CreateTopicsRequest;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
@@ -45,6 +47,8 @@ pub(crate) enum Body {
 #[derive(Debug)]
 pub(crate) struct Produce {
     pub(crate) acks: i16,
+    /// How long replicas in sync may take.
+    pub(crate) timeout: Duration,
     pub(crate) topics: Vec<ProduceTopic>,
 }
 
@@ -118,7 +122,8 @@ impl Produce {
             let reference = if version >= 13 { TopicRef::Id(id) } else { TopicRef::Name(name()) };
             ProduceTopic { topic: reference, partitions: partitions.collect() }
         });
-        Self { acks: request.acks, topics: topics.collect() }
+        let timeout = Duration::from_millis(request.timeout_ms.try_into().unwrap_or(0));
+        Self { acks: request.acks, timeout, topics: topics.collect() }
     }
 }
 
