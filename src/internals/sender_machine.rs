@@ -30,6 +30,8 @@ pub struct SenderOptions {
     pub is_idempotent: bool,
     /// `linger.ms`.
     pub linger: Duration,
+    /// Whether batches of which every record is awaited do not linger.
+    pub spares_awaited: bool,
     /// `delivery.timeout.ms`.
     pub delivery_timeout: Duration,
     /// `request.timeout.ms`.
@@ -82,6 +84,7 @@ impl SenderMachine {
             compression: if options.is_compressed { Compression::Lz4 } else { Compression::None },
             append_window: options.linger + options.delivery_timeout / 100,
             keep_notes: false,
+            spares_awaited: options.spares_awaited,
         };
         let memory = BufferMemory::new(options.buffer_memory, options.batch_size);
         let accumulator = Arc::new(RecordAccumulator::new(settings, memory));
@@ -290,6 +293,7 @@ fn sender_settings(options: &SenderOptions) -> SenderSettings {
         acks: options.acks,
         is_idempotent: options.is_idempotent,
         linger: options.linger,
+        spares_awaited: options.spares_awaited,
         delivery_timeout: options.delivery_timeout,
         request_timeout: options.request_timeout,
         metadata_max_idle: Duration::from_secs(300),

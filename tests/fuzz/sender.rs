@@ -6,6 +6,9 @@
 //! said not to be in the log is not.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -110,8 +113,10 @@ impl Run {
             28 => self.process_orphan(),
             29 => self.machine.set_flushing(input.bool()),
             30 => self.machine.want_topic(input.pick(&[TOPIC, "no-such-topic"])),
-            _ if input.byte() == 7 => self.close(),
-            _ => {}
+            _ => match input.byte() {
+                7 => self.close(),
+                byte => self.await_some(byte.into()),
+            },
         }
         self.settle();
     }
@@ -123,6 +128,14 @@ impl Run {
             if let Some(delivery) = self.machine.append(TOPIC, partition, value.as_bytes()) {
                 self.sent.push(Sent { partition, value, delivery });
             }
+        }
+    }
+
+    /// Somebody waits for the outcomes of so many records.
+    fn await_some(&mut self, count: usize) {
+        let mut context = Context::from_waker(Waker::noop());
+        for sent in self.sent.iter_mut().rev().take(count) {
+            let _pending = Pin::new(&mut sent.delivery).poll(&mut context);
         }
     }
 
@@ -495,12 +508,14 @@ fn max_versions(input: &mut Input<'_>) -> [(ApiKey, i16); 3] {
 }
 
 fn options(input: &mut Input<'_>) -> SenderOptions {
+    let seed = input.byte();
     let is_idempotent = !input.bool();
     let millis = Duration::from_millis;
     SenderOptions {
         acks: if is_idempotent { -1 } else { input.pick(&[-1, 1, 0]) },
         is_idempotent,
         linger: millis(input.pick(&[0, 5, 50])),
+        spares_awaited: seed % 2 == 1,
         delivery_timeout: millis(input.pick(&[2500, 10_000])),
         request_timeout: millis(input.pick(&[500, 2000])),
         retries: if is_idempotent { u32::MAX } else { input.pick(&[i32::MAX.unsigned_abs(), 3, 0]) },
@@ -510,7 +525,7 @@ fn options(input: &mut Input<'_>) -> SenderOptions {
         batch_size: input.pick(&[1000, 200]),
         buffer_memory: input.pick(&[30_000, 6000]),
         is_compressed: input.bool(),
-        seed: input.byte().into(),
+        seed: seed.into(),
     }
 }
 
