@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_producer::__internals::{SenderMachine, SenderOptions};
-use kafka_producer::{Delivery, Persisted};
+use kafka_producer::{Delivery, DeliveryError, DeliveryErrorKind, ErrorCode, Persisted};
 use kafka_protocol::messages::ApiKey;
 
 use super::brokers::{Brokers, PARTITIONS, TOPIC, node_at};
@@ -434,18 +434,27 @@ impl Run {
     /// Once all is well again, so is everything that is sent then.
     fn assert_recovered(&mut self) {
         self.machine.set_flushing(false);
-        let first = self.sent.len();
-        for partition in 0..PARTITIONS {
-            let value = format!("{}:", self.sent.len());
-            let delivery = self.machine.append(TOPIC, partition, value.as_bytes());
-            let delivery = delivery.expect("memory is free again");
-            self.sent.push(Sent { partition, value, delivery });
+        for _ in 0..2 {
+            let first = self.sent.len();
+            for partition in 0..PARTITIONS {
+                let value = format!("{}:", self.sent.len());
+                let delivery = self.machine.append(TOPIC, partition, value.as_bytes());
+                let delivery = delivery.expect("memory is free again");
+                self.sent.push(Sent { partition, value, delivery });
+            }
+            self.run_until_all_is_settled();
+            let results = self.sent[first..].iter().map(|sent| (sent.partition, sent.delivery.try_result()));
+            let bad: Vec<_> = results.filter(|(_, result)| !matches!(result, Some(Ok(_)))).collect();
+            if bad.is_empty() {
+                return;
+            }
+            // The broker may miss a batch before this one that has expired, and an attempt that a lost connection has
+            // left unanswered may yet be written. Then nobody can say what became of the record; but of the next.
+            let is_excused =
+                |result: &Option<_>| matches!(result, Some(Err(error)) if is_missing_its_predecessor(error));
+            assert!(bad.iter().all(|(_, result)| is_excused(result)), "does not recover: {bad:?}");
         }
-        self.run_until_all_is_settled();
-        for sent in &self.sent[first..] {
-            let result = sent.delivery.try_result().expect("it is settled");
-            assert!(result.is_ok(), "partition {} does not recover: {result:?}", sent.partition);
-        }
+        panic!("does not recover");
     }
 
     fn check(&self) {
@@ -497,6 +506,14 @@ impl Run {
             assert!(log.iter().map(number).is_sorted(), "written out of order: {log:?}");
         }
     }
+}
+
+fn is_missing_its_predecessor(error: &DeliveryError) -> bool {
+    let code = match error.kind() {
+        DeliveryErrorKind::Broker { code, .. } => code,
+        _ => return false,
+    };
+    code == ErrorCode::OutOfOrderSequenceNumber && error.persisted() == Persisted::Maybe
 }
 
 /// What brokers speak. Those that know topics by id in requests tell the ids, too.
