@@ -64,6 +64,7 @@ struct Sent {
     partition: usize,
     value: String,
     delivery: Delivery,
+    at: Duration,
 }
 
 impl Run {
@@ -119,6 +120,7 @@ impl Run {
             },
         }
         self.settle();
+        self.check_that_nobody_waits_too_long();
     }
 
     fn append(&mut self, input: &mut Input<'_>) {
@@ -126,7 +128,7 @@ impl Run {
         for _ in 0..=more % 4 {
             let value = format!("{}:{}", self.sent.len(), "x".repeat(usize::from(more)));
             if let Some(delivery) = self.machine.append(TOPIC, partition, value.as_bytes()) {
-                self.sent.push(Sent { partition, value, delivery });
+                self.sent.push(Sent { partition, value, delivery, at: self.passed });
             }
         }
     }
@@ -428,6 +430,7 @@ impl Run {
             self.passed += time;
             self.wake_ups += u32::from(time == sleep);
             assert!(self.passed <= end, "records are left hanging");
+            self.check_that_nobody_waits_too_long();
         }
     }
 
@@ -440,7 +443,7 @@ impl Run {
                 let value = format!("{}:", self.sent.len());
                 let delivery = self.machine.append(TOPIC, partition, value.as_bytes());
                 let delivery = delivery.expect("memory is free again");
-                self.sent.push(Sent { partition, value, delivery });
+                self.sent.push(Sent { partition, value, delivery, at: self.passed });
             }
             self.run_until_all_is_settled();
             let results = self.sent[first..].iter().map(|sent| (sent.partition, sent.delivery.try_result()));
@@ -455,6 +458,13 @@ impl Run {
             assert!(bad.iter().all(|(_, result)| is_excused(result)), "does not recover: {bad:?}");
         }
         panic!("does not recover");
+    }
+
+    fn check_that_nobody_waits_too_long(&self) {
+        for sent in self.sent.iter().filter(|sent| sent.delivery.try_result().is_none()) {
+            let waits = self.passed - sent.at;
+            assert!(waits <= self.options.delivery_timeout + LATENCY, "{} waits for {waits:?}", sent.value);
+        }
     }
 
     fn check(&self) {
