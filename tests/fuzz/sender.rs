@@ -519,10 +519,7 @@ impl Run {
 }
 
 fn is_missing_its_predecessor(error: &DeliveryError) -> bool {
-    let code = match error.kind() {
-        DeliveryErrorKind::Broker { code, .. } => code,
-        _ => return false,
-    };
+    let DeliveryErrorKind::Broker { code, .. } = error.kind() else { return false };
     code == ErrorCode::OutOfOrderSequenceNumber && error.persisted() == Persisted::Maybe
 }
 

@@ -24,7 +24,7 @@ const CONNECTIONS: usize = 10_000;
 const MOST_GROWTH: i64 = 800_000;
 /// The same for the whole process as Linux sees it, which keeps pages for itself.
 const MOST_RESIDENT_GROWTH: i64 = 16 * 1024 * 1024;
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(400);
 
 fn producer(bootstrap_servers: &str) -> KafkaProducer {
     let millis = Duration::from_millis;
@@ -92,10 +92,9 @@ async fn all_send(producers: &[KafkaProducer], brokers: &Brokers, until: usize, 
 
 /// Sends one record until it is delivered.
 async fn recover(producer: &KafkaProducer) {
-    let started = Instant::now();
-    while let Err(error) = producer.send(ProducerRecord::to("topic").value("after all")).await {
-        assert!(started.elapsed() < PATIENCE, "does not recover: {error}");
-    }
+    let is_delivered =
+        async { while producer.send(ProducerRecord::to("topic").value("after all")).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, is_delivered).await.expect("producers recover");
 }
 
 /// Bytes that the process has in memory, where that can be known.
@@ -118,6 +117,7 @@ fn count_panics() -> Arc<AtomicUsize> {
 
 /// Everything runs on this thread, where allocations are counted.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "figures of a test run are wall-clock figures")]
 fn ten_thousand_hostile_connections_leave_no_trace() {
     let panics = count_panics();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
