@@ -118,7 +118,7 @@ fn flip_bits(random: &mut StdRng, answer: &mut [u8]) {
 /// Frames that answer nothing, after one that answers.
 fn small_frames(random: &mut StdRng, answer: &[u8]) -> Vec<u8> {
     let mut bytes = answer.to_vec();
-    for _ in 0..5_000 {
+    for _ in 0..2_000 {
         let len = random.random_range(0..6_u8);
         bytes.extend([0, 0, 0, len]);
         bytes.extend((0..len).map(|_| random.random::<u8>()));

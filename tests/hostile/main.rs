@@ -15,7 +15,7 @@ use kafka_producer::{KafkaProducer, ProducerRecord};
 use broker::Brokers;
 
 const PRODUCERS: usize = 8;
-const RECORDS_AT_A_TIME: usize = 8;
+const RECORDS_AT_A_TIME: usize = 4;
 /// By then everything that grows to its size once has done so.
 const WARM: usize = 2_000;
 const CONNECTIONS: usize = 10_000;
