@@ -14,6 +14,7 @@ use crate::topic_partition::{Topic, TopicPartition};
 
 mod partition_queue;
 mod producer_batch;
+mod rescue;
 mod settings;
 mod split;
 
@@ -21,6 +22,7 @@ pub(crate) use self::partition_queue::{
     Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
 };
 pub(crate) use self::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Stage};
+pub(crate) use self::rescue::{Rescue, rescue};
 pub(crate) use self::settings::Settings;
 pub(crate) use self::split::split;
 

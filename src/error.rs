@@ -280,6 +280,9 @@ pub enum DeliveryErrorKind {
         message: Option<String>,
     },
     /// The broker refused the batch because of other records in it; this one is innocent.
+    ///
+    /// Innocent records are sent again without the others. Only if an earlier attempt may have written the batch they
+    /// are not, for that could write them twice.
     #[error("another record of the batch was refused: {code}")]
     BatchRefused {
         /// What the broker said.

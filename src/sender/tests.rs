@@ -6,6 +6,7 @@
 mod bench;
 mod expiry;
 mod leaders;
+mod record_errors;
 mod retrying;
 mod sending;
 mod shell;

@@ -1,12 +1,13 @@
 //! What becomes of batches: delivered, sent again, cut or failed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rand::RngExt;
 
 use super::SenderCore;
-use crate::accumulator::{ProducerBatch, Stage, split};
+use crate::accumulator::{ProducerBatch, Rescue, Stage, rescue, split};
 use crate::error::{DeliveryErrorKind, Persisted};
 use crate::metadata::LeaderHint;
 use crate::network::FailureReason;
@@ -86,14 +87,7 @@ impl SenderCore {
             Verdict::Refused(fate) => {
                 batch.maybe_written = sent.was_maybe_written || fate == Fate::Maybe;
                 batch.last_error = Some(code);
-                let culprits = answer
-                    .record_errors
-                    .into_iter()
-                    .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error.message)));
-                let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
-                let culprits = culprits.collect();
-                self.note_failure(sent.queue_id, &batch);
-                self.fail(batch, kind, culprits, now, true);
+                self.refuse(sent, batch, fate, answer, now);
             }
         }
         self.look(sent.queue_id, now);
@@ -173,6 +167,42 @@ impl SenderCore {
         self.retry_or_fail(sent, batch, kind, now);
         if let Some(partition) = self.partition_mut(sent.queue_id) {
             partition.note_out_of_order(order);
+        }
+    }
+
+    /// The broker does not want a batch. If it names the records that it objects to (KIP-467), the others are sent again
+    /// without them, before anything behind them.
+    fn refuse(
+        &mut self,
+        sent: &SentBatch,
+        batch: ProducerBatch,
+        fate: Fate,
+        answer: PartitionProduceResponse,
+        now: Instant,
+    ) {
+        let code = ErrorCode::from(answer.error_code);
+        let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
+        // The first word on a record counts, and none on records that do not exist.
+        let named = answer.record_errors.into_iter().rev();
+        let named: BTreeMap<_, _> = named
+            .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error.message)))
+            .filter(|(index, _)| *index < batch.record_count())
+            .collect();
+        // Another number, for a batch that an earlier attempt may have brought into the log, would write it twice.
+        let is_doubtful =
+            batch.is_numbered() && (batch.maybe_written || batch.is_unanswered || batch.is_of_doubtful);
+        self.note_failure(sent.queue_id, &batch);
+        let queue = self.partition_mut(sent.queue_id).map(|partition| Arc::clone(&partition.queue));
+        let Some(queue) = queue.filter(|_| fate == Fate::NotWritten && !is_doubtful) else {
+            self.fail(batch, kind, named.into_iter().collect(), now, true);
+            return;
+        };
+        match rescue(batch, &named, &queue, now) {
+            Ok(Rescue { culprits, messages }) => {
+                tracing::debug!(partition = %sent.topic_partition, "sending a batch again without what was refused");
+                self.fail(culprits, kind, messages, now, true);
+            }
+            Err(batch) => self.fail(*batch, kind, named.into_iter().collect(), now, true),
         }
     }
 
