@@ -4,6 +4,7 @@
 //! of the `kafka-protocol` crate.
 
 mod bench;
+mod codes;
 mod expiry;
 mod leaders;
 mod record_errors;
