@@ -96,11 +96,14 @@ impl Partition {
         let found = cluster.partition(topic, *partition);
         // A leader that the view has no address for is as good as none.
         self.leader = cluster.leader(topic, *partition).map(Node::id);
+        let known_epoch = self.leader_epoch;
         self.leader_epoch = found.and_then(PartitionInfo::leader_epoch);
-        if let Some(topic) = cluster.topic(topic)
-            && topic.id() != self.topic_id
-        {
-            self.topic_id = topic.id();
+        let id = cluster.topic(topic).map_or(self.topic_id, |topic| topic.id());
+        // Brokers that tell no ids: epochs grow for as long as a topic lives.
+        let is_younger =
+            matches!((self.leader_epoch, known_epoch), (Some(epoch), Some(known)) if epoch < known);
+        if id != self.topic_id || is_younger {
+            self.topic_id = id;
             self.sequence.forget_acknowledgement();
         }
     }

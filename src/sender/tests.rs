@@ -8,6 +8,7 @@ mod codes;
 mod expiry;
 mod leaders;
 mod record_errors;
+mod recreation;
 mod retrying;
 mod sending;
 mod shell;

@@ -81,6 +81,9 @@ impl SenderCore {
                 if refresh_metadata {
                     self.metadata.request_update();
                 }
+                if matches!(code, ErrorCode::NotLeaderOrFollower | ErrorCode::UnknownTopicOrPartition) {
+                    self.metadata.doubt_leader(sent.topic());
+                }
                 let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
                 self.retry_or_fail(sent, batch, kind, now);
             }

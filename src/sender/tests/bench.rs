@@ -115,6 +115,8 @@ pub(super) struct Bench {
     pub(super) metadata_requests: Vec<Vec<String>>,
     /// Whether they are answered.
     pub(super) answers_metadata: bool,
+    /// The highest version of Metadata that brokers speak.
+    pub(super) metadata_version: i16,
     /// Whether sockets take produce requests at once; otherwise they wait in `unwritten`.
     pub(super) writes: bool,
     pub(super) unwritten: VecDeque<(ConnectionId, Frame)>,
@@ -154,6 +156,7 @@ impl Bench {
             producer_ids: 0,
             metadata_requests: Vec::new(),
             answers_metadata: true,
+            metadata_version: 13,
             writes: true,
             unwritten: VecDeque::new(),
             seals: config.seals,
@@ -299,7 +302,10 @@ impl Bench {
         match request {
             Request::ApiVersions => {
                 let (min, max) = self.config.produce_versions;
-                let answer = wire::api_versions(head, &[(0, min, max), (3, 0, 13), (18, 0, 4), (22, 0, 4)]);
+                let answer = wire::api_versions(
+                    head,
+                    &[(0, min, max), (3, 0, self.metadata_version), (18, 0, 4), (22, 0, 4)],
+                );
                 self.answer(connection, head, answer);
             }
             Request::InitProducerId => {
