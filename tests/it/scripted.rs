@@ -12,6 +12,8 @@ use kafka_protocol::messages::produce_response::{
 };
 use kafka_protocol::messages::{BrokerId, MetadataResponse, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 use self::broker::{
     Answer, Produce, ScriptedBroker, all_written, raw, refused, response, topic_name, written,
@@ -336,6 +338,40 @@ async fn brokers_that_nobody_can_reach_are_left_out() -> TestResult {
     for i in 0..10 {
         soon("send", producer.send(record_for(i % 3, "x"))).await?;
     }
+    Ok(())
+}
+
+/// Something else listens where metadata says that the leader is.
+#[tokio::test]
+async fn leader_that_is_an_http_server_is_asked_until_metadata_names_another() -> TestResult {
+    let stranger = TcpListener::bind("127.0.0.1:0").await?;
+    let port = stranger.local_addr()?.port();
+    let asked = Arc::new(Mutex::new(0));
+    let counter = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = stranger.accept().await {
+            *counter.lock().unwrap() += 1;
+            drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await);
+        }
+    });
+    let counter = Arc::clone(&asked);
+    let (_broker, producer) = with_metadata(move |mut metadata| {
+        if *counter.lock().unwrap() < 5 {
+            metadata.brokers.push(
+                MetadataResponseBroker::default()
+                    .with_node_id(BrokerId(8))
+                    .with_host(StrBytes::from_static_str("127.0.0.1"))
+                    .with_port(port.into()),
+            );
+            metadata.topics[0].partitions = vec![partition(0, 8)];
+        }
+        metadata
+    })
+    .await;
+
+    soon("send", producer.send(record_for(0, "x"))).await?;
+
+    assert!(*asked.lock().unwrap() >= 5);
     Ok(())
 }
 
