@@ -129,6 +129,12 @@ impl RecordAccumulator {
         topics.by_name.values().map(Arc::clone).collect()
     }
 
+    /// Returns the queue of a partition, if there is one.
+    pub(crate) fn queue(&self, topic: &str, partition: i32) -> Option<Arc<PartitionQueue>> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.by_name.get(topic)?.queue(usize::try_from(partition).ok()?).map(Arc::clone)
+    }
+
     /// Appends a record if that needs no waiting. `spare` is a buffer left from an earlier try.
     pub(crate) fn try_append(
         &self,
@@ -143,6 +149,7 @@ impl RecordAccumulator {
                     return TryAppend::BatchEnded;
                 }
                 Appended::Closed => return TryAppend::Closed,
+                Appended::Stopped => return TryAppend::Stopped,
                 Appended::Done(done) => return TryAppend::Done(self.after_append(queue, done)),
                 Appended::NeedsBuffer(BufferNeed::Larger { capacity }) => {
                     *spare = self.memory.try_take_exactly(capacity);
@@ -301,6 +308,8 @@ pub(crate) enum TryAppend {
     NoMemory {
         least: usize,
     },
+    /// The partition takes no records until it is resumed.
+    Stopped,
 }
 
 /// A flush under way.

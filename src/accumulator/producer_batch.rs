@@ -43,6 +43,8 @@ pub(crate) struct ProducerBatch {
     pub(crate) is_unanswered: bool,
     /// True for a piece of a batch that may be in the log as a whole: under its own number no broker would know it.
     pub(crate) is_of_doubtful: bool,
+    /// True once an older batch of the partition has failed (`fail_stop`): it is not to be sent again.
+    pub(crate) is_stopped: bool,
     /// Leader epoch that its last attempt went to.
     pub(crate) sent_leader_epoch: Option<i32>,
     /// True for a piece of a batch that the broker found too large.
@@ -164,6 +166,7 @@ impl ProducerBatch {
             maybe_written: false,
             is_unanswered: false,
             is_of_doubtful: false,
+            is_stopped: false,
             sent_leader_epoch: None,
             is_split: false,
             rescues: 0,

@@ -88,6 +88,11 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
             "the key of a record for topic orders cannot be serialized",
         ),
         (
+            SendErrorKind::Stopped { topic: topic(), partition: 3 },
+            Disposition::ResumePartition,
+            "partition 3 of topic orders is stopped by fail_stop: resume it once the failure is dealt with",
+        ),
+        (
             SendErrorKind::TooLarge { size: 9, limit: 8, setting: "max.request.size" },
             Disposition::FixRecord,
             "record of 9 bytes exceeds max.request.size of 8",
@@ -185,6 +190,7 @@ fn failed_delivery_says_what_to_do() {
         (DeliveryErrorKind::RuntimeShutdown, Disposition::NewProducer),
         (DeliveryErrorKind::Disconnected("reset".to_owned()), Disposition::RetryLater),
         (timed_out, Disposition::RetryLater),
+        (DeliveryErrorKind::Stopped, Disposition::ResumePartition),
         (DeliveryErrorKind::UnsupportedVersion, Disposition::FixConfiguration),
         (broker(ErrorCode::MessageTooLarge), Disposition::of(ErrorCode::MessageTooLarge)),
         (broker(ErrorCode::NotEnoughReplicas), Disposition::RetryLater),

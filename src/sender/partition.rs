@@ -213,6 +213,15 @@ impl Partition {
         }
     }
 
+    /// Takes what is queued behind a batch that has failed, and sees to it that what is under way behind it is not sent
+    /// again.
+    pub(crate) fn stop_behind(&mut self, order: BatchOrder) -> Vec<ProducerBatch> {
+        for batch in self.in_flight.iter_mut().filter(|batch| batch.order > order) {
+            batch.is_stopped = true;
+        }
+        self.queue.stop_behind(order)
+    }
+
     /// Notes that the broker waits for another number than that of a batch, which is back in the queue.
     ///
     /// If an older batch is still to be acknowledged, that is the one it waits for. If not, it has lost what it knew.

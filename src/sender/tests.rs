@@ -6,6 +6,7 @@
 mod bench;
 mod codes;
 mod expiry;
+mod fail_stop;
 mod leaders;
 mod record_errors;
 mod recreation;

@@ -118,8 +118,8 @@ impl SenderCore {
                 for sent in sent.batches {
                     if let Some(mut batch) = self.take_in_flight(&sent) {
                         batch.maybe_written = sent.was_maybe_written;
-                        self.note_failure(sent.queue_id, &batch);
-                        self.fail(batch, DeliveryErrorKind::UnsupportedVersion, Vec::new(), now, true);
+                        let kind = DeliveryErrorKind::UnsupportedVersion;
+                        self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
                     }
                     self.look(sent.queue_id, now);
                 }
@@ -161,7 +161,7 @@ impl SenderCore {
             // left behind may still bring it there, with the older batch that the broker waits for. Another number
             // would write it twice.
             batch.maybe_written = true;
-            self.fail(batch, kind, Vec::new(), now, true);
+            self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
         // A broker that has the batch says so (duplicate) rather than this; of an older epoch it says nothing.
@@ -194,18 +194,42 @@ impl SenderCore {
         // Another number, for a batch that an earlier attempt may have brought into the log, would write it twice.
         let is_doubtful =
             batch.is_numbered() && (batch.maybe_written || batch.is_unanswered || batch.is_of_doubtful);
-        self.note_failure(sent.queue_id, &batch);
+        let is_final = fate == Fate::Maybe || is_doubtful || self.settings.is_fail_stop;
         let queue = self.partition_mut(sent.queue_id).map(|partition| Arc::clone(&partition.queue));
-        let Some(queue) = queue.filter(|_| fate == Fate::NotWritten && !is_doubtful) else {
-            self.fail(batch, kind, named.into_iter().collect(), now, true);
+        let Some(queue) = queue.filter(|_| !is_final) else {
+            self.give_up(sent.queue_id, batch, kind, named.into_iter().collect(), now, true);
             return;
         };
+        self.note_failure(sent.queue_id, &batch);
         match rescue(batch, &named, &queue, now) {
             Ok(Rescue { culprits, messages }) => {
                 tracing::debug!(partition = %sent.topic_partition, "sending a batch again without what was refused");
                 self.fail(culprits, kind, messages, now, true);
             }
             Err(batch) => self.fail(*batch, kind, named.into_iter().collect(), now, true),
+        }
+    }
+
+    /// Fails a batch of a partition and, with `fail_stop`, everything behind it: what is queued now, what is under way as
+    /// soon as it is certain that it is not written, or may be. The partition takes no records from then on.
+    pub(super) fn give_up(
+        &mut self,
+        queue_id: usize,
+        batch: ProducerBatch,
+        kind: DeliveryErrorKind,
+        record_errors: Vec<(u32, Option<String>)>,
+        now: Instant,
+        leader_known: bool,
+    ) {
+        self.note_failure(queue_id, &batch);
+        // The partition stops before anybody learns of the failure: who learns of it may resume it at once.
+        let is_first = self.settings.is_fail_stop && !batch.is_stopped;
+        let partition = self.partition_mut(queue_id).filter(|_| is_first);
+        let stopped = partition.map(|partition| partition.stop_behind(batch.order)).unwrap_or_default();
+        self.fail(batch, kind, record_errors, now, leader_known);
+        for batch in stopped {
+            self.note_failure(queue_id, &batch);
+            self.fail(batch, DeliveryErrorKind::Stopped, Vec::new(), now, leader_known);
         }
     }
 
@@ -216,9 +240,9 @@ impl SenderCore {
         kind: DeliveryErrorKind,
         now: Instant,
     ) {
-        if batch.attempts > self.settings.retries {
-            self.note_failure(sent.queue_id, &batch);
-            self.fail(batch, kind, Vec::new(), now, true);
+        if batch.is_stopped || batch.attempts > self.settings.retries {
+            let kind = if batch.is_stopped { DeliveryErrorKind::Stopped } else { kind };
+            self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
         tracing::debug!(
@@ -234,6 +258,10 @@ impl SenderCore {
     }
 
     fn split(&mut self, sent: &SentBatch, batch: ProducerBatch, message: Option<String>, now: Instant) {
+        if batch.is_stopped {
+            self.give_up(sent.queue_id, batch, DeliveryErrorKind::Stopped, Vec::new(), now, true);
+            return;
+        }
         let Some(partition) = self.partition_mut(sent.queue_id) else { return };
         let queue = Arc::clone(&partition.queue);
         match split(batch, &queue, self.accumulator.settings(), now) {
@@ -243,8 +271,7 @@ impl SenderCore {
             }
             Err(batch) => {
                 let kind = DeliveryErrorKind::Broker { code: ErrorCode::MessageTooLarge, message };
-                self.note_failure(sent.queue_id, &batch);
-                self.fail(*batch, kind, Vec::new(), now, true);
+                self.give_up(sent.queue_id, *batch, kind, Vec::new(), now, true);
             }
         }
     }

@@ -38,6 +38,7 @@ pub(super) struct Config {
     pub(super) retries: u32,
     pub(super) retry_backoff: Duration,
     pub(super) is_idempotent: bool,
+    pub(super) is_fail_stop: bool,
     pub(super) max_outstanding: usize,
     pub(super) max_in_flight: usize,
     pub(super) max_request_size: usize,
@@ -60,6 +61,7 @@ impl Default for Config {
             retries: i32::MAX.unsigned_abs(),
             retry_backoff: millis(100),
             is_idempotent: false,
+            is_fail_stop: false,
             max_outstanding: 1,
             max_in_flight: 5,
             max_request_size: 1024 * 1024,
@@ -187,7 +189,7 @@ impl Bench {
         topic.touch(0);
         match self.accumulator.try_append(topic.queue(partition).unwrap(), &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
-            TryAppend::NoMemory { .. } => None,
+            TryAppend::NoMemory { .. } | TryAppend::Stopped => None,
             other => panic!("{other:?}"),
         }
     }
@@ -445,6 +447,7 @@ fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
         acks: config.acks,
         is_idempotent: config.is_idempotent,
+        is_fail_stop: config.is_fail_stop,
         linger: config.linger,
         delivery_timeout: config.delivery_timeout,
         request_timeout: config.request_timeout,
