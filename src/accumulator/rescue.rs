@@ -85,6 +85,7 @@ fn new_part<'a>(
         batch.topic_partition().clone(),
         BatchBuffer::outside_of_budget(HEADER_LEN + most.sum::<usize>()),
         batch.wanted_compression(),
+        None,
         batch.created,
     );
     part.order = batch.order;

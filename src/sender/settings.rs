@@ -14,6 +14,8 @@ pub(crate) struct SenderSettings {
     /// Whether the first failure in a partition stops it until somebody resumes it.
     pub(crate) is_fail_stop: bool,
     pub(crate) linger: Duration,
+    /// A batch whose records are all awaited does not wait for `linger` while nothing is under way to its broker.
+    pub(crate) spares_awaited: bool,
     pub(crate) delivery_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) metadata_max_idle: Duration,
