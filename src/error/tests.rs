@@ -38,6 +38,7 @@ fn broker(code: ErrorCode) -> DeliveryErrorKind {
 }
 
 /// One of each kind that a `SendError` can have before a record is accepted.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
     let topic = || Topic::from("orders");
     let source = || -> SharedError { Arc::new(io::Error::other("of the user's")) };

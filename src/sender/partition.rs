@@ -23,6 +23,8 @@ pub(crate) struct Partition {
     /// Where the batches under way were sent.
     pub(crate) in_flight_node: Option<NodeId>,
     pub(crate) sequence: Sequence,
+    /// The youngest batch that a broker has acknowledged.
+    last_delivered: Option<BatchOrder>,
     topic_id: Uuid,
     /// Since when its batches have waited for answers to those under way, if they do.
     blocked_since: Option<Instant>,
@@ -86,6 +88,7 @@ impl Partition {
             outstanding: 0,
             in_flight_node: None,
             sequence: Sequence::default(),
+            last_delivered: None,
             topic_id: Uuid::ZERO,
             blocked_since: None,
             retry_at: None,
@@ -210,6 +213,20 @@ impl Partition {
             self.sequence.forget_id();
         }
         has_epoch
+    }
+
+    /// Notes that the broker has a batch.
+    pub(crate) fn note_delivery(&mut self, batch: &ProducerBatch) {
+        self.sequence.acknowledge(batch.identity());
+        self.last_delivered = self.last_delivered.max(Some(batch.order));
+    }
+
+    /// Whether a younger batch is in the log, so that this one can no longer be written in order.
+    ///
+    /// Brokers that remember the producer do not let that happen. One that has forgotten it, as with a topic that was made
+    /// anew, takes any first number, so of two batches under way it may refuse the older and write the younger.
+    pub(crate) fn is_overtaken(&self, order: BatchOrder) -> bool {
+        self.last_delivered.is_some_and(|last| last > order)
     }
 
     /// Notes that a batch has failed. If it is certain not to be in the log, its number will never come.

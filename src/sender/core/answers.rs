@@ -63,7 +63,7 @@ impl SenderCore {
         match Verdict::of(code, batch.is_numbered()) {
             Verdict::Delivered => {
                 if let Some(partition) = self.partition_mut(sent.queue_id) {
-                    partition.sequence.acknowledge(batch.identity());
+                    partition.note_delivery(&batch);
                 }
                 let base_offset = (answer.base_offset >= 0).then_some(answer.base_offset);
                 let append_time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
@@ -161,6 +161,11 @@ impl SenderCore {
             // left behind may still bring it there, with the older batch that the broker waits for. Another number
             // would write it twice.
             batch.maybe_written = true;
+            self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
+            return;
+        }
+        if self.partition_mut(sent.queue_id).is_some_and(|partition| partition.is_overtaken(batch.order)) {
+            batch.maybe_written = sent.was_maybe_written;
             self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }

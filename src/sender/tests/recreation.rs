@@ -2,36 +2,38 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, Config, is_pending, millis, offset};
+use super::bench::{Bench, Config, failure, is_pending, millis, offset};
 use super::wire::{Identity, Reply};
 use super::world::TOPIC;
 use crate::delivery::Delivery;
+use crate::error::Persisted;
+use crate::protocol::ErrorCode;
 use crate::topic_partition::Topic;
 
-/// What brokers tell of topics.
+/// What brokers tell of topics beside their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Brokers {
     /// Produce names topics by their ids (Kafka 4.1).
-    WithIds,
+    Ids,
     /// Only Metadata tells ids (2.8).
-    WithIdsInMetadata,
+    IdsInMetadata,
     /// No ids, but leader epochs (2.4).
-    WithEpochs,
+    Epochs,
     /// Neither (1.0).
-    WithNames,
+    Names,
 }
 
-use Brokers::{WithEpochs, WithIds, WithIdsInMetadata, WithNames};
+use Brokers::{Epochs, Ids, IdsInMetadata, Names};
 
-const ALL: [Brokers; 4] = [WithIds, WithIdsInMetadata, WithEpochs, WithNames];
+const ALL: [Brokers; 4] = [Ids, IdsInMetadata, Epochs, Names];
 
 /// A sender that has written a record to partition 0, and knows node 2 as well.
 fn bench(brokers: Brokers) -> Bench {
     let (produce, metadata) = match brokers {
-        WithIds => (13, 13),
-        WithIdsInMetadata => (9, 12),
-        WithEpochs => (8, 9),
-        WithNames => (5, 5),
+        Ids => (13, 13),
+        IdsInMetadata => (9, 12),
+        Epochs => (8, 9),
+        Names => (5, 5),
     };
     let produce_versions = (3, produce);
     let config = Config { is_idempotent: true, max_outstanding: 5, produce_versions, ..Config::default() };
@@ -128,7 +130,7 @@ fn batch_whose_answer_was_lost_with_the_old_log_is_written_to_the_new_one() {
 /// The new topic is written to by its name, and the answer is lost: the number keeps it from being written twice.
 #[test]
 fn batch_whose_answer_was_lost_with_the_new_log_is_written_once() {
-    for brokers in [WithIdsInMetadata, WithEpochs, WithNames] {
+    for brokers in [IdsInMetadata, Epochs, Names] {
         let mut bench = bench(brokers);
         remake(&mut bench);
         bench.world.lead(0, 1);
@@ -164,7 +166,7 @@ fn records_wait_while_the_topic_is_gone() {
 /// The new log takes any first number, so a second batch must not be under way before the first is written.
 #[test]
 fn batches_go_one_by_one_until_the_new_log_knows_the_producer() {
-    for brokers in [WithIds, WithIdsInMetadata] {
+    for brokers in [Ids, IdsInMetadata] {
         let mut bench = bench(brokers);
         remake(&mut bench);
         bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
@@ -184,7 +186,7 @@ fn batches_go_one_by_one_until_the_new_log_knows_the_producer() {
 /// Up to Kafka 2.4 an unknown producer must begin at 0 (`UNKNOWN_PRODUCER_ID`).
 #[test]
 fn broker_that_wants_an_unknown_producer_to_begin_anew_is_obeyed() {
-    let mut bench = bench(WithNames);
+    let mut bench = bench(Names);
     remake(&mut bench);
     bench.world.lead(0, 1);
     let deliveries = send(&mut bench, &["a", "b"]);
@@ -203,8 +205,32 @@ fn broker_that_wants_an_unknown_producer_to_begin_anew_is_obeyed() {
         bench.advance(millis(50));
     }
 
-    check(&mut bench, &deliveries, &["a", "b"], WithNames);
+    check(&mut bench, &deliveries, &["a", "b"], Names);
     let numbers = |Identity { epoch, sequence, .. }| (epoch, sequence);
     let numbers: Vec<_> = identities.into_iter().map(numbers).collect();
     assert_eq!(numbers, [(0, 1), (0, 2), (1, 0), (1, 1)]);
+}
+
+/// The new log takes any first number. If it refuses the older of two batches and takes the younger, the older can no longer
+/// be written in order.
+#[test]
+fn batch_that_was_overtaken_in_the_new_log_fails() {
+    let mut bench = bench(Names);
+    let deliveries = send(&mut bench, &["a", "b"]);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+    remake(&mut bench);
+    bench.world.lead(0, 1);
+
+    bench.reply(&requests[0], &Reply::error(19));
+    bench.acknowledge(&requests[1]);
+    serve(&mut bench);
+    let later = send(&mut bench, &["c"]);
+    serve(&mut bench);
+
+    let error = failure(&deliveries[0]);
+    assert_eq!(error.error_code(), Some(ErrorCode::OutOfOrderSequenceNumber));
+    assert_eq!(error.persisted(), Persisted::No);
+    assert_eq!((offset(&deliveries[1]), offset(&later[0])), (Some(0), Some(1)));
+    assert_eq!(bench.world.log(0), ["b", "c"]);
+    assert!(bench.is_clean());
 }
