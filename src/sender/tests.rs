@@ -5,6 +5,7 @@
 
 mod bench;
 mod expiry;
+mod idempotence;
 mod leaders;
 mod retrying;
 mod sending;
