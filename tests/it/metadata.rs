@@ -1,7 +1,7 @@
 //! How topics, partitions and leaders become known, and how often brokers are asked.
 
 use kafka_mock::{Api, Fault, MockCluster};
-use kafka_producer::{KafkaProducer, NodeId, ProducerRecord, SendErrorKind};
+use kafka_producer::{ErrorCode, KafkaProducer, NodeId, ProducerRecord, SendErrorKind};
 
 use crate::support::{
     TOPIC, TestResult, builder, builder_at, cluster_with, delivered, enqueue_all, log_of, logs_of, millis,
@@ -98,7 +98,9 @@ async fn partitions_for_an_unknown_topic_times_out() -> TestResult {
 
     let error = soon("partitions", producer.partitions_for("missing")).await.unwrap_err();
 
-    assert!(matches!(error, SendErrorKind::MetadataTimeout { .. }), "{error:?}");
+    let SendErrorKind::MetadataTimeout { cause, .. } = error else { panic!("{error:?}") };
+    assert_eq!(cause, Some(ErrorCode::UnknownTopicOrPartition));
+    assert!(metadata_requests(&cluster) > 1, "it was asked for once only");
     Ok(())
 }
 
