@@ -469,3 +469,22 @@ async fn close_with_no_time_gives_back_records_that_wait_for_the_id() -> TestRes
     }
     Ok(())
 }
+
+/// Java ends the producer at some of these (`testClusterAuthorizationExceptionInProduceRequest`,
+/// `testUnsupportedVersionInProduceRequest`).
+#[tokio::test]
+async fn no_error_of_a_batch_ends_the_producer() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = producer(&cluster);
+    let codes = [31, 35, 43, 29, 49, 90];
+    for (i, code) in (0..).zip(codes) {
+        cluster.fail_next(Api::Produce, code, 1);
+
+        let error = soon("refused", producer.send(record("refused"))).await.unwrap_err();
+        assert_eq!(error.delivery_error().unwrap().error_code(), Some(ErrorCode::from(code)));
+
+        assert_eq!(soon("next", producer.send(record(i))).await?.offset(), Some(i), "{code}");
+    }
+    assert_eq!(log_of(&cluster, 0), texts(0..codes.len()));
+    Ok(())
+}
