@@ -252,6 +252,18 @@ mod schedule {
     }
 
     #[test]
+    fn waiting_for_a_known_topic_asks_for_all_topics() {
+        let now = clock::now();
+        let topics = vec![topic("a", 1, vec![partition(0, 1, 5)]), topic("b", 2, vec![partition(0, 1, 5)])];
+        let mut metadata = metadata_with(topics, now);
+
+        metadata.request_topic(&Topic::from("a"), now);
+        let (_, request) = metadata.next_request(now + BACKOFF).unwrap();
+
+        assert_eq!(requested_topics(&request), ["a", "b"]);
+    }
+
+    #[test]
     fn answer_without_brokers_is_a_failure() {
         let now = clock::now();
         let mut metadata = new_metadata();

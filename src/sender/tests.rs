@@ -8,6 +8,7 @@ mod bench;
 mod codes;
 mod expiry;
 mod fail_stop;
+mod idempotence;
 mod leaders;
 mod record_errors;
 mod recreation;

@@ -482,3 +482,28 @@ async fn batch_is_the_same_at_every_attempt() -> TestResult {
     assert!(seen.iter().all(|batch| *batch == seen[0]));
     Ok(())
 }
+
+/// Java: `testResetOfProducerStateShouldAllowQueuedBatchesToDrain` and `testCloseWithProducerIdReset`.
+#[tokio::test]
+async fn other_partitions_and_close_go_on_while_an_id_is_replaced() -> TestResult {
+    let script = |produce: &Produce| {
+        let answer = |partition: &i32| match (partition, produce.number) {
+            // Costs the last epoch.
+            (0, 1) => refused(0, 87),
+            (partition, number) => written(*partition, i64::try_from(number).unwrap()),
+        };
+        Answer::Partitions(produce.batches.keys().map(answer).collect())
+    };
+    let broker = ScriptedBroker::start_with(script, |metadata| metadata, i16::MAX, usize::MAX).await;
+    let producer = builder(&broker).build()?;
+    soon("first", producer.send(record_for(0, "a"))).await?;
+    soon("refused", producer.send(record_for(0, "b"))).await.unwrap_err();
+
+    let deliveries = enqueue_all(&producer, (0..3).map(|partition| record_for(partition, "c"))).await;
+    let report = soon("close", producer.close(seconds(10))).await;
+
+    assert_eq!((report.delivered, report.failed, report.undelivered), (4, 1, 0));
+    delivered(deliveries).await;
+    assert_eq!(broker.producer_ids(), 2);
+    Ok(())
+}

@@ -38,6 +38,8 @@ pub(super) struct Config {
     pub(super) request_timeout: Duration,
     pub(super) retries: u32,
     pub(super) retry_backoff: Duration,
+    /// Up to which the backoff doubles; `None` for one that stays the same.
+    pub(super) retry_backoff_max: Option<Duration>,
     pub(super) is_idempotent: bool,
     pub(super) is_fail_stop: bool,
     pub(super) max_outstanding: usize,
@@ -62,6 +64,7 @@ impl Default for Config {
             request_timeout: Duration::from_secs(30),
             retries: i32::MAX.unsigned_abs(),
             retry_backoff: millis(100),
+            retry_backoff_max: None,
             is_idempotent: false,
             is_fail_stop: false,
             max_outstanding: 1,
@@ -457,8 +460,11 @@ fn sender_settings(config: &Config) -> SenderSettings {
         request_timeout: config.request_timeout,
         metadata_max_idle: Duration::from_secs(300),
         retries: config.retries,
-        // Constant, so without jitter.
-        retry_backoff: Backoff::new(config.retry_backoff, config.retry_backoff),
+        // Without jitter if it is constant.
+        retry_backoff: Backoff::new(
+            config.retry_backoff,
+            config.retry_backoff_max.unwrap_or(config.retry_backoff),
+        ),
         max_request_size: config.max_request_size,
         max_outstanding_per_partition: config.max_outstanding,
         availability_timeout: None,

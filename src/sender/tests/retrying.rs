@@ -343,3 +343,25 @@ fn no_backoff_at_all_makes_no_busy_loop() {
 
     assert_eq!(failure(&delivery).error_code(), Some(ErrorCode::NotLeaderOrFollower));
 }
+
+#[test]
+fn backoff_grows_with_each_attempt() {
+    let retry_backoff_max = Some(millis(1000));
+    let mut bench = Bench::new(Config { retry_backoff_max, ..Config::default() });
+    bench.put(0, "a");
+
+    for mean in [100, 200, 400, 800, 1000, 1000] {
+        let request = bench.request();
+        bench.reply(&request, &Reply::error(19));
+        let mut waited = 0;
+        while bench.received.is_empty() {
+            bench.advance(millis(1));
+            waited += 1;
+        }
+        // A fifth of jitter, and never beyond the maximum.
+        assert!(
+            (mean * 8 / 10..=(mean * 12 / 10).min(1000)).contains(&waited),
+            "{waited} is not about {mean}"
+        );
+    }
+}
