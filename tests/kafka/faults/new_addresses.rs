@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use kafka_producer::KafkaProducer;
 use tokio::net::TcpListener;
@@ -28,6 +29,8 @@ async fn producer_finds_brokers_that_have_all_moved_to_other_addresses() {
     let door = Door::open(cluster.broker(1).address()).await;
     let producer: KafkaProducer = KafkaProducer::builder()
         .bootstrap_servers(door.address.to_string())
+        // Three brokers at once may take their time to start.
+        .delivery_timeout(Duration::from_secs(400))
         .build()
         .expect("a valid configuration");
     let streams =

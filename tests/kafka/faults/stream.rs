@@ -27,7 +27,7 @@ const BURST: u64 = 400;
 const KEYS: u64 = 50;
 
 /// How long records may take to be settled; well above any `delivery.timeout.ms` in use.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(600);
 /// Records that must be settled before a stream counts as flowing again.
 const PROOF: usize = 100;
 
