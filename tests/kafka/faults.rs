@@ -2,8 +2,6 @@
 //!
 //! What must hold afterwards: every record that was accepted has an answer; what was acknowledged is in the log, once,
 //! where the producer said and in the order in which it was accepted; what failed as not written is not in the log.
-//!
-//! `KAFKA_FAULT_SEED` chooses another order of faults, `KAFKA_TRACE` names a file for the producers' own log.
 
 mod fault;
 mod figures;

@@ -7,6 +7,8 @@
 //! |---|---|
 //! | `REQUIRE_KAFKA=1` | fail instead of skipping |
 //! | `KAFKA_JARS` | where the jars of each version are kept; default `~/.cache/kafka-producer-tests` |
+//! | `KAFKA_FAULT_SEED` | the number that decides which faults come when; default 1 |
+//! | `KAFKA_TRACE` | a file for what the producers under faults log |
 //! | `KAFKA_KEEP=1` | leave the clusters' directories (configuration, data, logs) where they are |
 //!
 //! Only one cluster runs at a time, however many threads the test runner uses. `support` is the harness,

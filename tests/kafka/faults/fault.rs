@@ -21,6 +21,9 @@ const ABSENCE: Duration = Duration::from_secs(1);
 pub(super) enum Fault {
     /// A leader dies as by a power cut (SIGKILL), and comes back.
     Kill,
+    /// Two of three brokers die, and come back: too few replicas are in sync meanwhile. With `KRaft` nothing else would
+    /// work either, since the brokers are the controllers.
+    KillTwo,
     /// A leader freezes (SIGSTOP) for a moment that only producers notice.
     Freeze,
     /// A leader freezes until it is deposed, and wakes.
@@ -50,12 +53,12 @@ impl Scene<'_> {
     pub(super) async fn inflict(&self, fault: Fault, random: &mut StdRng) {
         match fault {
             Fault::Kill => self.kill(random).await,
+            Fault::KillTwo => self.kill_all_but(self.any_leader(random).await).await,
             Fault::Freeze => self.freeze(&[self.any_leader(random).await], NAP).await,
             Fault::FreezeLong => self.freeze(&[self.any_leader(random).await], SLEEP).await,
             Fault::FreezeTwo => {
-                let awake = self.any_leader(random).await;
-                let brokers = self.cluster.brokers().iter().map(|broker| broker.id());
-                self.freeze(&brokers.filter(|id| *id != awake).collect::<Vec<_>>(), NAP).await;
+                let others = self.others(self.any_leader(random).await);
+                self.freeze(&others, NAP).await;
             }
             Fault::Restart => {
                 let leader = self.any_leader(random).await;
@@ -77,6 +80,16 @@ impl Scene<'_> {
             self.flows().await;
         }
         self.cluster.broker(leader).restart().await;
+    }
+
+    async fn kill_all_but(&self, survivor: i32) {
+        let others = self.others(survivor);
+        for id in &others {
+            self.cluster.broker(*id).kill_9();
+        }
+        for id in &others {
+            self.cluster.broker(*id).restart().await;
+        }
     }
 
     async fn freeze(&self, brokers: &[i32], time: Duration) {
@@ -133,6 +146,10 @@ impl Scene<'_> {
     /// Waits until everything that was sent so far is settled, and more.
     pub(super) async fn flows(&self) {
         futures::future::join_all(self.streams.iter().map(Stream::flows)).await;
+    }
+
+    fn others(&self, id: i32) -> Vec<i32> {
+        self.cluster.brokers().iter().map(|broker| broker.id()).filter(|other| *other != id).collect()
     }
 
     async fn any_leader(&self, random: &mut StdRng) -> i32 {
