@@ -17,6 +17,9 @@ const SLEEP: Duration = Duration::from_secs(9);
 /// Long enough for the answers of brokers that have deleted a topic to be taken in.
 const ABSENCE: Duration = Duration::from_secs(1);
 
+/// Of every topic, with three replicas.
+pub(super) const CONFIGS: [(&str, &str); 1] = [("min.insync.replicas", "2")];
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fault {
     /// A leader dies as by a power cut (SIGKILL), and comes back.
@@ -34,6 +37,8 @@ pub(super) enum Fault {
     Restart,
     /// A topic is deleted, and created again under the same name.
     Recreate,
+    /// The same behind the back of a frozen leader, which wakes and still believes in the old topic.
+    RecreateBehindFrozen,
     /// `min.insync.replicas` is three while one of three brokers is down.
     TooFewReplicas,
 }
@@ -65,6 +70,7 @@ impl Scene<'_> {
                 self.cluster.broker(leader).restart().await;
             }
             Fault::Recreate => self.recreate().await,
+            Fault::RecreateBehindFrozen => self.recreate_behind_frozen().await,
             Fault::TooFewReplicas => self.ask_for_too_many_replicas(random).await,
         }
         self.is_whole().await;
@@ -107,8 +113,24 @@ impl Scene<'_> {
         self.cluster.delete_topic(stream.topic).await;
         tokio::time::sleep(ABSENCE).await;
         stream.bury();
-        let configs = [("min.insync.replicas", "2")];
-        self.cluster.create_topic(stream.topic, stream.partitions, 3, &configs).await;
+        self.cluster.create_topic(stream.topic, stream.partitions, 3, &CONFIGS).await;
+    }
+
+    async fn recreate_behind_frozen(&self) {
+        let stream = self.recreated.expect("a topic to recreate");
+        // Not the active controller: nothing could be deleted until the others have noticed that it is frozen.
+        let controller = self.cluster.active_controller().await;
+        let mut frozen = self.others(controller)[0];
+        for partition in 0..stream.partitions {
+            let leader = self.cluster.leader(stream.topic, partition).await.expect("a leader");
+            frozen = if leader == controller { frozen } else { leader };
+        }
+        self.cluster.broker(frozen).stop();
+        self.cluster.delete_topic(stream.topic).await;
+        self.cluster.announce_topic(stream.topic, stream.partitions, 3, &CONFIGS).await;
+        // The frozen broker may still acknowledge, on behalf of the old topic, what it was given before.
+        stream.bury_all();
+        self.cluster.broker(frozen).cont();
     }
 
     async fn ask_for_too_many_replicas(&self, random: &mut StdRng) {

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use super::fault::CONFIGS;
 use super::fault::Scene;
 use super::judgement::judge;
 use super::stream::Keys;
@@ -36,7 +37,7 @@ async fn producer_finds_brokers_that_have_all_moved_to_other_addresses() {
     let streams =
         [Stream::new("orders", 6, Keys::All, &producer), Stream::new("events", 4, Keys::None, &producer)];
     for stream in &streams {
-        cluster.create_topic(stream.topic, stream.partitions, 3, &[("min.insync.replicas", "2")]).await;
+        cluster.create_topic(stream.topic, stream.partitions, 3, &CONFIGS).await;
     }
     let scene = Scene { cluster: &cluster, streams: &streams, recreated: None, hasty: None };
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use kafka_producer::KafkaProducer;
 
+use super::fault::CONFIGS;
 use super::fault::Scene;
 use super::judgement::judge;
 use super::stream::Keys;
@@ -29,7 +30,7 @@ async fn rolling_restarts_fail_no_record_under_default_settings() {
         Stream::new("mixed", 3, Keys::Half, &producer),
     ];
     for stream in &streams {
-        cluster.create_topic(stream.topic, stream.partitions, 3, &[("min.insync.replicas", "2")]).await;
+        cluster.create_topic(stream.topic, stream.partitions, 3, &CONFIGS).await;
     }
     let scene = Scene { cluster: &cluster, streams: &streams, recreated: None, hasty: None };
 

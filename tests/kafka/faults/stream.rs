@@ -40,7 +40,7 @@ pub(super) struct Stream {
     keys: Keys,
     /// Record `n` is at index `n`.
     sent: Mutex<Vec<Sent>>,
-    /// Acknowledged by a topic that has been deleted since.
+    /// Acknowledged by a topic that has been deleted since, as far as one can know.
     buried: Mutex<BTreeSet<u64>>,
 }
 
@@ -147,6 +147,12 @@ impl Stream {
         let sent = self.sent();
         let settled = (0..).zip(sent.iter()).filter(|(_, sent)| sent.is_settled());
         self.buried.lock().unwrap_or_else(PoisonError::into_inner).extend(settled.map(|(n, _)| n));
+    }
+
+    /// The same when some broker may still acknowledge what the topic was given before it was deleted.
+    pub(super) fn bury_all(&self) {
+        let end = self.len() as u64;
+        self.buried.lock().unwrap_or_else(PoisonError::into_inner).extend(0..end);
     }
 
     pub(super) fn buried(&self) -> BTreeSet<u64> {

@@ -11,6 +11,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use super::fault::CONFIGS;
 use super::fault::Fault;
 use super::fault::Scene;
 use super::judgement::judge;
@@ -21,13 +22,14 @@ use crate::support::KafkaCluster;
 use crate::support::Version;
 use crate::support::wait;
 
-const ALL: [Fault; 7] = [
+const ALL: [Fault; 8] = [
     Fault::Kill,
     Fault::Freeze,
     Fault::FreezeLong,
     Fault::FreezeTwo,
     Fault::Restart,
     Fault::Recreate,
+    Fault::RecreateBehindFrozen,
     Fault::TooFewReplicas,
 ];
 const RECREATED: &str = "reborn";
@@ -111,7 +113,7 @@ async fn streams(cluster: &KafkaCluster) -> Vec<Stream> {
         Stream::new(HASTY, 3, Keys::Half, &hasty),
     ];
     for stream in &streams {
-        cluster.create_topic(stream.topic, stream.partitions, 3, &[("min.insync.replicas", "2")]).await;
+        cluster.create_topic(stream.topic, stream.partitions, 3, &CONFIGS).await;
     }
     streams
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::DeleteTopicsRequest;
+use kafka_protocol::messages::DescribeQuorumRequest;
 use kafka_protocol::messages::IncrementalAlterConfigsRequest;
 use kafka_protocol::messages::ListOffsetsRequest;
 use kafka_protocol::messages::MetadataRequest;
@@ -16,6 +17,7 @@ use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_request::CreatableTopicConfig;
+use kafka_protocol::messages::describe_quorum_request;
 use kafka_protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
 use kafka_protocol::messages::incremental_alter_configs_request::AlterableConfig;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
@@ -33,6 +35,8 @@ use super::wire;
 const METADATA_VERSION: i16 = 5;
 const CREATE_TOPICS_VERSION: i16 = 2;
 const DELETE_TOPICS_VERSION: i16 = 1;
+/// `KRaft` only.
+const DESCRIBE_QUORUM_VERSION: i16 = 0;
 /// Since Kafka 2.3.
 const INCREMENTAL_ALTER_CONFIGS_VERSION: i16 = 0;
 const LIST_OFFSETS_VERSION: i16 = 2;
@@ -67,6 +71,20 @@ impl KafkaCluster {
         replication: i16,
         configs: &[(&str, &str)],
     ) {
+        self.announce_topic(topic, partitions, replication, configs).await;
+        self.wait_for_isr(topic, partitions, usize::try_from(replication).expect("positive")).await;
+        // A broker may know from the metadata that it leads a partition, and still have to make its log.
+        self.end_offsets(topic).await;
+    }
+
+    /// Creates a topic, which some brokers may not know of yet.
+    pub(crate) async fn announce_topic(
+        &self,
+        topic: &str,
+        partitions: i32,
+        replication: i16,
+        configs: &[(&str, &str)],
+    ) {
         let request = create_request(topic, partitions, replication, configs);
         let mut attempts = 0;
         wait::wait_for(&format!("topic {topic} created"), LIMIT, async || {
@@ -81,9 +99,6 @@ impl KafkaCluster {
             }
         })
         .await;
-        self.wait_for_isr(topic, partitions, usize::try_from(replication).expect("positive")).await;
-        // A broker may know from the metadata that it leads a partition, and still have to make its log.
-        self.end_offsets(topic).await;
     }
 
     /// Deletes a topic and waits until no broker knows it and its name is free.
@@ -122,6 +137,20 @@ impl KafkaCluster {
             (response.responses.first().expect("an answer about the topic").error_code == NONE).then_some(())
         })
         .await;
+    }
+
+    /// The node that decides about topics and leaders at this moment; `KRaft` only.
+    pub(crate) async fn active_controller(&self) -> i32 {
+        let log = describe_quorum_request::TopicData::default()
+            .with_topic_name(name("__cluster_metadata"))
+            .with_partitions(vec![describe_quorum_request::PartitionData::default()]);
+        let request = DescribeQuorumRequest::default().with_topics(vec![log]);
+        wait::wait_for("the active controller", LIMIT, async || {
+            let response = self.ask_controller(DESCRIBE_QUORUM_VERSION, &request).await.ok()?;
+            let found = response.topics.first()?.partitions.first()?;
+            (found.error_code == NONE).then_some(found.leader_id.0)
+        })
+        .await
     }
 
     /// The leader's node id, as the cluster believes at this moment; `None` while there is none.
@@ -219,10 +248,11 @@ impl KafkaCluster {
             match metadata(broker, None).await {
                 Ok(response) => {
                     let id = response.controller_id.0;
-                    let Some(controller) = self.brokers().iter().find(|broker| broker.id() == id) else {
-                        continue;
-                    };
-                    return wire::call(controller.address(), version, request, SLOW).await;
+                    let named = self.brokers().iter().find(|broker| broker.id() == id);
+                    // With KRaft the answer names any broker, even one that is frozen.
+                    let asked = if self.version().is_kraft() { Some(broker) } else { named };
+                    let Some(asked) = asked else { continue };
+                    return wire::call(asked.address(), version, request, SLOW).await;
                 }
                 Err(error) => last = error,
             }
