@@ -159,15 +159,18 @@ impl SenderCore {
     ) {
         let kind = DeliveryErrorKind::Broker { code, message };
         batch.last_error = Some(code);
-        if batch.is_of_doubtful || batch.is_unanswered {
-            // It may be in the log as part of the batch that it was cut from, or an attempt that a broken connection has
-            // left behind may still bring it there, with the older batch that the broker waits for. Another number
-            // would write it twice.
+        // A broker that was restarted in good order knows only the last batch of a producer, and says this of those
+        // before it, too, although it has them.
+        let may_be_forgotten = sent.was_maybe_written && code == ErrorCode::OutOfOrderSequenceNumber;
+        if batch.is_of_doubtful || batch.is_unanswered || may_be_forgotten {
+            // It may be in the log, on its own or as part of the batch that it was cut from, or an attempt that a broken
+            // connection has left behind may still bring it there, with the older batch that the broker waits for.
+            // Another number would write it twice.
             batch.maybe_written = true;
             self.fail(batch, kind, Vec::new(), now, true);
             return;
         }
-        // A broker that has the batch says so (duplicate) rather than this; of an older epoch it says nothing.
+        // Of a batch of an older epoch than it knows, a broker does not say whether it has it.
         batch.maybe_written = sent.was_maybe_written && code == ErrorCode::InvalidProducerEpoch;
         let order = batch.order;
         self.retry_or_fail(sent, batch, kind, now);
