@@ -5,6 +5,7 @@
 
 mod fault;
 mod figures;
+mod forgetting;
 mod judgement;
 mod new_addresses;
 mod rolling_restart;

@@ -159,9 +159,9 @@ impl SenderCore {
     ) {
         let kind = DeliveryErrorKind::Broker { code, message };
         batch.last_error = Some(code);
-        // A broker that was restarted in good order knows only the last batch of a producer, and says this of those
-        // before it, too, although it has them.
-        let may_be_forgotten = sent.was_maybe_written && code == ErrorCode::OutOfOrderSequenceNumber;
+        // A broker that was restarted knows only the last batch of a producer, and nothing of one whose records have old
+        // timestamps (`producer.id.expiration.ms`): it says this of batches, too, that it has.
+        let may_be_forgotten = sent.was_maybe_written && code != ErrorCode::InvalidProducerEpoch;
         if batch.is_of_doubtful || batch.is_unanswered || may_be_forgotten {
             // It may be in the log, on its own or as part of the batch that it was cut from, or an attempt that a broken
             // connection has left behind may still bring it there, with the older batch that the broker waits for.

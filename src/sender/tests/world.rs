@@ -126,8 +126,8 @@ impl World {
         partition.epoch += 1;
     }
 
-    /// Restarts the leader of a partition in good order: of each producer it remembers only the last batch, for that
-    /// is all that Kafka keeps on disk (`ProducerStateManager.writeSnapshot`).
+    /// Restarts the leader of a partition: of each producer it remembers only the last batch, for that is all that Kafka
+    /// keeps on disk (`ProducerStateManager.writeSnapshot`).
     pub(super) fn restart_leader(&mut self, index: i32) {
         for producer in self.partition(TOPIC, index).unwrap().producers.values_mut() {
             let forgotten = producer.batches.len().saturating_sub(1);
