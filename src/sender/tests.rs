@@ -5,8 +5,12 @@
 
 mod awaited;
 mod bench;
+mod codes;
 mod expiry;
+mod fail_stop;
 mod leaders;
+mod record_errors;
+mod recreation;
 mod retrying;
 mod sending;
 mod shell;

@@ -39,6 +39,7 @@ pub(super) struct Config {
     pub(super) retries: u32,
     pub(super) retry_backoff: Duration,
     pub(super) is_idempotent: bool,
+    pub(super) is_fail_stop: bool,
     pub(super) max_outstanding: usize,
     pub(super) max_in_flight: usize,
     pub(super) max_request_size: usize,
@@ -62,6 +63,7 @@ impl Default for Config {
             retries: i32::MAX.unsigned_abs(),
             retry_backoff: millis(100),
             is_idempotent: false,
+            is_fail_stop: false,
             max_outstanding: 1,
             max_in_flight: 5,
             max_request_size: 1024 * 1024,
@@ -117,6 +119,8 @@ pub(super) struct Bench {
     pub(super) metadata_requests: Vec<Vec<String>>,
     /// Whether they are answered.
     pub(super) answers_metadata: bool,
+    /// The highest version of Metadata that brokers speak.
+    pub(super) metadata_version: i16,
     /// Whether sockets take produce requests at once; otherwise they wait in `unwritten`.
     pub(super) writes: bool,
     pub(super) unwritten: VecDeque<(ConnectionId, Frame)>,
@@ -156,6 +160,7 @@ impl Bench {
             producer_ids: 0,
             metadata_requests: Vec::new(),
             answers_metadata: true,
+            metadata_version: 13,
             writes: true,
             unwritten: VecDeque::new(),
             seals: config.seals,
@@ -186,7 +191,7 @@ impl Bench {
         topic.touch(0);
         match self.accumulator.try_append(topic.queue(partition).unwrap(), &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
-            TryAppend::NoMemory { .. } => None,
+            TryAppend::NoMemory { .. } | TryAppend::Stopped => None,
             other => panic!("{other:?}"),
         }
     }
@@ -301,7 +306,10 @@ impl Bench {
         match request {
             Request::ApiVersions => {
                 let (min, max) = self.config.produce_versions;
-                let answer = wire::api_versions(head, &[(0, min, max), (3, 0, 13), (18, 0, 4), (22, 0, 4)]);
+                let answer = wire::api_versions(
+                    head,
+                    &[(0, min, max), (3, 0, self.metadata_version), (18, 0, 4), (22, 0, 4)],
+                );
                 self.answer(connection, head, answer);
             }
             Request::InitProducerId => {
@@ -442,6 +450,7 @@ fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
         acks: config.acks,
         is_idempotent: config.is_idempotent,
+        is_fail_stop: config.is_fail_stop,
         linger: config.linger,
         spares_awaited: config.spares_awaited,
         delivery_timeout: config.delivery_timeout,

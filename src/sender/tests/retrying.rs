@@ -127,24 +127,6 @@ fn duplicate_counts_as_written() {
 }
 
 #[test]
-fn broker_names_the_records_at_fault() {
-    let mut bench = Bench::new(Config { linger: millis(5), ..Config::default() });
-    let deliveries = ["a", "b", "c"].map(|value| bench.send(0, value));
-    bench.advance(millis(5));
-    let request = bench.request();
-
-    let record_errors = vec![(1, Some("no key")), (-7, None), (99, None)];
-    bench.reply(&request, &Reply { record_errors, ..Reply::error(87) });
-
-    let [first, second, third] = deliveries.map(|delivery| failure(&delivery));
-    assert_eq!(first.kind(), DeliveryErrorKind::BatchRefused { code: ErrorCode::InvalidRecord });
-    assert_eq!(third.kind(), first.kind());
-    let message = Some("no key".to_owned());
-    assert_eq!(second.kind(), DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, message });
-    assert_eq!(third.record().unwrap().value.unwrap(), "c");
-}
-
-#[test]
 fn one_batch_of_a_request_may_fail_alone() {
     let mut bench = Bench::new(Config { linger: millis(5), ..no_retries() });
     let (good, bad) = (bench.append(0, "a"), bench.append(2, "c"));

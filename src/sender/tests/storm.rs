@@ -332,6 +332,7 @@ fn config(seed: u64, random: &mut StdRng) -> Config {
         retries,
         retry_backoff: millis([0, 20, 100][random.random_range(0..3)]),
         is_idempotent,
+        is_fail_stop: false,
         max_outstanding: if is_idempotent {
             max_in_flight
         } else if acks == 0 {
