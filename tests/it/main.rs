@@ -6,6 +6,7 @@ mod drop;
 mod enqueue;
 mod errors;
 mod fail_stop;
+mod faults;
 mod flush_close;
 mod idempotence;
 mod interceptors;
