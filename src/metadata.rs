@@ -267,6 +267,9 @@ impl Metadata {
         hints: &[LeaderHint],
         endpoints: &[NodeEndpoint],
     ) -> Option<MetadataUpdate> {
+        if hints.is_empty() {
+            return None;
+        }
         let endpoints = endpoints.iter().filter_map(reading::read_endpoint);
         let nodes: Vec<_> = endpoints.chain(self.cluster.nodes().iter().cloned()).collect();
         let cluster = Cluster::clone(&self.cluster).with_nodes(nodes);
@@ -289,6 +292,16 @@ impl Metadata {
         let topics: Vec<_> = topics.collect();
         let errors = self.cluster.topic_errors().clone();
         Some(self.publish(cluster.with_topics(topics, errors)))
+    }
+
+    /// Notes that a broker denies to lead a partition of a topic, as far as we know its leader. If brokers tell no ids,
+    /// the topic may have been made anew, with leader epochs that begin again: the next answer counts whatever its epochs.
+    pub(crate) fn doubt_leader(&mut self, topic: &Topic) {
+        if self.cluster.topic(topic).is_some_and(|topic| topic.id() == Uuid::default())
+            && let Some(epochs) = self.topics.leader_epochs_mut(topic)
+        {
+            epochs.clear();
+        }
     }
 
     /// Goes back to the bootstrap servers, as if no broker had ever answered. What was known of the topics stays, so
