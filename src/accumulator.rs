@@ -112,7 +112,8 @@ impl RecordAccumulator {
         for partition in queues.len()..partitions {
             let partition = i32::try_from(partition).unwrap_or(i32::MAX);
             let name = TopicPartition::new(topic, partition);
-            queues.push(Arc::new(PartitionQueue::new(topics.next_queue_id, name, topics.closed)));
+            let memory = self.memory.partition();
+            queues.push(Arc::new(PartitionQueue::new(topics.next_queue_id, name, memory, topics.closed)));
             topics.next_queue_id += 1;
         }
         let last_used = known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used));
@@ -134,6 +135,10 @@ impl RecordAccumulator {
         append: &Append<'_>,
         spare: &mut Option<BatchBuffer>,
     ) -> TryAppend {
+        if let Some(spare) = spare {
+            // The partition may be another than the one that it was taken for.
+            spare.move_to(queue.memory());
+        }
         loop {
             match queue.append(append, spare, &self.settings) {
                 Appended::BatchEnded { seal, announce } => {
@@ -142,15 +147,15 @@ impl RecordAccumulator {
                 }
                 Appended::Closed => return TryAppend::Closed,
                 Appended::Done(done) => return TryAppend::Done(self.after_append(queue, done)),
-                Appended::NeedsBuffer(BufferNeed::Larger { capacity }) => {
-                    *spare = self.memory.try_take_exactly(capacity);
+                Appended::NeedsBuffer(BufferNeed::Larger { capacity, replaced }) => {
+                    *spare = queue.memory().try_take_larger(capacity, replaced);
                     if spare.is_none() {
                         self.close_open_batch(queue);
                     }
                 }
                 Appended::NeedsBuffer(BufferNeed::New { least }) => {
                     *spare = None;
-                    *spare = self.memory.try_take(least);
+                    *spare = queue.memory().try_take(least);
                     if spare.is_none() {
                         return TryAppend::NoMemory { least };
                     }
@@ -162,13 +167,17 @@ impl RecordAccumulator {
         }
     }
 
-    /// Waits for memory for a new batch, first come, first served; the sender hears that memory is wanted.
+    /// Waits for memory for a new batch of a partition; the sender hears that memory is wanted.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing.
-    pub(crate) async fn wait_for_memory(&self, least: usize) -> Result<BatchBuffer, MemoryClosed> {
-        let mut wait = std::pin::pin!(self.memory.take(least));
+    pub(crate) async fn wait_for_memory(
+        &self,
+        queue: &PartitionQueue,
+        least: usize,
+    ) -> Result<BatchBuffer, MemoryClosed> {
+        let mut wait = std::pin::pin!(queue.memory().take(least));
         let mut told = false;
         std::future::poll_fn(|cx| {
             let polled = wait.as_mut().poll(cx);

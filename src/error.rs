@@ -60,12 +60,14 @@ pub enum SendErrorKind {
     /// The record was accepted and could not be delivered. Only from `send`.
     #[error(transparent)]
     Delivery(DeliveryError),
-    /// There is no memory left for the record at the moment. Only from `try_enqueue`.
-    #[error("{needed} bytes do not fit into buffer.memory of {limit} now: {available} are free")]
+    /// There is no memory left for the record's partition at the moment. Only from `try_enqueue`.
+    #[error(
+        "{needed} bytes do not fit into buffer.memory of {limit} now: {available} are free for the partition"
+    )]
     Full {
         /// Bytes that the record needs.
         needed: usize,
-        /// Bytes that are free.
+        /// Bytes that are free for the partition.
         available: usize,
         /// `buffer.memory`.
         limit: usize,

@@ -110,6 +110,7 @@ mod protocol;
 mod record;
 mod sender;
 mod shared_str;
+mod sync;
 mod topic_partition;
 mod wire;
 

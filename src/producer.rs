@@ -125,10 +125,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
                     }
                     waited.spent.metadata += since.elapsed();
                 }
-                Err(Stop::NoMemory { least }) => {
+                Err(Stop::NoMemory { queue, least }) => {
                     let deadline = waited.deadline(self.inner.settings.max_block);
                     let since = Instant::from_std(clock::now());
-                    let wait = self.inner.accumulator.wait_for_memory(least);
+                    let wait = self.inner.accumulator.wait_for_memory(&queue, least);
                     match tokio::time::timeout_at(deadline, wait).await {
                         Ok(Ok(buffer)) => walk.take_buffer(buffer),
                         Ok(Err(_)) => return Err(walk.refuse(SendErrorKind::Closed)),
@@ -157,11 +157,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             Ok(delivery) => return Ok(delivery),
             Err(Stop::Refused(kind)) => kind,
             Err(Stop::TopicUnknown) => self.inner.ask_for_topic(walk.record()),
-            Err(Stop::NoMemory { least }) => {
-                let memory = self.inner.accumulator.memory();
+            Err(Stop::NoMemory { queue, least }) => {
                 // Lingering batches would keep it full.
                 self.inner.accumulator.want_memory();
-                SendErrorKind::Full { needed: least, available: memory.available(), limit: memory.total() }
+                let available = queue.memory().available();
+                SendErrorKind::Full {
+                    needed: least,
+                    available,
+                    limit: self.inner.accumulator.memory().total(),
+                }
             }
         };
         Err(walk.refuse(kind))

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::accumulator::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
-use crate::buffer_memory::BatchBuffer;
+use crate::buffer_memory::{BatchBuffer, PartitionMemory};
 use crate::delivery::{BatchCell, Delivery};
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordRef};
@@ -22,6 +22,7 @@ pub(crate) struct PartitionQueue {
     /// Numbers the queues of a producer from 0, for tables on the sender's side.
     id: usize,
     topic_partition: TopicPartition,
+    memory: Arc<PartitionMemory>,
     /// Batches in the deque, readable without the lock: what adaptive partitioning looks at (KIP-794).
     queued: AtomicUsize,
     /// False while the leader takes nothing (`partitioner.availability.timeout.ms`).
@@ -81,7 +82,7 @@ pub(crate) struct Done {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BufferNeed {
     /// A larger one for the open batch. If there is none, the batch is closed as it is.
-    Larger { capacity: usize },
+    Larger { capacity: usize, replaced: usize },
     /// One of at least this size for a new batch.
     New { least: usize },
 }
@@ -105,9 +106,15 @@ pub(crate) struct Head {
 }
 
 impl PartitionQueue {
-    pub(crate) fn new(id: usize, topic_partition: TopicPartition, closed: bool) -> Self {
+    pub(crate) fn new(
+        id: usize,
+        topic_partition: TopicPartition,
+        memory: Arc<PartitionMemory>,
+        closed: bool,
+    ) -> Self {
         let inner = Mutex::new(Inner { closed, ..Inner::default() });
-        Self { id, topic_partition, queued: AtomicUsize::new(0), available: AtomicBool::new(true), inner }
+        let (queued, available) = (AtomicUsize::new(0), AtomicBool::new(true));
+        Self { id, topic_partition, memory, queued, available, inner }
     }
 
     pub(crate) fn id(&self) -> usize {
@@ -116,6 +123,11 @@ impl PartitionQueue {
 
     pub(crate) fn topic_partition(&self) -> &TopicPartition {
         &self.topic_partition
+    }
+
+    /// Returns what the partition takes its buffers from.
+    pub(crate) fn memory(&self) -> &Arc<PartitionMemory> {
+        &self.memory
     }
 
     /// Returns the number of batches in the deque.
@@ -150,16 +162,18 @@ impl PartitionQueue {
         {
             match last.room_for(&append.record, append.payload_len, settings.batch_size) {
                 Room::Fits => return self.append_to_last(&mut inner, append, settings, 0, None),
-                Room::Grow { capacity } => match spare.take_if(|spare| spare.capacity() >= capacity) {
-                    Some(larger) => {
-                        last.grow(larger);
-                        return self.append_to_last(&mut inner, append, settings, 0, None);
+                Room::Grow { capacity, replaced } => {
+                    match spare.take_if(|spare| spare.capacity() >= capacity) {
+                        Some(larger) => {
+                            last.grow(larger);
+                            return self.append_to_last(&mut inner, append, settings, 0, None);
+                        }
+                        None if spare.is_none() => {
+                            return Appended::NeedsBuffer(BufferNeed::Larger { capacity, replaced });
+                        }
+                        None => {}
                     }
-                    None if spare.is_none() => {
-                        return Appended::NeedsBuffer(BufferNeed::Larger { capacity });
-                    }
-                    None => {}
-                },
+                }
                 Room::Full if append.stop_at_boundary => {
                     let seal = self.close_last(&mut inner);
                     return Appended::BatchEnded { seal, announce: inner.announce() };

@@ -180,7 +180,8 @@ impl ProducerBatch {
         } else if needed <= buffer.capacity() {
             Room::Fits
         } else if needed <= batch_size {
-            Room::Grow { capacity: (buffer.capacity() * 2).max(needed).min(batch_size.max(needed)) }
+            let replaced = buffer.capacity();
+            Room::Grow { capacity: (replaced * 2).max(needed).min(batch_size.max(needed)), replaced }
         } else {
             Room::Full
         }
@@ -430,8 +431,8 @@ pub(crate) enum Room {
     Fits,
     /// Not under `batch.size`.
     Full,
-    /// In a larger buffer.
-    Grow { capacity: usize },
+    /// In a larger buffer, in place of one of `replaced` bytes.
+    Grow { capacity: usize, replaced: usize },
 }
 
 fn size(bytes: Option<&[u8]>) -> i32 {

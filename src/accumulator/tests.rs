@@ -173,7 +173,7 @@ fn sender_is_woken_for_a_wait_for_memory_once_it_counts() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(!accumulator.wake_flag().poll(&cx));
 
-    let mut wait = std::pin::pin!(accumulator.wait_for_memory(100));
+    let mut wait = std::pin::pin!(accumulator.wait_for_memory(&bench.queue, 100));
     assert!(wait.as_mut().poll(&mut cx).is_pending());
 
     assert!(accumulator.is_urgent());
@@ -190,7 +190,7 @@ fn closing_fails_waits_for_memory() {
     let bench = Bench::with(Compression::None, 2 * BATCH);
     let _held = bench.accumulator.memory().try_take_exactly(2 * BATCH).unwrap();
     let mut cx = Context::from_waker(Waker::noop());
-    let mut wait = std::pin::pin!(bench.accumulator.wait_for_memory(100));
+    let mut wait = std::pin::pin!(bench.accumulator.wait_for_memory(&bench.queue, 100));
     assert!(wait.as_mut().poll(&mut cx).is_pending());
 
     bench.accumulator.close();

@@ -44,6 +44,11 @@ macro_rules! config_setters {
         /// At least [`batch_size`](Self::batch_size). Beyond it, sending waits for
         /// [`max_block`](Self::max_block) at most. Little memory keeps a slow broker from delaying records
         /// for long; much memory bridges longer outages.
+        ///
+        /// It is shared fairly, unlike in Java: beyond its first batch a partition gets more only while at least as much
+        /// stays free as it holds then. One partition can thus take half, two can take a third each, and a partition
+        /// that has no leader, or a slow one, cannot keep the others from being sent to. Calls that wait for the
+        /// memory of one partition are served in their order; among partitions the one that holds least comes first.
         #[must_use]
         pub fn buffer_memory(mut self, bytes: usize) -> Self {
             self$(.$config)?.set("buffer.memory", bytes, |settings| &mut settings.buffer_memory);

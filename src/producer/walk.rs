@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use crate::accumulator::{Append, EnqueueWaits, TryAppend};
+use crate::accumulator::{Append, EnqueueWaits, PartitionQueue, TryAppend};
 use crate::buffer_memory::BatchBuffer;
 use crate::clock;
 use crate::delivery::Delivery;
@@ -39,8 +39,8 @@ pub(super) struct Walk<'a, K, V> {
 /// Why a walk has stopped.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// Memory must become free.
-    NoMemory { least: usize },
+    /// Memory must become free for the partition.
+    NoMemory { queue: Arc<PartitionQueue>, least: usize },
     /// It ends here.
     Refused(SendErrorKind),
     /// The topic, or the partition that the record names, must become known.
@@ -187,6 +187,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         entry.queues.touch(inner.wall_clock.seconds(now));
 
         let mut append = Append { record, payload_len, waits, now, stop_at_boundary: fixed.is_none() };
+        let mut has_moved = false;
         loop {
             let next = || inner.next_partition(entry, &self.record.topic);
             let partition = match fixed {
@@ -208,7 +209,14 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
                     }
                     return Ok(done.delivery);
                 }
-                TryAppend::NoMemory { least } => return Err(Stop::NoMemory { least }),
+                // Another partition may have some left. Once: if there is none at all, no other is better.
+                TryAppend::NoMemory { .. }
+                    if fixed.is_none()
+                        && !std::mem::replace(&mut has_moved, true)
+                        && entry.sticky.appended(to_i32(partition), u32::MAX, true, next) => {}
+                TryAppend::NoMemory { least } => {
+                    return Err(Stop::NoMemory { queue: Arc::clone(queue), least });
+                }
             }
         }
     }

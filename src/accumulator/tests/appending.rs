@@ -85,6 +85,36 @@ fn small_buffers_grow_with_their_batch_while_memory_is_short() {
 }
 
 #[test]
+fn ten_thousand_partitions_with_a_record_each_fit_into_the_default_memory() {
+    let settings = Settings {
+        batch_size: 16 * 1024,
+        compression: Compression::None,
+        append_window: WINDOW,
+        keep_notes: false,
+    };
+    let mut bench = Bench::new();
+    bench.accumulator = RecordAccumulator::new(settings, BufferMemory::new(32 * 1024 * 1024, 16 * 1024));
+    let topic = bench.accumulator.topic(&Topic::from("topic"), 10_000);
+
+    let deliveries: Vec<_> = topic
+        .iter()
+        .map(|queue| {
+            bench.queue = Arc::clone(queue);
+            bench.append(&"x".repeat(100)).delivery
+        })
+        .collect();
+
+    assert_eq!(deliveries.len(), 10_000);
+    // Half of the memory went in whole batches to those who came first; a record needs no more than 1 KiB after that.
+    let held = bench.accumulator.memory().total() - bench.accumulator.memory().available();
+    assert_eq!(held, 16 * 1024 * 1024 + (10_000 - 1024) * 1024);
+    for queue in topic.iter() {
+        queue.close().into_iter().for_each(|batch| deliver(batch, 0));
+    }
+    assert!(bench.has_all_memory());
+}
+
+#[test]
 fn batch_that_cannot_grow_is_closed_and_sent_as_it_is() {
     let bench = Bench::with(Compression::None, 2 * BATCH);
     let held = bench.accumulator.memory().try_take_exactly(2 * BATCH - 200).unwrap();

@@ -13,7 +13,8 @@ fn cluster(leader: Option<NodeId>) -> Cluster {
 }
 
 fn partition(leader: Option<NodeId>) -> Partition {
-    let queue = PartitionQueue::new(0, TopicPartition::new("topic", 0), false);
+    let memory = crate::buffer_memory::BufferMemory::new(1000, 100).partition();
+    let queue = PartitionQueue::new(0, TopicPartition::new("topic", 0), memory, false);
     let mut partition = Partition::new(Arc::new(queue));
     partition.update_leader(&cluster(leader));
     partition

@@ -228,7 +228,8 @@ fn waiting_for_memory_sends_what_lingers() {
         bench.settle();
     }
     let accumulator = std::sync::Arc::clone(&bench.accumulator);
-    let mut wait = std::pin::pin!(accumulator.wait_for_memory(100));
+    let topic = accumulator.topic(&Topic::from(TOPIC), 4);
+    let mut wait = std::pin::pin!(accumulator.wait_for_memory(topic.queue(0).unwrap(), 100));
     let mut poll = || {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         wait.as_mut().poll(&mut cx)
