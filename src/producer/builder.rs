@@ -227,6 +227,7 @@ fn new_accumulator(settings: &Settings, keep_notes: bool) -> RecordAccumulator {
         batch_size: settings.batch_size,
         compression: settings.compression,
         append_window: settings.linger + settings.delivery_timeout / APPEND_WINDOW_SHARE,
+        spares_awaited: settings.linger_spares_awaited,
         keep_notes,
     };
     RecordAccumulator::new(accumulator, memory)
@@ -282,6 +283,7 @@ fn sender_settings(settings: &Settings) -> SenderSettings {
             Acks::None => 0,
         },
         linger: settings.linger,
+        spares_awaited: settings.linger_spares_awaited,
         delivery_timeout: settings.delivery_timeout,
         request_timeout: settings.request_timeout,
         metadata_max_idle: settings.metadata_max_idle,

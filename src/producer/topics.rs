@@ -57,6 +57,7 @@ mod tests {
             batch_size: 100,
             compression: Compression::None,
             append_window: std::time::Duration::ZERO,
+            spares_awaited: false,
             keep_notes: false,
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(1000, 100));

@@ -63,6 +63,7 @@ fn small_buffers_grow_with_their_batch_while_memory_is_short() {
         batch_size: 16 * 1024,
         compression: Compression::None,
         append_window: WINDOW,
+        spares_awaited: false,
         keep_notes: false,
     };
     let mut bench = Bench::new();
@@ -90,6 +91,7 @@ fn ten_thousand_partitions_with_a_record_each_fit_into_the_default_memory() {
         batch_size: 16 * 1024,
         compression: Compression::None,
         append_window: WINDOW,
+        spares_awaited: false,
         keep_notes: false,
     };
     let mut bench = Bench::new();

@@ -14,14 +14,20 @@ fn cluster(leader: Option<NodeId>) -> Cluster {
 
 fn partition(leader: Option<NodeId>) -> Partition {
     let memory = crate::buffer_memory::BufferMemory::new(1000, 100).partition();
-    let queue = PartitionQueue::new(0, TopicPartition::new("topic", 0), memory, false);
+    let queue = PartitionQueue::new(0, TopicPartition::new("topic", 0), memory, Arc::default(), false);
     let mut partition = Partition::new(Arc::new(queue));
     partition.update_leader(&cluster(leader));
     partition
 }
 
 fn pace() -> Pace {
-    Pace { linger: LINGER, max_outstanding: 1, numbering: Numbering::None, is_urgent: false }
+    Pace {
+        linger: LINGER,
+        max_outstanding: 1,
+        numbering: Numbering::None,
+        is_urgent: false,
+        spares_awaited: false,
+    }
 }
 
 /// A batch with room for more, sent never.
@@ -34,6 +40,7 @@ fn head(created: Instant) -> Head {
         is_sealing: false,
         is_numbered: false,
         maybe_written: false,
+        is_awaited: false,
         order: BatchOrder { batch: 1, first_record: 0 },
         len: 100,
     }

@@ -326,6 +326,7 @@ fn config(seed: u64, random: &mut StdRng) -> Config {
     Config {
         acks,
         linger: millis([0, 5, 50][random.random_range(0..3)]),
+        spares_awaited: false,
         delivery_timeout: millis([2500, 10_000][random.random_range(0..2)]),
         request_timeout: millis([500, 2000][random.random_range(0..2)]),
         retries,
