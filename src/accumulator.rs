@@ -11,12 +11,14 @@ use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed};
 use crate::topic_partition::{Topic, TopicPartition};
 
 mod changes;
+mod compression_ratio;
 mod partition_queue;
 mod producer_batch;
 mod settings;
 mod split;
 
 pub(crate) use self::changes::{Changes, WakeFlag};
+pub(crate) use self::compression_ratio::CompressionRatio;
 pub(crate) use self::partition_queue::{
     Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
 };
@@ -49,6 +51,8 @@ struct Topics {
 pub(crate) struct TopicQueues {
     topic: Topic,
     queues: Box<[Arc<PartitionQueue>]>,
+    /// Shared by replacements, and with the queues.
+    ratio: Arc<CompressionRatio>,
     /// When the topic was last written to, in seconds of a clock of the producer's own; shared by replacements.
     last_used: Arc<AtomicU64>,
 }
@@ -106,6 +110,7 @@ impl RecordAccumulator {
         }
         let old = known.as_ref().map_or(&[][..], |known| &known.queues);
         let mut queues: Vec<_> = old.iter().map(Arc::clone).collect();
+        let ratio = known.as_ref().map_or_else(Arc::default, |known| Arc::clone(&known.ratio));
         for partition in queues.len()..partitions {
             let partition = i32::try_from(partition).unwrap_or(i32::MAX);
             let name = TopicPartition::new(topic, partition);
@@ -114,12 +119,13 @@ impl RecordAccumulator {
                 name,
                 self.memory.partition(),
                 Arc::clone(&self.changes),
+                Arc::clone(&ratio),
                 topics.closed,
             )));
             topics.next_queue_id += 1;
         }
         let last_used = known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used));
-        let entry = Arc::new(TopicQueues { topic: topic.clone(), queues: queues.into(), last_used });
+        let entry = Arc::new(TopicQueues { topic: topic.clone(), queues: queues.into(), ratio, last_used });
         topics.by_name.insert(topic.clone(), Arc::clone(&entry));
         entry
     }

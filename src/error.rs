@@ -293,6 +293,9 @@ pub enum DeliveryErrorKind {
     /// The connection broke and `retries` are used up.
     #[error("the connection to the broker was lost: {0}")]
     Disconnected(String),
+    /// The record was given up by [`KafkaProducer::purge`](crate::KafkaProducer::purge).
+    #[error("the record was purged")]
+    Purged,
     /// The runtime that drove the producer was shut down.
     #[error("the runtime was shut down before the record was delivered")]
     RuntimeShutdown,
@@ -396,6 +399,11 @@ impl DeliveryError {
         Self { failure, index }
     }
 
+    /// Returns the error of each record of a batch of `count`, in their order.
+    pub(crate) fn of_batch(failure: &Arc<BatchFailure>, count: u32) -> impl Iterator<Item = Self> {
+        (0..count).map(|index| Self::new(Arc::clone(failure), index))
+    }
+
     /// Returns the reason.
     #[must_use]
     pub fn kind(&self) -> DeliveryErrorKind {
@@ -429,6 +437,7 @@ impl DeliveryError {
             DeliveryErrorKind::Closed | DeliveryErrorKind::RuntimeShutdown => Disposition::NewProducer,
             DeliveryErrorKind::BatchRefused { .. }
             | DeliveryErrorKind::Disconnected(_)
+            | DeliveryErrorKind::Purged
             | DeliveryErrorKind::TimedOut(_) => Disposition::RetryLater,
             DeliveryErrorKind::UnsupportedVersion => Disposition::FixConfiguration,
         }

@@ -12,12 +12,12 @@ use crate::accumulator::{EnqueueWaits, RecordAccumulator};
 use crate::clock::{self, WallClock};
 use crate::config::Settings;
 use crate::delivery::{BatchCell, Delivery, RecordMetadata};
-use crate::error::{SendError, SendErrorKind};
+use crate::error::{DeliveryError, SendError, SendErrorKind};
 use crate::metadata::{Cluster, PartitionInfo};
 use crate::metrics::{Counters, Metrics};
 use crate::pipeline::{InterceptorChain, Partitioner, Serializer};
 use crate::record::ProducerRecord;
-use crate::sender::Control;
+use crate::sender::{Control, Purge};
 use crate::topic_partition::Topic;
 
 mod builder;
@@ -232,7 +232,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Closes the producer, for all its clones: refuses new records, waits up to `timeout` until everything accepted is
     /// delivered or has failed, and then fails what is left with [`DeliveryErrorKind::Closed`].
     ///
-    /// Each failed record's error says whether it may have been written. Closing again waits for the first call's end.
+    /// The report gives those back, and each one's error says whether it may have been written. Closing again waits for the
+    /// first call's end and returns the same report.
     ///
     /// [`DeliveryErrorKind::Closed`]: crate::DeliveryErrorKind::Closed
     ///
@@ -253,7 +254,44 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         CloseReport {
             delivered: self.inner.counters.records_delivered.value(),
             failed: self.inner.counters.record_errors.value(),
-            undelivered: self.inner.control.aborted_records(),
+            undelivered: self.inner.control.undelivered(),
+        }
+    }
+
+    /// Gives up records that were accepted and are not settled, at once: they fail with [`DeliveryErrorKind::Purged`].
+    ///
+    /// [`Purge::Queued`] leaves alone what is under way to a broker; what it fails was not written, unless an attempt
+    /// before may have been ([`DeliveryError::persisted`]). [`Purge::All`] fails that, too. Returns the error of each
+    /// record, which gives it back, for those whose [`Delivery`] nobody holds.
+    ///
+    /// Calls of [`enqueue`](Self::enqueue) that still wait are not concerned, and the producer can be used as before. A
+    /// producer that has ended gives up nothing.
+    ///
+    /// [`DeliveryErrorKind::Purged`]: crate::DeliveryErrorKind::Purged
+    ///
+    /// # Cancel safety
+    ///
+    /// Once the future has been polled the records are given up, whether it is dropped or not.
+    ///
+    /// ```no_run
+    /// # async fn example(producer: kafka_producer::KafkaProducer) {
+    /// use kafka_producer::Purge;
+    ///
+    /// for error in producer.purge(Purge::Queued).await {
+    ///     println!("not sent: {:?}", error.record());
+    /// }
+    /// # }
+    /// ```
+    pub async fn purge(&self, what: Purge) -> Vec<DeliveryError> {
+        let purged = self.inner.control.purge(what);
+        self.inner.accumulator.wake_sender();
+        // A sender that ended before it saw the order has not taken it.
+        let mut clusters = self.inner.clusters.clone();
+        let ended = async move { while clusters.changed().await.is_ok() {} };
+        tokio::select! {
+            biased;
+            purged = purged => purged.unwrap_or_default(),
+            () = ended => Vec::new(),
         }
     }
 
@@ -380,7 +418,7 @@ impl Waits {
 const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// What became of the records of a closed producer, from its beginning to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 #[must_use = "records may not have been delivered"]
 pub struct CloseReport {
@@ -388,8 +426,10 @@ pub struct CloseReport {
     pub delivered: u64,
     /// Records that failed after they had been accepted, those that closing failed included.
     pub failed: u64,
-    /// Records that were not settled when the timeout ended, and were failed then. Their [`Delivery`]s give them back.
-    pub undelivered: u64,
+    /// The error of each record that was not settled when the timeout ended, and was failed then: it gives the record back
+    /// ([`DeliveryError::record`]) and tells whether it may have been written ([`DeliveryError::persisted`]). In their
+    /// order within each partition.
+    pub undelivered: Vec<DeliveryError>,
 }
 
 impl KafkaProducer {

@@ -25,6 +25,7 @@ pub(crate) fn split(
     let Some((records, len)) = batch.decode().filter(|(records, _)| records.len() > 1) else {
         return Err(Box::new(batch));
     };
+    queue.ratio().reset(len - HEADER_LEN, batch.len().saturating_sub(HEADER_LEN));
     let half = HEADER_LEN + (len - HEADER_LEN).div_ceil(2);
     let target = Some(settings.batch_size).filter(|target| *target < len && !batch.is_split).unwrap_or(half);
     let mut pieces: Vec<ProducerBatch> = Vec::new();

@@ -3,6 +3,7 @@
 mod announcing;
 mod appending;
 mod batches;
+mod compressing;
 mod random;
 mod sealing;
 mod splitting;
@@ -38,6 +39,7 @@ impl Bench {
         let settings = Settings {
             batch_size: BATCH,
             compression,
+            max_plain: 8 * BATCH,
             append_window: WINDOW,
             spares_awaited: false,
             keep_notes: true,

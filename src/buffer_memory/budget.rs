@@ -1,8 +1,10 @@
 //! `Budget`: which partition gets how many bytes of `buffer.memory`, and who is next. Pure: no lock, no waker.
 //!
-//! The rule: a partition may always have one buffer if there is memory. It gets more only while at least as much stays
-//! free as it holds then. So one partition ends with half of the memory, two with a third each, and some is left
-//! for the others however long those keep theirs; nobody has to find out first which partition cannot be sent.
+//! The rule: a partition may always have one buffer if there is memory. It gets more only as long as the share of the memory
+//! that it holds then is at most twice the square of the share that stays free. So one partition alone ends with half,
+//! and the less is free the less anybody may take of it: *n* partitions that take all they can, one after the
+//! other, and never give anything back, still leave about 1/(2*n*). Nobody has to find out first which partitions
+//! cannot be sent. (Were it the free share itself rather than its square, each would halve what the one before has left.)
 //!
 //! Who must wait is served when the rule allows it: within a partition first come, first served; among partitions the
 //! one that holds least first, and in turn those that hold the same. A record that needs more than is free although its
@@ -186,7 +188,12 @@ impl Budget {
     pub(crate) fn free_for(&self, id: PartitionId) -> usize {
         match self.partition(id).map_or(0, |partition| partition.held) {
             0 => self.free(),
-            held => self.free().saturating_sub(held) / 2,
+            held => {
+                let (total, free) = (self.total as f64, self.free() as f64);
+                // `allows`, solved for what stays free.
+                let kept = total / 4.0 * ((1.0 + 8.0 * (held as f64 + free) / total).sqrt() - 1.0);
+                (free - kept) as usize
+            }
         }
     }
 
@@ -223,8 +230,9 @@ impl Budget {
     }
 
     fn allows(&self, held: usize, more: usize) -> bool {
-        let free = self.free();
-        more <= free && (held == 0 || held + more <= free - more)
+        let Some(free) = self.free().checked_sub(more) else { return false };
+        let (share, free) = ((held + more) as u128, free as u128);
+        held == 0 || share * self.total as u128 <= 2 * free * free
     }
 
     /// Whether somebody waits who needs more than is free although his partition holds nothing.

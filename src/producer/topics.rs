@@ -56,6 +56,7 @@ mod tests {
         let settings = Settings {
             batch_size: 100,
             compression: Compression::None,
+            max_plain: 100,
             append_window: std::time::Duration::ZERO,
             spares_awaited: false,
             keep_notes: false,

@@ -209,11 +209,12 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
                     }
                     return Ok(done.delivery);
                 }
-                // Another partition may have some left. Once: if there is none at all, no other is better.
-                TryAppend::NoMemory { .. }
-                    if fixed.is_none()
-                        && !std::mem::replace(&mut has_moved, true)
-                        && entry.sticky.appended(to_i32(partition), u32::MAX, true, next) => {}
+                // Another partition may have some left.
+                TryAppend::NoMemory { least } if fixed.is_none() && !has_moved => {
+                    has_moved = true;
+                    let elsewhere = || inner.partition_with_memory(entry, &self.record.topic, least);
+                    entry.sticky.appended(to_i32(partition), u32::MAX, true, elsewhere);
+                }
                 TryAppend::NoMemory { least } => {
                     return Err(Stop::NoMemory { queue: Arc::clone(queue), least });
                 }
@@ -291,6 +292,18 @@ impl<K, V> Inner<K, V> {
         });
         let loads = LoadTable::new(entry.partition_count, candidates);
         choose_partition(info, loads.as_ref(), random)
+    }
+
+    /// Draws a partition that has memory left for a record.
+    fn partition_with_memory(&self, entry: &TopicEntry, topic: &str, least: usize) -> Option<i32> {
+        let cluster = self.clusters.borrow();
+        let available = cluster.topic(topic)?.available_partitions();
+        let start = rand::rng().random_range(0..available.len().max(1));
+        let (before, after) = available.split_at_checked(start)?;
+        after.iter().chain(before).copied().find(|partition| {
+            let queue = usize::try_from(*partition).ok().and_then(|partition| entry.queues.queue(partition));
+            queue.is_some_and(|queue| queue.memory().available() >= least)
+        })
     }
 
     fn check_size(&self, size: usize) -> Result<(), SendErrorKind> {

@@ -7,6 +7,7 @@ mod awaited;
 mod bench;
 mod expiry;
 mod leaders;
+mod purging;
 mod retrying;
 mod sending;
 mod shell;

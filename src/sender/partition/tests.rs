@@ -14,7 +14,14 @@ fn cluster(leader: Option<NodeId>) -> Cluster {
 
 fn partition(leader: Option<NodeId>) -> Partition {
     let memory = crate::buffer_memory::BufferMemory::new(1000, 100).partition();
-    let queue = PartitionQueue::new(0, TopicPartition::new("topic", 0), memory, Arc::default(), false);
+    let queue = PartitionQueue::new(
+        0,
+        TopicPartition::new("topic", 0),
+        memory,
+        Arc::default(),
+        Arc::default(),
+        false,
+    );
     let mut partition = Partition::new(Arc::new(queue));
     partition.update_leader(&cluster(leader));
     partition
