@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -180,6 +181,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         );
         drop(runtime.spawn(sender));
         let inner = Inner {
+            id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
             settings,
             interceptors,
             key_serializer: self.key_serializer,
@@ -233,6 +235,9 @@ fn new_accumulator(settings: &Settings, keep_notes: bool) -> RecordAccumulator {
     };
     RecordAccumulator::new(accumulator, memory)
 }
+
+/// Producers that were made in this process.
+static PRODUCERS: AtomicU64 = AtomicU64::new(0);
 
 /// A record counts as up to a hundredth of `delivery.timeout.ms` older than it is.
 const APPEND_WINDOW_SHARE: u32 = 100;
