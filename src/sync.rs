@@ -1,4 +1,4 @@
-//! The synchronisation that lock-free proofs replace: `loom/` builds the files that import from here with loom's types.
+//! What puts tasks to sleep and wakes them is built from these; `loom/` builds the same files with loom's in their place.
 
-pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
-pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError};
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
