@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use nix::time::ClockId;
+
 /// Returns the monotonic time. It follows tokio's paused clock in tests.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 pub(crate) fn now() -> Instant {
@@ -132,8 +135,8 @@ struct Tick {
 impl Tick {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn now() -> Option<Self> {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-        Some(Self { seconds: time.tv_sec, nanoseconds: time.tv_nsec })
+        let time = ClockId::CLOCK_MONOTONIC_COARSE.now().ok()?;
+        Some(Self { seconds: time.tv_sec(), nanoseconds: time.tv_nsec() })
     }
 
     /// Other systems have no such clock.

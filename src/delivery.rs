@@ -63,12 +63,7 @@ pub(crate) struct Redirect {
 
 impl BatchCell {
     pub(crate) fn new(topic_partition: TopicPartition, watcher: Option<Weak<dyn BatchWatcher>>) -> Arc<Self> {
-        Arc::new(Self {
-            topic_partition,
-            outcome: Completion::new(),
-            records: AtomicU32::new(0),
-            watcher,
-        })
+        Arc::new(Self { topic_partition, outcome: Completion::new(), records: AtomicU32::new(0), watcher })
     }
 
     /// Notes how many records the batch has.

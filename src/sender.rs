@@ -120,7 +120,7 @@ const MAX_ROUNDS: usize = 64;
 
 /// Never sleep shorter than the runtime's timer can tell apart: a deadline that is due over and over would keep the
 /// task spinning.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+pub(crate) const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 
 impl Sender {
     pub(crate) fn new(

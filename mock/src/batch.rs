@@ -73,7 +73,7 @@ pub(crate) struct BatchHeader {
 }
 
 impl BatchHeader {
-    fn read(mut bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(mut bytes: &[u8]) -> Option<Self> {
         if bytes.len() < HEADER_BYTES {
             return None;
         }

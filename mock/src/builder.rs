@@ -36,13 +36,7 @@ impl MockClusterBuilder {
     pub(crate) fn new() -> Self {
         Self {
             brokers: 1,
-            settings: Settings {
-                auto_create_topics: true,
-                default_partitions: 1,
-                min_insync_replicas: 1,
-                max_message_bytes: 1_048_588,
-                keeps_records: true,
-            },
+            settings: Settings::default(),
             max_frame_bytes: 100 * 1024 * 1024,
             release: None,
             cluster_id: None,

@@ -47,7 +47,7 @@
 //!
 //! # What differs from Kafka
 //!
-//! - All replicas of a partition share one log, so a new leader never lacks records.
+//! - All replicas of a partition share one log, so a new leader never lacks records; [`sans_io`] has replication.
 //! - Topics that Metadata creates can be used at once; Kafka first answers that they are not there yet.
 //! - Records are judged more strictly: offsets, counts and timestamps in the header of a batch must agree with
 //!   its records. Batches of gzip, snappy and zstd are not looked into.
@@ -70,8 +70,10 @@ mod log;
 mod producer_state;
 mod record;
 mod releases;
+mod replication;
 mod request;
 mod requests;
+pub mod sans_io;
 mod server;
 mod shape;
 mod state;
@@ -83,6 +85,11 @@ pub use builder::MockClusterBuilder;
 pub use cluster::MockCluster;
 pub use compression::Compression;
 pub use error::MockError;
-pub use faults::Fault;
+pub use faults::{Fault, ParseFaultError};
 pub use record::MockRecord;
 pub use requests::Requests;
+
+/// Runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

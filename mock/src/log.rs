@@ -1,45 +1,125 @@
 //! The log of one partition: batches in the order of their offsets.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
-use crate::batch::{CheckedBatch, MockBatch, Rejection};
+use crate::batch::{BatchHeader, CheckedBatch, MockBatch, Rejection};
 use crate::producer_state::{ProducerState, SequenceVerdict};
 use crate::record::MockRecord;
 
-/// The batches of one partition, shared by all its replicas: a new leader has everything the old one had.
-#[derive(Debug, Default)]
+/// The batches of one partition, or of one replica of it.
+#[derive(Debug, Default, Clone)]
 pub(crate) struct PartitionLog {
     /// Ascending and without holes, unless batches are discarded.
     batches: Vec<MockBatch>,
+    /// When each of `batches` was appended by its leader.
+    times: Vec<Duration>,
     end_offset: i64,
     producers: HashMap<i64, ProducerState>,
+    /// Producers that wrote nothing since then are forgotten.
+    forgotten_before: Duration,
+}
+
+/// What a log must know of its broker to append a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Appending {
+    pub(crate) leader_epoch: i32,
+    pub(crate) now: Duration,
+    /// Whether the bytes are kept, or only counted.
+    pub(crate) keeps_records: bool,
+    /// Whether a producer that is not known must begin with sequence 0, as before Kafka 2.5 (KIP-360).
+    pub(crate) knows_all_producers: bool,
 }
 
 impl PartitionLog {
     /// Appends a batch and returns the offset of its first record; a double gets the offset of its twin.
-    pub(crate) fn append(
-        &mut self,
-        batch: &CheckedBatch,
-        leader_epoch: i32,
-        keep: bool,
-    ) -> Result<i64, Rejection> {
+    pub(crate) fn append(&mut self, batch: &CheckedBatch, appending: Appending) -> Result<i64, Rejection> {
         let header = &batch.header;
         let base_offset = self.end_offset;
         if header.producer_id >= 0 {
             let known = self.producers.get(&header.producer_id);
+            if known.is_none() && appending.knows_all_producers {
+                ProducerState::judge_first(header)?;
+            }
             match ProducerState::judge(known, header)? {
                 SequenceVerdict::Duplicate { base_offset } => return Ok(base_offset),
                 SequenceVerdict::Append => {}
             }
-            let known = self.producers.remove(&header.producer_id);
-            let state = ProducerState::remember(known, header, base_offset);
-            self.producers.insert(header.producer_id, state);
+            self.remember(header, base_offset, appending.now);
         }
-        if keep {
-            self.batches.push(batch.store(base_offset, leader_epoch));
+        if appending.keeps_records {
+            self.batches.push(batch.store(base_offset, appending.leader_epoch));
+            self.times.push(appending.now);
         }
         self.end_offset = base_offset.saturating_add(header.record_count.into());
         Ok(base_offset)
+    }
+
+    /// Forgets the producers that have appended nothing since `time`.
+    pub(crate) fn forget_producers(&mut self, time: Duration) {
+        self.forgotten_before = self.forgotten_before.max(time);
+        self.producers.retain(|_, producer| producer.last_used() >= time);
+    }
+
+    /// Makes this log, of a follower, a copy of its leader's; at most `batches` more than they have in common.
+    /// Returns the offset up to which it held the same as the leader before, and how many batches it has lost.
+    pub(crate) fn follow(&mut self, leader: &Self, batches: usize) -> (i64, usize) {
+        let common = self.common_batches(leader);
+        let lost = self.batches.len() - common;
+        if lost > 0 {
+            self.truncate(common);
+        }
+        let held = self.end_offset;
+        let new = leader.batches.iter().zip(&leader.times).skip(common).take(batches);
+        for (batch, time) in new {
+            if let Some(header) = BatchHeader::read(&batch.bytes).filter(|header| header.producer_id >= 0) {
+                self.remember(&header, batch.base_offset, *time);
+            }
+            self.batches.push(batch.clone());
+            self.times.push(*time);
+            self.end_offset = batch.last_offset() + 1;
+        }
+        if leader.forgotten_before > self.forgotten_before {
+            self.forget_producers(leader.forgotten_before);
+        }
+        (held, lost)
+    }
+
+    /// Returns up to which offset two logs hold the same.
+    pub(crate) fn common_offset(&self, other: &Self) -> i64 {
+        let common = self.common_batches(other);
+        common
+            .checked_sub(1)
+            .and_then(|last| self.batches.get(last))
+            .map_or(0, |batch| batch.last_offset() + 1)
+    }
+
+    /// Two batches at the same offset, appended in the same leader epoch, are the same.
+    fn common_batches(&self, other: &Self) -> usize {
+        let key = |batch: &MockBatch| (batch.base_offset, batch.partition_leader_epoch);
+        self.batches.iter().zip(&other.batches).take_while(|(own, other)| key(own) == key(other)).count()
+    }
+
+    /// Cuts off all but the first batches, and what they have told of producers.
+    fn truncate(&mut self, batches: usize) {
+        self.batches.truncate(batches);
+        self.times.truncate(batches);
+        self.end_offset = self.batches.last().map_or(0, |batch| batch.last_offset() + 1);
+        self.producers.clear();
+        let kept: Vec<_> =
+            self.batches.iter().zip(&self.times).map(|(batch, time)| (batch.clone(), *time)).collect();
+        for (batch, time) in kept {
+            if let Some(header) = BatchHeader::read(&batch.bytes).filter(|header| header.producer_id >= 0) {
+                self.remember(&header, batch.base_offset, time);
+            }
+        }
+        self.forget_producers(self.forgotten_before);
+    }
+
+    fn remember(&mut self, header: &BatchHeader, base_offset: i64, now: Duration) {
+        let known = self.producers.remove(&header.producer_id);
+        let state = ProducerState::remember(known, header, base_offset, now);
+        self.producers.insert(header.producer_id, state);
     }
 
     /// Offset that the next record will get.

@@ -3,14 +3,17 @@
 //! The rules are those of Kafka's `ProducerStateManager` and `ProducerAppendInfo`, without transactions.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::batch::{BatchHeader, Rejection};
 use crate::error::code;
 
 /// What is known of one producer id in one partition.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ProducerState {
     epoch: i16,
+    /// When it wrote last.
+    last_used: Duration,
     /// The newest batches of this epoch, oldest first; at most [`REMEMBERED_BATCHES`], never empty.
     batches: VecDeque<RememberedBatch>,
 }
@@ -58,12 +61,33 @@ impl ProducerState {
         }
     }
 
+    /// Judges the first batch of a producer as brokers did before they knew that they forget (KIP-360).
+    pub(crate) fn judge_first(header: &BatchHeader) -> Result<(), Rejection> {
+        if header.base_sequence == 0 {
+            return Ok(());
+        }
+        let message =
+            format!("producer {} is not known and goes on with {}", header.producer_id, header.base_sequence);
+        Err(Rejection::new(code::UNKNOWN_PRODUCER_ID, message))
+    }
+
+    pub(crate) fn last_used(&self) -> Duration {
+        self.last_used
+    }
+
     /// Remembers a batch that was appended.
-    pub(crate) fn remember(known: Option<Self>, header: &BatchHeader, base_offset: i64) -> Self {
+    pub(crate) fn remember(
+        known: Option<Self>,
+        header: &BatchHeader,
+        base_offset: i64,
+        now: Duration,
+    ) -> Self {
         let mut state = known.filter(|known| known.epoch == header.producer_epoch).unwrap_or_else(|| Self {
             epoch: header.producer_epoch,
+            last_used: now,
             batches: VecDeque::with_capacity(REMEMBERED_BATCHES),
         });
+        state.last_used = now;
         if state.batches.len() == REMEMBERED_BATCHES {
             state.batches.pop_front();
         }
@@ -100,6 +124,8 @@ const REMEMBERED_BATCHES: usize = 5;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{ProducerState, SequenceVerdict};
     use crate::batch::BatchHeader;
     use crate::error::code;
@@ -126,7 +152,7 @@ mod tests {
         let mut offset = 0;
         let mut state = None;
         for header in batches {
-            state = Some(ProducerState::remember(state, header, offset));
+            state = Some(ProducerState::remember(state, header, offset, Duration::ZERO));
             offset += i64::from(header.record_count);
         }
         state

@@ -1,5 +1,7 @@
 //! From the bytes of a frame to a request, without knowing anything of the cluster.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes};
 use kafka_protocol::messages::create_topics_request::CreateTopicsRequest;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
@@ -12,6 +14,7 @@ use kafka_protocol::protocol::Decodable;
 
 use crate::api::Api;
 use crate::batch::{CheckedBatch, Rejection};
+use crate::faults::Arrival;
 use crate::shape;
 use crate::topic::TopicId;
 
@@ -21,6 +24,8 @@ pub(crate) struct Request {
     pub(crate) api: Api,
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
+    /// For faults; set by the shell.
+    pub(crate) arrival: Arrival,
     pub(crate) body: Body,
 }
 
@@ -42,6 +47,8 @@ pub(crate) enum Body {
 #[derive(Debug)]
 pub(crate) struct Produce {
     pub(crate) acks: i16,
+    /// How long replicas in sync may take.
+    pub(crate) timeout: Duration,
     pub(crate) topics: Vec<ProduceTopic>,
 }
 
@@ -67,11 +74,14 @@ impl Request {
             return Err(format!("frame of {} bytes is too short for a request", frame.len()));
         };
         let (key, version) = (i16::from_be_bytes([k0, k1]), i16::from_be_bytes([v0, v1]));
+        let arrival = Arrival::default();
         let correlation_id = i32::from_be_bytes([c0, c1, c2, c3]);
         let api = Api::from_key(key).ok_or_else(|| format!("requests of key {key} are not served"))?;
         if !api.served().contains(version) {
             return match api {
-                Api::ApiVersions => Ok(Self { api, version, correlation_id, body: Body::UnknownApiVersions }),
+                Api::ApiVersions => {
+                    Ok(Self { api, version, correlation_id, arrival, body: Body::UnknownApiVersions })
+                }
                 _ => Err(format!("{api:?} requests of version {version} are not served")),
             };
         }
@@ -81,7 +91,7 @@ impl Request {
         if frame.has_remaining() {
             return Err(format!("{api:?} request of version {version} has {} bytes too many", frame.len()));
         }
-        Ok(Self { api, version, correlation_id, body })
+        Ok(Self { api, version, correlation_id, arrival, body })
     }
 }
 
@@ -112,7 +122,8 @@ impl Produce {
             let reference = if version >= 13 { TopicRef::Id(id) } else { TopicRef::Name(name()) };
             ProduceTopic { topic: reference, partitions: partitions.collect() }
         });
-        Self { acks: request.acks, topics: topics.collect() }
+        let timeout = Duration::from_millis(request.timeout_ms.try_into().unwrap_or(0));
+        Self { acks: request.acks, timeout, topics: topics.collect() }
     }
 }
 

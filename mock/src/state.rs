@@ -1,11 +1,13 @@
 //! Everything that the brokers of a cluster know: pure state, kept behind one lock by the shell.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use crate::api::VersionTable;
 use crate::connections::Connections;
 use crate::error::MockError;
 use crate::faults::Faults;
+use crate::replication::Replication;
 use crate::requests::Requests;
 use crate::topic::{Partition, Topic, TopicId, is_valid_name};
 
@@ -24,6 +26,24 @@ pub(crate) struct Settings {
     pub(crate) min_insync_replicas: usize,
     pub(crate) max_message_bytes: usize,
     pub(crate) keeps_records: bool,
+    /// Whether a producer that is not known must begin with sequence 0, as before Kafka 2.5.
+    pub(crate) knows_all_producers: bool,
+    /// Whether each replica has a log of its own, which follows the leader's when it is told to.
+    pub(crate) replicates: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            auto_create_topics: true,
+            default_partitions: 1,
+            min_insync_replicas: 1,
+            max_message_bytes: 1_048_588,
+            keeps_records: true,
+            knows_all_producers: false,
+            replicates: false,
+        }
+    }
 }
 
 /// Brokers, topics, logs, faults and counters of one cluster.
@@ -42,6 +62,10 @@ pub(crate) struct ClusterState {
     /// Holds exactly the ids of `topics`.
     names: HashMap<TopicId, String>,
     next_producer_id: i64,
+    /// Makes ids of topics; random if `None`.
+    topic_ids: Option<u128>,
+    /// Time since the cluster started, if anybody keeps it.
+    pub(crate) now: Duration,
 }
 
 impl ClusterState {
@@ -60,6 +84,8 @@ impl ClusterState {
             topics: BTreeMap::new(),
             names: HashMap::new(),
             next_producer_id: FIRST_PRODUCER_ID,
+            topic_ids: None,
+            now: Duration::ZERO,
         }
     }
 
@@ -150,10 +176,14 @@ impl ClusterState {
     pub(crate) fn broker_down(&mut self, broker: i32) -> Result<(), MockError> {
         self.node_mut(broker)?.is_up = false;
         let brokers = &self.brokers;
-        let is_up = |id: &&i32| brokers.get(id).is_some_and(|node| node.is_up);
+        let is_up = |id: &i32| brokers.get(id).is_some_and(|node| node.is_up);
         for partition in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
+            if let Some(replication) = &mut partition.replication {
+                replication.remove_from_sync(broker, &partition.log);
+            }
             if partition.leader == Some(broker) {
-                let successor = partition.replicas.iter().find(is_up).copied();
+                let successor =
+                    partition.replicas.iter().copied().find(|id| is_up(id) && partition.may_be_led_by(*id));
                 partition.move_leader(successor);
             }
         }
@@ -164,7 +194,10 @@ impl ClusterState {
     pub(crate) fn broker_up(&mut self, broker: i32, port: u16) -> Result<(), MockError> {
         *self.node_mut(broker)? = BrokerNode { port, is_up: true };
         for partition in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
-            if partition.leader.is_none() && partition.replicas.contains(&broker) {
+            if partition.leader.is_none()
+                && partition.replicas.contains(&broker)
+                && partition.may_be_led_by(broker)
+            {
                 partition.move_leader(Some(broker));
             }
         }
@@ -221,9 +254,12 @@ impl ClusterState {
         self.brokers.iter().filter(|(_, node)| node.is_up).map(|(id, node)| (*id, *node))
     }
 
-    /// Replicas of the partition that are up.
+    /// Replicas of the partition that are in sync: without replication, those that are up.
     pub(crate) fn in_sync(&self, partition: &Partition) -> Vec<i32> {
-        partition.replicas.iter().copied().filter(|id| self.is_up(*id)).collect()
+        match &partition.replication {
+            Some(replication) => replication.in_sync().collect(),
+            None => partition.replicas.iter().copied().filter(|id| self.is_up(*id)).collect(),
+        }
     }
 
     pub(crate) fn default_replication_factor(&self) -> i16 {
@@ -246,8 +282,23 @@ impl ClusterState {
         self.brokers.keys().copied().cycle().skip(first).take(replicas.min(self.brokers.len())).collect()
     }
 
+    /// Makes ids of topics that are the same in every run.
+    pub(crate) fn count_topic_ids(&mut self) {
+        self.topic_ids = Some(FIRST_TOPIC_ID);
+    }
+
+    pub(crate) fn partitions_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.topics.values_mut().flat_map(|topic| &mut topic.partitions)
+    }
+
     fn insert_topic(&mut self, name: &str, assignment: Vec<Vec<i32>>) {
-        let id = TopicId::random();
+        let id = match &mut self.topic_ids {
+            None => TopicId::random(),
+            Some(next) => {
+                *next += 1;
+                TopicId::from_u128(*next)
+            }
+        };
         let partitions = assignment.into_iter().map(|replicas| self.new_partition(replicas)).collect();
         self.topics.insert(name.to_owned(), Topic { id, partitions });
         self.names.insert(id, name.to_owned());
@@ -255,7 +306,8 @@ impl ClusterState {
 
     fn new_partition(&self, replicas: Vec<i32>) -> Partition {
         let leader = replicas.iter().copied().find(|id| self.is_up(*id));
-        Partition::new(replicas, leader)
+        let replication = self.settings.replicates.then(|| Replication::new(&replicas, leader));
+        Partition::new(replicas, leader, replication)
     }
 
     fn node_mut(&mut self, broker: i32) -> Result<&mut BrokerNode, MockError> {
@@ -269,6 +321,9 @@ pub(crate) fn unknown(topic: &str, partition: i32) -> MockError {
 
 /// A number that a client cannot mistake for a default.
 const FIRST_PRODUCER_ID: i64 = 1000;
+
+/// Clear of the ids that Kafka reserves.
+const FIRST_TOPIC_ID: u128 = 1 << 100;
 
 /// A client may ask for 2^31 partitions; nobody needs more than this.
 const MAX_PARTITIONS: i32 = 10_000;

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use crate::log::PartitionLog;
+use crate::replication::Replication;
 
 /// A topic and its partitions.
 #[derive(Debug)]
@@ -33,16 +34,27 @@ pub(crate) struct Partition {
     pub(crate) leader: Option<i32>,
     /// 0 at first, one more at each move of the leader, also from and to nobody.
     pub(crate) leader_epoch: i32,
+    /// The leader's log, or that of the last leader; everybody's if there is no `replication`.
     pub(crate) log: PartitionLog,
+    pub(crate) replication: Option<Replication>,
 }
 
 impl Partition {
-    pub(crate) fn new(replicas: Vec<i32>, leader: Option<i32>) -> Self {
-        Self { replicas, leader, leader_epoch: 0, log: PartitionLog::default() }
+    pub(crate) fn new(replicas: Vec<i32>, leader: Option<i32>, replication: Option<Replication>) -> Self {
+        Self { replicas, leader, leader_epoch: 0, log: PartitionLog::default(), replication }
+    }
+
+    /// Whether a replica may lead without what was acknowledged being lost.
+    pub(crate) fn may_be_led_by(&self, replica: i32) -> bool {
+        let replication = self.replication.as_ref();
+        replication.is_none_or(|replication| replication.in_sync().any(|id| id == replica))
     }
 
     pub(crate) fn move_leader(&mut self, leader: Option<i32>) {
         if self.leader != leader {
+            if let (Some(replication), Some(leader)) = (&mut self.replication, leader) {
+                replication.change_leader(leader, &mut self.log);
+            }
             self.leader = leader;
             self.leader_epoch = self.leader_epoch.saturating_add(1);
         }

@@ -1,7 +1,8 @@
 //! Cells and deliveries, polled by hand.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Wake;
+use std::task::{Wake, Waker};
 
 use crate::error::{DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 

@@ -5,6 +5,7 @@ mod cancel_safety;
 mod drop;
 mod enqueue;
 mod errors;
+mod faults;
 mod flush_close;
 mod idempotence;
 mod interceptors;

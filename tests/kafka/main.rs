@@ -10,8 +10,10 @@
 //! | `KAFKA_KEEP=1` | leave the clusters' directories (configuration, data, logs) where they are |
 //!
 //! Only one cluster runs at a time, however many threads the test runner uses. `support` is the harness,
-//! `harness` shows with Kafka's own clients that it can be trusted, `producer` are the tests of this crate.
+//! `harness` shows with Kafka's own clients that it can be trusted, `producer` are the tests of this crate, and `mock`
+//! shows with Kafka's own clients that `kafka-mock` can be trusted.
 
 mod harness;
+mod mock;
 mod producer;
 mod support;

@@ -12,14 +12,76 @@ use super::{Broker, HOST, Reaction, reply};
 use crate::batch::{CheckedBatch, Rejection};
 use crate::error::code;
 use crate::faults::{FaultPlan, Target};
+use crate::log::Appending;
 use crate::request::{Produce, ProduceTopic, Request, TopicRef};
+use crate::topic::{Partition, TopicId};
+
+/// A Produce request that has been carried out, and whose answer may wait for followers.
+#[derive(Debug)]
+pub(crate) struct Producing {
+    topics: Vec<TopicOutcome>,
+}
+
+#[derive(Debug)]
+struct TopicOutcome {
+    topic: TopicRef,
+    name: Option<String>,
+    /// A topic that is created under the same name later is another one.
+    id: Option<TopicId>,
+    partitions: Vec<(i32, Result<Written, Rejection>)>,
+}
+
+/// A batch in the log of its leader.
+#[derive(Debug, Clone, Copy)]
+struct Written {
+    base_offset: i64,
+    end_offset: i64,
+    leader_epoch: i32,
+    /// What to answer in place of success.
+    injected: Option<i16>,
+}
 
 impl Broker<'_> {
     pub(super) fn produce(&mut self, produce: &Produce, request: &Request, plan: &FaultPlan) -> Reaction {
+        let producing = self.begin_produce(produce, plan);
+        self.end_produce(&producing, produce, request, plan)
+    }
+
+    /// Appends what can be appended.
+    pub(crate) fn begin_produce(&mut self, produce: &Produce, plan: &FaultPlan) -> Producing {
+        let topics = produce.topics.iter().map(|topic| self.produce_topic(topic, produce.acks, plan));
+        Producing { topics: topics.collect() }
+    }
+
+    /// Whether the answer must wait for replicas in sync that lack some of the batches.
+    pub(crate) fn is_waiting(&self, producing: &Producing, acks: i16) -> bool {
+        let is_waiting = |topic: &TopicOutcome, index: i32, written: &Written| {
+            let partition = self.partition_of(topic, index)?;
+            let replication = partition.replication.as_ref()?;
+            let is_same = partition.leader == Some(self.id) && partition.leader_epoch == written.leader_epoch;
+            Some(is_same && replication.high_watermark(&partition.log) < written.end_offset)
+        };
+        acks == -1
+            && producing.topics.iter().any(|topic| {
+                let mut partitions = topic.partitions.iter();
+                partitions.any(|(index, outcome)| {
+                    outcome.as_ref().is_ok_and(|written| is_waiting(topic, *index, written).unwrap_or(false))
+                })
+            })
+    }
+
+    /// Answers a request that was carried out, waiting or not.
+    pub(crate) fn end_produce(
+        &mut self,
+        producing: &Producing,
+        produce: &Produce,
+        request: &Request,
+        plan: &FaultPlan,
+    ) -> Reaction {
         let version = request.version;
-        let topics = produce.topics.iter();
-        let responses: Vec<_> =
-            topics.map(|topic| self.produce_topic(topic, produce.acks, version, plan)).collect();
+        let topics = producing.topics.iter();
+        let mut responses: Vec<_> =
+            topics.map(|topic| self.topic_response(topic, produce.acks, version)).collect();
         if produce.acks == 0 {
             // The only way to tell such a producer that something went wrong is to hang up.
             let mut partitions = responses.iter().flat_map(|topic| &topic.partition_responses);
@@ -28,11 +90,22 @@ impl Broker<'_> {
                 false => Reaction::Silence,
             };
         }
+        for (topic, response) in producing.topics.iter().zip(&mut responses) {
+            let Some(name) = &topic.name else { continue };
+            response.partition_responses.retain(|partition| !plan.leaves_out(name, Some(partition.index)));
+        }
+        responses.retain(|topic| !topic.partition_responses.is_empty());
         let mut response = ProduceResponse::default().with_throttle_time_ms(plan.throttle_time_ms());
         if version >= 10 {
             response.node_endpoints = self.endpoints_of_leaders(&responses);
         }
         reply(request, plan, &response.with_responses(responses))
+    }
+
+    /// Finds a partition again that was written to.
+    fn partition_of(&self, outcome: &TopicOutcome, index: i32) -> Option<&Partition> {
+        let topic = self.state.topic(outcome.name.as_deref()?)?;
+        topic.partition(index).filter(|_| outcome.id == Some(topic.id))
     }
 
     pub(super) fn produce_targets(&self, produce: &Produce) -> Vec<Target> {
@@ -45,30 +118,56 @@ impl Broker<'_> {
             .collect()
     }
 
-    fn produce_topic(
-        &mut self,
-        topic: &ProduceTopic,
-        acks: i16,
-        version: i16,
-        plan: &FaultPlan,
-    ) -> TopicProduceResponse {
+    fn produce_topic(&mut self, topic: &ProduceTopic, acks: i16, plan: &FaultPlan) -> TopicOutcome {
         let name = self.name_of(&topic.topic);
         let partitions = topic.partitions.iter().map(|(index, batch)| {
-            let (base_offset, rejection) =
-                match self.produce_partition(name.as_deref(), *index, batch, acks, plan) {
-                    Ok(base_offset) => (base_offset, None),
-                    Err(rejection) => (-1, Some(rejection)),
-                };
-            let leader =
-                name.as_deref().filter(|_| version >= 10).map_or_else(LeaderIdAndEpoch::default, |name| {
-                    self.leader_hint(name, *index, rejection.as_ref())
-                });
+            (*index, self.produce_partition(name.as_deref(), *index, batch, acks, plan))
+        });
+        let partitions = partitions.collect();
+        let id = name.as_deref().and_then(|name| self.state.topic(name)).map(|topic| topic.id);
+        TopicOutcome { topic: topic.topic.clone(), name, id, partitions }
+    }
+
+    fn topic_response(&self, topic: &TopicOutcome, acks: i16, version: i16) -> TopicProduceResponse {
+        let name = topic.name.as_deref();
+        let partitions = topic.partitions.iter().map(|(index, outcome)| {
+            let outcome = outcome.clone().and_then(|written| self.judge(topic, *index, written, acks));
+            let (base_offset, rejection) = match outcome {
+                Ok(base_offset) => (base_offset, None),
+                Err(rejection) => (-1, Some(rejection)),
+            };
+            let leader = name.filter(|_| version >= 10).map_or_else(LeaderIdAndEpoch::default, |name| {
+                self.leader_hint(name, *index, rejection.as_ref())
+            });
             partition_response(version, base_offset, rejection).with_index(*index).with_current_leader(leader)
         });
         let response = TopicProduceResponse::default().with_partition_responses(partitions.collect());
         match &topic.topic {
             TopicRef::Id(id) => response.with_topic_id(id.to_wire()),
             TopicRef::Name(name) => response.with_name(TopicName(StrBytes::from_string(name.clone()))),
+        }
+    }
+
+    /// Says what became of a batch that was appended (Kafka: `DelayedProduce`).
+    fn judge(&self, topic: &TopicOutcome, index: i32, written: Written, acks: i16) -> Result<i64, Rejection> {
+        let refuse = |code: i16, message: &str| Err(Rejection::new(code, message));
+        if let Some(code) = written.injected {
+            return refuse(code, "injected by the test, after the append");
+        }
+        let Some(partition) = self.partition_of(topic, index) else {
+            return refuse(code::UNKNOWN_TOPIC_OR_PARTITION, "topic was deleted");
+        };
+        let Some(replication) = partition.replication.as_ref().filter(|_| acks == -1) else {
+            return Ok(written.base_offset);
+        };
+        if partition.leader != Some(self.id) || partition.leader_epoch != written.leader_epoch {
+            refuse(code::NOT_LEADER_OR_FOLLOWER, "broker leads the partition no longer")
+        } else if replication.high_watermark(&partition.log) < written.end_offset {
+            refuse(code::REQUEST_TIMED_OUT, "replicas in sync are too slow")
+        } else if replication.in_sync().count() < self.state.settings.min_insync_replicas {
+            refuse(code::NOT_ENOUGH_REPLICAS_AFTER_APPEND, "fewer replicas in sync than min.insync.replicas")
+        } else {
+            Ok(written.base_offset)
         }
     }
 
@@ -79,7 +178,7 @@ impl Broker<'_> {
         batch: &Result<CheckedBatch, Rejection>,
         acks: i16,
         plan: &FaultPlan,
-    ) -> Result<i64, Rejection> {
+    ) -> Result<Written, Rejection> {
         let refuse = |code: i16, message: &str| Err(Rejection::new(code, message));
         let Some(topic) = topic else {
             return refuse(code::UNKNOWN_TOPIC_ID, "no topic has this id");
@@ -108,17 +207,21 @@ impl Broker<'_> {
                 &format!("batch of {} bytes exceeds {limit}", batch.len()),
             );
         }
+        let leader_epoch = partition.leader_epoch;
         let base_offset = self.append(topic, index, batch)?;
-        match injected {
-            Some(error) => refuse(error.code, "injected by the test, after the append"),
-            None => Ok(base_offset),
-        }
+        let end_offset = base_offset.saturating_add(batch.header.record_count.into());
+        Ok(Written { base_offset, end_offset, leader_epoch, injected: injected.map(|error| error.code) })
     }
 
     fn append(&mut self, topic: &str, index: i32, batch: &CheckedBatch) -> Result<i64, Rejection> {
-        let keeps_records = self.state.settings.keeps_records;
+        let (settings, now) = (&self.state.settings, self.state.now);
+        let (keeps_records, knows_all_producers) = (settings.keeps_records, settings.knows_all_producers);
         match self.state.partition_mut(topic, index) {
-            Some(partition) => partition.log.append(batch, partition.leader_epoch, keeps_records),
+            Some(partition) => {
+                let leader_epoch = partition.leader_epoch;
+                let appending = Appending { leader_epoch, now, keeps_records, knows_all_producers };
+                partition.log.append(batch, appending)
+            }
             None => {
                 Err(Rejection::new(code::UNKNOWN_TOPIC_OR_PARTITION, "topic or partition does not exist"))
             }

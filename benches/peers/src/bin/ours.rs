@@ -20,12 +20,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let spread = arguments.take("spread", 0);
     let partitions = arguments.take("partitions", 1);
     arguments.finish();
-    let producer: KafkaProducer = KafkaProducer::builder()
+    let mut builder = KafkaProducer::builder()
         .bootstrap_servers(&options.bootstrap)
-        .property("linger.ms", options.linger_ms.to_string())
         .property("batch.size", options.batch_size.to_string())
-        .property("compression.type", &options.compression)
-        .build()?;
+        .property("compression.type", &options.compression);
+    // The default is left alone, as in an application that does not set it: then it spares awaited records.
+    if options.linger_ms != 5 {
+        builder = builder.property("linger.ms", options.linger_ms.to_string());
+    }
+    let producer: KafkaProducer = builder.build()?;
     let topic = Topic::from(options.topic.clone());
     producer.partitions_for(topic.clone()).await?;
     let payloads: Arc<[Bytes]> = payloads(&options).into_iter().map(Bytes::from).collect();

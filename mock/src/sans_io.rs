@@ -1,0 +1,353 @@
+//! The brokers without sockets, threads or clocks, for simulations: a frame in, a reaction out.
+//!
+//! [`Brokers`] judges requests by the same code as [`MockCluster`](crate::MockCluster). Bytes, time and faults of the
+//! network are the caller's: it cuts frames, says what time it is, and carries answers. In addition each replica has a log
+//! of its own here. Followers copy when they are told to ([`Brokers::fetch`]), requests with `acks=all` wait for those in
+//! sync, and a new leader lacks what it had not copied.
+//!
+//! # Examples
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use bytes::Bytes;
+//! use kafka_mock::sans_io::{Brokers, Reaction};
+//!
+//! # fn main() -> Result<(), kafka_mock::MockError> {
+//! let mut brokers = Brokers::new(3);
+//! (0..3).try_for_each(|id| brokers.broker_up(id, 9092))?;
+//! brokers.create_topic("orders", 2, 3)?;
+//!
+//! let api_versions = Bytes::from_static(&[0, 18, 0, 0, 0, 0, 0, 7, 255, 255]);
+//! let reaction = brokers.handle(0, api_versions, Duration::ZERO);
+//!
+//! assert!(matches!(reaction, Reaction::Reply { frame, .. } if frame[4..8] == [0, 0, 0, 7]));
+//! # Ok(())
+//! # }
+//! ```
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::api::{Api, VersionTable};
+use crate::batch::MockBatch;
+use crate::broker::produce::Producing;
+use crate::broker::{self, Broker};
+use crate::error::MockError;
+use crate::faults::{Fault, FaultPlan, Loss};
+use crate::replication::Replication;
+use crate::request::{Body, Request};
+use crate::state::{ClusterState, Settings, unknown};
+use crate::topic::Partition;
+
+/// A cluster of brokers that do nothing by themselves.
+///
+/// The brokers have the ids 0, 1 and so on, and are down until [`broker_up`](Self::broker_up).
+#[derive(Debug)]
+pub struct Brokers {
+    state: ClusterState,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Reaction {
+    /// Close the connection once earlier answers are out.
+    Close,
+    /// Answer nothing and read nothing more from this connection, but leave it open.
+    Hang,
+    /// Send this frame, its length included, this long after the request came.
+    Reply {
+        /// The bytes.
+        frame: Bytes,
+        /// Ordered by [`Fault::delay`].
+        delay: Duration,
+    },
+    /// The client expects no answer.
+    Silence,
+    /// Something must happen first. Ask again with [`Brokers::resume`], and meanwhile read nothing from the connection.
+    Wait(Box<Waiting>),
+}
+
+/// A request that waits for replicas or for records.
+#[derive(Debug)]
+pub struct Waiting {
+    broker: i32,
+    request: Request,
+    plan: FaultPlan,
+    producing: Option<Producing>,
+    until: Option<Duration>,
+}
+
+impl Waiting {
+    /// Returns when the wait is over whatever happens, in time since the cluster began.
+    pub fn until(&self) -> Duration {
+        self.until.unwrap_or(Duration::MAX)
+    }
+}
+
+/// Requests.
+impl Brokers {
+    /// Makes a cluster of this many brokers, without topics; none are created by asking for them.
+    pub fn new(brokers: i32) -> Self {
+        let settings = Settings { auto_create_topics: false, replicates: true, ..Settings::default() };
+        let mut state = ClusterState::new("simulated".to_owned(), brokers, settings, VersionTable::newest());
+        state.count_topic_ids();
+        Self { state }
+    }
+
+    /// Hands a broker a frame, without its length. `now` is the time since the cluster began, and never goes back.
+    pub fn handle(&mut self, broker: i32, frame: Bytes, now: Duration) -> Reaction {
+        self.state.now = self.state.now.max(now);
+        let request = match Request::decode(frame) {
+            Ok(request) => request,
+            Err(reason) => {
+                self.state.refuse(format!("broker {broker}: {reason}"));
+                return Reaction::Close;
+            }
+        };
+        let Some(plan) = self.broker(broker).receive(&request) else { return Reaction::Close };
+        let mut waiting = Box::new(Waiting { broker, request, plan, producing: None, until: None });
+        if let Body::Produce(produce) = &waiting.request.body {
+            if matches!(waiting.plan.loss, Some(Loss::DisconnectBefore | Loss::ResetBefore)) {
+                return Reaction::Close;
+            }
+            waiting.producing = Some(self.broker(broker).begin_produce(produce, &waiting.plan));
+            waiting.until = Some(now + produce.timeout);
+        }
+        self.resume(waiting, now)
+    }
+
+    /// Asks again what becomes of a request that had to wait.
+    pub fn resume(&mut self, mut waiting: Box<Waiting>, now: Duration) -> Reaction {
+        self.state.now = self.state.now.max(now);
+        let is_late = waiting.until.is_some_and(|until| now >= until);
+        let mut broker = self.broker(waiting.broker);
+        let Waiting { request, plan, producing, .. } = &*waiting;
+        let reaction = match (&request.body, producing) {
+            (Body::Produce(produce), Some(producing)) => {
+                if !broker.state.is_up(broker.id) {
+                    return Reaction::Close;
+                }
+                if !is_late && broker.is_waiting(producing, produce.acks) {
+                    return Reaction::Wait(waiting);
+                }
+                let reaction = broker.end_produce(producing, produce, request, plan);
+                broker.conclude(plan, reaction)
+            }
+            _ => broker.answer(request, plan, is_late),
+        };
+        match reaction {
+            broker::Reaction::Close => Reaction::Close,
+            broker::Reaction::Hang => Reaction::Hang,
+            broker::Reaction::Reply { frame, delay } => Reaction::Reply { frame, delay },
+            broker::Reaction::Silence => Reaction::Silence,
+            broker::Reaction::Wait { at_most } => {
+                waiting.until.get_or_insert(now + at_most);
+                Reaction::Wait(waiting)
+            }
+        }
+    }
+
+    /// Returns why requests were refused by closing their connection, oldest first, up to the newest 100.
+    pub fn refusals(&self) -> &[String] {
+        &self.state.refusals
+    }
+
+    fn broker(&mut self, id: i32) -> Broker<'_> {
+        Broker { state: &mut self.state, id }
+    }
+}
+
+/// Topics, leaders and replicas.
+impl Brokers {
+    /// Creates a topic as [`MockCluster::create_topic`](crate::MockCluster::create_topic) does.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn create_topic(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        replication_factor: i16,
+    ) -> Result<(), MockError> {
+        self.state.create_topic(name, partitions, replication_factor)
+    }
+
+    /// Deletes a topic and its records.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownTopicOrPartition`].
+    pub fn delete_topic(&mut self, name: &str) -> Result<(), MockError> {
+        self.state.delete_topic(name)
+    }
+
+    /// Adds partitions until there are `total`.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownTopicOrPartition`], and [`MockError::InvalidPartitions`] if there are more already.
+    pub fn add_partitions(&mut self, name: &str, total: i32) -> Result<(), MockError> {
+        self.state.add_partitions(name, total)
+    }
+
+    /// Brings a broker up, at this port of 127.0.0.1. It leads those of its partitions that have no leader and for which
+    /// it is in sync.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownBroker`].
+    pub fn broker_up(&mut self, broker: i32, port: u16) -> Result<(), MockError> {
+        self.state.broker_up(broker, port)
+    }
+
+    /// Takes a broker out: it is in sync no longer, and its partitions move to the first replica in sync, or to nobody if
+    /// there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownBroker`].
+    pub fn broker_down(&mut self, broker: i32) -> Result<(), MockError> {
+        self.state.broker_down(broker)
+    }
+
+    /// Whether a broker is up.
+    pub fn is_up(&self, broker: i32) -> bool {
+        self.state.is_up(broker)
+    }
+
+    /// Moves a partition to another leader, or to none, and raises its leader epoch. A replica that lacks something that
+    /// was acknowledged is not elected, nor is one that is down; one that is merely not in sync is, alone in sync then,
+    /// and the others lose what it lacks. Returns whether it leads.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownTopicOrPartition`].
+    pub fn elect(&mut self, topic: &str, partition: i32, leader: Option<i32>) -> Result<bool, MockError> {
+        let is_up = leader.is_none_or(|leader| self.state.is_up(leader));
+        let found = self.partition_mut(topic, partition)?;
+        let may_lead = |id: i32| {
+            let replication = found.replication.as_ref();
+            found.replicas.contains(&id)
+                && replication.is_none_or(|all| all.has_all_committed(id, &found.log))
+        };
+        let is_elected = is_up && leader.is_none_or(may_lead);
+        if is_elected {
+            found.move_leader(leader);
+        }
+        Ok(is_elected)
+    }
+
+    /// Returns the leader of a partition; `None` if it has none or does not exist.
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
+        self.state.partition(topic, partition)?.leader
+    }
+
+    /// Returns the number of partitions of a topic, 0 if it does not exist.
+    pub fn partition_count(&self, topic: &str) -> usize {
+        self.state.topic(topic).map_or(0, |topic| topic.partitions.len())
+    }
+
+    /// Has a follower copy up to `batches` batches of each of its partitions whose leader is up, and tell the leaders
+    /// what it held before. It is back in sync if that was all there is.
+    pub fn fetch(&mut self, follower: i32, batches: usize) {
+        self.replicas(|partition, replication| {
+            if partition.1.is_some() {
+                replication.fetch(follower, partition.0, batches);
+            }
+        });
+    }
+
+    /// Whether [`fetch`](Self::fetch) would change anything.
+    pub fn is_behind(&mut self, follower: i32) -> bool {
+        let mut is_behind = false;
+        self.replicas(|(log, leader), replication| {
+            is_behind |= leader.is_some() && replication.is_behind(follower, log);
+        });
+        is_behind
+    }
+
+    /// Takes a follower that is too slow off the lists of those in sync, wherever something is missing and it is not the
+    /// leader.
+    pub fn remove_from_sync(&mut self, follower: i32) {
+        self.replicas(|(log, leader), replication| {
+            if leader != Some(follower) && replication.is_behind(follower, log) {
+                replication.remove_from_sync(follower, log);
+            }
+        });
+    }
+
+    /// Has all replicas forget the producers that have written nothing for this long.
+    pub fn forget_producers(&mut self, idle: Duration) {
+        let time = self.state.now.saturating_sub(idle);
+        for partition in self.state.partitions_mut() {
+            partition.log.forget_producers(time);
+        }
+    }
+
+    /// Returns the batches of a partition, as its leader has them; none if it does not exist.
+    pub fn batches(&self, topic: &str, partition: i32) -> &[MockBatch] {
+        self.state.partition(topic, partition).map_or(&[], |partition| partition.log.batches())
+    }
+
+    /// Returns how many batches replicas of a partition have cut off because a leader lacked them.
+    pub fn truncated(&self, topic: &str, partition: i32) -> usize {
+        let replication = self.state.partition(topic, partition).and_then(|found| found.replication.as_ref());
+        replication.map_or(0, Replication::truncated)
+    }
+
+    fn partition_mut(&mut self, topic: &str, partition: i32) -> Result<&mut Partition, MockError> {
+        self.state.partition_mut(topic, partition).ok_or_else(|| unknown(topic, partition))
+    }
+
+    fn replicas(&mut self, mut act: impl FnMut((&crate::log::PartitionLog, Option<i32>), &mut Replication)) {
+        for partition in self.state.partitions_mut() {
+            if let Some(replication) = &mut partition.replication {
+                act((&partition.log, partition.leader), replication);
+            }
+        }
+    }
+}
+
+/// Settings and faults, as of [`MockCluster`](crate::MockCluster).
+impl Brokers {
+    /// Adds a fault to those that are waiting for their requests.
+    ///
+    /// Those that hold the broker up or change the bytes of an answer have no effect here: time and bytes are the
+    /// caller's.
+    pub fn inject(&mut self, fault: Fault) {
+        self.state.faults.inject(fault);
+    }
+
+    /// Forgets all injected faults.
+    pub fn clear_faults(&mut self) {
+        self.state.faults.clear();
+    }
+
+    /// Offers only these versions of a kind of request from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::InvalidVersions`] if the lowest is negative or above the highest.
+    pub fn set_api_versions(&mut self, api: Api, min: i16, max: i16) -> Result<(), MockError> {
+        self.state.versions.set(api, min, max)
+    }
+
+    /// Sets how many replicas must be in sync for `acks=all`.
+    pub fn set_min_insync_replicas(&mut self, replicas: usize) {
+        self.state.settings.min_insync_replicas = replicas;
+    }
+
+    /// Sets the size of the largest batch, in bytes.
+    pub fn set_max_message_bytes(&mut self, bytes: usize) {
+        self.state.settings.max_message_bytes = bytes;
+    }
+
+    /// Sets whether a producer that is not known must begin with sequence 0 (UNKNOWN_PRODUCER_ID otherwise), as before
+    /// Kafka 2.5 (KIP-360).
+    pub fn set_knows_all_producers(&mut self, knows: bool) {
+        self.state.settings.knows_all_producers = knows;
+    }
+}
