@@ -135,3 +135,19 @@ fn nothing_to_give_up_is_nothing() {
     bench.acknowledge_all();
     assert_eq!(offset(&delivery), Some(0));
 }
+
+#[test]
+fn partition_of_a_purged_record_stops_if_failures_stop_it() {
+    let mut bench = Bench::new(Config { is_fail_stop: true, ..Config::default() });
+    let sent = bench.send(0, "sent");
+    let queued = bench.send(0, "queued");
+
+    let purged = purge(&mut bench, Purge::Queued);
+
+    assert_eq!(values(&purged), ["queued"]);
+    assert_eq!(failure(&queued).kind(), DeliveryErrorKind::Purged);
+    assert!(bench.try_append(super::world::TOPIC, 0, "behind the gap").is_none());
+    bench.acknowledge_all();
+    assert_eq!(offset(&sent), Some(0));
+    assert_eq!(bench.world.log(0), ["sent"]);
+}
