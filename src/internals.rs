@@ -177,7 +177,9 @@ impl Accumulator {
         let queue = self.topic.queue(partition)?;
         match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
-            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::NoMemory { .. } => None,
+            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::NoMemory { .. } | TryAppend::Stopped => {
+                None
+            }
         }
     }
 

@@ -128,7 +128,7 @@ impl SenderMachine {
                 self.accumulator.want_memory();
                 None
             }
-            TryAppend::BatchEnded | TryAppend::Closed => None,
+            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::Stopped => None,
         }
     }
 
@@ -292,6 +292,7 @@ fn sender_settings(options: &SenderOptions) -> SenderSettings {
     SenderSettings {
         acks: options.acks,
         is_idempotent: options.is_idempotent,
+        is_fail_stop: false,
         linger: options.linger,
         spares_awaited: options.spares_awaited,
         delivery_timeout: options.delivery_timeout,

@@ -17,7 +17,7 @@ use crate::wire::varint::{self, PutByte};
 pub(crate) const HEADER_LEN: usize = 61;
 
 /// Most that a record can take beside its key, value and headers: length 5, attributes 1, timestamp 10, offset 5.
-const MAX_RECORD_OVERHEAD: usize = 21;
+pub(crate) const MAX_RECORD_OVERHEAD: usize = 21;
 
 /// `baseOffset` and `batchLength` are not counted by `batchLength`.
 const LOG_OVERHEAD: usize = 12;
@@ -166,6 +166,17 @@ pub(crate) struct DecodedRecord {
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Option<Bytes>,
     pub(crate) headers: Headers,
+}
+
+impl<'a> From<&'a DecodedRecord> for RecordRef<'a> {
+    fn from(record: &'a DecodedRecord) -> Self {
+        Self {
+            timestamp: record.timestamp,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: &record.headers,
+        }
+    }
 }
 
 /// Reads the records of an uncompressed batch back, each field a slice of `batch`. `None` if the bytes are damaged.

@@ -10,6 +10,7 @@
 //! - A batch that may be in the log and is refused for its number gets no new one. A broker that was restarted remembers
 //!   one batch of a producer, not five, and refuses those before it although it has them; and what a broken connection
 //!   has left behind may still be read, and written under the old number. The records fail, as maybe written.
+//! - A batch gets no new number once a younger one is in the log: it fails, for it could only be written out of order.
 //! - A batch that is sent again goes alone, with nothing behind it: brokers look for doubles among the last five batches.
 //! - Epochs are counted per partition and by the producer itself. A broker takes any higher epoch of a producer id whose
 //!   numbers begin at 0 (Java counts one epoch for all partitions, which adopt it one by one: to a partition it looks

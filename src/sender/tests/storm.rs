@@ -332,7 +332,9 @@ fn config(seed: u64, random: &mut StdRng) -> Config {
         request_timeout: millis([500, 2000][random.random_range(0..2)]),
         retries,
         retry_backoff: millis([0, 20, 100][random.random_range(0..3)]),
+        retry_backoff_max: None,
         is_idempotent,
+        is_fail_stop: false,
         max_outstanding: if is_idempotent {
             max_in_flight
         } else if acks == 0 {
