@@ -12,6 +12,7 @@ mod idempotence;
 mod leaders;
 mod record_errors;
 mod recreation;
+mod restarts;
 mod retrying;
 mod sending;
 mod shell;

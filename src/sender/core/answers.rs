@@ -156,10 +156,13 @@ impl SenderCore {
     ) {
         let kind = DeliveryErrorKind::Broker { code, message };
         batch.last_error = Some(code);
-        if batch.is_of_doubtful || batch.is_unanswered {
-            // It may be in the log as part of the batch that it was cut from, or an attempt that a broken connection has
-            // left behind may still bring it there, with the older batch that the broker waits for. Another number
-            // would write it twice.
+        // A broker that was restarted knows only the last batch of a producer, and nothing of one whose records have old
+        // timestamps (`producer.id.expiration.ms`): it says this of batches, too, that it has.
+        let may_be_forgotten = sent.was_maybe_written && code != ErrorCode::InvalidProducerEpoch;
+        if batch.is_of_doubtful || batch.is_unanswered || may_be_forgotten {
+            // It may be in the log, on its own or as part of the batch that it was cut from, or an attempt that a broken
+            // connection has left behind may still bring it there, with the older batch that the broker waits for.
+            // Another number would write it twice.
             batch.maybe_written = true;
             self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
@@ -169,7 +172,7 @@ impl SenderCore {
             self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
-        // A broker that has the batch says so (duplicate) rather than this; of an older epoch it says nothing.
+        // Of a batch of an older epoch than it knows, a broker does not say whether it has it.
         batch.maybe_written = sent.was_maybe_written && code == ErrorCode::InvalidProducerEpoch;
         let order = batch.order;
         self.retry_or_fail(sent, batch, kind, now);

@@ -182,12 +182,13 @@ impl Storm {
             return;
         }
         let (node, partition) = (self.random.random_range(1..=2), self.random.random_range(0..PARTITIONS));
-        match self.random.random_range(0..8) {
+        match self.random.random_range(0..9) {
             0 => drop(self.bench.down.insert(node)),
             1 => drop(self.bench.silent.insert(node)),
             2 | 3 => self.bench.heal(),
             4 => self.bench.world.lead(partition, node),
             5 => self.bench.world.lead(partition, -1),
+            6 => self.bench.world.restart_leader(partition),
             _ => {
                 let connections: Vec<_> = self.bench.connections.keys().copied().collect();
                 if !connections.is_empty() {

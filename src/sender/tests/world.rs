@@ -126,6 +126,15 @@ impl World {
         partition.epoch += 1;
     }
 
+    /// Restarts the leader of a partition: of each producer it remembers only the last batch, for that is all that Kafka
+    /// keeps on disk (`ProducerStateManager.writeSnapshot`).
+    pub(super) fn restart_leader(&mut self, index: i32) {
+        for producer in self.partition(TOPIC, index).unwrap().producers.values_mut() {
+            let forgotten = producer.batches.len().saturating_sub(1);
+            producer.batches.drain(..forgotten);
+        }
+    }
+
     /// Does what a healthy broker does with a batch.
     pub(super) fn append(&mut self, node: i32, batch: &Batch) -> Reply {
         match self.partition(&batch.topic, batch.partition) {
