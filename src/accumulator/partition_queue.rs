@@ -173,6 +173,30 @@ impl PartitionQueue {
         self.available.store(available, Ordering::Relaxed);
     }
 
+    /// Appends a record if that is all there is to do: it fits into the open batch, which neither begins nor ends with it,
+    /// and nothing is to be kept beside it. Returns by how many bytes the queue has grown, too.
+    ///
+    /// Nearly every record; what this declines, [`PartitionQueue::append`] does.
+    #[inline]
+    pub(crate) fn append_at_once(
+        &self,
+        append: &Append<'_>,
+        settings: &Settings,
+    ) -> Option<(Delivery, usize)> {
+        if settings.keep_notes || append.waits.are_some() {
+            return None;
+        }
+        let limit = self.plain_limit(settings);
+        let mut inner = self.lock();
+        if inner.closed || inner.stopped {
+            return None;
+        }
+        let last = inner.batches.back_mut().filter(|last| append.now <= last.open_until)?;
+        let (delivery, bytes) = last.append_at_once(&append.record, append.payload_len, limit)?;
+        inner.records += 1;
+        Some((delivery, share(bytes, settings.batch_size, limit)))
+    }
+
     /// Appends a record, into `spare` if the open batch has no room for it.
     ///
     /// `spare` is taken only if it is used.
@@ -191,7 +215,7 @@ impl PartitionQueue {
             return Appended::Stopped;
         }
         if let Some(last) = inner.batches.back_mut()
-            && append.now.saturating_duration_since(last.created) <= settings.append_window
+            && append.now <= last.open_until
         {
             match last.room_for(&append.record, append.payload_len, limit) {
                 Room::Fits => return self.append_to_last(&mut inner, append, settings, limit, 0, None),
@@ -435,7 +459,9 @@ impl PartitionQueue {
             let queue: Weak<Self> = Arc::downgrade(self);
             queue as Weak<dyn BatchWatcher>
         });
-        let batch = ProducerBatch::new(inner.next_batch_id, name, buffer, settings.compression, watcher, now);
+        let mut batch =
+            ProducerBatch::new(inner.next_batch_id, name, buffer, settings.compression, watcher, now);
+        batch.open_until = now.checked_add(settings.append_window).unwrap_or(now);
         inner.prune();
         inner.incomplete.push_back(Arc::clone(batch.cell()));
         inner.batches.push_back(batch);

@@ -12,7 +12,9 @@ use crate::delivery::{
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 use crate::protocol::ErrorCode;
 use crate::protocol::compression::{self, Compression};
-use crate::protocol::record_batch::{self, DecodedRecord, ProducerIdentity, RecordBatchBuilder, RecordRef};
+use crate::protocol::record_batch::{
+    self, DecodedRecord, MAX_RECORD_OVERHEAD, ProducerIdentity, RecordBatchBuilder, RecordRef,
+};
 use crate::topic_partition::TopicPartition;
 
 /// A batch of records of one partition, from its first record to its completion.
@@ -33,6 +35,8 @@ pub(crate) struct ProducerBatch {
     notes: Vec<AckNote>,
     /// When its first record was appended; the delivery timeout counts from here.
     pub(crate) created: Instant,
+    /// It takes records until then.
+    pub(crate) open_until: Instant,
     /// Times that it was handed to a connection.
     pub(crate) attempts: u32,
     /// Who wrote it and its sequence number; `NONE` until it has one.
@@ -137,10 +141,17 @@ impl StageClock {
 }
 
 /// How long a record waited in `enqueue`, kept per batch as the longest of its records.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct EnqueueWaits {
     pub(crate) metadata: Duration,
     pub(crate) memory: Duration,
+}
+
+impl EnqueueWaits {
+    /// Returns whether it has waited at all.
+    pub(crate) fn are_some(&self) -> bool {
+        *self != Self::default()
+    }
 }
 
 impl ProducerBatch {
@@ -163,6 +174,7 @@ impl ProducerBatch {
             wanted_compression: compression,
             notes: Vec::new(),
             created: now,
+            open_until: now,
             attempts: 0,
             identity: ProducerIdentity::NONE,
             stamped: ProducerIdentity::NONE,
@@ -202,6 +214,33 @@ impl ProducerBatch {
             BatchBytes::Open(buffer) => BatchBytes::Open(buffer.move_into(larger)),
             other => other,
         };
+    }
+
+    /// Appends a record if the batch is open to it, has room to spare and stays under `limit`. Returns by how many bytes
+    /// it has grown, too. Nothing but the batch's contents changes.
+    #[inline]
+    pub(crate) fn append_at_once(
+        &mut self,
+        record: &RecordRef<'_>,
+        payload_len: usize,
+        limit: usize,
+    ) -> Option<(Delivery, usize)> {
+        let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
+        let before = buffer.bytes().len();
+        let at_most = before + MAX_RECORD_OVERHEAD + payload_len;
+        if self.is_full || at_most > buffer.capacity() || at_most >= limit {
+            return None;
+        }
+        let facts = RecordFacts {
+            index: self.builder.count(),
+            timestamp: record.timestamp,
+            key_size: size(record.key),
+            value_size: size(record.value),
+        };
+        self.builder.append(buffer.bytes_mut(), record, payload_len);
+        self.cell.set_record_count(self.builder.count());
+        let bytes = buffer.bytes().len() - before;
+        Some((Delivery::new(Arc::clone(&self.cell), facts), bytes))
     }
 
     /// Appends a record for which [`ProducerBatch::room_for`] said that it fits.

@@ -9,7 +9,7 @@ use rand::RngExt;
 
 use crate::accumulator::{Append, EnqueueWaits, PartitionQueue, TryAppend};
 use crate::buffer_memory::BatchBuffer;
-use crate::clock::Moment;
+use crate::clock::{self, Moment};
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
 use crate::pipeline::{
@@ -17,10 +17,11 @@ use crate::pipeline::{
     partition_for_key,
 };
 use crate::producer::Inner;
-use crate::producer::caller::{Caller, RecentTopics, Scratch};
+use crate::producer::caller::{Caller, RecentTopics};
 use crate::producer::topics::TopicEntry;
 use crate::protocol::record_batch::RecordRef;
-use crate::record::ProducerRecord;
+use crate::record::{Headers, ProducerRecord};
+use crate::topic_partition::Topic;
 
 /// A record on its way.
 ///
@@ -123,162 +124,192 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let entry = inner.topic(self.record, topics).ok_or(Stop::TopicUnknown)?;
 
         if let Some(Serialized { key, value }) = self.kept.serialized.take() {
-            let result = self.append(entry, key.as_deref(), value.as_deref(), moment, waits);
+            let fields = Fields::of(self.record, key.as_deref(), value.as_deref());
+            let result = append(inner, &mut self.kept, entry, &fields, moment, waits);
             self.kept.serialized = Some(Serialized { key, value });
             return result;
         }
-        // Taken out so that the rest of the record can be borrowed beside them.
-        let (key, value) = (self.record.key.take(), self.record.value.take());
-        let result = self.serialize_and_append(entry, (key.as_ref(), value.as_ref()), scratch, moment, waits);
-        (self.record.key, self.record.value) = (key, value);
-        result
-    }
-
-    fn serialize_and_append(
-        &mut self,
-        entry: &TopicEntry,
-        (key, value): (Option<&K>, Option<&V>),
-        scratch: &mut Scratch,
-        moment: Moment,
-        waits: EnqueueWaits,
-    ) -> Result<Delivery, Stop> {
-        let inner = self.inner;
-        let key = self.serialize("key", &*inner.key_serializer, key, &mut scratch.key)?;
-        let value = self.serialize("value", &*inner.value_serializer, value, &mut scratch.value)?;
-        let result = self.append(entry, key, value, moment, waits);
+        let ProducerRecord { topic, headers, partition, timestamp, key, value } = &mut *self.record;
+        let (partition, timestamp) = (*partition, *timestamp);
+        let key = serialize("key", &*inner.key_serializer, topic, headers, key.as_ref(), &mut scratch.key)?;
+        let value =
+            serialize("value", &*inner.value_serializer, topic, headers, value.as_ref(), &mut scratch.value)?;
+        let fields = Fields { topic, headers, partition, timestamp, key, value };
+        let result = append(inner, &mut self.kept, entry, &fields, moment, waits);
         if let Err(Stop::NoMemory { .. } | Stop::TopicUnknown) = &result {
             let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
             self.kept.serialized = Some(Serialized { key: owned(key), value: owned(value) });
         }
         result
     }
+}
 
-    fn serialize<'b, T: 'static>(
-        &mut self,
-        part: &'static str,
-        serializer: &dyn Serializer<T>,
-        data: Option<&'b T>,
-        scratch: &'b mut Vec<u8>,
-    ) -> Result<Option<&'b [u8]>, Stop> {
-        let Some(data) = data else { return Ok(None) };
-        scratch.clear();
-        let ProducerRecord { topic, headers, .. } = &mut *self.record;
-        serializer.serialize(topic, headers, data, scratch).map(Some).map_err(|source| {
-            let source = Arc::from(source);
-            Stop::Refused(SendErrorKind::Serialization { topic: topic.clone(), part, source })
-        })
+/// A record with its key and value serialized.
+struct Fields<'a> {
+    topic: &'a Topic,
+    headers: &'a Headers,
+    partition: Option<i32>,
+    timestamp: Option<i64>,
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+}
+
+impl<'a> Fields<'a> {
+    fn of<K, V>(record: &'a ProducerRecord<K, V>, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
+        let ProducerRecord { topic, headers, partition, timestamp, .. } = record;
+        Self { topic, headers, partition: *partition, timestamp: *timestamp, key, value }
     }
+}
 
-    fn append(
-        &mut self,
-        entry: &TopicEntry,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-        moment: Moment,
-        waits: EnqueueWaits,
-    ) -> Result<Delivery, Stop> {
-        let inner = self.inner;
-        let timestamp = self.record.timestamp.unwrap_or(moment.millis);
-        let fixed = self.fixed_partition(entry, key, value)?;
-        let record = RecordRef { timestamp, key, value, headers: &self.record.headers };
-        let payload_len = record.payload_len();
-        inner.check_size(RecordRef::upper_bound(payload_len)).map_err(Stop::Refused)?;
-        entry.queues.touch(moment.seconds);
+fn serialize<'b, T: 'static>(
+    part: &'static str,
+    serializer: &dyn Serializer<T>,
+    topic: &Topic,
+    headers: &mut Headers,
+    data: Option<&'b T>,
+    scratch: &'b mut Vec<u8>,
+) -> Result<Option<&'b [u8]>, Stop> {
+    let Some(data) = data else { return Ok(None) };
+    scratch.clear();
+    serializer.serialize(topic, headers, data, scratch).map(Some).map_err(|source| {
+        let source = Arc::from(source);
+        Stop::Refused(SendErrorKind::Serialization { topic: topic.clone(), part, source })
+    })
+}
 
-        let now = moment.now;
-        let mut append = Append { record, payload_len, waits, now, stop_at_boundary: fixed.is_none() };
-        let mut tries_left = entry.partition_count;
-        let mut has_moved = false;
-        loop {
-            let next = || inner.next_partition(entry, &self.record.topic);
-            let partition = match fixed {
-                Some(partition) => partition,
-                None => sticky_partition(entry, next).ok_or(Stop::TopicUnknown)?,
-            };
-            let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
-            match inner.accumulator.try_append(queue, &append, &mut self.kept.spare) {
-                TryAppend::BatchEnded => {
-                    // The place to move on to another partition; once, then the record goes where it may.
-                    append.stop_at_boundary = false;
-                    entry.sticky.still_on(to_i32(partition), true, next);
+/// Finds a partition for a record and appends it there.
+fn append<K, V>(
+    inner: &Inner<K, V>,
+    kept: &mut Kept,
+    entry: &TopicEntry,
+    fields: &Fields<'_>,
+    moment: Moment,
+    waits: EnqueueWaits,
+) -> Result<Delivery, Stop> {
+    let fixed = fixed_partition(inner, kept, entry, fields)?;
+    let Fields { headers, key, value, .. } = *fields;
+    let record = RecordRef { timestamp: fields.timestamp.unwrap_or(moment.millis), key, value, headers };
+    let payload_len = record.payload_len();
+    inner.check_size(RecordRef::upper_bound(payload_len)).map_err(Stop::Refused)?;
+    entry.queues.touch(moment.seconds);
+
+    let now = moment.now;
+    let append = Append { record, payload_len, waits, now, stop_at_boundary: fixed.is_none() };
+    let next = || inner.next_partition(entry, fields.topic);
+    let partition = match fixed {
+        Some(partition) => partition,
+        None => sticky_partition(entry, next).ok_or(Stop::TopicUnknown)?,
+    };
+    let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
+    if let Some((delivery, bytes)) = queue.append_at_once(&append, inner.accumulator.settings()) {
+        if fixed.is_none() {
+            entry.sticky.appended(to_i32(partition), to_u32(bytes), false, next);
+        }
+        return Ok(delivery);
+    }
+    // A new batch counts its age from here, by the precise clock.
+    append_step_by_step(inner, kept, entry, Append { now: clock::now(), ..append }, fixed, fields.topic)
+}
+
+/// Appends a record that begins a batch or ends one, or whose partition takes none at the moment.
+fn append_step_by_step<K, V>(
+    inner: &Inner<K, V>,
+    kept: &mut Kept,
+    entry: &TopicEntry,
+    mut append: Append<'_>,
+    fixed: Option<usize>,
+    topic: &Topic,
+) -> Result<Delivery, Stop> {
+    let mut tries_left = entry.partition_count;
+    let mut has_moved = false;
+    loop {
+        let next = || inner.next_partition(entry, topic);
+        let partition = match fixed {
+            Some(partition) => partition,
+            None => sticky_partition(entry, next).ok_or(Stop::TopicUnknown)?,
+        };
+        let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
+        match inner.accumulator.try_append(queue, &append, &mut kept.spare) {
+            TryAppend::BatchEnded => {
+                // The place to move on to another partition; once, then the record goes where it may.
+                append.stop_at_boundary = false;
+                entry.sticky.still_on(to_i32(partition), true, next);
+            }
+            TryAppend::Closed => return Err(Stop::Refused(SendErrorKind::Closed)),
+            TryAppend::Done(done) => {
+                if fixed.is_none() {
+                    entry.sticky.appended(to_i32(partition), to_u32(done.bytes), false, next);
                 }
-                TryAppend::Closed => return Err(Stop::Refused(SendErrorKind::Closed)),
-                TryAppend::Done(done) => {
-                    if fixed.is_none() {
-                        let bytes = u32::try_from(done.bytes).unwrap_or(u32::MAX);
-                        entry.sticky.appended(to_i32(partition), bytes, false, next);
-                    }
-                    return Ok(done.delivery);
-                }
-                // Another partition may have some left.
-                TryAppend::NoMemory { least } if fixed.is_none() && !has_moved => {
-                    has_moved = true;
-                    let elsewhere = || inner.partition_with_memory(entry, &self.record.topic, least);
-                    entry.sticky.appended(to_i32(partition), u32::MAX, true, elsewhere);
-                }
-                TryAppend::NoMemory { least } => {
-                    return Err(Stop::NoMemory { queue: Arc::clone(queue), least });
-                }
-                TryAppend::Stopped if fixed.is_none() && tries_left > 1 => {
-                    // Any other partition will do. The sticky partitioner moves on as if this one were full.
-                    tries_left -= 1;
-                    entry.sticky.appended(to_i32(partition), u32::MAX, true, next);
-                }
-                TryAppend::Stopped => {
-                    let (topic, partition) = (self.record.topic.clone(), to_i32(partition));
-                    return Err(Stop::Refused(SendErrorKind::Stopped { topic, partition }));
-                }
+                return Ok(done.delivery);
+            }
+            // Another partition may have some left.
+            TryAppend::NoMemory { least } if fixed.is_none() && !has_moved => {
+                has_moved = true;
+                let elsewhere = || inner.partition_with_memory(entry, topic, least);
+                entry.sticky.appended(to_i32(partition), u32::MAX, true, elsewhere);
+            }
+            TryAppend::NoMemory { least } => {
+                return Err(Stop::NoMemory { queue: Arc::clone(queue), least });
+            }
+            TryAppend::Stopped if fixed.is_none() && tries_left > 1 => {
+                // Any other partition will do. The sticky partitioner moves on as if this one were full.
+                tries_left -= 1;
+                entry.sticky.appended(to_i32(partition), u32::MAX, true, next);
+            }
+            TryAppend::Stopped => {
+                let (topic, partition) = (topic.clone(), to_i32(partition));
+                return Err(Stop::Refused(SendErrorKind::Stopped { topic, partition }));
             }
         }
     }
+}
 
-    /// Returns the partition if the record, the user's partitioner or the key decides it.
-    fn fixed_partition(
-        &mut self,
-        entry: &TopicEntry,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-    ) -> Result<Option<usize>, Stop> {
-        if let Some(partition) = self.record.partition {
-            let partition =
-                usize::try_from(partition).ok().filter(|partition| *partition < entry.partition_count);
-            return partition.map(Some).ok_or(Stop::TopicUnknown);
-        }
-        if self.inner.partitioner.is_some() {
-            return self.custom_partition(entry, key, value).map(Some);
-        }
-        match key.filter(|_| !self.inner.settings.partitioner_ignore_keys) {
-            Some(key) => {
-                let partition = partition_for_key(key, entry.partition_count);
-                Ok(partition.and_then(|partition| usize::try_from(partition).ok()))
-            }
-            None => Ok(None),
-        }
+/// Returns the partition if the record, the user's partitioner or the key decides it.
+fn fixed_partition<K, V>(
+    inner: &Inner<K, V>,
+    kept: &mut Kept,
+    entry: &TopicEntry,
+    fields: &Fields<'_>,
+) -> Result<Option<usize>, Stop> {
+    if let Some(partition) = fields.partition {
+        let partition =
+            usize::try_from(partition).ok().filter(|partition| *partition < entry.partition_count);
+        return partition.map(Some).ok_or(Stop::TopicUnknown);
     }
+    if inner.partitioner.is_some() {
+        return custom_partition(inner, kept, entry, fields).map(Some);
+    }
+    match fields.key.filter(|_| !inner.settings.partitioner_ignore_keys) {
+        Some(key) => {
+            let partition = partition_for_key(key, entry.partition_count);
+            Ok(partition.and_then(|partition| usize::try_from(partition).ok()))
+        }
+        None => Ok(None),
+    }
+}
 
-    fn custom_partition(
-        &mut self,
-        entry: &TopicEntry,
-        key: Option<&[u8]>,
-        value: Option<&[u8]>,
-    ) -> Result<usize, Stop> {
-        if let Some(chosen) = self.kept.chosen {
-            return Ok(chosen);
-        }
-        let Some(partitioner) = &self.inner.partitioner else { return Err(Stop::TopicUnknown) };
-        let cluster = Arc::clone(&self.inner.clusters.borrow());
-        let record = PartitionerRecord::new(&self.record.topic, key, value, &self.record.headers);
-        let topic = || self.record.topic.clone();
-        let partition = partitioner.partition(&record, &cluster).map_err(|source| {
-            Stop::Refused(SendErrorKind::Partitioner { topic: topic(), source: Arc::from(source) })
-        })?;
-        let chosen = usize::try_from(partition).ok().filter(|chosen| *chosen < entry.partition_count);
-        self.kept.chosen = chosen;
-        chosen.ok_or_else(|| {
-            let partition_count = entry.partition_count;
-            Stop::Refused(SendErrorKind::PartitionOutOfRange { topic: topic(), partition, partition_count })
-        })
+fn custom_partition<K, V>(
+    inner: &Inner<K, V>,
+    kept: &mut Kept,
+    entry: &TopicEntry,
+    fields: &Fields<'_>,
+) -> Result<usize, Stop> {
+    if let Some(chosen) = kept.chosen {
+        return Ok(chosen);
     }
+    let Some(partitioner) = &inner.partitioner else { return Err(Stop::TopicUnknown) };
+    let cluster = Arc::clone(&inner.clusters.borrow());
+    let record = PartitionerRecord::new(fields.topic, fields.key, fields.value, fields.headers);
+    let topic = || fields.topic.clone();
+    let partition = partitioner.partition(&record, &cluster).map_err(|source| {
+        Stop::Refused(SendErrorKind::Partitioner { topic: topic(), source: Arc::from(source) })
+    })?;
+    let chosen = usize::try_from(partition).ok().filter(|chosen| *chosen < entry.partition_count);
+    kept.chosen = chosen;
+    chosen.ok_or_else(|| {
+        let partition_count = entry.partition_count;
+        Stop::Refused(SendErrorKind::PartitionOutOfRange { topic: topic(), partition, partition_count })
+    })
 }
 
 fn sticky_partition(entry: &TopicEntry, next: impl FnOnce() -> Option<i32>) -> Option<usize> {
@@ -362,6 +393,10 @@ impl<K, V> Inner<K, V> {
         let batch_size = u32::try_from(self.settings.batch_size).unwrap_or(u32::MAX);
         Arc::new(crate::pipeline::StickyPartitioner::new(batch_size))
     }
+}
+
+fn to_u32(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 fn to_i32(partition: usize) -> i32 {
