@@ -62,10 +62,11 @@ impl Replication {
         self.committed = self.committed.max(self.high_watermark(leader));
     }
 
-    /// Whether a follower has something to copy, or something to tell.
+    /// Whether a follower has something to copy, or something to tell, or is not in sync.
     pub(crate) fn is_behind(&self, id: i32, leader: &PartitionLog) -> bool {
         self.followers.get(&id).is_some_and(|follower| {
-            follower.confirmed != Some(leader.end_offset())
+            !self.in_sync.contains(&id)
+                || follower.confirmed != Some(leader.end_offset())
                 || follower.log.end_offset() != leader.end_offset()
         })
     }

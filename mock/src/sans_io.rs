@@ -249,14 +249,18 @@ impl Brokers {
         self.state.topic(topic).map_or(0, |topic| topic.partitions.len())
     }
 
-    /// Has a follower copy up to `batches` batches of each of its partitions whose leader is up, and tell the leaders
-    /// what it held before. It is back in sync if that was all there is.
-    pub fn fetch(&mut self, follower: i32, batches: usize) {
-        self.replicas(|partition, replication| {
-            if partition.1.is_some() {
-                replication.fetch(follower, partition.0, batches);
+    /// Has a follower copy up to `batches` batches of each of its partitions whose leader it can reach, and tell the
+    /// leaders what it held before. It is back in sync if that was all there is. Returns whether there was anything to
+    /// copy or to tell.
+    pub fn fetch(&mut self, follower: i32, batches: usize, can_reach: impl Fn(i32) -> bool) -> bool {
+        let mut is_news = false;
+        self.replicas(|(log, leader), replication| {
+            if leader.is_some_and(&can_reach) && replication.is_behind(follower, log) {
+                is_news = true;
+                replication.fetch(follower, log, batches);
             }
         });
+        is_news
     }
 
     /// Whether [`fetch`](Self::fetch) would change anything.

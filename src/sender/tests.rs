@@ -9,6 +9,7 @@ mod leaders;
 mod retrying;
 mod sending;
 mod shell;
+mod simulation;
 mod splitting;
 mod storm;
 mod wire;
