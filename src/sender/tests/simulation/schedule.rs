@@ -251,7 +251,11 @@ impl Setup {
             linger: noise.pick(&[0, 0, 5, 50]),
             delivery_timeout,
             request_timeout: noise.pick(&[500, 1500, 2000]),
-            retries: if noise.is(75) { i32::MAX.unsigned_abs() } else { noise.pick(&[0, 1, 3]) },
+            retries: match noise.is(75) {
+                true => i32::MAX.unsigned_abs(),
+                // Idempotence demands one.
+                false => noise.pick(&[0, 1, 3]).max(is_idempotent.into()),
+            },
             retry_backoff: noise.pick(&[10, 50, 100]),
             batch_size,
             buffer_memory: batch_size * noise.pick(&[2, 4, 30]),
