@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, TryAcquireError};
 
+use crate::planted::planted;
 /// Smallest buffer that is worth an allocation.
 const SMALLEST_BUFFER: usize = 1024;
 
@@ -195,7 +196,9 @@ impl BatchBuffer {
         drop(std::mem::replace(&mut self.bytes, shorter));
         let reserved = std::mem::replace(&mut self.reserved, kept);
         if let Some(memory) = &self.memory {
-            memory.available.add_permits(reserved - kept);
+            if !planted!(CreditNotReturned) {
+                memory.available.add_permits(reserved - kept);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use crate::accumulator::{ProducerBatch, Stage, split};
 use crate::error::{DeliveryErrorKind, Persisted};
 use crate::metadata::LeaderHint;
 use crate::network::FailureReason;
+use crate::planted::planted;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
 use crate::sender::request::{ProduceSent, SentBatch};
@@ -139,6 +140,7 @@ impl SenderCore {
         self.metadata.request_update();
         for sent in sent.batches {
             if let Some(mut batch) = self.take_in_flight(&sent) {
+                let on_wire = on_wire && !planted!(DisconnectedIsNotWritten);
                 batch.maybe_written = sent.was_maybe_written || on_wire;
                 batch.is_unanswered |= on_wire;
                 let kind = DeliveryErrorKind::Disconnected(reason.to_owned());
@@ -159,7 +161,7 @@ impl SenderCore {
     ) {
         let kind = DeliveryErrorKind::Broker { code, message };
         batch.last_error = Some(code);
-        if batch.is_of_doubtful || batch.is_unanswered {
+        if batch.is_of_doubtful || (batch.is_unanswered && !planted!(RenumberUnanswered)) {
             // It may be in the log as part of the batch that it was cut from, or an attempt that a broken connection has
             // left behind may still bring it there, with the older batch that the broker waits for. Another number
             // would write it twice.

@@ -25,6 +25,7 @@
 mod check;
 mod corpus;
 mod line;
+mod plants;
 mod run;
 mod schedule;
 mod seeds;

@@ -21,6 +21,8 @@ pub(super) struct Line {
     pub(super) down: Way,
     /// Received by the broker and not yet read.
     pub(super) inbox: BytesMut,
+    /// Kind and version of the request that was read last.
+    pub(super) api: (i16, i16),
     /// A request is being carried out; those behind it are not read.
     pub(super) is_busy: bool,
     /// That request waits for something.
@@ -66,6 +68,7 @@ impl Line {
             up: Way::default(),
             down: Way::default(),
             inbox: BytesMut::new(),
+            api: (0, 0),
             is_busy: false,
             waiting: None,
             is_deaf: false,

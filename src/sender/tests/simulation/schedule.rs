@@ -174,10 +174,14 @@ pub(super) enum Rest {
 pub(super) enum Damage {
     /// Another correlation id.
     Id,
+    /// A partition of a produce answer is missing.
+    LeftOut,
     /// A length below zero.
     Length,
     /// The end is missing, and the length says so.
     Short(usize),
+    /// The partitions of a produce answer come in another order.
+    Swapped,
     /// The connection breaks after so many bytes.
     Torn(usize),
 }
@@ -222,8 +226,8 @@ impl Schedule {
         let setup = Setup::new(&mut noise);
         let mut ops = Vec::new();
         let mut now = 0;
-        let faults = noise.pick(&[0, 15, 40, 40, 60]);
-        for _ in 0..noise.between(8, 45) {
+        let faults = noise.pick(&[0, 20, 40, 50, 60]);
+        for _ in 0..noise.between(8, 60) {
             now += match noise.between(0, 99) {
                 0..40 => noise.between(0, 3),
                 40..85 => noise.between(5, 60),
@@ -312,13 +316,13 @@ fn work(setup: &Setup, noise: &mut Noise) -> Op {
 
 /// Codes of a broker that has not appended, and of one that cannot say.
 const REFUSALS: [i16; 14] = [2, 3, 5, 6, 7, 9, 13, 19, 29, 56, 72, 74, 87, 89];
-const DOUBTS: [i16; 6] = [-1, 6, 7, 20, 56, 999];
+const DOUBTS: [i16; 7] = [-1, 6, 7, 20, 46, 56, 999];
 
 fn fault(setup: &Setup, noise: &mut Noise) -> Op {
     let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
     let partition = noise.between(0, setup.partitions.unsigned_abs().into()) as i32;
     let lasts = noise.pick(&[20, 200, 700, 2500]);
-    let times = noise.pick(&[1, 1, 2, 6, 40]);
+    let times = noise.pick(&[1, 1, 2, 6, 3000]);
     match noise.between(0, 27) {
         0..4 => Op::Cut { node, up: rest(noise), down: rest(noise) },
         4 | 5 => Op::Crash { node, noticed: noise.between(0, 400), lasts, moves: noise.is(30) },
@@ -359,10 +363,12 @@ fn rest(noise: &mut Noise) -> Rest {
 }
 
 fn damage(noise: &mut Noise) -> Damage {
-    match noise.between(0, 3) {
+    match noise.between(0, 6) {
         0 => Damage::Id,
         1 => Damage::Length,
-        2 => Damage::Short(noise.between(1, 40) as usize),
+        2 | 3 => Damage::Swapped,
+        4 => Damage::LeftOut,
+        5 => Damage::Short(noise.between(1, 40) as usize),
         _ => Damage::Torn(noise.between(1, 60) as usize),
     }
 }

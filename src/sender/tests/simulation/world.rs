@@ -1,9 +1,13 @@
 //! What happens on the brokers' side, and what goes wrong.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use kafka_mock::sans_io::Reaction;
 use kafka_mock::{Api, Fault};
-use std::time::Duration;
+use kafka_protocol::messages::ProduceResponse;
+use kafka_protocol::messages::produce_response::PartitionProduceResponse;
+use kafka_protocol::protocol::{Decodable, Encodable};
 
 use super::super::bench::millis;
 use super::line::End;
@@ -78,6 +82,7 @@ impl Simulation {
         }
         if let Some(frame) = line.next_frame() {
             line.is_busy = true;
+            line.api = (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
             let reaction = self.brokers.handle(node, frame, self.now);
             self.react(id, reaction);
             self.tend();
@@ -116,7 +121,7 @@ impl Simulation {
     fn answer(&mut self, id: ConnectionId, node: i32, frame: Bytes, delay: Duration) {
         let (mut frame, is_torn) = match self.node_mut(node).damages.pop_front() {
             None => (frame, false),
-            Some(damage) => inflict(frame, damage),
+            Some(damage) => inflict(frame, damage, self.lines[&id].api),
         };
         while !frame.is_empty() {
             let len = if self.noise.is(85) { frame.len() } else { self.noise.between(1, 100) as usize };
@@ -423,9 +428,12 @@ impl Simulation {
 }
 
 /// Damages an answer. Returns whether the connection ends behind it.
-fn inflict(frame: Bytes, damage: Damage) -> (Bytes, bool) {
+fn inflict(frame: Bytes, damage: Damage, api: (i16, i16)) -> (Bytes, bool) {
     let mut bytes = BytesMut::from(frame);
     match damage {
+        Damage::LeftOut | Damage::Swapped if api.0 != Api::Produce.key() => {}
+        Damage::LeftOut => bytes = rewrite(bytes, api.1, |partitions| drop(partitions.pop())),
+        Damage::Swapped => bytes = rewrite(bytes, api.1, |partitions| partitions.reverse()),
         Damage::Id => bytes[7] ^= 0x55,
         Damage::Length => bytes[..4].copy_from_slice(&(-5_i32).to_be_bytes()),
         Damage::Short(missing) => {
@@ -439,6 +447,20 @@ fn inflict(frame: Bytes, damage: Damage) -> (Bytes, bool) {
         }
     }
     (bytes.freeze(), false)
+}
+
+/// Changes the partitions in the answer to a produce request.
+fn rewrite(frame: BytesMut, version: i16, change: impl Fn(&mut Vec<PartitionProduceResponse>)) -> BytesMut {
+    let head = if version >= 9 { 9 } else { 8 };
+    let mut body = frame.clone().freeze().split_off(head);
+    let mut response = ProduceResponse::decode(&mut body, version).unwrap();
+    response.responses.iter_mut().for_each(|topic| change(&mut topic.partition_responses));
+    response.responses.reverse();
+    let mut changed = BytesMut::from(&frame[..head]);
+    response.encode(&mut changed, version).unwrap();
+    let length = u32::try_from(changed.len() - 4).unwrap();
+    changed[..4].copy_from_slice(&length.to_be_bytes());
+    changed
 }
 
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15);
