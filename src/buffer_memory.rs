@@ -195,10 +195,8 @@ impl BatchBuffer {
         let kept = shorter.len().min(self.reserved);
         drop(std::mem::replace(&mut self.bytes, shorter));
         let reserved = std::mem::replace(&mut self.reserved, kept);
-        if let Some(memory) = &self.memory {
-            if !planted!(CreditNotReturned) {
-                memory.available.add_permits(reserved - kept);
-            }
+        if let Some(memory) = self.memory.as_ref().filter(|_| !planted!(CreditNotReturned)) {
+            memory.available.add_permits(reserved - kept);
         }
     }
 

@@ -31,11 +31,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::api::{Api, VersionTable};
-use crate::batch::MockBatch;
+use crate::batch::{CheckedBatch, MockBatch};
 use crate::broker::produce::Producing;
 use crate::broker::{self, Broker};
 use crate::error::MockError;
 use crate::faults::{Fault, FaultPlan, Loss};
+use crate::log::{Appending, PartitionLog};
 use crate::replication::Replication;
 use crate::request::{Body, Request};
 use crate::state::{ClusterState, Settings, unknown};
@@ -47,6 +48,28 @@ use crate::topic::Partition;
 #[derive(Debug)]
 pub struct Brokers {
     state: ClusterState,
+}
+
+/// The log of one partition, for brokers whose other answers are made up by a test.
+#[derive(Debug, Default)]
+pub struct Log(PartitionLog);
+
+impl Log {
+    /// Appends a record batch and returns the offset of its first record, or that of its twin if it is there already.
+    ///
+    /// # Errors
+    ///
+    /// The error code with which a broker refuses the batch.
+    pub fn append(&mut self, batch: Bytes) -> Result<i64, i16> {
+        let batch = CheckedBatch::check(Some(&batch), i16::MAX).map_err(|rejection| rejection.code)?;
+        let appending = Appending {
+            leader_epoch: 0,
+            now: Duration::ZERO,
+            keeps_records: false,
+            knows_all_producers: false,
+        };
+        self.0.append(&batch, appending).map_err(|rejection| rejection.code)
+    }
 }
 
 /// What becomes of a request.
@@ -305,7 +328,7 @@ impl Brokers {
         self.state.partition_mut(topic, partition).ok_or_else(|| unknown(topic, partition))
     }
 
-    fn replicas(&mut self, mut act: impl FnMut((&crate::log::PartitionLog, Option<i32>), &mut Replication)) {
+    fn replicas(&mut self, mut act: impl FnMut((&PartitionLog, Option<i32>), &mut Replication)) {
         for partition in self.state.partitions_mut() {
             if let Some(replication) = &mut partition.replication {
                 act((&partition.log, partition.leader), replication);

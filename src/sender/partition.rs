@@ -180,10 +180,16 @@ impl Partition {
                 || (head.is_numbered && !planted!(NoMuteOnRetry))
                 || (is_any_sent_again && !planted!(NoMuteOnRetry))
                 || (self.in_flight_node != Some(leader) && !planted!(LeaderMoveWithoutWaiting))
-                || (!self.sequence.may_pipeline()
-                    && !planted!(NoPause)
-                    && !planted!(EpochBumpWithoutDraining))
+                || self.must_pause()
                 || producer.is_some_and(|producer| self.sequence.is_of_another(producer)))
+    }
+
+    /// Whether the epoch has yet to be heard of by the broker, or is to end.
+    fn must_pause(&self) -> bool {
+        if planted!(NoPause) || planted!(EpochBumpWithoutDraining) {
+            return false;
+        }
+        !self.sequence.may_pipeline()
     }
 
     /// Makes sure that the head can get a number, beginning a new epoch if the broker would not take the next number

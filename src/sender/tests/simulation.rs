@@ -110,7 +110,7 @@ fn recover(simulation: &mut Simulation) -> Result<(), String> {
         match simulation.accepted[before..].iter().find(is_lost) {
             None => return Ok(()),
             Some(record) => {
-                failed = format!("partition {} does not recover: {:?}", record.place, result(record))
+                failed = format!("partition {} does not recover: {:?}", record.place, result(record));
             }
         }
     }

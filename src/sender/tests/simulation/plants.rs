@@ -43,7 +43,7 @@ fn every_planted_bug_is_found() {
             let found = (0..ENOUGH).find_map(|seed| Some((seed, simulate(&Schedule::new(seed)).err()?)));
             plant(None);
             match found {
-                Some((seed, reason)) => println!("| {bug:?} | {} | {reason:.70} |", seed + 1),
+                Some((seed, reason)) => eprintln!("| {bug:?} | {} | {reason:.70} |", seed + 1),
                 None => missed.lock().unwrap().push(*bug),
             }
         }

@@ -42,9 +42,9 @@ fn nothing_is_lost_doubled_or_reordered_whatever_happens() {
     report(&total.into_inner().unwrap(), seeds.end - seeds.start, begin);
     for (seed, reason) in &failed {
         let (least, least_reason) = shrink(&Schedule::new(*seed));
-        println!("seed {seed}: {reason}");
-        println!("    again: SIMULATION_SEEDS={seed} cargo test --lib simulation::seeds -- --nocapture");
-        println!("    least, for corpus.rs: {least_reason}\n{least:#?}");
+        eprintln!("seed {seed}: {reason}");
+        eprintln!("    again: SIMULATION_SEEDS={seed} cargo test --lib simulation::seeds -- --nocapture");
+        eprintln!("    least, for corpus.rs: {least_reason}\n{least:#?}");
     }
     assert!(failed.is_empty(), "seeds {:?} fail", failed.iter().map(|(seed, _)| seed).collect::<Vec<_>>());
 }
@@ -59,7 +59,7 @@ fn a_seed_decides_everything() {
 
 fn report(total: &Figures, seeds: u64, begin: Instant) {
     let spent = clock::now().saturating_duration_since(begin);
-    println!(
+    eprintln!(
         "{seeds} seeds in {spent:.1?}: {} records accepted, {} delivered, {} produce requests, {} batches truncated, {} \
          virtual seconds",
         total.accepted,
