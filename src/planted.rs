@@ -44,8 +44,6 @@ mod switch {
         GapNotHealed,
         /// A retry does not back off.
         HintLoop,
-        /// A batch goes to a new leader while others are under way to the old one.
-        LeaderMoveWithoutWaiting,
         /// Timers of partitions are not reported.
         LostWakeUp,
         /// Answers belong to batches by position.

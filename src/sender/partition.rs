@@ -179,7 +179,7 @@ impl Partition {
             && (self.outstanding >= pace.max_outstanding
                 || (head.is_numbered && !planted!(NoMuteOnRetry))
                 || (is_any_sent_again && !planted!(NoMuteOnRetry))
-                || (self.in_flight_node != Some(leader) && !planted!(LeaderMoveWithoutWaiting))
+                || self.in_flight_node != Some(leader)
                 || self.must_pause()
                 || producer.is_some_and(|producer| self.sequence.is_of_another(producer)))
     }

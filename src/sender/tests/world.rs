@@ -35,6 +35,10 @@ pub(super) struct PartitionState {
 
 impl PartitionState {
     fn append(&mut self, batch: &Batch) -> Reply {
+        if self.log.is_empty() {
+            // A test may have made the partition anew.
+            self.numbers = Log::default();
+        }
         match self.numbers.append(batch.bytes.clone()) {
             Ok(base_offset) => {
                 // What was there already, brokers do not append again.

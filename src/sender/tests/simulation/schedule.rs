@@ -134,8 +134,10 @@ pub(super) enum Op {
         code: i16,
         times: u32,
     },
+    /// Records for as many partitions as `spread`, in turns.
     Send {
         partition: i32,
+        spread: i32,
         count: u32,
         len: usize,
     },
@@ -308,7 +310,8 @@ fn work(setup: &Setup, noise: &mut Noise) -> Op {
         _ => Op::Send {
             // The last one is of another topic.
             partition: noise.between(0, setup.partitions.unsigned_abs().into()) as i32,
-            count: noise.between(1, 8) as u32,
+            spread: noise.between(1, 3) as i32,
+            count: noise.between(1, 10) as u32,
             len: noise.pick(&[0, 10, 60, 150, 300]),
         },
     }
@@ -323,7 +326,7 @@ fn fault(setup: &Setup, noise: &mut Noise) -> Op {
     let partition = noise.between(0, setup.partitions.unsigned_abs().into()) as i32;
     let lasts = noise.pick(&[20, 200, 700, 2500]);
     let times = noise.pick(&[1, 1, 2, 6, 3000]);
-    match noise.between(0, 27) {
+    match noise.between(0, 28) {
         0..4 => Op::Cut { node, up: rest(noise), down: rest(noise) },
         4 | 5 => Op::Crash { node, noticed: noise.between(0, 400), lasts, moves: noise.is(30) },
         6..9 => Op::Lead { partition, node },
@@ -334,7 +337,7 @@ fn fault(setup: &Setup, noise: &mut Noise) -> Op {
         13 | 14 => Op::Refusal { node, code: noise.pick(&REFUSALS), times },
         15 => Op::Doubt { node, code: noise.pick(&DOUBTS), times },
         16 => Op::Lose { node, api: noise.pick(&[0, 0, 3, 18, 22]), how: noise.between(0, 2) as u8 },
-        17 => Op::Mangle { node, how: damage(noise) },
+        17 | 28 => Op::Mangle { node, how: damage(noise) },
         18 | 19 => Op::Lag { node, lasts },
         20 => Op::Shrink { node },
         21 => Op::Throttle { node, time: noise.between(1, 400), times },

@@ -119,9 +119,14 @@ impl Simulation {
     }
 
     fn answer(&mut self, id: ConnectionId, node: i32, frame: Bytes, delay: Duration) {
-        let (mut frame, is_torn) = match self.node_mut(node).damages.pop_front() {
+        let api = self.lines[&id].api;
+        let fits = |damage: &Damage| {
+            api.0 == Api::Produce.key() || !matches!(damage, Damage::LeftOut | Damage::Swapped)
+        };
+        let damages = &mut self.node_mut(node).damages;
+        let (mut frame, is_torn) = match damages.iter().position(fits).and_then(|at| damages.remove(at)) {
             None => (frame, false),
-            Some(damage) => inflict(frame, damage, self.lines[&id].api),
+            Some(damage) => inflict(frame, damage, api.1),
         };
         while !frame.is_empty() {
             let len = if self.noise.is(85) { frame.len() } else { self.noise.between(1, 100) as usize };
@@ -352,7 +357,11 @@ impl Simulation {
                 self.after(millis(lasts), Event::Create);
             }
             Op::Refuse { node, lasts } => self.node_mut(node).refuses_until = now + millis(lasts),
-            Op::Send { partition, count, len } => (0..count).for_each(|_| self.send(partition, len)),
+            Op::Send { partition, spread, count, len } => {
+                let places = self.setup.partitions + 1;
+                let place = |index: u32| (partition + index as i32 % spread) % places;
+                (0..count).for_each(|index| self.send(place(index), len));
+            }
             Op::Shrink { node } => {
                 self.brokers.remove_from_sync(node);
                 self.tend();
@@ -428,12 +437,11 @@ impl Simulation {
 }
 
 /// Damages an answer. Returns whether the connection ends behind it.
-fn inflict(frame: Bytes, damage: Damage, api: (i16, i16)) -> (Bytes, bool) {
+fn inflict(frame: Bytes, damage: Damage, version: i16) -> (Bytes, bool) {
     let mut bytes = BytesMut::from(frame);
     match damage {
-        Damage::LeftOut | Damage::Swapped if api.0 != Api::Produce.key() => {}
-        Damage::LeftOut => bytes = rewrite(bytes, api.1, |partitions| drop(partitions.pop())),
-        Damage::Swapped => bytes = rewrite(bytes, api.1, |partitions| partitions.reverse()),
+        Damage::LeftOut => bytes = rewrite(bytes, version, |partitions| drop(partitions.pop())),
+        Damage::Swapped => bytes = rewrite(bytes, version, |partitions| partitions.reverse()),
         Damage::Id => bytes[7] ^= 0x55,
         Damage::Length => bytes[..4].copy_from_slice(&(-5_i32).to_be_bytes()),
         Damage::Short(missing) => {
