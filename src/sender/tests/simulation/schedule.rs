@@ -237,7 +237,12 @@ impl Schedule {
                 _ => noise.between(20_000, 60_000),
             };
             let op = if noise.is(faults) { fault(&setup, &mut noise) } else { work(&setup, &mut noise) };
-            ops.push((now, op));
+            match op {
+                Op::Lead { partition, .. } if noise.is(50) => {
+                    now = ping_pong(partition, now, &mut noise, &mut ops)
+                }
+                op => ops.push((now, op)),
+            }
         }
         Self { setup, ops }
     }
@@ -354,6 +359,22 @@ fn fault(setup: &Setup, noise: &mut Noise) -> Op {
         26 => Op::Recreate { lasts },
         _ => Op::AddPartition,
     }
+}
+
+/// A leader writes what nobody copies, another one leads, and then perhaps the first one again. Returns when it is over.
+fn ping_pong(partition: i32, begin: u64, noise: &mut Noise, ops: &mut Vec<(u64, Op)>) -> u64 {
+    let lasts = noise.between(5, 200);
+    let mut now = begin;
+    (0..NODES).for_each(|node| ops.push((now, Op::Lag { node, lasts })));
+    for _ in 0..noise.between(1, 3) {
+        let count = noise.between(1, 6) as u32;
+        ops.push((now, Op::Send { partition, spread: 1, count, len: noise.pick(&[0, 100]) }));
+        now += noise.between(1, 12);
+        let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
+        ops.push((now, Op::Lead { partition, node }));
+        now += noise.between(0, 30);
+    }
+    now
 }
 
 fn rest(noise: &mut Noise) -> Rest {
