@@ -5,18 +5,18 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-
-use futures::task::AtomicWaker;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed};
 use crate::topic_partition::{Topic, TopicPartition};
 
+mod changes;
 mod partition_queue;
 mod producer_batch;
 mod settings;
 mod split;
 
+pub(crate) use self::changes::{Changes, WakeFlag};
 pub(crate) use self::partition_queue::{
     Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
 };
@@ -30,9 +30,7 @@ pub(crate) struct RecordAccumulator {
     settings: Settings,
     memory: Arc<BufferMemory>,
     topics: RwLock<Topics>,
-    /// Queues that changed since the sender looked.
-    changed: Mutex<Vec<Arc<PartitionQueue>>>,
-    wake: WakeFlag,
+    changes: Arc<Changes>,
     flushes: AtomicUsize,
     /// True from a refusal for want of memory until there was some.
     memory_is_short: AtomicBool,
@@ -90,8 +88,7 @@ impl RecordAccumulator {
             settings,
             memory,
             topics: RwLock::default(),
-            changed: Mutex::default(),
-            wake: WakeFlag::default(),
+            changes: Arc::default(),
             flushes: AtomicUsize::new(0),
             memory_is_short: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -112,7 +109,12 @@ impl RecordAccumulator {
         for partition in queues.len()..partitions {
             let partition = i32::try_from(partition).unwrap_or(i32::MAX);
             let name = TopicPartition::new(topic, partition);
-            queues.push(Arc::new(PartitionQueue::new(topics.next_queue_id, name, topics.closed)));
+            queues.push(Arc::new(PartitionQueue::new(
+                topics.next_queue_id,
+                name,
+                Arc::clone(&self.changes),
+                topics.closed,
+            )));
             topics.next_queue_id += 1;
         }
         let last_used = known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used));
@@ -202,21 +204,20 @@ impl RecordAccumulator {
 
     /// Tells the sender that a queue has changed.
     pub(crate) fn announce(&self, queue: Arc<PartitionQueue>) {
-        self.changed.lock().unwrap_or_else(PoisonError::into_inner).push(queue);
-        self.wake_sender();
+        self.changes.announce(queue);
     }
 
     /// Moves the queues that changed into `into`.
     pub(crate) fn take_changed(&self, into: &mut Vec<Arc<PartitionQueue>>) {
-        into.append(&mut self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changes.take(into);
     }
 
     pub(crate) fn wake_sender(&self) {
-        self.wake.wake();
+        self.changes.wake();
     }
 
     pub(crate) fn wake_flag(&self) -> &WakeFlag {
-        &self.wake
+        self.changes.wake_flag()
     }
 
     /// Makes every batch sendable at once for as long as the result lives.
@@ -310,27 +311,6 @@ pub(crate) struct Flush<'a> {
 impl Drop for Flush<'_> {
     fn drop(&mut self) {
         self.flushes.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Wakes one sleeper; waking it again before it has looked costs one atomic swap.
-#[derive(Debug, Default)]
-pub(crate) struct WakeFlag {
-    is_set: AtomicBool,
-    waker: AtomicWaker,
-}
-
-impl WakeFlag {
-    pub(crate) fn wake(&self) {
-        if !self.is_set.swap(true, Ordering::AcqRel) {
-            self.waker.wake();
-        }
-    }
-
-    /// Registers the sleeper. Returns true if it was woken since the last call.
-    pub(crate) fn poll(&self, cx: &std::task::Context<'_>) -> bool {
-        self.waker.register(cx.waker());
-        self.is_set.swap(false, Ordering::AcqRel)
     }
 }
 

@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use nix::time::ClockId;
+
 /// Returns the monotonic time. It follows tokio's paused clock in tests.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 pub(crate) fn now() -> Instant {
@@ -58,6 +61,91 @@ impl WallClock {
     }
 }
 
+/// What a record needs to know of the time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) now: Instant,
+    /// Milliseconds since 1970.
+    pub(crate) millis: i64,
+    /// Seconds since the origin of the producer's [`WallClock`].
+    pub(crate) seconds: u64,
+}
+
+/// Tells one thread the time. In a burst of records, one reading of the precise clock serves several.
+///
+/// The precise clock costs about as much as everything else that is done with a small record. The system has a coarse one,
+/// which costs little and advances with each tick of the kernel (1 to 10 ms). While it stands still, and records come so
+/// fast that the last few took less than [`BURST`], the last reading is as good as a new one. So a time is stale by a tick
+/// at most, and only behind a burst.
+#[derive(Debug, Default)]
+pub(crate) struct Stopwatch {
+    last: Option<Reading>,
+}
+
+#[derive(Debug)]
+struct Reading {
+    moment: Moment,
+    /// Which producer's clock it is of.
+    producer: u64,
+    tick: Tick,
+    /// How many more records it may serve.
+    uses: u32,
+}
+
+/// Records that one reading serves at most.
+const USES: u32 = 16;
+
+/// So long may as many records take as one reading serves.
+const BURST: Duration = Duration::from_micros(200);
+
+impl Stopwatch {
+    /// Returns the time by the clock of a producer.
+    pub(crate) fn moment(&mut self, producer: u64, clock: &WallClock) -> Moment {
+        self.moment_at(Tick::now(), producer, || {
+            let now = now();
+            Moment { now, millis: clock.millis(now), seconds: clock.seconds(now) }
+        })
+    }
+
+    fn moment_at(&mut self, tick: Option<Tick>, producer: u64, read: impl FnOnce() -> Moment) -> Moment {
+        if let Some(last) = &mut self.last
+            && last.uses > 0
+            && Some(last.tick) == tick
+            && last.producer == producer
+        {
+            last.uses -= 1;
+            return last.moment;
+        }
+        let moment = read();
+        let took = |last: &Reading| moment.now.saturating_duration_since(last.moment.now);
+        let is_burst = self.last.as_ref().is_some_and(|last| took(last) < BURST);
+        let uses = if is_burst { USES - 1 } else { 0 };
+        self.last = tick.map(|tick| Reading { moment, producer, tick, uses });
+        moment
+    }
+}
+
+/// A reading of the coarse clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tick {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+impl Tick {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn now() -> Option<Self> {
+        let time = ClockId::CLOCK_MONOTONIC_COARSE.now().ok()?;
+        Some(Self { seconds: time.tv_sec(), nanoseconds: time.tv_nsec() })
+    }
+
+    /// Other systems have no such clock.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn now() -> Option<Self> {
+        None
+    }
+}
+
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
@@ -110,6 +198,91 @@ mod tests {
         let century = Duration::from_secs(100 * 365 * 24 * 3600);
 
         assert!(clock.millis(origin + century) > wall_clock_ms());
+    }
+
+    const TICK: Tick = Tick { seconds: 7, nanoseconds: 4_000_000 };
+
+    /// A precise clock, and how often it was read.
+    struct Precise {
+        now: Instant,
+        readings: u32,
+    }
+
+    impl Precise {
+        /// Has a record `after` the last one ask for the time, and returns by how much that is stale.
+        fn ask(&mut self, stopwatch: &mut Stopwatch, after: Duration, tick: Option<Tick>) -> Duration {
+            self.now += after;
+            let (now, readings) = (self.now, &mut self.readings);
+            let moment = stopwatch.moment_at(tick, 1, || {
+                *readings += 1;
+                Moment { now, millis: 0, seconds: 0 }
+            });
+            now - moment.now
+        }
+    }
+
+    #[test]
+    fn lone_records_have_a_time_of_their_own() {
+        let (mut stopwatch, mut precise) = (Stopwatch::default(), Precise { now: now(), readings: 0 });
+
+        for _ in 0..100 {
+            assert_eq!(precise.ask(&mut stopwatch, BURST, Some(TICK)), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn one_reading_serves_sixteen_records_of_a_burst() {
+        let (mut stopwatch, mut precise) = (Stopwatch::default(), Precise { now: now(), readings: 0 });
+
+        for _ in 0..1601 {
+            let stale = precise.ask(&mut stopwatch, Duration::from_micros(1), Some(TICK));
+            assert!(stale <= Duration::from_micros(15), "{stale:?}");
+        }
+
+        assert_eq!(precise.readings, 101);
+    }
+
+    #[test]
+    fn reading_ends_with_its_tick() {
+        let (mut stopwatch, mut precise) = (Stopwatch::default(), Precise { now: now(), readings: 0 });
+        for _ in 0..4 {
+            precise.ask(&mut stopwatch, Duration::from_micros(1), Some(TICK));
+        }
+
+        let next = Tick { nanoseconds: 8_000_000, ..TICK };
+        assert_eq!(precise.ask(&mut stopwatch, Duration::from_millis(4), Some(next)), Duration::ZERO);
+    }
+
+    #[test]
+    fn every_record_reads_the_clock_where_there_are_no_ticks() {
+        let (mut stopwatch, mut precise) = (Stopwatch::default(), Precise { now: now(), readings: 0 });
+
+        for _ in 0..100 {
+            precise.ask(&mut stopwatch, Duration::from_micros(1), None);
+        }
+
+        assert_eq!(precise.readings, 100);
+    }
+
+    #[test]
+    fn ticks_do_not_go_back() {
+        let earlier = Tick::now();
+        let later = Tick::now();
+
+        let order = |tick: Tick| (tick.seconds, tick.nanoseconds);
+        assert!(earlier.map(order) <= later.map(order));
+    }
+
+    #[test]
+    fn readings_of_another_producer_do_not_count() {
+        let now = now();
+        let (one, other) = (WallClock::new(now), WallClock::new(now - Duration::from_secs(100)));
+        let mut stopwatch = Stopwatch::default();
+
+        for _ in 0..100 {
+            assert!(stopwatch.moment(1, &one).seconds < 50);
+            assert!(stopwatch.moment(2, &other).seconds >= 100);
+        }
     }
 
     #[tokio::test(start_paused = true)]

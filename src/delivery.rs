@@ -12,7 +12,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 
 use crate::error::{BatchFailure, DeliveryError};
@@ -27,6 +28,18 @@ pub(crate) struct BatchCell {
     /// Set once, by whoever completes the batch.
     outcome: OnceLock<Outcome>,
     wakers: Mutex<Wakers>,
+    /// Records in the batch while it grows.
+    records: AtomicU32,
+    /// Wakers that are parked: how many of the records somebody waits for.
+    parked: AtomicU32,
+    /// Is told when somebody waits for every record of the batch.
+    watcher: Option<Weak<dyn BatchWatcher>>,
+}
+
+/// Whoever wants to know that a batch has nobody left who could add to it before he sees it delivered.
+pub(crate) trait BatchWatcher: fmt::Debug + Send + Sync {
+    /// Every record of a batch is awaited. May be told more than once, and when it is true no longer.
+    fn handle_all_awaited(self: Arc<Self>);
 }
 
 /// How a batch ended.
@@ -56,8 +69,25 @@ struct Wakers {
 }
 
 impl BatchCell {
-    pub(crate) fn new(topic_partition: TopicPartition) -> Arc<Self> {
-        Arc::new(Self { topic_partition, outcome: OnceLock::new(), wakers: Mutex::default() })
+    pub(crate) fn new(topic_partition: TopicPartition, watcher: Option<Weak<dyn BatchWatcher>>) -> Arc<Self> {
+        Arc::new(Self {
+            topic_partition,
+            outcome: OnceLock::new(),
+            wakers: Mutex::default(),
+            records: AtomicU32::new(0),
+            parked: AtomicU32::new(0),
+            watcher,
+        })
+    }
+
+    /// Notes how many records the batch has.
+    pub(crate) fn set_record_count(&self, records: u32) {
+        self.records.store(records, Ordering::Relaxed);
+    }
+
+    /// Returns whether somebody waits for each record of the batch.
+    pub(crate) fn is_all_awaited(&self) -> bool {
+        self.parked.load(Ordering::Relaxed) >= self.records.load(Ordering::Relaxed)
     }
 
     /// Sets the outcome, tells the observer, and wakes everybody who waits. Only the first call has an effect.
@@ -123,15 +153,29 @@ impl BatchCell {
             None => {
                 *slot = u32::try_from(wakers.slots.len()).unwrap_or(NO_SLOT);
                 wakers.slots.push(Some(cx.waker().clone()));
+                self.parked.fetch_add(1, Ordering::Relaxed);
+                drop(wakers);
+                self.tell_watcher();
             }
         }
         Poll::Pending
     }
 
+    fn tell_watcher(&self) {
+        if let Some(watcher) = &self.watcher
+            && self.is_all_awaited()
+            && let Some(watcher) = watcher.upgrade()
+        {
+            watcher.handle_all_awaited();
+        }
+    }
+
     fn forget_waker(&self, slot: u32) {
         let mut wakers = self.lock();
-        if let Some(place) = wakers.slots.get_mut(slot as usize) {
-            *place = None;
+        if let Some(place) = wakers.slots.get_mut(slot as usize)
+            && place.take().is_some()
+        {
+            self.parked.fetch_sub(1, Ordering::Relaxed);
         }
         // Whoever comes and goes over and over must not leave ever more empty places.
         while let Some(None) = wakers.slots.last() {

@@ -80,6 +80,7 @@ impl Accumulator {
             batch_size,
             compression: Compression::None,
             append_window: Duration::from_secs(60),
+            spares_awaited: false,
             keep_notes: false,
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(buffer_memory, batch_size));

@@ -40,7 +40,7 @@
 //! # Two stages, and throughput
 //!
 //! [`send`](KafkaProducer::send) waits for the acknowledgement. Awaiting each record before the next one costs a round
-//! trip and [`linger.ms`](ProducerConfig::linger) per record. To go fast, [`enqueue`](KafkaProducer::enqueue) many and
+//! trip per record, and [`linger.ms`](ProducerConfig::linger) too if that was set. To go fast, [`enqueue`](KafkaProducer::enqueue) many and
 //! await their [`Delivery`]s later, or use [`send_all`](KafkaProducer::send_all), or send from many tasks at once:
 //!
 //! ```no_run
@@ -72,6 +72,8 @@
 //! than in Java, on purpose:
 //!
 //! - A partition that cannot be sent does not hold up the other partitions of its broker.
+//! - The default of `linger.ms` does not hold up a batch whose records are all awaited, if nothing is under way to its
+//!   broker; one that was set does.
 //! - A retry waits for its backoff and not for `linger.ms` once more.
 //! - A partitioner's choice that is out of range is refused at once.
 //! - `batch.size` above `buffer.memory` is refused when the producer is built.

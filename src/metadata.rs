@@ -267,6 +267,9 @@ impl Metadata {
         hints: &[LeaderHint],
         endpoints: &[NodeEndpoint],
     ) -> Option<MetadataUpdate> {
+        if hints.is_empty() {
+            return None;
+        }
         let endpoints = endpoints.iter().filter_map(reading::read_endpoint);
         let nodes: Vec<_> = endpoints.chain(self.cluster.nodes().iter().cloned()).collect();
         let cluster = Cluster::clone(&self.cluster).with_nodes(nodes);

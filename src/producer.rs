@@ -1,6 +1,7 @@
 //! [`KafkaProducer`]: the handle, and the walk of a record from `send` to its batch.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::accumulator::{EnqueueWaits, RecordAccumulator};
-use crate::clock::{self, WallClock};
+use crate::clock::WallClock;
 use crate::config::Settings;
 use crate::delivery::{BatchCell, Delivery, RecordMetadata};
 use crate::error::{SendError, SendErrorKind};
@@ -21,11 +22,14 @@ use crate::sender::Control;
 use crate::topic_partition::Topic;
 
 mod builder;
+mod caller;
+mod enqueue;
 mod topic_wait;
 mod topics;
 mod walk;
 
 pub use self::builder::{BuildError, KafkaProducerBuilder};
+use self::enqueue::{Enqueue, Waits};
 use self::topic_wait::{TopicWait, TopicWaitError};
 use self::topics::TopicDirectory;
 use self::walk::{Stop, Walk};
@@ -64,6 +68,8 @@ pub struct KafkaProducer<K = Bytes, V = Bytes> {
 }
 
 pub(crate) struct Inner<K, V> {
+    /// Numbers the producers of a process.
+    id: u64,
     settings: Settings,
     interceptors: Arc<InterceptorChain<K, V>>,
     key_serializer: Box<dyn Serializer<K>>,
@@ -107,41 +113,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// # Errors
     ///
     /// The record was not accepted and comes back in the error.
-    pub async fn enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
-        // Without this a loop of `enqueue` could keep every other task from its thread until memory is full.
-        tokio::task::consume_budget().await;
-        let mut walk = Walk::new(&self.inner, record);
-        let mut waited = Waits::default();
-        loop {
-            match walk.step(waited.spent) {
-                Ok(delivery) => return Ok(delivery),
-                Err(Stop::Refused(kind)) => return Err(walk.refuse(kind)),
-                Err(Stop::TopicUnknown) => {
-                    let deadline = waited.deadline(self.inner.settings.max_block);
-                    let since = Instant::from_std(clock::now());
-                    if let Err(error) = self.inner.wait_for_topic(walk.record(), deadline).await {
-                        let kind = self.inner.topic_error(walk.record(), error, waited.spent);
-                        return Err(walk.refuse(kind));
-                    }
-                    waited.spent.metadata += since.elapsed();
-                }
-                Err(Stop::NoMemory { least }) => {
-                    let deadline = waited.deadline(self.inner.settings.max_block);
-                    let since = Instant::from_std(clock::now());
-                    let wait = self.inner.accumulator.wait_for_memory(least);
-                    match tokio::time::timeout_at(deadline, wait).await {
-                        Ok(Ok(buffer)) => walk.take_buffer(buffer),
-                        Ok(Err(_)) => return Err(walk.refuse(SendErrorKind::Closed)),
-                        Err(_) => {
-                            waited.spent.memory += since.elapsed();
-                            let kind = self.inner.memory_timeout(least, waited.spent);
-                            return Err(walk.refuse(kind));
-                        }
-                    }
-                    waited.spent.memory += since.elapsed();
-                }
-            }
-        }
+    pub fn enqueue(
+        &self,
+        record: ProducerRecord<K, V>,
+    ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
+        Enqueue::new(&self.inner, record)
     }
 
     /// Hands a record over if that needs no waiting.
@@ -152,7 +128,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// [`SendErrorKind::TopicUnknown`] when the topic's metadata is still to come (it has been asked for by then),
     /// [`SendErrorKind::Closed`], [`SendErrorKind::TooLarge`] and those about the record itself.
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
-        let mut walk = Walk::new(&self.inner, record);
+        let mut record = record;
+        let mut walk = Walk::new(&self.inner, &mut record);
         let kind = match walk.step(EnqueueWaits::default()) {
             Ok(delivery) => return Ok(delivery),
             Err(Stop::Refused(kind)) => kind,
@@ -354,26 +331,6 @@ impl<K, V> Inner<K, V> {
         topics.iter().flat_map(|topic| topic.iter()).flat_map(|queue| queue.incomplete()).collect()
     }
 }
-
-/// The time that one `enqueue` has waited, and until when it may.
-#[derive(Debug, Default)]
-struct Waits {
-    spent: EnqueueWaits,
-    deadline: Option<Instant>,
-}
-
-impl Waits {
-    /// Returns the end of `max.block.ms`, which begins with the first wait.
-    fn deadline(&mut self, max_block: Duration) -> Instant {
-        *self.deadline.get_or_insert_with(|| {
-            let now = Instant::from_std(clock::now());
-            now.checked_add(max_block).unwrap_or(now + FAR_FUTURE)
-        })
-    }
-}
-
-/// Stands for "never" where an instant is needed.
-const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 /// What became of the records of a closed producer, from its beginning to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use crate::accumulator::changes::Changes;
 use crate::accumulator::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
 use crate::buffer_memory::BatchBuffer;
-use crate::delivery::{BatchCell, Delivery};
+use crate::delivery::{BatchCell, BatchWatcher, Delivery};
 use crate::planted::planted;
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordRef};
@@ -27,6 +28,8 @@ pub(crate) struct PartitionQueue {
     queued: AtomicUsize,
     /// False while the leader takes nothing (`partitioner.availability.timeout.ms`).
     available: AtomicBool,
+    /// Where the queue itself reports that it has changed.
+    changes: Arc<Changes>,
     inner: Mutex<Inner>,
 }
 
@@ -101,14 +104,27 @@ pub(crate) struct Head {
     pub(crate) is_numbered: bool,
     /// It may be in the log already.
     pub(crate) maybe_written: bool,
+    /// Somebody waits for each of its records: nobody who waits for it will add to it.
+    pub(crate) is_awaited: bool,
     pub(crate) order: BatchOrder,
     pub(crate) len: usize,
 }
 
 impl PartitionQueue {
-    pub(crate) fn new(id: usize, topic_partition: TopicPartition, closed: bool) -> Self {
-        let inner = Mutex::new(Inner { closed, ..Inner::default() });
-        Self { id, topic_partition, queued: AtomicUsize::new(0), available: AtomicBool::new(true), inner }
+    pub(crate) fn new(
+        id: usize,
+        topic_partition: TopicPartition,
+        changes: Arc<Changes>,
+        closed: bool,
+    ) -> Self {
+        Self {
+            id,
+            topic_partition,
+            queued: AtomicUsize::new(0),
+            available: AtomicBool::new(true),
+            changes,
+            inner: Mutex::new(Inner { closed, ..Inner::default() }),
+        }
     }
 
     pub(crate) fn id(&self) -> usize {
@@ -173,7 +189,7 @@ impl PartitionQueue {
             return Appended::NeedsBuffer(BufferNeed::New { least });
         };
         let seal = self.close_last(&mut inner);
-        self.open_batch(&mut inner, buffer, append.now, settings.compression);
+        self.open_batch(&mut inner, buffer, append.now, settings);
         self.append_to_last(&mut inner, append, settings, HEADER_LEN, seal)
     }
 
@@ -198,6 +214,7 @@ impl PartitionQueue {
             is_sealing: head.is_sealing(),
             is_numbered: head.is_numbered(),
             maybe_written: head.maybe_written,
+            is_awaited: head.cell().is_all_awaited(),
             order: head.order,
             len: head.len(),
         })
@@ -338,10 +355,20 @@ impl PartitionQueue {
         Appended::Done(Done { delivery, bytes, announce, seal })
     }
 
-    fn open_batch(&self, inner: &mut Inner, buffer: BatchBuffer, now: Instant, compression: Compression) {
+    fn open_batch(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        buffer: BatchBuffer,
+        now: Instant,
+        settings: &Settings,
+    ) {
         inner.next_batch_id += 1;
-        let batch =
-            ProducerBatch::new(inner.next_batch_id, self.topic_partition.clone(), buffer, compression, now);
+        let name = self.topic_partition.clone();
+        let watcher = settings.spares_awaited.then(|| {
+            let queue: Weak<Self> = Arc::downgrade(self);
+            queue as Weak<dyn BatchWatcher>
+        });
+        let batch = ProducerBatch::new(inner.next_batch_id, name, buffer, settings.compression, watcher, now);
         inner.prune();
         inner.incomplete.push_back(Arc::clone(batch.cell()));
         inner.batches.push_back(batch);
@@ -357,6 +384,16 @@ impl PartitionQueue {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BatchWatcher for PartitionQueue {
+    fn handle_all_awaited(self: Arc<Self>) {
+        // Only a batch at the head may go; the others are looked at when they get there.
+        if self.lock().announce() {
+            let changes = Arc::clone(&self.changes);
+            changes.announce(self);
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! `ProducerBatch`: the records of one batch, encoded, with everything needed to send, retry and complete it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::buffer_memory::BatchBuffer;
-use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Redirect};
+use crate::delivery::{
+    AckNote, AckObserver, BatchCell, BatchWatcher, Delivery, Outcome, RecordFacts, Redirect,
+};
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 use crate::protocol::ErrorCode;
 use crate::protocol::compression::{self, Compression};
@@ -143,13 +145,14 @@ impl ProducerBatch {
         topic_partition: TopicPartition,
         mut buffer: BatchBuffer,
         compression: Compression,
+        watcher: Option<Weak<dyn BatchWatcher>>,
         now: Instant,
     ) -> Self {
         let builder = RecordBatchBuilder::new(buffer.bytes_mut());
         Self {
             id,
             order: BatchOrder { batch: id, first_record: 0 },
-            cell: BatchCell::new(topic_partition),
+            cell: BatchCell::new(topic_partition, watcher),
             bytes: BatchBytes::Open(buffer),
             builder,
             compression,
@@ -210,6 +213,7 @@ impl ProducerBatch {
             value_size: size(record.value),
         };
         self.builder.append(buffer.bytes_mut(), record, payload_len);
+        self.cell.set_record_count(self.builder.count());
         if keep_note {
             self.notes.push(AckNote { record: facts, headers: record.headers.clone() });
         }

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     /// A batch's delivery timeout counts from its first record. Behind a partition that cannot be sent a batch could
     /// stay open for minutes, and a record that joins late would inherit most of that age.
     pub(crate) append_window: Duration,
+    /// Batches whose records are all awaited may go before `linger.ms` is over.
+    pub(crate) spares_awaited: bool,
     /// Keep what interceptors are told of each record.
     pub(crate) keep_notes: bool,
 }

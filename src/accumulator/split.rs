@@ -71,6 +71,7 @@ fn new_piece(
         batch.topic_partition().clone(),
         buffer,
         batch.wanted_compression(),
+        None,
         batch.created,
     );
     piece.order = batch.order;

@@ -35,7 +35,13 @@ impl Bench {
     }
 
     fn with(compression: Compression, memory: usize) -> Self {
-        let settings = Settings { batch_size: BATCH, compression, append_window: WINDOW, keep_notes: true };
+        let settings = Settings {
+            batch_size: BATCH,
+            compression,
+            append_window: WINDOW,
+            spares_awaited: false,
+            keep_notes: true,
+        };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(memory, BATCH));
         let topic = accumulator.topic(&Topic::from("topic"), 1);
         let queue = Arc::clone(topic.queue(0).unwrap());

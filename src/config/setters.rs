@@ -119,6 +119,11 @@ macro_rules! config_setters {
         ///
         /// Fractions of a millisecond are kept; more than 2147483647 ms count as that many. Zero sends as
         /// soon as a connection is free, in small batches under light load. A full batch never waits.
+        ///
+        /// Unless it is set, it does not tax somebody who is waiting already, as Java's default does: a
+        /// batch goes at once when each of its records is awaited (its [`Delivery`](crate::Delivery) has
+        /// been polled) and nothing is under way to its broker; while something is, records gather. Once
+        /// set, even to 5 ms, it is kept to for every batch.
         #[must_use]
         pub fn linger(mut self, linger: ::std::time::Duration) -> Self {
             self$(.$config)?.set("linger.ms", linger, |settings| &mut settings.linger);

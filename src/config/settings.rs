@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) enable_idempotence: bool,
     /// At most 2147483647 ms. May be finer than a millisecond.
     pub(crate) linger: Duration,
+    /// True unless `linger.ms` was set: it does not hold up batches whose records are all awaited.
+    pub(crate) linger_spares_awaited: bool,
     pub(crate) max_block: Duration,
     /// At least 1.
     pub(crate) max_in_flight_requests_per_connection: usize,
@@ -84,6 +86,7 @@ impl Default for Settings {
             delivery_timeout: Duration::from_secs(120),
             enable_idempotence: true,
             linger: Duration::from_millis(5),
+            linger_spares_awaited: true,
             max_block: Duration::from_secs(60),
             max_in_flight_requests_per_connection: 5,
             max_request_size: 1024 * 1024,

@@ -29,6 +29,7 @@ impl ProducerConfig {
         let mut settings = self.settings.clone();
         settings.batch_size = settings.batch_size.max(1);
         settings.linger = settings.linger.min(LONGEST_INT);
+        settings.linger_spares_awaited = !self.is_explicit("linger.ms");
         if self.is_explicit("reconnect.backoff.ms") && !self.is_explicit("reconnect.backoff.max.ms") {
             settings.reconnect_backoff_max = settings.reconnect_backoff;
         }

@@ -32,7 +32,7 @@ fn partition() -> TopicPartition {
 }
 
 fn cell() -> Arc<BatchCell> {
-    BatchCell::new(partition())
+    BatchCell::new(partition(), None)
 }
 
 fn facts(index: u32) -> RecordFacts {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -180,6 +181,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         );
         drop(runtime.spawn(sender));
         let inner = Inner {
+            id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
             settings,
             interceptors,
             key_serializer: self.key_serializer,
@@ -227,10 +229,14 @@ fn new_accumulator(settings: &Settings, keep_notes: bool) -> RecordAccumulator {
         batch_size: settings.batch_size,
         compression: settings.compression,
         append_window: settings.linger + settings.delivery_timeout / APPEND_WINDOW_SHARE,
+        spares_awaited: settings.linger_spares_awaited,
         keep_notes,
     };
     RecordAccumulator::new(accumulator, memory)
 }
+
+/// Producers that were made in this process.
+static PRODUCERS: AtomicU64 = AtomicU64::new(0);
 
 /// A record counts as up to a hundredth of `delivery.timeout.ms` older than it is.
 const APPEND_WINDOW_SHARE: u32 = 100;
@@ -282,6 +288,7 @@ fn sender_settings(settings: &Settings) -> SenderSettings {
             Acks::None => 0,
         },
         linger: settings.linger,
+        spares_awaited: settings.linger_spares_awaited,
         delivery_timeout: settings.delivery_timeout,
         request_timeout: settings.request_timeout,
         metadata_max_idle: settings.metadata_max_idle,

@@ -23,15 +23,9 @@ pub(crate) struct TopicEntry {
 }
 
 impl TopicDirectory {
-    /// Calls `take` with the entry of a topic if it is of this version.
-    pub(crate) fn with_current<T>(
-        &self,
-        topic: &str,
-        version: u64,
-        take: impl FnOnce(&Arc<TopicEntry>) -> T,
-    ) -> Option<T> {
-        let topics = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        topics.get(topic).filter(|entry| entry.version == version).map(take)
+    /// Returns the entry of a topic if it is of this version.
+    pub(crate) fn current(&self, topic: &str, version: u64) -> Option<Arc<TopicEntry>> {
+        self.get(topic).filter(|entry| entry.version == version)
     }
 
     /// Returns the entry of a topic, of whatever version.
@@ -45,18 +39,19 @@ impl TopicDirectory {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::accumulator::{RecordAccumulator, Settings};
     use crate::buffer_memory::BufferMemory;
     use crate::config::Compression;
 
     use super::*;
 
-    fn entry(version: u64) -> Arc<TopicEntry> {
+    pub(in crate::producer) fn entry(version: u64) -> Arc<TopicEntry> {
         let settings = Settings {
             batch_size: 100,
             compression: Compression::None,
             append_window: std::time::Duration::ZERO,
+            spares_awaited: false,
             keep_notes: false,
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(1000, 100));
@@ -70,10 +65,10 @@ mod tests {
         let topics = TopicDirectory::default();
         topics.insert(Topic::from("orders"), entry(3));
 
-        assert_eq!(topics.with_current("orders", 3, |entry| entry.partition_count), Some(2));
-        assert_eq!(topics.with_current("orders", 4, |entry| entry.partition_count), None);
-        assert_eq!(topics.with_current("orders", 2, |entry| entry.partition_count), None);
-        assert_eq!(topics.with_current("other", 3, |entry| entry.partition_count), None);
+        assert_eq!(topics.current("orders", 3).map(|entry| entry.partition_count), Some(2));
+        assert!(topics.current("orders", 4).is_none());
+        assert!(topics.current("orders", 2).is_none());
+        assert!(topics.current("other", 3).is_none());
     }
 
     #[test]

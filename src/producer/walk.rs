@@ -3,14 +3,13 @@
 //! [`Walk::step`] goes as far as it can. Where it would have to wait it stops and says for what; the caller waits and
 //! takes the next step.
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use rand::RngExt;
 
 use crate::accumulator::{Append, EnqueueWaits, TryAppend};
 use crate::buffer_memory::BatchBuffer;
-use crate::clock;
+use crate::clock::Moment;
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
 use crate::pipeline::{
@@ -18,14 +17,23 @@ use crate::pipeline::{
     partition_for_key,
 };
 use crate::producer::Inner;
+use crate::producer::caller::{Caller, RecentTopics, Scratch};
 use crate::producer::topics::TopicEntry;
 use crate::protocol::record_batch::RecordRef;
 use crate::record::ProducerRecord;
 
 /// A record on its way.
+///
+/// The record stays where the caller has it; only if it must wait does it move to where the wait is.
 pub(super) struct Walk<'a, K, V> {
     inner: &'a Inner<K, V>,
-    record: ProducerRecord<K, V>,
+    record: &'a mut ProducerRecord<K, V>,
+    kept: Kept,
+}
+
+/// What a walk has come to before it had to wait.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
     /// Headers that the caller gave; a serializer may have added more.
     own_headers: usize,
     /// What the serializers made of the record, if it had to wait after that: they are called once.
@@ -54,102 +62,93 @@ struct Serialized {
     value: Option<Vec<u8>>,
 }
 
-/// Where serializers write to.
-#[derive(Debug, Default)]
-struct Scratch {
-    key: Vec<u8>,
-    value: Vec<u8>,
-}
-
-thread_local! {
-    // Taken out while in use: a serializer may itself send records.
-    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
-}
-
-/// Larger scratch buffers are not kept.
-const MAX_KEPT_SCRATCH: usize = 64 * 1024;
-
 impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     /// Starts with the interceptors.
-    pub(super) fn new(inner: &'a Inner<K, V>, record: ProducerRecord<K, V>) -> Self {
-        let record = if inner.interceptors.is_empty() { record } else { inner.interceptors.on_send(record) };
-        let own_headers = record.headers.len();
-        Self { inner, record, own_headers, serialized: None, spare: None, chosen: None }
+    pub(super) fn new(inner: &'a Inner<K, V>, record: &'a mut ProducerRecord<K, V>) -> Self {
+        if !inner.interceptors.is_empty() {
+            let given = std::mem::replace(record, ProducerRecord::to(""));
+            *record = inner.interceptors.on_send(given);
+        }
+        let kept = Kept { own_headers: record.headers.len(), ..Kept::default() };
+        Self { inner, record, kept }
+    }
+
+    /// Goes on with a record that has moved.
+    pub(super) fn resume(inner: &'a Inner<K, V>, record: &'a mut ProducerRecord<K, V>, kept: Kept) -> Self {
+        Self { inner, record, kept }
+    }
+
+    /// Stops here, to be resumed elsewhere.
+    pub(super) fn into_kept(self) -> Kept {
+        self.kept
     }
 
     pub(super) fn record(&self) -> &ProducerRecord<K, V> {
-        &self.record
+        self.record
     }
 
     /// Continues with a buffer that was waited for.
     pub(super) fn take_buffer(&mut self, buffer: BatchBuffer) {
-        self.spare = Some(buffer);
+        self.kept.spare = Some(buffer);
     }
 
     /// Ends the walk: tells the interceptors, and gives the record back as they left it.
-    pub(super) fn refuse(mut self, kind: SendErrorKind) -> SendError<K, V> {
-        self.record.headers.truncate(self.own_headers);
-        if !self.inner.interceptors.is_empty() {
+    pub(super) fn refuse(self, kind: SendErrorKind) -> SendError<K, V> {
+        let Self { inner, record, kept } = self;
+        record.headers.truncate(kept.own_headers);
+        if !inner.interceptors.is_empty() {
             let outcome = AckOutcome::failed(&kind);
-            let record = &self.record;
-            let partition = self.chosen.and_then(|chosen| i32::try_from(chosen).ok()).or(record.partition);
+            let partition = kept.chosen.and_then(|chosen| i32::try_from(chosen).ok()).or(record.partition);
             let told = Acknowledgement::new(&record.topic, partition, &record.headers, outcome);
-            self.inner.interceptors.on_acknowledgement(&told);
+            inner.interceptors.on_acknowledgement(&told);
         }
-        SendError::refused(kind, self.record)
+        SendError::refused(kind, std::mem::replace(record, ProducerRecord::to("")))
     }
 
     /// Goes on until the record is in a batch or something must be waited for.
     pub(super) fn step(&mut self, waits: EnqueueWaits) -> Result<Delivery, Stop> {
-        if self.inner.accumulator.is_closed() {
+        Caller::with(|caller| self.step_as(caller, waits))
+    }
+
+    fn step_as(&mut self, caller: &mut Caller, waits: EnqueueWaits) -> Result<Delivery, Stop> {
+        let inner = self.inner;
+        if inner.accumulator.is_closed() {
             return Err(Stop::Refused(SendErrorKind::Closed));
         }
         self.record
             .check()
             .map_err(|error| Stop::Refused(SendErrorKind::InvalidRecord(error.to_string())))?;
-        let entry = self.inner.topic(&self.record).ok_or(Stop::TopicUnknown)?;
+        let moment = caller.moment(inner.id, &inner.wall_clock);
+        let Caller { topics, scratch, .. } = caller;
+        let entry = inner.topic(self.record, topics).ok_or(Stop::TopicUnknown)?;
 
-        if let Some(Serialized { key, value }) = self.serialized.take() {
-            let result = self.append(&entry, key.as_deref(), value.as_deref(), waits);
-            self.serialized = Some(Serialized { key, value });
+        if let Some(Serialized { key, value }) = self.kept.serialized.take() {
+            let result = self.append(entry, key.as_deref(), value.as_deref(), moment, waits);
+            self.kept.serialized = Some(Serialized { key, value });
             return result;
         }
-        let mut scratch = SCRATCH.take().unwrap_or_default();
-        let result = self.serialize_and_append(&entry, &mut scratch, waits);
-        if scratch.key.capacity().max(scratch.value.capacity()) <= MAX_KEPT_SCRATCH {
-            SCRATCH.set(Some(scratch));
-        }
+        // Taken out so that the rest of the record can be borrowed beside them.
+        let (key, value) = (self.record.key.take(), self.record.value.take());
+        let result = self.serialize_and_append(entry, (key.as_ref(), value.as_ref()), scratch, moment, waits);
+        (self.record.key, self.record.value) = (key, value);
         result
     }
 
     fn serialize_and_append(
         &mut self,
         entry: &TopicEntry,
+        (key, value): (Option<&K>, Option<&V>),
         scratch: &mut Scratch,
-        waits: EnqueueWaits,
-    ) -> Result<Delivery, Stop> {
-        // Taken out so that the rest of the record can be borrowed beside them.
-        let (key, value) = (self.record.key.take(), self.record.value.take());
-        let result = self.serialize_parts(entry, key.as_ref(), value.as_ref(), scratch, waits);
-        (self.record.key, self.record.value) = (key, value);
-        result
-    }
-
-    fn serialize_parts(
-        &mut self,
-        entry: &TopicEntry,
-        key: Option<&K>,
-        value: Option<&V>,
-        scratch: &mut Scratch,
+        moment: Moment,
         waits: EnqueueWaits,
     ) -> Result<Delivery, Stop> {
         let inner = self.inner;
         let key = self.serialize("key", &*inner.key_serializer, key, &mut scratch.key)?;
         let value = self.serialize("value", &*inner.value_serializer, value, &mut scratch.value)?;
-        let result = self.append(entry, key, value, waits);
+        let result = self.append(entry, key, value, moment, waits);
         if let Err(Stop::NoMemory { .. } | Stop::TopicUnknown) = &result {
             let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-            self.serialized = Some(Serialized { key: owned(key), value: owned(value) });
+            self.kept.serialized = Some(Serialized { key: owned(key), value: owned(value) });
         }
         result
     }
@@ -163,7 +162,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     ) -> Result<Option<&'b [u8]>, Stop> {
         let Some(data) = data else { return Ok(None) };
         scratch.clear();
-        let ProducerRecord { topic, headers, .. } = &mut self.record;
+        let ProducerRecord { topic, headers, .. } = &mut *self.record;
         serializer.serialize(topic, headers, data, scratch).map(Some).map_err(|source| {
             let source = Arc::from(source);
             Stop::Refused(SendErrorKind::Serialization { topic: topic.clone(), part, source })
@@ -175,17 +174,18 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         entry: &TopicEntry,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
+        moment: Moment,
         waits: EnqueueWaits,
     ) -> Result<Delivery, Stop> {
         let inner = self.inner;
-        let now = clock::now();
-        let timestamp = self.record.timestamp.unwrap_or_else(|| inner.wall_clock.millis(now));
+        let timestamp = self.record.timestamp.unwrap_or(moment.millis);
         let fixed = self.fixed_partition(entry, key, value)?;
         let record = RecordRef { timestamp, key, value, headers: &self.record.headers };
         let payload_len = record.payload_len();
         inner.check_size(RecordRef::upper_bound(payload_len)).map_err(Stop::Refused)?;
-        entry.queues.touch(inner.wall_clock.seconds(now));
+        entry.queues.touch(moment.seconds);
 
+        let now = moment.now;
         let mut append = Append { record, payload_len, waits, now, stop_at_boundary: fixed.is_none() };
         loop {
             let next = || inner.next_partition(entry, &self.record.topic);
@@ -194,7 +194,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
                 None => sticky_partition(entry, next).ok_or(Stop::TopicUnknown)?,
             };
             let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
-            match inner.accumulator.try_append(queue, &append, &mut self.spare) {
+            match inner.accumulator.try_append(queue, &append, &mut self.kept.spare) {
                 TryAppend::BatchEnded => {
                     // The place to move on to another partition; once, then the record goes where it may.
                     append.stop_at_boundary = false;
@@ -243,7 +243,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         key: Option<&[u8]>,
         value: Option<&[u8]>,
     ) -> Result<usize, Stop> {
-        if let Some(chosen) = self.chosen {
+        if let Some(chosen) = self.kept.chosen {
             return Ok(chosen);
         }
         let Some(partitioner) = &self.inner.partitioner else { return Err(Stop::TopicUnknown) };
@@ -254,7 +254,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
             Stop::Refused(SendErrorKind::Partitioner { topic: topic(), source: Arc::from(source) })
         })?;
         let chosen = usize::try_from(partition).ok().filter(|chosen| *chosen < entry.partition_count);
-        self.chosen = chosen;
+        self.kept.chosen = chosen;
         chosen.ok_or_else(|| {
             let partition_count = entry.partition_count;
             Stop::Refused(SendErrorKind::PartitionOutOfRange { topic: topic(), partition, partition_count })
@@ -286,6 +286,9 @@ impl<K, V> Inner<K, V> {
     }
 
     fn check_size(&self, size: usize) -> Result<(), SendErrorKind> {
+        if size <= self.settings.max_request_size.min(self.settings.buffer_memory) {
+            return Ok(());
+        }
         let limits = [
             ("max.request.size", self.settings.max_request_size),
             ("buffer.memory", self.settings.buffer_memory),
@@ -297,10 +300,19 @@ impl<K, V> Inner<K, V> {
     }
 
     /// Returns the topic's entry as of the cluster that is published now; `None` if the topic is not in it.
-    fn topic(&self, record: &ProducerRecord<K, V>) -> Option<Arc<TopicEntry>> {
+    fn topic<'t>(
+        &self,
+        record: &ProducerRecord<K, V>,
+        recent: &'t mut RecentTopics,
+    ) -> Option<&'t TopicEntry> {
         let version = self.control.cluster_version();
-        let current = self.topics.with_current(&record.topic, version, Arc::clone);
-        current.or_else(|| self.refresh_topic(record))
+        let topic = record.topic.as_str();
+        if recent.holds(self.id, topic, version) {
+            return recent.get(topic);
+        }
+        let entry = self.topics.current(topic, version).or_else(|| self.refresh_topic(record))?;
+        recent.insert(self.id, topic, entry);
+        recent.get(topic)
     }
 
     fn refresh_topic(&self, record: &ProducerRecord<K, V>) -> Option<Arc<TopicEntry>> {

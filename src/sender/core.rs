@@ -55,6 +55,8 @@ pub(crate) struct SenderCore {
     is_urgent: bool,
     /// Nodes that batches wait for and that take nothing, each since when (`partitioner.availability.timeout.ms`).
     stalled: BTreeMap<NodeId, Instant>,
+    /// Partitions whose batches would go at once if nothing were under way to the node.
+    gathering: BTreeMap<NodeId, Vec<usize>>,
     seal_jobs: Vec<SealJob>,
     published: Option<Arc<Cluster>>,
     observer: Option<Arc<dyn AckObserver>>,
@@ -108,6 +110,7 @@ impl SenderCore {
             changed: Vec::new(),
             is_urgent: false,
             stalled: BTreeMap::new(),
+            gathering: BTreeMap::new(),
             seal_jobs: Vec::new(),
             published: None,
             observer: parts.observer,
@@ -210,6 +213,7 @@ impl SenderCore {
     /// Takes in what happened and then sends, so that nothing that became ready is left lying.
     fn pass(&mut self, now: Instant) {
         self.handle_network_events(now);
+        self.look_at_gathered(now);
         self.look_at_changed(now);
         self.look_at_timers(now);
         self.send_metadata_request(now);
@@ -235,6 +239,18 @@ impl SenderCore {
         let was_urgent = std::mem::replace(&mut self.is_urgent, is_urgent);
         if is_urgent && !was_urgent {
             self.look_at_all(now);
+        }
+    }
+
+    /// Looks at the partitions whose batches gathered records while something was under way to their node.
+    fn look_at_gathered(&mut self, now: Instant) {
+        let idle = |node: &NodeId| self.network.in_flight_count(*node) == 0;
+        let nodes: Vec<_> = self.gathering.keys().copied().filter(idle).collect();
+        for id in nodes.iter().flat_map(|node| self.gathering.remove(node)).flatten().collect::<Vec<_>>() {
+            if let Some(partition) = self.partition_mut(id) {
+                partition.is_gathering = false;
+            }
+            self.look(id, now);
         }
     }
 
@@ -270,9 +286,10 @@ impl SenderCore {
     /// Finds out what a partition needs next, and sees to it.
     fn look(&mut self, id: usize, now: Instant) {
         self.expire(id, now);
-        let pace = self.pace();
+        let pace = self.pace(id);
         let delivery_timeout = self.settings.delivery_timeout;
         let availability_timeout = self.settings.availability_timeout;
+        let spares_awaited = self.settings.spares_awaited;
         let Some(partition) = self.partition_mut(id) else { return };
         let head = partition.queue.look();
         let next = partition.next(head, pace, now);
@@ -294,6 +311,13 @@ impl SenderCore {
             Next::Blocked | Next::Idle | Next::NoLeader | Next::Ready(_) => None,
         };
         match next {
+            Next::Linger(_) if spares_awaited && head.is_some_and(|head| head.is_awaited) => {
+                if let Some(leader) = partition.leader
+                    && !std::mem::replace(&mut partition.is_gathering, true)
+                {
+                    self.gathering.entry(leader).or_default().push(id);
+                }
+            }
             Next::NoLeader => {
                 let topic = partition.queue.topic_partition().topic.clone();
                 self.metadata.request_topic(&topic, now);
@@ -307,12 +331,15 @@ impl SenderCore {
         self.arm(id, [expiry, wait, too_long].into_iter().flatten().min());
     }
 
-    fn pace(&self) -> Pace {
+    fn pace(&self, id: usize) -> Pace {
+        let leader = self.partitions.get(id).and_then(Option::as_ref).and_then(|partition| partition.leader);
+        let is_leader_idle = leader.is_some_and(|leader| self.network.in_flight_count(leader) == 0);
         Pace {
             linger: self.settings.linger,
             max_outstanding: self.settings.max_outstanding_per_partition,
             numbering: self.producer_id.numbering(),
             is_urgent: self.is_urgent,
+            spares_awaited: self.settings.spares_awaited && is_leader_idle,
         }
     }
 
@@ -485,8 +512,10 @@ impl SenderCore {
         // Whoever was listed for a node that leads no longer is listed anew below.
         self.ready.clear();
         self.stalled.clear();
+        self.gathering.clear();
         for partition in self.partitions.iter_mut().flatten() {
             partition.is_listed = false;
+            partition.is_gathering = false;
             partition.update_leader(&update.cluster);
         }
         self.look_at_all(now);

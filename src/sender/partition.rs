@@ -33,6 +33,8 @@ pub(crate) struct Partition {
     pub(crate) timer: Option<Instant>,
     /// True while it stands in the ready list of a node.
     pub(crate) is_listed: bool,
+    /// True while it waits for a node to have answered everything, so that a batch need not linger.
+    pub(crate) is_gathering: bool,
 }
 
 /// What a partition needs next.
@@ -71,6 +73,8 @@ pub(crate) struct Pace {
     pub(crate) numbering: Numbering,
     /// Do not linger: a flush is under way, or somebody waits for memory.
     pub(crate) is_urgent: bool,
+    /// Do not linger with batches whose records are all awaited.
+    pub(crate) spares_awaited: bool,
 }
 
 impl Partition {
@@ -88,6 +92,7 @@ impl Partition {
             retry_at: None,
             timer: None,
             is_listed: false,
+            is_gathering: false,
         }
     }
 
@@ -126,7 +131,8 @@ impl Partition {
             return Next::Backoff(retry_at);
         }
         let lingers_until = head.created + pace.linger;
-        if head.attempts == 0 && !head.is_full && !pace.is_urgent && now < lingers_until {
+        let may_go = head.is_full || pace.is_urgent || (pace.spares_awaited && head.is_awaited);
+        if head.attempts == 0 && !may_go && now < lingers_until {
             return Next::Linger(lingers_until);
         }
         match self.leader {

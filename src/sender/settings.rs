@@ -12,6 +12,8 @@ pub(crate) struct SenderSettings {
     /// `enable.idempotence`, and nothing against it.
     pub(crate) is_idempotent: bool,
     pub(crate) linger: Duration,
+    /// A batch whose records are all awaited does not wait for `linger` while nothing is under way to its broker.
+    pub(crate) spares_awaited: bool,
     pub(crate) delivery_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) metadata_max_idle: Duration,

@@ -3,6 +3,7 @@
 //! `bench` plays the shell, `world` is the cluster as it really is, `wire` reads requests and writes answers by means
 //! of the `kafka-protocol` crate. `simulation` is for what no test thinks of.
 
+mod awaited;
 mod bench;
 mod expiry;
 mod leaders;

@@ -63,6 +63,7 @@ fn small_buffers_grow_with_their_batch_while_memory_is_short() {
         batch_size: 16 * 1024,
         compression: Compression::None,
         append_window: WINDOW,
+        spares_awaited: false,
         keep_notes: false,
     };
     let mut bench = Bench::new();

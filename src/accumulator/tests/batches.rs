@@ -11,7 +11,7 @@ use super::producer_batch::Room;
 
 fn batch(capacity: usize) -> ProducerBatch {
     let buffer = BatchBuffer::outside_of_budget(capacity);
-    ProducerBatch::new(1, TopicPartition::new("topic", 3), buffer, Compression::None, clock::now())
+    ProducerBatch::new(1, TopicPartition::new("topic", 3), buffer, Compression::None, None, clock::now())
 }
 
 fn append(batch: &mut ProducerBatch, value: &str) -> Option<Delivery> {

@@ -68,7 +68,7 @@ impl SenderCore {
 
     /// Takes the head of a listed partition into the request. Returns false if the request is too full for it.
     fn draw(&mut self, node: NodeId, id: usize, draft: &mut ProduceDraft, now: Instant) -> bool {
-        let pace = self.pace();
+        let pace = self.pace(id);
         let max_request_size = self.settings.max_request_size;
         let Some(partition) = self.partition_mut(id) else { return true };
         let head = partition.queue.look();

@@ -13,14 +13,20 @@ fn cluster(leader: Option<NodeId>) -> Cluster {
 }
 
 fn partition(leader: Option<NodeId>) -> Partition {
-    let queue = PartitionQueue::new(0, TopicPartition::new("topic", 0), false);
+    let queue = PartitionQueue::new(0, TopicPartition::new("topic", 0), Arc::default(), false);
     let mut partition = Partition::new(Arc::new(queue));
     partition.update_leader(&cluster(leader));
     partition
 }
 
 fn pace() -> Pace {
-    Pace { linger: LINGER, max_outstanding: 1, numbering: Numbering::None, is_urgent: false }
+    Pace {
+        linger: LINGER,
+        max_outstanding: 1,
+        numbering: Numbering::None,
+        is_urgent: false,
+        spares_awaited: false,
+    }
 }
 
 /// A batch with room for more, sent never.
@@ -33,6 +39,7 @@ fn head(created: Instant) -> Head {
         is_sealing: false,
         is_numbered: false,
         maybe_written: false,
+        is_awaited: false,
         order: BatchOrder { batch: 1, first_record: 0 },
         len: 100,
     }

@@ -33,6 +33,7 @@ pub(super) const fn millis(millis: u64) -> Duration {
 pub(super) struct Config {
     pub(super) acks: i16,
     pub(super) linger: Duration,
+    pub(super) spares_awaited: bool,
     pub(super) delivery_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) retries: u32,
@@ -55,6 +56,7 @@ impl Default for Config {
         Self {
             acks: -1,
             linger: Duration::ZERO,
+            spares_awaited: false,
             delivery_timeout: Duration::from_secs(120),
             request_timeout: Duration::from_secs(30),
             retries: i32::MAX.unsigned_abs(),
@@ -399,6 +401,7 @@ pub(super) fn accumulator(config: &Config) -> Arc<RecordAccumulator> {
         batch_size: config.batch_size,
         compression: config.compression,
         append_window: config.linger + config.delivery_timeout / 100,
+        spares_awaited: config.spares_awaited,
         keep_notes: false,
     };
     Arc::new(RecordAccumulator::new(settings, memory))
@@ -431,6 +434,7 @@ fn sender_settings(config: &Config) -> SenderSettings {
         acks: config.acks,
         is_idempotent: config.is_idempotent,
         linger: config.linger,
+        spares_awaited: config.spares_awaited,
         delivery_timeout: config.delivery_timeout,
         request_timeout: config.request_timeout,
         metadata_max_idle: Duration::from_secs(300),

@@ -12,7 +12,7 @@ const BACKOFF: Duration = millis(100);
 
 impl Bench {
     /// Has the sender learn of the cluster anew.
-    fn refresh(&mut self) {
+    pub(super) fn refresh(&mut self) {
         self.core.handle_topic_wanted(&Topic::from(TOPIC), self.now);
         self.advance(millis(200));
     }

@@ -24,6 +24,7 @@ pub(super) struct Setup {
     pub(super) is_idempotent: bool,
     pub(super) in_flight: usize,
     pub(super) linger: u64,
+    pub(super) spares_awaited: bool,
     pub(super) delivery_timeout: u64,
     pub(super) request_timeout: u64,
     pub(super) retries: u32,
@@ -260,6 +261,7 @@ impl Setup {
             is_idempotent,
             in_flight: noise.between(1, 5) as usize,
             linger: noise.pick(&[0, 0, 5, 50]),
+            spares_awaited: noise.is(50),
             delivery_timeout,
             request_timeout: noise.pick(&[500, 1500, 2000]),
             retries: match noise.is(75) {
@@ -290,6 +292,7 @@ impl Setup {
         Config {
             acks: self.acks,
             linger: millis(self.linger),
+            spares_awaited: self.spares_awaited,
             delivery_timeout: millis(self.delivery_timeout),
             request_timeout: millis(self.request_timeout),
             retries: self.retries,

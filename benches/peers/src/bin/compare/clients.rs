@@ -1,0 +1,114 @@
+//! How each client is called.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::measure::Programs;
+use crate::scenarios::Case;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    FranzGo,
+    Java,
+    Limit,
+    Ours,
+    RdkafkaBase,
+    RdkafkaFuture,
+    Rskafka,
+}
+
+impl Client {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Limit,
+        Self::Ours,
+        Self::FranzGo,
+        Self::RdkafkaBase,
+        Self::RdkafkaFuture,
+        Self::Rskafka,
+        Self::Java,
+    ];
+    pub(crate) const PEERS: [Self; 6] =
+        [Self::Ours, Self::FranzGo, Self::RdkafkaBase, Self::RdkafkaFuture, Self::Rskafka, Self::Java];
+    /// Those that tell when a single record is delivered.
+    pub(crate) const AWAITING: [Self; 6] =
+        [Self::Limit, Self::Ours, Self::FranzGo, Self::RdkafkaFuture, Self::Rskafka, Self::Java];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::FranzGo => "franz-go",
+            Self::Java => "Java",
+            Self::Limit => "the limit",
+            Self::Ours => "kafka-producer",
+            Self::RdkafkaBase => "rdkafka, ThreadedProducer",
+            Self::RdkafkaFuture => "rdkafka, FutureProducer",
+            Self::Rskafka => "rskafka",
+        }
+    }
+
+    /// The program with its arguments; `None` if it was not built.
+    pub(crate) fn command(
+        self,
+        programs: &Programs,
+        case: &Case,
+        bootstrap: &str,
+        topic: &str,
+        payloads: &Path,
+    ) -> Option<Command> {
+        let program = match self {
+            Self::FranzGo => programs.go.clone(),
+            Self::Java => return java(programs, case, bootstrap, topic, payloads),
+            Self::Limit => programs.rust.join("limit"),
+            Self::Ours => programs.rust.join("ours"),
+            Self::RdkafkaBase | Self::RdkafkaFuture => programs.rust.join("rdkafka"),
+            Self::Rskafka => programs.rust.join("rskafka"),
+        };
+        if !program.is_file() {
+            return None;
+        }
+        let load = case.load;
+        let mut command = Command::new(program);
+        for (name, value) in [
+            ("bootstrap", bootstrap),
+            ("topic", topic),
+            ("records", &load.records.to_string()),
+            ("size", &load.size.to_string()),
+            ("batch-size", &load.batch_size.to_string()),
+            ("linger-ms", &load.linger_ms.to_string()),
+            ("compression", load.compression),
+            ("mode", load.mode),
+        ] {
+            command.arg(format!("--{name}")).arg(value);
+        }
+        match self {
+            Self::RdkafkaBase => drop(command.args(["--api", "base"])),
+            Self::RdkafkaFuture => drop(command.args(["--api", "future"])),
+            _ => {}
+        }
+        command.args(&case.extra);
+        Some(command)
+    }
+}
+
+/// Kafka's own benchmark, or for single records a program of ours, with the virtual machine's defaults.
+fn java(programs: &Programs, case: &Case, bootstrap: &str, topic: &str, payloads: &Path) -> Option<Command> {
+    if programs.java.is_empty() {
+        return None;
+    }
+    let load = case.load;
+    let records = load.records.to_string();
+    let mut command = Command::new("java");
+    // Not a word of its logging among the results.
+    command.args(["-Xmx1g", "-cp", &programs.java, "-Dorg.slf4j.simpleLogger.defaultLogLevel=off"]);
+    if load.mode == "lone" {
+        let linger = load.linger_ms.to_string();
+        command.args(["Lone", bootstrap, topic, &records, &load.size.to_string(), &linger]);
+        return Some(command);
+    }
+    command.arg("org.apache.kafka.tools.ProducerPerformance");
+    command.args(["--topic", topic, "--num-records", &records, "--throughput", "-1"]);
+    command.arg("--payload-file").arg(payloads).arg("--producer-props");
+    command.arg(format!("bootstrap.servers={bootstrap}")).arg(format!("batch.size={}", load.batch_size));
+    command.arg(format!("linger.ms={}", load.linger_ms));
+    command.arg(format!("compression.type={}", load.compression));
+    Some(command)
+}

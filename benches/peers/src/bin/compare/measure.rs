@@ -1,0 +1,216 @@
+//! Running the cases of a scenario round by round.
+
+use std::error::Error;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use kafka_producer_peers::options::{Mode, Options};
+use kafka_producer_peers::outcome::payloads;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+use crate::broker::Target;
+use crate::clients::Client;
+use crate::scenarios::{Case, Scenario};
+
+/// Where the clients are.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    pub(crate) rust: PathBuf,
+    pub(crate) go: PathBuf,
+    /// A class path; empty if there is no Java.
+    pub(crate) java: String,
+    /// The script that runs real brokers.
+    pub(crate) cluster: PathBuf,
+}
+
+/// What a run came to; what a client does not tell is `NaN`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome {
+    pub(crate) rate: f64,
+    pub(crate) cpu_us: f64,
+    pub(crate) peak_rss: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) p999_us: f64,
+    pub(crate) switches: f64,
+    pub(crate) fairness: f64,
+}
+
+/// The outcomes of a case, one for each round.
+#[derive(Debug)]
+pub(crate) struct Results {
+    pub(crate) case: Case,
+    pub(crate) outcomes: Vec<Outcome>,
+}
+
+/// Runs all cases once to warm up, then `rounds` times, in turn.
+pub(crate) fn run(
+    scenario: &Scenario,
+    programs: &Programs,
+    rounds: usize,
+    share: f64,
+    only: &str,
+) -> Result<Vec<Results>, Box<dyn Error>> {
+    let mut target = Target::start(scenario.broker, &programs.cluster)?;
+    let is_wanted = |case: &&Case| only == "all" || only.split(',').any(|name| name == case.client.name());
+    let mut results: Vec<_> = scenario
+        .cases
+        .iter()
+        .filter(is_wanted)
+        .map(|case| {
+            let mut case = case.clone();
+            case.load.records = ((case.load.records as f64 * share) as u64).max(1);
+            Results { case, outcomes: Vec::new() }
+        })
+        .collect();
+    let file = payload_file(scenario)?;
+    for round in 0..=rounds {
+        for result in &mut results {
+            eprint!("\r{}: round {round} of {rounds}: {:<40}", scenario.name, result.case.label);
+            match one(&result.case, programs, &mut target, &file) {
+                // The first round warms caches and clocks.
+                Ok(outcome) if round > 0 || rounds == 0 => result.outcomes.extend(outcome),
+                Ok(_) => {}
+                Err(error) => eprintln!("\n{}: {error}", result.case.label),
+            }
+        }
+    }
+    eprintln!("\r{}: done{:<60}", scenario.name, "");
+    std::fs::remove_file(file)?;
+    Ok(results)
+}
+
+/// The values as lines, for clients that read them from a file.
+fn payload_file(scenario: &Scenario) -> Result<PathBuf, Box<dyn Error>> {
+    let size = scenario.cases.first().map_or(100, |case| case.load.size);
+    let options = Options {
+        bootstrap: String::new(),
+        topic: String::new(),
+        records: 0,
+        size,
+        batch_size: 0,
+        linger_ms: 0,
+        compression: String::new(),
+        mode: Mode::Pipelined,
+        payload: "text".to_owned(),
+    };
+    let path = std::env::temp_dir().join(format!("kafka-producer-peers-{}.txt", std::process::id()));
+    let mut file = std::fs::File::create(&path)?;
+    for payload in payloads(&options) {
+        file.write_all(&payload)?;
+        file.write_all(b"\n")?;
+    }
+    Ok(path)
+}
+
+fn one(
+    case: &Case,
+    programs: &Programs,
+    target: &mut Target,
+    file: &Path,
+) -> Result<Option<Outcome>, Box<dyn Error>> {
+    let prepared = target.prepare(case.broker)?;
+    let command = case.client.command(programs, case, &prepared.bootstrap, &prepared.topic, file);
+    let Some(command) = command else { return Ok(None) };
+    let (text, from_outside) = watch(command)?;
+    let mut outcome = match case.client {
+        Client::Java if case.load.mode == "pipelined" => read_java(&text)?,
+        _ => read_json(&text)?,
+    };
+    if outcome.peak_rss.is_nan() {
+        outcome.peak_rss = from_outside.peak_rss;
+    }
+    if case.client == Client::Java && case.load.mode == "pipelined" {
+        outcome.cpu_us = from_outside.cpu.as_secs_f64() * 1e6 / case.load.records as f64;
+    }
+    let is_counted = !matches!(case.load.mode, "stalled" | "idle");
+    match prepared.complaint(case.load.records).filter(|_| is_counted) {
+        Some(complaint) => Err(complaint.into()),
+        None => Ok(Some(outcome)),
+    }
+}
+
+/// What can be seen of a program from outside.
+struct FromOutside {
+    cpu: Duration,
+    peak_rss: f64,
+}
+
+fn watch(mut command: Command) -> Result<(String, FromOutside), Box<dyn Error>> {
+    let before = children_cpu()?;
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let status = format!("/proc/{}/status", child.id());
+    // Ends when the program has, since its status has no such line then.
+    let watching = std::thread::spawn(move || {
+        let mut peak = f64::NAN;
+        while let Ok(text) = std::fs::read_to_string(&status)
+            && let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))
+        {
+            peak = line.trim().trim_end_matches("kB").trim().parse::<f64>().map_or(peak, |kb| kb * 1024.0);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        peak
+    });
+    let output = child.wait_with_output()?;
+    let peak_rss = watching.join().unwrap_or(f64::NAN);
+    let cpu = children_cpu()?.saturating_sub(before);
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{}: {}", output.status, said.trim()).into());
+    }
+    Ok((String::from_utf8(output.stdout)?, FromOutside { cpu, peak_rss }))
+}
+
+fn children_cpu() -> nix::Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(micros.cast_unsigned()))
+}
+
+fn read_json(text: &str) -> Result<Outcome, String> {
+    let line =
+        text.lines().find(|line| line.starts_with('{')).ok_or_else(|| format!("no figures: {text}"))?;
+    let member = |name: &str| {
+        let (_, rest) = line.split_once(&format!("\"{name}\":"))?;
+        rest.split([',', '}']).next()?.trim().parse::<f64>().ok()
+    };
+    let failed = member("failed").unwrap_or(0.0);
+    if failed > 0.0 {
+        return Err(format!("{failed} records failed"));
+    }
+    let get = |name| member(name).unwrap_or(f64::NAN);
+    Ok(Outcome {
+        rate: get("rate"),
+        cpu_us: get("cpu_us"),
+        peak_rss: get("peak_rss"),
+        p50_us: get("p50_us"),
+        p99_us: get("p99_us"),
+        p999_us: get("p999_us"),
+        switches: get("voluntary_switches"),
+        fairness: get("fairness"),
+    })
+}
+
+/// The last line of Kafka's benchmark: `N records sent, R records/sec (…), … 0 ms 50th, 1 ms 95th, 2 ms 99th, 3 ms 99.9th.`
+fn read_java(text: &str) -> Result<Outcome, String> {
+    let line =
+        text.lines().rfind(|line| line.contains("99.9th")).ok_or_else(|| format!("no figures: {text}"))?;
+    let before = |mark: &str| {
+        let words = line.split_once(mark)?.0;
+        words.trim().rsplit([' ', ',']).find_map(|word| word.parse::<f64>().ok())
+    };
+    let get = |mark| before(mark).unwrap_or(f64::NAN);
+    Ok(Outcome {
+        rate: get(" records/sec"),
+        cpu_us: f64::NAN,
+        peak_rss: f64::NAN,
+        p50_us: get(" ms 50th") * 1e3,
+        p99_us: get(" ms 99th") * 1e3,
+        p999_us: get(" ms 99.9th") * 1e3,
+        switches: f64::NAN,
+        fairness: f64::NAN,
+    })
+}

@@ -1,0 +1,192 @@
+//! This crate. Every `Delivery` is awaited.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use kafka_producer::{Delivery, KafkaProducer, ProducerRecord, Topic};
+use kafka_producer_peers::options::{Arguments, Mode, Options};
+use kafka_producer_peers::outcome::{Run, payloads, timed_one_of};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = Arguments::of_process();
+    let options = Options::take(&mut arguments);
+    let outstanding = arguments.take("outstanding", 10_000);
+    let tasks = arguments.take("tasks", 1);
+    let spread = arguments.take("spread", 0);
+    let partitions = arguments.take("partitions", 1);
+    arguments.finish();
+    let mut builder = KafkaProducer::builder()
+        .bootstrap_servers(&options.bootstrap)
+        .property("batch.size", options.batch_size.to_string())
+        .property("compression.type", &options.compression);
+    // The default is left alone, as in an application that does not set it: then it spares awaited records.
+    if options.linger_ms != 5 {
+        builder = builder.property("linger.ms", options.linger_ms.to_string());
+    }
+    let producer: KafkaProducer = builder.build()?;
+    let topic = Topic::from(options.topic.clone());
+    producer.partitions_for(topic.clone()).await?;
+    let payloads: Arc<[Bytes]> = payloads(&options).into_iter().map(Bytes::from).collect();
+    let load = Load { options, producer, topic, payloads, outstanding, spread, partitions };
+    // A task of the runtime, as senders are in applications, and not the thread that waits for it.
+    tokio::spawn(async move {
+        if load.options.mode != Mode::Stalled {
+            // The connection is warm and the producer id known when the clock starts.
+            load.producer.send(load.record(0)).await.expect("the broker takes everything");
+        }
+        match load.options.mode {
+            Mode::Pipelined => load.pipelined().await,
+            Mode::Lone => load.lone().await,
+            Mode::Tasks => load.tasks(tasks).await,
+            Mode::Stalled => load.stalled().await,
+            Mode::Idle => load.idle().await,
+        }
+    })
+    .await?;
+    Ok(())
+}
+
+#[derive(Clone)]
+struct Load {
+    options: Options,
+    producer: KafkaProducer,
+    topic: Topic,
+    payloads: Arc<[Bytes]>,
+    /// Records that may be on their way.
+    outstanding: usize,
+    /// So many records to each of the partitions in turn; 0 leaves the choice to the producer.
+    spread: u64,
+    partitions: u64,
+}
+
+/// What is on its way, oldest first, and when the timed ones among it were handed over.
+#[derive(Default)]
+struct Outstanding {
+    deliveries: VecDeque<Delivery>,
+    timed: VecDeque<(u64, Instant)>,
+    settled: u64,
+    failed: u64,
+}
+
+impl Outstanding {
+    async fn settle(&mut self, most: usize, run: &mut Run) {
+        while self.deliveries.len() > most {
+            let Some(delivery) = self.deliveries.pop_front() else { break };
+            self.failed += u64::from(delivery.await.is_err());
+            if let Some((_, at)) = self.timed.pop_front_if(|(number, _)| *number == self.settled) {
+                run.latency(at.elapsed());
+            }
+            self.settled += 1;
+        }
+    }
+}
+
+impl Load {
+    fn record(&self, number: u64) -> ProducerRecord {
+        let payload = &self.payloads[(number % self.payloads.len() as u64) as usize];
+        let record = ProducerRecord::to(&self.topic).value(payload.clone());
+        match number.checked_div(self.spread) {
+            Some(turn) => record.partition((turn % self.partitions) as i32),
+            None => record,
+        }
+    }
+
+    /// Hands records over until `outstanding` are on their way, then awaits the older half of them.
+    async fn pipelined(&self) {
+        let every = timed_one_of(&self.options);
+        let mut run = Run::start("kafka-producer");
+        let mut outstanding = Outstanding::default();
+        for number in 0..self.options.records {
+            if number % every == 0 {
+                outstanding.timed.push_back((number, Instant::now()));
+            }
+            let delivery = self.producer.enqueue(self.record(number)).await;
+            outstanding.deliveries.push_back(delivery.expect("the record is good"));
+            if outstanding.deliveries.len() >= self.outstanding {
+                outstanding.settle(self.outstanding / 2, &mut run).await;
+            }
+        }
+        outstanding.settle(0, &mut run).await;
+        run.finish(self.options.records, outstanding.failed, "");
+    }
+
+    async fn lone(&self) {
+        let mut run = Run::start("kafka-producer");
+        let mut failed = 0;
+        for number in 0..self.options.records {
+            let begin = Instant::now();
+            failed += u64::from(self.producer.send(self.record(number)).await.is_err());
+            run.latency(begin.elapsed());
+        }
+        run.finish(self.options.records, failed, "");
+    }
+
+    /// Also tells how fair it went: how many of its records the slowest task had sent when the first task was done.
+    async fn tasks(&self, tasks: u64) {
+        let each = self.options.records / tasks;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let at_the_end: Arc<[AtomicU64]> = (0..tasks).map(|_| AtomicU64::new(0)).collect();
+        let mut run = Run::start("kafka-producer");
+        let mut running = Vec::new();
+        for task in 0..tasks {
+            let (load, is_over, at_the_end) = (self.clone(), Arc::clone(&is_over), Arc::clone(&at_the_end));
+            running.push(tokio::spawn(async move {
+                let mut latencies = Vec::new();
+                let mut failed = 0;
+                for number in 0..each {
+                    let begin = (number % 16 == task % 16).then(Instant::now);
+                    failed += u64::from(load.producer.send(load.record(number)).await.is_err());
+                    if let Some(begin) = begin {
+                        latencies.push(begin.elapsed());
+                    }
+                    if !is_over.load(Ordering::Relaxed) {
+                        at_the_end[task as usize].store(number + 1, Ordering::Relaxed);
+                    }
+                }
+                is_over.store(true, Ordering::Relaxed);
+                (latencies, failed)
+            }));
+        }
+        let mut failed = 0;
+        for task in running {
+            let (latencies, failed_here) = task.await.expect("no task panics");
+            latencies.into_iter().for_each(|latency| run.latency(latency));
+            failed += failed_here;
+        }
+        let sent: Vec<u64> = at_the_end.iter().map(|sent| sent.load(Ordering::Relaxed)).collect();
+        let mean = sent.iter().sum::<u64>() as f64 / tasks as f64;
+        let slowest = sent.iter().min().copied().unwrap_or_default() as f64;
+        run.finish(each * tasks, failed, &format!(",\"fairness\":{:.3}", slowest / mean));
+    }
+
+    /// Fills the memory for three seconds. Nobody keeps the deliveries, so that what is measured is the producer's.
+    async fn stalled(&self) {
+        let run = Run::start("kafka-producer");
+        let begin = Instant::now();
+        let mut accepted = 0;
+        while begin.elapsed() < Duration::from_secs(3) {
+            match self.producer.try_enqueue(self.record(accepted)) {
+                Ok(delivery) => {
+                    drop(delivery);
+                    accepted += 1;
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+        run.finish(accepted, 0, "");
+    }
+
+    /// Counts the switches of ten seconds without a record.
+    async fn idle(&self) {
+        // Whatever the first record has set in motion is over by then.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let run = Run::start("kafka-producer");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        run.finish(1, 0, "");
+    }
+}

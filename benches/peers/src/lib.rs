@@ -1,0 +1,6 @@
+//! What the programs of the comparison share.
+
+pub mod null_broker;
+pub mod options;
+pub mod outcome;
+pub mod usage;

@@ -1,0 +1,58 @@
+//! What the sender has yet to look at, and how it is woken to do so.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::task::AtomicWaker;
+
+use crate::accumulator::partition_queue::PartitionQueue;
+
+/// The way from callers to the sender.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Queues that changed since the sender looked.
+    queues: Mutex<Vec<Arc<PartitionQueue>>>,
+    wake: WakeFlag,
+}
+
+impl Changes {
+    /// Tells the sender that a queue has changed.
+    pub(crate) fn announce(&self, queue: Arc<PartitionQueue>) {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(queue);
+        self.wake();
+    }
+
+    /// Moves the queues that changed into `into`.
+    pub(crate) fn take(&self, into: &mut Vec<Arc<PartitionQueue>>) {
+        into.append(&mut self.queues.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn wake(&self) {
+        self.wake.wake();
+    }
+
+    pub(crate) fn wake_flag(&self) -> &WakeFlag {
+        &self.wake
+    }
+}
+
+/// Wakes one sleeper; waking it again before it has looked costs one atomic swap.
+#[derive(Debug, Default)]
+pub(crate) struct WakeFlag {
+    is_set: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl WakeFlag {
+    pub(crate) fn wake(&self) {
+        if !self.is_set.swap(true, Ordering::AcqRel) {
+            self.waker.wake();
+        }
+    }
+
+    /// Registers the sleeper. Returns true if it was woken since the last call.
+    pub(crate) fn poll(&self, cx: &std::task::Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.is_set.swap(false, Ordering::AcqRel)
+    }
+}

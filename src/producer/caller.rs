@@ -1,0 +1,151 @@
+//! What a thread that sends keeps from record to record, so that the usual record needs no lock, no hash and no look at
+//! the clock.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::thread::AccessError;
+
+use crate::clock::{Moment, Stopwatch, WallClock};
+use crate::producer::topics::TopicEntry;
+
+/// The belongings of one thread.
+#[derive(Debug, Default)]
+pub(super) struct Caller {
+    pub(super) scratch: Scratch,
+    pub(super) topics: RecentTopics,
+    stopwatch: Stopwatch,
+}
+
+/// Where serializers write to.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Vec<u8>,
+}
+
+/// The topics that a thread has sent to last.
+///
+/// An entry outlives its producer until another topic takes its place. It holds queues without batches then, a few
+/// hundred bytes for each partition.
+#[derive(Debug, Default)]
+pub(super) struct RecentTopics([Option<RecentTopic>; RECENT_TOPICS]);
+
+#[derive(Debug)]
+struct RecentTopic {
+    /// Which producer of this process the entry is of.
+    producer: u64,
+    entry: Arc<TopicEntry>,
+}
+
+/// A power of two.
+const RECENT_TOPICS: usize = 8;
+
+/// Larger scratch buffers are not kept.
+const MAX_KEPT_SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    // Taken out while in use: a serializer may itself send records.
+    static CALLER: Cell<Option<Box<Caller>>> = const { Cell::new(None) };
+}
+
+impl Caller {
+    /// Calls `f` with what this thread has kept.
+    pub(super) fn with<T>(f: impl FnOnce(&mut Self) -> T) -> T {
+        // There is none left while the thread ends.
+        let mut caller = CALLER.try_with(Cell::take).ok().flatten().unwrap_or_default();
+        let result = f(&mut caller);
+        caller.scratch.trim();
+        let _: Result<(), AccessError> = CALLER.try_with(|place| place.set(Some(caller)));
+        result
+    }
+
+    /// Returns the time, which may be that of one of the last few records.
+    pub(super) fn moment(&mut self, producer: u64, wall_clock: &WallClock) -> Moment {
+        self.stopwatch.moment(producer, wall_clock)
+    }
+}
+
+impl Scratch {
+    fn trim(&mut self) {
+        for buffer in [&mut self.key, &mut self.value] {
+            if buffer.capacity() > MAX_KEPT_SCRATCH {
+                *buffer = Vec::new();
+            }
+        }
+    }
+}
+
+impl RecentTopics {
+    /// Returns whether the entry of a topic is kept here and of this version of the cluster.
+    pub(super) fn holds(&self, producer: u64, topic: &str, version: u64) -> bool {
+        self.0.get(place(topic)).is_some_and(|place| {
+            place.as_ref().is_some_and(|recent| {
+                recent.producer == producer
+                    && recent.entry.version == version
+                    && recent.entry.queues.topic().as_str() == topic
+            })
+        })
+    }
+
+    /// Returns what is kept in the place of a topic.
+    pub(super) fn get(&self, topic: &str) -> Option<&TopicEntry> {
+        self.0.get(place(topic))?.as_ref().map(|recent| &*recent.entry)
+    }
+
+    pub(super) fn insert(&mut self, producer: u64, topic: &str, entry: Arc<TopicEntry>) {
+        if let Some(place) = self.0.get_mut(place(topic)) {
+            *place = Some(RecentTopic { producer, entry });
+        }
+    }
+}
+
+/// Names that are used together tend to differ in their ends or lengths.
+fn place(topic: &str) -> usize {
+    let last = topic.as_bytes().last().copied().unwrap_or_default();
+    (usize::from(last) ^ topic.len()) % RECENT_TOPICS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::producer::topics::tests::entry;
+
+    #[test]
+    fn topic_is_found_for_its_producer_and_version_only() {
+        let mut topics = RecentTopics::default();
+        assert!(!topics.holds(1, "orders", 3));
+        assert!(topics.get("orders").is_none());
+
+        topics.insert(1, "orders", entry(3));
+
+        assert!(topics.holds(1, "orders", 3));
+        assert_eq!(topics.get("orders").map(|entry| entry.version), Some(3));
+        assert!(!topics.holds(2, "orders", 3));
+        assert!(!topics.holds(1, "orders", 4));
+        // Shares its place.
+        assert!(!topics.holds(1, "ORDERs", 3));
+        assert!(!topics.holds(1, "", 3));
+    }
+
+    #[test]
+    fn caller_within_a_caller_finds_one_of_its_own() {
+        let inner = Caller::with(|outer| {
+            outer.scratch.key.push(1);
+            Caller::with(|inner| inner.scratch.key.len())
+        });
+
+        assert_eq!(inner, 0);
+    }
+
+    #[test]
+    fn large_scratch_is_given_up() {
+        Caller::with(|caller| caller.scratch.value.reserve(MAX_KEPT_SCRATCH + 1));
+        Caller::with(|caller| caller.scratch.key.reserve(100));
+
+        let (value, key) =
+            Caller::with(|caller| (caller.scratch.value.capacity(), caller.scratch.key.capacity()));
+
+        assert_eq!(value, 0);
+        assert!(key >= 100);
+    }
+}

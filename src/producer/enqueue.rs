@@ -1,0 +1,158 @@
+//! The future of `enqueue`: at once if nothing is missing, by way of a longer future if something must be waited for.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::accumulator::EnqueueWaits;
+use crate::clock;
+use crate::delivery::Delivery;
+use crate::error::{SendError, SendErrorKind};
+use crate::producer::Inner;
+use crate::producer::walk::{Kept, Stop, Walk};
+use crate::record::ProducerRecord;
+
+/// A record on its way into its batch.
+///
+/// Nearly every record finds its topic known and room in a batch. It is appended from where it lies; only one that must
+/// wait moves, into a future on the heap.
+pub(super) struct Enqueue<'a, K, V> {
+    inner: &'a Inner<K, V>,
+    state: State<'a, K, V>,
+}
+
+enum State<'a, K, V> {
+    Done,
+    New(ProducerRecord<K, V>),
+    Waiting(Pin<Box<dyn Future<Output = Accepted<K, V>> + Send + 'a>>),
+}
+
+type Accepted<K, V> = Result<Delivery, SendError<K, V>>;
+
+// Nothing in here is pinned in place.
+impl<K, V> Unpin for Enqueue<'_, K, V> {}
+
+impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
+    pub(super) fn new(inner: &'a Inner<K, V>, record: ProducerRecord<K, V>) -> Self {
+        Self { inner, state: State::New(record) }
+    }
+
+    /// Appends a record if that needs no waiting. `Pending` is for the caller to poll what has become of `state`.
+    fn try_at_once(&mut self) -> Poll<Accepted<K, V>> {
+        let State::New(record) = &mut self.state else { return Poll::Pending };
+        let mut walk = Walk::new(self.inner, record);
+        let result = match walk.step(EnqueueWaits::default()) {
+            Ok(delivery) => Ok(delivery),
+            Err(Stop::Refused(kind)) => Err(walk.refuse(kind)),
+            Err(stop @ (Stop::NoMemory { .. } | Stop::TopicUnknown)) => {
+                let kept = walk.into_kept();
+                if let State::New(record) = std::mem::replace(&mut self.state, State::Done) {
+                    self.state = State::Waiting(Box::pin(self.inner.enqueue_waiting(record, kept, stop)));
+                }
+                return Poll::Pending;
+            }
+        };
+        self.state = State::Done;
+        Poll::Ready(result)
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Future for Enqueue<'_, K, V> {
+    type Output = Accepted<K, V>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if matches!(self.state, State::New(_)) {
+            // Without this a loop of `enqueue` could keep every other task from its thread until memory is full.
+            let budget = ready!(tokio::task::coop::poll_proceed(cx));
+            if let Poll::Ready(result) = self.try_at_once() {
+                budget.made_progress();
+                return Poll::Ready(result);
+            }
+        }
+        let State::Waiting(waiting) = &mut self.state else { return Poll::Pending };
+        let result = ready!(waiting.as_mut().poll(cx));
+        self.state = State::Done;
+        Poll::Ready(result)
+    }
+}
+
+impl<K, V> fmt::Debug for Enqueue<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Done => "done",
+            State::New(_) => "new",
+            State::Waiting(_) => "waiting",
+        };
+        f.debug_struct("Enqueue").field("state", &state).finish_non_exhaustive()
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
+    /// Goes on with a record that could not be appended at once.
+    async fn enqueue_waiting(
+        &self,
+        mut record: ProducerRecord<K, V>,
+        kept: Kept,
+        mut stop: Stop,
+    ) -> Accepted<K, V> {
+        let mut walk = Walk::resume(self, &mut record, kept);
+        let mut waited = Waits::default();
+        loop {
+            match stop {
+                Stop::Refused(kind) => return Err(walk.refuse(kind)),
+                Stop::TopicUnknown => {
+                    let deadline = waited.deadline(self.settings.max_block);
+                    let since = Instant::from_std(clock::now());
+                    if let Err(error) = self.wait_for_topic(walk.record(), deadline).await {
+                        let kind = self.topic_error(walk.record(), error, waited.spent);
+                        return Err(walk.refuse(kind));
+                    }
+                    waited.spent.metadata += since.elapsed();
+                }
+                Stop::NoMemory { least } => {
+                    let deadline = waited.deadline(self.settings.max_block);
+                    let since = Instant::from_std(clock::now());
+                    let wait = self.accumulator.wait_for_memory(least);
+                    match tokio::time::timeout_at(deadline, wait).await {
+                        Ok(Ok(buffer)) => walk.take_buffer(buffer),
+                        Ok(Err(_)) => return Err(walk.refuse(SendErrorKind::Closed)),
+                        Err(_) => {
+                            waited.spent.memory += since.elapsed();
+                            let kind = self.memory_timeout(least, waited.spent);
+                            return Err(walk.refuse(kind));
+                        }
+                    }
+                    waited.spent.memory += since.elapsed();
+                }
+            }
+            match walk.step(waited.spent) {
+                Ok(delivery) => return Ok(delivery),
+                Err(next) => stop = next,
+            }
+        }
+    }
+}
+
+/// The time that one `enqueue` has waited, and until when it may.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    pub(super) spent: EnqueueWaits,
+    deadline: Option<Instant>,
+}
+
+impl Waits {
+    /// Returns the end of `max.block.ms`, which begins with the first wait.
+    pub(super) fn deadline(&mut self, max_block: Duration) -> Instant {
+        *self.deadline.get_or_insert_with(|| {
+            let now = Instant::from_std(clock::now());
+            now.checked_add(max_block).unwrap_or(now + FAR_FUTURE)
+        })
+    }
+}
+
+/// Stands for "never" where an instant is needed.
+const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
