@@ -13,6 +13,7 @@ use crate::topic_partition::{Topic, TopicPartition};
 mod changes;
 mod partition_queue;
 mod producer_batch;
+mod rescue;
 mod settings;
 mod split;
 
@@ -21,6 +22,7 @@ pub(crate) use self::partition_queue::{
     Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
 };
 pub(crate) use self::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Stage};
+pub(crate) use self::rescue::{Rescue, rescue};
 pub(crate) use self::settings::Settings;
 pub(crate) use self::split::split;
 
@@ -129,6 +131,12 @@ impl RecordAccumulator {
         topics.by_name.values().map(Arc::clone).collect()
     }
 
+    /// Returns the queue of a partition, if there is one.
+    pub(crate) fn queue(&self, topic: &str, partition: i32) -> Option<Arc<PartitionQueue>> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.by_name.get(topic)?.queue(usize::try_from(partition).ok()?).map(Arc::clone)
+    }
+
     /// Appends a record if that needs no waiting. `spare` is a buffer left from an earlier try.
     pub(crate) fn try_append(
         &self,
@@ -143,6 +151,7 @@ impl RecordAccumulator {
                     return TryAppend::BatchEnded;
                 }
                 Appended::Closed => return TryAppend::Closed,
+                Appended::Stopped => return TryAppend::Stopped,
                 Appended::Done(done) => return TryAppend::Done(self.after_append(queue, done)),
                 Appended::NeedsBuffer(BufferNeed::Larger { capacity }) => {
                     *spare = self.memory.try_take_exactly(capacity);
@@ -300,6 +309,8 @@ pub(crate) enum TryAppend {
     NoMemory {
         least: usize,
     },
+    /// The partition takes no records until it is resumed.
+    Stopped,
 }
 
 /// A flush under way.

@@ -49,7 +49,8 @@ pub(crate) enum Outcome {
     Delivered { base_offset: Option<i64>, log_append_time: Option<i64> },
     /// It failed, all records alike or each with its own reason.
     Failed(Arc<BatchFailure>),
-    /// Its records went into other batches: from index `first` of this one on, record `first + i` is record `i` there.
+    /// Its records went into other batches: from index `first` of this one on, record `first + i` is record `at + i`
+    /// there.
     /// Ascending; covers every record.
     Redirected(Box<[Redirect]>),
 }
@@ -58,7 +59,15 @@ pub(crate) enum Outcome {
 #[derive(Debug, Clone)]
 pub(crate) struct Redirect {
     pub(crate) first: u32,
+    pub(crate) at: u32,
     pub(crate) cell: Arc<BatchCell>,
+}
+
+impl Redirect {
+    /// Returns where a record of this stretch is now.
+    fn position_of(&self, index: u32) -> u32 {
+        index - self.first + self.at
+    }
 }
 
 /// Wakers by slot. Closed when the outcome is set, so that a late waker is never parked for nothing.
@@ -252,7 +261,7 @@ impl Delivery {
                 Outcome::Redirected(parts) => {
                     let part = redirect(parts, record.index)?;
                     if !planted!(WrongOffset) {
-                        record.index -= part.first;
+                        record.index = part.position_of(record.index);
                     }
                     cell = &part.cell;
                 }
@@ -275,7 +284,7 @@ impl Future for Delivery {
             };
             this.slot = NO_SLOT;
             let Some(part) = next else { return Poll::Ready(result(&this.cell, this.record)) };
-            this.record.index -= part.first;
+            this.record.index = part.position_of(this.record.index);
             this.cell = part.cell;
         }
     }

@@ -149,6 +149,18 @@ pub enum SendErrorKind {
         /// What the brokers said.
         code: ErrorCode,
     },
+    /// The partition is stopped: a record for it has failed, and [`fail_stop`] is on.
+    ///
+    /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
+    #[error(
+        "partition {partition} of topic {topic} is stopped by fail_stop: resume it once the failure is dealt with"
+    )]
+    Stopped {
+        /// The topic.
+        topic: Topic,
+        /// The partition that the record was to go to.
+        partition: i32,
+    },
     /// The topic, or the partition that the record names, is not known yet. Only from `try_enqueue`, which has asked
     /// for it by then.
     #[error("{} not in metadata yet", Wanted(.topic, *.partition, *.partition_count))]
@@ -185,6 +197,7 @@ impl<K, V> SendError<K, V> {
         match &self.0.kind {
             SendErrorKind::Closed => Disposition::NewProducer,
             SendErrorKind::Delivery(error) => error.disposition(),
+            SendErrorKind::Stopped { .. } => Disposition::ResumePartition,
             SendErrorKind::TopicRefused { code, .. } => Disposition::of(*code),
             SendErrorKind::Full { .. }
             | SendErrorKind::MemoryTimeout { .. }
@@ -280,6 +293,11 @@ pub enum DeliveryErrorKind {
         message: Option<String>,
     },
     /// The broker refused the batch because of other records in it; this one is innocent.
+    ///
+    /// Innocent records are sent again without the others. They are not if an earlier attempt may have written
+    /// the batch, for that could write them twice, and not with [`fail_stop`].
+    ///
+    /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
     #[error("another record of the batch was refused: {code}")]
     BatchRefused {
         /// What the broker said.
@@ -294,6 +312,11 @@ pub enum DeliveryErrorKind {
     /// The runtime that drove the producer was shut down.
     #[error("the runtime was shut down before the record was delivered")]
     RuntimeShutdown,
+    /// An older record of the partition failed, and [`fail_stop`] is on.
+    ///
+    /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
+    #[error("stopped by fail_stop: an older record of the partition failed")]
+    Stopped,
     /// `delivery.timeout.ms` has passed.
     #[error("not delivered within delivery.timeout.ms: {0}")]
     TimedOut(Box<TimeSpent>),
@@ -428,6 +451,7 @@ impl DeliveryError {
             DeliveryErrorKind::BatchRefused { .. }
             | DeliveryErrorKind::Disconnected(_)
             | DeliveryErrorKind::TimedOut(_) => Disposition::RetryLater,
+            DeliveryErrorKind::Stopped => Disposition::ResumePartition,
             DeliveryErrorKind::UnsupportedVersion => Disposition::FixConfiguration,
         }
     }

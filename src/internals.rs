@@ -1,9 +1,10 @@
 //! The crate's inside for its own benches and fuzzers. Not part of the public API, and without its promises.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::accumulator::{
     Append, EnqueueWaits, RecordAccumulator, Settings, TakenHead, TopicQueues, TryAppend,
@@ -11,14 +12,24 @@ use crate::accumulator::{
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
 use crate::delivery::Delivery;
-use crate::protocol::compression::Compression;
+use crate::network::next_frame;
+use crate::protocol::compression::{Compression, uncompressed};
 use crate::protocol::messages::api_versions::ApiVersionsResponse;
+use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
 use crate::protocol::messages::metadata::MetadataResponse;
 use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
-use crate::protocol::record_batch::{ProducerIdentity, RecordBatchBuilder, RecordRef};
+use crate::protocol::record_batch::{
+    HEADER_LEN, ProducerIdentity, RecordBatchBuilder, RecordRef, decode_records,
+};
+use crate::protocol::{ApiKey, ResponseHeader};
 use crate::record::Headers;
 use crate::topic_partition::Topic;
 use crate::wire::{Reader, Uuid, Writer};
+
+#[path = "internals/sender_machine.rs"]
+mod sender_machine;
+
+pub use self::sender_machine::{SenderMachine, SenderOptions};
 
 /// Encodes `count` records into `out` and returns the length of the batch. With `seal`, the checksum too.
 pub fn encode_batch(out: &mut Vec<u8>, count: usize, key: Option<&[u8]>, value: &[u8], seal: bool) -> usize {
@@ -62,8 +73,72 @@ pub fn decode_response(api_key: i16, version: i16, body: &[u8]) -> bool {
         0 => ProduceResponse::decode(&mut reader, version).is_ok(),
         3 => MetadataResponse::decode(&mut reader, version).is_ok(),
         18 => ApiVersionsResponse::decode(&mut reader, version).is_ok(),
+        22 => InitProducerIdResponse::decode(&mut reader, version).is_ok(),
         _ => false,
     }
+}
+
+/// Returns the versions of an API that this crate speaks.
+pub fn versions(api_key: i16) -> RangeInclusive<i16> {
+    let api = ApiKey::ALL.into_iter().find(|api| api.code() == api_key);
+    api.map_or(RangeInclusive::new(0, -1), ApiKey::versions)
+}
+
+/// Reads the header of an answer: the correlation id and the length of the header.
+pub fn decode_response_header(version: i16, frame: &[u8]) -> Option<(i32, usize)> {
+    let mut reader = Reader::new(frame);
+    let header = ResponseHeader::decode(&mut reader, version).ok()?;
+    Some((header.correlation_id, frame.len() - reader.remaining()))
+}
+
+/// Takes every whole frame off the front of what was received; `None` if there is something that is no frame.
+pub fn take_frames(received: &mut BytesMut, max_len: usize) -> Option<Vec<Bytes>> {
+    std::iter::from_fn(|| next_frame(received, max_len).transpose()).collect::<Result<_, _>>().ok()
+}
+
+/// Key, value, headers and timestamp of a record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlainRecord {
+    /// Milliseconds since 1970.
+    pub timestamp: i64,
+    /// `None` for null.
+    pub key: Option<Bytes>,
+    /// `None` for null.
+    pub value: Option<Bytes>,
+    /// In order.
+    pub headers: Headers,
+}
+
+/// Encodes a batch as the sender would send it. `identity` is producer id, epoch and first sequence number.
+pub fn encode_records(records: &[PlainRecord], lz4: bool, identity: (i64, i16, i32)) -> Bytes {
+    let mut out = Vec::new();
+    let mut builder = RecordBatchBuilder::new(&mut out);
+    for record in records {
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        let record = RecordRef { timestamp: record.timestamp, key, value, headers: &record.headers };
+        builder.append(&mut out, &record, record.payload_len());
+    }
+    let codec = if lz4 { Compression::Lz4 } else { Compression::None };
+    let (header, plain) = out.split_at(HEADER_LEN);
+    let compressed = codec.compress(plain, |records| records.map(|records| [header, records].concat()));
+    let used = if compressed.is_some() { codec } else { Compression::None };
+    let mut batch = compressed.unwrap_or(out);
+    let (producer_id, producer_epoch, base_sequence) = identity;
+    builder.seal(&mut batch, used, ProducerIdentity { producer_id, producer_epoch, base_sequence });
+    batch.into()
+}
+
+/// Reads the records of a batch back; `None` if the bytes are damaged.
+pub fn decode_batch(batch: &Bytes, lz4: bool) -> Option<Vec<PlainRecord>> {
+    let codec = if lz4 { Compression::Lz4 } else { Compression::None };
+    let records = decode_records(&uncompressed(batch, codec))?;
+    let plain = records.into_iter().map(|record| PlainRecord {
+        timestamp: record.timestamp,
+        key: record.key,
+        value: record.value,
+        headers: record.headers,
+    });
+    Some(plain.collect())
 }
 
 /// A record accumulator with one topic and nobody who sends.
@@ -102,7 +177,9 @@ impl Accumulator {
         let queue = self.topic.queue(partition)?;
         match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
-            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::NoMemory { .. } => None,
+            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::NoMemory { .. } | TryAppend::Stopped => {
+                None
+            }
         }
     }
 

@@ -294,6 +294,16 @@ impl Metadata {
         Some(self.publish(cluster.with_topics(topics, errors)))
     }
 
+    /// Notes that a broker denies to lead a partition of a topic, as far as we know its leader. If brokers tell no ids,
+    /// the topic may have been made anew, with leader epochs that begin again: the next answer counts whatever its epochs.
+    pub(crate) fn doubt_leader(&mut self, topic: &Topic) {
+        if self.cluster.topic(topic).is_some_and(|topic| topic.id() == Uuid::default())
+            && let Some(epochs) = self.topics.leader_epochs_mut(topic)
+        {
+            epochs.clear();
+        }
+    }
+
     /// Goes back to the bootstrap servers, as if no broker had ever answered. What was known of the topics stays, so
     /// that records can still be given partitions, but there is no leader until the next answer. A request under way
     /// is given up. The backoff stays, for a broker may send us back again and again.

@@ -22,7 +22,9 @@ mod timers;
 pub(crate) mod transport;
 
 pub(crate) use self::client::{NetworkClient, NetworkConfig, NetworkRequest};
-#[cfg(test)]
+#[cfg(any(test, feature = "__internals"))]
 pub(crate) use self::event::Frame;
 pub(crate) use self::event::{ConnectionId, FailureReason, NetworkAction, NetworkEvent};
 pub(crate) use self::frame::MAX_RESPONSE_LEN;
+#[cfg(feature = "__internals")]
+pub(crate) use self::frame::next_frame;

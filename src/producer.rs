@@ -230,6 +230,18 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         }
     }
 
+    /// Has a partition take records again that [`fail_stop`](KafkaProducerBuilder::fail_stop) has stopped, and returns
+    /// whether it was stopped.
+    ///
+    /// To be called once it is decided what becomes of the records that came back: what is sent afterwards stands behind
+    /// the gap that they leave. To leave none, send them again first thing, in their order, after having looked up those
+    /// whose error says [`Persisted::Maybe`](crate::Persisted::Maybe). Batches that were under way behind the failed one
+    /// are not brought back: their records fail, or are delivered if the broker has them, whenever that becomes certain.
+    pub fn resume(&self, topic: impl Into<Topic>, partition: i32) -> bool {
+        let topic = topic.into();
+        self.inner.accumulator.queue(&topic, partition).is_some_and(|queue| queue.resume())
+    }
+
     /// Returns a snapshot of the producer's counters.
     #[must_use]
     pub fn metrics(&self) -> Metrics {

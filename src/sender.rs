@@ -87,7 +87,6 @@ pub(crate) struct Sender {
     connecting: FuturesUnordered<Attempt>,
     /// For each of `connecting`, how to give it up.
     abort_handles: BTreeMap<ConnectionId, AbortHandle>,
-    attempts: usize,
     max_frame: usize,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
@@ -103,7 +102,7 @@ const MAX_ROUNDS: usize = 64;
 
 /// Never sleep shorter than the runtime's timer can tell apart: a deadline that is due over and over would keep the
 /// task spinning.
-const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
+pub(crate) const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 
 impl Sender {
     pub(crate) fn new(
@@ -123,7 +122,6 @@ impl Sender {
             connections: BTreeMap::new(),
             connecting: FuturesUnordered::new(),
             abort_handles: BTreeMap::new(),
-            attempts: 0,
             max_frame,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
@@ -199,10 +197,9 @@ impl Sender {
 
     fn act(&mut self, action: Action, now: Instant) {
         match action {
-            Action::Network(NetworkAction::Connect { connection, node, host, port }) => {
+            Action::Network(NetworkAction::Connect { connection, node, host, port, attempt }) => {
                 tracing::debug!(%node, %host, port, "connecting");
-                self.attempts += 1;
-                let connecting = self.connector.connect(&host, port, self.attempts);
+                let connecting = self.connector.connect(&host, port, attempt);
                 let attempt: Pin<Box<dyn Future<Output = _> + Send>> =
                     Box::pin(async move { (connection, connecting.await) });
                 let (attempt, abort_handle) = abortable(attempt);

@@ -1,17 +1,59 @@
-//! A cluster to try clients against: `cargo run -p kafka-mock --example cluster -- 3`.
-//!
-//! Prints the bootstrap servers, then obeys lines on standard input until it ends:
-//! `records TOPIC PARTITION`, `requests`, `refusals`, `down BROKER`, `up BROKER`.
+//! A cluster to try clients of any language against: `cargo run -p kafka-mock --example cluster -- --help`.
 
 use std::error::Error;
 use std::io::BufRead;
+use std::process::ExitCode;
 
-use kafka_mock::{Api, MockCluster};
+use kafka_mock::{Api, Fault, MockCluster};
+
+const HELP: &str = "\
+usage: cluster [BROKERS] [--topic NAME:PARTITIONS[:REPLICAS]]... [--fault FAULT]... [--faults FILE]...
+
+Starts BROKERS mock brokers (default 1, ids from 0) and prints their addresses for bootstrap.servers on the
+first line. Topics that clients ask for are created.
+
+  --topic   creates a topic; REPLICAS is 1 if not given
+  --fault   injects a fault, as in --fault 'produce broker=1 nth=3 cut=10'
+  --faults  injects those of a file, one on each line; # begins a comment
+
+Then obeys lines on standard input until it ends:
+
+  records TOPIC PARTITION            what is in the log
+  leader TOPIC PARTITION BROKER      moves the leader
+  down BROKER, up BROKER             kills a broker, starts it again
+  freeze BROKER, unfreeze BROKER     lets a broker hang, ends that
+  fault FAULT                        injects a fault
+  faults                             shows those that still wait
+  clear-faults                       forgets them
+  requests                           how many of each kind have come
+  refusals                           why connections were closed
+";
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let brokers = std::env::args().nth(1).map_or(Ok(1), |brokers| brokers.parse())?;
-    let cluster = MockCluster::start(brokers).await?;
+async fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|argument| argument == "--help") {
+        print!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    match run(&arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let options = Options::parse(arguments)?;
+    let cluster = MockCluster::start(options.brokers).await?;
+    for (topic, partitions, replicas) in &options.topics {
+        cluster.create_topic(topic, *partitions, *replicas)?;
+    }
+    for fault in options.faults {
+        cluster.inject(fault);
+    }
     println!("{}", cluster.bootstrap_servers());
 
     let (lines, mut orders) = tokio::sync::mpsc::unbounded_channel();
@@ -32,6 +74,46 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+struct Options {
+    brokers: i32,
+    topics: Vec<(String, i32, i16)>,
+    faults: Vec<Fault>,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
+        let mut options = Self { brokers: 1, topics: Vec::new(), faults: Vec::new() };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--fault" => options.faults.push(value()?.parse()?),
+                "--faults" => {
+                    let file = value()?;
+                    let script = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+                    let faults = Fault::parse_script(&script).map_err(|error| format!("{file}: {error}"))?;
+                    options.faults.extend(faults);
+                }
+                "--topic" => options.topics.push(topic(value()?)?),
+                brokers => {
+                    let wrong = |_| format!("{brokers:?} is no number of brokers; --help tells more");
+                    options.brokers = brokers.parse().map_err(wrong)?;
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Reads `NAME:PARTITIONS` or `NAME:PARTITIONS:REPLICAS`.
+fn topic(text: &str) -> Result<(String, i32, i16), Box<dyn Error>> {
+    match text.split(':').collect::<Vec<_>>().as_slice() {
+        [name, partitions] => Ok(((*name).to_owned(), partitions.parse()?, 1)),
+        [name, partitions, replicas] => Ok(((*name).to_owned(), partitions.parse()?, replicas.parse()?)),
+        _ => Err(format!("{text:?} is not NAME:PARTITIONS or NAME:PARTITIONS:REPLICAS").into()),
+    }
+}
+
 async fn obey(cluster: &MockCluster, order: &str) -> Result<(), Box<dyn Error>> {
     match order.split_whitespace().collect::<Vec<_>>().as_slice() {
         ["records", topic, partition] => {
@@ -39,14 +121,26 @@ async fn obey(cluster: &MockCluster, order: &str) -> Result<(), Box<dyn Error>> 
                 println!("{record:?}");
             }
         }
+        ["leader", topic, partition, broker] => {
+            cluster.set_leader(topic, partition.parse()?, Some(broker.parse()?))?;
+        }
+        ["down", broker] => cluster.broker_down(broker.parse()?).await?,
+        ["up", broker] => cluster.broker_up(broker.parse()?).await?,
+        ["freeze", broker] => cluster.freeze(broker.parse()?)?,
+        ["unfreeze", broker] => cluster.unfreeze(broker.parse()?)?,
+        ["fault", words @ ..] => cluster.inject(words.join(" ").parse()?),
+        ["faults"] => {
+            for fault in cluster.pending_faults() {
+                println!("{fault:?}");
+            }
+        }
+        ["clear-faults"] => cluster.clear_faults(),
         ["requests"] => {
             for api in Api::ALL {
                 println!("{api:?}: {}", cluster.requests().of(api));
             }
         }
         ["refusals"] => println!("{:#?}", cluster.refusals()),
-        ["down", broker] => cluster.broker_down(broker.parse()?).await?,
-        ["up", broker] => cluster.broker_up(broker.parse()?).await?,
         [] => {}
         _ => return Err("not an order".into()),
     }

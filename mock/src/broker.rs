@@ -19,7 +19,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::Encodable;
 
 use crate::api::Api;
-use crate::faults::{FaultPlan, Loss, Target};
+use crate::error::MockError;
+use crate::faults::{FaultPlan, LeaderMove, Loss, Target};
 use crate::request::{Body, Request, TopicRef};
 use crate::state::ClusterState;
 
@@ -58,12 +59,15 @@ impl Broker<'_> {
             return None;
         }
         let targets = if self.state.faults.is_empty() { Vec::new() } else { self.targets(request) };
-        Some(self.state.faults.plan(api, self.id, &targets))
+        let plan = self.state.faults.plan(api, self.id, request.arrival, &targets);
+        self.move_leaders(&plan.moves_before)?;
+        Some(plan)
     }
 
     /// Carries out a request; `is_last_call` says that a Fetch may not wait any longer.
     pub(crate) fn answer(&mut self, request: &Request, plan: &FaultPlan, is_last_call: bool) -> Reaction {
-        if !self.state.is_up(self.id) || plan.loss == Some(Loss::DisconnectBefore) {
+        let is_unheard = matches!(plan.loss, Some(Loss::DisconnectBefore | Loss::ResetBefore));
+        if !self.state.is_up(self.id) || is_unheard {
             return Reaction::Close;
         }
         let reaction = match &request.body {
@@ -80,7 +84,38 @@ impl Broker<'_> {
             Body::Metadata(body) => reply(request, plan, &self.metadata(body, request.version, plan)),
             Body::Produce(body) => self.produce(body, request, plan),
         };
-        lose(plan, reaction)
+        self.conclude(plan, reaction)
+    }
+
+    /// Does what faults want once a request is carried out: moves leaders, loses the answer.
+    pub(crate) fn conclude(&mut self, plan: &FaultPlan, reaction: Reaction) -> Reaction {
+        if matches!(reaction, Reaction::Wait { .. }) {
+            return reaction;
+        }
+        if self.move_leaders(&plan.moves_after).is_none() {
+            return Reaction::Close;
+        }
+        match plan.loss {
+            Some(Loss::DropResponse) => Reaction::Hang,
+            Some(Loss::DisconnectAfter | Loss::DisconnectBefore | Loss::ResetAfter | Loss::ResetBefore) => {
+                Reaction::Close
+            }
+            Some(Loss::Cut(_) | Loss::Stall(_)) | None => reaction,
+        }
+    }
+
+    /// Moves leaders as faults want it; `None` if one is to move to a broker that is not there. Partitions that do
+    /// not exist are left out.
+    fn move_leaders(&mut self, moves: &[LeaderMove]) -> Option<()> {
+        for LeaderMove { topic, partition, to } in moves {
+            if let Err(error @ MockError::UnknownBroker { .. }) =
+                self.state.set_leader(topic, *partition, *to)
+            {
+                self.state.refuse(format!("a fault moves the leader of {topic}-{partition}: {error}"));
+                return None;
+            }
+        }
+        Some(())
     }
 
     /// Topics and partitions that a request is about, for faults that choose by them.
@@ -102,16 +137,6 @@ impl Broker<'_> {
             TopicRef::Id(id) => self.state.name_of(*id).map(str::to_owned),
             TopicRef::Name(name) => Some(name.clone()),
         }
-    }
-}
-
-/// Loses an answer if that is planned.
-pub(crate) fn lose(plan: &FaultPlan, reaction: Reaction) -> Reaction {
-    match (plan.loss, reaction) {
-        (_, wait @ Reaction::Wait { .. }) => wait,
-        (Some(Loss::DropResponse), _) => Reaction::Hang,
-        (Some(Loss::DisconnectAfter | Loss::DisconnectBefore), _) => Reaction::Close,
-        (None, reaction) => reaction,
     }
 }
 

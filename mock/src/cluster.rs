@@ -288,9 +288,9 @@ impl MockCluster {
         };
         let listener = listener.map_err(listen_error)?;
         let port = listener.local_addr().map_err(listen_error)?.port();
-        let (mode, mode_seen) = watch::channel(Mode::Serving);
+        let mode = watch::Sender::new(Mode::Serving);
         self.change(|state| state.broker_up(broker, port))?;
-        let task = tokio::spawn(server::run(Arc::clone(&self.shared), broker, listener, mode_seen));
+        let task = tokio::spawn(server::run(Arc::clone(&self.shared), broker, listener, mode.clone()));
         let running = RunningBroker { mode, task };
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(broker, running);
         Ok(())
@@ -307,7 +307,7 @@ impl MockCluster {
         self.set_mode(broker, Mode::Frozen)
     }
 
-    /// Ends [`freeze`](Self::freeze): the broker reads and answers what has piled up.
+    /// Ends [`freeze`](Self::freeze) and [`Fault::freeze`]: the broker reads and answers what has piled up.
     ///
     /// # Errors
     ///
@@ -319,6 +319,13 @@ impl MockCluster {
     /// Adds a fault to those that are waiting for their requests.
     pub fn inject(&self, fault: Fault) {
         self.shared.state().faults.inject(fault);
+    }
+
+    /// Returns the faults that still wait for requests, oldest first, with what is left of their numbers.
+    ///
+    /// Empty when every fault has happened as often as it should, which a test may want to make sure of.
+    pub fn pending_faults(&self) -> Vec<Fault> {
+        self.shared.state().faults.pending()
     }
 
     /// Answers the next requests of this kind, to any broker, with an error code; see [`Fault::error_code`].

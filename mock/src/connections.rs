@@ -15,10 +15,12 @@ struct Count {
 }
 
 impl Connections {
-    pub(crate) fn opened(&mut self, broker: i32) {
+    /// Returns the number of the connection among those of its broker, from 1.
+    pub(crate) fn opened(&mut self, broker: i32) -> u64 {
         let count = self.by_broker.entry(broker).or_default();
         count.accepted += 1;
         count.open += 1;
+        count.accepted
     }
 
     pub(crate) fn closed(&mut self, broker: i32) {

@@ -1,14 +1,30 @@
 //! Faults that a test orders: data that say which requests are hit, how often, and what happens to them.
 
-use std::collections::BTreeMap;
+mod parse;
+mod plan;
+mod wire;
+
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::api::Api;
+use crate::faults::wire::Forgery;
+
+pub use parse::ParseFaultError;
+pub(crate) use plan::{FaultPlan, Faults, LeaderMove, Loss, Target};
+pub(crate) use wire::{Pace, Sending, Then};
 
 /// Something that goes wrong with requests; see [`MockCluster::inject`](crate::MockCluster::inject).
 ///
 /// A new fault hits the next request of any kind to any broker, once; the methods narrow that down or widen it.
-/// Where several faults of the same kind fit a request, the one that was injected first is used.
+/// Several faults may hit one request, if they are of different kinds: an error code, a delay, a throttle time, a
+/// pace, a freeze, a leader that moves before and one that moves after, what is left out, one change of the bytes
+/// of the answer (`shift_…`, `garble_response`, `repeat_response`, `replace_response`), and one loss (`drop_response`,
+/// `disconnect_…`, `reset_…`, `cut_response`, `stall_response`). Of those of the same kind, the one that was
+/// injected first is used, and the others wait for the next request.
+///
+/// A fault can be written as text, too; see [`FromStr`](#impl-FromStr-for-Fault).
 ///
 /// # Examples
 ///
@@ -17,7 +33,7 @@ use crate::api::Api;
 ///
 /// // The third and the fourth Produce request for partition 0 of "orders" get NOT_LEADER_OR_FOLLOWER.
 /// let fault = Fault::error_code(6).api(Api::Produce).partition("orders", 0).skip(2).times(2);
-/// # let _ = fault;
+/// assert_eq!("produce topic=orders partition=0 skip=2 times=2 error=6".parse(), Ok(fault));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a fault does nothing until it is injected"]
@@ -27,25 +43,31 @@ pub struct Fault {
     broker: Option<i32>,
     topic: Option<String>,
     partition: Option<i32>,
+    connection: Option<u64>,
+    request: Option<u64>,
     skip: u32,
     /// `None`: until the faults are cleared.
     left: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
     Delay(Duration),
     Error(InjectedError),
+    Forge(Forgery),
+    Freeze(Duration),
+    LeaveOut,
     Lose(Loss),
+    MoveLeader { to: Option<i32>, when: When },
     Throttle(Duration),
+    Trickle(Pace),
 }
 
-/// How an answer is lost.
+/// Whether something happens before or after a request is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    DisconnectAfter,
-    DisconnectBefore,
-    DropResponse,
+enum When {
+    After,
+    Before,
 }
 
 /// An error code to answer, and whether the request is carried out all the same.
@@ -55,6 +77,16 @@ pub(crate) struct InjectedError {
     pub(crate) carry_out: bool,
 }
 
+/// Where a request came in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// Which of the connections to its broker, from 1.
+    pub(crate) connection: u64,
+    /// Which of the requests of its connection, from 1.
+    pub(crate) request: u64,
+}
+
+/// What happens.
 impl Fault {
     /// Answers with an error code of Kafka's protocol; the request is not carried out.
     ///
@@ -81,6 +113,44 @@ impl Fault {
         Self::new(Action::Delay(delay))
     }
 
+    /// Sends the answer `bytes` at a time, with a pause after each piece, as a very slow line would.
+    ///
+    /// Pieces of no bytes count as pieces of one.
+    pub fn trickle(bytes: usize, pause: Duration) -> Self {
+        Self::new(Action::Trickle(Pace { bytes: bytes.max(1), pause }))
+    }
+
+    /// Tells the client to wait that long before its next request (`throttle_time_ms`).
+    ///
+    /// The mock does not enforce it, so that a test can see whether the client obeys.
+    pub fn throttle(time: Duration) -> Self {
+        Self::new(Action::Throttle(time))
+    }
+
+    /// Lets the broker hang for a time, with all its connections, and carries out the request after that.
+    ///
+    /// Leaders stay where they are, as when a process is stopped and goes on.
+    /// [`MockCluster::unfreeze`](crate::MockCluster::unfreeze) ends it early.
+    pub fn freeze(time: Duration) -> Self {
+        Self::new(Action::Freeze(time))
+    }
+
+    /// Moves the leader of the partitions that the request names, then carries out the request: a Produce request
+    /// is refused by a broker that led a moment ago.
+    ///
+    /// Of a fault for a topic or a partition, only these move. `None` leaves the partitions without a leader, until
+    /// [`MockCluster::set_leader`](crate::MockCluster::set_leader). A broker that is not in the cluster closes the
+    /// connection ([`MockCluster::refusals`](crate::MockCluster::refusals)).
+    pub fn move_leader_before(to: impl Into<Option<i32>>) -> Self {
+        Self::new(Action::MoveLeader { to: to.into(), when: When::Before })
+    }
+
+    /// Carries out the request, then moves the leader as [`move_leader_before`](Self::move_leader_before) does: the
+    /// answer is good, and what comes next is wrong here.
+    pub fn move_leader_after(to: impl Into<Option<i32>>) -> Self {
+        Self::new(Action::MoveLeader { to: to.into(), when: When::After })
+    }
+
     /// Carries out the request and never answers it.
     ///
     /// The connection stays open, but nothing behind this request is carried out or answered either: a broker
@@ -103,13 +173,77 @@ impl Fault {
         Self::new(Action::Lose(Loss::DisconnectBefore))
     }
 
-    /// Tells the client to wait that long before its next request (`throttle_time_ms`).
+    /// Carries out the request and resets the connection (TCP's RST) in place of an answer.
     ///
-    /// The mock does not enforce it, so that a test can see whether the client obeys.
-    pub fn throttle(time: Duration) -> Self {
-        Self::new(Action::Throttle(time))
+    /// Answers to earlier requests may be lost with it; requests behind it are not carried out.
+    pub fn reset_after() -> Self {
+        Self::new(Action::Lose(Loss::ResetAfter))
     }
 
+    /// Resets the connection (TCP's RST) without carrying out the request.
+    ///
+    /// Answers to earlier requests may be lost with it; requests behind it are not carried out.
+    pub fn reset_before() -> Self {
+        Self::new(Action::Lose(Loss::ResetBefore))
+    }
+
+    /// Carries out the request, sends the first `bytes` of the answer and closes the connection.
+    ///
+    /// The count begins with the four bytes of the length. Requests behind this one are not carried out.
+    pub fn cut_response(bytes: usize) -> Self {
+        Self::new(Action::Lose(Loss::Cut(bytes)))
+    }
+
+    /// Carries out the request, sends the first `bytes` of the answer and then nothing more, on a connection that
+    /// stays open.
+    ///
+    /// The count begins with the four bytes of the length. Requests behind this one are not carried out.
+    pub fn stall_response(bytes: usize) -> Self {
+        Self::new(Action::Lose(Loss::Stall(bytes)))
+    }
+
+    /// Carries out the request and answers with another correlation id: the right one plus this number.
+    ///
+    /// With 1 it is the id of the next request of most clients, which may be under way.
+    pub fn shift_correlation_id(by: i32) -> Self {
+        Self::new(Action::Forge(Forgery::CorrelationId(by)))
+    }
+
+    /// Carries out the request and adds this number to the length in front of the answer, which stays as it is.
+    ///
+    /// A client that believes a length that is too large waits for bytes that do not come, or takes them from the
+    /// next answer.
+    pub fn shift_length(by: i32) -> Self {
+        Self::new(Action::Forge(Forgery::Length(by)))
+    }
+
+    /// Carries out the request and answers with the right length and correlation id, and behind them nonsense: the
+    /// same for the same seed.
+    pub fn garble_response(seed: u64) -> Self {
+        Self::new(Action::Forge(Forgery::Garble(seed)))
+    }
+
+    /// Carries out the request and leaves topics and partitions out of the answer: those of the fault, or all.
+    ///
+    /// Only answers to Produce and Metadata obey. Metadata lacks the whole topic, or, with a fault for a partition,
+    /// only that.
+    pub fn leave_out() -> Self {
+        Self::new(Action::LeaveOut)
+    }
+
+    /// Carries out the request and sends the answer twice.
+    pub fn repeat_response() -> Self {
+        Self::new(Action::Forge(Forgery::Repeat))
+    }
+
+    /// Carries out the request and sends these bytes in place of the answer and its length.
+    pub fn replace_response(bytes: impl Into<Bytes>) -> Self {
+        Self::new(Action::Forge(Forgery::Replace(bytes.into())))
+    }
+}
+
+/// Which requests are hit, and how many.
+impl Fault {
     /// Hits only requests of this kind.
     pub fn api(mut self, api: Api) -> Self {
         self.api = Some(api);
@@ -136,7 +270,21 @@ impl Fault {
         self
     }
 
-    /// Lets this many fitting requests pass unharmed first (default 0).
+    /// Hits only requests on this connection: 1 is the first that a broker ever accepted.
+    ///
+    /// Each broker counts its own connections.
+    pub fn connection(mut self, number: u64) -> Self {
+        self.connection = Some(number);
+        self
+    }
+
+    /// Hits only this request of each connection: 1 is the first of any kind, which mostly is ApiVersions.
+    pub fn request(mut self, number: u64) -> Self {
+        self.request = Some(number);
+        self
+    }
+
+    /// Lets this many fitting requests pass unharmed first (default 0), counted since the fault was injected.
     pub fn skip(mut self, requests: u32) -> Self {
         self.skip = requests;
         self
@@ -155,12 +303,24 @@ impl Fault {
     }
 
     fn new(action: Action) -> Self {
-        Self { action, api: None, broker: None, topic: None, partition: None, skip: 0, left: Some(1) }
+        Self {
+            action,
+            api: None,
+            broker: None,
+            topic: None,
+            partition: None,
+            connection: None,
+            request: None,
+            skip: 0,
+            left: Some(1),
+        }
     }
 
-    fn fits(&self, api: Api, broker: i32, targets: &[Target]) -> bool {
+    fn fits(&self, api: Api, broker: i32, arrival: Arrival, targets: &[Target]) -> bool {
         self.api.is_none_or(|wanted| wanted == api)
             && self.broker.is_none_or(|wanted| wanted == broker)
+            && self.connection.is_none_or(|wanted| wanted == arrival.connection)
+            && self.request.is_none_or(|wanted| wanted == arrival.request)
             && self.left != Some(0)
             && (self.topic.is_none() || targets.iter().any(|target| self.covers(target)))
     }
@@ -168,142 +328,5 @@ impl Fault {
     fn covers(&self, target: &Target) -> bool {
         self.topic.as_ref().is_none_or(|topic| *topic == target.topic)
             && self.partition.is_none_or(|partition| target.partition == Some(partition))
-    }
-}
-
-/// A topic or partition that a request is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) topic: String,
-    pub(crate) partition: Option<i32>,
-}
-
-/// All faults of a cluster that have not happened yet.
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    /// Oldest first; none with nothing left.
-    faults: Vec<Fault>,
-    delays: BTreeMap<(Option<i32>, Option<Api>), Duration>,
-}
-
-impl Faults {
-    pub(crate) fn inject(&mut self, fault: Fault) {
-        self.faults.push(fault);
-    }
-
-    pub(crate) fn set_delay(&mut self, broker: Option<i32>, api: Option<Api>, delay: Duration) {
-        if delay.is_zero() {
-            self.delays.remove(&(broker, api));
-        } else {
-            self.delays.insert((broker, api), delay);
-        }
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.faults.clear();
-        self.delays.clear();
-    }
-
-    /// Whether targets need not be worked out.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.faults.is_empty()
-    }
-
-    /// Decides what happens to a request, and counts the faults down.
-    pub(crate) fn plan(&mut self, api: Api, broker: i32, targets: &[Target]) -> FaultPlan {
-        let mut plan = FaultPlan { delay: self.standing_delay(api, broker), ..FaultPlan::default() };
-        for fault in &mut self.faults {
-            if !fault.fits(api, broker, targets) {
-                continue;
-            }
-            if fault.skip > 0 {
-                fault.skip -= 1;
-            } else if plan.take_up(fault, targets) {
-                fault.left = fault.left.map(|left| left.saturating_sub(1));
-            }
-        }
-        self.faults.retain(|fault| fault.left != Some(0));
-        plan
-    }
-
-    fn standing_delay(&self, api: Api, broker: i32) -> Duration {
-        let fits = |wanted: &(Option<i32>, Option<Api>)| {
-            wanted.0.is_none_or(|wanted| wanted == broker) && wanted.1.is_none_or(|wanted| wanted == api)
-        };
-        self.delays
-            .iter()
-            .filter(|(wanted, _)| fits(wanted))
-            .map(|(_, delay)| *delay)
-            .max()
-            .unwrap_or_default()
-    }
-}
-
-/// What will happen to one request.
-#[derive(Debug, Default)]
-pub(crate) struct FaultPlan {
-    pub(crate) delay: Duration,
-    pub(crate) throttle: Option<Duration>,
-    pub(crate) loss: Option<Loss>,
-    /// For requests that are about no topic.
-    request_error: Option<InjectedError>,
-    errors: Vec<(Target, InjectedError)>,
-    is_delayed_by_fault: bool,
-}
-
-impl FaultPlan {
-    /// The error code for the whole response, 0 if there is none.
-    pub(crate) fn request_error(&self) -> i16 {
-        self.request_error.map_or(0, |error| error.code)
-    }
-
-    /// The error for a topic (partition `None`) or a partition.
-    pub(crate) fn error(&self, topic: &str, partition: Option<i32>) -> Option<InjectedError> {
-        let hit = |target: &Target| target.topic == topic && target.partition == partition;
-        self.errors.iter().find(|(target, _)| hit(target)).map(|(_, error)| *error)
-    }
-
-    /// The error for a topic that is not to be carried out, 0 if there is none.
-    pub(crate) fn topic_error(&self, topic: &str) -> i16 {
-        self.error(topic, None).map_or(0, |error| error.code)
-    }
-
-    /// Any error that a topic or partition will get.
-    pub(crate) fn has_error(&self, code: i16) -> bool {
-        self.request_error() == code || self.errors.iter().any(|(_, error)| error.code == code)
-    }
-
-    pub(crate) fn throttle_time_ms(&self) -> i32 {
-        self.throttle.map_or(0, |time| i32::try_from(time.as_millis()).unwrap_or(i32::MAX))
-    }
-
-    /// Returns false if an older fault of the same kind has the place.
-    fn take_up(&mut self, fault: &Fault, targets: &[Target]) -> bool {
-        match fault.action {
-            Action::Delay(_) if self.is_delayed_by_fault => false,
-            Action::Delay(delay) => {
-                self.delay = self.delay.max(delay);
-                self.is_delayed_by_fault = true;
-                true
-            }
-            Action::Error(error) => self.take_up_error(fault, error, targets),
-            Action::Lose(loss) => self.loss.is_none() && self.loss.replace(loss).is_none(),
-            Action::Throttle(time) => self.throttle.is_none() && self.throttle.replace(time).is_none(),
-        }
-    }
-
-    fn take_up_error(&mut self, fault: &Fault, error: InjectedError, targets: &[Target]) -> bool {
-        if targets.is_empty() && self.request_error.is_none() {
-            self.request_error = Some(error);
-            return true;
-        }
-        let mut used = false;
-        for target in targets {
-            if fault.covers(target) && self.error(&target.topic, target.partition).is_none() {
-                self.errors.push((target.clone(), error));
-                used = true;
-            }
-        }
-        used
     }
 }

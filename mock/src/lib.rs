@@ -85,6 +85,11 @@ pub use builder::MockClusterBuilder;
 pub use cluster::MockCluster;
 pub use compression::Compression;
 pub use error::MockError;
-pub use faults::Fault;
+pub use faults::{Fault, ParseFaultError};
 pub use record::MockRecord;
 pub use requests::Requests;
+
+/// Runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -70,6 +70,11 @@ impl Log {
         };
         self.0.append(&batch, appending).map_err(|rejection| rejection.code)
     }
+
+    /// Forgets of each producer all but its last batch, as a broker that is restarted does.
+    pub fn restart(&mut self) {
+        self.0.restart();
+    }
 }
 
 /// What becomes of a request.
@@ -132,7 +137,7 @@ impl Brokers {
         let Some(plan) = self.broker(broker).receive(&request) else { return Reaction::Close };
         let mut waiting = Box::new(Waiting { broker, request, plan, producing: None, until: None });
         if let Body::Produce(produce) = &waiting.request.body {
-            if waiting.plan.loss == Some(Loss::DisconnectBefore) {
+            if matches!(waiting.plan.loss, Some(Loss::DisconnectBefore | Loss::ResetBefore)) {
                 return Reaction::Close;
             }
             waiting.producing = Some(self.broker(broker).begin_produce(produce, &waiting.plan));
@@ -155,7 +160,8 @@ impl Brokers {
                 if !is_late && broker.is_waiting(producing, produce.acks) {
                     return Reaction::Wait(waiting);
                 }
-                broker::lose(plan, broker.end_produce(producing, produce, request, plan))
+                let reaction = broker.end_produce(producing, produce, request, plan);
+                broker.conclude(plan, reaction)
             }
             _ => broker.answer(request, plan, is_late),
         };
@@ -340,6 +346,9 @@ impl Brokers {
 /// Settings and faults, as of [`MockCluster`](crate::MockCluster).
 impl Brokers {
     /// Adds a fault to those that are waiting for their requests.
+    ///
+    /// Those that hold the broker up or change the bytes of an answer have no effect here: time and bytes are the
+    /// caller's.
     pub fn inject(&mut self, fault: Fault) {
         self.state.faults.inject(fault);
     }

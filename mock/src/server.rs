@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::broker::{Broker, Reaction};
 use crate::clock;
+use crate::faults::{Arrival, FaultPlan, Pace, Sending, Then};
 use crate::request::Request;
 use crate::state::ClusterState;
 
@@ -43,29 +44,48 @@ impl Shared {
 pub(crate) enum Mode {
     /// Connections are accepted, but nothing is read or written.
     Frozen,
+    /// The same until then, and serving afterwards.
+    FrozenUntil(Instant),
     Serving,
     Stopped,
 }
 
+impl Mode {
+    fn is_serving(self) -> bool {
+        match self {
+            Self::Serving => true,
+            Self::FrozenUntil(thaw) => thaw <= clock::now(),
+            Self::Frozen | Self::Stopped => false,
+        }
+    }
+
+    /// Freezes for a time, unless something stronger holds. Returns whether that changes anything.
+    fn freeze_until(&mut self, thaw: Instant) -> bool {
+        match self {
+            Self::Frozen | Self::Stopped => return false,
+            Self::FrozenUntil(earlier) if *earlier >= thaw => return false,
+            Self::FrozenUntil(_) | Self::Serving => *self = Self::FrozenUntil(thaw),
+        }
+        true
+    }
+}
+
 /// Accepts and serves connections until the mode is [`Mode::Stopped`]; listener and connections are closed when
 /// this returns.
-pub(crate) async fn run(
-    shared: Arc<Shared>,
-    broker: i32,
-    listener: TcpListener,
-    mut mode: watch::Receiver<Mode>,
-) {
+pub(crate) async fn run(shared: Arc<Shared>, broker: i32, listener: TcpListener, mode: watch::Sender<Mode>) {
+    let mut stopping = mode.subscribe();
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     tracing::debug!(broker, %peer, "connection accepted");
-                    shared.state().connections.opened(broker);
+                    let number = shared.state().connections.opened(broker);
                     let connection = Connection {
                         _open: OpenConnection { shared: Arc::clone(&shared), broker },
                         shared: Arc::clone(&shared),
                         broker,
+                        number,
                         mode: mode.clone(),
                     };
                     connections.spawn(connection.run(stream));
@@ -77,7 +97,7 @@ pub(crate) async fn run(
                 }
             },
             _ = connections.join_next(), if !connections.is_empty() => {}
-            () = wait_for(&mut mode, |mode| mode == Mode::Stopped) => break,
+            () = wait_for(&mut stopping, |mode| mode == Mode::Stopped) => break,
         }
     }
     drop(listener);
@@ -88,6 +108,27 @@ pub(crate) async fn run(
 async fn wait_for(mode: &mut watch::Receiver<Mode>, wanted: impl Fn(Mode) -> bool) {
     if mode.wait_for(|mode| wanted(*mode)).await.is_err() && !wanted(Mode::Stopped) {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until the broker reads and writes.
+async fn wait_until_serving(mode: &mut watch::Receiver<Mode>) {
+    loop {
+        let now = *mode.borrow_and_update();
+        if now.is_serving() {
+            return;
+        }
+        let thaw = if let Mode::FrozenUntil(thaw) = now { Some(thaw) } else { None };
+        let thawed = async {
+            match thaw {
+                Some(thaw) => tokio::time::sleep_until(thaw).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = wait_for(mode, |mode| mode != now) => {}
+            () = thawed => {}
+        }
     }
 }
 
@@ -106,14 +147,17 @@ impl Drop for OpenConnection {
 struct Connection {
     shared: Arc<Shared>,
     broker: i32,
-    mode: watch::Receiver<Mode>,
+    /// Which of the broker's connections this is, from 1.
+    number: u64,
+    mode: watch::Sender<Mode>,
     _open: OpenConnection,
 }
 
 /// An answer on its way, to be sent not before its time.
 struct Answer {
-    frame: Bytes,
+    bytes: Bytes,
     due: Instant,
+    pace: Option<Pace>,
 }
 
 impl Connection {
@@ -123,7 +167,7 @@ impl Connection {
         }
         let (read_half, write_half) = stream.into_split();
         let (answers, queue) = mpsc::channel(MAX_QUEUED_ANSWERS);
-        let mut writing = pin!(write_answers(write_half, queue, self.mode.clone()));
+        let mut writing = pin!(write_answers(write_half, queue, self.mode.subscribe()));
         let reading = self.serve(read_half, answers);
         tokio::select! {
             biased;
@@ -138,22 +182,30 @@ impl Connection {
     /// Reads requests and reacts, until the connection is to be closed. Dropping `answers` at the end lets the
     /// writer finish.
     async fn serve(&self, mut socket: OwnedReadHalf, answers: mpsc::Sender<Answer>) -> io::Result<()> {
-        let mut mode = self.mode.clone();
+        let mut mode = self.mode.subscribe();
         let mut buffer = BytesMut::new();
+        let mut requests = 0;
         loop {
             let Some(frame) = self.next_frame(&mut socket, &mut buffer, &mut mode).await? else {
                 return Ok(());
             };
-            match self.react(frame).await {
-                Reaction::Reply { frame, delay } => {
-                    let answer = Answer { frame, due: clock::now() + delay };
-                    if answers.send(answer).await.is_err() {
-                        return Ok(());
-                    }
+            requests += 1;
+            let arrival = Arrival { connection: self.number, request: requests };
+            let Some(Sending { bytes, delay, pace, then }) = self.react(frame, arrival, &mut mode).await
+            else {
+                return Ok(());
+            };
+            if !bytes.is_empty() {
+                let answer = Answer { bytes, due: clock::now() + delay, pace };
+                if answers.send(answer).await.is_err() {
+                    return Ok(());
                 }
-                Reaction::Silence => {}
-                Reaction::Hang => return discard(socket).await,
-                Reaction::Close | Reaction::Wait { .. } => return Ok(()),
+            }
+            match then {
+                Then::Close => return Ok(()),
+                Then::GoOn => {}
+                Then::Hang => return discard(socket).await,
+                Then::Reset => return socket.as_ref().set_zero_linger(),
             }
         }
     }
@@ -166,7 +218,7 @@ impl Connection {
         mode: &mut watch::Receiver<Mode>,
     ) -> io::Result<Option<Bytes>> {
         loop {
-            wait_for(mode, |mode| mode == Mode::Serving).await;
+            wait_until_serving(mode).await;
             match cut_frame(buffer, self.shared.max_frame_bytes) {
                 Ok(Some(frame)) => return Ok(Some(frame)),
                 Ok(None) => {}
@@ -180,33 +232,52 @@ impl Connection {
                 read = socket.read_buf(buffer) => if read? == 0 {
                     return Ok(None);
                 },
-                () = wait_for(mode, |mode| mode != Mode::Serving) => {}
+                () = wait_for(mode, |mode| !mode.is_serving()) => {}
             }
         }
     }
 
-    async fn react(&self, frame: Bytes) -> Reaction {
-        let request = match Request::decode(frame) {
+    /// Carries out a request; `None` if the connection is to be closed.
+    async fn react(
+        &self,
+        frame: Bytes,
+        arrival: Arrival,
+        mode: &mut watch::Receiver<Mode>,
+    ) -> Option<Sending> {
+        let mut request = match Request::decode(frame) {
             Ok(request) => request,
             Err(reason) => {
                 self.refuse(reason);
-                return Reaction::Close;
+                return None;
             }
         };
+        request.arrival = arrival;
         tracing::trace!(broker = self.broker, api = ?request.api, version = request.version, "request");
-        let Some(plan) = self.with_broker(|broker| broker.receive(&request)) else { return Reaction::Close };
+        let plan = self.with_broker(|broker| broker.receive(&request))?;
+        if !plan.moves_before.is_empty() {
+            self.shared.changed.notify_waiters();
+        }
+        if let Some(time) = plan.freeze {
+            let thaw = clock::now() + time;
+            self.mode.send_if_modified(|mode| mode.freeze_until(thaw));
+            wait_until_serving(mode).await;
+        }
+        let reaction = self.answer(&request, &plan).await;
+        if request.api.changes_the_cluster() || !plan.moves_after.is_empty() {
+            self.shared.changed.notify_waiters();
+        }
+        Some(plan.sending(reaction))
+    }
+
+    /// Asks the broker for its reaction until it no longer waits.
+    async fn answer(&self, request: &Request, plan: &FaultPlan) -> Reaction {
         let mut deadline = None;
         loop {
             let mut changed = pin!(self.shared.changed.notified());
             changed.as_mut().enable();
             let is_late = deadline.is_some_and(|deadline| clock::now() >= deadline);
-            let reaction = self.with_broker(|broker| broker.answer(&request, &plan, is_late));
-            let Reaction::Wait { at_most } = reaction else {
-                if request.api.changes_the_cluster() {
-                    self.shared.changed.notify_waiters();
-                }
-                return reaction;
-            };
+            let reaction = self.with_broker(|broker| broker.answer(request, plan, is_late));
+            let Reaction::Wait { at_most } = reaction else { return reaction };
             let deadline = *deadline.get_or_insert_with(|| clock::now() + at_most);
             tokio::select! {
                 () = changed => {}
@@ -249,10 +320,20 @@ async fn write_answers(
     mut queue: mpsc::Receiver<Answer>,
     mut mode: watch::Receiver<Mode>,
 ) -> io::Result<()> {
-    while let Some(answer) = queue.recv().await {
+    while let Some(mut answer) = queue.recv().await {
         tokio::time::sleep_until(answer.due).await;
-        wait_for(&mut mode, |mode| mode == Mode::Serving).await;
-        socket.write_all(&answer.frame).await?;
+        let Pace { bytes, pause } = answer.pace.unwrap_or(AT_ONCE);
+        while !answer.bytes.is_empty() {
+            wait_until_serving(&mut mode).await;
+            socket.write_all(&answer.bytes.split_to(bytes.min(answer.bytes.len()))).await?;
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+    // An ordinary drop says goodbye (FIN) even if the connection is to be reset (RST) by the last one to let go.
+    if socket.as_ref().linger()?.is_some() {
+        socket.forget();
     }
     Ok(())
 }
@@ -271,6 +352,8 @@ fn log_end(broker: i32, result: io::Result<()>) {
         tracing::debug!(broker, %error, "connection broke");
     }
 }
+
+const AT_ONCE: Pace = Pace { bytes: usize::MAX, pause: Duration::ZERO };
 
 /// Until some file descriptors may be free again.
 const ACCEPT_RETRY: Duration = Duration::from_millis(10);

@@ -28,6 +28,8 @@ pub(crate) struct PartitionQueue {
     queued: AtomicUsize,
     /// False while the leader takes nothing (`partitioner.availability.timeout.ms`).
     available: AtomicBool,
+    /// What `Inner::stopped` says, readable without the lock.
+    stopped: AtomicBool,
     /// Where the queue itself reports that it has changed.
     changes: Arc<Changes>,
     inner: Mutex<Inner>,
@@ -41,6 +43,8 @@ struct Inner {
     /// True while the sender has yet to look at a change that somebody announced.
     announced: bool,
     closed: bool,
+    /// A record has failed, and no more are taken until somebody resumes (`fail_stop`).
+    stopped: bool,
     next_batch_id: u64,
     records: u64,
 }
@@ -67,6 +71,8 @@ pub(crate) enum Appended {
     Done(Done),
     /// It needs a buffer: call again with one.
     NeedsBuffer(BufferNeed),
+    /// The queue takes no more records until it is resumed.
+    Stopped,
 }
 
 /// A successful append.
@@ -122,6 +128,7 @@ impl PartitionQueue {
             topic_partition,
             queued: AtomicUsize::new(0),
             available: AtomicBool::new(true),
+            stopped: AtomicBool::new(false),
             changes,
             inner: Mutex::new(Inner { closed, ..Inner::default() }),
         }
@@ -161,6 +168,9 @@ impl PartitionQueue {
         let mut inner = self.lock();
         if inner.closed {
             return Appended::Closed;
+        }
+        if inner.stopped {
+            return Appended::Stopped;
         }
         if let Some(last) = inner.batches.back_mut()
             && append.now.saturating_duration_since(last.created) <= settings.append_window
@@ -306,6 +316,39 @@ impl PartitionQueue {
         inner.closed = true;
         self.queued.store(0, Ordering::Relaxed);
         inner.batches.drain(..).collect()
+    }
+
+    /// Refuses further records until [`PartitionQueue::resume`], and takes what is queued behind a batch.
+    pub(crate) fn stop_behind(&self, order: BatchOrder) -> Vec<ProducerBatch> {
+        let mut inner = self.lock();
+        inner.stopped = true;
+        self.stopped.store(true, Ordering::Relaxed);
+        let at = inner.batches.partition_point(|queued| queued.order <= order);
+        let taken = inner.batches.split_off(at);
+        self.queued.store(inner.batches.len(), Ordering::Relaxed);
+        taken.into()
+    }
+
+    /// Takes everything that is queued, and if that is anything, refuses further records until
+    /// [`PartitionQueue::resume`].
+    pub(crate) fn stop_at_head(&self) -> Vec<ProducerBatch> {
+        let mut inner = self.lock();
+        inner.stopped |= !inner.batches.is_empty();
+        self.stopped.store(inner.stopped, Ordering::Relaxed);
+        self.queued.store(0, Ordering::Relaxed);
+        inner.batches.drain(..).collect()
+    }
+
+    /// Takes records again. Returns whether it was stopped.
+    pub(crate) fn resume(&self) -> bool {
+        let mut inner = self.lock();
+        self.stopped.store(false, Ordering::Relaxed);
+        std::mem::take(&mut inner.stopped)
+    }
+
+    /// Returns whether records are refused until the queue is resumed.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
     /// Refuses further records.

@@ -45,10 +45,14 @@ pub(crate) struct ProducerBatch {
     pub(crate) is_unanswered: bool,
     /// True for a piece of a batch that may be in the log as a whole: under its own number no broker would know it.
     pub(crate) is_of_doubtful: bool,
+    /// True once an older batch of the partition has failed (`fail_stop`): it is not to be sent again.
+    pub(crate) is_stopped: bool,
     /// Leader epoch that its last attempt went to.
     pub(crate) sent_leader_epoch: Option<i32>,
     /// True for a piece of a batch that the broker found too large.
     pub(crate) is_split: bool,
+    /// Times that it was rebuilt without records that the broker refused.
+    pub(crate) rescues: u8,
     /// True once it has reached `batch.size`.
     pub(crate) is_full: bool,
     pub(crate) clock: StageClock,
@@ -165,8 +169,10 @@ impl ProducerBatch {
             maybe_written: false,
             is_unanswered: false,
             is_of_doubtful: false,
+            is_stopped: false,
             sent_leader_epoch: None,
             is_split: false,
+            rescues: 0,
             is_full: false,
             clock: StageClock::new(now),
             last_error: None,
@@ -338,6 +344,17 @@ impl ProducerBatch {
                 note.record.index -= redirect.first;
             }
         }
+    }
+
+    /// Takes what interceptors are to be told of its records: one note for each, or none at all.
+    pub(crate) fn take_notes(&mut self) -> Vec<AckNote> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// Takes over the note of the record that was appended last.
+    pub(crate) fn take_over_note(&mut self, mut note: AckNote) {
+        note.record.index = self.record_count().saturating_sub(1);
+        self.notes.push(note);
     }
 
     /// Ends the batch; its records live on in others.

@@ -41,7 +41,7 @@ pub(crate) fn split(
                 // The pieces bear the numbers that the batch had, so nothing behind it must be numbered anew.
                 piece.set_identity(batch.identity().advanced_by(first));
             }
-            redirects.push(Redirect { first, cell: Arc::clone(piece.cell()) });
+            redirects.push(Redirect { first, at: 0, cell: Arc::clone(piece.cell()) });
             pieces.push(piece);
             append(pieces.last_mut(), record, usize::MAX);
         }
@@ -64,7 +64,7 @@ fn new_piece(
     record: &DecodedRecord,
     target: usize,
 ) -> ProducerBatch {
-    let least = RecordRef::upper_bound(as_ref(record).payload_len());
+    let least = RecordRef::upper_bound(RecordRef::from(record).payload_len());
     let buffer = BatchBuffer::outside_of_budget(least.max(target));
     let mut piece = ProducerBatch::new(
         queue.next_batch_id(),
@@ -76,6 +76,7 @@ fn new_piece(
     );
     piece.order = batch.order;
     piece.is_split = true;
+    piece.rescues = batch.rescues;
     piece.clock = batch.clock;
     piece.last_error = batch.last_error;
     piece.maybe_written = batch.maybe_written;
@@ -85,20 +86,11 @@ fn new_piece(
 
 fn append(piece: Option<&mut ProducerBatch>, record: &DecodedRecord, target: usize) -> bool {
     let Some(piece) = piece else { return false };
-    let record = as_ref(record);
+    let record = RecordRef::from(record);
     let payload_len = record.payload_len();
     if piece.len() > HEADER_LEN && piece.len() + payload_len > target {
         return false;
     }
     matches!(piece.room_for(&record, payload_len, 0), Room::Fits)
         && piece.append(&record, payload_len, false, EnqueueWaits::default()).is_some()
-}
-
-fn as_ref(record: &DecodedRecord) -> RecordRef<'_> {
-    RecordRef {
-        timestamp: record.timestamp,
-        key: record.key.as_deref(),
-        value: record.value.as_deref(),
-        headers: &record.headers,
-    }
 }

@@ -4,6 +4,7 @@ mod announcing;
 mod appending;
 mod batches;
 mod random;
+mod rescuing;
 mod sealing;
 mod splitting;
 mod taking;

@@ -90,6 +90,21 @@ fn nothing_is_taken_beyond_the_total() {
     assert_eq!((memory.available(), memory.total()), (4 * BATCH, 4 * BATCH));
 }
 
+/// Kafka's `buffer.memory` is a 64-bit number.
+#[test]
+#[cfg(target_pointer_width = "64")]
+fn memory_beyond_four_gigabytes_is_counted_to_the_byte() {
+    let total = 20 * 1024 * 1024 * 1024 + 3;
+    let memory = BufferMemory::new(total, BATCH);
+    assert_eq!((memory.available(), memory.total()), (total, total));
+
+    let buffer = memory.try_take(1).unwrap();
+
+    assert_eq!(memory.available(), total - BATCH);
+    drop(buffer);
+    assert_eq!(memory.available(), total);
+}
+
 #[test]
 fn full_buffers_are_used_again_and_others_are_not() {
     let memory = BufferMemory::new(16 * BATCH, BATCH);

@@ -61,7 +61,7 @@ fn failed() -> Outcome {
 /// Where the records of a batch went: each first record with its new batch.
 fn redirected(parts: &[(u32, &Arc<BatchCell>)]) -> Outcome {
     Outcome::Redirected(
-        parts.iter().map(|&(first, cell)| Redirect { first, cell: Arc::clone(cell) }).collect(),
+        parts.iter().map(|&(first, cell)| Redirect { first, at: 0, cell: Arc::clone(cell) }).collect(),
     )
 }
 

@@ -14,6 +14,9 @@ pub enum Disposition {
     FixRecord,
     /// This producer cannot go on: make a new one.
     NewProducer,
+    /// Nothing goes to the partition until the application has decided what becomes of the record that failed, and calls
+    /// [`resume`](crate::KafkaProducer::resume).
+    ResumePartition,
     /// The cause may pass: send the record again later.
     RetryLater,
 }

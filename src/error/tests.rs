@@ -38,6 +38,7 @@ fn broker(code: ErrorCode) -> DeliveryErrorKind {
 }
 
 /// One of each kind that a `SendError` can have before a record is accepted.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
     let topic = || Topic::from("orders");
     let source = || -> SharedError { Arc::new(io::Error::other("of the user's")) };
@@ -86,6 +87,11 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
             SendErrorKind::Serialization { topic: topic(), part: "key", source: source() },
             Disposition::FixRecord,
             "the key of a record for topic orders cannot be serialized",
+        ),
+        (
+            SendErrorKind::Stopped { topic: topic(), partition: 3 },
+            Disposition::ResumePartition,
+            "partition 3 of topic orders is stopped by fail_stop: resume it once the failure is dealt with",
         ),
         (
             SendErrorKind::TooLarge { size: 9, limit: 8, setting: "max.request.size" },
@@ -185,6 +191,7 @@ fn failed_delivery_says_what_to_do() {
         (DeliveryErrorKind::RuntimeShutdown, Disposition::NewProducer),
         (DeliveryErrorKind::Disconnected("reset".to_owned()), Disposition::RetryLater),
         (timed_out, Disposition::RetryLater),
+        (DeliveryErrorKind::Stopped, Disposition::ResumePartition),
         (DeliveryErrorKind::UnsupportedVersion, Disposition::FixConfiguration),
         (broker(ErrorCode::MessageTooLarge), Disposition::of(ErrorCode::MessageTooLarge)),
         (broker(ErrorCode::NotEnoughReplicas), Disposition::RetryLater),

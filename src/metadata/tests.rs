@@ -252,6 +252,18 @@ mod schedule {
     }
 
     #[test]
+    fn waiting_for_a_known_topic_asks_for_all_topics() {
+        let now = clock::now();
+        let topics = vec![topic("a", 1, vec![partition(0, 1, 5)]), topic("b", 2, vec![partition(0, 1, 5)])];
+        let mut metadata = metadata_with(topics, now);
+
+        metadata.request_topic(&Topic::from("a"), now);
+        let (_, request) = metadata.next_request(now + BACKOFF).unwrap();
+
+        assert_eq!(requested_topics(&request), ["a", "b"]);
+    }
+
+    #[test]
     fn answer_without_brokers_is_a_failure() {
         let now = clock::now();
         let mut metadata = new_metadata();
@@ -478,7 +490,7 @@ mod epochs {
         let partitions = vec![partition(0, 1, 10), partition(1, 1, 10)];
         let mut metadata = metadata_with(vec![topic("t", 0, partitions)], now);
 
-        let gone = topic_error("t", ErrorCode::UnknownTopicOrPartition);
+        let gone = topic_error("t", ErrorCode::LeaderNotAvailable);
         let now = refresh(&mut metadata, vec![gone], now);
         assert_eq!(metadata.cluster().partition_count("t"), None);
         let partitions = vec![partition(0, 2, 11), partition(1, 2, 9)];
@@ -487,6 +499,33 @@ mod epochs {
         assert_eq!(leader(&metadata, "t", 0), Some(2));
         assert_eq!(leader(&metadata, "t", 1), None);
         assert_eq!(metadata.cluster().partition_count("t"), Some(2));
+    }
+
+    /// Brokers that tell no ids: the topic is gone, and its epochs with it.
+    #[test]
+    fn epochs_of_a_topic_that_was_gone_begin_again() {
+        let now = clock::now();
+        let mut metadata = metadata_with(vec![topic("t", 0, vec![partition(0, 1, 10)])], now);
+
+        let gone = topic_error("t", ErrorCode::UnknownTopicOrPartition);
+        let now = refresh(&mut metadata, vec![gone], now);
+        refresh(&mut metadata, vec![topic("t", 0, vec![partition(0, 2, 0)])], now);
+
+        assert_eq!(leader(&metadata, "t", 0), Some(2));
+    }
+
+    /// Whoever made the topic anew was quicker than we asked: the old leader denies, and no answer tells an id.
+    #[test]
+    fn epochs_of_a_leader_that_denies_count_only_with_ids() {
+        for (id, counts) in [(0, false), (7, true)] {
+            let now = clock::now();
+            let mut metadata = metadata_with(vec![topic("t", id, vec![partition(0, 1, 10)])], now);
+
+            metadata.doubt_leader(&Topic::from("t"));
+            refresh(&mut metadata, vec![topic("t", id, vec![partition(0, 2, 3)])], now);
+
+            assert_eq!(leader(&metadata, "t", 0), Some(if counts { 1 } else { 2 }));
+        }
     }
 
     #[test]

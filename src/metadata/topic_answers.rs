@@ -57,7 +57,7 @@ impl TopicAnswers {
 
             match ErrorCode::from(answer.error_code) {
                 ErrorCode::None => self.read_topic(answer, name, version, known, tracked),
-                code => self.read_error(name, code),
+                code => self.read_error(name, code, tracked),
             }
         }
         self.is_incomplete |= asked.iter().any(|topic| tracked.contains(topic) && !answered.contains(topic));
@@ -80,11 +80,17 @@ impl TopicAnswers {
         self.topics.insert(name, Arc::new(reading.topic));
     }
 
-    fn read_error(&mut self, name: Topic, code: ErrorCode) {
+    fn read_error(&mut self, name: Topic, code: ErrorCode, tracked: &mut TrackedTopics) {
         tracing::debug!(topic = %name, %code, "metadata has an error in place of the topic");
         // These two stay until somebody changes the name or the rights.
         self.is_incomplete |=
             !matches!(code, ErrorCode::InvalidTopicException | ErrorCode::TopicAuthorizationFailed);
+        if code == ErrorCode::UnknownTopicOrPartition
+            && let Some(epochs) = tracked.leader_epochs_mut(&name)
+        {
+            // It is gone. If it is made anew, its epochs begin again.
+            epochs.clear();
+        }
         self.topics.remove(&name);
         self.errors.insert(name, code);
     }

@@ -131,9 +131,9 @@ impl<P> NetworkClient<P> {
         let connection = ConnectionId(self.next_connection);
         self.next_connection += 1;
         self.connections.insert(connection, node);
-        self.states.connecting(address, connection, now, self.random.random());
+        let attempt = self.states.connecting(address, connection, now, self.random.random());
         let (host, port) = (address.shared_host(), address.port());
-        self.actions.push_back(NetworkAction::Connect { connection, node, host, port });
+        self.actions.push_back(NetworkAction::Connect { connection, node, host, port, attempt });
         self.rearm(node, now);
         true
     }

@@ -33,6 +33,8 @@ pub(super) struct NodeConnection {
     /// Where the node was when the connection was asked for.
     address: Node,
     state: ConnectionState,
+    /// Attempts before the last one.
+    attempts: usize,
     /// The start of the last attempt; later the loss of the connection.
     last_attempt: Instant,
     /// Attempts and connections lost since the node was ready last.
@@ -55,14 +57,23 @@ impl ConnectionStates {
     }
 
     /// Begins an attempt. What is known of earlier ones counts if they were made at the same address. `random`
-    /// is drawn from `[0, 1)`, here and below.
-    pub(super) fn connecting(&mut self, node: &Node, connection: ConnectionId, now: Instant, random: f64) {
+    /// is drawn from `[0, 1)`, here and below. Returns how many attempts were made at that address before.
+    pub(super) fn connecting(
+        &mut self,
+        node: &Node,
+        connection: ConnectionId,
+        now: Instant,
+        random: f64,
+    ) -> usize {
         let known = self.nodes.remove(&node.id()).filter(|known| known.address.has_address_of(node));
         let connecting = match known {
-            Some(known) => NodeConnection { last_attempt: now, ..known },
+            Some(known) => {
+                NodeConnection { last_attempt: now, attempts: known.attempts.wrapping_add(1), ..known }
+            }
             None => NodeConnection {
                 address: node.clone(),
                 state: ConnectionState::Disconnected,
+                attempts: 0,
                 last_attempt: now,
                 failures: 0,
                 reconnect_backoff: Duration::ZERO,
@@ -73,8 +84,10 @@ impl ConnectionStates {
                 handshake_version: *ApiKey::ApiVersions.versions().end(),
             },
         };
+        let attempts = connecting.attempts;
         let state = ConnectionState::Connecting(connection);
         self.nodes.insert(node.id(), NodeConnection { state, ..connecting });
+        attempts
     }
 
     /// Notes that a node is connected and may be asked for its versions. Returns the connection and the version of

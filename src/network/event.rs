@@ -17,7 +17,8 @@ pub(crate) enum NetworkAction {
     /// End the connection, or the attempt at it. Nothing more needs to be told of it.
     Close { connection: ConnectionId },
     /// Connect, as far as being ready for the first request of Kafka's.
-    Connect { connection: ConnectionId, node: NodeId, host: Arc<str>, port: u16 },
+    /// `attempt` counts the attempts at this address of the node: each should begin with another IP address.
+    Connect { connection: ConnectionId, node: NodeId, host: Arc<str>, port: u16, attempt: usize },
     /// Write a frame, after those before it.
     Transmit { connection: ConnectionId, frame: Frame },
 }

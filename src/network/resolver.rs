@@ -31,11 +31,11 @@ impl Connector for TcpConnector {
 impl TcpConnector {
     /// Tries the addresses of a name, beginning with another one at each attempt (`client.dns.lookup=use_all_dns_ips`).
     async fn connect_to_one_of(&self, host: &str, port: u16, attempt: usize) -> io::Result<TcpStream> {
-        let mut addresses: Vec<_> = lookup_host((host, port)).await?.collect();
-        if !addresses.is_empty() {
-            let start = attempt % addresses.len();
-            addresses.rotate_left(start);
-        }
+        let addresses = lookup_host((host, port)).await?.collect();
+        self.connect_to_first(in_turn(addresses, attempt)).await
+    }
+
+    async fn connect_to_first(&self, addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
         let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for address in addresses {
             match self.connect_to(address).await {
@@ -57,5 +57,63 @@ impl TcpConnector {
         let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
+    }
+}
+
+fn in_turn(mut addresses: Vec<SocketAddr>, attempt: usize) -> Vec<SocketAddr> {
+    if let Some(start) = attempt.checked_rem(addresses.len()) {
+        addresses.rotate_left(start);
+    }
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const CONNECTOR: TcpConnector = TcpConnector { send_buffer: None, receive_buffer: None };
+
+    fn addresses(ports: &[u16]) -> Vec<SocketAddr> {
+        ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect()
+    }
+
+    #[test]
+    fn each_attempt_begins_with_the_next_address_and_leaves_none_out() {
+        let order = |attempt| in_turn(addresses(&[1, 2, 3]), attempt);
+
+        assert_eq!(order(0), addresses(&[1, 2, 3]));
+        assert_eq!(order(1), addresses(&[2, 3, 1]));
+        assert_eq!(order(2), addresses(&[3, 1, 2]));
+        assert_eq!(order(3), addresses(&[1, 2, 3]));
+        assert_eq!(order(usize::MAX).len(), 3);
+    }
+
+    #[test]
+    fn single_address_is_tried_at_each_attempt() {
+        for attempt in 0..3 {
+            assert_eq!(in_turn(addresses(&[1]), attempt), addresses(&[1]));
+        }
+        assert_eq!(in_turn(Vec::new(), 1), []);
+    }
+
+    #[tokio::test]
+    async fn next_address_is_tried_when_one_refuses() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+
+        let stream = CONNECTOR.connect_to_first([addresses(&[1]), vec![open]].concat()).await.unwrap();
+
+        assert_eq!(stream.peer_addr().unwrap(), open);
+    }
+
+    #[tokio::test]
+    async fn last_refusal_is_told_when_all_addresses_refuse() {
+        let refused = CONNECTOR.connect_to_first(addresses(&[1, 2])).await.unwrap_err();
+        let nowhere = CONNECTOR.connect_to_first(Vec::new()).await.unwrap_err();
+
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(nowhere.to_string(), "the name has no address");
     }
 }

@@ -51,6 +51,7 @@ pub struct KafkaProducerBuilder<K = Bytes, V = Bytes> {
     key_serializer: Box<dyn Serializer<K>>,
     value_serializer: Box<dyn Serializer<V>>,
     partitioner: Option<Box<dyn Partitioner>>,
+    fail_stop: bool,
 }
 
 /// Why a producer could not be made.
@@ -60,6 +61,9 @@ pub enum BuildError {
     /// The configuration has problems; all of them are listed.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// `fail_stop` is on, and with `acks=0` no failure is ever told.
+    #[error("fail_stop needs acks=all or acks=1: with acks=0 brokers do not tell what has failed")]
+    FailStopWithoutAcks,
     /// There is no tokio runtime for the background task.
     #[error("a producer must be built within a tokio runtime")]
     NoRuntime,
@@ -111,6 +115,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             key_serializer: Box::new(key),
             value_serializer: Box::new(value),
             partitioner: self.partitioner,
+            fail_stop: self.fail_stop,
         }
     }
 
@@ -128,6 +133,29 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         self
     }
 
+    /// Has the first record that fails stop its partition (default false), for logs that must have no gap. Not a property
+    /// of Kafka.
+    ///
+    /// Without it, records behind one that has failed are still written: the partition has a gap. With it, everything
+    /// behind the failed record in its partition fails too, with [`DeliveryErrorKind::Stopped`], and new records for the
+    /// partition are refused with [`SendErrorKind::Stopped`], until the application has decided what becomes of those that
+    /// came back and calls [`KafkaProducer::resume`]. So what is accepted between two such calls is written up to some
+    /// record, and nothing behind it. Not covered are records whose error says [`Persisted::Maybe`]: each of them may
+    /// stand in the log or not. Other partitions are not touched; records that may go to any partition avoid those that
+    /// are stopped.
+    ///
+    /// A batch of which a broker refuses some records fails as a whole. `acks=0` is refused. Without idempotence the log
+    /// may hold records twice, as ever.
+    ///
+    /// [`DeliveryErrorKind::Stopped`]: crate::DeliveryErrorKind::Stopped
+    /// [`Persisted::Maybe`]: crate::Persisted::Maybe
+    /// [`SendErrorKind::Stopped`]: crate::SendErrorKind::Stopped
+    #[must_use]
+    pub fn fail_stop(mut self, fail_stop: bool) -> Self {
+        self.fail_stop = fail_stop;
+        self
+    }
+
     /// Makes the producer and starts its background task on the current tokio runtime.
     ///
     /// No broker needs to be reachable yet: connections are made in the background.
@@ -137,6 +165,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     /// [`BuildError::Config`] lists everything that is wrong with the configuration.
     pub fn build(self) -> Result<KafkaProducer<K, V>, BuildError> {
         let settings = self.config.settle()?;
+        if self.fail_stop && settings.acks == Acks::None {
+            return Err(BuildError::FailStopWithoutAcks);
+        }
         let connector = TcpConnector {
             send_buffer: settings.send_buffer.and_then(|size| u32::try_from(size).ok()),
             receive_buffer: settings.receive_buffer.and_then(|size| u32::try_from(size).ok()),
@@ -162,7 +193,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         let (published, clusters) = watch::channel(Arc::clone(metadata.cluster()));
         let control = Arc::new(Control::default());
         let core = SenderCore::new(Parts {
-            settings: sender_settings(&settings),
+            settings: SenderSettings { is_fail_stop: self.fail_stop, ..sender_settings(&settings) },
             accumulator: Arc::clone(&accumulator),
             metadata,
             network: new_network(&settings),
@@ -210,6 +241,7 @@ where
             key_serializer: Box::new(K::Serializer::default()),
             value_serializer: Box::new(V::Serializer::default()),
             partitioner: None,
+            fail_stop: false,
         }
     }
 }
@@ -296,6 +328,7 @@ fn sender_settings(settings: &Settings) -> SenderSettings {
         retry_backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
         max_request_size: settings.max_request_size,
         is_idempotent,
+        is_fail_stop: false,
         max_outstanding_per_partition,
         availability_timeout: Some(settings.partitioner_availability_timeout)
             .filter(|timeout| *timeout > Duration::ZERO),

@@ -187,6 +187,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
 
         let now = moment.now;
         let mut append = Append { record, payload_len, waits, now, stop_at_boundary: fixed.is_none() };
+        let mut tries_left = entry.partition_count;
         loop {
             let next = || inner.next_partition(entry, &self.record.topic);
             let partition = match fixed {
@@ -209,6 +210,15 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
                     return Ok(done.delivery);
                 }
                 TryAppend::NoMemory { least } => return Err(Stop::NoMemory { least }),
+                TryAppend::Stopped if fixed.is_none() && tries_left > 1 => {
+                    // Any other partition will do. The sticky partitioner moves on as if this one were full.
+                    tries_left -= 1;
+                    entry.sticky.appended(to_i32(partition), u32::MAX, true, next);
+                }
+                TryAppend::Stopped => {
+                    let (topic, partition) = (self.record.topic.clone(), to_i32(partition));
+                    return Err(Stop::Refused(SendErrorKind::Stopped { topic, partition }));
+                }
             }
         }
     }
@@ -279,7 +289,8 @@ impl<K, V> Inner<K, V> {
             let queue = entry.queues.queue(usize::try_from(*partition).ok()?)?;
             let length = u32::try_from(queue.queued_batches()).unwrap_or(u32::MAX);
             // A partition with nothing queued holds nobody up, whatever its leader did before.
-            (queue.is_available() || length == 0).then_some((*partition, length))
+            let may_be_chosen = (queue.is_available() || length == 0) && !queue.is_stopped();
+            may_be_chosen.then_some((*partition, length))
         });
         let loads = LoadTable::new(entry.partition_count, candidates);
         choose_partition(info, loads.as_ref(), random)

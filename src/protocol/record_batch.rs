@@ -11,13 +11,13 @@ use bytes::Bytes;
 
 use crate::protocol::compression::Compression;
 use crate::record::Headers;
-use crate::wire::varint;
+use crate::wire::varint::{self, PutByte};
 
 /// Bytes before the first record.
 pub(crate) const HEADER_LEN: usize = 61;
 
 /// Most that a record can take beside its key, value and headers: length 5, attributes 1, timestamp 10, offset 5.
-const MAX_RECORD_OVERHEAD: usize = 21;
+pub(crate) const MAX_RECORD_OVERHEAD: usize = 21;
 
 /// `baseOffset` and `batchLength` are not counted by `batchLength`.
 const LOG_OVERHEAD: usize = 12;
@@ -86,17 +86,19 @@ impl RecordBatchBuilder {
         let offset_delta = to_i32(self.count as usize);
         let body = 1 + varint::varlong_len(timestamp_delta) + varint::varint_len(offset_delta) + payload_len;
 
-        varint::put_varint(out, to_i32(body));
-        out.push(0);
-        varint::put_varlong(out, timestamp_delta);
-        varint::put_varint(out, offset_delta);
-        put_nullable(out, record.key);
-        put_nullable(out, record.value);
-        varint::put_varint(out, to_i32(record.headers.len()));
+        let mut numbers = Numbers::default();
+        varint::put_varint(&mut numbers, to_i32(body));
+        numbers.put_u8(0);
+        varint::put_varlong(&mut numbers, timestamp_delta);
+        varint::put_varint(&mut numbers, offset_delta);
+        numbers.put_nullable(out, record.key);
+        numbers.put_nullable(out, record.value);
+        varint::put_varint(&mut numbers, to_i32(record.headers.len()));
         for header in record.headers {
-            put_nullable(out, Some(header.name().as_bytes()));
-            put_nullable(out, header.value());
+            numbers.put_nullable(out, Some(header.name().as_bytes()));
+            numbers.put_nullable(out, header.value());
         }
+        numbers.flush(out);
         self.count += 1;
     }
 
@@ -166,6 +168,17 @@ pub(crate) struct DecodedRecord {
     pub(crate) headers: Headers,
 }
 
+impl<'a> From<&'a DecodedRecord> for RecordRef<'a> {
+    fn from(record: &'a DecodedRecord) -> Self {
+        Self {
+            timestamp: record.timestamp,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: &record.headers,
+        }
+    }
+}
+
 /// Reads the records of an uncompressed batch back, each field a slice of `batch`. `None` if the bytes are damaged.
 ///
 /// Serves records that are given back in an error and batches that must be split.
@@ -210,12 +223,54 @@ fn nullable_len(bytes: Option<&[u8]>) -> usize {
     bytes.map_or(1, |bytes| varint::varint_len(to_i32(bytes.len())) + bytes.len())
 }
 
-fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
-    if let Some(bytes) = bytes {
-        varint::put_varint(out, to_i32(bytes.len()));
-        out.extend_from_slice(bytes);
-    } else {
-        varint::put_varint(out, -1);
+/// Gathers the small numbers between two stretches of bytes, which are appended at once: a batch may be reallocated, and
+/// looking for room with every byte costs more than the byte.
+struct Numbers {
+    bytes: [u8; MAX_NUMBERS],
+    len: usize,
+}
+
+/// The most that stands between two stretches: what begins a record, two nulls (key and value), and the lengths of the
+/// headers and of the first name; with room to spare.
+const MAX_NUMBERS: usize = 48;
+
+impl Default for Numbers {
+    #[inline]
+    fn default() -> Self {
+        Self { bytes: [0; MAX_NUMBERS], len: 0 }
+    }
+}
+
+impl PutByte for Numbers {
+    #[inline]
+    fn put_u8(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+}
+
+impl Numbers {
+    #[inline]
+    fn put_nullable(&mut self, out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+        if let Some(bytes) = bytes {
+            varint::put_varint(self, to_i32(bytes.len()));
+            self.flush(out);
+            out.extend_from_slice(bytes);
+        } else {
+            varint::put_varint(self, -1);
+            // Headers may all be null, and there may be any number of them.
+            if self.len > MAX_NUMBERS / 2 {
+                self.flush(out);
+            }
+        }
+    }
+
+    #[inline]
+    fn flush(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.bytes.get(..self.len).unwrap_or_default());
+        self.len = 0;
     }
 }
 

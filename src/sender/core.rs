@@ -367,10 +367,13 @@ impl SenderCore {
             expired.iter_mut().for_each(|batch| batch.maybe_written = false);
         }
         expired.extend(partition.queue.expire(now, timeout));
-        for mut batch in expired {
+        expired.sort_by_key(|batch| batch.order);
+        for (at, mut batch) in expired.into_iter().enumerate() {
             let spent = batch.time_spent(now, self.settings.linger, leader_known);
-            self.note_failure(id, &batch);
-            self.fail(batch, DeliveryErrorKind::TimedOut(Box::new(spent)), Vec::new(), now, leader_known);
+            // Whoever learns of the first may resume the partition before the others have failed.
+            batch.is_stopped |= at > 0;
+            let kind = DeliveryErrorKind::TimedOut(Box::new(spent));
+            self.give_up(id, batch, kind, Vec::new(), now, leader_known);
         }
     }
 

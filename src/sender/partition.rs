@@ -24,6 +24,8 @@ pub(crate) struct Partition {
     /// Where the batches under way were sent.
     pub(crate) in_flight_node: Option<NodeId>,
     pub(crate) sequence: Sequence,
+    /// The youngest batch that a broker has acknowledged.
+    last_delivered: Option<BatchOrder>,
     topic_id: Uuid,
     /// Since when its batches have waited for answers to those under way, if they do.
     blocked_since: Option<Instant>,
@@ -87,6 +89,7 @@ impl Partition {
             outstanding: 0,
             in_flight_node: None,
             sequence: Sequence::default(),
+            last_delivered: None,
             topic_id: Uuid::ZERO,
             blocked_since: None,
             retry_at: None,
@@ -102,11 +105,14 @@ impl Partition {
         let found = cluster.partition(topic, *partition);
         // A leader that the view has no address for is as good as none.
         self.leader = cluster.leader(topic, *partition).map(Node::id);
+        let known_epoch = self.leader_epoch;
         self.leader_epoch = found.and_then(PartitionInfo::leader_epoch);
-        if let Some(topic) = cluster.topic(topic)
-            && topic.id() != self.topic_id
-        {
-            self.topic_id = topic.id();
+        let id = cluster.topic(topic).map_or(self.topic_id, |topic| topic.id());
+        // Brokers that tell no ids: epochs grow for as long as a topic lives.
+        let is_younger =
+            matches!((self.leader_epoch, known_epoch), (Some(epoch), Some(known)) if epoch < known);
+        if id != self.topic_id || is_younger {
+            self.topic_id = id;
             self.sequence.forget_acknowledgement();
         }
     }
@@ -222,6 +228,20 @@ impl Partition {
         has_epoch
     }
 
+    /// Notes that the broker has a batch.
+    pub(crate) fn note_delivery(&mut self, batch: &ProducerBatch) {
+        self.sequence.acknowledge(batch.identity());
+        self.last_delivered = self.last_delivered.max(Some(batch.order));
+    }
+
+    /// Whether a younger batch is in the log, so that this one can no longer be written in order.
+    ///
+    /// Brokers that remember the producer do not let that happen. One that has forgotten it, as with a topic that was made
+    /// anew, takes any first number, so of two batches under way it may refuse the older and write the younger.
+    pub(crate) fn is_overtaken(&self, order: BatchOrder) -> bool {
+        self.last_delivered.is_some_and(|last| last > order)
+    }
+
     /// Notes that a batch has failed. If it is certain not to be in the log, its number will never come.
     pub(crate) fn note_failure(&mut self, batch: &ProducerBatch) {
         #[cfg(test)]
@@ -231,6 +251,15 @@ impl Partition {
         if batch.is_numbered() && !batch.maybe_written {
             self.sequence.note_gap();
         }
+    }
+
+    /// Takes what is queued behind a batch that has failed, and sees to it that what is under way behind it is not sent
+    /// again.
+    pub(crate) fn stop_behind(&mut self, order: BatchOrder) -> Vec<ProducerBatch> {
+        for batch in self.in_flight.iter_mut().filter(|batch| batch.order > order) {
+            batch.is_stopped = true;
+        }
+        self.queue.stop_behind(order)
     }
 
     /// Notes that the broker waits for another number than that of a batch, which is back in the queue.

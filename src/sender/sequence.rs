@@ -6,10 +6,11 @@
 //! - A batch gets its number when it is first sent, and keeps it: every attempt sends the same bytes.
 //! - A number is used once. It is given out anew only in a new epoch, and a new epoch begins only when nothing of the
 //!   partition is under way and its head is certain not to be in the log. A batch that may be in the log is always sent
-//!   under its old number first: the answer then tells (success, duplicate, or out of order: not in the log).
-//! - A batch that is refused for its number after an attempt that was never answered gets no new one: what a broken
-//!   connection has left behind may still be read by the broker, and write it under the old. Its records fail, as maybe
-//!   written.
+//!   under its old number first: the answer then tells (success or duplicate), or leaves the doubt.
+//! - A batch that may be in the log and is refused for its number gets no new one. A broker that was restarted remembers
+//!   one batch of a producer, not five, and refuses those before it although it has them; and what a broken connection
+//!   has left behind may still be read, and written under the old number. The records fail, as maybe written.
+//! - A batch gets no new number once a younger one is in the log: it fails, for it could only be written out of order.
 //! - A batch that is sent again goes alone, with nothing behind it: brokers look for doubles among the last five batches.
 //! - Epochs are counted per partition and by the producer itself. A broker takes any higher epoch of a producer id whose
 //!   numbers begin at 0 (Java counts one epoch for all partitions, which adopt it one by one: to a partition it looks

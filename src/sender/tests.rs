@@ -5,8 +5,14 @@
 
 mod awaited;
 mod bench;
+mod codes;
 mod expiry;
+mod fail_stop;
+mod idempotence;
 mod leaders;
+mod record_errors;
+mod recreation;
+mod restarts;
 mod retrying;
 mod sending;
 mod shell;

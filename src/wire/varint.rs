@@ -14,9 +14,21 @@ pub(crate) enum VarintError {
     Truncated,
 }
 
+/// What numbers are written to.
+pub(crate) trait PutByte {
+    fn put_u8(&mut self, byte: u8);
+}
+
+impl<T: BufMut> PutByte for T {
+    #[inline]
+    fn put_u8(&mut self, byte: u8) {
+        BufMut::put_u8(self, byte);
+    }
+}
+
 /// Appends `value` in 1 to 5 bytes.
 #[inline]
-pub(crate) fn put_unsigned_varint(out: &mut impl BufMut, mut value: u32) {
+pub(crate) fn put_unsigned_varint(out: &mut impl PutByte, mut value: u32) {
     while value >= 0x80 {
         out.put_u8((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -26,7 +38,7 @@ pub(crate) fn put_unsigned_varint(out: &mut impl BufMut, mut value: u32) {
 
 /// Appends `value` in 1 to 10 bytes.
 #[inline]
-pub(crate) fn put_unsigned_varlong(out: &mut impl BufMut, mut value: u64) {
+pub(crate) fn put_unsigned_varlong(out: &mut impl PutByte, mut value: u64) {
     while value >= 0x80 {
         out.put_u8((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -36,13 +48,13 @@ pub(crate) fn put_unsigned_varlong(out: &mut impl BufMut, mut value: u64) {
 
 /// Appends `value`, zig-zag encoded, in 1 to 5 bytes.
 #[inline]
-pub(crate) fn put_varint(out: &mut impl BufMut, value: i32) {
+pub(crate) fn put_varint(out: &mut impl PutByte, value: i32) {
     put_unsigned_varint(out, zig_zag_32(value));
 }
 
 /// Appends `value`, zig-zag encoded, in 1 to 10 bytes.
 #[inline]
-pub(crate) fn put_varlong(out: &mut impl BufMut, value: i64) {
+pub(crate) fn put_varlong(out: &mut impl PutByte, value: i64) {
     put_unsigned_varlong(out, zig_zag_64(value));
 }
 

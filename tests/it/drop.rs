@@ -3,11 +3,14 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
+use bytes::Bytes;
 use kafka_producer::{
-    Delivery, DeliveryErrorKind, Disposition, KafkaProducer, Persisted, ProducerRecord, SendErrorKind,
+    BoxError, Cluster, Delivery, DeliveryErrorKind, Disposition, Headers, KafkaProducer, Partitioner,
+    PartitionerRecord, Persisted, ProducerInterceptor, ProducerRecord, SendErrorKind, Serializer,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -215,4 +218,58 @@ fn records_may_be_enqueued_from_a_thread_without_a_runtime() {
 
     thread.join().unwrap();
     assert_eq!(log_of(&cluster, 0), ["x"]);
+}
+
+/// Counts how often it was dropped.
+struct Witness(Arc<AtomicUsize>);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl ProducerInterceptor for Witness {}
+
+impl Partitioner for Witness {
+    fn partition(&self, _: &PartitionerRecord<'_>, _: &Cluster) -> Result<i32, BoxError> {
+        Ok(0)
+    }
+}
+
+impl Serializer<Bytes> for Witness {
+    fn serialize<'a>(
+        &self,
+        _topic: &str,
+        _headers: &mut Headers,
+        data: &'a Bytes,
+        _scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], BoxError> {
+        Ok(data)
+    }
+}
+
+/// Java: `testSerializerClose`, `testInterceptorConstructClose` and `testPartitionerClose`. What the producer was given
+/// goes with its last handle, and not before.
+#[tokio::test]
+async fn serializers_partitioner_and_interceptors_go_with_the_producer() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let counts: [Arc<AtomicUsize>; 4] = Default::default();
+    let witness = |index: usize| Witness(Arc::clone(&counts[index]));
+    let producer: KafkaProducer = builder(&cluster)
+        .serializers(witness(0), witness(1))
+        .partitioner(witness(2))
+        .interceptor(witness(3))
+        .build()?;
+    let dropped = || counts.each_ref().map(|count| count.load(Ordering::SeqCst));
+
+    soon("send", producer.send(record("x").key("k"))).await?;
+    let _ = soon("close", producer.close(seconds(5))).await;
+    let clone = producer.clone();
+    drop(producer);
+    assert_eq!(dropped(), [0; 4]);
+    drop(clone);
+
+    until("all are gone", || dropped() == [1; 4]).await;
+    Ok(())
 }

@@ -424,3 +424,67 @@ async fn batch_with_an_unanswered_attempt_gets_no_new_number() -> TestResult {
     assert_eq!(next.offset(), Some(1));
     Ok(())
 }
+
+/// Java: `testSenderShouldRetryWithBackoffOnRetriableError`.
+#[tokio::test]
+async fn request_for_an_id_is_made_again_after_the_backoff() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.fail_next(Api::InitProducerId, 14, 1);
+    let producer = builder(&cluster)
+        .retry_backoff(seconds(60))
+        .retry_backoff_max(seconds(60))
+        .delivery_timeout(seconds(300))
+        .build()?;
+    let mut delivery = producer.enqueue(record("x")).await?;
+    until("the first request has failed", || {
+        cluster.requests().of(Api::InitProducerId) == 1 && producer.metrics().requests_in_flight == 0
+    })
+    .await;
+
+    skip_time(seconds(50)).await;
+    assert!(tokio::time::timeout(millis(50), &mut delivery).await.is_err());
+    assert_eq!(cluster.requests().of(Api::InitProducerId), 1);
+    skip_time(seconds(11)).await;
+
+    soon("delivery", delivery).await?;
+    assert_eq!(cluster.requests().of(Api::InitProducerId), 2);
+    Ok(())
+}
+
+/// Java: `testForceCloseWithProducerIdReset`.
+#[tokio::test]
+async fn close_with_no_time_gives_back_records_that_wait_for_the_id() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.inject(Fault::error_code(14).api(Api::InitProducerId).always());
+    let producer = producer(&cluster);
+    let deliveries = enqueue_all(&producer, (0..3).map(record)).await;
+
+    let report = soon("close", producer.close(millis(0))).await;
+
+    assert_eq!(report.undelivered, 3);
+    for (i, result) in results(deliveries).await.into_iter().enumerate() {
+        let error = result.unwrap_err();
+        assert_eq!((error.kind(), error.persisted()), (DeliveryErrorKind::Closed, Persisted::No));
+        assert_eq!(error.record().unwrap().value.unwrap(), i.to_string());
+    }
+    Ok(())
+}
+
+/// Java ends the producer at some of these (`testClusterAuthorizationExceptionInProduceRequest`,
+/// `testUnsupportedVersionInProduceRequest`).
+#[tokio::test]
+async fn no_error_of_a_batch_ends_the_producer() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = producer(&cluster);
+    let codes = [31, 35, 43, 29, 49, 90];
+    for (i, code) in (0..).zip(codes) {
+        cluster.fail_next(Api::Produce, code, 1);
+
+        let error = soon("refused", producer.send(record("refused"))).await.unwrap_err();
+        assert_eq!(error.delivery_error().unwrap().error_code(), Some(ErrorCode::from(code)));
+
+        assert_eq!(soon("next", producer.send(record(i))).await?.offset(), Some(i), "{code}");
+    }
+    assert_eq!(log_of(&cluster, 0), texts(0..codes.len()));
+    Ok(())
+}

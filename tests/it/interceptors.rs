@@ -346,3 +346,40 @@ async fn interceptor_may_enqueue_from_an_acknowledgement() -> TestResult {
     *echo.producer.lock().unwrap() = None;
     Ok(())
 }
+
+/// Tries again what has failed, elsewhere.
+struct SecondChance {
+    producer: Mutex<Option<KafkaProducer>>,
+}
+
+impl ProducerInterceptor for SecondChance {
+    fn on_acknowledgement(&self, acknowledgement: &Acknowledgement<'_>) {
+        if acknowledgement.error().is_some()
+            && let Some(producer) = &*self.producer.lock().unwrap()
+        {
+            drop(producer.try_enqueue(record_for(1, "again")));
+        }
+    }
+}
+
+/// Java: `testAppendInExpiryCallback`.
+#[tokio::test]
+async fn interceptor_may_enqueue_when_records_expire() -> TestResult {
+    let cluster = cluster_with(1, 2).await;
+    cluster.set_leader(TOPIC, 0, None)?;
+    let chance = Arc::new(SecondChance { producer: Mutex::new(None) });
+    let producer = builder(&cluster)
+        .interceptor(Arc::clone(&chance))
+        .delivery_timeout(millis(300))
+        .request_timeout(millis(300))
+        .build()?;
+    *chance.producer.lock().unwrap() = Some(producer.clone());
+
+    let expired = results(enqueue_all(&producer, (0..20).map(|i| record_for(0, i))).await).await;
+    until("the second chances are written", || cluster.end_offset(TOPIC, 1).unwrap() == 20).await;
+
+    assert!(expired.iter().all(Result::is_err));
+    until("memory is back", || producer.metrics().buffered_bytes == 0).await;
+    *chance.producer.lock().unwrap() = None;
+    Ok(())
+}

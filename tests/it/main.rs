@@ -5,6 +5,8 @@ mod cancel_safety;
 mod drop;
 mod enqueue;
 mod errors;
+mod fail_stop;
+mod faults;
 mod flush_close;
 mod idempotence;
 mod interceptors;

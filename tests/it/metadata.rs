@@ -1,7 +1,7 @@
 //! How topics, partitions and leaders become known, and how often brokers are asked.
 
 use kafka_mock::{Api, Fault, MockCluster};
-use kafka_producer::{KafkaProducer, NodeId, ProducerRecord, SendErrorKind};
+use kafka_producer::{ErrorCode, KafkaProducer, NodeId, ProducerRecord, SendErrorKind};
 
 use crate::support::{
     TOPIC, TestResult, builder, builder_at, cluster_with, delivered, enqueue_all, log_of, logs_of, millis,
@@ -98,7 +98,9 @@ async fn partitions_for_an_unknown_topic_times_out() -> TestResult {
 
     let error = soon("partitions", producer.partitions_for("missing")).await.unwrap_err();
 
-    assert!(matches!(error, SendErrorKind::MetadataTimeout { .. }), "{error:?}");
+    let SendErrorKind::MetadataTimeout { cause, .. } = error else { panic!("{error:?}") };
+    assert_eq!(cause, Some(ErrorCode::UnknownTopicOrPartition));
+    assert!(metadata_requests(&cluster) > 1, "it was asked for once only");
     Ok(())
 }
 
@@ -423,5 +425,30 @@ async fn topic_with_a_name_beyond_all_limits_harms_only_itself() -> TestResult {
             soon("later", producer.send(record("z"))).await?;
         }
     }
+    Ok(())
+}
+
+/// Java: `testInflightRequestsDuringRebootstrap`. Nothing but the rebootstrap ends the wait for the answer.
+#[tokio::test]
+async fn batch_under_way_during_a_rebootstrap_is_written_once() -> TestResult {
+    let cluster = cluster_with(2, 2).await;
+    let producer = builder(&cluster)
+        .metadata_max_age(seconds(60))
+        .request_timeout(seconds(300))
+        .delivery_timeout(seconds(600))
+        .build()?;
+    delivered(enqueue_all(&producer, (0..2).map(|partition| record_for(partition, 0))).await).await;
+    let leader = cluster.leader(TOPIC, 0).unwrap();
+    let connections = cluster.connections_accepted(leader);
+    cluster.drop_response(Api::Produce, 1);
+    let delivery = producer.enqueue(record_for(0, 1)).await?;
+    until("it is written", || cluster.end_offset(TOPIC, 0).unwrap() == 2).await;
+    cluster.fail_next(Api::Metadata, 129, 1);
+
+    skip_time(seconds(61)).await;
+
+    assert_eq!(soon("delivery", delivery).await?.offset(), Some(1));
+    assert!(cluster.connections_accepted(leader) > connections);
+    assert_eq!(log_of(&cluster, 0), texts(0..2));
     Ok(())
 }

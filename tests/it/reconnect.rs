@@ -301,3 +301,72 @@ async fn requests_in_flight_respect_their_limit() -> TestResult {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn all_brokers_may_move_to_other_ports_one_after_the_other() -> TestResult {
+    let cluster = cluster_with(3, 3).await;
+    let producer = producer(&cluster);
+    delivered(enqueue_all(&producer, (0..3).map(|i| record_for(i, 0))).await).await;
+    let mut occupied = Vec::new();
+
+    for round in 1..=2 {
+        for broker in cluster.broker_ids() {
+            cluster.broker_down(broker).await?;
+            occupied.push(TcpListener::bind(("127.0.0.1", cluster.port(broker).unwrap())).await?);
+            cluster.broker_up(broker).await?;
+            for partition in 0..3 {
+                cluster.set_leader(TOPIC, partition, Some(broker))?;
+            }
+            // It leads all, so this waits until the producer has found it.
+            let records = (0..3).map(|i| record_for(i, format!("{round}-{broker}")));
+            delivered(enqueue_all(&producer, records).await).await;
+        }
+    }
+
+    for partition in 0..3 {
+        let values = log_of(&cluster, partition);
+        assert_eq!(values, ["0", "1-0", "1-1", "1-2", "2-0", "2-1", "2-2"]);
+    }
+    Ok(())
+}
+
+/// KIP-899: all known brokers are gone, and the bootstrap address leads to others.
+#[tokio::test]
+async fn cluster_that_is_replaced_behind_the_bootstrap_address_is_found() -> TestResult {
+    let old = cluster_with(2, 2).await;
+    let new = cluster_with(2, 2).await;
+    let target = Arc::new(AtomicUsize::new(old.port(0).unwrap().into()));
+    let port = Arc::clone(&target);
+    let (bootstrap, _) = listener(move |mut stream| {
+        let port = u16::try_from(port.load(Ordering::SeqCst)).unwrap();
+        async move {
+            let Ok(mut broker) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await else { return };
+            drop(tokio::io::copy_bidirectional(&mut stream, &mut broker).await);
+        }
+    })
+    .await;
+    let producer = builder_at(bootstrap).build()?;
+    delivered(enqueue_all(&producer, (0..2).map(|i| record_for(i, 0))).await).await;
+
+    target.store(new.port(0).unwrap().into(), Ordering::SeqCst);
+    old.shutdown().await;
+    delivered(enqueue_all(&producer, (0..2).map(|i| record_for(i, 1))).await).await;
+
+    assert_eq!((log_of(&new, 0), log_of(&new, 1)), (texts(1..2), texts(1..2)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn broker_that_answers_slowly_is_waited_for() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).batch_size(1).build()?;
+    soon("first", producer.send(record(0))).await?;
+    cluster.delay(None, None, millis(300));
+
+    delivered(enqueue_all(&producer, (1..12).map(record)).await).await;
+
+    assert_eq!(log_of(&cluster, 0), texts(0..12));
+    let metrics = producer.metrics();
+    assert_eq!((metrics.record_retries, metrics.connections_created), (0, 2), "nothing was sent twice");
+    Ok(())
+}

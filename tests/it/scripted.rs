@@ -12,6 +12,8 @@ use kafka_protocol::messages::produce_response::{
 };
 use kafka_protocol::messages::{BrokerId, MetadataResponse, ProduceResponse};
 use kafka_protocol::protocol::StrBytes;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 use self::broker::{
     Answer, Produce, ScriptedBroker, all_written, raw, refused, response, topic_name, written,
@@ -44,9 +46,9 @@ fn culprit(index: i32, message: Option<&'static str>) -> BatchIndexAndErrorMessa
         .with_batch_index_error_message(message.map(StrBytes::from_static_str))
 }
 
-/// KIP-467. Java: `testRecordErrorPropagatedToApplication`.
+/// KIP-467. Java (`testRecordErrorPropagatedToApplication`) fails the innocent records too.
 #[tokio::test]
-async fn refused_records_of_a_batch_are_told_from_the_innocent() -> TestResult {
+async fn innocent_records_of_a_refused_batch_are_delivered() -> TestResult {
     let (_broker, producer) = first_answer(|_| {
         Answer::Partitions(vec![
             refused(0, 87)
@@ -57,24 +59,18 @@ async fn refused_records_of_a_batch_are_told_from_the_innocent() -> TestResult {
     .await;
 
     let deliveries = enqueue_all(&producer, (0..5).map(|i| record_for(0, i))).await;
-    let results = results(deliveries).await;
+    soon("flush", producer.flush()).await;
+    let results: Vec<_> = deliveries.iter().map(|delivery| delivery.try_result().unwrap()).collect();
 
-    for (i, result) in results.into_iter().enumerate() {
-        let error = result.unwrap_err();
-        let code = ErrorCode::InvalidRecord;
-        let message = |text: &str| Some(text.to_owned());
-        let expected = match i {
-            1 => DeliveryErrorKind::Broker { code, message: message("of the record") },
-            3 => DeliveryErrorKind::Broker { code, message: message("of the batch") },
-            _ => DeliveryErrorKind::BatchRefused { code },
-        };
-        assert_eq!(error.kind(), expected, "record {i}");
-        let is_guilty = i == 1 || i == 3;
-        let disposition = if is_guilty { Disposition::FixRecord } else { Disposition::RetryLater };
-        assert_eq!((error.disposition(), error.persisted()), (disposition, Persisted::No), "record {i}");
+    for (i, message) in [(1, "of the record"), (3, "of the batch")] {
+        let error = results[i].as_ref().unwrap_err();
+        let message = Some(message.to_owned());
+        assert_eq!(error.kind(), DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, message });
+        assert_eq!((error.disposition(), error.persisted()), (Disposition::FixRecord, Persisted::No));
         assert_eq!(error.record().unwrap().value.unwrap(), i.to_string());
     }
-    // Those behind are not harmed.
+    let offsets = [0, 2, 4].map(|i| results[i].as_ref().unwrap().offset().unwrap());
+    assert_eq!([offsets[1] - offsets[0], offsets[2] - offsets[0]], [1, 2]);
     soon("later", producer.send(record_for(0, "later"))).await?;
     Ok(())
 }
@@ -345,6 +341,40 @@ async fn brokers_that_nobody_can_reach_are_left_out() -> TestResult {
     Ok(())
 }
 
+/// Something else listens where metadata says that the leader is.
+#[tokio::test]
+async fn leader_that_is_an_http_server_is_asked_until_metadata_names_another() -> TestResult {
+    let stranger = TcpListener::bind("127.0.0.1:0").await?;
+    let port = stranger.local_addr()?.port();
+    let asked = Arc::new(Mutex::new(0));
+    let counter = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = stranger.accept().await {
+            *counter.lock().unwrap() += 1;
+            drop(stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await);
+        }
+    });
+    let counter = Arc::clone(&asked);
+    let (_broker, producer) = with_metadata(move |mut metadata| {
+        if *counter.lock().unwrap() < 5 {
+            metadata.brokers.push(
+                MetadataResponseBroker::default()
+                    .with_node_id(BrokerId(8))
+                    .with_host(StrBytes::from_static_str("127.0.0.1"))
+                    .with_port(port.into()),
+            );
+            metadata.topics[0].partitions = vec![partition(0, 8)];
+        }
+        metadata
+    })
+    .await;
+
+    soon("send", producer.send(record_for(0, "x"))).await?;
+
+    assert!(*asked.lock().unwrap() >= 5);
+    Ok(())
+}
+
 #[tokio::test]
 async fn metadata_without_brokers_is_asked_for_again() -> TestResult {
     let asked = Arc::new(Mutex::new(0));
@@ -450,5 +480,30 @@ async fn batch_is_the_same_at_every_attempt() -> TestResult {
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 4);
     assert!(seen.iter().all(|batch| *batch == seen[0]));
+    Ok(())
+}
+
+/// Java: `testResetOfProducerStateShouldAllowQueuedBatchesToDrain` and `testCloseWithProducerIdReset`.
+#[tokio::test]
+async fn other_partitions_and_close_go_on_while_an_id_is_replaced() -> TestResult {
+    let script = |produce: &Produce| {
+        let answer = |partition: &i32| match (partition, produce.number) {
+            // Costs the last epoch.
+            (0, 1) => refused(0, 87),
+            (partition, number) => written(*partition, i64::try_from(number).unwrap()),
+        };
+        Answer::Partitions(produce.batches.keys().map(answer).collect())
+    };
+    let broker = ScriptedBroker::start_with(script, |metadata| metadata, i16::MAX, usize::MAX).await;
+    let producer = builder(&broker).build()?;
+    soon("first", producer.send(record_for(0, "a"))).await?;
+    soon("refused", producer.send(record_for(0, "b"))).await.unwrap_err();
+
+    let deliveries = enqueue_all(&producer, (0..3).map(|partition| record_for(partition, "c"))).await;
+    let report = soon("close", producer.close(seconds(10))).await;
+
+    assert_eq!((report.delivered, report.failed, report.undelivered), (4, 1, 0));
+    delivered(deliveries).await;
+    assert_eq!(broker.producer_ids(), 2);
     Ok(())
 }

@@ -437,3 +437,31 @@ async fn longest_durations_do_no_harm() -> TestResult {
     }
     Ok(())
 }
+
+/// Java: `testBlockTimeout`.
+#[tokio::test]
+async fn memory_that_is_freed_in_part_does_not_prolong_the_wait() -> TestResult {
+    let cluster = cluster_with(2, 2).await;
+    let producer = builder(&cluster).batch_size(1000).buffer_memory(4000).max_block(millis(600)).build()?;
+    delivered(enqueue_all(&producer, (0..2).map(|partition| record_for(partition, "first"))).await).await;
+    let (frozen, other) = (cluster.leader(TOPIC, 0).unwrap(), cluster.leader(TOPIC, 1).unwrap());
+    assert_ne!(frozen, other);
+    cluster.freeze(frozen)?;
+    cluster.delay(Some(other), Some(Api::Produce), millis(100));
+    let filler = "x".repeat(900);
+    let freed = producer.enqueue(record_for(1, &filler)).await?;
+    let mut stuck = Vec::new();
+    while let Ok(delivery) = producer.try_enqueue(record_for(0, &filler)) {
+        stuck.push(delivery);
+    }
+
+    let error = soon("enqueue", producer.enqueue(record_for(1, "y".repeat(3500)))).await.unwrap_err();
+
+    let SendErrorKind::MemoryTimeout { memory_wait, .. } = *error.kind() else { panic!("{error:?}") };
+    assert!((millis(590)..seconds(5)).contains(&memory_wait), "{memory_wait:?}");
+    soon("what made room", freed).await?;
+    cluster.unfreeze(frozen)?;
+    delivered(stuck).await;
+    assert_eq!(producer.metrics().buffer_available_bytes, 4000);
+    Ok(())
+}

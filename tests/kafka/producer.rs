@@ -2,6 +2,5 @@
 
 mod console;
 mod contents;
-mod leader_death;
 mod partitioning;
 mod samples;

@@ -23,7 +23,17 @@ impl Broker<'_> {
         let may_create =
             self.state.settings.auto_create_topics && (version < 4 || request.allow_auto_topic_creation);
         let wanted = self.wanted_topics(request, version);
-        let topics = wanted.iter().map(|topic| self.metadata_of(topic, may_create, version, plan)).collect();
+        let mut topics = Vec::new();
+        for topic in &wanted {
+            let mut described = self.metadata_of(topic, may_create, version, plan);
+            if let Some(name) = self.name_of(topic) {
+                if plan.leaves_out(&name, None) {
+                    continue;
+                }
+                described.partitions.retain(|known| !plan.leaves_out(&name, Some(known.partition_index)));
+            }
+            topics.push(described);
+        }
         let brokers = self.state.live_brokers().map(|(id, node)| {
             MetadataResponseBroker::default()
                 .with_node_id(BrokerId(id))

@@ -80,7 +80,7 @@ impl Broker<'_> {
     ) -> Reaction {
         let version = request.version;
         let topics = producing.topics.iter();
-        let responses: Vec<_> =
+        let mut responses: Vec<_> =
             topics.map(|topic| self.topic_response(topic, produce.acks, version)).collect();
         if produce.acks == 0 {
             // The only way to tell such a producer that something went wrong is to hang up.
@@ -90,6 +90,11 @@ impl Broker<'_> {
                 false => Reaction::Silence,
             };
         }
+        for (topic, response) in producing.topics.iter().zip(&mut responses) {
+            let Some(name) = &topic.name else { continue };
+            response.partition_responses.retain(|partition| !plan.leaves_out(name, Some(partition.index)));
+        }
+        responses.retain(|topic| !topic.partition_responses.is_empty());
         let mut response = ProduceResponse::default().with_throttle_time_ms(plan.throttle_time_ms());
         if version >= 10 {
             response.node_endpoints = self.endpoints_of_leaders(&responses);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kafka_mock::{Api, Fault, MockCluster};
 use kafka_protocol::messages::{ApiVersionsRequest, InitProducerIdRequest, ProduceRequest};
 
-use crate::support::{Client, batch, now, produce_request, values};
+use crate::support::{Client, PATIENCE, batch, now, produce_request, values};
 
 const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 const NOT_ENOUGH_REPLICAS_AFTER_APPEND: i16 = 20;
@@ -208,6 +208,136 @@ async fn a_frozen_broker_answers_once_it_thaws() {
 }
 
 #[tokio::test]
+async fn a_fault_freezes_the_whole_broker_for_a_time() {
+    let cluster = MockCluster::start(2).await.unwrap();
+    cluster.create_topic("t", 1, 1).unwrap();
+    let time = Duration::from_millis(500);
+    cluster.inject(Fault::freeze(time).api(Api::Produce));
+    let [mut client, mut other] = [Client::connect(&cluster, 0).await, Client::connect(&cluster, 0).await];
+    let start = now();
+
+    client.write(9, &produce_request("t", 0, batch(&["a"]))).await;
+    until(|| cluster.requests().of(Api::Produce) == 1).await;
+    other.write(0, &ApiVersionsRequest::default()).await;
+    Client::connect(&cluster, 1).await.call(0, &ApiVersionsRequest::default()).await;
+    assert!(client.hears_nothing().await);
+    assert!(values(&cluster, "t", 0).is_empty());
+
+    assert!(other.read::<ApiVersionsRequest>(0).await.is_some());
+    assert!(client.read::<ProduceRequest>(9).await.is_some());
+    assert!(start.elapsed() >= time);
+    assert_eq!(values(&cluster, "t", 0), ["a"]);
+    assert_eq!(client.produce("t", 0, batch(&["b"])).await.error_code, 0);
+}
+
+#[tokio::test]
+async fn a_frozen_broker_thaws_early_on_demand() {
+    let cluster = one_partition().await;
+    cluster.inject(Fault::freeze(Duration::from_secs(3600)).api(Api::Produce));
+    let mut client = Client::connect(&cluster, 0).await;
+
+    client.write(9, &produce_request("t", 0, batch(&["a"]))).await;
+    until(|| cluster.pending_faults().is_empty()).await;
+    // The fault is taken up a moment before the broker freezes.
+    assert!(client.hears_nothing().await);
+    cluster.unfreeze(0).unwrap();
+
+    assert!(client.read::<ProduceRequest>(9).await.is_some());
+}
+
+#[tokio::test]
+async fn leader_moves_just_before_or_just_after_a_request() {
+    for (fault, code, expected) in [
+        (Fault::move_leader_before(1), NOT_LEADER_OR_FOLLOWER, vec!["b"]),
+        (Fault::move_leader_after(1), 0, vec!["a", "b"]),
+    ] {
+        let cluster = MockCluster::start(2).await.unwrap();
+        cluster.create_topic("t", 3, 2).unwrap();
+        cluster.inject(fault.api(Api::Produce).partition("t", 0));
+
+        let answer = Client::connect(&cluster, 0).await.produce("t", 0, batch(&["a"])).await;
+        let next = Client::connect(&cluster, 1).await.produce("t", 0, batch(&["b"])).await;
+
+        assert_eq!((answer.error_code, next.error_code), (code, 0));
+        assert_eq!(values(&cluster, "t", 0), expected);
+        assert_eq!(leaders(&cluster, "t"), [Some(1), Some(1), Some(0)]);
+        assert_eq!(cluster.leader_epoch("t", 0), Some(1));
+    }
+}
+
+#[tokio::test]
+async fn metadata_tells_the_leader_of_before_or_after_the_move() {
+    for (fault, expected) in [(Fault::move_leader_before(None), -1), (Fault::move_leader_after(None), 0)] {
+        let cluster = one_partition().await;
+        cluster.inject(fault.api(Api::Metadata));
+
+        let metadata = Client::connect(&cluster, 0).await.metadata(12, &["t"]).await;
+
+        assert_eq!(metadata.topics[0].partitions[0].leader_id.0, expected);
+        assert_eq!(leaders(&cluster, "t"), [None]);
+    }
+}
+
+#[tokio::test]
+async fn leader_cannot_move_to_a_broker_that_is_not_there() {
+    for fault in [Fault::move_leader_before(7), Fault::move_leader_after(7)] {
+        let cluster = one_partition().await;
+        cluster.inject(fault.api(Api::Produce));
+        let mut client = Client::connect(&cluster, 0).await;
+
+        client.write(9, &produce_request("t", 0, batch(&["a"]))).await;
+
+        assert!(client.is_closed_by_broker().await);
+        let refusals = cluster.refusals();
+        assert!(refusals[0].contains("t-0") && refusals[0].contains("broker 7"), "{refusals:?}");
+    }
+}
+
+#[tokio::test]
+async fn topics_and_partitions_are_left_out_of_answers() {
+    let cluster = MockCluster::start(1).await.unwrap();
+    cluster.create_topic("t", 2, 1).unwrap();
+    cluster.create_topic("u", 1, 1).unwrap();
+    let mut client = Client::connect(&cluster, 0).await;
+
+    cluster.inject(Fault::leave_out().api(Api::Produce).partition("t", 0).times(2));
+    let empty = client.call(9, &produce_request("t", 0, batch(&["a"]))).await;
+    let spared = client.call(9, &produce_request("t", 1, batch(&["b"]))).await;
+    let in_version_12 = client.call(12, &produce_request("t", 0, batch(&["c"]))).await;
+    cluster.inject(Fault::leave_out().topic("t"));
+    let without_topic = client.metadata(12, &["t", "u"]).await;
+    cluster.inject(Fault::leave_out().partition("t", 0));
+    let without_partition = client.metadata(12, &["t"]).await;
+
+    assert_eq!([empty.responses.len(), spared.responses.len(), in_version_12.responses.len()], [0, 1, 0]);
+    assert_eq!(values(&cluster, "t", 0), ["a", "c"]);
+    assert_eq!(without_topic.topics.len(), 1);
+    assert_eq!(without_topic.topics[0].name.as_ref().map(|name| name.as_str()), Some("u"));
+    let left: Vec<_> =
+        without_partition.topics[0].partitions.iter().map(|known| known.partition_index).collect();
+    assert_eq!(left, [1]);
+}
+
+#[tokio::test]
+async fn requests_are_chosen_by_their_connection_and_their_place_in_it() {
+    let cluster = one_partition().await;
+    cluster.inject(Fault::error_code(1).connection(2).times(2));
+    cluster.inject(Fault::error_code(2).request(3).always());
+    let request = ApiVersionsRequest::default();
+    let mut codes = Vec::new();
+
+    for _ in 0..3 {
+        let mut client = Client::connect(&cluster, 0).await;
+        for _ in 0..4 {
+            codes.push(client.call(0, &request).await.error_code);
+        }
+    }
+
+    assert_eq!(codes, [0, 0, 2, 0, 1, 1, 2, 0, 0, 0, 2, 0]);
+    assert_eq!(cluster.pending_faults(), [Fault::error_code(2).request(3).always()]);
+}
+
+#[tokio::test]
 async fn leaders_move_when_a_broker_goes_down() {
     let cluster = MockCluster::start(3).await.unwrap();
     cluster.create_topic("safe", 3, 2).unwrap();
@@ -247,6 +377,16 @@ async fn a_broker_comes_back_on_its_port_with_its_records() {
     let answer = Client::connect(&cluster, 0).await.produce("t", 0, batch(&["b"])).await;
     assert_eq!((answer.error_code, answer.base_offset), (0, 1));
     assert_eq!(cluster.batches("t", 0)[1].partition_leader_epoch, 2);
+}
+
+/// Waits for what other tasks bring about.
+async fn until(condition: impl Fn() -> bool) {
+    let holds = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, holds).await.expect("condition holds at last");
 }
 
 async fn one_partition() -> MockCluster {

@@ -2,6 +2,8 @@
 
 mod admin;
 mod api_versions;
+mod fault_bytes;
+mod fault_text;
 mod faults;
 mod fetch;
 mod framing;

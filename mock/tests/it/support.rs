@@ -82,6 +82,21 @@ impl Client {
         tokio::time::timeout(PATIENCE, read).await.expect("broker answers or hangs up")
     }
 
+    /// Reads exactly this many bytes.
+    pub(crate) async fn read_bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_exact(&mut bytes));
+        read.await.expect("broker sends").expect("bytes");
+        bytes
+    }
+
+    /// Reads until the broker closes the connection; an error says how it did so otherwise.
+    pub(crate) async fn read_to_end(&mut self) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut bytes));
+        read.await.expect("broker hangs up").map(|_| bytes)
+    }
+
     /// Sends a request and reads its answer.
     pub(crate) async fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         let sent = self.write(version, request).await;

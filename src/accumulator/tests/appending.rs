@@ -211,3 +211,17 @@ fn threads_append_every_record_once_and_each_in_its_order() {
     assert!(taken.iter().all(|numbers| numbers.iter().copied().eq(0..RECORDS)));
     assert!(bench.has_all_memory() && bench.accumulator.is_complete());
 }
+
+#[test]
+fn large_record_alone_is_full_at_once_though_it_gets_small() {
+    let bench = Bench::with(Compression::Lz4, 100 * BATCH);
+
+    bench.append(&"l".repeat(5 * BATCH));
+    assert!(bench.queue.look().unwrap().is_full);
+    let TakenHead::Seal(job) = bench.queue.take_head() else { panic!() };
+    bench.accumulator.seal(job);
+
+    let head = bench.queue.look().unwrap();
+    assert!(head.is_full && head.len < BATCH / 2, "{head:?}");
+    assert_eq!(values(&mut bench.take()), ["l".repeat(5 * BATCH)]);
+}

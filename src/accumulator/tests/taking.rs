@@ -148,3 +148,22 @@ fn records_are_incomplete_until_their_batch_has_an_outcome() {
     assert!(bench.queue.is_complete() && bench.queue.incomplete().is_empty());
     assert_eq!(bench.queue.appended_records(), 2);
 }
+
+#[test]
+fn batches_under_way_are_not_among_those_that_are_queued() {
+    let bench = Bench::new();
+    let deliveries = bench.append_all(&[&value_of(600), &value_of(600), &value_of(600)]);
+    let under_way = bench.take();
+
+    let queued = bench.queue.take_all();
+    assert_eq!((queued.len(), bench.queue.queued_batches()), (2, 0));
+    for batch in queued {
+        batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None);
+    }
+
+    assert!(deliveries[0].try_result().is_none());
+    assert!(deliveries[1..].iter().all(|delivery| matches!(delivery.try_result(), Some(Err(_)))));
+    deliver(*under_way, 3);
+    assert_eq!(offset(&deliveries[0]), Some(3));
+    assert!(bench.has_all_memory() && bench.queue.is_complete());
+}

@@ -86,8 +86,20 @@ impl StickyPartitioner {
         at_batch_boundary: bool,
         next: impl FnOnce() -> Option<i32>,
     ) -> bool {
-        let next = LazyCell::new(|| next().unwrap_or(partition));
         let mut current = self.state.load(Ordering::Relaxed);
+        let sticky = Sticky::unpack(current);
+        // Nearly every append: it stays where it is.
+        if sticky.partition == partition
+            && let Some(produced) = sticky.produced.checked_add(bytes)
+            && u64::from(produced) < self.batch_size
+            && bytes > 0
+        {
+            match self.replace(current, Sticky { produced, ..sticky }) {
+                Ok(()) => return false,
+                Err(actual) => current = actual,
+            }
+        }
+        let next = LazyCell::new(|| next().unwrap_or(partition));
         loop {
             let sticky = Sticky::unpack(current);
             // The partition was left since it was peeked. An unconditional add would count these bytes for the one that came
@@ -114,6 +126,7 @@ impl StickyPartitioner {
         produced >= at_last || at_batch_boundary && produced >= self.batch_size
     }
 
+    #[inline]
     fn replace(&self, current: u64, new: Sticky) -> Result<(), u64> {
         self.state
             .compare_exchange_weak(current, new.pack(), Ordering::Relaxed, Ordering::Relaxed)
@@ -137,10 +150,12 @@ impl Sticky {
         Self { partition, produced: 0 }
     }
 
+    #[inline]
     fn pack(self) -> u64 {
         u64::from(self.partition.cast_unsigned()) << 32 | u64::from(self.produced)
     }
 
+    #[inline]
     fn unpack(packed: u64) -> Self {
         Self { partition: ((packed >> 32) as u32).cast_signed(), produced: packed as u32 }
     }

@@ -1,12 +1,13 @@
 //! What becomes of batches: delivered, sent again, cut or failed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rand::RngExt;
 
 use super::SenderCore;
-use crate::accumulator::{ProducerBatch, Stage, split};
+use crate::accumulator::{ProducerBatch, Rescue, Stage, rescue, split};
 use crate::error::{DeliveryErrorKind, Persisted};
 use crate::metadata::LeaderHint;
 use crate::network::FailureReason;
@@ -63,7 +64,7 @@ impl SenderCore {
         match Verdict::of(code, batch.is_numbered()) {
             Verdict::Delivered => {
                 if let Some(partition) = self.partition_mut(sent.queue_id) {
-                    partition.sequence.acknowledge(batch.identity());
+                    partition.note_delivery(&batch);
                 }
                 let base_offset = (answer.base_offset >= 0).then_some(answer.base_offset);
                 let append_time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
@@ -81,20 +82,16 @@ impl SenderCore {
                 if refresh_metadata {
                     self.metadata.request_update();
                 }
+                if matches!(code, ErrorCode::NotLeaderOrFollower | ErrorCode::UnknownTopicOrPartition) {
+                    self.metadata.doubt_leader(sent.topic());
+                }
                 let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
                 self.retry_or_fail(sent, batch, kind, now);
             }
             Verdict::Refused(fate) => {
                 batch.maybe_written = sent.was_maybe_written || fate == Fate::Maybe;
                 batch.last_error = Some(code);
-                let culprits = answer
-                    .record_errors
-                    .into_iter()
-                    .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error.message)));
-                let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
-                let culprits = culprits.collect();
-                self.note_failure(sent.queue_id, &batch);
-                self.fail(batch, kind, culprits, now, true);
+                self.refuse(sent, batch, fate, answer, now);
             }
         }
         self.look(sent.queue_id, now);
@@ -122,8 +119,8 @@ impl SenderCore {
                 for sent in sent.batches {
                     if let Some(mut batch) = self.take_in_flight(&sent) {
                         batch.maybe_written = sent.was_maybe_written;
-                        self.note_failure(sent.queue_id, &batch);
-                        self.fail(batch, DeliveryErrorKind::UnsupportedVersion, Vec::new(), now, true);
+                        let kind = DeliveryErrorKind::UnsupportedVersion;
+                        self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
                     }
                     self.look(sent.queue_id, now);
                 }
@@ -161,20 +158,89 @@ impl SenderCore {
     ) {
         let kind = DeliveryErrorKind::Broker { code, message };
         batch.last_error = Some(code);
-        if batch.is_of_doubtful || (batch.is_unanswered && !planted!(RenumberUnanswered)) {
-            // It may be in the log as part of the batch that it was cut from, or an attempt that a broken connection has
-            // left behind may still bring it there, with the older batch that the broker waits for. Another number
-            // would write it twice.
+        // A broker that was restarted knows only the last batch of a producer, and nothing of one whose records have old
+        // timestamps (`producer.id.expiration.ms`): it says this of batches, too, that it has.
+        let may_be_forgotten = sent.was_maybe_written && code != ErrorCode::InvalidProducerEpoch;
+        let may_be_there = (batch.is_unanswered || may_be_forgotten) && !planted!(RenumberUnanswered);
+        if batch.is_of_doubtful || may_be_there {
+            // It may be in the log, on its own or as part of the batch that it was cut from, or an attempt that a broken
+            // connection has left behind may still bring it there, with the older batch that the broker waits for.
+            // Another number would write it twice.
             batch.maybe_written = true;
-            self.fail(batch, kind, Vec::new(), now, true);
+            self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
-        // A broker that has the batch says so (duplicate) rather than this; of an older epoch it says nothing.
+        if self.partition_mut(sent.queue_id).is_some_and(|partition| partition.is_overtaken(batch.order)) {
+            batch.maybe_written = sent.was_maybe_written;
+            self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
+            return;
+        }
+        // Of a batch of an older epoch than it knows, a broker does not say whether it has it.
         batch.maybe_written = sent.was_maybe_written && code == ErrorCode::InvalidProducerEpoch;
         let order = batch.order;
         self.retry_or_fail(sent, batch, kind, now);
         if let Some(partition) = self.partition_mut(sent.queue_id) {
             partition.note_out_of_order(order);
+        }
+    }
+
+    /// The broker does not want a batch. If it names the records that it objects to (KIP-467), the others are sent again
+    /// without them, before anything behind them.
+    fn refuse(
+        &mut self,
+        sent: &SentBatch,
+        batch: ProducerBatch,
+        fate: Fate,
+        answer: PartitionProduceResponse,
+        now: Instant,
+    ) {
+        let code = ErrorCode::from(answer.error_code);
+        let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
+        // The first word on a record counts, and none on records that do not exist.
+        let named = answer.record_errors.into_iter().rev();
+        let named: BTreeMap<_, _> = named
+            .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error.message)))
+            .filter(|(index, _)| *index < batch.record_count())
+            .collect();
+        // Another number, for a batch that an earlier attempt may have brought into the log, would write it twice.
+        let is_doubtful =
+            batch.is_numbered() && (batch.maybe_written || batch.is_unanswered || batch.is_of_doubtful);
+        let is_final = fate == Fate::Maybe || is_doubtful || self.settings.is_fail_stop;
+        let queue = self.partition_mut(sent.queue_id).map(|partition| Arc::clone(&partition.queue));
+        let Some(queue) = queue.filter(|_| !is_final) else {
+            self.give_up(sent.queue_id, batch, kind, named.into_iter().collect(), now, true);
+            return;
+        };
+        self.note_failure(sent.queue_id, &batch);
+        match rescue(batch, &named, &queue, now) {
+            Ok(Rescue { culprits, messages }) => {
+                tracing::debug!(partition = %sent.topic_partition, "sending a batch again without what was refused");
+                self.fail(culprits, kind, messages, now, true);
+            }
+            Err(batch) => self.fail(*batch, kind, named.into_iter().collect(), now, true),
+        }
+    }
+
+    /// Fails a batch of a partition and, with `fail_stop`, everything behind it: what is queued now, what is under way as
+    /// soon as it is certain that it is not written, or may be. The partition takes no records from then on.
+    pub(super) fn give_up(
+        &mut self,
+        queue_id: usize,
+        batch: ProducerBatch,
+        kind: DeliveryErrorKind,
+        record_errors: Vec<(u32, Option<String>)>,
+        now: Instant,
+        leader_known: bool,
+    ) {
+        self.note_failure(queue_id, &batch);
+        // The partition stops before anybody learns of the failure: who learns of it may resume it at once.
+        let is_first = self.settings.is_fail_stop && !batch.is_stopped;
+        let partition = self.partition_mut(queue_id).filter(|_| is_first);
+        let stopped = partition.map(|partition| partition.stop_behind(batch.order)).unwrap_or_default();
+        self.fail(batch, kind, record_errors, now, leader_known);
+        for batch in stopped {
+            self.note_failure(queue_id, &batch);
+            self.fail(batch, DeliveryErrorKind::Stopped, Vec::new(), now, leader_known);
         }
     }
 
@@ -185,9 +251,9 @@ impl SenderCore {
         kind: DeliveryErrorKind,
         now: Instant,
     ) {
-        if batch.attempts > self.settings.retries {
-            self.note_failure(sent.queue_id, &batch);
-            self.fail(batch, kind, Vec::new(), now, true);
+        if batch.is_stopped || batch.attempts > self.settings.retries {
+            let kind = if batch.is_stopped { DeliveryErrorKind::Stopped } else { kind };
+            self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
         tracing::debug!(
@@ -203,6 +269,10 @@ impl SenderCore {
     }
 
     fn split(&mut self, sent: &SentBatch, batch: ProducerBatch, message: Option<String>, now: Instant) {
+        if batch.is_stopped {
+            self.give_up(sent.queue_id, batch, DeliveryErrorKind::Stopped, Vec::new(), now, true);
+            return;
+        }
         let Some(partition) = self.partition_mut(sent.queue_id) else { return };
         let queue = Arc::clone(&partition.queue);
         match split(batch, &queue, self.accumulator.settings(), now) {
@@ -212,8 +282,7 @@ impl SenderCore {
             }
             Err(batch) => {
                 let kind = DeliveryErrorKind::Broker { code: ErrorCode::MessageTooLarge, message };
-                self.note_failure(sent.queue_id, &batch);
-                self.fail(*batch, kind, Vec::new(), now, true);
+                self.give_up(sent.queue_id, *batch, kind, Vec::new(), now, true);
             }
         }
     }

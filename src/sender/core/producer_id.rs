@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::SenderCore;
+use crate::accumulator::PartitionQueue;
 use crate::error::DeliveryErrorKind;
 use crate::network::{FailureReason, NetworkRequest};
 use crate::protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
@@ -138,7 +139,11 @@ impl SenderCore {
                        enable.idempotence=false";
         let queues: Vec<_> =
             self.partitions.iter().flatten().map(|partition| Arc::clone(&partition.queue)).collect();
-        for batch in queues.iter().flat_map(|queue| queue.take_all()) {
+        let take = |queue: &Arc<PartitionQueue>| {
+            if self.settings.is_fail_stop { queue.stop_at_head() } else { queue.take_all() }
+        };
+        let batches: Vec<_> = queues.iter().flat_map(take).collect();
+        for batch in batches {
             let kind = DeliveryErrorKind::Broker { code, message: Some(message.to_owned()) };
             self.fail(batch, kind, Vec::new(), now, true);
         }

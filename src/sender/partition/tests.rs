@@ -173,3 +173,26 @@ fn numbered_batch_may_be_sent_again_though_the_id_is_awaited() {
 
     assert_eq!(partition(Some(LEADER)).next(Some(numbered), pace, now), Next::Ready(LEADER));
 }
+
+#[test]
+fn partition_whose_batches_wait_too_long_for_answers_is_not_to_be_chosen() {
+    let now = clock::now();
+    let timeout = Duration::from_millis(100);
+    let mut partition = partition(Some(LEADER));
+    let mut note = |outstanding, next, after| {
+        partition.outstanding = outstanding;
+        let at = partition.note_wait(next, timeout, now + Duration::from_millis(after));
+        (partition.queue.is_available(), at.map(|at| at - now))
+    };
+
+    assert_eq!(note(1, Next::Blocked, 0), (true, Some(Duration::from_millis(101))));
+    assert_eq!(note(1, Next::Blocked, 100), (true, Some(Duration::from_millis(101))));
+    assert_eq!(note(1, Next::Blocked, 101), (false, None));
+    // It stays so until the queue is empty.
+    assert_eq!(note(0, Next::Ready(LEADER), 102), (false, None));
+    assert_eq!(note(0, Next::Idle, 103), (true, None));
+    // The time begins anew.
+    assert_eq!(note(1, Next::Blocked, 200), (true, Some(Duration::from_millis(301))));
+    // A batch that is being compressed waits for nobody else.
+    assert_eq!(note(0, Next::Blocked, 1000), (true, None));
+}

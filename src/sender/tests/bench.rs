@@ -38,7 +38,10 @@ pub(super) struct Config {
     pub(super) request_timeout: Duration,
     pub(super) retries: u32,
     pub(super) retry_backoff: Duration,
+    /// Up to which the backoff doubles; `None` for one that stays the same.
+    pub(super) retry_backoff_max: Option<Duration>,
     pub(super) is_idempotent: bool,
+    pub(super) is_fail_stop: bool,
     pub(super) max_outstanding: usize,
     pub(super) max_in_flight: usize,
     pub(super) max_request_size: usize,
@@ -61,7 +64,9 @@ impl Default for Config {
             request_timeout: Duration::from_secs(30),
             retries: i32::MAX.unsigned_abs(),
             retry_backoff: millis(100),
+            retry_backoff_max: None,
             is_idempotent: false,
+            is_fail_stop: false,
             max_outstanding: 1,
             max_in_flight: 5,
             max_request_size: 1024 * 1024,
@@ -117,6 +122,8 @@ pub(super) struct Bench {
     pub(super) metadata_requests: Vec<Vec<String>>,
     /// Whether they are answered.
     pub(super) answers_metadata: bool,
+    /// The highest version of Metadata that brokers speak.
+    pub(super) metadata_version: i16,
     /// Whether sockets take produce requests at once; otherwise they wait in `unwritten`.
     pub(super) writes: bool,
     pub(super) unwritten: VecDeque<(ConnectionId, Frame)>,
@@ -156,6 +163,7 @@ impl Bench {
             producer_ids: 0,
             metadata_requests: Vec::new(),
             answers_metadata: true,
+            metadata_version: 13,
             writes: true,
             unwritten: VecDeque::new(),
             seals: config.seals,
@@ -186,7 +194,7 @@ impl Bench {
         topic.touch(0);
         match self.accumulator.try_append(topic.queue(partition).unwrap(), &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
-            TryAppend::NoMemory { .. } => None,
+            TryAppend::NoMemory { .. } | TryAppend::Stopped => None,
             other => panic!("{other:?}"),
         }
     }
@@ -292,7 +300,10 @@ impl Bench {
         match request {
             Request::ApiVersions => {
                 let (min, max) = self.config.produce_versions;
-                let answer = wire::api_versions(head, &[(0, min, max), (3, 0, 13), (18, 0, 4), (22, 0, 4)]);
+                let answer = wire::api_versions(
+                    head,
+                    &[(0, min, max), (3, 0, self.metadata_version), (18, 0, 4), (22, 0, 4)],
+                );
                 self.answer(connection, head, answer);
             }
             Request::InitProducerId => {
@@ -433,14 +444,18 @@ fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
         acks: config.acks,
         is_idempotent: config.is_idempotent,
+        is_fail_stop: config.is_fail_stop,
         linger: config.linger,
         spares_awaited: config.spares_awaited,
         delivery_timeout: config.delivery_timeout,
         request_timeout: config.request_timeout,
         metadata_max_idle: Duration::from_secs(300),
         retries: config.retries,
-        // Constant, so without jitter.
-        retry_backoff: Backoff::new(config.retry_backoff, config.retry_backoff),
+        // Without jitter if it is constant.
+        retry_backoff: Backoff::new(
+            config.retry_backoff,
+            config.retry_backoff_max.unwrap_or(config.retry_backoff),
+        ),
         max_request_size: config.max_request_size,
         max_outstanding_per_partition: config.max_outstanding,
         availability_timeout: None,

@@ -190,3 +190,19 @@ fn records_of_an_expired_batch_can_be_sent_again_from_their_errors() {
 
     assert_eq!(offset(&again), Some(0));
 }
+
+#[test]
+fn batch_for_a_throttled_node_expires_in_time() {
+    let mut bench = Bench::new(config());
+    bench.put(0, "a");
+    let request = bench.request();
+    bench.reply_with(&request, &[("topic".to_owned(), 0, Reply::ok(0))], 100_000);
+    let delivery = bench.send(0, "b");
+
+    bench.advance(TIMEOUT - millis(1));
+    assert!(is_pending(&delivery) && bench.received.is_empty());
+    bench.advance(millis(1));
+
+    assert!(is_timed_out(&failure(&delivery).kind()));
+    assert_eq!(failure(&delivery).persisted(), Persisted::No);
+}

@@ -127,24 +127,6 @@ fn duplicate_counts_as_written() {
 }
 
 #[test]
-fn broker_names_the_records_at_fault() {
-    let mut bench = Bench::new(Config { linger: millis(5), ..Config::default() });
-    let deliveries = ["a", "b", "c"].map(|value| bench.send(0, value));
-    bench.advance(millis(5));
-    let request = bench.request();
-
-    let record_errors = vec![(1, Some("no key")), (-7, None), (99, None)];
-    bench.reply(&request, &Reply { record_errors, ..Reply::error(87) });
-
-    let [first, second, third] = deliveries.map(|delivery| failure(&delivery));
-    assert_eq!(first.kind(), DeliveryErrorKind::BatchRefused { code: ErrorCode::InvalidRecord });
-    assert_eq!(third.kind(), first.kind());
-    let message = Some("no key".to_owned());
-    assert_eq!(second.kind(), DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, message });
-    assert_eq!(third.record().unwrap().value.unwrap(), "c");
-}
-
-#[test]
 fn one_batch_of_a_request_may_fail_alone() {
     let mut bench = Bench::new(Config { linger: millis(5), ..no_retries() });
     let (good, bad) = (bench.append(0, "a"), bench.append(2, "c"));
@@ -360,4 +342,26 @@ fn no_backoff_at_all_makes_no_busy_loop() {
     }
 
     assert_eq!(failure(&delivery).error_code(), Some(ErrorCode::NotLeaderOrFollower));
+}
+
+#[test]
+fn backoff_grows_with_each_attempt() {
+    let retry_backoff_max = Some(millis(1000));
+    let mut bench = Bench::new(Config { retry_backoff_max, ..Config::default() });
+    bench.put(0, "a");
+
+    for mean in [100, 200, 400, 800, 1000, 1000] {
+        let request = bench.request();
+        bench.reply(&request, &Reply::error(19));
+        let mut waited = 0;
+        while bench.received.is_empty() {
+            bench.advance(millis(1));
+            waited += 1;
+        }
+        // A fifth of jitter, and never beyond the maximum.
+        assert!(
+            (mean * 8 / 10..=(mean * 12 / 10).min(1000)).contains(&waited),
+            "{waited} is not about {mean}"
+        );
+    }
 }

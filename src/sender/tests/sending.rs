@@ -415,3 +415,46 @@ fn closing_by_force_gives_back_records_that_are_being_compressed() {
     }
     assert!(bench.is_clean());
 }
+
+#[test]
+fn partitions_take_turns_when_requests_are_small() {
+    let config = Config { max_request_size: 1500, max_in_flight: 1, linger: millis(5), ..Config::default() };
+    let mut bench = Bench::new(config);
+    bench.world.add_topic("other", 6);
+    bench.core.handle_topic_wanted(&Topic::from("other"), bench.now);
+    bench.settle();
+
+    for _ in 0..3 {
+        for partition in [0, 2, 4] {
+            drop(bench.try_append("other", partition, &full("x")).unwrap());
+        }
+    }
+    bench.advance(millis(5));
+    let mut order = Vec::new();
+    while let Some(request) = bench.received.pop_front() {
+        order.extend(request.batches.iter().map(|batch| batch.partition));
+        bench.acknowledge(&request);
+    }
+
+    assert_eq!(order, [0, 2, 4, 0, 2, 4, 0, 2, 4]);
+}
+
+#[test]
+fn sender_sleeps_until_the_first_batch_has_lingered() {
+    let mut bench = Bench::new(Config { linger: millis(20), ..Config::default() });
+    let start = bench.now;
+    let sleeps_until = |bench: &Bench| bench.core.poll_timeout(bench.now).unwrap() - start;
+
+    bench.put(0, "a");
+    assert_eq!(sleeps_until(&bench), millis(20));
+    bench.advance(millis(10));
+    bench.put(1, "b");
+    assert_eq!(sleeps_until(&bench), millis(20));
+    bench.put(2, &full("c"));
+    assert_eq!(bench.request().records().len(), 1, "a full batch neither waits nor makes others go");
+    assert_eq!(sleeps_until(&bench), millis(20));
+    bench.advance(millis(10));
+
+    assert_eq!(bench.request().records(), ["a"]);
+    assert_eq!(sleeps_until(&bench), millis(30));
+}

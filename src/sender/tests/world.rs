@@ -92,6 +92,11 @@ impl World {
         partition.epoch += 1;
     }
 
+    /// Restarts the leader of a partition: of each producer it remembers only the last batch.
+    pub(super) fn restart_leader(&mut self, index: i32) {
+        self.partition(TOPIC, index).unwrap().numbers.restart();
+    }
+
     /// Does what a healthy broker does with a batch.
     pub(super) fn append(&mut self, node: i32, batch: &Batch) -> Reply {
         match self.partition(&batch.topic, batch.partition) {

@@ -1,6 +1,6 @@
 //! Topics, leaders and offsets: what an admin client does, by single requests.
 //!
-//! The versions of the requests are those that Kafka 1.0 and Kafka 4 have in common.
+//! The versions of the requests are those that Kafka 1.0 and Kafka 4 have in common, if both know the request.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,12 +9,17 @@ use std::time::Duration;
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::DeleteTopicsRequest;
+use kafka_protocol::messages::DescribeQuorumRequest;
+use kafka_protocol::messages::IncrementalAlterConfigsRequest;
 use kafka_protocol::messages::ListOffsetsRequest;
 use kafka_protocol::messages::MetadataRequest;
 use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_request::CreatableTopicConfig;
+use kafka_protocol::messages::describe_quorum_request;
+use kafka_protocol::messages::incremental_alter_configs_request::AlterConfigsResource;
+use kafka_protocol::messages::incremental_alter_configs_request::AlterableConfig;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsTopic;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -30,6 +35,10 @@ use super::wire;
 const METADATA_VERSION: i16 = 5;
 const CREATE_TOPICS_VERSION: i16 = 2;
 const DELETE_TOPICS_VERSION: i16 = 1;
+/// `KRaft` only.
+const DESCRIBE_QUORUM_VERSION: i16 = 0;
+/// Since Kafka 2.3.
+const INCREMENTAL_ALTER_CONFIGS_VERSION: i16 = 0;
 const LIST_OFFSETS_VERSION: i16 = 2;
 
 /// For a request that a healthy broker answers at once.
@@ -37,13 +46,17 @@ const QUICK: Duration = Duration::from_secs(2);
 /// For a request that the broker answers when the work is done.
 const SLOW: Duration = Duration::from_secs(35);
 /// For the cluster as a whole to agree on something.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 const NONE: i16 = 0;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const REQUEST_TIMED_OUT: i16 = 7;
 const TOPIC_ALREADY_EXISTS: i16 = 36;
 const NOT_CONTROLLER: i16 = 41;
+
+/// The type of resource that topics are, and the operation that sets a value.
+const TOPIC_RESOURCE: i8 = 2;
+const SET: i8 = 0;
 
 const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
@@ -52,6 +65,20 @@ impl KafkaCluster {
     /// Creates a topic and waits until all brokers know all its partitions, with all replicas in sync and
     /// leaders that answer.
     pub(crate) async fn create_topic(
+        &self,
+        topic: &str,
+        partitions: i32,
+        replication: i16,
+        configs: &[(&str, &str)],
+    ) {
+        self.announce_topic(topic, partitions, replication, configs).await;
+        self.wait_for_isr(topic, partitions, usize::try_from(replication).expect("positive")).await;
+        // A broker may know from the metadata that it leads a partition, and still have to make its log.
+        self.end_offsets(topic).await;
+    }
+
+    /// Creates a topic, which some brokers may not know of yet.
+    pub(crate) async fn announce_topic(
         &self,
         topic: &str,
         partitions: i32,
@@ -72,9 +99,6 @@ impl KafkaCluster {
             }
         })
         .await;
-        self.wait_for_isr(topic, partitions, usize::try_from(replication).expect("positive")).await;
-        // A broker may know from the metadata that it leads a partition, and still have to make its log.
-        self.end_offsets(topic).await;
     }
 
     /// Deletes a topic and waits until no broker knows it and its name is free.
@@ -95,6 +119,38 @@ impl KafkaCluster {
             (response.topics.first()?.error_code == NONE).then_some(())
         })
         .await;
+    }
+
+    /// Sets one property of a topic, for brokers since Kafka 2.3.
+    pub(crate) async fn set_topic_config(&self, topic: &str, key: &str, value: &str) {
+        let config = AlterableConfig::default()
+            .with_name(text(key))
+            .with_config_operation(SET)
+            .with_value(Some(text(value)));
+        let resource = AlterConfigsResource::default()
+            .with_resource_type(TOPIC_RESOURCE)
+            .with_resource_name(text(topic))
+            .with_configs(vec![config]);
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        wait::wait_for(&format!("{key}={value} for {topic}"), LIMIT, async || {
+            let response = self.ask_controller(INCREMENTAL_ALTER_CONFIGS_VERSION, &request).await.ok()?;
+            (response.responses.first().expect("an answer about the topic").error_code == NONE).then_some(())
+        })
+        .await;
+    }
+
+    /// The node that decides about topics and leaders at this moment; `KRaft` only.
+    pub(crate) async fn active_controller(&self) -> i32 {
+        let log = describe_quorum_request::TopicData::default()
+            .with_topic_name(name("__cluster_metadata"))
+            .with_partitions(vec![describe_quorum_request::PartitionData::default()]);
+        let request = DescribeQuorumRequest::default().with_topics(vec![log]);
+        wait::wait_for("the active controller", LIMIT, async || {
+            let response = self.ask_controller(DESCRIBE_QUORUM_VERSION, &request).await.ok()?;
+            let found = response.topics.first()?.partitions.first()?;
+            (found.error_code == NONE).then_some(found.leader_id.0)
+        })
+        .await
     }
 
     /// The leader's node id, as the cluster believes at this moment; `None` while there is none.
@@ -192,10 +248,11 @@ impl KafkaCluster {
             match metadata(broker, None).await {
                 Ok(response) => {
                     let id = response.controller_id.0;
-                    let Some(controller) = self.brokers().iter().find(|broker| broker.id() == id) else {
-                        continue;
-                    };
-                    return wire::call(controller.address(), version, request, SLOW).await;
+                    let named = self.brokers().iter().find(|broker| broker.id() == id);
+                    // With KRaft the answer names any broker, even one that is frozen.
+                    let asked = if self.version().is_kraft() { Some(broker) } else { named };
+                    let Some(asked) = asked else { continue };
+                    return wire::call(asked.address(), version, request, SLOW).await;
                 }
                 Err(error) => last = error,
             }

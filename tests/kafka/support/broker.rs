@@ -31,7 +31,6 @@ const TERMINATE_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Broker {
     id: i32,
-    address: SocketAddr,
     directory: PathBuf,
     jars: &'static Jars,
     state: Mutex<State>,
@@ -39,6 +38,7 @@ pub(crate) struct Broker {
 
 #[derive(Debug)]
 struct State {
+    address: SocketAddr,
     /// `None` until the first start, after a kill and after an end.
     process: Option<Process>,
     /// Whether the last of SIGSTOP and SIGCONT was SIGSTOP.
@@ -48,8 +48,9 @@ struct State {
 impl Broker {
     /// A broker that is not started yet; `directory` has its `server.properties`, and the logging's beside it.
     pub(crate) fn new(id: i32, port: u16, directory: PathBuf, jars: &'static Jars) -> Self {
-        let state = Mutex::new(State { process: None, is_stopped: false });
-        Self { id, address: ports::address(port), directory, jars, state }
+        let address = ports::address(port);
+        let state = Mutex::new(State { address, process: None, is_stopped: false });
+        Self { id, directory, jars, state }
     }
 
     pub(crate) fn spawn(&self) -> io::Result<()> {
@@ -57,7 +58,9 @@ impl Broker {
         java.args(properties::logging_options(self.parent(), "INFO"));
         java.arg("kafka.Kafka").arg(self.directory.join("server.properties"));
         let process = spawn_logged(&mut java, &self.log_file())?;
-        *self.state() = State { process: Some(process), is_stopped: false };
+        let mut state = self.state();
+        state.process = Some(process);
+        state.is_stopped = false;
         Ok(())
     }
 
@@ -103,7 +106,7 @@ impl Broker {
     /// The nodes of the cluster that this broker knows to be alive, if it answers at all.
     pub(crate) async fn known_brokers(&self) -> Option<Vec<i32>> {
         let request = MetadataRequest::default().with_topics(Some(Vec::new()));
-        let response = wire::call(self.address, 5, &request, Duration::from_secs(2)).await.ok()?;
+        let response = wire::call(self.address(), 5, &request, Duration::from_secs(2)).await.ok()?;
         (response.controller_id.0 >= 0)
             .then(|| response.brokers.iter().map(|broker| broker.node_id.0).collect())
     }
@@ -112,8 +115,19 @@ impl Broker {
         self.id
     }
 
-    pub(crate) const fn address(&self) -> SocketAddr {
-        self.address
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.state().address
+    }
+
+    /// Gives clients another port to find the broker at, from its next start on.
+    pub(crate) fn move_to(&self, port: u16) {
+        assert!(!self.is_running(), "broker {} is still at its old address", self.id);
+        let file = self.directory.join("server.properties");
+        let text = std::fs::read_to_string(&file).expect("the broker's properties");
+        let (old, new) = (self.address(), ports::address(port));
+        let text = text.replace(&format!("PLAINTEXT://{old}"), &format!("PLAINTEXT://{new}"));
+        std::fs::write(&file, text).expect("the broker's properties");
+        self.state().address = new;
     }
 
     /// The process id, while the broker runs.

@@ -176,6 +176,16 @@ impl Drop for KafkaCluster {
     }
 }
 
+/// The jars of a version without a cluster, and the turn that a cluster would take; `None` as for
+/// [`ClusterOptions::start`].
+pub(crate) async fn jars_alone(version: Version) -> Option<(&'static Jars, MutexGuard<'static, ()>)> {
+    let turn = ONE_AT_A_TIME.lock().await;
+    match Jars::of(version) {
+        Ok(jars) => Some((jars, turn)),
+        Err(why) => skip(why),
+    }
+}
+
 /// Says that a test is skipped where the test runner cannot hide it: it captures what `eprintln!` writes.
 fn skip<T>(why: &str) -> Option<T> {
     let required = std::env::var("REQUIRE_KAFKA").as_deref() == Ok("1");

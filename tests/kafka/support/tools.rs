@@ -1,5 +1,6 @@
 //! Kafka's own command line tools, of the cluster's own version.
 
+use std::path::Path;
 use std::process::Output;
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 use super::cluster::KafkaCluster;
 use super::consumed_record::ConsumedRecord;
 use super::consumed_record::TimestampType;
+use super::jars::Jars;
 use super::process::Watchdog;
 use super::properties;
 
@@ -114,28 +116,7 @@ impl KafkaCluster {
 
     /// Runs a Java class with these arguments and this input, and gives what it printed.
     pub(crate) async fn run_tool(&self, class: &str, arguments: &[&str], input: Vec<u8>) -> Vec<u8> {
-        let mut java = self.jars().java(&["-Xmx512m"]);
-        java.args(properties::logging_options(self.directory(), "WARN")).arg(class).args(arguments);
-        java.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = tokio::process::Command::from(java).kill_on_drop(true).spawn().expect("java");
-        let _watchdog = child.id().map(|pid| Watchdog::over(pid).expect("sh"));
-        let mut stdin = child.stdin.take().expect("a piped input");
-        let running = async {
-            // A tool that fails closes its input early; its exit status tells more than our broken pipe.
-            let (_, output) = tokio::join!(
-                async move {
-                    let written = stdin.write_all(&input).await;
-                    drop(stdin);
-                    written
-                },
-                child.wait_with_output()
-            );
-            output.expect("the tool's output")
-        };
-        let ended = tokio::time::timeout(LIMIT, running).await;
-        let Output { status, stdout, stderr } = ended.unwrap_or_else(|_| panic!("{class} runs for ever"));
-        assert!(status.success(), "{class} {arguments:?}: {status}\n{}", String::from_utf8_lossy(&stderr));
-        stdout
+        run_tool(self.jars(), self.directory(), class, arguments, input).await.stdout
     }
 
     async fn console_consume(
@@ -162,6 +143,39 @@ impl KafkaCluster {
         String::from_utf8(self.run_tool(version.console_consumer(), &arguments, Vec::new()).await)
             .expect("text")
     }
+}
+
+/// Runs a Java class with the configuration of the log in `directory`, and gives what it printed. It must succeed.
+pub(crate) async fn run_tool(
+    jars: &Jars,
+    directory: &Path,
+    class: &str,
+    arguments: &[&str],
+    input: Vec<u8>,
+) -> Output {
+    let mut java = jars.java(&["-Xmx512m"]);
+    java.args(properties::logging_options(directory, "WARN")).arg(class).args(arguments);
+    java.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = tokio::process::Command::from(java).kill_on_drop(true).spawn().expect("java");
+    let _watchdog = child.id().map(|pid| Watchdog::over(pid).expect("sh"));
+    let mut stdin = child.stdin.take().expect("a piped input");
+    let running = async {
+        // A tool that fails closes its input early; its exit status tells more than our broken pipe.
+        let (_, output) = tokio::join!(
+            async move {
+                let written = stdin.write_all(&input).await;
+                drop(stdin);
+                written
+            },
+            child.wait_with_output()
+        );
+        output.expect("the tool's output")
+    };
+    let ended = tokio::time::timeout(LIMIT, running).await;
+    let output = ended.unwrap_or_else(|_| panic!("{class} runs for ever"));
+    let Output { status, stderr, .. } = &output;
+    assert!(status.success(), "{class} {arguments:?}: {status}\n{}", String::from_utf8_lossy(stderr));
+    output
 }
 
 /// `CreateTime:1  Partition:0  Offset:7  name:value,name:value  key  value`, separated by tabs.

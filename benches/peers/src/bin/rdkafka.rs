@@ -17,7 +17,9 @@ use rdkafka::producer::{
     BaseRecord, FutureProducer, FutureRecord, Producer, ProducerContext, ThreadedProducer,
 };
 
-fn main() -> Result<(), Box<dyn Error>> {
+type AnyError = Box<dyn Error + Send + Sync>;
+
+fn main() -> Result<(), AnyError> {
     let mut arguments = Arguments::of_process();
     let options = Options::take(&mut arguments);
     let api = arguments.take("api", "base".to_owned());
@@ -70,7 +72,7 @@ impl ProducerContext for Context {
     }
 }
 
-fn base(options: &Options) -> Result<(), Box<dyn Error>> {
+fn base(options: &Options) -> Result<(), AnyError> {
     let delivered = Arc::new(Delivered {
         origin: Instant::now(),
         failed: AtomicU64::new(0),
@@ -116,9 +118,7 @@ fn base_send(
     }
 }
 
-type Sent = Result<(), Box<dyn Error + Send + Sync>>;
-
-async fn future(options: Options, outstanding: usize) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn future(options: Options, outstanding: usize) -> Result<(), AnyError> {
     let producer: FutureProducer = config(&options).create()?;
     let payloads = payloads(&options);
     let record = FutureRecord::<(), _>::to(&options.topic).payload(&payloads[0]);
@@ -126,14 +126,19 @@ async fn future(options: Options, outstanding: usize) -> Result<(), Box<dyn Erro
 
     let mut run = Run::start("rdkafka-future");
     match options.mode {
-        Mode::Pipelined => pipelined(&producer, &options, &payloads, outstanding, &mut run).await?,
         Mode::Lone => lone(&producer, &options, &payloads, &mut run).await?,
+        _ => pipelined(&producer, &options, &payloads, outstanding, &mut run).await?,
     }
     run.finish(options.records, 0, "");
     Ok(())
 }
 
-async fn lone(producer: &FutureProducer, options: &Options, payloads: &[Vec<u8>], run: &mut Run) -> Sent {
+async fn lone(
+    producer: &FutureProducer,
+    options: &Options,
+    payloads: &[Vec<u8>],
+    run: &mut Run,
+) -> Result<(), AnyError> {
     for (_, payload) in (0..options.records).zip(payloads.iter().cycle()) {
         let begin = Instant::now();
         let record = FutureRecord::<(), _>::to(&options.topic).payload(payload);
@@ -150,20 +155,21 @@ async fn pipelined(
     payloads: &[Vec<u8>],
     outstanding: usize,
     run: &mut Run,
-) -> Sent {
+) -> Result<(), AnyError> {
     let every = timed_one_of(options);
     let mut deliveries: VecDeque<(DeliveryFuture, Option<Instant>)> = VecDeque::new();
-    let mut settle =
-        async |deliveries: &mut VecDeque<(DeliveryFuture, Option<Instant>)>, most: usize| -> Sent {
-            while deliveries.len() > most {
-                let Some((delivery, sent)) = deliveries.pop_front() else { break };
-                delivery.await?.map_err(|(error, _)| error)?;
-                if let Some(sent) = sent {
-                    run.latency(sent.elapsed());
-                }
+    let mut settle = async |deliveries: &mut VecDeque<(DeliveryFuture, Option<Instant>)>,
+                            most: usize|
+           -> Result<(), AnyError> {
+        while deliveries.len() > most {
+            let Some((delivery, sent)) = deliveries.pop_front() else { break };
+            delivery.await?.map_err(|(error, _)| error)?;
+            if let Some(sent) = sent {
+                run.latency(sent.elapsed());
             }
-            Ok(())
-        };
+        }
+        Ok(())
+    };
     for (number, payload) in (0..options.records).zip(payloads.iter().cycle()) {
         let sent = (number % every == 0).then(Instant::now);
         let mut record = FutureRecord::<(), _>::to(&options.topic).payload(payload);

@@ -66,8 +66,9 @@ fn take_in(broker: &Broker, partition: i32, mut records: &[u8]) -> Option<i64> {
     let (mut batches, mut count) = (0, 0);
     while !records.is_empty() {
         let Some((in_batch, rest)) = check_batch(records) else {
-            broker.counters.bad.fetch_add(1, Ordering::Relaxed);
-            eprintln!("null broker: a bad batch of {} bytes for partition {partition}", records.len());
+            if broker.counters.bad.fetch_add(1, Ordering::Relaxed) == 0 {
+                eprintln!("null broker: a bad batch of {} bytes for partition {partition}", records.len());
+            }
             return None;
         };
         batches += 1;

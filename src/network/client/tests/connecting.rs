@@ -168,3 +168,37 @@ fn load_is_spread_over_idle_nodes() {
         assert!(count > 20, "{id} was chosen {count} times of 100");
     }
 }
+
+#[test]
+fn attempts_at_an_address_are_counted_for_each_node() {
+    let mut bench = Bench::new();
+    let mut attempt = |id| {
+        assert!(bench.client.connect(id, bench.now));
+        let Some(NetworkAction::Connect { connection, attempt, .. }) = bench.client.poll_action() else {
+            panic!()
+        };
+        bench.client.handle_connect_failed(connection, Arc::from("refused"), bench.now);
+        bench.now += RECONNECT_BACKOFF;
+        attempt
+    };
+
+    let attempts = [NODE, OTHER, NODE, OTHER, NODE].map(&mut attempt);
+
+    assert_eq!(attempts, [0, 0, 1, 1, 2]);
+}
+
+#[test]
+fn only_attempts_past_their_own_time_are_given_up() {
+    let mut bench = Bench::new();
+    let first = bench.connect(NODE);
+    bench.advance(Duration::from_secs(1));
+    bench.connect(OTHER);
+
+    bench.advance(SETUP_TIMEOUT - Duration::from_secs(1));
+
+    assert_eq!(bench.closed(), first);
+    assert!(bench.has_no_action());
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::ConnectTimedOut, false)]);
+    assert_eq!(bench.client.poll_timeout(), Some(bench.now + RECONNECT_BACKOFF));
+    assert!(bench.client.is_connecting());
+}

@@ -166,3 +166,44 @@ fn giving_up_all_connections_fails_all_requests() {
     assert!(!bench.client.has_in_flight());
     assert!(bench.client.connect(NODE, bench.now));
 }
+
+#[test]
+fn closing_a_connection_fails_its_requests_and_no_others() {
+    let (mut bench, connection) = Bench::ready();
+    bench.make_ready(OTHER);
+    bench.send_and_poll(NODE, "a");
+    bench.send_and_poll(OTHER, "b");
+
+    bench.client.close(NODE, bench.now);
+
+    assert_eq!(bench.closed(), connection);
+    assert_eq!(bench.failures(), [("a", FailureReason::Disconnected(DisconnectReason::Requested), true)]);
+    assert_eq!(bench.client.in_flight_count(OTHER), 1);
+}
+
+#[test]
+fn closing_what_is_closed_does_not_prolong_the_backoff() {
+    let mut bench = Bench::new();
+    let connection = bench.connect(NODE);
+    bench.client.handle_connect_failed(connection, Arc::from("refused"), bench.now);
+    bench.advance(RECONNECT_BACKOFF);
+    bench.events();
+
+    bench.client.close(NODE, bench.now);
+
+    assert!(bench.events().is_empty() && bench.has_no_action());
+    assert!(bench.client.connect(NODE, bench.now));
+}
+
+#[test]
+fn attempt_may_be_closed_before_there_is_a_connection() {
+    let mut bench = Bench::new();
+    let connection = bench.connect(NODE);
+
+    bench.client.close(NODE, bench.now);
+
+    assert_eq!(bench.closed(), connection);
+    assert!(!bench.client.is_connecting());
+    bench.client.handle_connected(connection, bench.now);
+    assert!(bench.has_no_action(), "nobody asks for versions any more");
+}

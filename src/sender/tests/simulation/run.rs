@@ -500,7 +500,7 @@ impl Simulation {
                     TryAppend::NoMemory { least } => {
                         spare = Some(accumulator.wait_for_memory(least).await.ok()?);
                     }
-                    TryAppend::BatchEnded | TryAppend::Closed => return None,
+                    TryAppend::BatchEnded | TryAppend::Closed | TryAppend::Stopped => return None,
                 }
             }
         });

@@ -1,10 +1,11 @@
 //! Running the cases of a scenario round by round.
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use kafka_producer_peers::options::{Mode, Options};
 use kafka_producer_peers::outcome::payloads;
@@ -67,9 +68,12 @@ pub(crate) fn run(
         })
         .collect();
     let file = payload_file(scenario)?;
+    let is_watched = std::io::stderr().is_terminal();
     for round in 0..=rounds {
         for result in &mut results {
-            eprint!("\r{}: round {round} of {rounds}: {:<40}", scenario.name, result.case.label);
+            if is_watched {
+                eprint!("\r{}: round {round} of {rounds}: {:<50}", scenario.name, result.case.label);
+            }
             match one(&result.case, programs, &mut target, &file) {
                 // The first round warms caches and clocks.
                 Ok(outcome) if round > 0 || rounds == 0 => result.outcomes.extend(outcome),
@@ -78,7 +82,9 @@ pub(crate) fn run(
             }
         }
     }
-    eprintln!("\r{}: done{:<60}", scenario.name, "");
+    if is_watched {
+        eprintln!("\r{}: done{:<60}", scenario.name, "");
+    }
     std::fs::remove_file(file)?;
     Ok(results)
 }
@@ -139,29 +145,48 @@ struct FromOutside {
     peak_rss: f64,
 }
 
+/// A client that retries for ever must not hold up the others.
+const LIMIT: Duration = Duration::from_secs(180);
+
 fn watch(mut command: Command) -> Result<(String, FromOutside), Box<dyn Error>> {
     let before = children_cpu()?;
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let status = format!("/proc/{}/status", child.id());
-    // Ends when the program has, since its status has no such line then.
-    let watching = std::thread::spawn(move || {
-        let mut peak = f64::NAN;
-        while let Ok(text) = std::fs::read_to_string(&status)
-            && let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))
-        {
-            peak = line.trim().trim_end_matches("kB").trim().parse::<f64>().map_or(peak, |kb| kb * 1024.0);
-            std::thread::sleep(Duration::from_millis(50));
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let output = read_all(child.stdout.take());
+    let complaints = read_all(child.stderr.take());
+    let status_file = format!("/proc/{}/status", child.id());
+    let begin = Instant::now();
+    let mut peak_rss = f64::NAN;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
         }
-        peak
-    });
-    let output = child.wait_with_output()?;
-    let peak_rss = watching.join().unwrap_or(f64::NAN);
+        if begin.elapsed() > LIMIT {
+            child.kill()?;
+        }
+        let text = std::fs::read_to_string(&status_file).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        let kilobytes = line.trim().trim_end_matches("kB").trim().parse::<f64>();
+        peak_rss = kilobytes.map_or(peak_rss, |kilobytes| kilobytes * 1024.0);
+        std::thread::sleep(Duration::from_millis(20));
+    };
     let cpu = children_cpu()?.saturating_sub(before);
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{}: {}", output.status, said.trim()).into());
+    let (text, complaints) = (output.join().unwrap_or_default(), complaints.join().unwrap_or_default());
+    if !status.success() {
+        return Err(format!("{status}: {}", complaints.trim()).into());
     }
-    Ok((String::from_utf8(output.stdout)?, FromOutside { cpu, peak_rss }))
+    Ok((text, FromOutside { cpu, peak_rss }))
+}
+
+/// Reads on a thread of its own, so that no pipe is ever full.
+fn read_all(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        if let Some(mut pipe) = pipe {
+            // What could be read until something went wrong is as good as it gets.
+            drop(pipe.read_to_string(&mut text));
+        }
+        text
+    })
 }
 
 fn children_cpu() -> nix::Result<Duration> {

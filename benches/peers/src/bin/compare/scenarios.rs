@@ -128,12 +128,12 @@ fn real(name: &'static str, title: &'static str, brokers: usize) -> Scenario {
 fn tasks() -> Scenario {
     let title = "Many senders: tasks that each await every record";
     let cases = [
+        ("1 task, 10,000 outstanding", "pipelined", 4_000_000, ""),
+        ("1 task, 100,000 outstanding", "pipelined", 4_000_000, "--outstanding 100000"),
         ("1 task", "tasks", 2_000, "--tasks 1"),
         ("10 tasks", "tasks", 20_000, "--tasks 10"),
         ("100 tasks", "tasks", 200_000, "--tasks 100"),
         ("10,000 tasks", "tasks", 4_000_000, "--tasks 10000"),
-        ("1 task, 10,000 outstanding", "pipelined", 4_000_000, ""),
-        ("1 task, 100,000 outstanding", "pipelined", 4_000_000, "--outstanding 100000"),
     ];
     Scenario::of_ours("tasks", title, &cases)
 }

@@ -1,0 +1,108 @@
+//! Parting the innocent records of a refused batch from those that the broker named (KIP-467).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::accumulator::partition_queue::PartitionQueue;
+use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Stage};
+use crate::buffer_memory::BatchBuffer;
+use crate::delivery::{AckNote, Redirect};
+use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, RecordRef};
+
+/// Times that a batch is rebuilt without its culprits. Brokers name all of them at once; one that names them one by one
+/// must not make a chain of batches as long as it likes.
+const MAX_RESCUES: u8 = 16;
+
+/// A batch in two.
+#[derive(Debug)]
+pub(crate) struct Rescue {
+    /// The records that the broker named, in order, to be failed.
+    pub(crate) culprits: ProducerBatch,
+    /// For each of them what the broker said.
+    pub(crate) messages: Vec<(u32, Option<String>)>,
+}
+
+/// Parts a batch that was refused, and is certain not to be in the log, into the records that `named` names by their
+/// index and the innocent rest. The rest takes the place of the batch in its queue, without a number; the batch itself
+/// is completed as moved.
+///
+/// As with pieces of a split batch, the memory of both lies outside `buffer.memory`.
+///
+/// Gives the batch back if there is nobody to save: no record is named, or all are, or the bytes cannot be read, or it
+/// was rebuilt too often.
+pub(crate) fn rescue(
+    mut batch: ProducerBatch,
+    named: &BTreeMap<u32, Option<String>>,
+    queue: &Arc<PartitionQueue>,
+    now: Instant,
+) -> Result<Rescue, Box<ProducerBatch>> {
+    let is_named = |index: u32| named.contains_key(&index);
+    let count = batch.record_count();
+    let culprits = (0..count).filter(|index| is_named(*index)).count();
+    if culprits == 0 || culprits == count as usize || batch.rescues >= MAX_RESCUES {
+        return Err(Box::new(batch));
+    }
+    let Some((records, _)) = batch.decode().filter(|(records, _)| records.len() == count as usize) else {
+        return Err(Box::new(batch));
+    };
+    let mut notes = batch.take_notes().into_iter();
+    let of = |wanted: bool| (0_u32..).zip(&records).filter(move |(at, _)| is_named(*at) == wanted);
+    let mut innocent = new_part(&batch, queue, of(false).map(|(_, record)| record));
+    let mut guilty = new_part(&batch, queue, of(true).map(|(_, record)| record));
+    let mut redirects: Vec<Redirect> = Vec::new();
+    let mut messages = Vec::new();
+    let mut side = None;
+    for (index, record) in (0_u32..).zip(&records) {
+        let is_culprit = is_named(index);
+        let part = if is_culprit { &mut guilty } else { &mut innocent };
+        if side.replace(is_culprit) != Some(is_culprit) {
+            redirects.push(Redirect { first: index, at: part.record_count(), cell: Arc::clone(part.cell()) });
+        }
+        if let Some(message) = named.get(&index) {
+            messages.push((part.record_count(), message.clone()));
+        }
+        append(part, record, notes.next());
+    }
+    guilty.attempts = batch.attempts;
+    innocent.close();
+    innocent.clock.enter(Stage::Queued, now);
+    queue.adopt([&innocent, &guilty].map(|part| Arc::clone(part.cell())).into_iter());
+    batch.redirect(redirects);
+    queue.put_back(std::iter::once(innocent));
+    Ok(Rescue { culprits: guilty, messages })
+}
+
+fn new_part<'a>(
+    batch: &ProducerBatch,
+    queue: &PartitionQueue,
+    records: impl Iterator<Item = &'a DecodedRecord>,
+) -> ProducerBatch {
+    // Timestamps are kept as distances from the first record, so a record may take more than it did before.
+    let most = records.map(|record| MAX_RECORD_OVERHEAD + RecordRef::from(record).payload_len());
+    let mut part = ProducerBatch::new(
+        queue.next_batch_id(),
+        batch.topic_partition().clone(),
+        BatchBuffer::outside_of_budget(HEADER_LEN + most.sum::<usize>()),
+        batch.wanted_compression(),
+        None,
+        batch.created,
+    );
+    part.order = batch.order;
+    part.is_split = batch.is_split;
+    part.rescues = batch.rescues + 1;
+    part.clock = batch.clock;
+    part.maybe_written = batch.maybe_written;
+    part.last_error = batch.last_error;
+    part
+}
+
+fn append(part: &mut ProducerBatch, record: &DecodedRecord, note: Option<AckNote>) {
+    let record = RecordRef::from(record);
+    // The buffer was made for these records.
+    let delivery = part.append(&record, record.payload_len(), false, EnqueueWaits::default());
+    debug_assert!(delivery.is_some(), "a new batch is open");
+    if let Some(note) = note {
+        part.take_over_note(note);
+    }
+}

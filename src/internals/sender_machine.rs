@@ -1,0 +1,336 @@
+//! A [`SenderCore`] with everything that it needs but sockets, clocks and brokers: these are the caller's.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::accumulator::{self, Append, EnqueueWaits, RecordAccumulator, SealJob, TryAppend};
+use crate::backoff::Backoff;
+use crate::buffer_memory::BufferMemory;
+use crate::clock;
+use crate::config::Compression;
+use crate::delivery::Delivery;
+use crate::error::DeliveryErrorKind;
+use crate::metadata::{Metadata, MetadataConfig};
+use crate::metrics::Counters;
+use crate::network::{ConnectionId, Frame, NetworkAction, NetworkClient, NetworkConfig, next_frame};
+use crate::protocol::record_batch::RecordRef;
+use crate::record::Headers;
+use crate::sender::{Action, Parts, SHORTEST_SLEEP, SenderCore, SenderSettings};
+use crate::topic_partition::Topic;
+
+/// What differs from run to run.
+#[derive(Debug, Clone)]
+pub struct SenderOptions {
+    /// 0, 1 or -1.
+    pub acks: i16,
+    /// Needs `acks` of -1.
+    pub is_idempotent: bool,
+    /// `linger.ms`.
+    pub linger: Duration,
+    /// Whether batches of which every record is awaited do not linger.
+    pub spares_awaited: bool,
+    /// `delivery.timeout.ms`.
+    pub delivery_timeout: Duration,
+    /// `request.timeout.ms`.
+    pub request_timeout: Duration,
+    /// `retries`.
+    pub retries: u32,
+    /// `retry.backoff.ms`.
+    pub retry_backoff: Duration,
+    /// `max.in.flight.requests.per.connection`.
+    pub max_in_flight: usize,
+    /// `max.request.size`.
+    pub max_request_size: usize,
+    /// `batch.size`.
+    pub batch_size: usize,
+    /// `buffer.memory`.
+    pub buffer_memory: usize,
+    /// `compression.type`.
+    pub is_compressed: bool,
+    /// Decides what is random.
+    pub seed: u64,
+}
+
+/// The sender's decisions, driven step by step on a clock of the caller's. It knows one address, `bootstrap:9092`.
+#[derive(Debug)]
+pub struct SenderMachine {
+    core: SenderCore,
+    accumulator: Arc<RecordAccumulator>,
+    now: Instant,
+    /// The host that each attempt to connect under way is for.
+    attempts: BTreeMap<ConnectionId, Arc<str>>,
+    sockets: BTreeMap<ConnectionId, Socket>,
+    seal_jobs: Vec<SealJob>,
+    is_flushing: bool,
+}
+
+/// A connection, as far as the producer's end of it goes.
+#[derive(Debug, Default)]
+struct Socket {
+    incoming: BytesMut,
+    outgoing: VecDeque<Frame>,
+    /// Whether some of the first of `outgoing` was written.
+    is_started: bool,
+}
+
+impl SenderMachine {
+    /// Makes one that has done nothing yet.
+    pub fn new(options: &SenderOptions) -> Self {
+        let settings = accumulator::Settings {
+            batch_size: options.batch_size,
+            compression: if options.is_compressed { Compression::Lz4 } else { Compression::None },
+            append_window: options.linger + options.delivery_timeout / 100,
+            keep_notes: false,
+            spares_awaited: options.spares_awaited,
+        };
+        let memory = BufferMemory::new(options.buffer_memory, options.batch_size);
+        let accumulator = Arc::new(RecordAccumulator::new(settings, memory));
+        let now = clock::now();
+        let core = SenderCore::new(Parts {
+            settings: sender_settings(options),
+            accumulator: Arc::clone(&accumulator),
+            metadata: metadata(options),
+            network: NetworkClient::new(network_config(options), options.seed),
+            observer: None,
+            counters: Arc::new(Counters::default()),
+            seed: options.seed,
+            epoch: now,
+        });
+        Self {
+            core,
+            accumulator,
+            now,
+            attempts: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+            seal_jobs: Vec::new(),
+            is_flushing: false,
+        }
+    }
+
+    /// Appends a record; `None` if memory is short or the machine is closed.
+    pub fn append(&self, topic: &str, partition: usize, value: &[u8]) -> Option<Delivery> {
+        let headers = Headers::new();
+        let record = RecordRef { timestamp: 1, key: None, value: Some(value), headers: &headers };
+        let append = Append {
+            record,
+            payload_len: record.payload_len(),
+            waits: EnqueueWaits::default(),
+            now: self.now,
+            stop_at_boundary: false,
+        };
+        let queues = self.accumulator.topic(&Topic::from(topic.to_owned()), partition + 1);
+        match self.accumulator.try_append(queues.queue(partition)?, &append, &mut None) {
+            TryAppend::Done(done) => Some(done.delivery),
+            TryAppend::NoMemory { .. } => {
+                self.accumulator.want_memory();
+                None
+            }
+            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::Stopped => None,
+        }
+    }
+
+    /// Somebody waits for the metadata of a topic.
+    pub fn want_topic(&mut self, topic: &str) {
+        self.core.handle_topic_wanted(&Topic::from(topic.to_owned()), self.now);
+    }
+
+    /// Begins to flush, or gives it up.
+    pub fn set_flushing(&mut self, is_flushing: bool) {
+        self.is_flushing = is_flushing;
+    }
+
+    /// Accepts no more records.
+    pub fn close(&mut self) {
+        self.accumulator.close();
+    }
+
+    /// Fails whatever is not settled.
+    pub fn abort(&mut self) -> u64 {
+        self.core.abort(&DeliveryErrorKind::Closed, self.now)
+    }
+
+    /// Does everything that is to do at this time. False if there is no end to it.
+    pub fn settle(&mut self) -> bool {
+        let accumulator = Arc::clone(&self.accumulator);
+        let _flush = self.is_flushing.then(|| accumulator.begin_flush());
+        for _ in 0..MAX_ROUNDS {
+            self.core.poll(self.now);
+            let mut is_busy = false;
+            while let Some(action) = self.core.poll_action() {
+                is_busy = true;
+                self.act(action);
+            }
+            if !is_busy {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Returns how long the machine would sleep now if nothing happened.
+    pub fn sleep(&self) -> Option<Duration> {
+        let wake = self.core.poll_timeout(self.now)?;
+        Some(wake.saturating_duration_since(self.now).max(SHORTEST_SLEEP))
+    }
+
+    /// Lets time pass, however much is due in between.
+    pub fn advance(&mut self, by: Duration) {
+        self.now += by;
+    }
+
+    /// Runs the compressions that were put off. Returns how many.
+    pub fn seal(&mut self) -> usize {
+        let jobs = std::mem::take(&mut self.seal_jobs);
+        let count = jobs.len();
+        jobs.into_iter().for_each(|job| self.accumulator.seal(job));
+        count
+    }
+
+    /// Returns the attempts to connect, and to which host.
+    pub fn attempts(&self) -> Vec<(u64, Arc<str>)> {
+        self.attempts.iter().map(|(id, host)| (id.0, Arc::clone(host))).collect()
+    }
+
+    /// Ends an attempt to connect.
+    pub fn finish_attempt(&mut self, id: u64, is_connected: bool) {
+        let id = ConnectionId(id);
+        if self.attempts.remove(&id).is_none() {
+            return;
+        }
+        if is_connected {
+            self.sockets.insert(id, Socket::default());
+            self.core.network().handle_connected(id, self.now);
+        } else {
+            self.core.network().handle_connect_failed(id, "refused".into(), self.now);
+        }
+    }
+
+    /// Returns the connections there are.
+    pub fn connections(&self) -> Vec<u64> {
+        self.sockets.keys().map(|id| id.0).collect()
+    }
+
+    /// Writes the rest of the next frame of a connection, and returns the whole frame.
+    pub fn write(&mut self, id: u64) -> Option<Bytes> {
+        let id = ConnectionId(id);
+        let socket = self.sockets.get_mut(&id)?;
+        let frame = socket.outgoing.pop_front()?;
+        socket.is_started = false;
+        self.core.network().handle_written(id, frame.correlation_id, self.now);
+        Some(frame.segments.segments.into_iter().flatten().collect())
+    }
+
+    /// Writes some of the next frame of a connection, which nobody will get to see.
+    pub fn write_some(&mut self, id: u64) {
+        if let Some(socket) = self.sockets.get_mut(&ConnectionId(id)) {
+            socket.is_started = !socket.outgoing.is_empty();
+        }
+    }
+
+    /// Has bytes arrive on a connection. It is lost if they are no frames.
+    pub fn receive(&mut self, id: u64, bytes: &[u8]) {
+        let id = ConnectionId(id);
+        let Some(socket) = self.sockets.get_mut(&id) else { return };
+        socket.incoming.extend_from_slice(bytes);
+        loop {
+            match next_frame(&mut socket.incoming, MAX_FRAME_LEN) {
+                Ok(None) => return,
+                Ok(Some(frame)) => self.core.network().handle_frame(id, frame, self.now),
+                Err(_) => return self.lose(id.0),
+            }
+        }
+    }
+
+    /// Breaks a connection.
+    pub fn lose(&mut self, id: u64) {
+        let id = ConnectionId(id);
+        let Some(socket) = self.sockets.remove(&id) else { return };
+        let first_unsent = socket.outgoing.get(usize::from(socket.is_started));
+        let first_unsent = first_unsent.map(|frame| frame.correlation_id);
+        self.core.network().handle_closed(id, "reset".into(), first_unsent, self.now);
+    }
+
+    /// Returns whether every record that was accepted is settled.
+    pub fn is_idle(&self) -> bool {
+        self.core.is_idle()
+    }
+
+    /// Returns the bytes of `buffer.memory` in use.
+    pub fn memory_in_use(&self) -> usize {
+        let memory = self.accumulator.memory();
+        memory.total() - memory.available()
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Network(NetworkAction::Connect { connection, host, .. }) => {
+                self.attempts.insert(connection, host);
+            }
+            Action::Network(NetworkAction::Close { connection }) => {
+                self.attempts.remove(&connection);
+                self.sockets.remove(&connection);
+            }
+            Action::Network(NetworkAction::Transmit { connection, frame }) => {
+                if let Some(socket) = self.sockets.get_mut(&connection) {
+                    socket.outgoing.push_back(frame);
+                } else {
+                    let first_unsent = Some(frame.correlation_id);
+                    let reason = "not connected".into();
+                    self.core.network().handle_closed(connection, reason, first_unsent, self.now);
+                }
+            }
+            Action::Publish(_) => {}
+            Action::Seal(job) => self.seal_jobs.push(job),
+        }
+    }
+}
+
+fn sender_settings(options: &SenderOptions) -> SenderSettings {
+    SenderSettings {
+        acks: options.acks,
+        is_idempotent: options.is_idempotent,
+        is_fail_stop: false,
+        linger: options.linger,
+        spares_awaited: options.spares_awaited,
+        delivery_timeout: options.delivery_timeout,
+        request_timeout: options.request_timeout,
+        metadata_max_idle: Duration::from_secs(300),
+        retries: options.retries,
+        retry_backoff: Backoff::new(options.retry_backoff, options.retry_backoff * 10),
+        max_request_size: options.max_request_size,
+        max_outstanding_per_partition: match (options.is_idempotent, options.acks) {
+            (true, _) => options.max_in_flight,
+            (false, 0) => usize::MAX,
+            (false, _) => 1,
+        },
+        availability_timeout: None,
+    }
+}
+
+fn metadata(options: &SenderOptions) -> Metadata {
+    let config = MetadataConfig {
+        max_age: Duration::from_secs(300),
+        max_idle: Duration::from_secs(300),
+        retry_backoff: Backoff::new(Duration::from_millis(50), Duration::from_millis(500)),
+        rebootstrap_trigger: Some(Duration::from_secs(10)),
+    };
+    Metadata::new(&config, [(Arc::from("bootstrap"), 9092)], options.seed)
+}
+
+fn network_config(options: &SenderOptions) -> NetworkConfig {
+    NetworkConfig {
+        client_id: Some(Arc::from("machine")),
+        max_in_flight: options.max_in_flight,
+        reconnect_backoff: Backoff::new(Duration::from_millis(20), Duration::from_millis(200)),
+        connection_setup_timeout: Backoff::new(Duration::from_secs(1), Duration::from_secs(3)),
+        request_timeout: options.request_timeout,
+        connections_max_idle: Some(Duration::from_secs(540)),
+    }
+}
+
+/// Rounds at one moment after which it is said that there is no end to them.
+const MAX_ROUNDS: usize = 1000;
+const MAX_FRAME_LEN: usize = 1024 * 1024;

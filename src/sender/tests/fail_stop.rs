@@ -1,0 +1,349 @@
+//! Partitions that the first failure stops (`fail_stop`).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::bench::{Bench, Config, Received, failure, is_pending, millis, offset};
+use super::wire::{self, Reply};
+use super::world::TOPIC;
+use crate::accumulator::PartitionQueue;
+use crate::delivery::Delivery;
+use crate::error::{DeliveryErrorKind, Persisted};
+
+fn config() -> Config {
+    Config { is_fail_stop: true, is_idempotent: true, max_outstanding: 5, ..Config::default() }
+}
+
+/// A sender that has written a record to partition 0, so that several batches may be under way.
+fn bench(config: Config) -> Bench {
+    let linger = config.linger;
+    let mut bench = Bench::new(config);
+    drop(bench.append(0, "first"));
+    bench.advance(linger);
+    bench.acknowledge_all();
+    bench
+}
+
+fn send(bench: &mut Bench, values: &[&str]) -> Vec<Delivery> {
+    values.iter().map(|value| bench.send(0, value)).collect()
+}
+
+fn queue(bench: &Bench) -> Arc<PartitionQueue> {
+    bench.accumulator.queue(TOPIC, 0).unwrap()
+}
+
+fn is_stopped(delivery: &Delivery) -> bool {
+    failure(delivery).kind() == DeliveryErrorKind::Stopped
+}
+
+#[test]
+fn everything_behind_a_failed_record_fails_and_no_more_are_taken() {
+    let mut bench = bench(config());
+    let under_way = send(&mut bench, &["a", "b", "c", "d", "e"]);
+    let queued = send(&mut bench, &["f", "g"]);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+    assert_eq!(requests.len(), 5);
+    let first = bench.world.append(1, &requests[0].batches[0]);
+
+    // The second answer is there before the first has let the sixth batch go.
+    for (request, reply) in [(&requests[0], first), (&requests[1], Reply::error(29))] {
+        let answer = wire::produce(request.head, &bench.world, &[(TOPIC.to_owned(), 0, reply)], 0);
+        bench.answer(request.connection, request.head, answer);
+    }
+    bench.settle();
+
+    assert_eq!(offset(&under_way[0]), Some(1));
+    assert!(!is_stopped(&under_way[1]));
+    assert!(queued.iter().all(is_stopped));
+    assert!(bench.try_append(TOPIC, 0, "refused").is_none());
+    assert!(under_way[2..].iter().all(is_pending), "their fate is not known yet");
+    for request in &requests[2..] {
+        bench.acknowledge(request);
+    }
+    assert!(under_way[2..].iter().all(is_stopped));
+    for delivery in under_way[1..].iter().chain(&queued) {
+        assert_eq!(failure(delivery).persisted(), Persisted::No);
+        assert!(failure(delivery).record().is_some());
+    }
+    assert_eq!(bench.world.log(0), ["first", "a"]);
+    assert!(bench.received.is_empty() && bench.is_clean());
+}
+
+#[test]
+fn resumed_partition_goes_on() {
+    let mut bench = bench(config());
+    let failed = send(&mut bench, &["a", "b"]);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+    bench.reply(&requests[0], &Reply::error(29));
+
+    assert!(queue(&bench).resume());
+    assert!(!queue(&bench).resume(), "it is resumed already");
+    let next = send(&mut bench, &["c", "d"]);
+    bench.acknowledge(&requests[1]);
+    bench.acknowledge_all();
+    bench.advance(millis(100));
+    bench.acknowledge_all();
+
+    assert!(is_stopped(&failed[1]));
+    assert_eq!([&next[0], &next[1]].map(offset), [Some(1), Some(2)]);
+    assert_eq!(bench.world.log(0), ["first", "c", "d"]);
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn other_partitions_are_not_touched() {
+    let mut bench = bench(config());
+    send(&mut bench, &["a"]).clear();
+    let request = bench.request();
+    bench.reply(&request, &Reply::error(29));
+
+    let other = bench.send(2, "c");
+    bench.acknowledge_all();
+
+    assert_eq!(offset(&other), Some(0));
+}
+
+/// An older batch is not behind the failed one.
+#[test]
+fn older_batch_that_is_being_retried_goes_on() {
+    let mut bench = bench(config());
+    let deliveries = send(&mut bench, &["a", "b", "c"]);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+    bench.reply(&requests[0], &Reply::error(19));
+
+    bench.reply(&requests[1], &Reply::error(29));
+    bench.acknowledge(&requests[2]);
+    bench.advance(millis(100));
+    bench.acknowledge_all();
+
+    assert_eq!(offset(&deliveries[0]), Some(1));
+    assert!(is_stopped(&deliveries[2]));
+    assert_eq!(bench.world.log(0), ["first", "a"]);
+}
+
+/// What may be in the log is said to be so: the failed record itself, and those behind it.
+#[test]
+fn batches_behind_one_that_may_be_written_settle_as_the_broker_says() {
+    let mut bench = bench(config());
+    let first = send(&mut bench, &["a"]);
+    let behind = send(&mut bench, &["b", "c"]);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+    let replies: Vec<_> = requests.iter().map(|request| bench.world.append(1, &request.batches[0])).collect();
+
+    bench.reply(&requests[0], &Reply::error(-1));
+
+    assert_eq!(failure(&first[0]).persisted(), Persisted::Maybe);
+    bench.reply(&requests[1], &replies[1]);
+    assert_eq!(offset(&behind[0]), Some(2), "the broker has it, so it has the one before too");
+    bench.close(requests[2].connection, None);
+    assert!(is_stopped(&behind[1]) && failure(&behind[1]).persisted() == Persisted::Maybe);
+    assert!(bench.received.is_empty());
+    bench.advance(millis(10_000));
+    assert!(bench.received.is_empty() && bench.is_clean());
+}
+
+#[test]
+fn expired_records_stop_the_partition_once() {
+    let mut bench = bench(config());
+    bench.world.lead(0, -1);
+    bench.silent.insert(1);
+    let connection = bench.connection_to(1);
+    bench.close(connection, None);
+    let deliveries = send(&mut bench, &["a", "b"]);
+    bench.advance(millis(1000));
+    let later = send(&mut bench, &["c"]);
+
+    bench.advance(bench.config.delivery_timeout - millis(1000));
+
+    assert!(matches!(failure(&deliveries[0]).kind(), DeliveryErrorKind::TimedOut(_)));
+    assert!(!is_pending(&deliveries[1]) && !is_pending(&later[0]));
+    assert!(queue(&bench).is_stopped());
+    assert!(queue(&bench).resume());
+    bench.advance(bench.config.delivery_timeout);
+    assert!(!queue(&bench).is_stopped() && bench.is_clean());
+}
+
+#[test]
+fn failing_piece_stops_those_behind_it() {
+    let mut bench = bench(Config { linger: millis(5), ..config() });
+    let deliveries: Vec<_> = ["a", "b", "c"].map(|value| bench.append(0, value)).into();
+    bench.advance(millis(5));
+
+    for _ in 0..10 {
+        while let Some(request) = bench.received.pop_front() {
+            if request.records().contains(&"b") {
+                bench.reply(&request, &Reply::error(10));
+            } else {
+                bench.acknowledge(&request);
+            }
+        }
+        bench.advance(millis(100));
+    }
+
+    assert_eq!(offset(&deliveries[0]), Some(1));
+    assert!(!is_stopped(&deliveries[1]) && is_stopped(&deliveries[2]));
+    assert_eq!(bench.world.log(0), ["first", "a"]);
+}
+
+#[test]
+fn batch_with_records_that_are_refused_by_name_fails_as_a_whole() {
+    let mut bench = bench(Config { linger: millis(5), ..config() });
+    let deliveries: Vec<_> = ["a", "b", "c"].map(|value| bench.append(0, value)).into();
+    bench.advance(millis(5));
+    let request = bench.request();
+
+    bench.reply(&request, &Reply { record_errors: vec![(1, Some("no key"))], ..Reply::error(87) });
+
+    assert!(deliveries.iter().all(|delivery| failure(delivery).persisted() == Persisted::No));
+    assert!(matches!(failure(&deliveries[0]).kind(), DeliveryErrorKind::BatchRefused { .. }));
+    assert!(bench.received.is_empty() && bench.is_clean() && queue(&bench).is_stopped());
+}
+
+/// Random answers, lost connections and bytes that arrive late.
+struct Weather {
+    bench: Bench,
+    random: StdRng,
+    /// By session, that is, between two calls of `resume`.
+    sessions: Vec<Vec<(String, Delivery)>>,
+    under_way: Vec<Received>,
+    sent: usize,
+}
+
+impl Weather {
+    fn new(seed: u64) -> Self {
+        let mut random = StdRng::seed_from_u64(seed);
+        let is_idempotent = random.random_bool(0.7);
+        let config = Config {
+            is_idempotent,
+            max_outstanding: if is_idempotent { 5 } else { 1 },
+            retries: [3, i32::MAX.unsigned_abs()][random.random_range(0..2)],
+            delivery_timeout: millis([1500, 6000][random.random_range(0..2)]),
+            request_timeout: millis(500),
+            retry_backoff: millis([0, 30][random.random_range(0..2)]),
+            seed,
+            ..config()
+        };
+        let mut bench = Bench::new(config);
+        let first = ("0".to_owned(), bench.send(0, "0"));
+        Self { bench, random, sessions: vec![vec![first]], under_way: Vec::new(), sent: 0 }
+    }
+
+    fn run(&mut self) {
+        for step in 0..400 {
+            let is_stormy = step < 300;
+            if is_stormy && self.random.random_bool(0.6) {
+                self.send();
+            }
+            self.under_way.extend(self.bench.received.drain(..));
+            while !self.under_way.is_empty() && self.random.random_bool(0.7) {
+                self.serve(is_stormy);
+                self.under_way.extend(self.bench.received.drain(..));
+            }
+            if self.random.random_bool(0.1) && queue(&self.bench).resume() {
+                self.sessions.push(Vec::new());
+            }
+            let by = self.random.random_range(1..100);
+            self.bench.advance(millis(by));
+        }
+        while self.sessions.iter().flatten().any(|(_, delivery)| is_pending(delivery)) {
+            self.under_way.extend(self.bench.received.drain(..));
+            while !self.under_way.is_empty() {
+                self.serve(false);
+            }
+            self.bench.advance(millis(50));
+        }
+    }
+
+    fn send(&mut self) {
+        self.sent += 1;
+        let value = format!("{}", self.sent);
+        if let Some(delivery) = self.bench.try_append(TOPIC, 0, &value) {
+            self.sessions.last_mut().unwrap().push((value, delivery));
+        }
+        self.bench.settle();
+    }
+
+    /// The oldest request on some connection is dealt with; the connection may be gone by then.
+    fn serve(&mut self, is_stormy: bool) {
+        let any = self.random.random_range(0..self.under_way.len());
+        let connection = self.under_way[any].connection;
+        let oldest = self.under_way.iter().position(|request| request.connection == connection);
+        let request = self.under_way.remove(oldest.unwrap());
+        let batch = &request.batches[0];
+        let reply = match if is_stormy { self.random.random_range(0..30) } else { 99 } {
+            0 => return self.bench.close(request.connection, None),
+            1 => {
+                self.bench.world.append(request.node, batch);
+                return self.bench.close(request.connection, None);
+            }
+            // Never answered.
+            2 => return,
+            3 => Reply::error([29, 17, 42][self.random.random_range(0..3)]),
+            4..8 => Reply::error([2, 19, 5][self.random.random_range(0..3)]),
+            8 => Reply { record_errors: vec![(0, None)], ..Reply::error(87) },
+            9 => Reply::error(10),
+            10 => {
+                self.bench.world.append(request.node, batch);
+                Reply::error([-1, 6, 7, 20][self.random.random_range(0..4)])
+            }
+            _ => self.bench.world.append(request.node, batch),
+        };
+        let answer = wire::produce(request.head, &self.bench.world, &[(TOPIC.to_owned(), 0, reply)], 0);
+        self.bench.answer(request.connection, request.head, answer);
+        self.bench.settle();
+    }
+
+    fn check(&mut self) {
+        let log = self.bench.world.log(0);
+        let mut last_offset = -1;
+        for session in &self.sessions {
+            let mut failed = None;
+            for (value, delivery) in session {
+                match delivery.try_result().unwrap() {
+                    Ok(metadata) => {
+                        assert_eq!(failed, None, "{value} was written behind it");
+                        let offset = metadata.offset().unwrap();
+                        assert_eq!(&log[usize::try_from(offset).unwrap()], value);
+                        assert!(offset > last_offset, "{value} was written out of order");
+                        last_offset = offset;
+                    }
+                    Err(error) if error.persisted() == Persisted::No => {
+                        assert!(!log.contains(value), "{value} was written");
+                        failed = failed.or(Some(value));
+                    }
+                    Err(error) => assert_eq!(error.record().unwrap().value.unwrap(), value.as_bytes()),
+                }
+            }
+        }
+        if self.bench.config.is_idempotent {
+            let numbers: Vec<usize> = log.iter().map(|value| value.parse().unwrap()).collect();
+            assert_eq!(numbers.iter().collect::<BTreeSet<_>>().len(), numbers.len(), "doubled: {numbers:?}");
+            assert!(numbers.is_sorted(), "out of order: {numbers:?}");
+        }
+        self.bench.advance(millis(10_000));
+        assert!(self.bench.is_clean());
+    }
+}
+
+/// Between two acknowledgements of a failure, what is written of the accepted records has no gap, those aside whose fate
+/// nobody can know. A failure names its seed.
+#[test]
+fn log_holds_no_gap_whatever_goes_wrong() {
+    let mut stops = 0;
+    for seed in 0..60 {
+        let run = std::panic::catch_unwind(|| {
+            let mut weather = Weather::new(seed);
+            weather.run();
+            weather.check();
+            weather.sessions.len() - 1
+        });
+        match run {
+            Ok(stopped) => stops += stopped,
+            Err(_) => panic!("seed {seed}"),
+        }
+    }
+    assert!(stops > 60, "{stops} stops in all");
+}

@@ -1,0 +1,241 @@
+//! Batches of which the broker refuses some records by name (KIP-467).
+
+use super::bench::{Bench, Config, Received, failure, is_pending, millis, offset};
+use super::wire::Reply;
+use crate::config::Compression;
+use crate::delivery::Delivery;
+use crate::error::{DeliveryErrorKind, Persisted};
+use crate::protocol::ErrorCode;
+
+fn idempotent() -> Config {
+    Config { linger: millis(5), is_idempotent: true, max_outstanding: 5, ..Config::default() }
+}
+
+fn plain() -> Config {
+    Config { linger: millis(5), ..Config::default() }
+}
+
+/// Has records sent as one batch.
+fn send(bench: &mut Bench, values: &[&str]) -> Vec<Delivery> {
+    let deliveries = values.iter().map(|value| bench.append(0, value)).collect();
+    bench.advance(millis(5));
+    assert_eq!(bench.received.back().unwrap().records(), values);
+    deliveries
+}
+
+/// An idempotent producer may have several batches under way only once it has written one.
+fn warm_up(bench: &mut Bench) {
+    drop(bench.append(0, "warm-up"));
+    bench.advance(millis(5));
+    bench.acknowledge_all();
+}
+
+/// Refuses these records.
+fn refuse(bench: &mut Bench, request: &Received, culprits: &[(i32, Option<&'static str>)]) {
+    let record_errors = culprits.to_vec();
+    bench.reply(request, &Reply { message: Some("of the batch"), record_errors, ..Reply::error(87) });
+}
+
+fn message(delivery: &Delivery) -> String {
+    match failure(delivery).kind() {
+        DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, message } => message.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn innocent_records_are_sent_again_without_the_culprits() {
+    for config in [plain(), idempotent(), Config { compression: Compression::Lz4, ..idempotent() }] {
+        let mut bench = Bench::new(config);
+        let deliveries = send(&mut bench, &["a", "b", "c", "d", "e"]);
+        let request = bench.request();
+
+        refuse(&mut bench, &request, &[(3, None), (1, Some("no key"))]);
+
+        let again = bench.request();
+        assert_eq!(again.records(), ["a", "c", "e"]);
+        assert!(is_pending(&deliveries[0]) && !is_pending(&deliveries[1]));
+        bench.acknowledge(&again);
+        assert_eq!([0, 2, 4].map(|at| offset(&deliveries[at])), [Some(0), Some(1), Some(2)]);
+        assert_eq!([1, 3].map(|at| message(&deliveries[at])), ["no key", "of the batch"]);
+        for (at, value) in [(1, "b"), (3, "d")] {
+            let error = failure(&deliveries[at]);
+            assert_eq!(
+                (error.persisted(), error.record().unwrap().value.unwrap()),
+                (Persisted::No, value.into())
+            );
+        }
+        assert_eq!(bench.world.log(0), ["a", "c", "e"]);
+        let counters = &bench.counters;
+        assert_eq!((counters.records_delivered.value(), counters.record_errors.value()), (3, 2));
+        assert!(bench.is_clean());
+    }
+}
+
+/// The number of the refused batch will never come, so those behind it, which brokers refuse for that, and the innocent
+/// records all go in a new epoch, in their old order.
+#[test]
+fn innocent_records_stay_before_the_batches_that_were_under_way_behind_them() {
+    let mut bench = Bench::new(idempotent());
+    warm_up(&mut bench);
+    let first = send(&mut bench, &["a", "b"]);
+    let second = send(&mut bench, &["c"]);
+    let third = send(&mut bench, &["d", "e"]);
+    assert_eq!(bench.received.len(), 3);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+
+    refuse(&mut bench, &requests[0], &[(0, None)]);
+    assert!(bench.received.is_empty(), "what is under way behind it must be answered first");
+    bench.acknowledge(&requests[1]);
+    bench.acknowledge(&requests[2]);
+    bench.advance(millis(100));
+    let again = bench.request();
+    assert_eq!(again.records(), ["b"]);
+    assert_eq!((again.batches[0].identity.epoch, again.batches[0].identity.sequence), (1, 0));
+    bench.acknowledge(&again);
+    bench.acknowledge_all();
+
+    assert_eq!(bench.world.log(0), ["warm-up", "b", "c", "d", "e"]);
+    assert_eq!(message(&first[0]), "of the batch");
+    let offsets = [&first[1], &second[0], &third[0], &third[1]].map(offset);
+    assert_eq!(offsets, [1, 2, 3, 4].map(Some));
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn refusal_without_names_fails_all_records_alike() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["a", "b"]);
+    let request = bench.request();
+
+    refuse(&mut bench, &request, &[]);
+
+    assert!(deliveries.iter().all(|delivery| message(delivery) == "of the batch"));
+    assert!(bench.received.is_empty() && bench.is_clean());
+}
+
+#[test]
+fn names_of_all_records_fail_all_of_them_with_their_own_messages() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["a", "b"]);
+    let request = bench.request();
+
+    refuse(&mut bench, &request, &[(1, Some("two")), (0, Some("one"))]);
+
+    assert_eq!([&deliveries[0], &deliveries[1]].map(message), ["one", "two"]);
+    assert!(bench.received.is_empty() && bench.is_clean());
+}
+
+#[test]
+fn names_of_records_that_do_not_exist_are_ignored() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["a", "b"]);
+    let request = bench.request();
+    let strangers = [(-1, Some("x")), (2, Some("x")), (i32::MAX, Some("x")), (i32::MIN, None)];
+
+    refuse(&mut bench, &request, &strangers);
+
+    assert!(deliveries.iter().all(|delivery| message(delivery) == "of the batch"));
+}
+
+#[test]
+fn first_word_on_a_record_counts() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["a", "b"]);
+    let request = bench.request();
+
+    refuse(&mut bench, &request, &[(1, Some("first")), (99, None), (1, Some("second")), (-3, None)]);
+    bench.acknowledge_all();
+
+    assert_eq!(message(&deliveries[1]), "first");
+    assert_eq!(offset(&deliveries[0]), Some(0));
+    assert!(bench.is_clean());
+}
+
+/// A refusal may come of the time (`INVALID_TIMESTAMP`), so that of a second attempt says nothing about the first.
+#[test]
+fn records_that_an_earlier_attempt_may_have_written_are_not_sent_under_another_number() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["a", "b"]);
+    let request = bench.request();
+    bench.reply(&request, &Reply::error(7));
+    bench.advance(millis(100));
+    let request = bench.request();
+
+    refuse(&mut bench, &request, &[(0, Some("too old"))]);
+
+    assert!(bench.received.is_empty());
+    assert_eq!(message(&deliveries[0]), "too old");
+    let kind = DeliveryErrorKind::BatchRefused { code: ErrorCode::InvalidRecord };
+    assert_eq!(failure(&deliveries[1]).kind(), kind);
+    assert!(deliveries.iter().all(|delivery| failure(delivery).persisted() == Persisted::Maybe));
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn every_rebuilt_batch_may_have_culprits_of_its_own() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["a", "b", "c", "d"]);
+    let request = bench.request();
+
+    refuse(&mut bench, &request, &[(1, Some("b"))]);
+    let request = bench.request();
+    refuse(&mut bench, &request, &[(1, Some("c"))]);
+    bench.acknowledge_all();
+
+    assert_eq!([&deliveries[1], &deliveries[2]].map(message), ["b", "c"]);
+    assert_eq!([&deliveries[0], &deliveries[3]].map(offset), [Some(0), Some(1)]);
+    assert_eq!(bench.world.log(0), ["a", "d"]);
+    assert!(bench.is_clean());
+}
+
+/// Brokers name all culprits at once. One that does not must not get an endless chain of batches.
+#[test]
+fn broker_that_names_one_record_at_a_time_is_not_humoured_for_ever() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["x"; 40]);
+
+    let mut requests = 0;
+    while let Some(request) = bench.received.pop_front() {
+        requests += 1;
+        refuse(&mut bench, &request, &[(0, Some("you"))]);
+    }
+
+    assert_eq!(requests, 17);
+    assert!(deliveries.iter().all(|delivery| failure(delivery).persisted() == Persisted::No));
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn rebuilt_batch_expires_with_the_time_of_the_first() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["a", "b"]);
+    bench.advance(millis(20_000));
+    let request = bench.request();
+    refuse(&mut bench, &request, &[(0, None)]);
+    let rest = bench.config.delivery_timeout - millis(20_005);
+
+    bench.advance(rest - millis(1));
+    assert!(is_pending(&deliveries[1]));
+    bench.advance(millis(1));
+
+    assert!(matches!(failure(&deliveries[1]).kind(), DeliveryErrorKind::TimedOut(_)));
+}
+
+#[test]
+fn rebuilt_batch_may_be_cut_and_retried_like_any_other() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["a", "b", "c"]);
+    let request = bench.request();
+    refuse(&mut bench, &request, &[(1, None)]);
+    let request = bench.request();
+    bench.reply(&request, &Reply::error(19));
+    bench.advance(millis(100));
+    let request = bench.request();
+    bench.reply(&request, &Reply::error(10));
+    bench.acknowledge_all();
+
+    assert_eq!([&deliveries[0], &deliveries[2]].map(offset), [Some(0), Some(1)]);
+    assert_eq!(bench.world.log(0), ["a", "c"]);
+    assert!(bench.is_clean());
+}

@@ -1,0 +1,39 @@
+//! What is fuzzed: functions that take any bytes, and panic if something is wrong with the crate.
+//!
+//! Two programs call them: the targets in `fuzz/`, which search on and on, and the test beside this file, which tries
+//! a bounded number of inputs on stable.
+
+mod batches;
+mod brokers;
+mod decoders;
+mod frames;
+mod input;
+mod properties;
+mod sender;
+mod wire;
+
+/// Takes the bytes of one input.
+pub type Body = fn(&[u8]);
+
+/// Every body by the name of its target.
+pub const BODIES: [(&str, Body); 9] = [
+    ("api_versions", decoders::api_versions),
+    ("batch_bytes", batches::bytes),
+    ("batch_records", batches::records),
+    ("frames", frames::frames),
+    ("init_producer_id", decoders::init_producer_id),
+    ("metadata", decoders::metadata),
+    ("produce", decoders::produce),
+    ("properties", properties::properties),
+    ("sender", sender::sender),
+];
+
+/// Runs the body of a target.
+///
+/// # Panics
+///
+/// When it finds something, or does not know the target.
+pub fn run(target: &str, data: &[u8]) {
+    let body = BODIES.iter().find(|(name, _)| *name == target).expect("target has a body").1;
+    body(data);
+}
