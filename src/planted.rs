@@ -54,8 +54,6 @@ mod switch {
         NoMuteOnRetry,
         /// A batch that was refused for its number gets another though an attempt was never answered.
         RenumberUnanswered,
-        /// A batch that may be in the log gets a new number.
-        RenumberWritten,
         /// A batch that is sent again goes behind those that were not sent so far.
         RetryBehindNewBatch,
         /// The numbers of a batch that has failed are given out again.

@@ -209,7 +209,7 @@ impl Partition {
     pub(crate) fn prepare_numbers(&mut self, head: Head, producer: ProducerId) -> bool {
         // What may be in the log keeps its number until an answer tells.
         if (self.outstanding > 0 && !planted!(EpochBumpWithoutDraining))
-            || (head.is_numbered && head.maybe_written && !planted!(RenumberWritten))
+            || (head.is_numbered && head.maybe_written)
         {
             return true;
         }
