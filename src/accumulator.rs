@@ -11,6 +11,7 @@ use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed};
 use crate::topic_partition::{Topic, TopicPartition};
 
 mod changes;
+mod compression_ratio;
 mod partition_queue;
 mod producer_batch;
 mod rescue;
@@ -18,6 +19,7 @@ mod settings;
 mod split;
 
 pub(crate) use self::changes::{Changes, WakeFlag};
+pub(crate) use self::compression_ratio::CompressionRatio;
 pub(crate) use self::partition_queue::{
     Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
 };
@@ -51,6 +53,8 @@ struct Topics {
 pub(crate) struct TopicQueues {
     topic: Topic,
     queues: Box<[Arc<PartitionQueue>]>,
+    /// Shared by replacements, and with the queues.
+    ratio: Arc<CompressionRatio>,
     /// When the topic was last written to, in seconds of a clock of the producer's own; shared by replacements.
     last_used: Arc<AtomicU64>,
 }
@@ -108,19 +112,22 @@ impl RecordAccumulator {
         }
         let old = known.as_ref().map_or(&[][..], |known| &known.queues);
         let mut queues: Vec<_> = old.iter().map(Arc::clone).collect();
+        let ratio = known.as_ref().map_or_else(Arc::default, |known| Arc::clone(&known.ratio));
         for partition in queues.len()..partitions {
             let partition = i32::try_from(partition).unwrap_or(i32::MAX);
             let name = TopicPartition::new(topic, partition);
             queues.push(Arc::new(PartitionQueue::new(
                 topics.next_queue_id,
                 name,
+                self.memory.partition(),
                 Arc::clone(&self.changes),
+                Arc::clone(&ratio),
                 topics.closed,
             )));
             topics.next_queue_id += 1;
         }
         let last_used = known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used));
-        let entry = Arc::new(TopicQueues { topic: topic.clone(), queues: queues.into(), last_used });
+        let entry = Arc::new(TopicQueues { topic: topic.clone(), queues: queues.into(), ratio, last_used });
         topics.by_name.insert(topic.clone(), Arc::clone(&entry));
         entry
     }
@@ -144,6 +151,10 @@ impl RecordAccumulator {
         append: &Append<'_>,
         spare: &mut Option<BatchBuffer>,
     ) -> TryAppend {
+        if let Some(spare) = spare {
+            // The partition may be another than the one that it was taken for.
+            spare.move_to(queue.memory());
+        }
         loop {
             match queue.append(append, spare, &self.settings) {
                 Appended::BatchEnded { seal, announce } => {
@@ -153,15 +164,15 @@ impl RecordAccumulator {
                 Appended::Closed => return TryAppend::Closed,
                 Appended::Stopped => return TryAppend::Stopped,
                 Appended::Done(done) => return TryAppend::Done(self.after_append(queue, done)),
-                Appended::NeedsBuffer(BufferNeed::Larger { capacity }) => {
-                    *spare = self.memory.try_take_exactly(capacity);
+                Appended::NeedsBuffer(BufferNeed::Larger { capacity, replaced }) => {
+                    *spare = queue.memory().try_take_larger(capacity, replaced);
                     if spare.is_none() {
                         self.close_open_batch(queue);
                     }
                 }
                 Appended::NeedsBuffer(BufferNeed::New { least }) => {
                     *spare = None;
-                    *spare = self.memory.try_take(least);
+                    *spare = queue.memory().try_take(least);
                     if spare.is_none() {
                         return TryAppend::NoMemory { least };
                     }
@@ -173,13 +184,17 @@ impl RecordAccumulator {
         }
     }
 
-    /// Waits for memory for a new batch, first come, first served; the sender hears that memory is wanted.
+    /// Waits for memory for a new batch of a partition; the sender hears that memory is wanted.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future takes nothing.
-    pub(crate) async fn wait_for_memory(&self, least: usize) -> Result<BatchBuffer, MemoryClosed> {
-        let mut wait = std::pin::pin!(self.memory.take(least));
+    pub(crate) async fn wait_for_memory(
+        &self,
+        queue: &PartitionQueue,
+        least: usize,
+    ) -> Result<BatchBuffer, MemoryClosed> {
+        let mut wait = std::pin::pin!(queue.memory().take(least));
         let mut told = false;
         std::future::poll_fn(|cx| {
             let polled = wait.as_mut().poll(cx);

@@ -3,14 +3,25 @@
 //! Every byte of a batch's buffer is covered by a permit that lives inside the [`BatchBuffer`] itself, so memory is
 //! given back when the last holder of the bytes lets go (the batch, or the socket that still writes it), never
 //! earlier and never twice.
-
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+//!
+//! ```text
+//!  BatchBuffer ──► PartitionMemory ──► BufferMemory { FairMemory { Budget }, idle buffers }
+//! ```
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, TryAcquireError};
+
+use std::sync::Arc;
 
 use crate::planted::planted;
+use crate::sync::{Mutex, PoisonError};
+
+mod budget;
+mod fair_memory;
+
+use self::budget::{Budget, PartitionId};
+use self::fair_memory::FairMemory;
+pub(crate) use self::fair_memory::MemoryClosed;
+
 /// Smallest buffer that is worth an allocation.
 const SMALLEST_BUFFER: usize = 1024;
 
@@ -20,90 +31,41 @@ pub(crate) struct BufferMemory {
     total: usize,
     /// Size of a full buffer, `batch.size`; only buffers of this size are kept for reuse.
     poolable: usize,
-    /// Bytes not taken. Serves waiters first come, first served.
-    available: Semaphore,
+    fair: FairMemory,
     /// Idle buffers. They count as available: when the budget needs their bytes they are freed.
     pool: Mutex<Vec<Vec<u8>>>,
-    waiters: AtomicUsize,
 }
-
-/// The producer was closed while a record waited for memory.
-#[derive(Debug)]
-pub(crate) struct MemoryClosed;
 
 impl BufferMemory {
     pub(crate) fn new(total: usize, batch_size: usize) -> Arc<Self> {
-        let total = total.min(Semaphore::MAX_PERMITS);
-        Arc::new(Self {
-            total,
-            poolable: batch_size.max(1),
-            available: Semaphore::new(total),
-            pool: Mutex::default(),
-            waiters: AtomicUsize::new(0),
-        })
+        let poolable = batch_size.max(1);
+        let fair = FairMemory::new(Budget::new(total, poolable, SMALLEST_BUFFER));
+        Arc::new(Self { total, poolable, fair, pool: Mutex::new(Vec::new()) })
     }
 
-    /// Takes a buffer of at least `least` bytes if nobody waits and memory is left.
-    ///
-    /// While more than half of the budget is free the buffer has a whole `batch.size`; after that it starts small
-    /// and grows with its batch, so that ten thousand thin partitions do not reserve ten thousand full buffers.
-    pub(crate) fn try_take(self: &Arc<Self>, least: usize) -> Option<BatchBuffer> {
-        let generous = least.max(self.poolable);
-        if self.available() >= self.total / 2 + generous
-            && let Some(buffer) = self.try_take_exactly(generous)
-        {
-            return Some(buffer);
-        }
-        self.try_take_exactly(least.max(SMALLEST_BUFFER.min(self.poolable)))
-    }
-
-    /// Takes a buffer of `capacity` bytes if nobody waits and memory is left.
-    pub(crate) fn try_take_exactly(self: &Arc<Self>, capacity: usize) -> Option<BatchBuffer> {
-        let permits = u32::try_from(capacity).ok()?;
-        match self.available.try_acquire_many(permits) {
-            Ok(permit) => {
-                permit.forget();
-                Some(self.buffer(capacity))
-            }
-            Err(TryAcquireError::Closed | TryAcquireError::NoPermits) => None,
-        }
-    }
-
-    /// Waits for a buffer of at least `least` bytes; waiters are served in the order in which they came.
-    ///
-    /// Asks for a whole `batch.size`: a small buffer could not grow while memory is short, and batches of a few
-    /// records each would keep it short.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping the future gives up its place and takes nothing.
-    pub(crate) async fn take(self: &Arc<Self>, least: usize) -> Result<BatchBuffer, MemoryClosed> {
-        let capacity = least.max(self.poolable);
-        let permits = u32::try_from(capacity).map_err(|_| MemoryClosed)?;
-        let _waiting = Waiting::new(&self.waiters);
-        let permit = self.available.acquire_many(permits).await.map_err(|_| MemoryClosed)?;
-        permit.forget();
-        Ok(self.buffer(capacity))
+    /// Makes a partition's share of the memory.
+    pub(crate) fn partition(self: &Arc<Self>) -> Arc<PartitionMemory> {
+        Arc::new(PartitionMemory { id: self.fair.open(), memory: Arc::clone(self) })
     }
 
     /// Fails everybody who waits now or later.
     pub(crate) fn close(&self) {
-        self.available.close();
+        self.fair.close();
     }
 
     /// Returns whether somebody waits for memory. Every partition is then worth sending.
     pub(crate) fn is_contended(&self) -> bool {
-        self.waiters.load(Ordering::Relaxed) > 0
+        self.fair.waits() > 0
     }
 
     /// Returns how many waits for memory are under way.
     pub(crate) fn waiters(&self) -> usize {
-        self.waiters.load(Ordering::Relaxed)
+        self.fair.waits()
     }
 
     /// Returns the bytes that no batch holds.
     pub(crate) fn available(&self) -> usize {
-        self.available.available_permits()
+        self.fair.free()
     }
 
     /// Returns the whole budget.
@@ -111,7 +73,8 @@ impl BufferMemory {
         self.total
     }
 
-    fn buffer(self: &Arc<Self>, capacity: usize) -> BatchBuffer {
+    /// Takes an idle buffer, or makes one of bytes that have been taken from the budget.
+    fn make(&self, capacity: usize) -> Vec<u8> {
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let pooled = if capacity == self.poolable { pool.pop() } else { None };
         // Idle buffers may only occupy what is not taken.
@@ -119,37 +82,71 @@ impl BufferMemory {
             pool.pop();
         }
         drop(pool);
-        let bytes = pooled.unwrap_or_else(|| Vec::with_capacity(capacity));
-        BatchBuffer { bytes, reserved: capacity, memory: Some(Arc::clone(self)) }
+        pooled.unwrap_or_else(|| Vec::with_capacity(capacity))
     }
 
-    fn give_back(&self, mut bytes: Vec<u8>, reserved: usize) {
+    /// Keeps a whole buffer of `reserved` bytes, which are about to be given back to the budget.
+    fn keep(&self, mut bytes: Vec<u8>, reserved: usize) {
         if bytes.capacity() == self.poolable && reserved == self.poolable {
             bytes.clear();
             let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
             if (pool.len() + 1) * self.poolable <= self.available() + reserved {
                 pool.push(bytes);
             }
-        } else {
-            drop(bytes);
         }
-        self.available.add_permits(reserved);
     }
 }
 
-/// Counts a waiter for as long as it lives.
-struct Waiting<'a>(&'a AtomicUsize);
+/// What one partition takes of the memory, and how much of it that may be: see [`Budget`].
+#[derive(Debug)]
+pub(crate) struct PartitionMemory {
+    memory: Arc<BufferMemory>,
+    id: PartitionId,
+}
 
-impl<'a> Waiting<'a> {
-    fn new(waiters: &'a AtomicUsize) -> Self {
-        waiters.fetch_add(1, Ordering::Relaxed);
-        Self(waiters)
+impl PartitionMemory {
+    /// Takes a buffer of at least `least` bytes if that needs no waiting.
+    pub(crate) fn try_take(self: &Arc<Self>, least: usize) -> Option<BatchBuffer> {
+        let capacity = self.memory.fair.try_take(self.id, least)?;
+        Some(self.buffer(capacity))
+    }
+
+    /// Takes a buffer of `capacity` bytes, in place of one of `replaced`, if that needs no waiting.
+    pub(crate) fn try_take_larger(self: &Arc<Self>, capacity: usize, replaced: usize) -> Option<BatchBuffer> {
+        self.memory.fair.try_take_exactly(self.id, capacity, replaced).then(|| self.buffer(capacity))
+    }
+
+    /// Takes a buffer of `capacity` bytes at once, beyond the budget if need be. Others wait until that is made up for.
+    pub(crate) fn take_beyond(self: &Arc<Self>, capacity: usize) -> BatchBuffer {
+        self.memory.fair.take_beyond(self.id, capacity);
+        self.buffer(capacity)
+    }
+
+    /// Waits for a buffer of at least `least` bytes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up its place and takes nothing.
+    pub(crate) async fn take(self: &Arc<Self>, least: usize) -> Result<BatchBuffer, MemoryClosed> {
+        let capacity = self.memory.fair.take(self.id, least).await?;
+        Ok(self.buffer(capacity))
+    }
+
+    /// Returns the bytes that the partition could take now.
+    pub(crate) fn available(&self) -> usize {
+        self.memory.fair.free_for(self.id)
+    }
+
+    fn buffer(self: &Arc<Self>, capacity: usize) -> BatchBuffer {
+        let bytes = self.memory.make(capacity);
+        BatchBuffer { bytes, reserved: capacity, partition: Some(Arc::clone(self)) }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for PartitionMemory {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        // Buffers and waits keep it alive, so there are none.
+        self.memory.fair.close_partition(self.id);
     }
 }
 
@@ -159,14 +156,15 @@ pub(crate) struct BatchBuffer {
     bytes: Vec<u8>,
     /// Bytes of the budget that this buffer holds. The vector never grows beyond it.
     reserved: usize,
-    /// `None` for a buffer outside of the budget.
-    memory: Option<Arc<BufferMemory>>,
+    /// On whose account; `None` for a buffer outside of the budget.
+    partition: Option<Arc<PartitionMemory>>,
 }
 
 impl BatchBuffer {
     /// Makes a buffer that no budget covers.
+    #[cfg(test)]
     pub(crate) fn outside_of_budget(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity), reserved: capacity, memory: None }
+        Self { bytes: Vec::with_capacity(capacity), reserved: capacity, partition: None }
     }
 
     /// Returns how many bytes fit in all.
@@ -195,8 +193,18 @@ impl BatchBuffer {
         let kept = shorter.len().min(self.reserved);
         drop(std::mem::replace(&mut self.bytes, shorter));
         let reserved = std::mem::replace(&mut self.reserved, kept);
-        if let Some(memory) = self.memory.as_ref().filter(|_| !planted!(CreditNotReturned)) {
-            memory.available.add_permits(reserved - kept);
+        if let Some(partition) = self.partition.as_ref().filter(|_| !planted!(CreditNotReturned)) {
+            partition.memory.fair.give_back(partition.id, reserved - kept);
+        }
+    }
+
+    /// Books the bytes on another partition.
+    pub(crate) fn move_to(&mut self, partition: &Arc<PartitionMemory>) {
+        if let Some(from) = &self.partition
+            && !Arc::ptr_eq(from, partition)
+        {
+            from.memory.fair.transfer(from.id, partition.id, self.reserved);
+            self.partition = Some(Arc::clone(partition));
         }
     }
 
@@ -214,8 +222,9 @@ impl AsRef<[u8]> for BatchBuffer {
 
 impl Drop for BatchBuffer {
     fn drop(&mut self) {
-        if let Some(memory) = &self.memory {
-            memory.give_back(std::mem::take(&mut self.bytes), self.reserved);
+        if let Some(PartitionMemory { memory, id }) = self.partition.as_deref() {
+            memory.keep(std::mem::take(&mut self.bytes), self.reserved);
+            memory.fair.give_back(*id, self.reserved);
         }
     }
 }

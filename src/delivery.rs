@@ -13,25 +13,26 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
 use crate::error::{BatchFailure, DeliveryError};
 use crate::planted::planted;
 use crate::record::Headers;
 use crate::topic_partition::{Topic, TopicPartition};
 
+mod completion;
+
+use self::completion::{Completion, NO_SLOT};
+
 /// The place where the outcome of one batch appears.
 #[derive(Debug)]
 pub(crate) struct BatchCell {
     topic_partition: TopicPartition,
     /// Set once, by whoever completes the batch.
-    outcome: OnceLock<Outcome>,
-    wakers: Mutex<Wakers>,
+    outcome: Completion<Outcome>,
     /// Records in the batch while it grows.
     records: AtomicU32,
-    /// Wakers that are parked: how many of the records somebody waits for.
-    parked: AtomicU32,
     /// Is told when somebody waits for every record of the batch.
     watcher: Option<Weak<dyn BatchWatcher>>,
 }
@@ -70,23 +71,9 @@ impl Redirect {
     }
 }
 
-/// Wakers by slot. Closed when the outcome is set, so that a late waker is never parked for nothing.
-#[derive(Debug, Default)]
-struct Wakers {
-    slots: Vec<Option<Waker>>,
-    closed: bool,
-}
-
 impl BatchCell {
     pub(crate) fn new(topic_partition: TopicPartition, watcher: Option<Weak<dyn BatchWatcher>>) -> Arc<Self> {
-        Arc::new(Self {
-            topic_partition,
-            outcome: OnceLock::new(),
-            wakers: Mutex::default(),
-            records: AtomicU32::new(0),
-            parked: AtomicU32::new(0),
-            watcher,
-        })
+        Arc::new(Self { topic_partition, outcome: Completion::new(), records: AtomicU32::new(0), watcher })
     }
 
     /// Notes how many records the batch has.
@@ -96,7 +83,7 @@ impl BatchCell {
 
     /// Returns whether somebody waits for each record of the batch.
     pub(crate) fn is_all_awaited(&self) -> bool {
-        self.parked.load(Ordering::Relaxed) >= self.records.load(Ordering::Relaxed)
+        self.outcome.parked() >= self.records.load(Ordering::Relaxed)
     }
 
     /// Sets the outcome, tells the observer, and wakes everybody who waits. Only the first call has an effect.
@@ -105,21 +92,13 @@ impl BatchCell {
         outcome: Outcome,
         observer: Option<(&dyn AckObserver, &[AckNote])>,
     ) {
-        if self.outcome.set(outcome).is_err() {
+        if !self.outcome.set(outcome) {
             return;
         }
         if let Some((observer, notes)) = observer {
             tell_observer(observer, self, notes);
         }
-        // The outcome is visible before the lock is taken: whoever registers after this finds `closed`, whoever
-        // registered before is in `slots`.
-        let mut wakers = self.lock();
-        wakers.closed = true;
-        let slots = std::mem::take(&mut wakers.slots);
-        drop(wakers);
-        for waker in slots.into_iter().flatten() {
-            waker.wake();
-        }
+        self.outcome.wake();
     }
 
     pub(crate) fn outcome(&self) -> Option<&Outcome> {
@@ -148,26 +127,12 @@ impl BatchCell {
     }
 
     fn poll_outcome(&self, cx: &Context<'_>, slot: &mut u32) -> Poll<&Outcome> {
-        if let Some(outcome) = self.outcome.get() {
-            return Poll::Ready(outcome);
+        let before = *slot;
+        let polled = self.outcome.poll(cx, slot);
+        if polled.is_pending() && before != *slot {
+            self.tell_watcher();
         }
-        let mut wakers = self.lock();
-        if wakers.closed {
-            drop(wakers);
-            return self.outcome.get().map_or(Poll::Pending, Poll::Ready);
-        }
-        match wakers.slots.get_mut(*slot as usize) {
-            Some(Some(known)) if known.will_wake(cx.waker()) => {}
-            Some(place) => *place = Some(cx.waker().clone()),
-            None => {
-                *slot = u32::try_from(wakers.slots.len()).unwrap_or(NO_SLOT);
-                wakers.slots.push(Some(cx.waker().clone()));
-                self.parked.fetch_add(1, Ordering::Relaxed);
-                drop(wakers);
-                self.tell_watcher();
-            }
-        }
-        Poll::Pending
+        polled
     }
 
     fn tell_watcher(&self) {
@@ -180,20 +145,7 @@ impl BatchCell {
     }
 
     fn forget_waker(&self, slot: u32) {
-        let mut wakers = self.lock();
-        if let Some(place) = wakers.slots.get_mut(slot as usize)
-            && place.take().is_some()
-        {
-            self.parked.fetch_sub(1, Ordering::Relaxed);
-        }
-        // Whoever comes and goes over and over must not leave ever more empty places.
-        while let Some(None) = wakers.slots.last() {
-            wakers.slots.pop();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Wakers> {
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outcome.forget(slot);
     }
 }
 
@@ -208,9 +160,6 @@ impl Drop for Parked<'_> {
         self.cell.forget_waker(self.slot);
     }
 }
-
-/// No waker is parked.
-const NO_SLOT: u32 = u32::MAX;
 
 /// The pending result of a record that the producer has accepted.
 ///

@@ -60,12 +60,14 @@ pub enum SendErrorKind {
     /// The record was accepted and could not be delivered. Only from `send`.
     #[error(transparent)]
     Delivery(DeliveryError),
-    /// There is no memory left for the record at the moment. Only from `try_enqueue`.
-    #[error("{needed} bytes do not fit into buffer.memory of {limit} now: {available} are free")]
+    /// There is no memory left for the record's partition at the moment. Only from `try_enqueue`.
+    #[error(
+        "{needed} bytes do not fit into buffer.memory of {limit} now: {available} are free for the partition"
+    )]
     Full {
         /// Bytes that the record needs.
         needed: usize,
-        /// Bytes that are free.
+        /// Bytes that are free for the partition.
         available: usize,
         /// `buffer.memory`.
         limit: usize,
@@ -309,6 +311,9 @@ pub enum DeliveryErrorKind {
     /// The connection broke and `retries` are used up.
     #[error("the connection to the broker was lost: {0}")]
     Disconnected(String),
+    /// The record was given up by [`KafkaProducer::purge`](crate::KafkaProducer::purge).
+    #[error("the record was purged")]
+    Purged,
     /// The runtime that drove the producer was shut down.
     #[error("the runtime was shut down before the record was delivered")]
     RuntimeShutdown,
@@ -417,6 +422,11 @@ impl DeliveryError {
         Self { failure, index }
     }
 
+    /// Returns the error of each record of a batch of `count`, in their order.
+    pub(crate) fn of_batch(failure: &Arc<BatchFailure>, count: u32) -> impl Iterator<Item = Self> {
+        (0..count).map(|index| Self::new(Arc::clone(failure), index))
+    }
+
     /// Returns the reason.
     #[must_use]
     pub fn kind(&self) -> DeliveryErrorKind {
@@ -450,6 +460,7 @@ impl DeliveryError {
             DeliveryErrorKind::Closed | DeliveryErrorKind::RuntimeShutdown => Disposition::NewProducer,
             DeliveryErrorKind::BatchRefused { .. }
             | DeliveryErrorKind::Disconnected(_)
+            | DeliveryErrorKind::Purged
             | DeliveryErrorKind::TimedOut(_) => Disposition::RetryLater,
             DeliveryErrorKind::Stopped => Disposition::ResumePartition,
             DeliveryErrorKind::UnsupportedVersion => Disposition::FixConfiguration,

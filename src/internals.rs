@@ -154,6 +154,7 @@ impl Accumulator {
         let settings = Settings {
             batch_size,
             compression: Compression::None,
+            max_plain: 1024 * 1024,
             append_window: Duration::from_secs(60),
             spares_awaited: false,
             keep_notes: false,

@@ -13,12 +13,12 @@ use crate::accumulator::{EnqueueWaits, RecordAccumulator};
 use crate::clock::WallClock;
 use crate::config::Settings;
 use crate::delivery::{BatchCell, Delivery, RecordMetadata};
-use crate::error::{SendError, SendErrorKind};
+use crate::error::{DeliveryError, SendError, SendErrorKind};
 use crate::metadata::{Cluster, PartitionInfo};
 use crate::metrics::{Counters, Metrics};
 use crate::pipeline::{InterceptorChain, Partitioner, Serializer};
 use crate::record::ProducerRecord;
-use crate::sender::Control;
+use crate::sender::{Control, Purge};
 use crate::topic_partition::Topic;
 
 mod builder;
@@ -134,11 +134,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             Ok(delivery) => return Ok(delivery),
             Err(Stop::Refused(kind)) => kind,
             Err(Stop::TopicUnknown) => self.inner.ask_for_topic(walk.record()),
-            Err(Stop::NoMemory { least }) => {
-                let memory = self.inner.accumulator.memory();
+            Err(Stop::NoMemory { queue, least }) => {
                 // Lingering batches would keep it full.
                 self.inner.accumulator.want_memory();
-                SendErrorKind::Full { needed: least, available: memory.available(), limit: memory.total() }
+                let available = queue.memory().available();
+                SendErrorKind::Full {
+                    needed: least,
+                    available,
+                    limit: self.inner.accumulator.memory().total(),
+                }
             }
         };
         Err(walk.refuse(kind))
@@ -205,7 +209,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Closes the producer, for all its clones: refuses new records, waits up to `timeout` until everything accepted is
     /// delivered or has failed, and then fails what is left with [`DeliveryErrorKind::Closed`].
     ///
-    /// Each failed record's error says whether it may have been written. Closing again waits for the first call's end.
+    /// The report gives those back, and each one's error says whether it may have been written. Closing again waits for the
+    /// first call's end and returns the same report.
     ///
     /// [`DeliveryErrorKind::Closed`]: crate::DeliveryErrorKind::Closed
     ///
@@ -226,7 +231,44 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         CloseReport {
             delivered: self.inner.counters.records_delivered.value(),
             failed: self.inner.counters.record_errors.value(),
-            undelivered: self.inner.control.aborted_records(),
+            undelivered: self.inner.control.undelivered(),
+        }
+    }
+
+    /// Gives up records that were accepted and are not settled, at once: they fail with [`DeliveryErrorKind::Purged`].
+    ///
+    /// [`Purge::Queued`] leaves alone what is under way to a broker; what it fails was not written, unless an attempt
+    /// before may have been ([`DeliveryError::persisted`]). [`Purge::All`] fails that, too. Returns the error of each
+    /// record, which gives it back, for those whose [`Delivery`] nobody holds.
+    ///
+    /// Calls of [`enqueue`](Self::enqueue) that still wait are not concerned, and the producer can be used as before. A
+    /// producer that has ended gives up nothing.
+    ///
+    /// [`DeliveryErrorKind::Purged`]: crate::DeliveryErrorKind::Purged
+    ///
+    /// # Cancel safety
+    ///
+    /// Once the future has been polled the records are given up, whether it is dropped or not.
+    ///
+    /// ```no_run
+    /// # async fn example(producer: kafka_producer::KafkaProducer) {
+    /// use kafka_producer::Purge;
+    ///
+    /// for error in producer.purge(Purge::Queued).await {
+    ///     println!("not sent: {:?}", error.record());
+    /// }
+    /// # }
+    /// ```
+    pub async fn purge(&self, what: Purge) -> Vec<DeliveryError> {
+        let purged = self.inner.control.purge(what);
+        self.inner.accumulator.wake_sender();
+        // A sender that ended before it saw the order has not taken it.
+        let mut clusters = self.inner.clusters.clone();
+        let ended = async move { while clusters.changed().await.is_ok() {} };
+        tokio::select! {
+            biased;
+            purged = purged => purged.unwrap_or_default(),
+            () = ended => Vec::new(),
         }
     }
 
@@ -345,7 +387,7 @@ impl<K, V> Inner<K, V> {
 }
 
 /// What became of the records of a closed producer, from its beginning to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 #[must_use = "records may not have been delivered"]
 pub struct CloseReport {
@@ -353,8 +395,10 @@ pub struct CloseReport {
     pub delivered: u64,
     /// Records that failed after they had been accepted, those that closing failed included.
     pub failed: u64,
-    /// Records that were not settled when the timeout ended, and were failed then. Their [`Delivery`]s give them back.
-    pub undelivered: u64,
+    /// The error of each record that was not settled when the timeout ended, and was failed then: it gives the record back
+    /// ([`DeliveryError::record`]) and tells whether it may have been written ([`DeliveryError::persisted`]). In their
+    /// order within each partition.
+    pub undelivered: Vec<DeliveryError>,
 }
 
 impl KafkaProducer {

@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable, abortable};
 use futures::stream::FuturesUnordered;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Sleep;
 
 use crate::accumulator::RecordAccumulator;
 use crate::clock;
-use crate::error::DeliveryErrorKind;
+use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::metadata::Cluster;
 use crate::network::transport::{Connection, ConnectionEvent, Connector, Stream};
 use crate::network::{ConnectionId, NetworkAction};
@@ -34,6 +34,7 @@ mod retry;
 mod sequence;
 mod settings;
 
+pub use self::core::Purge;
 pub(crate) use self::core::{Action, Parts, SenderCore};
 pub(crate) use self::request::Purpose;
 pub(crate) use self::settings::SenderSettings;
@@ -45,9 +46,13 @@ pub(crate) struct Control {
     abort: AtomicBool,
     /// Version of the view of the cluster that was published last.
     cluster_version: AtomicU64,
-    /// Records that an abort failed.
-    aborted_records: AtomicU64,
+    /// Of each record that was not settled when the sender ended.
+    undelivered: Mutex<Vec<DeliveryError>>,
+    purges: Mutex<Vec<PurgeOrder>>,
 }
+
+/// A purge that is asked for, and where its result goes.
+type PurgeOrder = (Purge, oneshot::Sender<Vec<DeliveryError>>);
 
 impl Control {
     /// Asks for the metadata of a topic.
@@ -67,8 +72,20 @@ impl Control {
         self.cluster_version.load(Ordering::Acquire)
     }
 
-    pub(crate) fn aborted_records(&self) -> u64 {
-        self.aborted_records.load(Ordering::Acquire)
+    /// Returns the error of each record that was not settled when the sender ended.
+    pub(crate) fn undelivered(&self) -> Vec<DeliveryError> {
+        self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Asks for a purge. The receiver fails if the sender has ended.
+    pub(crate) fn purge(&self, what: Purge) -> oneshot::Receiver<Vec<DeliveryError>> {
+        let (result, receiver) = oneshot::channel();
+        self.purges.lock().unwrap_or_else(PoisonError::into_inner).push((what, result));
+        receiver
+    }
+
+    fn take_purges(&self) -> Vec<PurgeOrder> {
+        std::mem::take(&mut self.purges.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn take_wanted_topics(&self) -> Vec<Topic> {
@@ -135,6 +152,10 @@ impl Sender {
         let mut is_busy = self.accumulator.wake_flag().poll(cx);
         for topic in self.control.take_wanted_topics() {
             self.core.handle_topic_wanted(&topic, now);
+        }
+        for (what, result) in self.control.take_purges() {
+            // Who has given up waiting for the result wants the purge all the same.
+            drop(result.send(self.core.purge(what, now)));
         }
         if self.control.abort.load(Ordering::Acquire) {
             self.finish(&DeliveryErrorKind::Closed, now);
@@ -255,7 +276,7 @@ impl Sender {
 
     fn finish(&mut self, kind: &DeliveryErrorKind, now: Instant) {
         let failed = self.core.abort(kind, now);
-        self.control.aborted_records.fetch_add(failed, Ordering::AcqRel);
+        self.control.undelivered.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
         self.is_finished = true;
         self.connections.clear();
     }

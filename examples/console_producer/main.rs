@@ -82,7 +82,7 @@ async fn run(options: &Options) -> Result<bool, Failure> {
     if matches!(ended?, End::Interrupted) && !io::stdin().is_terminal() {
         return Err("interrupted before the end of the input".into());
     }
-    Ok(session.outbox.failed == 0 && report.undelivered == 0)
+    Ok(session.outbox.failed == 0 && report.undelivered.is_empty())
 }
 
 /// Why no more lines are read.

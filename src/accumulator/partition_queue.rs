@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::accumulator::changes::Changes;
+use crate::accumulator::compression_ratio::CompressionRatio;
 use crate::accumulator::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
-use crate::buffer_memory::BatchBuffer;
+use crate::buffer_memory::{BatchBuffer, PartitionMemory};
 use crate::delivery::{BatchCell, BatchWatcher, Delivery};
 use crate::planted::planted;
 use crate::protocol::compression::Compression;
@@ -24,6 +25,7 @@ pub(crate) struct PartitionQueue {
     /// Numbers the queues of a producer from 0, for tables on the sender's side.
     id: usize,
     topic_partition: TopicPartition,
+    memory: Arc<PartitionMemory>,
     /// Batches in the deque, readable without the lock: what adaptive partitioning looks at (KIP-794).
     queued: AtomicUsize,
     /// False while the leader takes nothing (`partitioner.availability.timeout.ms`).
@@ -32,6 +34,8 @@ pub(crate) struct PartitionQueue {
     stopped: AtomicBool,
     /// Where the queue itself reports that it has changed.
     changes: Arc<Changes>,
+    /// Of the topic.
+    ratio: Arc<CompressionRatio>,
     inner: Mutex<Inner>,
 }
 
@@ -79,7 +83,7 @@ pub(crate) enum Appended {
 #[derive(Debug)]
 pub(crate) struct Done {
     pub(crate) delivery: Delivery,
-    /// Bytes by which the queue has grown, the header of a new batch included.
+    /// Bytes by which the queue has grown, the header of a new batch included; after compression, by estimate.
     pub(crate) bytes: usize,
     /// The sender must hear of this change.
     pub(crate) announce: bool,
@@ -91,7 +95,7 @@ pub(crate) struct Done {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BufferNeed {
     /// A larger one for the open batch. If there is none, the batch is closed as it is.
-    Larger { capacity: usize },
+    Larger { capacity: usize, replaced: usize },
     /// One of at least this size for a new batch.
     New { least: usize },
 }
@@ -120,16 +124,20 @@ impl PartitionQueue {
     pub(crate) fn new(
         id: usize,
         topic_partition: TopicPartition,
+        memory: Arc<PartitionMemory>,
         changes: Arc<Changes>,
+        ratio: Arc<CompressionRatio>,
         closed: bool,
     ) -> Self {
         Self {
             id,
             topic_partition,
+            memory,
             queued: AtomicUsize::new(0),
             available: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
             changes,
+            ratio,
             inner: Mutex::new(Inner { closed, ..Inner::default() }),
         }
     }
@@ -140,6 +148,16 @@ impl PartitionQueue {
 
     pub(crate) fn topic_partition(&self) -> &TopicPartition {
         &self.topic_partition
+    }
+
+    /// Returns what the partition takes its buffers from.
+    pub(crate) fn memory(&self) -> &Arc<PartitionMemory> {
+        &self.memory
+    }
+
+    /// Returns how well the records of the topic compress.
+    pub(crate) fn ratio(&self) -> &CompressionRatio {
+        &self.ratio
     }
 
     /// Returns the number of batches in the deque.
@@ -165,6 +183,7 @@ impl PartitionQueue {
         spare: &mut Option<BatchBuffer>,
         settings: &Settings,
     ) -> Appended {
+        let limit = self.plain_limit(settings);
         let mut inner = self.lock();
         if inner.closed {
             return Appended::Closed;
@@ -175,18 +194,20 @@ impl PartitionQueue {
         if let Some(last) = inner.batches.back_mut()
             && append.now.saturating_duration_since(last.created) <= settings.append_window
         {
-            match last.room_for(&append.record, append.payload_len, settings.batch_size) {
-                Room::Fits => return self.append_to_last(&mut inner, append, settings, 0, None),
-                Room::Grow { capacity } => match spare.take_if(|spare| spare.capacity() >= capacity) {
-                    Some(larger) => {
-                        last.grow(larger);
-                        return self.append_to_last(&mut inner, append, settings, 0, None);
+            match last.room_for(&append.record, append.payload_len, limit) {
+                Room::Fits => return self.append_to_last(&mut inner, append, settings, limit, 0, None),
+                Room::Grow { capacity, replaced } => {
+                    match spare.take_if(|spare| spare.capacity() >= capacity) {
+                        Some(larger) => {
+                            last.grow(larger);
+                            return self.append_to_last(&mut inner, append, settings, limit, 0, None);
+                        }
+                        None if spare.is_none() => {
+                            return Appended::NeedsBuffer(BufferNeed::Larger { capacity, replaced });
+                        }
+                        None => {}
                     }
-                    None if spare.is_none() => {
-                        return Appended::NeedsBuffer(BufferNeed::Larger { capacity });
-                    }
-                    None => {}
-                },
+                }
                 Room::Full if append.stop_at_boundary => {
                     let seal = self.close_last(&mut inner);
                     return Appended::BatchEnded { seal, announce: inner.announce() };
@@ -200,7 +221,7 @@ impl PartitionQueue {
         };
         let seal = self.close_last(&mut inner);
         self.open_batch(&mut inner, buffer, append.now, settings);
-        self.append_to_last(&mut inner, append, settings, HEADER_LEN, seal)
+        self.append_to_last(&mut inner, append, settings, limit, HEADER_LEN, seal)
     }
 
     /// Closes the open batch, if any, so that the sender takes it as it is.
@@ -380,6 +401,7 @@ impl PartitionQueue {
         inner: &mut Inner,
         append: &Append<'_>,
         settings: &Settings,
+        limit: usize,
         new_bytes: usize,
         seal: Option<SealJob>,
     ) -> Appended {
@@ -387,8 +409,9 @@ impl PartitionQueue {
         let Some(last) = inner.batches.back_mut() else { return Appended::Closed };
         let before = last.len();
         let delivery = last.append(&append.record, append.payload_len, settings.keep_notes, append.waits);
-        let bytes = last.len() - before + new_bytes;
-        last.is_full = last.len() >= settings.batch_size;
+        // Counted as what compression will leave.
+        let bytes = share(last.len() - before + new_bytes, settings.batch_size, limit);
+        last.is_full = last.len() >= limit;
         let is_full = last.is_full;
         let Some(delivery) = delivery else { return Appended::Closed };
         inner.records += 1;
@@ -396,6 +419,14 @@ impl PartitionQueue {
         let is_news = new_bytes > 0 || (is_full && was_alone);
         let announce = is_news && inner.announce();
         Appended::Done(Done { delivery, bytes, announce, seal })
+    }
+
+    /// Returns how long a batch may become before it is compressed.
+    fn plain_limit(&self, settings: &Settings) -> usize {
+        match settings.compression {
+            Compression::None => settings.batch_size,
+            Compression::Lz4 => self.ratio.plain_limit(settings.batch_size, settings.max_plain),
+        }
     }
 
     fn open_batch(
@@ -459,6 +490,11 @@ impl Inner {
     }
 }
 
+/// Returns `bytes * part / whole`, at most `bytes`.
+fn share(bytes: usize, part: usize, whole: usize) -> usize {
+    if part >= whole { bytes } else { bytes.saturating_mul(part) / whole }
+}
+
 /// What [`PartitionQueue::take_head`] found.
 #[derive(Debug)]
 pub(crate) enum TakenHead {
@@ -497,6 +533,10 @@ impl SealJob {
             self.compression
                 .compress(records, |compressed| compressed.map(|compressed| [header, compressed].concat()))
         });
+        if let (Some((_, plain)), compressed) = (records, &compressed) {
+            let left = compressed.as_ref().map_or(plain.len(), |compressed| compressed.len() - HEADER_LEN);
+            self.queue.ratio.observe(plain.len(), left);
+        }
         let mut inner = self.queue.lock();
         let is_back = inner.put_sealed(self.batch_id, self.buffer.take()?, compressed);
         let announce = is_back && inner.announce();

@@ -179,8 +179,8 @@ impl ProducerBatch {
         }
     }
 
-    /// Says whether a record fits, and if not what would help.
-    pub(crate) fn room_for(&self, record: &RecordRef<'_>, payload_len: usize, batch_size: usize) -> Room {
+    /// Says whether a record fits, and if not what would help. The batch does not grow beyond `limit`.
+    pub(crate) fn room_for(&self, record: &RecordRef<'_>, payload_len: usize, limit: usize) -> Room {
         let BatchBytes::Open(buffer) = &self.bytes else { return Room::Closed };
         let needed = buffer.bytes().len() + self.builder.record_len(record.timestamp, payload_len);
         // The buffer of a record that is larger than `batch.size` has a few bytes to spare.
@@ -188,8 +188,9 @@ impl ProducerBatch {
             Room::Full
         } else if needed <= buffer.capacity() {
             Room::Fits
-        } else if needed <= batch_size {
-            Room::Grow { capacity: (buffer.capacity() * 2).max(needed).min(batch_size.max(needed)) }
+        } else if needed <= limit {
+            let replaced = buffer.capacity();
+            Room::Grow { capacity: (replaced * 2).max(needed).min(limit), replaced }
         } else {
             Room::Full
         }
@@ -399,14 +400,14 @@ impl ProducerBatch {
         self.complete(Outcome::Delivered { base_offset, log_append_time }, observer);
     }
 
-    /// Ends the batch as failed.
+    /// Ends the batch as failed. Returns what its records share.
     pub(crate) fn fail(
         mut self,
         kind: DeliveryErrorKind,
         persisted: Persisted,
         record_errors: Vec<(u32, Option<String>)>,
         observer: Option<&dyn AckObserver>,
-    ) {
+    ) -> Arc<BatchFailure> {
         let failure = BatchFailure {
             kind,
             persisted,
@@ -415,7 +416,9 @@ impl ProducerBatch {
             record_errors,
             batch: self.failed_batch(),
         };
-        self.complete(Outcome::Failed(Arc::new(failure)), observer);
+        let failure = Arc::new(failure);
+        self.complete(Outcome::Failed(Arc::clone(&failure)), observer);
+        failure
     }
 
     /// Returns where its time went until `now`.
@@ -449,10 +452,10 @@ pub(crate) enum Room {
     Closed,
     /// As it is.
     Fits,
-    /// Not under `batch.size`.
+    /// Not within the limit.
     Full,
-    /// In a larger buffer.
-    Grow { capacity: usize },
+    /// In a larger buffer, in place of one of `replaced` bytes.
+    Grow { capacity: usize, replaced: usize },
 }
 
 fn size(bytes: Option<&[u8]>) -> i32 {

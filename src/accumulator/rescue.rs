@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use crate::accumulator::partition_queue::PartitionQueue;
 use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Stage};
-use crate::buffer_memory::BatchBuffer;
 use crate::delivery::{AckNote, Redirect};
 use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, RecordRef};
 
@@ -83,7 +82,7 @@ fn new_part<'a>(
     let mut part = ProducerBatch::new(
         queue.next_batch_id(),
         batch.topic_partition().clone(),
-        BatchBuffer::outside_of_budget(HEADER_LEN + most.sum::<usize>()),
+        queue.memory().take_beyond(HEADER_LEN + most.sum::<usize>()),
         batch.wanted_compression(),
         None,
         batch.created,

@@ -7,8 +7,10 @@ use crate::protocol::compression::Compression;
 /// Settings that every append reads.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// `batch.size`, at least 1.
+    /// `batch.size`, at least 1: what batches have after compression, as far as that can be foreseen.
     pub(crate) batch_size: usize,
+    /// What they may have before compression however well they compress (`max.request.size`), if that is more.
+    pub(crate) max_plain: usize,
     pub(crate) compression: Compression,
     /// How long after its first record a batch takes more.
     ///

@@ -6,7 +6,6 @@ use std::time::Instant;
 use crate::accumulator::partition_queue::PartitionQueue;
 use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
-use crate::buffer_memory::BatchBuffer;
 use crate::delivery::Redirect;
 use crate::planted::planted;
 use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, RecordRef};
@@ -14,8 +13,8 @@ use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, RecordRef};
 /// Cuts a batch into smaller ones, completes it as moved, and puts the pieces at the front of their queue, in order.
 ///
 /// The target is `batch.size`; a batch that is a piece itself is halved, so that cutting ends at single records. Pieces
-/// keep the age of the batch and start with no attempts. Their memory lies outside `buffer.memory` until they are sent,
-/// as in Java: a batch that must be cut may not wait for memory that its own records hold.
+/// keep the age of the batch and start with no attempts. They take their memory at once, beyond `buffer.memory` if need be:
+/// a batch that must be cut may not wait for memory that its own records hold.
 ///
 /// Gives the batch back if it cannot be cut: a single record, or bytes that cannot be read.
 pub(crate) fn split(
@@ -27,6 +26,7 @@ pub(crate) fn split(
     let Some((records, len)) = batch.decode().filter(|(records, _)| records.len() > 1) else {
         return Err(Box::new(batch));
     };
+    queue.ratio().reset(len - HEADER_LEN, batch.len().saturating_sub(HEADER_LEN));
     let half = HEADER_LEN + (len - HEADER_LEN).div_ceil(2);
     let target = Some(settings.batch_size).filter(|target| *target < len && !batch.is_split).unwrap_or(half);
     let mut pieces: Vec<ProducerBatch> = Vec::new();
@@ -65,7 +65,7 @@ fn new_piece(
     target: usize,
 ) -> ProducerBatch {
     let least = RecordRef::upper_bound(RecordRef::from(record).payload_len());
-    let buffer = BatchBuffer::outside_of_budget(least.max(target));
+    let buffer = queue.memory().take_beyond(least.max(target));
     let mut piece = ProducerBatch::new(
         queue.next_batch_id(),
         batch.topic_partition().clone(),

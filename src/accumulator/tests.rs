@@ -3,6 +3,7 @@
 mod announcing;
 mod appending;
 mod batches;
+mod compressing;
 mod random;
 mod rescuing;
 mod sealing;
@@ -39,6 +40,7 @@ impl Bench {
         let settings = Settings {
             batch_size: BATCH,
             compression,
+            max_plain: 8 * BATCH,
             append_window: WINDOW,
             spares_awaited: false,
             keep_notes: true,
@@ -180,7 +182,7 @@ fn sender_is_woken_for_a_wait_for_memory_once_it_counts() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(!accumulator.wake_flag().poll(&cx));
 
-    let mut wait = std::pin::pin!(accumulator.wait_for_memory(100));
+    let mut wait = std::pin::pin!(accumulator.wait_for_memory(&bench.queue, 100));
     assert!(wait.as_mut().poll(&mut cx).is_pending());
 
     assert!(accumulator.is_urgent());
@@ -197,7 +199,7 @@ fn closing_fails_waits_for_memory() {
     let bench = Bench::with(Compression::None, 2 * BATCH);
     let _held = bench.accumulator.memory().try_take_exactly(2 * BATCH).unwrap();
     let mut cx = Context::from_waker(Waker::noop());
-    let mut wait = std::pin::pin!(bench.accumulator.wait_for_memory(100));
+    let mut wait = std::pin::pin!(bench.accumulator.wait_for_memory(&bench.queue, 100));
     assert!(wait.as_mut().poll(&mut cx).is_pending());
 
     bench.accumulator.close();

@@ -1,6 +1,5 @@
 //! The budget by hand and against a model.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
@@ -9,15 +8,28 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::proptest;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 type Take = Pin<Box<dyn Future<Output = Result<BatchBuffer, MemoryClosed>>>>;
 
 const BATCH: usize = 2048;
 
-fn take(memory: &Arc<BufferMemory>, least: usize) -> Take {
-    let memory = Arc::clone(memory);
-    Box::pin(async move { memory.take(least).await })
+fn take(partition: &Arc<PartitionMemory>, least: usize) -> Take {
+    let partition = Arc::clone(partition);
+    Box::pin(async move { partition.take(least).await })
+}
+
+impl BufferMemory {
+    // Each on a partition of its own, so that nobody's share matters.
+    pub(crate) fn try_take(self: &Arc<Self>, least: usize) -> Option<BatchBuffer> {
+        self.partition().try_take(least)
+    }
+
+    pub(crate) fn try_take_exactly(self: &Arc<Self>, capacity: usize) -> Option<BatchBuffer> {
+        self.partition().try_take_larger(capacity, 0)
+    }
 }
 
 fn poll(take: &mut Take) -> Poll<Result<BatchBuffer, MemoryClosed>> {
@@ -167,7 +179,7 @@ fn shorter_contents_give_the_difference_back() {
 fn contents_that_give_memory_back_let_a_waiter_through() {
     let memory = BufferMemory::new(2 * BATCH, BATCH);
     let mut buffer = memory.try_take_exactly(2 * BATCH).unwrap();
-    let mut waiter = take(&memory, 1);
+    let mut waiter = take(&memory.partition(), 1);
     assert!(is_pending(&mut waiter));
 
     buffer.replace_by(vec![7; BATCH]);
@@ -201,15 +213,16 @@ fn buffers_outside_of_the_budget_leave_it_alone() {
 }
 
 #[test]
-fn waiters_are_served_in_their_order_and_nobody_overtakes() {
+fn waiters_of_a_partition_are_served_in_their_order_and_nobody_overtakes() {
     let memory = BufferMemory::new(4 * BATCH, BATCH);
     let held = memory.try_take_exactly(3 * BATCH).unwrap();
-    let mut large = take(&memory, 2 * BATCH);
-    let mut small = take(&memory, 1);
+    let partition = memory.partition();
+    let mut large = take(&partition, 2 * BATCH);
+    let mut small = take(&partition, 1);
     assert!(is_pending(&mut large) && is_pending(&mut small));
 
     // Enough for the second and for a newcomer, but the first was here before.
-    assert!(memory.try_take(1).is_none());
+    assert!(partition.try_take(1).is_none());
     assert!(is_pending(&mut small));
     drop(held);
 
@@ -222,8 +235,9 @@ fn waiters_are_served_in_their_order_and_nobody_overtakes() {
 fn waiter_that_gives_up_holds_nothing_and_lets_the_next_through() {
     let memory = BufferMemory::new(4 * BATCH, BATCH);
     let _held = memory.try_take_exactly(3 * BATCH).unwrap();
-    let mut large = take(&memory, 2 * BATCH);
-    let mut small = take(&memory, BATCH);
+    let partition = memory.partition();
+    let mut large = take(&partition, 2 * BATCH);
+    let mut small = take(&partition, BATCH);
     assert!(is_pending(&mut large) && is_pending(&mut small));
     assert_eq!((memory.waiters(), memory.is_contended()), (2, true));
 
@@ -238,7 +252,7 @@ fn waiter_that_gives_up_holds_nothing_and_lets_the_next_through() {
 fn waiter_that_gives_up_after_it_was_served_returns_its_share() {
     let memory = BufferMemory::new(BATCH, BATCH);
     let held = memory.try_take_exactly(BATCH).unwrap();
-    let mut waiter = take(&memory, BATCH);
+    let mut waiter = take(&memory.partition(), BATCH);
     assert!(is_pending(&mut waiter));
 
     drop(held);
@@ -253,7 +267,7 @@ fn waiter_is_woken_once_when_its_memory_is_there() {
     let (first, second) = (memory.try_take_exactly(BATCH).unwrap(), memory.try_take_exactly(BATCH).unwrap());
     let woken = Arc::new(CountedWaker::default());
     let waker = Waker::from(Arc::clone(&woken));
-    let mut waiter = take(&memory, 2 * BATCH);
+    let mut waiter = take(&memory.partition(), 2 * BATCH);
     assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
 
     drop(first);
@@ -270,7 +284,7 @@ fn closing_fails_everybody_and_buffers_still_return() {
     let held = memory.try_take_exactly(BATCH).unwrap();
     let woken = Arc::new(CountedWaker::default());
     let waker = Waker::from(Arc::clone(&woken));
-    let mut waiters = [take(&memory, 1), take(&memory, 1)];
+    let mut waiters = [take(&memory.partition(), 1), take(&memory.partition(), 1)];
     for waiter in &mut waiters {
         assert!(waiter.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
     }
@@ -279,7 +293,7 @@ fn closing_fails_everybody_and_buffers_still_return() {
 
     assert_eq!(woken.0.load(Ordering::Relaxed), 2);
     assert!(waiters.iter_mut().all(|waiter| matches!(poll(waiter), Poll::Ready(Err(MemoryClosed)))));
-    assert!(matches!(poll(&mut take(&memory, 1)), Poll::Ready(Err(MemoryClosed))));
+    assert!(matches!(poll(&mut take(&memory.partition(), 1)), Poll::Ready(Err(MemoryClosed))));
     assert!(memory.try_take(1).is_none());
     drop(held);
     assert_eq!(memory.available(), BATCH);
@@ -318,10 +332,11 @@ enum Operation {
     Freeze(usize),
     GiveUp(usize),
     Grow(usize, usize),
+    Move(usize, usize),
     Replace(usize, usize),
-    TryTake(usize),
-    TryTakeExactly(usize),
-    Wait(usize),
+    TryTake(usize, usize),
+    TryTakeExactly(usize, usize),
+    Wait(usize, usize),
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -334,19 +349,21 @@ fn operation() -> impl Strategy<Value = Operation> {
         index().prop_map(Operation::GiveUp),
         (index(), len()).prop_map(|(index, more)| Operation::Grow(index, more)),
         (index(), len()).prop_map(|(index, len)| Operation::Replace(index, len)),
-        len().prop_map(Operation::TryTake),
-        len().prop_map(Operation::TryTakeExactly),
-        len().prop_map(Operation::Wait),
+        (index(), index()).prop_map(|(index, to)| Operation::Move(index, to)),
+        (index(), len()).prop_map(|(index, least)| Operation::TryTake(index, least)),
+        (index(), len()).prop_map(|(index, capacity)| Operation::TryTakeExactly(index, capacity)),
+        (index(), len()).prop_map(|(index, least)| Operation::Wait(index, least)),
     ]
 }
 
-/// The budget and, beside it, what must be true of it.
+/// The memory of three partitions and, beside it, what must be true of it.
 struct Bench {
     memory: Arc<BufferMemory>,
+    partitions: [Arc<PartitionMemory>; 3],
     buffers: Vec<BatchBuffer>,
     frozen: Vec<(usize, [Bytes; 2])>,
-    /// Oldest first, with what each needs.
-    waiters: VecDeque<(usize, Take)>,
+    /// With what each needs at least.
+    waiters: Vec<(usize, Take)>,
 }
 
 impl Bench {
@@ -354,7 +371,8 @@ impl Bench {
 
     fn new() -> Self {
         let memory = BufferMemory::new(Self::TOTAL, BATCH);
-        Self { memory, buffers: Vec::new(), frozen: Vec::new(), waiters: VecDeque::new() }
+        let partitions = std::array::from_fn(|_| memory.partition());
+        Self { memory, partitions, buffers: Vec::new(), frozen: Vec::new(), waiters: Vec::new() }
     }
 
     fn held(&self) -> usize {
@@ -367,8 +385,7 @@ impl Bench {
     }
 
     fn apply(&mut self, operation: &Operation) {
-        let free = Self::TOTAL - self.held();
-        let is_contended = !self.waiters.is_empty();
+        let partition = |index: usize| &self.partitions[index % 3];
         match *operation {
             Operation::Drop(index) if index.is_multiple_of(2) => {
                 self.remove(index);
@@ -382,59 +399,54 @@ impl Bench {
                 self.frozen.push((reserved, [bytes.clone(), bytes]));
                 self.frozen.last_mut().unwrap().1[0].clear();
             }
-            Operation::GiveUp(index) if is_contended => {
-                self.waiters.remove(index % self.waiters.len());
+            Operation::GiveUp(index) if !self.waiters.is_empty() => {
+                drop(self.waiters.remove(index % self.waiters.len()));
             }
             Operation::GiveUp(_) => {}
             Operation::Grow(index, more) => {
                 let Some(buffer) = self.remove(index) else { return };
-                match self.memory.try_take_exactly(buffer.capacity() + more) {
+                let partition = Arc::clone(buffer.partition.as_ref().unwrap());
+                match partition.try_take_larger(buffer.capacity() + more, buffer.capacity()) {
                     Some(larger) => self.buffers.push(buffer.move_into(larger)),
                     None => self.buffers.push(buffer),
                 }
+            }
+            Operation::Move(index, to) => {
+                let Some(mut buffer) = self.remove(index) else { return };
+                buffer.move_to(&self.partitions[to % 3]);
+                self.buffers.push(buffer);
             }
             Operation::Replace(index, len) => {
                 let Some(mut buffer) = self.remove(index) else { return };
                 buffer.replace_by(vec![1; len.min(buffer.capacity())]);
                 self.buffers.push(buffer);
             }
-            Operation::TryTake(least) => {
-                let taken = self.memory.try_take(least);
+            Operation::TryTake(index, least) => {
+                let taken = partition(index).try_take(least);
                 assert!(taken.as_ref().is_none_or(|buffer| buffer.capacity() >= least));
-                assert!(taken.is_none() || !is_contended);
-                assert!(taken.is_some() || is_contended || least.max(SMALLEST_BUFFER) > free);
                 self.buffers.extend(taken);
             }
-            Operation::TryTakeExactly(capacity) => {
-                let taken = self.memory.try_take_exactly(capacity);
-                // Nothing can be taken by nobody.
-                assert!(capacity == 0 || taken.is_some() == (!is_contended && capacity <= free));
+            Operation::TryTakeExactly(index, capacity) => {
+                let taken = partition(index).try_take_larger(capacity, 0);
+                assert!(taken.as_ref().is_none_or(|buffer| buffer.capacity() == capacity));
                 self.buffers.extend(taken);
             }
-            Operation::Wait(least) => {
-                let mut waiter = take(&self.memory, least);
-                match poll(&mut waiter) {
-                    Poll::Ready(buffer) => {
-                        assert!(!is_contended);
-                        self.buffers.push(buffer.unwrap());
-                    }
-                    Poll::Pending => self.waiters.push_back((least.max(BATCH), waiter)),
-                }
-            }
+            Operation::Wait(index, least) => self.waiters.push((least, take(partition(index), least))),
         }
     }
 
-    /// Serves the waiters that the model would serve, and checks that no others are.
+    /// Polls everybody who waits; who gets memory may let nobody else through, for it is booked when it is granted.
     fn settle(&mut self) {
-        while let Some((need, waiter)) = self.waiters.front_mut() {
-            let need = *need;
-            let polled = poll(waiter);
-            assert_eq!(polled.is_ready(), need <= Self::TOTAL - self.held());
-            let Poll::Ready(buffer) = polled else { break };
-            self.buffers.push(buffer.unwrap());
-            self.waiters.pop_front();
+        for (least, mut waiter) in std::mem::take(&mut self.waiters) {
+            match poll(&mut waiter) {
+                Poll::Ready(buffer) => {
+                    let buffer = buffer.unwrap();
+                    assert!(buffer.capacity() >= least);
+                    self.buffers.push(buffer);
+                }
+                Poll::Pending => self.waiters.push((least, waiter)),
+            }
         }
-        assert!(self.waiters.iter_mut().all(|(_, waiter)| is_pending(waiter)));
         assert_eq!(self.memory.waiters(), self.waiters.len());
     }
 
@@ -442,15 +454,13 @@ impl Bench {
         assert!(self.held() <= Self::TOTAL);
         assert!(self.held() + pooled(&self.memory) * BATCH <= Self::TOTAL);
         assert!(self.buffers.iter().all(|buffer| buffer.bytes.capacity() <= buffer.capacity()));
-        if self.waiters.is_empty() {
-            assert_eq!(self.memory.available(), Self::TOTAL - self.held());
-        }
+        assert_eq!(self.memory.available(), Self::TOTAL - self.held());
     }
 }
 
 proptest! {
     #[test]
-    fn budget_keeps_its_bound_and_its_order(operations in vec(operation(), 1..80)) {
+    fn memory_keeps_its_bound_and_returns_to_the_byte(operations in vec(operation(), 1..80)) {
         let mut bench = Bench::new();
 
         for operation in &operations {
@@ -459,9 +469,15 @@ proptest! {
             bench.check();
         }
 
-        let Bench { memory, buffers, frozen, waiters } = bench;
-        drop((waiters, buffers, frozen));
-        assert_eq!(memory.available(), Bench::TOTAL);
-        assert!(pooled(&memory) * BATCH <= Bench::TOTAL);
+        // Whoever still waits gets what he wants once everybody else has given back.
+        bench.buffers.clear();
+        bench.frozen.clear();
+        for _ in 0..bench.waiters.len() {
+            bench.settle();
+            bench.buffers.clear();
+        }
+        assert!(bench.waiters.is_empty());
+        assert_eq!(bench.memory.available(), Bench::TOTAL);
+        assert!(pooled(&bench.memory) * BATCH <= Bench::TOTAL);
     }
 }

@@ -22,6 +22,9 @@ macro_rules! config_setters {
         /// alone, which costs one request for each; large batches compress better and take more memory for
         /// each partition. A record larger than this goes into a batch of its own. Unlike the Java client, a
         /// batch larger than the whole buffer is refused.
+        ///
+        /// With compression it bounds what is sent: a batch takes as much more as the topic's batches before it were
+        /// compressed (KIP-126), up to [`max_request_size`](Self::max_request_size) and if there is memory.
         #[must_use]
         pub fn batch_size(mut self, bytes: usize) -> Self {
             self$(.$config)?.set("batch.size", bytes, |settings| &mut settings.batch_size);
@@ -44,6 +47,12 @@ macro_rules! config_setters {
         /// At least [`batch_size`](Self::batch_size). Beyond it, sending waits for
         /// [`max_block`](Self::max_block) at most. Little memory keeps a slow broker from delaying records
         /// for long; much memory bridges longer outages.
+        ///
+        /// It is shared fairly, unlike in Java: one partition alone can take half of it, and the less is free the less a
+        /// partition may take beyond its first batch (at most twice the square of the share that stays free). Partitions
+        /// without a leader, or with a slow one, thus cannot keep the others from being sent to: *n* of them leave
+        /// about 1/(2*n*). Calls that wait for the memory of one partition are served in their order; among partitions
+        /// the one that holds least comes first.
         #[must_use]
         pub fn buffer_memory(mut self, bytes: usize) -> Self {
             self$(.$config)?.set("buffer.memory", bytes, |settings| &mut settings.buffer_memory);

@@ -1,7 +1,8 @@
 //! Cells and deliveries, polled by hand.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Wake;
+use std::task::{Wake, Waker};
 
 use crate::error::{DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 
@@ -129,7 +130,7 @@ fn every_waiter_is_woken_once_and_by_its_last_waker() {
     cell.complete(delivered(0), None);
 
     assert_eq!((old.wakes(), new.wakes(), other.wakes()), (0, 1, 1));
-    assert_eq!(cell.lock().slots.len(), 0);
+    assert_eq!(cell.outcome.slots(), 0);
 }
 
 #[test]
@@ -144,7 +145,7 @@ fn dropped_delivery_is_not_woken_and_its_place_is_free_again() {
         assert!(poll(&mut dropped, &waker).is_pending());
     }
 
-    assert_eq!(cell.lock().slots.len(), 1);
+    assert_eq!(cell.outcome.slots(), 1);
     assert_eq!(Arc::strong_count(&woken), 2);
     cell.complete(delivered(0), None);
     assert_eq!(woken.wakes(), 0);
@@ -161,7 +162,7 @@ fn place_in_the_middle_stays_empty_without_harm() {
 
     drop(deliveries.remove(1));
     assert!(deliveries.iter_mut().all(|delivery| poll(delivery, &waker).is_pending()));
-    assert_eq!(cell.lock().slots.len(), 3);
+    assert_eq!(cell.outcome.slots(), 3);
     cell.complete(delivered(0), None);
 
     assert_eq!(woken.wakes(), 2);
@@ -230,7 +231,7 @@ fn delivery_of_a_batch_that_moved_on_forgets_its_waker_in_the_right_place() {
 
     drop(moved);
 
-    assert_eq!(piece.lock().slots.len(), 0);
+    assert_eq!(piece.outcome.slots(), 0);
     piece.complete(delivered(0), None);
     assert_eq!(woken.wakes(), 1);
 }
@@ -263,7 +264,7 @@ fn waits_for_a_batch_that_are_given_up_leave_nothing_behind() {
         assert!(poll(&mut completed, Waker::noop()).is_pending());
     }
 
-    assert_eq!(cell.lock().slots.len(), 0);
+    assert_eq!(cell.outcome.slots(), 0);
 }
 
 /// Writes down whom it is told of, and whether anybody was woken by then.

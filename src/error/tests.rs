@@ -48,7 +48,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
         (
             SendErrorKind::Full { needed: 10, available: 3, limit: 20 },
             Disposition::RetryLater,
-            "10 bytes do not fit into buffer.memory of 20 now: 3 are free",
+            "10 bytes do not fit into buffer.memory of 20 now: 3 are free for the partition",
         ),
         (SendErrorKind::InvalidRecord("bad".to_owned()), Disposition::FixRecord, "bad"),
         (

@@ -82,6 +82,7 @@ impl SenderMachine {
         let settings = accumulator::Settings {
             batch_size: options.batch_size,
             compression: if options.is_compressed { Compression::Lz4 } else { Compression::None },
+            max_plain: 1024 * 1024,
             append_window: options.linger + options.delivery_timeout / 100,
             keep_notes: false,
             spares_awaited: options.spares_awaited,
@@ -149,7 +150,7 @@ impl SenderMachine {
 
     /// Fails whatever is not settled.
     pub fn abort(&mut self) -> u64 {
-        self.core.abort(&DeliveryErrorKind::Closed, self.now)
+        self.core.abort(&DeliveryErrorKind::Closed, self.now).len() as u64
     }
 
     /// Does everything that is to do at this time. False if there is no end to it.

@@ -259,6 +259,7 @@ fn new_accumulator(settings: &Settings, keep_notes: bool) -> RecordAccumulator {
     let memory = BufferMemory::new(settings.buffer_memory, settings.batch_size);
     let accumulator = accumulator::Settings {
         batch_size: settings.batch_size,
+        max_plain: settings.max_request_size,
         compression: settings.compression,
         append_window: settings.linger + settings.delivery_timeout / APPEND_WINDOW_SHARE,
         spares_awaited: settings.linger_spares_awaited,

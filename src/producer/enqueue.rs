@@ -113,10 +113,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
                     }
                     waited.spent.metadata += since.elapsed();
                 }
-                Stop::NoMemory { least } => {
+                Stop::NoMemory { queue, least } => {
                     let deadline = waited.deadline(self.settings.max_block);
                     let since = Instant::from_std(clock::now());
-                    let wait = self.accumulator.wait_for_memory(least);
+                    let wait = self.accumulator.wait_for_memory(&queue, least);
                     match tokio::time::timeout_at(deadline, wait).await {
                         Ok(Ok(buffer)) => walk.take_buffer(buffer),
                         Ok(Err(_)) => return Err(walk.refuse(SendErrorKind::Closed)),

@@ -50,6 +50,7 @@ pub(super) mod tests {
         let settings = Settings {
             batch_size: 100,
             compression: Compression::None,
+            max_plain: 100,
             append_window: std::time::Duration::ZERO,
             spares_awaited: false,
             keep_notes: false,

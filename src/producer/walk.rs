@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use crate::accumulator::{Append, EnqueueWaits, TryAppend};
+use crate::accumulator::{Append, EnqueueWaits, PartitionQueue, TryAppend};
 use crate::buffer_memory::BatchBuffer;
 use crate::clock::Moment;
 use crate::delivery::Delivery;
@@ -47,8 +47,8 @@ pub(super) struct Kept {
 /// Why a walk has stopped.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// Memory must become free.
-    NoMemory { least: usize },
+    /// Memory must become free for the partition.
+    NoMemory { queue: Arc<PartitionQueue>, least: usize },
     /// It ends here.
     Refused(SendErrorKind),
     /// The topic, or the partition that the record names, must become known.
@@ -188,6 +188,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let now = moment.now;
         let mut append = Append { record, payload_len, waits, now, stop_at_boundary: fixed.is_none() };
         let mut tries_left = entry.partition_count;
+        let mut has_moved = false;
         loop {
             let next = || inner.next_partition(entry, &self.record.topic);
             let partition = match fixed {
@@ -209,7 +210,15 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
                     }
                     return Ok(done.delivery);
                 }
-                TryAppend::NoMemory { least } => return Err(Stop::NoMemory { least }),
+                // Another partition may have some left.
+                TryAppend::NoMemory { least } if fixed.is_none() && !has_moved => {
+                    has_moved = true;
+                    let elsewhere = || inner.partition_with_memory(entry, &self.record.topic, least);
+                    entry.sticky.appended(to_i32(partition), u32::MAX, true, elsewhere);
+                }
+                TryAppend::NoMemory { least } => {
+                    return Err(Stop::NoMemory { queue: Arc::clone(queue), least });
+                }
                 TryAppend::Stopped if fixed.is_none() && tries_left > 1 => {
                     // Any other partition will do. The sticky partitioner moves on as if this one were full.
                     tries_left -= 1;
@@ -294,6 +303,18 @@ impl<K, V> Inner<K, V> {
         });
         let loads = LoadTable::new(entry.partition_count, candidates);
         choose_partition(info, loads.as_ref(), random)
+    }
+
+    /// Draws a partition that has memory left for a record.
+    fn partition_with_memory(&self, entry: &TopicEntry, topic: &str, least: usize) -> Option<i32> {
+        let cluster = self.clusters.borrow();
+        let available = cluster.topic(topic)?.available_partitions();
+        let start = rand::rng().random_range(0..available.len().max(1));
+        let (before, after) = available.split_at_checked(start)?;
+        after.iter().chain(before).copied().find(|partition| {
+            let queue = usize::try_from(*partition).ok().and_then(|partition| entry.queues.queue(partition));
+            queue.is_some_and(|queue| queue.memory().available() >= least)
+        })
     }
 
     fn check_size(&self, size: usize) -> Result<(), SendErrorKind> {

@@ -21,9 +21,9 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::accumulator::{PartitionQueue, RecordAccumulator, SealJob, Stage};
+use crate::accumulator::{PartitionQueue, ProducerBatch, RecordAccumulator, SealJob, Stage};
 use crate::delivery::AckObserver;
-use crate::error::DeliveryErrorKind;
+use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::metadata::{Cluster, Metadata, MetadataFailure, MetadataUpdate};
 use crate::metrics::Counters;
 use crate::network::{NetworkAction, NetworkClient, NetworkEvent, NetworkRequest};
@@ -65,6 +65,16 @@ pub(crate) struct SenderCore {
     producer_id: ProducerIdState,
     /// The origin of the seconds in which topics note their use.
     epoch: Instant,
+}
+
+/// Which records [`KafkaProducer::purge`](crate::KafkaProducer::purge) gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purge {
+    /// Those that wait in the producer, and those whose request is under way: whether a broker writes the latter
+    /// is not known.
+    All,
+    /// Those that wait in the producer, for their first attempt or for another.
+    Queued,
 }
 
 /// What the shell must do.
@@ -191,10 +201,10 @@ impl SenderCore {
         self.accumulator.is_complete()
     }
 
-    /// Refuses further records and fails everything that is not settled. Returns how many records that were.
-    pub(crate) fn abort(&mut self, kind: &DeliveryErrorKind, now: Instant) -> u64 {
+    /// Refuses further records and fails everything that is not settled. Returns the error of each record.
+    pub(crate) fn abort(&mut self, kind: &DeliveryErrorKind, now: Instant) -> Vec<DeliveryError> {
         self.accumulator.close();
-        let mut failed = 0;
+        let mut failed = Vec::new();
         let in_flight =
             self.partitions.iter_mut().flatten().flat_map(|partition| partition.in_flight.drain(..));
         let mut batches: Vec<_> = in_flight.filter(|_| !planted!(UnresolvedAtClose)).collect();
@@ -204,10 +214,50 @@ impl SenderCore {
             }
         }
         for batch in batches {
-            failed += u64::from(batch.record_count());
-            self.fail(batch, kind.clone(), Vec::new(), now, true);
+            self.fail_into(&mut failed, batch, kind.clone(), now);
         }
         failed
+    }
+
+    /// Fails what is queued, or that and what is under way. Returns the error of each record, in their order within
+    /// each partition.
+    ///
+    /// A batch that was sent before is treated as if it had expired: what has become of its number is found out with
+    /// the next batch of its partition.
+    pub(crate) fn purge(&mut self, what: Purge, now: Instant) -> Vec<DeliveryError> {
+        // Partitions are made when they are first looked at.
+        self.look_at_changed(now);
+        let mut purged = Vec::new();
+        let is_fail_stop = self.settings.is_fail_stop;
+        for id in 0..self.partitions.len() {
+            let Some(partition) = self.partition_mut(id) else { continue };
+            let mut batches: Vec<_> = match what {
+                Purge::All => partition.in_flight.drain(..).collect(),
+                Purge::Queued => Vec::new(),
+            };
+            batches.extend(partition.queue.take_all());
+            if is_fail_stop && let Some(first) = batches.iter().map(|batch| batch.order).min() {
+                batches.extend(partition.stop_behind(first));
+            }
+            for batch in batches {
+                self.note_failure(id, &batch);
+                self.fail_into(&mut purged, batch, DeliveryErrorKind::Purged, now);
+            }
+            self.look(id, now);
+        }
+        purged
+    }
+
+    fn fail_into(
+        &mut self,
+        errors: &mut Vec<DeliveryError>,
+        batch: ProducerBatch,
+        kind: DeliveryErrorKind,
+        now: Instant,
+    ) {
+        let count = batch.record_count();
+        let failure = self.fail(batch, kind, Vec::new(), now, true);
+        errors.extend(DeliveryError::of_batch(&failure, count));
     }
 
     /// Takes in what happened and then sends, so that nothing that became ready is left lying.

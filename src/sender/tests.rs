@@ -10,6 +10,7 @@ mod expiry;
 mod fail_stop;
 mod idempotence;
 mod leaders;
+mod purging;
 mod record_errors;
 mod recreation;
 mod restarts;

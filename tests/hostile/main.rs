@@ -142,7 +142,7 @@ fn ten_thousand_hostile_connections_leave_no_trace() {
         futures::future::join_all(producers.iter().map(recover)).await;
         for producer in &producers {
             let report = producer.close(PATIENCE).await;
-            assert_eq!(report.undelivered, 0);
+            assert!(report.undelivered.is_empty());
         }
     });
 

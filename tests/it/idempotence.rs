@@ -329,7 +329,7 @@ async fn close_and_drop_do_not_wait_for_an_id_without_records() -> TestResult {
 
     let report = soon("close", producer.close(seconds(60))).await;
 
-    assert_eq!(report.undelivered, 0);
+    assert!(report.undelivered.is_empty());
     Ok(())
 }
 
@@ -461,7 +461,7 @@ async fn close_with_no_time_gives_back_records_that_wait_for_the_id() -> TestRes
 
     let report = soon("close", producer.close(millis(0))).await;
 
-    assert_eq!(report.undelivered, 3);
+    assert_eq!(report.undelivered.len(), 3);
     for (i, result) in results(deliveries).await.into_iter().enumerate() {
         let error = result.unwrap_err();
         assert_eq!((error.kind(), error.persisted()), (DeliveryErrorKind::Closed, Persisted::No));

@@ -14,6 +14,7 @@ mod memory;
 mod metadata;
 mod ordering;
 mod partitioning;
+mod purge;
 mod reconnect;
 mod retry;
 mod scripted;

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use kafka_mock::{Api, MockCluster};
-use kafka_producer::{Compression, KafkaProducer};
+use kafka_producer::{Compression, Delivery, KafkaProducer, ProducerRecord};
+use tokio::task::JoinHandle;
 
 use crate::support::{
-    TestResult, builder, cluster_with, delivered, enqueue_all, log_of, logs_of, millis, record, record_for,
-    results, seconds, soon, texts, until,
+    TOPIC, TestResult, builder, cluster_with, delivered, enqueue_all, log_of, logs_of, millis, record,
+    record_for, results, seconds, soon, texts, until,
 };
 
 /// A producer of little memory at a broker that is frozen, and what was accepted until the memory was full.
-async fn full() -> (MockCluster, KafkaProducer, Vec<kafka_producer::Delivery>) {
+async fn full() -> (MockCluster, KafkaProducer, Vec<Delivery>) {
     let cluster = cluster_with(1, 1).await;
     let producer = builder(&cluster).batch_size(1000).buffer_memory(4000).build().unwrap();
     soon("first", producer.send(record(filler("first")))).await.unwrap();
@@ -27,10 +28,13 @@ fn filler(name: impl ToString) -> String {
     format!("{:x<900}", name.to_string())
 }
 
+fn spawn(producer: &KafkaProducer, value: String) -> JoinHandle<Delivery> {
+    spawn_record(producer.clone(), record(value))
+}
+
 #[expect(clippy::async_yields_async, reason = "the tests await the two stages apart")]
-fn spawn(producer: &KafkaProducer, value: String) -> tokio::task::JoinHandle<kafka_producer::Delivery> {
-    let producer = producer.clone();
-    tokio::spawn(async move { producer.enqueue(record(value)).await.unwrap() })
+fn spawn_record(producer: KafkaProducer, record: ProducerRecord) -> JoinHandle<Delivery> {
+    tokio::spawn(async move { producer.enqueue(record).await.unwrap() })
 }
 
 #[tokio::test]
@@ -186,6 +190,132 @@ async fn many_partitions_share_little_memory() -> TestResult {
     for log in logs_of(&cluster) {
         assert_eq!(log, texts(0..5));
     }
+    Ok(())
+}
+
+/// Enqueues to a partition that cannot be sent until some calls wait; returns what was accepted and those calls.
+async fn flood(
+    producer: &KafkaProducer,
+    topic: &'static str,
+    waiting: usize,
+) -> (Vec<Delivery>, Vec<JoinHandle<Delivery>>) {
+    let record_of = move |i: usize| ProducerRecord::to(topic).partition(0).value(filler(i));
+    soon("the topic is known", producer.partitions_for(topic)).await.unwrap();
+    let mut accepted = Vec::new();
+    while let Ok(delivery) = producer.try_enqueue(record_of(accepted.len())) {
+        accepted.push(delivery);
+    }
+    let before = producer.metrics().waiting_for_memory;
+    let mut tasks = Vec::new();
+    for i in 0..waiting {
+        let (sending, record) = (producer.clone(), record_of(accepted.len() + i));
+        tasks.push(spawn_record(sending, record));
+        until("it waits", || producer.metrics().waiting_for_memory == before + i + 1).await;
+    }
+    (accepted, tasks)
+}
+
+/// What keeps a topic from being sent, and what ends that.
+type Trouble = fn(&MockCluster);
+
+#[tokio::test]
+async fn topic_that_cannot_be_sent_does_not_stall_the_others() -> TestResult {
+    let leaderless: (Trouble, Trouble) = (
+        |cluster| cluster.set_leader("dead", 0, None).unwrap(),
+        |cluster| cluster.set_leader("dead", 0, Some(1)).unwrap(),
+    );
+    let frozen: (Trouble, Trouble) =
+        (|cluster| cluster.freeze(1).unwrap(), |cluster| cluster.unfreeze(1).unwrap());
+    for (begin, end) in [leaderless, frozen] {
+        let cluster = cluster_with(2, 1).await;
+        cluster.create_topic("dead", 1, 2)?;
+        cluster.set_leader(TOPIC, 0, Some(0))?;
+        cluster.set_leader("dead", 0, Some(1))?;
+        let producer = builder(&cluster)
+            .batch_size(1000)
+            .buffer_memory(20_000)
+            .request_timeout(seconds(60))
+            .delivery_timeout(seconds(120))
+            .max_block(seconds(60))
+            .build()?;
+        soon("other", producer.send(record("first"))).await?;
+        soon("dead", producer.send(ProducerRecord::to("dead").partition(0).value("first"))).await?;
+
+        begin(&cluster);
+        let (accepted, waiting) = flood(&producer, "dead", 10).await;
+        // With and without waiting for each, and with a record larger than a batch.
+        for i in 0..50 {
+            soon("send", producer.send(record(filler(i)))).await?;
+        }
+        delivered(enqueue_all(&producer, (50..200).map(|i| record(filler(i)))).await).await;
+        soon("large", producer.send(record("L".repeat(5000)))).await?;
+
+        assert_eq!(producer.metrics().waiting_for_memory, 10);
+        assert!(accepted.iter().all(|delivery| delivery.try_result().is_none()));
+        end(&cluster);
+        delivered(accepted).await;
+        for task in waiting {
+            soon("delivery", soon("enqueue", task).await?).await?;
+        }
+        let log: Vec<_> =
+            cluster.records("dead", 0).iter().map(|record| record.value.clone().unwrap()).collect();
+        let expected: Vec<_> = (0..log.len() - 1).map(filler).collect();
+        assert_eq!(log[1..], expected, "in the order in which they were enqueued");
+        assert_eq!(producer.metrics().buffered_bytes, 0);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_dead_partitions_do_not_stall_the_others() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.create_topic("dead", 20, 1)?;
+    let producer = builder(&cluster)
+        .batch_size(1000)
+        .buffer_memory(200_000)
+        .delivery_timeout(seconds(120))
+        .request_timeout(seconds(60))
+        .build()?;
+    soon("first", producer.send(record("first"))).await?;
+    for partition in 0..20 {
+        cluster.set_leader("dead", partition, None)?;
+    }
+    soon("the topic is known", producer.partitions_for("dead")).await?;
+
+    for partition in 0..20 {
+        let dead = || ProducerRecord::to("dead").partition(partition).value(filler("x"));
+        while let Ok(delivery) = producer.try_enqueue(dead()) {
+            drop(delivery);
+        }
+    }
+
+    let deliveries = enqueue_all(&producer, (0..300).map(|i| record(filler(i)))).await;
+    delivered(deliveries).await;
+    Ok(())
+}
+
+/// Without a key there is no reason to wait for the one partition that takes nothing.
+#[tokio::test]
+async fn records_without_a_key_go_where_memory_is_left() -> TestResult {
+    let cluster = cluster_with(2, 2).await;
+    cluster.set_leader(TOPIC, 0, Some(0))?;
+    cluster.set_leader(TOPIC, 1, Some(1))?;
+    let producer = builder(&cluster)
+        .batch_size(1000)
+        .buffer_memory(20_000)
+        .request_timeout(seconds(60))
+        .delivery_timeout(seconds(120))
+        .build()?;
+    soon("first", producer.send(record_for(0, "first"))).await?;
+    soon("second", producer.send(record_for(1, "second"))).await?;
+    cluster.freeze(1)?;
+    while producer.try_enqueue(record_for(1, filler("stuck"))).is_ok() {}
+
+    for i in 0..100 {
+        drop(soon("enqueue", producer.enqueue(record(filler(i)))).await?);
+    }
+
+    until("all are written", || log_of(&cluster, 0).len() == 101).await;
     Ok(())
 }
 

@@ -363,7 +363,8 @@ async fn waits_for_metadata_and_memory_share_max_block() -> TestResult {
     while producer.try_enqueue(record(&filler)).is_ok() {}
     cluster.delay(Some(1 - leader), Some(Api::Metadata), millis(150));
 
-    let other = ProducerRecord::to("other").value(filler);
+    // More than a partition that cannot be sent leaves to others.
+    let other = ProducerRecord::to("other").value("x".repeat(3500));
     let error = soon("enqueue", producer.enqueue(other)).await.unwrap_err();
 
     // The frozen broker may have been asked for the metadata; then the wait was for that alone.

@@ -62,6 +62,7 @@ fn small_buffers_grow_with_their_batch_while_memory_is_short() {
     let settings = Settings {
         batch_size: 16 * 1024,
         compression: Compression::None,
+        max_plain: 16 * 1024,
         append_window: WINDOW,
         spares_awaited: false,
         keep_notes: false,
@@ -82,6 +83,38 @@ fn small_buffers_grow_with_their_batch_while_memory_is_short() {
     assert_eq!(reserved, [1024, 2048, 4096, 8192, 16 * 1024]);
     assert_eq!((bench.queue.queued_batches(), bench.take().record_count()), (1, 60));
     drop(held);
+    assert!(bench.has_all_memory());
+}
+
+#[test]
+fn ten_thousand_partitions_with_a_record_each_fit_into_the_default_memory() {
+    let settings = Settings {
+        batch_size: 16 * 1024,
+        compression: Compression::None,
+        max_plain: 16 * 1024,
+        append_window: WINDOW,
+        spares_awaited: false,
+        keep_notes: false,
+    };
+    let mut bench = Bench::new();
+    bench.accumulator = RecordAccumulator::new(settings, BufferMemory::new(32 * 1024 * 1024, 16 * 1024));
+    let topic = bench.accumulator.topic(&Topic::from("topic"), 10_000);
+
+    let deliveries: Vec<_> = topic
+        .iter()
+        .map(|queue| {
+            bench.queue = Arc::clone(queue);
+            bench.append(&"x".repeat(100)).delivery
+        })
+        .collect();
+
+    assert_eq!(deliveries.len(), 10_000);
+    // Half of the memory went in whole batches to those who came first; a record needs no more than 1 KiB after that.
+    let held = bench.accumulator.memory().total() - bench.accumulator.memory().available();
+    assert_eq!(held, 16 * 1024 * 1024 + (10_000 - 1024) * 1024);
+    for queue in topic.iter() {
+        queue.close().into_iter().for_each(|batch| deliver(batch, 0));
+    }
     assert!(bench.has_all_memory());
 }
 

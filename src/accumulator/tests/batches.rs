@@ -31,9 +31,9 @@ fn room_is_told_to_the_byte() {
     let batch = batch(200);
 
     assert_eq!(room(&batch, &value_of(138), 1000), Room::Fits);
-    assert_eq!(room(&batch, &value_of(139 + 1), 1000), Room::Grow { capacity: 400 });
-    assert_eq!(room(&batch, &value_of(500), 1000), Room::Grow { capacity: 561 });
-    assert_eq!(room(&batch, &value_of(939), 1000), Room::Grow { capacity: 1000 });
+    assert_eq!(room(&batch, &value_of(139 + 1), 1000), Room::Grow { capacity: 400, replaced: 200 });
+    assert_eq!(room(&batch, &value_of(500), 1000), Room::Grow { capacity: 561, replaced: 200 });
+    assert_eq!(room(&batch, &value_of(939), 1000), Room::Grow { capacity: 1000, replaced: 200 });
     assert_eq!(room(&batch, &value_of(940), 1000), Room::Full);
     assert_eq!(room(&batch, &value_of(300), 300), Room::Full);
 }

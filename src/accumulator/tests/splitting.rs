@@ -53,14 +53,22 @@ fn pieces_keep_records_order_age_and_codec() {
 }
 
 #[test]
-fn pieces_lie_outside_of_the_budget() {
-    let bench = Bench::new();
-    bench.append_all(&["a", "b", "c"]);
+fn pieces_take_their_memory_at_once_and_give_it_back() {
+    let bench = Bench::with(Compression::None, BATCH);
+    bench.append_all(&[&value_of(313), &value_of(313), &value_of(313)]);
+    assert_eq!(bench.accumulator.memory().available(), 0);
 
-    cut(&bench).unwrap();
+    let pieces = cut(&bench).unwrap();
 
+    // Half of the records each: 61 + 470 bytes.
+    assert_eq!((pieces, bench.accumulator.memory().available()), (3, 0));
+    assert!(matches!(bench.try_append("d", false), TryAppend::NoMemory { .. }));
+    deliver(*bench.take(), 0);
+    assert_eq!(bench.accumulator.memory().available(), 0);
+    deliver(*bench.take(), 1);
+    assert_eq!(bench.accumulator.memory().available(), BATCH - 531);
+    deliver(*bench.take(), 2);
     assert!(bench.has_all_memory());
-    assert!(!bench.queue.is_complete());
 }
 
 #[test]

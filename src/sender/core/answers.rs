@@ -8,7 +8,7 @@ use rand::RngExt;
 
 use super::SenderCore;
 use crate::accumulator::{ProducerBatch, Rescue, Stage, rescue, split};
-use crate::error::{DeliveryErrorKind, Persisted};
+use crate::error::{BatchFailure, DeliveryErrorKind, Persisted};
 use crate::metadata::LeaderHint;
 use crate::network::FailureReason;
 use crate::planted::planted;
@@ -217,7 +217,9 @@ impl SenderCore {
                 tracing::debug!(partition = %sent.topic_partition, "sending a batch again without what was refused");
                 self.fail(culprits, kind, messages, now, true);
             }
-            Err(batch) => self.fail(*batch, kind, named.into_iter().collect(), now, true),
+            Err(batch) => {
+                self.fail(*batch, kind, named.into_iter().collect(), now, true);
+            }
         }
     }
 
@@ -312,7 +314,7 @@ impl SenderCore {
         record_errors: Vec<(u32, Option<String>)>,
         now: Instant,
         leader_known: bool,
-    ) {
+    ) -> Arc<BatchFailure> {
         self.counters.batches_completed.add(1);
         self.counters.record_errors.add(u64::from(batch.record_count()));
         let persisted = if batch.maybe_written { Persisted::Maybe } else { Persisted::No };
@@ -321,7 +323,7 @@ impl SenderCore {
             partition = %batch.topic_partition(), records = batch.record_count(), reason = %kind, ?persisted,
             "records failed"
         );
-        batch.fail(kind, persisted, record_errors, self.observer.as_deref());
+        batch.fail(kind, persisted, record_errors, self.observer.as_deref())
     }
 }
 

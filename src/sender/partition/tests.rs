@@ -13,7 +13,15 @@ fn cluster(leader: Option<NodeId>) -> Cluster {
 }
 
 fn partition(leader: Option<NodeId>) -> Partition {
-    let queue = PartitionQueue::new(0, TopicPartition::new("topic", 0), Arc::default(), false);
+    let memory = crate::buffer_memory::BufferMemory::new(1000, 100).partition();
+    let queue = PartitionQueue::new(
+        0,
+        TopicPartition::new("topic", 0),
+        memory,
+        Arc::default(),
+        Arc::default(),
+        false,
+    );
     let mut partition = Partition::new(Arc::new(queue));
     partition.update_leader(&cluster(leader));
     partition

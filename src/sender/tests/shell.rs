@@ -148,7 +148,7 @@ async fn closed_sender_without_records_ends() {
     task.await.unwrap();
 
     assert!(shell.clusters.changed().await.is_err(), "whoever waits for metadata hears of it");
-    assert_eq!((shell.under_way(), shell.control.aborted_records()), (0, 0));
+    assert_eq!((shell.under_way(), shell.control.undelivered().len()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +190,7 @@ async fn aborted_sender_fails_its_records_at_once() {
 
     let error = delivery.try_result().unwrap().unwrap_err();
     assert_eq!((error.kind(), error.persisted()), (DeliveryErrorKind::Closed, Persisted::No));
-    assert_eq!(shell.control.aborted_records(), 1);
+    assert_eq!(shell.control.undelivered().len(), 1);
 }
 
 #[test]

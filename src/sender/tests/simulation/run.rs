@@ -498,7 +498,7 @@ impl Simulation {
                 match accumulator.try_append(queue, &append, &mut spare) {
                     TryAppend::Done(done) => return Some(done.delivery),
                     TryAppend::NoMemory { least } => {
-                        spare = Some(accumulator.wait_for_memory(least).await.ok()?);
+                        spare = Some(accumulator.wait_for_memory(queue, least).await.ok()?);
                     }
                     TryAppend::BatchEnded | TryAppend::Closed | TryAppend::Stopped => return None,
                 }

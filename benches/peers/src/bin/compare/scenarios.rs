@@ -97,8 +97,8 @@ impl Scenario {
 }
 
 pub(crate) fn all() -> Vec<Scenario> {
-    let main = "4,000,000 records of 100 bytes, batch 16 KiB, linger 5 ms";
-    let large = "1,000,000 records of 1,000 bytes, batch 128 KiB, linger 5 ms";
+    let main = "Records of 100 bytes, batch 16 KiB, linger 5 ms";
+    let large = "Records of 1,000 bytes, batch 128 KiB, linger 5 ms";
     let lz4 = "The same with lz4";
     let lone = "Each record awaited before the next, linger 5 ms";
     let lone_0 = "Each record awaited before the next, linger 0";

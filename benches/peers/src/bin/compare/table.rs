@@ -31,6 +31,10 @@ impl Results {
 /// The table of a scenario.
 pub(crate) fn of(scenario: &Scenario, results: &[Results]) -> String {
     let mut table = format!("\n### {} (`{}`)\n\n", scenario.title, scenario.name);
+    let rounds = results.iter().map(|result| result.outcomes.len()).max().unwrap_or_default();
+    let records = results.iter().map(|result| result.case.load.records).max().unwrap_or_default();
+    let records = whole(records as f64);
+    writeln!(table, "Rounds: {rounds}; records in each: {records} or fewer.\n").expect("a String takes all");
     let is_of_peers = results.iter().any(|result| result.case.client != Client::Ours);
     let base = match is_of_peers {
         true => results.iter().find(|result| result.case.client == Client::FranzGo),

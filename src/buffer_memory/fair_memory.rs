@@ -1,0 +1,230 @@
+//! `FairMemory`: the [`Budget`] shared by threads, and the waits of those who must wait.
+//!
+//! One lock, held for a few instructions, is taken for each buffer, never for each record. What runs foreign code (waking,
+//! and dropping wakers) is done after the lock is released.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::buffer_memory::budget::{Budget, PartitionId, Ticket};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
+
+/// Bytes that partitions take and give back.
+#[derive(Debug)]
+pub(crate) struct FairMemory {
+    state: Mutex<State>,
+    /// Of the state, to be read without the lock.
+    free: AtomicUsize,
+    /// Of the state, to be read without the lock: waits that have not got their bytes.
+    waits: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct State {
+    budget: Budget,
+    waits: BTreeMap<Ticket, WaitState>,
+    /// Those of `waits` that have not got their bytes.
+    waiting: usize,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+enum WaitState {
+    /// The bytes are booked; the waiter has yet to see them.
+    Granted(usize),
+    Waiting(Waker),
+}
+
+/// The producer was closed while a record waited for memory.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MemoryClosed;
+
+impl FairMemory {
+    pub(crate) fn new(budget: Budget) -> Self {
+        let free = AtomicUsize::new(budget.free());
+        let state = State { budget, waits: BTreeMap::new(), waiting: 0, is_closed: false };
+        Self { state: Mutex::new(state), free, waits: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn open(&self) -> PartitionId {
+        self.lock().budget.open()
+    }
+
+    pub(crate) fn close_partition(&self, id: PartitionId) {
+        self.lock().budget.close(id);
+    }
+
+    pub(crate) fn try_take(&self, id: PartitionId, least: usize) -> Option<usize> {
+        let mut state = self.lock();
+        if state.is_closed {
+            return None;
+        }
+        let capacity = state.budget.try_take(id, least);
+        self.publish(&state);
+        capacity
+    }
+
+    pub(crate) fn try_take_exactly(&self, id: PartitionId, capacity: usize, replaced: usize) -> bool {
+        let mut state = self.lock();
+        let is_taken = !state.is_closed && state.budget.try_take_exactly(id, capacity, replaced);
+        self.publish(&state);
+        is_taken
+    }
+
+    pub(crate) fn take_beyond(&self, id: PartitionId, capacity: usize) {
+        let mut state = self.lock();
+        state.budget.take_beyond(id, capacity);
+        self.publish(&state);
+    }
+
+    pub(crate) fn give_back(&self, id: PartitionId, bytes: usize) {
+        let mut state = self.lock();
+        state.budget.give_back(id, bytes);
+        self.serve(state);
+    }
+
+    pub(crate) fn transfer(&self, from: PartitionId, to: PartitionId, bytes: usize) {
+        let mut state = self.lock();
+        state.budget.transfer(from, to, bytes);
+        self.serve(state);
+    }
+
+    /// Waits for a buffer of at least `least` bytes; the result is its size.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up its place and takes nothing.
+    pub(crate) fn take(&self, id: PartitionId, least: usize) -> Take<'_> {
+        Take { memory: self, id, least, ticket: None }
+    }
+
+    /// Fails everybody who waits now or later.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        let wakers: Vec<_> = state
+            .waits
+            .values()
+            .filter_map(|wait| match wait {
+                WaitState::Waiting(waker) => Some(waker.clone()),
+                WaitState::Granted(_) => None,
+            })
+            .collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Returns the bytes that nobody holds.
+    pub(crate) fn free(&self) -> usize {
+        self.free.load(Ordering::Relaxed)
+    }
+
+    /// Returns the bytes that a partition could take now.
+    pub(crate) fn free_for(&self, id: PartitionId) -> usize {
+        self.lock().budget.free_for(id)
+    }
+
+    /// Returns how many waits are under way.
+    pub(crate) fn waits(&self) -> usize {
+        self.waits.load(Ordering::Relaxed)
+    }
+
+    /// Ends the waits whose turn has come.
+    fn serve(&self, mut state: MutexGuard<'_, State>) {
+        let mut wakers = Vec::new();
+        while let Some(grant) = state.budget.next_grant() {
+            let before = state.waits.insert(grant.ticket, WaitState::Granted(grant.capacity));
+            state.waiting -= 1;
+            if let Some(WaitState::Waiting(waker)) = before {
+                wakers.push(waker);
+            }
+        }
+        self.publish(&state);
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    fn publish(&self, state: &State) {
+        self.free.store(state.budget.free(), Ordering::Relaxed);
+        self.waits.store(state.waiting, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A wait for memory.
+#[derive(Debug)]
+pub(crate) struct Take<'a> {
+    memory: &'a FairMemory,
+    id: PartitionId,
+    least: usize,
+    /// Set while it waits.
+    ticket: Option<Ticket>,
+}
+
+impl Take<'_> {
+    fn enqueue(&mut self, cx: &Context<'_>) {
+        let mut state = self.memory.lock();
+        if state.is_closed {
+            return;
+        }
+        let ticket = state.budget.wait(self.id, self.least);
+        state.waits.insert(ticket, WaitState::Waiting(cx.waker().clone()));
+        state.waiting += 1;
+        self.ticket = Some(ticket);
+        // It may be its turn at once.
+        self.memory.serve(state);
+    }
+}
+
+impl Future for Take<'_> {
+    type Output = Result<usize, MemoryClosed>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.ticket.is_none() {
+            self.enqueue(cx);
+        }
+        let Some(ticket) = self.ticket else { return Poll::Ready(Err(MemoryClosed)) };
+        let mut state = self.memory.lock();
+        let is_closed = state.is_closed;
+        match state.waits.get_mut(&ticket) {
+            Some(WaitState::Granted(capacity)) => {
+                let capacity = *capacity;
+                state.waits.remove(&ticket);
+                drop(state);
+                self.ticket = None;
+                Poll::Ready(Ok(capacity))
+            }
+            Some(WaitState::Waiting(waker)) if !is_closed => {
+                let old =
+                    (!waker.will_wake(cx.waker())).then(|| std::mem::replace(waker, cx.waker().clone()));
+                drop(state);
+                drop(old);
+                Poll::Pending
+            }
+            // Dropping it gives up the place.
+            _ => Poll::Ready(Err(MemoryClosed)),
+        }
+    }
+}
+
+impl Drop for Take<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket else { return };
+        let mut state = self.memory.lock();
+        let wait = state.waits.remove(&ticket);
+        match &wait {
+            Some(WaitState::Granted(capacity)) => state.budget.give_back(self.id, *capacity),
+            Some(WaitState::Waiting(_)) => {
+                state.budget.cancel(self.id, ticket);
+                state.waiting -= 1;
+            }
+            None => {}
+        }
+        self.memory.serve(state);
+    }
+}

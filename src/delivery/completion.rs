@@ -1,0 +1,107 @@
+//! `Completion`: a value that is set once, and the wakers of those who wait for it.
+
+use std::task::{Context, Poll, Waker};
+
+use crate::sync::{AtomicU32, Mutex, MutexGuard, OnceLock, Ordering, PoisonError};
+
+/// A value to come.
+#[derive(Debug)]
+pub(crate) struct Completion<T> {
+    value: OnceLock<T>,
+    wakers: Mutex<Wakers>,
+    /// Wakers that are parked.
+    parked: AtomicU32,
+}
+
+/// Wakers by slot. Closed when the value is set, so that a late waker is never parked for nothing.
+#[derive(Debug, Default)]
+struct Wakers {
+    slots: Vec<Option<Waker>>,
+    closed: bool,
+}
+
+/// No waker is parked.
+pub(crate) const NO_SLOT: u32 = u32::MAX;
+
+impl<T> Completion<T> {
+    pub(crate) fn new() -> Self {
+        Self { value: OnceLock::new(), wakers: Mutex::new(Wakers::default()), parked: AtomicU32::new(0) }
+    }
+
+    /// Sets the value; [`Completion::wake`] must follow. Returns false if there is one already.
+    pub(crate) fn set(&self, value: T) -> bool {
+        self.value.set(value).is_ok()
+    }
+
+    /// Wakes everybody who waits, once the value is set.
+    pub(crate) fn wake(&self) {
+        // The value is visible before the lock is taken: whoever registers after this finds `closed`, whoever
+        // registered before is in `slots`.
+        let mut wakers = self.lock();
+        wakers.closed = true;
+        let slots = std::mem::take(&mut wakers.slots);
+        drop(wakers);
+        for waker in slots.into_iter().flatten() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.value.get()
+    }
+
+    /// Returns how many wait.
+    pub(crate) fn parked(&self) -> u32 {
+        self.parked.load(Ordering::Relaxed)
+    }
+
+    /// Returns the value, or parks the waker in `slot`, which is `NO_SLOT` at first.
+    pub(crate) fn poll(&self, cx: &Context<'_>, slot: &mut u32) -> Poll<&T> {
+        if let Some(value) = self.value.get() {
+            return Poll::Ready(value);
+        }
+        let mut wakers = self.lock();
+        if wakers.closed {
+            drop(wakers);
+            return self.value.get().map_or(Poll::Pending, Poll::Ready);
+        }
+        let old = match wakers.slots.get_mut(*slot as usize) {
+            Some(Some(known)) if known.will_wake(cx.waker()) => None,
+            Some(place) => place.replace(cx.waker().clone()),
+            None => {
+                *slot = u32::try_from(wakers.slots.len()).unwrap_or(NO_SLOT);
+                wakers.slots.push(Some(cx.waker().clone()));
+                self.parked.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+        };
+        // Dropping a waker may run whatever its executor likes: not under the lock.
+        drop(wakers);
+        drop(old);
+        Poll::Pending
+    }
+
+    /// Takes a parked waker back.
+    pub(crate) fn forget(&self, slot: u32) {
+        let mut wakers = self.lock();
+        let old = wakers.slots.get_mut(slot as usize).and_then(Option::take);
+        if old.is_some() {
+            self.parked.fetch_sub(1, Ordering::Relaxed);
+        }
+        // Whoever comes and goes over and over must not leave ever more empty places.
+        while let Some(None) = wakers.slots.last() {
+            wakers.slots.pop();
+        }
+        drop(wakers);
+        drop(old);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn slots(&self) -> usize {
+        self.lock().slots.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wakers> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,153 @@
+//! Records that the application gives up.
+
+use super::bench::{Bench, Config, failure, is_pending, millis, offset};
+use super::wire::Reply;
+use crate::config::Compression;
+use crate::error::{DeliveryError, DeliveryErrorKind, Persisted};
+use crate::sender::Purge;
+
+fn values(errors: &[DeliveryError]) -> Vec<String> {
+    let value = |error: &DeliveryError| error.record().unwrap().value.unwrap().to_vec();
+    errors.iter().map(|error| String::from_utf8(value(error)).unwrap()).collect()
+}
+
+fn purge(bench: &mut Bench, what: Purge) -> Vec<DeliveryError> {
+    let purged = bench.core.purge(what, bench.now);
+    bench.settle();
+    purged
+}
+
+#[test]
+fn what_is_queued_fails_and_what_is_under_way_goes_on() {
+    let mut bench = Bench::new(Config::default());
+    let sent = bench.send(0, "sent");
+    let queued = [bench.send(0, "a"), bench.send(0, "b")];
+    let unseen = bench.append(1, "the sender has not looked yet");
+
+    let purged = purge(&mut bench, Purge::Queued);
+
+    assert_eq!(values(&purged), ["a", "b", "the sender has not looked yet"]);
+    for delivery in queued.iter().chain([&unseen]) {
+        let error = failure(delivery);
+        assert_eq!((error.kind(), error.persisted()), (DeliveryErrorKind::Purged, Persisted::No));
+    }
+    assert!(is_pending(&sent));
+    bench.acknowledge_all();
+    let after = bench.send(0, "after");
+    bench.acknowledge_all();
+    assert_eq!((offset(&sent), offset(&after)), (Some(0), Some(1)));
+    assert_eq!(bench.world.log(0), ["sent", "after"]);
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn what_is_under_way_may_have_been_written_and_its_answer_changes_nothing() {
+    let mut bench = Bench::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
+    let first = bench.send(0, "first");
+    bench.acknowledge_all();
+    let sent = bench.send(0, "sent");
+    let request = bench.request();
+
+    let purged = purge(&mut bench, Purge::All);
+    bench.acknowledge(&request);
+    let after = bench.send(0, "after");
+    bench.acknowledge_all();
+
+    assert_eq!(values(&purged), ["sent"]);
+    assert_eq!(failure(&sent).persisted(), Persisted::Maybe);
+    assert_eq!((offset(&first), offset(&after)), (Some(0), Some(2)));
+    assert_eq!(bench.world.log(0), ["first", "sent", "after"]);
+    assert!(bench.is_clean());
+}
+
+/// Its number will never reach the broker, which waits for it.
+#[test]
+fn numbers_go_on_behind_a_batch_that_was_refused_and_then_given_up() {
+    let mut bench = Bench::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
+    let first = bench.send(0, "first");
+    bench.acknowledge_all();
+    let refused = bench.send(0, "refused");
+    let request = bench.request();
+    // Not enough replicas: not written.
+    bench.reply(&request, &Reply::error(19));
+
+    purge(&mut bench, Purge::Queued);
+    let after = bench.send(0, "after");
+    bench.advance(millis(5000));
+    bench.acknowledge_all();
+
+    assert_eq!(failure(&refused).persisted(), Persisted::No);
+    assert_eq!((offset(&first), offset(&after)), (Some(0), Some(1)));
+    assert!(bench.is_clean());
+}
+
+/// Whether it is in the log the broker tells at the next number.
+#[test]
+fn numbers_go_on_behind_a_batch_without_an_answer_that_was_given_up() {
+    for is_written in [false, true] {
+        let mut bench = Bench::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
+        let first = bench.send(0, "first");
+        bench.acknowledge_all();
+        let lost = bench.send(0, "lost");
+        let request = bench.request();
+        if is_written {
+            bench.world.append(request.node, &request.batches[0]);
+        }
+        bench.close(request.connection, None);
+
+        purge(&mut bench, Purge::Queued);
+        let after = bench.send(0, "after");
+        for _ in 0..10 {
+            bench.advance(millis(1000));
+            bench.acknowledge_all();
+        }
+
+        assert_eq!(failure(&lost).persisted(), Persisted::Maybe);
+        assert_eq!(offset(&first), Some(0));
+        assert_eq!(offset(&after), Some(if is_written { 2 } else { 1 }));
+        assert!(bench.is_clean());
+    }
+}
+
+#[test]
+fn records_that_are_being_compressed_are_given_up_too() {
+    let mut bench = Bench::new(Config { compression: Compression::Lz4, seals: false, ..Config::default() });
+    let delivery = bench.send(0, &"a".repeat(300));
+    assert_eq!(bench.seal_jobs.len(), 1);
+
+    let purged = purge(&mut bench, Purge::Queued);
+    for job in std::mem::take(&mut bench.seal_jobs) {
+        bench.accumulator.seal(job);
+    }
+
+    assert_eq!(values(&purged), ["a".repeat(300)]);
+    assert_eq!(failure(&delivery).kind(), DeliveryErrorKind::Purged);
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn nothing_to_give_up_is_nothing() {
+    let mut bench = Bench::new(Config::default());
+
+    assert!(purge(&mut bench, Purge::All).is_empty());
+
+    let delivery = bench.send(0, "a");
+    bench.acknowledge_all();
+    assert_eq!(offset(&delivery), Some(0));
+}
+
+#[test]
+fn partition_of_a_purged_record_stops_if_failures_stop_it() {
+    let mut bench = Bench::new(Config { is_fail_stop: true, ..Config::default() });
+    let sent = bench.send(0, "sent");
+    let queued = bench.send(0, "queued");
+
+    let purged = purge(&mut bench, Purge::Queued);
+
+    assert_eq!(values(&purged), ["queued"]);
+    assert_eq!(failure(&queued).kind(), DeliveryErrorKind::Purged);
+    assert!(bench.try_append(super::world::TOPIC, 0, "behind the gap").is_none());
+    bench.acknowledge_all();
+    assert_eq!(offset(&sent), Some(0));
+    assert_eq!(bench.world.log(0), ["sent"]);
+}
