@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use std::sync::Arc;
 
+use crate::planted::planted;
 use crate::sync::{Mutex, PoisonError};
 
 mod budget;
@@ -192,7 +193,7 @@ impl BatchBuffer {
         let kept = shorter.len().min(self.reserved);
         drop(std::mem::replace(&mut self.bytes, shorter));
         let reserved = std::mem::replace(&mut self.reserved, kept);
-        if let Some(partition) = &self.partition {
+        if let Some(partition) = self.partition.as_ref().filter(|_| !planted!(CreditNotReturned)) {
             partition.memory.fair.give_back(partition.id, reserved - kept);
         }
     }

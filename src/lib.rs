@@ -107,6 +107,7 @@ mod metadata;
 mod metrics;
 mod network;
 mod pipeline;
+mod planted;
 mod producer;
 mod protocol;
 mod record;

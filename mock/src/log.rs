@@ -61,6 +61,11 @@ impl PartitionLog {
         self.producers.retain(|_, producer| producer.last_used() >= time);
     }
 
+    /// Remembers no more of producers than a broker does that is restarted.
+    pub(crate) fn restart(&mut self) {
+        self.producers.values_mut().for_each(ProducerState::restart);
+    }
+
     /// Makes this log, of a follower, a copy of its leader's; at most `batches` more than they have in common.
     /// Returns the offset up to which it held the same as the leader before, and how many batches it has lost.
     pub(crate) fn follow(&mut self, leader: &Self, batches: usize) -> (i64, usize) {
@@ -114,6 +119,8 @@ impl PartitionLog {
             }
         }
         self.forget_producers(self.forgotten_before);
+        // Kafka goes back to a snapshot, too.
+        self.restart();
     }
 
     fn remember(&mut self, header: &BatchHeader, base_offset: i64, now: Duration) {

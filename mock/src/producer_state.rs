@@ -71,6 +71,13 @@ impl ProducerState {
         Err(Rejection::new(code::UNKNOWN_PRODUCER_ID, message))
     }
 
+    /// Forgets all but the last batch, as a broker that is restarted does: more is not kept on disk (Kafka:
+    /// `ProducerStateManager.writeSnapshot`).
+    pub(crate) fn restart(&mut self) {
+        let forgotten = self.batches.len().saturating_sub(1);
+        self.batches.drain(..forgotten);
+    }
+
     pub(crate) fn last_used(&self) -> Duration {
         self.last_used
     }

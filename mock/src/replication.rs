@@ -62,10 +62,20 @@ impl Replication {
         self.committed = self.committed.max(self.high_watermark(leader));
     }
 
-    /// Whether a follower has something to copy, or something to tell.
+    /// A broker starts anew.
+    pub(crate) fn restart(&mut self, id: i32, log: &mut PartitionLog) {
+        match self.followers.get_mut(&id) {
+            Some(follower) => follower.log.restart(),
+            None if self.owner == id => log.restart(),
+            None => {}
+        }
+    }
+
+    /// Whether a follower has something to copy, or something to tell, or is not in sync.
     pub(crate) fn is_behind(&self, id: i32, leader: &PartitionLog) -> bool {
         self.followers.get(&id).is_some_and(|follower| {
-            follower.confirmed != Some(leader.end_offset())
+            !self.in_sync.contains(&id)
+                || follower.confirmed != Some(leader.end_offset())
                 || follower.log.end_offset() != leader.end_offset()
         })
     }

@@ -31,11 +31,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::api::{Api, VersionTable};
-use crate::batch::MockBatch;
+use crate::batch::{CheckedBatch, MockBatch};
 use crate::broker::produce::Producing;
 use crate::broker::{self, Broker};
 use crate::error::MockError;
 use crate::faults::{Fault, FaultPlan, Loss};
+use crate::log::{Appending, PartitionLog};
 use crate::replication::Replication;
 use crate::request::{Body, Request};
 use crate::state::{ClusterState, Settings, unknown};
@@ -47,6 +48,33 @@ use crate::topic::Partition;
 #[derive(Debug)]
 pub struct Brokers {
     state: ClusterState,
+}
+
+/// The log of one partition, for brokers whose other answers are made up by a test.
+#[derive(Debug, Default)]
+pub struct Log(PartitionLog);
+
+impl Log {
+    /// Appends a record batch and returns the offset of its first record, or that of its twin if it is there already.
+    ///
+    /// # Errors
+    ///
+    /// The error code with which a broker refuses the batch.
+    pub fn append(&mut self, batch: Bytes) -> Result<i64, i16> {
+        let batch = CheckedBatch::check(Some(&batch), i16::MAX).map_err(|rejection| rejection.code)?;
+        let appending = Appending {
+            leader_epoch: 0,
+            now: Duration::ZERO,
+            keeps_records: false,
+            knows_all_producers: false,
+        };
+        self.0.append(&batch, appending).map_err(|rejection| rejection.code)
+    }
+
+    /// Forgets of each producer all but its last batch, as a broker that is restarted does.
+    pub fn restart(&mut self) {
+        self.0.restart();
+    }
 }
 
 /// What becomes of a request.
@@ -250,14 +278,18 @@ impl Brokers {
         self.state.topic(topic).map_or(0, |topic| topic.partitions.len())
     }
 
-    /// Has a follower copy up to `batches` batches of each of its partitions whose leader is up, and tell the leaders
-    /// what it held before. It is back in sync if that was all there is.
-    pub fn fetch(&mut self, follower: i32, batches: usize) {
-        self.replicas(|partition, replication| {
-            if partition.1.is_some() {
-                replication.fetch(follower, partition.0, batches);
+    /// Has a follower copy up to `batches` batches of each of its partitions whose leader it can reach, and tell the
+    /// leaders what it held before. It is back in sync if that was all there is. Returns whether there was anything to
+    /// copy or to tell.
+    pub fn fetch(&mut self, follower: i32, batches: usize, can_reach: impl Fn(i32) -> bool) -> bool {
+        let mut is_news = false;
+        self.replicas(|(log, leader), replication| {
+            if leader.is_some_and(&can_reach) && replication.is_behind(follower, log) {
+                is_news = true;
+                replication.fetch(follower, log, batches);
             }
         });
+        is_news
     }
 
     /// Whether [`fetch`](Self::fetch) would change anything.
@@ -302,7 +334,7 @@ impl Brokers {
         self.state.partition_mut(topic, partition).ok_or_else(|| unknown(topic, partition))
     }
 
-    fn replicas(&mut self, mut act: impl FnMut((&crate::log::PartitionLog, Option<i32>), &mut Replication)) {
+    fn replicas(&mut self, mut act: impl FnMut((&PartitionLog, Option<i32>), &mut Replication)) {
         for partition in self.state.partitions_mut() {
             if let Some(replication) = &mut partition.replication {
                 act((&partition.log, partition.leader), replication);

@@ -194,6 +194,9 @@ impl ClusterState {
     pub(crate) fn broker_up(&mut self, broker: i32, port: u16) -> Result<(), MockError> {
         *self.node_mut(broker)? = BrokerNode { port, is_up: true };
         for partition in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
+            if let Some(replication) = &mut partition.replication {
+                replication.restart(broker, &mut partition.log);
+            }
             if partition.leader.is_none()
                 && partition.replicas.contains(&broker)
                 && partition.may_be_led_by(broker)

@@ -14,6 +14,7 @@ use crate::accumulator::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch
 use crate::accumulator::settings::Settings;
 use crate::buffer_memory::{BatchBuffer, PartitionMemory};
 use crate::delivery::{BatchCell, BatchWatcher, Delivery};
+use crate::planted::planted;
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordRef};
 use crate::topic_partition::TopicPartition;
@@ -295,7 +296,13 @@ impl PartitionQueue {
     pub(crate) fn put_back(&self, batches: impl Iterator<Item = ProducerBatch>) {
         let mut inner = self.lock();
         for batch in batches {
-            let at = inner.batches.partition_point(|queued| queued.order < batch.order);
+            let mut at = inner.batches.partition_point(|queued| queued.order < batch.order);
+            if planted!(SwappedRetries) {
+                at = 0;
+            }
+            if planted!(RetryBehindNewBatch) {
+                at = inner.batches.len();
+            }
             inner.batches.insert(at, batch);
         }
         self.queued.store(inner.batches.len(), Ordering::Relaxed);

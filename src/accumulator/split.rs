@@ -7,6 +7,7 @@ use crate::accumulator::partition_queue::PartitionQueue;
 use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
 use crate::delivery::Redirect;
+use crate::planted::planted;
 use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, RecordRef};
 
 /// Cuts a batch into smaller ones, completes it as moved, and puts the pieces at the front of their queue, in order.
@@ -33,7 +34,9 @@ pub(crate) fn split(
     for (first, record) in (0_u32..).zip(&records) {
         if !append(pieces.last_mut(), record, target) {
             let mut piece = new_piece(&batch, queue, record, target);
-            piece.order.first_record += first;
+            if !planted!(SplitLosesOrder) {
+                piece.order.first_record += first;
+            }
             if batch.is_numbered() {
                 // The pieces bear the numbers that the batch had, so nothing behind it must be numbered anew.
                 piece.set_identity(batch.identity().advanced_by(first));

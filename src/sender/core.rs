@@ -27,6 +27,7 @@ use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::metadata::{Cluster, Metadata, MetadataFailure, MetadataUpdate};
 use crate::metrics::Counters;
 use crate::network::{NetworkAction, NetworkClient, NetworkEvent, NetworkRequest};
+use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::metadata::MetadataResponse;
 use crate::sender::partition::{Next, Pace, Partition};
@@ -176,7 +177,7 @@ impl SenderCore {
         if self.network.has_events() {
             return Some(now);
         }
-        let timer = self.timers.first().map(|(at, _)| *at);
+        let timer = self.timers.first().map(|(at, _)| *at).filter(|_| !planted!(LostWakeUp));
         let blocked = self.ready.keys().filter_map(|node| self.node_timeout(*node, now));
         [timer, self.network.poll_timeout(), self.metadata_timeout(now), self.producer_id_timeout(now)]
             .into_iter()
@@ -206,7 +207,7 @@ impl SenderCore {
         let mut failed = Vec::new();
         let in_flight =
             self.partitions.iter_mut().flatten().flat_map(|partition| partition.in_flight.drain(..));
-        let mut batches: Vec<_> = in_flight.collect();
+        let mut batches: Vec<_> = in_flight.filter(|_| !planted!(UnresolvedAtClose)).collect();
         for topic in self.accumulator.topics() {
             for queue in topic.iter() {
                 batches.extend(queue.close());
@@ -412,6 +413,9 @@ impl SenderCore {
         let Some(partition) = self.partition_mut(id) else { return };
         let leader_known = partition.leader.is_some();
         let mut expired = partition.expire_in_flight(now, timeout);
+        if planted!(ExpiredIsNotWritten) {
+            expired.iter_mut().for_each(|batch| batch.maybe_written = false);
+        }
         expired.extend(partition.queue.expire(now, timeout));
         expired.sort_by_key(|batch| batch.order);
         for (at, mut batch) in expired.into_iter().enumerate() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::accumulator::{BatchOrder, Head, PartitionQueue, ProducerBatch};
 use crate::metadata::{Cluster, Node, PartitionInfo};
+use crate::planted::planted;
 use crate::sender::sequence::{ProducerId, Sequence};
 use crate::topic_partition::{NodeId, TopicPartition};
 use crate::wire::Uuid;
@@ -173,7 +174,9 @@ impl Partition {
     /// Whether the head must wait for an answer to what is under way, or for a producer id.
     fn must_wait(&self, head: Head, leader: NodeId, pace: Pace) -> bool {
         let producer = match pace.numbering {
-            Numbering::None => return self.outstanding >= pace.max_outstanding,
+            Numbering::None => {
+                return self.outstanding >= pace.max_outstanding && !planted!(NoMuteOnRetry);
+            }
             Numbering::Awaited => None,
             Numbering::With(producer) => Some(producer),
         };
@@ -186,18 +189,28 @@ impl Partition {
         let is_any_sent_again = self.in_flight.iter().any(|batch| batch.attempts > 1);
         self.outstanding > 0
             && (self.outstanding >= pace.max_outstanding
-                || head.is_numbered
-                || is_any_sent_again
+                || (head.is_numbered && !planted!(NoMuteOnRetry))
+                || (is_any_sent_again && !planted!(NoMuteOnRetry))
                 || self.in_flight_node != Some(leader)
-                || !self.sequence.may_pipeline()
+                || self.must_pause()
                 || producer.is_some_and(|producer| self.sequence.is_of_another(producer)))
+    }
+
+    /// Whether the epoch has yet to be heard of by the broker, or is to end.
+    fn must_pause(&self) -> bool {
+        if planted!(NoPause) || planted!(EpochBumpWithoutDraining) {
+            return false;
+        }
+        !self.sequence.may_pipeline()
     }
 
     /// Makes sure that the head can get a number, beginning a new epoch if the broker would not take the next number
     /// of this one. Returns false if a new producer id is needed for that.
     pub(crate) fn prepare_numbers(&mut self, head: Head, producer: ProducerId) -> bool {
         // What may be in the log keeps its number until an answer tells.
-        if self.outstanding > 0 || (head.is_numbered && head.maybe_written) {
+        if (self.outstanding > 0 && !planted!(EpochBumpWithoutDraining))
+            || (head.is_numbered && head.maybe_written)
+        {
             return true;
         }
         if self.sequence.is_of_another(producer) {
@@ -231,6 +244,10 @@ impl Partition {
 
     /// Notes that a batch has failed. If it is certain not to be in the log, its number will never come.
     pub(crate) fn note_failure(&mut self, batch: &ProducerBatch) {
+        #[cfg(test)]
+        if planted!(SequenceReuse) && batch.is_numbered() {
+            return self.sequence.go_back_to(batch.identity());
+        }
         if batch.is_numbered() && !batch.maybe_written {
             self.sequence.note_gap();
         }
@@ -276,6 +293,9 @@ impl Partition {
 
     // A leader with a newer epoch has not refused the batch yet (KIP-951): no reason to wait.
     fn has_new_leader_since(&self, head: Head) -> bool {
+        if planted!(HintLoop) {
+            return true;
+        }
         match (self.leader_epoch, head.sent_leader_epoch) {
             (Some(epoch), Some(sent)) => epoch > sent,
             _ => false,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::metadata::MetadataRequestId;
+use crate::planted::planted;
 use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceRequestHead, ProduceResponse};
 use crate::topic_partition::{Topic, TopicPartition};
 use crate::wire::{EncodeError, Uuid, Writer};
@@ -113,6 +114,9 @@ impl ProduceSent {
         for topic in response.topics {
             for answer in topic.partitions {
                 let is_it = |sent: &SentBatch| {
+                    if planted!(MismatchedAnswer) {
+                        return !sent.is_answered;
+                    }
                     !sent.is_answered
                         && sent.topic_partition.partition == answer.index
                         && sent.is_of(&topic.name, topic.topic_id)

@@ -1,5 +1,6 @@
 //! What to do with a batch after the broker's answer: a table from error codes to decisions.
 
+use crate::planted::planted;
 use crate::protocol::ErrorCode;
 
 /// What an answer means for a batch.
@@ -32,6 +33,9 @@ impl Verdict {
     /// `is_numbered`: the batch bears a sequence number.
     pub(crate) fn of(code: ErrorCode, is_numbered: bool) -> Self {
         match code {
+            ErrorCode::DuplicateSequenceNumber if planted!(DuplicateIsFailure) => {
+                Self::Refused(Fate::NotWritten)
+            }
             ErrorCode::InvalidProducerEpoch
             | ErrorCode::OutOfOrderSequenceNumber
             | ErrorCode::UnknownProducerId

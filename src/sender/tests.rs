@@ -1,7 +1,7 @@
 //! The whole sender on virtual time, against brokers that do what the test says.
 //!
 //! `bench` plays the shell, `world` is the cluster as it really is, `wire` reads requests and writes answers by means
-//! of the `kafka-protocol` crate.
+//! of the `kafka-protocol` crate. `simulation` is for what no test thinks of.
 
 mod awaited;
 mod bench;
@@ -17,7 +17,7 @@ mod restarts;
 mod retrying;
 mod sending;
 mod shell;
+mod simulation;
 mod splitting;
-mod storm;
 mod wire;
 mod world;

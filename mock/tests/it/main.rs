@@ -9,4 +9,5 @@ mod fetch;
 mod framing;
 mod metadata;
 mod produce;
+mod sans_io;
 mod support;

@@ -11,6 +11,7 @@ use crate::accumulator::{ProducerBatch, Rescue, Stage, rescue, split};
 use crate::error::{BatchFailure, DeliveryErrorKind, Persisted};
 use crate::metadata::LeaderHint;
 use crate::network::FailureReason;
+use crate::planted::planted;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
 use crate::sender::request::{ProduceSent, SentBatch};
@@ -136,6 +137,7 @@ impl SenderCore {
         self.metadata.request_update();
         for sent in sent.batches {
             if let Some(mut batch) = self.take_in_flight(&sent) {
+                let on_wire = on_wire && !planted!(DisconnectedIsNotWritten);
                 batch.maybe_written = sent.was_maybe_written || on_wire;
                 batch.is_unanswered |= on_wire;
                 let kind = DeliveryErrorKind::Disconnected(reason.to_owned());
@@ -159,7 +161,8 @@ impl SenderCore {
         // A broker that was restarted knows only the last batch of a producer, and nothing of one whose records have old
         // timestamps (`producer.id.expiration.ms`): it says this of batches, too, that it has.
         let may_be_forgotten = sent.was_maybe_written && code != ErrorCode::InvalidProducerEpoch;
-        if batch.is_of_doubtful || batch.is_unanswered || may_be_forgotten {
+        let may_be_there = (batch.is_unanswered || may_be_forgotten) && !planted!(RenumberUnanswered);
+        if batch.is_of_doubtful || may_be_there {
             // It may be in the log, on its own or as part of the batch that it was cut from, or an attempt that a broken
             // connection has left behind may still bring it there, with the older batch that the broker waits for.
             // Another number would write it twice.

@@ -279,15 +279,6 @@ impl Bench {
         }
     }
 
-    /// Has all nodes accept connections.
-    pub(super) fn heal(&mut self) {
-        self.down.clear();
-        self.silent.clear();
-        for (connection, host) in std::mem::take(&mut self.attempts) {
-            self.connect(connection, &host);
-        }
-    }
-
     fn forget(&mut self, connection: ConnectionId) {
         self.attempts.remove(&connection);
         self.connections.remove(&connection);

@@ -166,8 +166,11 @@ fn requests_stay_below_their_maximum_unless_one_batch_is_larger() {
     let large = bench.append(0, &FULL.repeat(20));
     bench.advance(millis(5));
 
-    let sizes: Vec<usize> =
-        bench.received.iter().map(|request| request.batches.iter().map(|batch| batch.len).sum()).collect();
+    let sizes: Vec<usize> = bench
+        .received
+        .iter()
+        .map(|request| request.batches.iter().map(|batch| batch.bytes.len()).sum())
+        .collect();
     assert!(sizes.iter().filter(|size| **size > 2500).count() == 1, "{sizes:?}");
     assert!(bench.received.iter().all(|request| request.batches.len() <= 2));
     bench.acknowledge_all();
@@ -253,7 +256,7 @@ fn compressed_batches_are_read_by_the_broker() {
     let deliveries = [full("a"), "b".to_owned(), full("c")].map(|value| bench.append(0, &value));
     bench.settle();
     let request = bench.request();
-    assert!(request.batches[0].is_compressed && request.batches[0].len < 500);
+    assert!(request.batches[0].is_compressed && request.batches[0].bytes.len() < 500);
     bench.acknowledge(&request);
     bench.acknowledge_all();
 

@@ -36,7 +36,7 @@ pub(super) struct Batch {
     /// The values.
     pub(super) records: Vec<String>,
     pub(super) is_compressed: bool,
-    pub(super) len: usize,
+    pub(super) bytes: Bytes,
     pub(super) identity: Identity,
 }
 
@@ -121,7 +121,7 @@ fn read_produce(frame: &mut Bytes, version: i16, world: &World) -> Request {
 
 /// Fails on anything that is wrong with the batch.
 fn read_batch(topic: &str, partition: i32, records: Bytes) -> Batch {
-    let len = records.len();
+    let bytes = records.clone();
     let mut sets = Vec::new();
     let mut rest = records;
     while !rest.is_empty() {
@@ -136,7 +136,7 @@ fn read_batch(topic: &str, partition: i32, records: Bytes) -> Batch {
     let is_compressed = sets[0].compression != Compression::None;
     let first = &sets[0].records[0];
     let identity = Identity { id: first.producer_id, epoch: first.producer_epoch, sequence: first.sequence };
-    Batch { topic: topic.to_owned(), partition, records, is_compressed, len, identity }
+    Batch { topic: topic.to_owned(), partition, records, is_compressed, bytes, identity }
 }
 
 fn decompress(bytes: &mut Bytes, compression: Compression) -> Bytes {

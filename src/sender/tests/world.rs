@@ -1,8 +1,10 @@
 //! The cluster as it really is.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-use super::wire::{Batch, Identity, Reply};
+use kafka_mock::sans_io::Log;
+
+use super::wire::{Batch, Reply};
 
 pub(super) const TOPIC: &str = "topic";
 
@@ -27,62 +29,26 @@ pub(super) struct PartitionState {
     pub(super) leader: i32,
     pub(super) epoch: i32,
     pub(super) log: Vec<String>,
-    producers: BTreeMap<i64, ProducerState>,
-}
-
-/// What a broker remembers of a producer id.
-#[derive(Debug, Default)]
-struct ProducerState {
-    epoch: i16,
-    /// The last five batches: first and last sequence number, and first offset.
-    batches: VecDeque<(i32, i32, i64)>,
+    /// Judges sequence numbers.
+    numbers: Log,
 }
 
 impl PartitionState {
     fn append(&mut self, batch: &Batch) -> Reply {
-        let base_offset = i64::try_from(self.log.len()).unwrap();
-        if batch.identity.id >= 0 {
-            let producer = self.producers.entry(batch.identity.id).or_default();
-            let count = i32::try_from(batch.records.len()).unwrap();
-            if let Some(reply) = producer.check(batch.identity, count, base_offset) {
-                return reply;
-            }
+        if self.log.is_empty() {
+            // A test may have made the partition anew.
+            self.numbers = Log::default();
         }
-        self.log.extend(batch.records.iter().cloned());
-        Reply::ok(base_offset)
-    }
-}
-
-impl ProducerState {
-    /// Does what Kafka does (`ProducerAppendInfo`): returns the answer to a batch that is not to be appended, and
-    /// remembers others.
-    fn check(&mut self, identity: Identity, count: i32, offset: i64) -> Option<Reply> {
-        let Identity { epoch, sequence, .. } = identity;
-        let last = sequence + count - 1;
-        let known = self.batches.back().copied();
-        if known.is_some() && epoch < self.epoch {
-            return Some(Reply::error(47));
-        }
-        if known.is_some() && epoch > self.epoch {
-            if sequence != 0 {
-                return Some(Reply::error(45));
+        match self.numbers.append(batch.bytes.clone()) {
+            Ok(base_offset) => {
+                // What was there already, brokers do not append again.
+                if usize::try_from(base_offset) == Ok(self.log.len()) {
+                    self.log.extend(batch.records.iter().cloned());
+                }
+                Reply::ok(base_offset)
             }
-            self.batches.clear();
-        } else if let Some((_, last_known, _)) = known {
-            let double = self.batches.iter().find(|batch| (batch.0, batch.1) == (sequence, last));
-            if let Some((_, _, offset)) = double {
-                return Some(Reply::ok(*offset));
-            }
-            if sequence != last_known + 1 {
-                return Some(Reply::error(45));
-            }
+            Err(code) => Reply::error(code),
         }
-        self.epoch = epoch;
-        self.batches.push_back((sequence, last, offset));
-        if self.batches.len() > 5 {
-            self.batches.pop_front();
-        }
-        None
     }
 }
 
@@ -126,13 +92,9 @@ impl World {
         partition.epoch += 1;
     }
 
-    /// Restarts the leader of a partition: of each producer it remembers only the last batch, for that is all that Kafka
-    /// keeps on disk (`ProducerStateManager.writeSnapshot`).
+    /// Restarts the leader of a partition: of each producer it remembers only the last batch.
     pub(super) fn restart_leader(&mut self, index: i32) {
-        for producer in self.partition(TOPIC, index).unwrap().producers.values_mut() {
-            let forgotten = producer.batches.len().saturating_sub(1);
-            producer.batches.drain(..forgotten);
-        }
+        self.partition(TOPIC, index).unwrap().numbers.restart();
     }
 
     /// Does what a healthy broker does with a batch.

@@ -1,0 +1,83 @@
+//! Bugs that the simulation must find. None of this exists outside of this crate's own tests.
+//!
+//! `planted!(Name)` is `false`, known when compiling, in every other build. In tests it is true on threads that have
+//! planted that bug, so that tests beside each other do not see it.
+
+/// Whether a bug is planted.
+#[cfg(not(test))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
+#[cfg(test)]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is_planted($crate::planted::Bug::$bug)
+    };
+}
+
+pub(crate) use planted;
+
+#[cfg(test)]
+pub(crate) use self::switch::{Bug, is_planted, plant};
+
+#[cfg(test)]
+mod switch {
+    use std::cell::Cell;
+
+    /// What is wrong while it is planted.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Bug {
+        /// Memory that compression frees is not given back.
+        CreditNotReturned,
+        /// A request that a broken connection took along counts as not written.
+        DisconnectedIsNotWritten,
+        /// DUPLICATE_SEQUENCE_NUMBER is an error.
+        DuplicateIsFailure,
+        /// A new epoch begins while batches of the old one are under way.
+        EpochBumpWithoutDraining,
+        /// A batch that expires while it is under way counts as not written.
+        ExpiredIsNotWritten,
+        /// A gap in the numbers does not lead to a new epoch.
+        GapNotHealed,
+        /// A retry does not back off.
+        HintLoop,
+        /// Timers of partitions are not reported.
+        LostWakeUp,
+        /// Answers belong to batches by position.
+        MismatchedAnswer,
+        /// A second batch goes before the first of an epoch is acknowledged.
+        NoPause,
+        /// New batches go behind one that is sent again.
+        NoMuteOnRetry,
+        /// A batch that was refused for its number gets another though an attempt was never answered.
+        RenumberUnanswered,
+        /// A batch that is sent again goes behind those that were not sent so far.
+        RetryBehindNewBatch,
+        /// The numbers of a batch that has failed are given out again.
+        SequenceReuse,
+        /// The pieces of a batch are written in reverse order.
+        SplitLosesOrder,
+        /// Batches that come back change places.
+        SwappedRetries,
+        /// Batches under way get no result when the producer is closed.
+        UnresolvedAtClose,
+        /// Records of a batch that was cut are told offsets as if it had not been.
+        WrongOffset,
+    }
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// Plants a bug on this thread, in place of the one before.
+    pub(crate) fn plant(bug: Option<Bug>) {
+        PLANTED.set(bug);
+    }
+
+    pub(crate) fn is_planted(bug: Bug) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}

@@ -1,0 +1,118 @@
+//! Whatever network, brokers and callers do: nothing acknowledged is lost, doubled or reordered, everything accepted
+//! gets an answer, and the producer recovers.
+//!
+//! The real accumulator, sender core, metadata, network client and transport run on virtual time against the brokers of
+//! `kafka-mock`, which keep logs, check sequence numbers, replicate and elect leaders.
+//!
+//! ```text
+//!  schedule   what happens, made up from a seed (schedule.rs), or kept from a failure (corpus.rs)
+//!     │
+//!  run        callers ─► accumulator ─► SenderCore ─► Connection ─► SimulatedStream      (run.rs)
+//!     │                                                                 │  bytes         (line.rs)
+//!     │                                       kafka_mock::sans_io ◄─────┘                (world.rs)
+//!  check      logs against what the producer has said                                    (check.rs)
+//!     │
+//!  shrink     to the few things that it takes                                            (shrink.rs)
+//! ```
+//!
+//! A run is decided by its seed alone. `SIMULATION_SEEDS=17` or `SIMULATION_SEEDS=0..1000000` runs others; a million
+//! takes a release build:
+//!
+//! ```text
+//! SIMULATION_SEEDS=0..1000000 cargo test --release --lib simulation::seeds -- --nocapture
+//! ```
+
+mod check;
+mod corpus;
+mod line;
+mod plants;
+mod run;
+mod schedule;
+mod seeds;
+mod shrink;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use self::run::{Accepted, Simulation};
+use self::schedule::Schedule;
+use super::bench::millis;
+
+/// Runs a schedule. Returns what is wrong.
+fn simulate(schedule: &Schedule) -> Result<Figures, String> {
+    catch_unwind(AssertUnwindSafe(|| simulate_or_panic(schedule))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!("panic: {}", text.unwrap_or("?")))
+    })
+}
+
+/// What a run was like.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Figures {
+    accepted: usize,
+    delivered: usize,
+    requests: usize,
+    truncated: usize,
+    virtual_time: Duration,
+}
+
+fn simulate_or_panic(schedule: &Schedule) -> Result<Figures, String> {
+    let mut simulation = Simulation::new(schedule);
+    let last = schedule.ops.last().map_or(0, |(at, _)| *at);
+    let calm = millis(last + 300);
+    simulation.run_until(calm, |_| false)?;
+    if schedule.setup.is_aborted {
+        simulation.abort();
+    }
+    simulation.heal();
+    if !schedule.setup.is_aborted {
+        recover(&mut simulation)?;
+        simulation.accumulator.close();
+    }
+    let patience = Duration::from_secs(200);
+    simulation.run_until(simulation.now + patience, |simulation| {
+        simulation.core.is_idle() && simulation.callers.is_empty()
+    })?;
+    // What is still under way may be written, and replicas have to agree.
+    if !schedule.setup.is_aborted {
+        simulation.connections_end();
+    }
+    simulation.run_until(simulation.now + Duration::from_secs(8), |_| false)?;
+    simulation.seal();
+    simulation.check()?;
+    Ok(simulation.figures())
+}
+
+/// Once all is well, so is everything that is sent then.
+fn recover(simulation: &mut Simulation) -> Result<(), String> {
+    let is_done = |simulation: &Simulation| {
+        simulation.callers.is_empty()
+            && simulation
+                .accepted
+                .iter()
+                .all(|record| record.delivery.as_ref().is_none_or(|delivery| delivery.try_result().is_some()))
+    };
+    let setup = &simulation.setup;
+    let patience = 2 * setup.delivery_timeout + 4 * setup.request_timeout + 30_000;
+    simulation.run_until(simulation.now + millis(patience), is_done)?;
+    // Without retries, records are what it takes to find out that something has changed.
+    let rounds = if simulation.setup.retries > 10 { 1 } else { 6 };
+    let mut failed = String::new();
+    for _ in 0..rounds {
+        let before = simulation.accepted.len();
+        (0..=simulation.setup.partitions).for_each(|place| simulation.send(place, 1));
+        simulation.run_until(simulation.now + millis(patience), is_done)?;
+        simulation.run_until(simulation.now + millis(300), |_| false)?;
+        let result = |record: &Accepted| record.delivery.as_ref().and_then(|delivery| delivery.try_result());
+        let is_lost = |record: &&Accepted| !matches!(result(record), Some(Ok(_)));
+        match simulation.accepted[before..].iter().find(is_lost) {
+            None => return Ok(()),
+            Some(record) => {
+                failed = format!("partition {} does not recover: {:?}", record.place, result(record));
+            }
+        }
+    }
+    Err(failed)
+}

@@ -1,0 +1,182 @@
+//! What must hold after a run.
+
+use std::collections::BTreeMap;
+
+use kafka_mock::MockBatch;
+
+use super::run::{Accepted, ORDERS, Simulation};
+use super::schedule::Op;
+use crate::error::Persisted;
+
+/// The ids of the records in one partition's log, in order of offsets.
+type Log = Vec<usize>;
+
+impl Simulation {
+    /// Returns what is wrong.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.check_results()?;
+        // By acceptance, in which order they must be written.
+        let rank: BTreeMap<_, _> =
+            self.accepted.iter().enumerate().map(|(rank, record)| (record.id, rank)).collect();
+        for place in 0..=self.setup.partitions {
+            self.check_place(place, &rank)?;
+        }
+        self.check_pace()?;
+        let memory = self.accumulator.memory();
+        if memory.available() != memory.total() {
+            return Err(format!("{} bytes are not given back", memory.total() - memory.available()));
+        }
+        match self.brokers.refusals().first() {
+            Some(refusal) => Err(format!("a broker cannot make sense of a request: {refusal}")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_results(&self) -> Result<(), String> {
+        for record in &self.accepted {
+            let Some(delivery) = &record.delivery else { continue };
+            if delivery.try_result().is_none() {
+                return Err(format!("record {} never gets a result", record.id));
+            }
+            if !record.woken.take() {
+                return Err(format!("nobody tells the one who waits for record {}", record.id));
+            }
+        }
+        if self.callers.is_empty() { Ok(()) } else { Err("a caller waits for memory for ever".to_owned()) }
+    }
+
+    fn check_place(&self, place: i32, rank: &BTreeMap<usize, usize>) -> Result<(), String> {
+        let (topic, partition) = self.place(place);
+        let logs = self.logs(place);
+        let name = format!("{topic}-{partition}");
+        let is_renewed = logs.len() > 1;
+        // By name, a request may be written to a topic that it was not made for.
+        let keeps_order = !is_renewed || self.setup.produce_version >= 13;
+        let records = || self.accepted.iter().filter(|record| record.place == place);
+        for log in &logs {
+            if self.setup.is_idempotent {
+                let ranks: Vec<_> = log.iter().map(|id| rank.get(id)).collect();
+                if let Some(at) = (1..ranks.len()).find(|at| keeps_order && ranks[at - 1] >= ranks[*at]) {
+                    return Err(format!("{name} has {} behind {}: {log:?}", log[at], log[at - 1]));
+                }
+                let mut once = log.clone();
+                once.sort_unstable();
+                once.dedup();
+                if once.len() != log.len() {
+                    return Err(format!("{name} has something twice: {log:?}"));
+                }
+            }
+            if log.iter().any(|id| !rank.contains_key(id)) {
+                return Err(format!("{name} has a record that was not accepted: {log:?}"));
+            }
+        }
+        self.check_acknowledged(&name, &logs, records())?;
+        for record in records() {
+            Self::check_failure(&name, logs.last().map_or(&[], Vec::as_slice), record)?;
+        }
+        Ok(())
+    }
+
+    /// What is acknowledged is where it is said to be, and in order.
+    fn check_acknowledged<'a>(
+        &self,
+        name: &str,
+        logs: &[Log],
+        records: impl Iterator<Item = &'a Accepted>,
+    ) -> Result<(), String> {
+        let partition = name.rsplit('-').next().and_then(|index| index.parse().ok()).unwrap_or(0);
+        let topic = name.split('-').next().unwrap_or(ORDERS);
+        // With `acks=1` what a leader had alone is lost with it.
+        let may_be_lost =
+            self.setup.acks == 1 && (self.brokers.truncated(topic, partition) > 0 || logs.len() > 1);
+        let mut last = vec![-1; logs.len()];
+        for record in records {
+            let Some(Ok(metadata)) = record.delivery.as_ref().and_then(|delivery| delivery.try_result())
+            else {
+                continue;
+            };
+            if self.setup.acks == 0 || may_be_lost {
+                continue;
+            }
+            // DUPLICATE_SEQUENCE_NUMBER tells none.
+            let tells_all = !self.ops.iter().any(|(_, op)| matches!(op, Op::Doubt { code: 46, .. }));
+            let Some(offset) = metadata.offset() else {
+                if !tells_all && logs.iter().any(|log| log.contains(&record.id)) {
+                    continue;
+                }
+                return Err(format!("{name}: record {} is acknowledged without offset", record.id));
+            };
+            let found = logs.iter().position(|log| log.get(offset as usize) == Some(&record.id));
+            let Some(found) = found else {
+                return Err(format!(
+                    "{name}: record {} is acknowledged at {offset} and not there: {logs:?}",
+                    record.id
+                ));
+            };
+            if offset <= last[found] {
+                return Err(format!(
+                    "{name}: record {} is written too early, at {offset}: {logs:?}",
+                    record.id
+                ));
+            }
+            last[found] = offset;
+        }
+        Ok(())
+    }
+
+    /// What has failed tells the truth about the log.
+    fn check_failure(name: &str, log: &[usize], record: &Accepted) -> Result<(), String> {
+        let Some(Err(error)) = record.delivery.as_ref().and_then(|delivery| delivery.try_result()) else {
+            return Ok(());
+        };
+        if error.persisted() == Persisted::No && log.contains(&record.id) {
+            return Err(format!("{name}: record {} is said not to be there, but is: {error:?}", record.id));
+        }
+        let value = error.record().and_then(|record| record.value);
+        let id = value.as_deref().and_then(id_of);
+        if id != Some(record.id) {
+            return Err(format!("{name}: record {} comes back as {id:?}", record.id));
+        }
+        Ok(())
+    }
+
+    /// Nothing is done over and over.
+    fn check_pace(&self) -> Result<(), String> {
+        let seconds = self.now.as_secs() as usize + 1;
+        if self.timeouts > 300 * seconds {
+            return Err(format!("the sender wakes up {} times in {seconds} seconds", self.timeouts));
+        }
+        let places = self.setup.partitions.unsigned_abs() as usize + 1;
+        let backoffs = (self.active.as_millis() / u128::from(self.setup.retry_backoff)) as usize;
+        let connections = self.lines.len();
+        let limit = 50 + 2 * self.accepted.len() + places * (backoffs + self.changes + 5 * connections);
+        let requests = self.counters.produce_requests_sent.value() as usize;
+        if requests > limit {
+            return Err(format!("{requests} produce requests in {:?}, not {limit} at most", self.active));
+        }
+        let requests = self.counters.metadata_requests_sent.value() as usize;
+        let limit = 50 + 20 * seconds + 2 * connections + 2 * self.changes;
+        if requests > limit {
+            return Err(format!("{requests} metadata requests in {seconds} seconds"));
+        }
+        Ok(())
+    }
+
+    /// The log of a partition, behind those that it had in topics of the same name that were deleted.
+    fn logs(&self, place: i32) -> Vec<Log> {
+        let (topic, partition) = self.place(place);
+        let buried = self.buried.iter().filter(|_| topic == ORDERS);
+        let buried = buried.filter_map(|logs| logs.get(partition as usize)).map(Vec::as_slice);
+        buried.chain([self.brokers.batches(topic, partition)]).map(ids).collect()
+    }
+}
+
+fn ids(batches: &[MockBatch]) -> Log {
+    let records = batches.iter().flat_map(|batch| batch.records().expect("the codec is known"));
+    records.map(|record| record.value.as_deref().and_then(id_of).expect("values begin with an id")).collect()
+}
+
+fn id_of(value: &[u8]) -> Option<usize> {
+    let (id, _) = std::str::from_utf8(value).ok()?.split_once(':')?;
+    id.parse().ok()
+}

@@ -1,0 +1,127 @@
+//! Schedules that have failed once, shrunk. They are run always.
+//!
+//! Those named after a bug of `planted.rs` are the least that it took to find it.
+
+use super::schedule::Op::{AddPartition, Leaderless, Pause, Recreate, Send, Stall, Throttle};
+use super::schedule::{Schedule, Setup};
+use super::simulate;
+
+/// What the schedules below have in common.
+const USUAL: Setup = Setup {
+    noise: 0,
+    acks: -1,
+    is_idempotent: true,
+    in_flight: 5,
+    linger: 0,
+    spares_awaited: false,
+    delivery_timeout: 120_000,
+    request_timeout: 1500,
+    retries: 2_147_483_647,
+    retry_backoff: 100,
+    batch_size: 2000,
+    buffer_memory: 4000,
+    max_request_size: 100_000,
+    is_compressed: false,
+    produce_version: 12,
+    max_message_bytes: 300,
+    min_insync: 1,
+    partitions: 2,
+    knows_all_producers: false,
+    is_aborted: false,
+};
+
+fn kept() -> Vec<(&'static str, Schedule)> {
+    vec![
+        (
+            "EpochBumpWithoutDraining",
+            Schedule {
+                setup: Setup {
+                    noise: 8_617_118_599_681_011_762,
+                    delivery_timeout: 2500,
+                    request_timeout: 500,
+                    min_insync: 2,
+                    ..USUAL
+                },
+                ops: vec![
+                    (13, Send { partition: 1, spread: 2, count: 2, len: 150 }),
+                    (58, Leaderless { partition: 2, lasts: 200 }),
+                    (107, Send { partition: 2, spread: 2, count: 2, len: 60 }),
+                    (107, Send { partition: 1, spread: 3, count: 3, len: 300 }),
+                    (214, Send { partition: 0, spread: 1, count: 2, len: 10 }),
+                ],
+            },
+        ),
+        (
+            "GapNotHealed",
+            Schedule {
+                setup: Setup {
+                    noise: 5_545_312_263_423_779_399,
+                    in_flight: 1,
+                    retry_backoff: 50,
+                    batch_size: 600,
+                    buffer_memory: 18_000,
+                    max_request_size: 1000,
+                    knows_all_producers: true,
+                    ..USUAL
+                },
+                ops: vec![(44_469, Send { partition: 1, spread: 1, count: 1, len: 300 })],
+            },
+        ),
+        (
+            "NoPause",
+            Schedule {
+                setup: Setup {
+                    noise: 12_646_375_899_449_475_997,
+                    in_flight: 4,
+                    request_timeout: 2000,
+                    retries: 1,
+                    retry_backoff: 10,
+                    buffer_memory: 60_000,
+                    produce_version: 13,
+                    ..USUAL
+                },
+                ops: vec![
+                    (59_957, Send { partition: 1, spread: 3, count: 1, len: 0 }),
+                    (60_279, Pause { lasts: 2500 }),
+                    (60_873, Send { partition: 1, spread: 1, count: 5, len: 60 }),
+                    (60_879, AddPartition),
+                    (61_730, Send { partition: 1, spread: 2, count: 1, len: 0 }),
+                ],
+            },
+        ),
+        (
+            "RenumberUnanswered",
+            Schedule {
+                setup: Setup {
+                    noise: 17_510_723_324_037_112_854,
+                    delivery_timeout: 10_000,
+                    retries: 3,
+                    max_request_size: 1000,
+                    is_compressed: true,
+                    produce_version: 11,
+                    partitions: 3,
+                    ..USUAL
+                },
+                ops: vec![
+                    (11, AddPartition),
+                    (945, Throttle { node: 2, time: 76, times: 2 }),
+                    (1357, Send { partition: 1, spread: 1, count: 1, len: 300 }),
+                    (1477, Send { partition: 3, spread: 3, count: 2, len: 10 }),
+                    (1479, Send { partition: 0, spread: 3, count: 1, len: 60 }),
+                    (1497, Send { partition: 0, spread: 1, count: 1, len: 150 }),
+                    (1499, Stall { node: 0, lasts: 2500 }),
+                    (3311, Recreate { lasts: 200 }),
+                ],
+            },
+        ),
+    ]
+}
+
+#[test]
+fn what_has_failed_once_does_not_fail_again() {
+    for (name, schedule) in kept() {
+        if let Err(reason) = simulate(&schedule) {
+            panic!("{name}: {reason}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A connection as it is seen from outside: bytes on their way.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use kafka_mock::sans_io::Waiting;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// One connection, from the socket of the producer to the broker.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) node: i32,
+    socket: Arc<Mutex<Socket>>,
+    /// On their way to the broker, and back.
+    pub(super) up: Way,
+    pub(super) down: Way,
+    /// Received by the broker and not yet read.
+    pub(super) inbox: BytesMut,
+    /// Kind and version of the request that was read last.
+    pub(super) api: (i16, i16),
+    /// A request is being carried out; those behind it are not read.
+    pub(super) is_busy: bool,
+    /// That request waits for something.
+    pub(super) waiting: Option<Box<Waiting>>,
+    /// The broker reads no more.
+    pub(super) is_deaf: bool,
+    /// The producer hears no more. The broker may still get what was sent.
+    pub(super) is_left: bool,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    pub(super) chunks: VecDeque<Bytes>,
+    /// No chunk arrives before the one in front of it.
+    pub(super) clock: Duration,
+    /// Whoever sends has closed: the end comes behind the chunks.
+    pub(super) is_ended: bool,
+}
+
+/// The producer's end.
+#[derive(Debug)]
+struct Socket {
+    written: BytesMut,
+    /// Bytes that it takes before some have arrived.
+    room: usize,
+    received: BytesMut,
+    end: Option<End>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Closed,
+    Reset,
+}
+
+impl Line {
+    pub(super) fn new(node: i32, window: usize) -> Self {
+        let socket = Socket { written: BytesMut::new(), room: window, received: BytesMut::new(), end: None };
+        Self {
+            node,
+            socket: Arc::new(Mutex::new(socket)),
+            up: Way::default(),
+            down: Way::default(),
+            inbox: BytesMut::new(),
+            api: (0, 0),
+            is_busy: false,
+            waiting: None,
+            is_deaf: false,
+            is_left: false,
+        }
+    }
+
+    /// What the transport gets.
+    pub(super) fn stream(&self) -> Box<SimulatedStream> {
+        Box::new(SimulatedStream(Arc::clone(&self.socket)))
+    }
+
+    /// Takes what the producer has written.
+    pub(super) fn take_written(&self) -> Bytes {
+        self.socket().written.split().freeze()
+    }
+
+    /// Bytes have arrived at the broker.
+    pub(super) fn arrived(&mut self, bytes: &[u8]) {
+        self.inbox.extend_from_slice(bytes);
+        self.socket().room += bytes.len();
+    }
+
+    /// Bytes have arrived at the producer.
+    pub(super) fn receive(&self, bytes: &[u8]) {
+        let mut socket = self.socket();
+        if socket.end.is_none() {
+            socket.received.extend_from_slice(bytes);
+        }
+    }
+
+    pub(super) fn end(&mut self, end: End) {
+        self.is_left = true;
+        self.socket().end.get_or_insert(end);
+    }
+
+    /// Takes the next request off the bytes that the broker has, without its length.
+    pub(super) fn next_frame(&mut self) -> Option<Bytes> {
+        let length = u32::from_be_bytes(*self.inbox.first_chunk()?) as usize;
+        assert!(length < 10_000_000, "the producer has sent a frame of {length} bytes");
+        if self.inbox.len() < length + 4 {
+            return None;
+        }
+        self.inbox.advance(4);
+        Some(self.inbox.split_to(length).freeze())
+    }
+
+    fn socket(&self) -> MutexGuard<'_, Socket> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Way {
+    /// Keeps the first bytes only.
+    pub(super) fn keep(&mut self, mut len: usize) {
+        for chunk in &mut self.chunks {
+            chunk.truncate(len);
+            len -= chunk.len();
+        }
+    }
+}
+
+/// The socket as the transport sees it.
+#[derive(Debug)]
+pub(super) struct SimulatedStream(Arc<Mutex<Socket>>);
+
+impl AsyncRead for SimulatedStream {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !socket.received.is_empty() {
+            let len = socket.received.len().min(out.remaining());
+            out.put_slice(&socket.received.split_to(len));
+            return Poll::Ready(Ok(()));
+        }
+        match socket.end {
+            None => Poll::Pending,
+            Some(End::Closed) => Poll::Ready(Ok(())),
+            Some(End::Reset) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
+}
+
+impl AsyncWrite for SimulatedStream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if socket.end == Some(End::Reset) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let len = bytes.len().min(socket.room);
+        if len == 0 {
+            return Poll::Pending;
+        }
+        socket.room -= len;
+        socket.written.extend_from_slice(&bytes[..len]);
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

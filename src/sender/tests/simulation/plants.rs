@@ -1,0 +1,67 @@
+//! Bugs that are planted on purpose: the simulation must find each of them.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::schedule::Schedule;
+use super::shrink::shrink;
+use super::simulate;
+use crate::planted::{Bug, plant};
+
+const BUGS: [Bug; 18] = [
+    Bug::CreditNotReturned,
+    Bug::DisconnectedIsNotWritten,
+    Bug::DuplicateIsFailure,
+    Bug::EpochBumpWithoutDraining,
+    Bug::ExpiredIsNotWritten,
+    Bug::GapNotHealed,
+    Bug::HintLoop,
+    Bug::LostWakeUp,
+    Bug::MismatchedAnswer,
+    Bug::NoMuteOnRetry,
+    Bug::NoPause,
+    Bug::RenumberUnanswered,
+    Bug::RetryBehindNewBatch,
+    Bug::SequenceReuse,
+    Bug::SplitLosesOrder,
+    Bug::SwappedRetries,
+    Bug::UnresolvedAtClose,
+    Bug::WrongOffset,
+];
+
+/// A bug that as many runs do not show would not be found by those of every change either.
+const ENOUGH: u64 = 2000;
+
+#[test]
+fn every_planted_bug_is_found() {
+    let next = AtomicUsize::new(0);
+    let missed = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(bug) = BUGS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            plant(Some(*bug));
+            let found = (0..ENOUGH).find_map(|seed| Some((seed, simulate(&Schedule::new(seed)).err()?)));
+            match found {
+                Some((seed, reason)) => {
+                    eprintln!("| {bug:?} | {} | {reason:.70} |", seed + 1);
+                    show_least(*bug, seed);
+                }
+                None => missed.lock().unwrap().push(*bug),
+            }
+            plant(None);
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+    let missed = missed.into_inner().unwrap();
+    assert!(missed.is_empty(), "{missed:?} are not found by {ENOUGH} seeds");
+}
+
+/// With `SIMULATION_SHRINK` set, shows the least that it takes, for the corpus.
+fn show_least(bug: Bug, seed: u64) {
+    if std::env::var_os("SIMULATION_SHRINK").is_some() {
+        let (least, reason) = shrink(&Schedule::new(seed));
+        eprintln!("{bug:?}: {reason:.200}\n{least:?}");
+    }
+}

@@ -1,0 +1,401 @@
+//! What happens in a run: a list that is made up from a seed, and can be cut down or written by hand.
+//!
+//! The `Debug` form of a schedule is Rust, to be pasted into `corpus.rs`.
+
+use std::time::Duration;
+
+use super::super::bench::{Config, millis};
+use crate::config::Compression;
+
+/// A run. All else follows from this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Schedule {
+    pub(super) setup: Setup,
+    /// Milliseconds since the start, ascending, and what happens then.
+    pub(super) ops: Vec<(u64, Op)>,
+}
+
+/// The producer and the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Setup {
+    /// Decides about latencies and the like.
+    pub(super) noise: u64,
+    pub(super) acks: i16,
+    pub(super) is_idempotent: bool,
+    pub(super) in_flight: usize,
+    pub(super) linger: u64,
+    pub(super) spares_awaited: bool,
+    pub(super) delivery_timeout: u64,
+    pub(super) request_timeout: u64,
+    pub(super) retries: u32,
+    pub(super) retry_backoff: u64,
+    pub(super) batch_size: usize,
+    pub(super) buffer_memory: usize,
+    pub(super) max_request_size: usize,
+    pub(super) is_compressed: bool,
+    pub(super) produce_version: i16,
+    pub(super) max_message_bytes: usize,
+    pub(super) min_insync: usize,
+    pub(super) partitions: i32,
+    pub(super) knows_all_producers: bool,
+    /// Ends with the faults still there, by an abort.
+    pub(super) is_aborted: bool,
+}
+
+/// Something that happens. Times are in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    /// The topic gets another partition.
+    AddPartition,
+    /// Callers that wait for memory lose patience.
+    CancelCallers,
+    Crash {
+        node: i32,
+        noticed: u64,
+        lasts: u64,
+        moves: bool,
+    },
+    /// Connections to a node break.
+    Cut {
+        node: i32,
+        up: Rest,
+        down: Rest,
+    },
+    /// A produce request is carried out, and refused all the same.
+    Doubt {
+        node: i32,
+        code: i16,
+        times: u32,
+    },
+    /// Callers do not want to know any more.
+    DropDeliveries,
+    Flush {
+        lasts: u64,
+    },
+    /// Brokers forget producers that are idle.
+    ForgetProducers,
+    /// A broker reads nothing.
+    Freeze {
+        node: i32,
+        lasts: u64,
+    },
+    /// The request for a producer id is refused.
+    IdError {
+        code: i16,
+        times: u32,
+    },
+    /// The machine sleeps: clocks go on, nothing else does.
+    Jump {
+        lasts: u64,
+    },
+    /// A follower copies nothing.
+    Lag {
+        node: i32,
+        lasts: u64,
+    },
+    Lead {
+        partition: i32,
+        node: i32,
+    },
+    Leaderless {
+        partition: i32,
+        lasts: u64,
+    },
+    /// An answer is never given (0), or the connection closed before (1) or after the request (2) is carried out.
+    Lose {
+        node: i32,
+        api: i16,
+        how: u8,
+    },
+    /// An answer is damaged on its way.
+    Mangle {
+        node: i32,
+        how: Damage,
+    },
+    MetadataError {
+        code: i16,
+        times: u32,
+    },
+    /// The producer's process sleeps, the world does not.
+    Pause {
+        lasts: u64,
+    },
+    /// The topic is deleted and, later, created again.
+    Recreate {
+        lasts: u64,
+    },
+    /// A node refuses connections.
+    Refuse {
+        node: i32,
+        lasts: u64,
+    },
+    /// A produce request is refused.
+    Refusal {
+        node: i32,
+        code: i16,
+        times: u32,
+    },
+    /// Records for as many partitions as `spread`, in turns.
+    Send {
+        partition: i32,
+        spread: i32,
+        count: u32,
+        len: usize,
+    },
+    /// A follower that lags is taken off the list of those in sync.
+    Shrink {
+        node: i32,
+    },
+    Slow {
+        node: i32,
+        latency: u64,
+        lasts: u64,
+    },
+    /// Nothing gets through to a node, nor back.
+    Stall {
+        node: i32,
+        lasts: u64,
+    },
+    Throttle {
+        node: i32,
+        time: u64,
+        times: u32,
+    },
+}
+
+/// What becomes of bytes that are under way on a connection that breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rest {
+    Arrives,
+    ArrivesLate(u64),
+    ArrivesUpTo(usize),
+    IsLost,
+}
+
+/// How an answer is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Damage {
+    /// Another correlation id.
+    Id,
+    /// A partition of a produce answer is missing.
+    LeftOut,
+    /// A length below zero.
+    Length,
+    /// The end is missing, and the length says so.
+    Short(usize),
+    /// The partitions of a produce answer come in another order.
+    Swapped,
+    /// The connection breaks after so many bytes.
+    Torn(usize),
+}
+
+/// Cheap random numbers (splitmix64).
+#[derive(Debug, Clone)]
+pub(super) struct Noise(pub(super) u64);
+
+impl Noise {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From `low` to `high`, both included.
+    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.next() % (high - low + 1)
+    }
+
+    pub(super) fn micros(&mut self, low: u64, high: u64) -> Duration {
+        Duration::from_micros(self.between(low, high))
+    }
+
+    pub(super) fn is(&mut self, percent: u64) -> bool {
+        self.next() % 100 < percent
+    }
+
+    pub(super) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[(self.next() % from.len() as u64) as usize]
+    }
+}
+
+pub(super) const NODES: i32 = 3;
+
+impl Schedule {
+    /// Makes up a run.
+    pub(super) fn new(seed: u64) -> Self {
+        let mut noise = Noise(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let setup = Setup::new(&mut noise);
+        let mut ops = Vec::new();
+        let mut now = 0;
+        let faults = noise.pick(&[0, 20, 40, 50, 60]);
+        for _ in 0..noise.between(8, 60) {
+            now += match noise.between(0, 99) {
+                0..40 => noise.between(0, 3),
+                40..85 => noise.between(5, 60),
+                85..98 => noise.between(100, 900),
+                _ => noise.between(20_000, 60_000),
+            };
+            let op = if noise.is(faults) { fault(&setup, &mut noise) } else { work(&setup, &mut noise) };
+            match op {
+                Op::Lead { partition, .. } if noise.is(50) => {
+                    now = ping_pong(partition, now, &mut noise, &mut ops)
+                }
+                op => ops.push((now, op)),
+            }
+        }
+        Self { setup, ops }
+    }
+}
+
+impl Setup {
+    fn new(noise: &mut Noise) -> Self {
+        let is_idempotent = noise.is(75);
+        let acks = if is_idempotent { -1 } else { noise.pick(&[-1, 1, 0]) };
+        let batch_size = noise.pick(&[200, 600, 2000]);
+        let delivery_timeout = noise.pick(&[2500, 10_000, 120_000]);
+        Self {
+            noise: noise.next(),
+            acks,
+            is_idempotent,
+            in_flight: noise.between(1, 5) as usize,
+            linger: noise.pick(&[0, 0, 5, 50]),
+            spares_awaited: noise.is(50),
+            delivery_timeout,
+            request_timeout: noise.pick(&[500, 1500, 2000]),
+            retries: match noise.is(75) {
+                true => i32::MAX.unsigned_abs(),
+                // Idempotence demands one.
+                false => noise.pick(&[0, 1, 3]).max(is_idempotent.into()),
+            },
+            retry_backoff: noise.pick(&[10, 50, 100]),
+            batch_size,
+            buffer_memory: batch_size * noise.pick(&[2, 4, 30]),
+            max_request_size: noise.pick(&[1000, 100_000]),
+            is_compressed: noise.is(20),
+            produce_version: noise.pick(&[3, 7, 9, 11, 12, 13, 13, 13, 13]),
+            max_message_bytes: if noise.is(15) { 300 } else { 1_000_000 },
+            min_insync: noise.pick(&[1, 2, 2]),
+            partitions: noise.between(1, 3) as i32,
+            knows_all_producers: noise.is(20),
+            is_aborted: noise.is(10),
+        }
+    }
+
+    pub(super) fn config(&self) -> Config {
+        let max_outstanding = match (self.is_idempotent, self.acks) {
+            (true, _) => self.in_flight,
+            (false, 0) => usize::MAX,
+            _ => 1,
+        };
+        Config {
+            acks: self.acks,
+            linger: millis(self.linger),
+            spares_awaited: self.spares_awaited,
+            delivery_timeout: millis(self.delivery_timeout),
+            request_timeout: millis(self.request_timeout),
+            retries: self.retries,
+            retry_backoff: millis(self.retry_backoff),
+            is_idempotent: self.is_idempotent,
+            max_outstanding,
+            max_in_flight: self.in_flight,
+            max_request_size: self.max_request_size,
+            batch_size: self.batch_size,
+            buffer_memory: self.buffer_memory,
+            compression: if self.is_compressed { Compression::Lz4 } else { Compression::None },
+            seed: self.noise,
+            ..Config::default()
+        }
+    }
+}
+
+fn work(setup: &Setup, noise: &mut Noise) -> Op {
+    match noise.between(0, 99) {
+        0..4 => Op::CancelCallers,
+        4..8 => Op::DropDeliveries,
+        8..12 => Op::Flush { lasts: noise.between(1, 100) },
+        _ => Op::Send {
+            // The last one is of another topic.
+            partition: noise.between(0, setup.partitions.unsigned_abs().into()) as i32,
+            spread: noise.between(1, 3) as i32,
+            count: noise.between(1, 10) as u32,
+            len: noise.pick(&[0, 10, 60, 150, 300]),
+        },
+    }
+}
+
+/// Codes of a broker that has not appended, and of one that cannot say.
+const REFUSALS: [i16; 14] = [2, 3, 5, 6, 7, 9, 13, 19, 29, 56, 72, 74, 87, 89];
+const DOUBTS: [i16; 7] = [-1, 6, 7, 20, 46, 56, 999];
+
+fn fault(setup: &Setup, noise: &mut Noise) -> Op {
+    let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
+    let partition = noise.between(0, setup.partitions.unsigned_abs().into()) as i32;
+    let lasts = noise.pick(&[20, 200, 700, 2500]);
+    let times = noise.pick(&[1, 1, 2, 6, 3000]);
+    match noise.between(0, 28) {
+        0..4 => Op::Cut { node, up: rest(noise), down: rest(noise) },
+        4 | 5 => Op::Crash { node, noticed: noise.between(0, 400), lasts, moves: noise.is(30) },
+        6..9 => Op::Lead { partition, node },
+        9 => Op::Leaderless { partition, lasts },
+        10 => Op::Freeze { node, lasts },
+        11 => Op::Stall { node, lasts },
+        12 => Op::Slow { node, latency: noise.between(5, 400), lasts },
+        13 | 14 => Op::Refusal { node, code: noise.pick(&REFUSALS), times },
+        15 => Op::Doubt { node, code: noise.pick(&DOUBTS), times },
+        16 => Op::Lose { node, api: noise.pick(&[0, 0, 3, 18, 22]), how: noise.between(0, 2) as u8 },
+        17 | 28 => Op::Mangle { node, how: damage(noise) },
+        18 | 19 => Op::Lag { node, lasts },
+        20 => Op::Shrink { node },
+        21 => Op::Throttle { node, time: noise.between(1, 400), times },
+        22 => match noise.is(50) {
+            true => Op::MetadataError { code: noise.pick(&[3, 5, 29, 17, -1]), times },
+            false => Op::IdError { code: noise.pick(&[14, 15, 31, 7, -1]), times },
+        },
+        23 => Op::Refuse { node, lasts },
+        24 => match noise.is(50) {
+            true => Op::Pause { lasts },
+            false => Op::Jump { lasts },
+        },
+        25 => Op::ForgetProducers,
+        26 => Op::Recreate { lasts },
+        _ => Op::AddPartition,
+    }
+}
+
+/// A leader writes what nobody copies, another one leads, and then perhaps the first one again. Returns when it is over.
+fn ping_pong(partition: i32, begin: u64, noise: &mut Noise, ops: &mut Vec<(u64, Op)>) -> u64 {
+    let lasts = noise.between(5, 200);
+    let mut now = begin;
+    (0..NODES).for_each(|node| ops.push((now, Op::Lag { node, lasts })));
+    for _ in 0..noise.between(1, 3) {
+        let count = noise.between(1, 6) as u32;
+        ops.push((now, Op::Send { partition, spread: 1, count, len: noise.pick(&[0, 100]) }));
+        now += noise.between(1, 12);
+        let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
+        ops.push((now, Op::Lead { partition, node }));
+        now += noise.between(0, 30);
+    }
+    now
+}
+
+fn rest(noise: &mut Noise) -> Rest {
+    match noise.between(0, 3) {
+        0 => Rest::Arrives,
+        1 => Rest::ArrivesLate(noise.pick(&[10, 300, 2000])),
+        2 => Rest::ArrivesUpTo(noise.between(0, 600) as usize),
+        _ => Rest::IsLost,
+    }
+}
+
+fn damage(noise: &mut Noise) -> Damage {
+    match noise.between(0, 6) {
+        0 => Damage::Id,
+        1 => Damage::Length,
+        2 | 3 => Damage::Swapped,
+        4 => Damage::LeftOut,
+        5 => Damage::Short(noise.between(1, 40) as usize),
+        _ => Damage::Torn(noise.between(1, 60) as usize),
+    }
+}

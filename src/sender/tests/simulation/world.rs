@@ -1,0 +1,474 @@
+//! What happens on the brokers' side, and what goes wrong.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_mock::sans_io::Reaction;
+use kafka_mock::{Api, Fault};
+use kafka_protocol::messages::ProduceResponse;
+use kafka_protocol::messages::produce_response::PartitionProduceResponse;
+use kafka_protocol::protocol::{Decodable, Encodable};
+
+use super::super::bench::millis;
+use super::line::End;
+use super::run::{EVENTS, Event, ORDERS, Simulation, port};
+use super::schedule::{Damage, NODES, Op, Rest};
+use crate::network::ConnectionId;
+
+impl Simulation {
+    pub(super) fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrive(id) => self.arrive(id),
+            Event::ArriveLate(id, chunks) => {
+                if let Some(line) = self.lines.get_mut(&id) {
+                    chunks.iter().for_each(|chunk| line.arrived(chunk));
+                    self.serve(id);
+                }
+            }
+            Event::Connected(id) => self.connected(id),
+            Event::Create => self.create(),
+            Event::EndFlush => drop(self.flushes.pop_front()),
+            Event::Fetch(node) => self.fetch(node),
+            Event::Noticed(node) => self.notice(node),
+            Event::Op(index) => self.operate(self.ops[index].1),
+            Event::Relead(place) => self.relead(place),
+            Event::Restart(node) => self.restart(node),
+            Event::Resume(id) => self.resume(id),
+            Event::Return(id) => self.come_back(id),
+            Event::Seal => self.seal(),
+            Event::Serve(id) => self.serve(id),
+            Event::Writable => self.wake(),
+        }
+    }
+
+    fn arrive(&mut self, id: ConnectionId) {
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        let stalled_until = self.nodes[line.node as usize].stalled_until;
+        if stalled_until > self.now {
+            return self.at(stalled_until, Event::Arrive(id));
+        }
+        if let Some(chunk) = line.up.chunks.pop_front() {
+            line.arrived(&chunk);
+            self.after(Duration::ZERO, Event::Serve(id));
+            self.after(Duration::ZERO, Event::Writable);
+        }
+    }
+
+    fn come_back(&mut self, id: ConnectionId) {
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        let stalled_until = self.nodes[line.node as usize].stalled_until;
+        if stalled_until > self.now {
+            return self.at(stalled_until, Event::Return(id));
+        }
+        match line.down.chunks.pop_front() {
+            Some(chunk) => line.receive(&chunk),
+            None if line.down.is_ended => line.end(End::Closed),
+            None => {}
+        }
+        self.wake();
+    }
+
+    /// A broker reads the next request of a connection.
+    fn serve(&mut self, id: ConnectionId) {
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        let node = line.node;
+        let state = &self.nodes[node as usize];
+        if state.is_dead || line.is_busy || line.is_deaf {
+            return;
+        }
+        let frozen_until = state.frozen_until;
+        if frozen_until > self.now {
+            return self.at(frozen_until, Event::Serve(id));
+        }
+        if let Some(frame) = line.next_frame() {
+            line.is_busy = true;
+            line.api = (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
+            let reaction = self.brokers.handle(node, frame, self.now);
+            self.react(id, reaction);
+            self.tend();
+        }
+    }
+
+    fn react(&mut self, id: ConnectionId, reaction: Reaction) {
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        let node = line.node;
+        match reaction {
+            Reaction::Close => {
+                line.is_deaf = true;
+                line.down.is_ended = true;
+                let at = line.down.clock.max(self.now);
+                self.at(at, Event::Return(id));
+            }
+            Reaction::Hang => line.is_deaf = true,
+            Reaction::Reply { frame, delay } => {
+                line.is_busy = false;
+                self.answer(id, node, frame, delay);
+                let pause = delay + self.noise.micros(0, 500);
+                self.after(pause, Event::Serve(id));
+            }
+            Reaction::Silence => {
+                line.is_busy = false;
+                self.after(Duration::ZERO, Event::Serve(id));
+            }
+            Reaction::Wait(waiting) => {
+                let until = waiting.until();
+                line.waiting = Some(waiting);
+                self.at(until, Event::Resume(id));
+            }
+        }
+    }
+
+    fn answer(&mut self, id: ConnectionId, node: i32, frame: Bytes, delay: Duration) {
+        let api = self.lines[&id].api;
+        let fits = |damage: &Damage| {
+            api.0 == Api::Produce.key() || !matches!(damage, Damage::LeftOut | Damage::Swapped)
+        };
+        let damages = &mut self.node_mut(node).damages;
+        let (mut frame, is_torn) = match damages.iter().position(fits).and_then(|at| damages.remove(at)) {
+            None => (frame, false),
+            Some(damage) => inflict(frame, damage, api.1),
+        };
+        while !frame.is_empty() {
+            let len = if self.noise.is(85) { frame.len() } else { self.noise.between(1, 100) as usize };
+            let chunk = frame.split_to(len.min(frame.len()));
+            let latency = self.latency(node);
+            let now = self.now;
+            let Some(line) = self.lines.get_mut(&id) else { return };
+            line.down.clock = line.down.clock.max(now + delay + latency);
+            line.down.chunks.push_back(chunk);
+            let at = line.down.clock;
+            self.at(at, Event::Return(id));
+        }
+        if is_torn && let Some(line) = self.lines.get_mut(&id) {
+            line.is_deaf = true;
+            line.down.is_ended = true;
+            let at = line.down.clock;
+            self.at(at, Event::Return(id));
+        }
+    }
+
+    fn resume(&mut self, id: ConnectionId) {
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        let node = line.node;
+        let frozen_until = self.nodes[node as usize].frozen_until;
+        if line.waiting.is_some() && frozen_until > self.now {
+            return self.at(frozen_until, Event::Resume(id));
+        }
+        if let Some(waiting) = line.waiting.take() {
+            let reaction = self.brokers.resume(waiting, self.now);
+            self.react(id, reaction);
+        }
+    }
+
+    /// Something has changed on the brokers: requests may wait no longer, followers may have something to copy.
+    pub(super) fn tend(&mut self) {
+        let waiting = self.lines.iter().filter(|(_, line)| line.waiting.is_some());
+        let waiting: Vec<_> = waiting.map(|(id, _)| *id).collect();
+        for id in waiting {
+            self.resume(id);
+        }
+        for node in 0..NODES {
+            if !self.node(node).is_dead && self.brokers.is_behind(node) {
+                let delay = self.noise.micros(300, 4000);
+                self.schedule_fetch(node, delay);
+            }
+        }
+    }
+
+    fn schedule_fetch(&mut self, node: i32, delay: Duration) {
+        if !self.set_fetching(node, true) {
+            let state = self.node(node);
+            let at = (self.now + delay).max(state.lags_until).max(state.frozen_until);
+            self.at(at, Event::Fetch(node));
+        }
+    }
+
+    fn fetch(&mut self, node: i32) {
+        self.set_fetching(node, false);
+        let state = self.node(node);
+        if state.is_dead {
+            return;
+        }
+        if state.lags_until.max(state.frozen_until) > self.now {
+            return self.schedule_fetch(node, Duration::ZERO);
+        }
+        let batches = self.noise.between(1, 6) as usize;
+        let (nodes, now) = (&self.nodes, self.now);
+        let can_reach = |leader: i32| {
+            let leader = &nodes[leader as usize];
+            !leader.is_dead && leader.frozen_until <= now
+        };
+        if self.brokers.fetch(node, batches, can_reach) {
+            self.tend();
+        } else if self.brokers.is_behind(node) {
+            self.schedule_fetch(node, millis(20));
+        }
+    }
+
+    fn crash(&mut self, node: i32) {
+        self.node_mut(node).is_dead = true;
+        let ids: Vec<_> =
+            self.lines.iter().filter(|(_, line)| line.node == node).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.cut(id, Rest::IsLost, Rest::IsLost);
+        }
+    }
+
+    fn notice(&mut self, node: i32) {
+        if self.node(node).is_dead {
+            self.changes += 1;
+            self.brokers.broker_down(node).unwrap();
+            self.tend();
+        }
+    }
+
+    fn restart(&mut self, node: i32) {
+        if std::mem::take(&mut self.node_mut(node).is_dead) {
+            self.changes += 1;
+            let port = self.node(node).port;
+            self.brokers.broker_up(node, port).unwrap();
+            self.tend();
+        }
+    }
+
+    /// Breaks a connection.
+    fn cut(&mut self, id: ConnectionId, up: Rest, down: Rest) {
+        let Some(line) = self.lines.get_mut(&id).filter(|line| !line.is_left) else { return };
+        match up {
+            Rest::Arrives => {}
+            Rest::ArrivesLate(delay) => {
+                let late = std::mem::take(&mut line.up.chunks).into();
+                self.after(millis(delay), Event::ArriveLate(id, late));
+            }
+            Rest::ArrivesUpTo(len) => line.up.keep(len),
+            Rest::IsLost => {
+                line.up.chunks.clear();
+                line.inbox.clear();
+                line.is_deaf = true;
+                line.waiting = None;
+            }
+        }
+        let Some(line) = self.lines.get_mut(&id) else { return };
+        match down {
+            Rest::Arrives | Rest::ArrivesLate(_) => {}
+            Rest::ArrivesUpTo(len) => line.down.keep(len),
+            Rest::IsLost => line.down.chunks.clear(),
+        }
+        for chunk in std::mem::take(&mut line.down.chunks) {
+            line.receive(&chunk);
+        }
+        line.end(End::Reset);
+        self.wake();
+    }
+
+    fn relead(&mut self, place: i32) {
+        let (topic, partition) = self.place(place);
+        if self.brokers.leader(topic, partition).is_none() {
+            for node in 0..NODES {
+                if self.brokers.elect(topic, partition, Some(node)).unwrap_or(false) {
+                    self.changes += 1;
+                    break;
+                }
+            }
+        }
+        self.tend();
+    }
+
+    fn lead(&mut self, place: i32, node: Option<i32>) {
+        let (topic, partition) = self.place(place);
+        if node.is_none_or(|node| !self.node(node).is_dead)
+            && self.brokers.elect(topic, partition, node).unwrap_or(false)
+        {
+            self.changes += 1;
+        }
+        self.tend();
+    }
+
+    fn delete(&mut self) {
+        let count = self.brokers.partition_count(ORDERS);
+        if count > 0 {
+            let partitions = 0..self.setup.partitions;
+            let logs = partitions.map(|partition| self.brokers.batches(ORDERS, partition).to_vec());
+            self.buried.push(logs.collect());
+            self.brokers.delete_topic(ORDERS).unwrap();
+            self.changes += 1;
+            self.tend();
+        }
+    }
+
+    fn create(&mut self) {
+        if self.brokers.partition_count(ORDERS) == 0 {
+            self.brokers.create_topic(ORDERS, self.partitions, 3).unwrap();
+            self.changes += 1;
+        }
+    }
+
+    fn add_partition(&mut self) {
+        if self.partitions < self.setup.partitions {
+            self.partitions += 1;
+            // While the topic is gone there is nothing to add to; it comes back larger.
+            let _ = self.brokers.add_partitions(ORDERS, self.partitions);
+        }
+    }
+
+    fn operate(&mut self, op: Op) {
+        let now = self.now;
+        match op {
+            Op::AddPartition => self.add_partition(),
+            Op::CancelCallers => self.callers.clear(),
+            Op::Crash { node, noticed, lasts, moves } => {
+                if !self.node(node).is_dead {
+                    self.crash(node);
+                    if moves {
+                        self.node_mut(node).port += port(0, 1) - port(0, 0);
+                    }
+                    self.after(millis(noticed), Event::Noticed(node));
+                    self.after(millis(noticed + lasts), Event::Restart(node));
+                }
+            }
+            Op::Cut { node, up, down } => {
+                let lines = self.lines.iter().filter(|(_, line)| line.node == node);
+                for id in lines.map(|(id, _)| *id).collect::<Vec<_>>() {
+                    self.cut(id, up, down);
+                }
+            }
+            Op::DropDeliveries => self.accepted.iter_mut().for_each(|accepted| accepted.delivery = None),
+            Op::Flush { lasts } => {
+                self.flush();
+                self.after(millis(lasts), Event::EndFlush);
+            }
+            Op::ForgetProducers => {
+                // Longer than anything of theirs can still be under way.
+                let idle = millis(self.setup.delivery_timeout) + FORGOTTEN_AFTER;
+                self.brokers.forget_producers(idle);
+            }
+            Op::Freeze { node, lasts } => self.node_mut(node).frozen_until = now + millis(lasts),
+            Op::Jump { lasts } => self.advance(now + millis(lasts)),
+            Op::Lag { node, lasts } => self.node_mut(node).lags_until = now + millis(lasts),
+            Op::Lead { partition, node } => self.lead(partition, Some(node)),
+            Op::Leaderless { partition, lasts } => {
+                self.lead(partition, None);
+                self.after(millis(lasts), Event::Relead(partition));
+            }
+            Op::Mangle { node, how } => self.node_mut(node).damages.push_back(how),
+            Op::Pause { lasts } => self.asleep_until = now + millis(lasts),
+            Op::Recreate { lasts } => {
+                self.delete();
+                self.after(millis(lasts), Event::Create);
+            }
+            Op::Refuse { node, lasts } => self.node_mut(node).refuses_until = now + millis(lasts),
+            Op::Send { partition, spread, count, len } => {
+                let places = self.setup.partitions + 1;
+                let place = |index: u32| (partition + index as i32 % spread) % places;
+                (0..count).for_each(|index| self.send(place(index), len));
+            }
+            Op::Shrink { node } => {
+                self.brokers.remove_from_sync(node);
+                self.tend();
+            }
+            Op::Slow { node, latency, lasts } => {
+                let state = self.node_mut(node);
+                (state.latency, state.slow_until) = (millis(latency), now + millis(lasts));
+            }
+            Op::Stall { node, lasts } => self.node_mut(node).stalled_until = now + millis(lasts),
+            fault => self.inject(fault),
+        }
+    }
+
+    fn inject(&mut self, op: Op) {
+        let fault = match op {
+            Op::Doubt { node, code, times } => {
+                Fault::error_code_after_append(code).api(Api::Produce).broker(node).times(times)
+            }
+            Op::IdError { code, times } => Fault::error_code(code).api(Api::InitProducerId).times(times),
+            Op::Lose { node, api, how } => {
+                let fault = match how {
+                    0 => Fault::drop_response(),
+                    1 => Fault::disconnect_before(),
+                    _ => Fault::disconnect_after(),
+                };
+                fault.api(Api::from_key(api).unwrap()).broker(node)
+            }
+            Op::MetadataError { code, times } => {
+                Fault::error_code(code).api(Api::Metadata).topic(ORDERS).times(times)
+            }
+            Op::Refusal { node, code, times } => {
+                Fault::error_code(code).api(Api::Produce).broker(node).times(times)
+            }
+            Op::Throttle { node, time, times } => Fault::throttle(millis(time)).broker(node).times(times),
+            _ => return,
+        };
+        self.brokers.inject(fault);
+    }
+
+    /// Ends everything that is wrong.
+    pub(super) fn heal(&mut self) {
+        let now = self.now;
+        self.asleep_until = now;
+        self.brokers.clear_faults();
+        self.flushes.clear();
+        for node in 0..NODES {
+            let state = self.node_mut(node);
+            state.damages.clear();
+            for until in [
+                &mut state.frozen_until,
+                &mut state.stalled_until,
+                &mut state.refuses_until,
+                &mut state.slow_until,
+                &mut state.lags_until,
+            ] {
+                *until = (*until).min(now);
+            }
+            if state.is_dead && self.brokers.is_up(node) {
+                self.notice(node);
+            }
+            self.restart(node);
+        }
+        while self.partitions < self.setup.partitions {
+            self.add_partition();
+        }
+        self.create();
+        for place in 0..=self.setup.partitions {
+            self.relead(place);
+        }
+        debug_assert!(self.brokers.leader(EVENTS, 0).is_some());
+        self.tend();
+    }
+}
+
+/// Damages an answer. Returns whether the connection ends behind it.
+fn inflict(frame: Bytes, damage: Damage, version: i16) -> (Bytes, bool) {
+    let mut bytes = BytesMut::from(frame);
+    match damage {
+        Damage::LeftOut => bytes = rewrite(bytes, version, |partitions| drop(partitions.pop())),
+        Damage::Swapped => bytes = rewrite(bytes, version, |partitions| partitions.reverse()),
+        Damage::Id => bytes[7] ^= 0x55,
+        Damage::Length => bytes[..4].copy_from_slice(&(-5_i32).to_be_bytes()),
+        Damage::Short(missing) => {
+            bytes.truncate(bytes.len().saturating_sub(missing).max(8));
+            let length = u32::try_from(bytes.len() - 4).unwrap();
+            bytes[..4].copy_from_slice(&length.to_be_bytes());
+        }
+        Damage::Torn(len) => {
+            bytes.truncate(len);
+            return (bytes.freeze(), true);
+        }
+    }
+    (bytes.freeze(), false)
+}
+
+/// Changes the partitions in the answer to a produce request.
+fn rewrite(frame: BytesMut, version: i16, change: impl Fn(&mut Vec<PartitionProduceResponse>)) -> BytesMut {
+    let head = if version >= 9 { 9 } else { 8 };
+    let mut body = frame.clone().freeze().split_off(head);
+    let mut response = ProduceResponse::decode(&mut body, version).unwrap();
+    response.responses.iter_mut().for_each(|topic| change(&mut topic.partition_responses));
+    response.responses.reverse();
+    let mut changed = BytesMut::from(&frame[..head]);
+    response.encode(&mut changed, version).unwrap();
+    let length = u32::try_from(changed.len() - 4).unwrap();
+    changed[..4].copy_from_slice(&length.to_be_bytes());
+    changed
+}
+
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(15);
