@@ -26,7 +26,7 @@ fn main() -> io::Result<()> {
     let every = timed_one_of(&options);
     let mut timed = None;
     for (number, payload) in (0..options.records).zip(payloads.iter().cycle()) {
-        if number % every == 0 && timed.is_none() {
+        if number.is_multiple_of(every) && timed.is_none() {
             timed = Some((Instant::now(), limit.sent + 1));
         }
         limit.append(payload, now_ms(number));
@@ -176,7 +176,7 @@ impl Limit {
 /// A coarse clock: one reading serves many records.
 fn now_ms(number: u64) -> i64 {
     thread_local!(static NOW: std::cell::Cell<i64> = const { std::cell::Cell::new(0) });
-    if number % 64 == 0 {
+    if number.is_multiple_of(64) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         NOW.set(since.as_millis() as i64);
     }

@@ -78,8 +78,9 @@ impl Outstanding {
         while self.deliveries.len() > most {
             let Some(delivery) = self.deliveries.pop_front() else { break };
             self.failed += u64::from(delivery.await.is_err());
-            if let Some((_, at)) = self.timed.pop_front_if(|(number, _)| *number == self.settled) {
+            if let Some((_, at)) = self.timed.front().filter(|(number, _)| *number == self.settled) {
                 run.latency(at.elapsed());
+                self.timed.pop_front();
             }
             self.settled += 1;
         }
@@ -102,7 +103,7 @@ impl Load {
         let mut run = Run::start("kafka-producer");
         let mut outstanding = Outstanding::default();
         for number in 0..self.options.records {
-            if number % every == 0 {
+            if number.is_multiple_of(every) {
                 outstanding.timed.push_back((number, Instant::now()));
             }
             let delivery = self.producer.enqueue(self.record(number)).await;

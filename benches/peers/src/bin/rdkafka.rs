@@ -87,7 +87,8 @@ fn base(options: &Options) -> Result<(), AnyError> {
     let mut run = Run::start("rdkafka-base");
     let every = timed_one_of(options);
     for (number, payload) in (0..options.records).zip(payloads.iter().cycle()) {
-        let sent = if number % every == 0 { delivered.origin.elapsed().as_nanos() as usize } else { 0 };
+        let sent =
+            if number.is_multiple_of(every) { delivered.origin.elapsed().as_nanos() as usize } else { 0 };
         base_send(&producer, options, payload, sent)?;
         if options.mode == Mode::Lone {
             producer.flush(Duration::from_secs(30))?;
@@ -171,7 +172,7 @@ async fn pipelined(
         Ok(())
     };
     for (number, payload) in (0..options.records).zip(payloads.iter().cycle()) {
-        let sent = (number % every == 0).then(Instant::now);
+        let sent = (number.is_multiple_of(every)).then(Instant::now);
         let mut record = FutureRecord::<(), _>::to(&options.topic).payload(payload);
         loop {
             match producer.send_result(record) {

@@ -53,7 +53,7 @@ async fn run(
     let in_batch = (options.batch_size / options.size).max(1) as u64;
     for (number, payload) in (0..options.records).zip(payloads.iter().cycle()) {
         let place = (number / in_batch % producers.len() as u64) as usize;
-        let sent = (number % every == 0).then(Instant::now);
+        let sent = (number.is_multiple_of(every)).then(Instant::now);
         on_their_way.push(produce(&producers[place], record(payload), sent));
         let most = if options.mode == Mode::Lone { 0 } else { outstanding - 1 };
         while on_their_way.len() > most {

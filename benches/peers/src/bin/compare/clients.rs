@@ -39,8 +39,8 @@ impl Client {
             Self::Java => "Java",
             Self::Limit => "the limit",
             Self::Ours => "kafka-producer",
-            Self::RdkafkaBase => "rdkafka, ThreadedProducer",
-            Self::RdkafkaFuture => "rdkafka, FutureProducer",
+            Self::RdkafkaBase => "rdkafka ThreadedProducer",
+            Self::RdkafkaFuture => "rdkafka FutureProducer",
             Self::Rskafka => "rskafka",
         }
     }
