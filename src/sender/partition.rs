@@ -242,7 +242,8 @@ impl Partition {
         self.last_delivered.is_some_and(|last| last > order)
     }
 
-    /// Notes that a batch has failed. If it is certain not to be in the log, its number will never come.
+    /// Notes that a batch has failed: its number will never come, or nobody knows whether it has come. In the epoch that
+    /// follows brokers do not wait for it, and no longer take it should it be late.
     pub(crate) fn note_failure(&mut self, batch: &ProducerBatch) {
         #[cfg(test)]
         if planted!(SequenceReuse) && batch.is_numbered() {
@@ -250,6 +251,8 @@ impl Partition {
         }
         if batch.is_numbered() && !batch.maybe_written {
             self.sequence.note_gap();
+        } else if batch.is_numbered() {
+            self.sequence.note_doubt(batch.identity());
         }
     }
 

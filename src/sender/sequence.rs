@@ -11,6 +11,8 @@
 //!   one batch of a producer, not five, and refuses those before it although it has them; and what a broken connection
 //!   has left behind may still be read, and written under the old number. The records fail, as maybe written.
 //! - A batch gets no new number once a younger one is in the log: it fails, for it could only be written out of order.
+//! - After a batch that failed in doubt a new epoch begins, unless the broker has acknowledged a later one: it does not wait
+//!   for the lost number then, and does not take it any more.
 //! - A batch that is sent again goes alone, with nothing behind it: brokers look for doubles among the last five batches.
 //! - Epochs are counted per partition and by the producer itself. A broker takes any higher epoch of a producer id whose
 //!   numbers begin at 0 (Java counts one epoch for all partitions, which adopt it one by one: to a partition it looks
@@ -37,6 +39,8 @@ pub(crate) struct Sequence {
     current: Option<Epoch>,
     /// The broker waits for a number that will not come: go on in a new epoch.
     needs_new_epoch: bool,
+    /// The newest number of this epoch of which nobody knows whether the broker has it.
+    doubt: Option<i32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +72,10 @@ impl Sequence {
             && (identity.producer_id, identity.producer_epoch) == (epoch.producer.id, epoch.producer.epoch)
         {
             epoch.has_acknowledged = true;
+            // A broker takes numbers one after the other: what came before is there.
+            if self.doubt.is_some_and(|doubt| is_after(identity.base_sequence, doubt)) {
+                self.doubt = None;
+            }
         }
     }
 
@@ -84,15 +92,30 @@ impl Sequence {
         }
     }
 
+    /// Notes that a batch has failed of which nobody knows whether the broker has it, or will have it.
+    ///
+    /// In the epoch that follows, the broker does not wait for it, and does not take it should it come late.
+    pub(crate) fn note_doubt(&mut self, identity: ProducerIdentity) {
+        let of_epoch = |epoch: Epoch| {
+            (identity.producer_id, identity.producer_epoch) == (epoch.producer.id, epoch.producer.epoch)
+        };
+        if self.current.is_some_and(of_epoch)
+            && self.doubt.is_none_or(|doubt| is_after(identity.base_sequence, doubt))
+        {
+            self.doubt = Some(identity.base_sequence);
+        }
+    }
+
     /// Whether a new epoch must begin before a batch gets a number.
     pub(crate) fn needs_new_epoch(&self) -> bool {
-        self.needs_new_epoch
+        self.needs_new_epoch || self.doubt.is_some()
     }
 
     /// Begins a new epoch. Returns false if the id has no epoch left; a new id is needed then.
     pub(crate) fn begin_epoch(&mut self) -> bool {
         let Some(epoch) = &mut self.current else {
             self.needs_new_epoch = false;
+            self.doubt = None;
             return true;
         };
         let Some(next) = epoch.producer.epoch.checked_add(1) else { return false };
@@ -100,6 +123,7 @@ impl Sequence {
         epoch.next_sequence = 0;
         epoch.has_acknowledged = false;
         self.needs_new_epoch = false;
+        self.doubt = None;
         true
     }
 
@@ -122,8 +146,13 @@ impl Sequence {
 
     /// Whether more than one batch may be under way.
     pub(crate) fn may_pipeline(&self) -> bool {
-        !self.needs_new_epoch && self.current.is_some_and(|epoch| epoch.has_acknowledged)
+        !self.needs_new_epoch() && self.current.is_some_and(|epoch| epoch.has_acknowledged)
     }
+}
+
+/// Whether a number comes after another. They begin at 0 again after `i32::MAX`.
+fn is_after(sequence: i32, other: i32) -> bool {
+    (1..=i32::MAX / 2).contains(&(sequence.wrapping_sub(other) & i32::MAX))
 }
 
 #[cfg(test)]
@@ -131,6 +160,33 @@ mod tests {
     use super::*;
 
     const PRODUCER: ProducerId = ProducerId { id: 4000, epoch: 3 };
+
+    #[test]
+    fn number_in_doubt_needs_a_new_epoch_until_a_later_one_is_acknowledged() {
+        let mut sequence = Sequence::default();
+        let [first, second, third] = [(); 3].map(|()| sequence.assign(PRODUCER, 10));
+
+        sequence.note_doubt(second);
+        assert!(sequence.needs_new_epoch());
+        sequence.acknowledge(first);
+        assert!(sequence.needs_new_epoch());
+        sequence.acknowledge(third);
+        assert!(!sequence.needs_new_epoch());
+
+        sequence.note_doubt(third);
+        sequence.note_doubt(second);
+        assert!(sequence.begin_epoch());
+        assert!(!sequence.needs_new_epoch());
+        sequence.note_doubt(third);
+        assert!(!sequence.needs_new_epoch(), "of an epoch that is over");
+    }
+
+    #[test]
+    fn order_of_numbers_survives_the_wrap() {
+        assert!(is_after(1, 0) && !is_after(0, 1) && !is_after(5, 5));
+        assert!(is_after(3, i32::MAX - 3) && !is_after(i32::MAX - 3, 3));
+        assert!(is_after(0, i32::MAX) && !is_after(i32::MAX, 0));
+    }
 
     #[test]
     fn numbers_follow_each_other() {
