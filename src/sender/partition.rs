@@ -198,7 +198,10 @@ impl Partition {
 
     /// Whether the epoch has yet to be heard of by the broker, or is to end.
     fn must_pause(&self) -> bool {
-        if planted!(NoPause) || planted!(EpochBumpWithoutDraining) {
+        if planted!(NoPause) {
+            return false;
+        }
+        if planted!(EpochBumpWithoutDraining) {
             return false;
         }
         !self.sequence.may_pipeline()

@@ -30,6 +30,7 @@ const USUAL: Setup = Setup {
     is_aborted: false,
 };
 
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn kept() -> Vec<(&'static str, Schedule)> {
     vec![
         (

@@ -240,7 +240,7 @@ impl Schedule {
             let op = if noise.is(faults) { fault(&setup, &mut noise) } else { work(&setup, &mut noise) };
             match op {
                 Op::Lead { partition, .. } if noise.is(50) => {
-                    now = ping_pong(partition, now, &mut noise, &mut ops)
+                    now = ping_pong(partition, now, &mut noise, &mut ops);
                 }
                 op => ops.push((now, op)),
             }
