@@ -86,19 +86,21 @@ impl RecordBatchBuilder {
         let offset_delta = to_i32(self.count as usize);
         let body = 1 + varint::varlong_len(timestamp_delta) + varint::varint_len(offset_delta) + payload_len;
 
-        let mut numbers = Numbers::default();
-        varint::put_varint(&mut numbers, to_i32(body));
-        numbers.put_u8(0);
-        varint::put_varlong(&mut numbers, timestamp_delta);
-        varint::put_varint(&mut numbers, offset_delta);
-        numbers.put_nullable(out, record.key);
-        numbers.put_nullable(out, record.value);
-        varint::put_varint(&mut numbers, to_i32(record.headers.len()));
+        let at = out.len();
+        out.resize(at + varint::varint_len(to_i32(body)) + body, 0);
+        let mut room = Room(out.get_mut(at..).unwrap_or_default());
+        varint::put_varint(&mut room, to_i32(body));
+        room.put_u8(0);
+        varint::put_varlong(&mut room, timestamp_delta);
+        varint::put_varint(&mut room, offset_delta);
+        room.put_nullable(record.key);
+        room.put_nullable(record.value);
+        varint::put_varint(&mut room, to_i32(record.headers.len()));
         for header in record.headers {
-            numbers.put_nullable(out, Some(header.name().as_bytes()));
-            numbers.put_nullable(out, header.value());
+            room.put_nullable(Some(header.name().as_bytes()));
+            room.put_nullable(header.value());
         }
-        numbers.flush(out);
+        debug_assert!(room.0.is_empty(), "the length was worked out");
         self.count += 1;
     }
 
@@ -223,54 +225,28 @@ fn nullable_len(bytes: Option<&[u8]>) -> usize {
     bytes.map_or(1, |bytes| varint::varint_len(to_i32(bytes.len())) + bytes.len())
 }
 
-/// Gathers the small numbers between two stretches of bytes, which are appended at once: a batch may be reallocated, and
-/// looking for room with every byte costs more than the byte.
-struct Numbers {
-    bytes: [u8; MAX_NUMBERS],
-    len: usize,
-}
+/// Room for exactly one record, filled from the front: it is made once, not looked for with every byte.
+struct Room<'a>(&'a mut [u8]);
 
-/// The most that stands between two stretches: what begins a record, two nulls (key and value), and the lengths of the
-/// headers and of the first name; with room to spare.
-const MAX_NUMBERS: usize = 48;
-
-impl Default for Numbers {
-    #[inline]
-    fn default() -> Self {
-        Self { bytes: [0; MAX_NUMBERS], len: 0 }
-    }
-}
-
-impl PutByte for Numbers {
+impl PutByte for Room<'_> {
     #[inline]
     fn put_u8(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.len) {
+        if let Some((place, rest)) = std::mem::take(&mut self.0).split_first_mut() {
             *place = byte;
-            self.len += 1;
+            self.0 = rest;
         }
     }
 }
 
-impl Numbers {
+impl Room<'_> {
     #[inline]
-    fn put_nullable(&mut self, out: &mut Vec<u8>, bytes: Option<&[u8]>) {
-        if let Some(bytes) = bytes {
-            varint::put_varint(self, to_i32(bytes.len()));
-            self.flush(out);
-            out.extend_from_slice(bytes);
-        } else {
-            varint::put_varint(self, -1);
-            // Headers may all be null, and there may be any number of them.
-            if self.len > MAX_NUMBERS / 2 {
-                self.flush(out);
-            }
+    fn put_nullable(&mut self, bytes: Option<&[u8]>) {
+        let Some(bytes) = bytes else { return varint::put_varint(self, -1) };
+        varint::put_varint(self, to_i32(bytes.len()));
+        if let Some((place, rest)) = std::mem::take(&mut self.0).split_at_mut_checked(bytes.len()) {
+            place.copy_from_slice(bytes);
+            self.0 = rest;
         }
-    }
-
-    #[inline]
-    fn flush(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.bytes.get(..self.len).unwrap_or_default());
-        self.len = 0;
     }
 }
 

@@ -81,7 +81,7 @@ async fn partitions_stop_one_by_one_and_records_that_may_avoid_them_do() -> Test
 #[tokio::test]
 async fn callers_who_wait_for_memory_are_refused_when_the_partition_stops() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = fail_stop(&cluster).batch_size(1000).buffer_memory(3000).build()?;
+    let producer = fail_stop(&cluster).batch_size(1000).buffer_memory(6000).build()?;
     soon("first", producer.send(record(0))).await?;
     cluster.delay(None, Some(Api::Produce), millis(200));
     cluster.inject(Fault::error_code(87).api(Api::Produce));
