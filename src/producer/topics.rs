@@ -1,10 +1,11 @@
 //! What callers keep of each topic, so that a record of a known topic needs one look-up and no waiting.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use crate::accumulator::TopicQueues;
-use crate::pipeline::StickyPartitioner;
+use crate::pipeline::{LoadTable, StickyPartitioner};
 use crate::topic_partition::Topic;
 
 /// The topics that were sent to.
@@ -18,8 +19,39 @@ pub(crate) struct TopicEntry {
     pub(crate) partition_count: usize,
     /// Kept from version to version.
     pub(crate) sticky: Arc<StickyPartitioner>,
+    pub(crate) loads: RecentLoads,
     /// The version of the cluster that this is taken from.
     pub(crate) version: u64,
+}
+
+/// The loads of a topic's partitions as they were a moment ago.
+///
+/// To look at ten thousand queues for each choice would cost more than the records in between.
+#[derive(Debug, Default)]
+pub(crate) struct RecentLoads(Mutex<Option<(Instant, Option<Arc<LoadTable>>)>>);
+
+impl RecentLoads {
+    /// Returns the loads as of `now`, or of so little before that looking is a hundredth of the time: about 10 ns for a
+    /// queue.
+    pub(crate) fn get(
+        &self,
+        now: Instant,
+        partition_count: usize,
+        look: impl FnOnce() -> Option<LoadTable>,
+    ) -> Option<Arc<LoadTable>> {
+        let micros = u64::try_from(partition_count).unwrap_or(u64::MAX);
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*recent {
+            Some((at, loads)) if now.saturating_duration_since(*at) < Duration::from_micros(micros) => {
+                loads.as_ref().map(Arc::clone)
+            }
+            _ => {
+                let loads = look().map(Arc::new);
+                *recent = Some((now, loads.as_ref().map(Arc::clone)));
+                loads
+            }
+        }
+    }
 }
 
 impl TopicDirectory {
@@ -51,14 +83,14 @@ pub(super) mod tests {
             batch_size: 100,
             compression: Compression::None,
             max_plain: 100,
-            append_window: std::time::Duration::ZERO,
+            append_window: Duration::ZERO,
             spares_awaited: false,
             keep_notes: false,
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(1000, 100));
         let queues = accumulator.topic(&Topic::from("orders"), 2);
         let sticky = Arc::new(StickyPartitioner::new(100));
-        Arc::new(TopicEntry { queues, partition_count: 2, sticky, version })
+        Arc::new(TopicEntry { queues, partition_count: 2, sticky, loads: RecentLoads::default(), version })
     }
 
     #[test]
@@ -70,6 +102,24 @@ pub(super) mod tests {
         assert!(topics.current("orders", 4).is_none());
         assert!(topics.current("orders", 2).is_none());
         assert!(topics.current("other", 3).is_none());
+    }
+
+    #[test]
+    fn loads_of_few_partitions_are_those_of_now_and_those_of_many_may_be_a_little_older() {
+        let begin = crate::clock::now();
+        let looks = |partition_count, every: u64| {
+            let (loads, mut looks) = (RecentLoads::default(), 0);
+            for micros in (0..100_000).step_by(usize::try_from(every).unwrap()) {
+                loads.get(begin + Duration::from_micros(micros), partition_count, || {
+                    looks += 1;
+                    LoadTable::new(2, [(0, 1), (1, 2)])
+                });
+            }
+            looks
+        };
+
+        assert_eq!(looks(4, 10), 10_000);
+        assert_eq!(looks(10_000, 10), 10);
     }
 
     #[test]

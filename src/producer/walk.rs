@@ -18,7 +18,7 @@ use crate::pipeline::{
 };
 use crate::producer::Inner;
 use crate::producer::caller::{Caller, RecentTopics};
-use crate::producer::topics::TopicEntry;
+use crate::producer::topics::{RecentLoads, TopicEntry};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::{Headers, ProducerRecord};
 use crate::topic_partition::Topic;
@@ -325,15 +325,18 @@ impl<K, V> Inner<K, V> {
         if !self.settings.partitioner_adaptive_partitioning {
             return choose_partition(info, None, random);
         }
-        let candidates = info.available_partitions().iter().filter_map(|partition| {
-            let queue = entry.queues.queue(usize::try_from(*partition).ok()?)?;
-            let length = u32::try_from(queue.queued_batches()).unwrap_or(u32::MAX);
-            // A partition with nothing queued holds nobody up, whatever its leader did before.
-            let may_be_chosen = (queue.is_available() || length == 0) && !queue.is_stopped();
-            may_be_chosen.then_some((*partition, length))
-        });
-        let loads = LoadTable::new(entry.partition_count, candidates);
-        choose_partition(info, loads.as_ref(), random)
+        let candidates = || {
+            info.available_partitions().iter().filter_map(|partition| {
+                let queue = entry.queues.queue(usize::try_from(*partition).ok()?)?;
+                let length = u32::try_from(queue.queued_batches()).unwrap_or(u32::MAX);
+                // A partition with nothing queued holds nobody up, whatever its leader did before.
+                let may_be_chosen = (queue.is_available() || length == 0) && !queue.is_stopped();
+                may_be_chosen.then_some((*partition, length))
+            })
+        };
+        let look = || LoadTable::new(entry.partition_count, candidates());
+        let loads = entry.loads.get(clock::now(), entry.partition_count, look);
+        choose_partition(info, loads.as_deref(), random)
     }
 
     /// Draws a partition that has memory left for a record.
@@ -384,7 +387,13 @@ impl<K, V> Inner<K, V> {
         let known = self.topics.get(&record.topic);
         let sticky = known.map_or_else(|| self.new_sticky(), |known| Arc::clone(&known.sticky));
         let queues = self.accumulator.topic(&record.topic, partition_count);
-        let entry = Arc::new(TopicEntry { queues, partition_count, sticky, version: cluster.version() });
+        let entry = Arc::new(TopicEntry {
+            queues,
+            partition_count,
+            sticky,
+            loads: RecentLoads::default(),
+            version: cluster.version(),
+        });
         self.topics.insert(record.topic.clone(), Arc::clone(&entry));
         Some(entry)
     }
