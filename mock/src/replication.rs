@@ -99,7 +99,8 @@ impl Replication {
 
     /// Whether a replica holds everything that was ever acknowledged.
     pub(crate) fn has_all_committed(&self, id: i32, log: &PartitionLog) -> bool {
-        self.followers.get(&id).is_none_or(|follower| follower.log.common_offset(log) >= self.committed)
+        let committed = self.committed.max(self.high_watermark(log));
+        self.followers.get(&id).is_none_or(|follower| follower.log.common_offset(log) >= committed)
     }
 
     /// Puts the log of the new leader in the place of the old one's.

@@ -151,14 +151,15 @@ impl Broker<'_> {
     /// Says what became of a batch that was appended (Kafka: `DelayedProduce`).
     fn judge(&self, topic: &TopicOutcome, index: i32, written: Written, acks: i16) -> Result<i64, Rejection> {
         let refuse = |code: i16, message: &str| Err(Rejection::new(code, message));
-        if let Some(code) = written.injected {
-            return refuse(code, "injected by the test, after the append");
-        }
         let Some(partition) = self.partition_of(topic, index) else {
             return refuse(code::UNKNOWN_TOPIC_OR_PARTITION, "topic was deleted");
         };
+        let outcome = match written.injected {
+            None => Ok(written.base_offset),
+            Some(code) => refuse(code, "injected by the test, after the append"),
+        };
         let Some(replication) = partition.replication.as_ref().filter(|_| acks == -1) else {
-            return Ok(written.base_offset);
+            return outcome;
         };
         if partition.leader != Some(self.id) || partition.leader_epoch != written.leader_epoch {
             refuse(code::NOT_LEADER_OR_FOLLOWER, "broker leads the partition no longer")
@@ -167,7 +168,7 @@ impl Broker<'_> {
         } else if replication.in_sync().count() < self.state.settings.min_insync_replicas {
             refuse(code::NOT_ENOUGH_REPLICAS_AFTER_APPEND, "fewer replicas in sync than min.insync.replicas")
         } else {
-            Ok(written.base_offset)
+            outcome
         }
     }
 

@@ -97,10 +97,9 @@ fn recover(simulation: &mut Simulation) -> Result<(), String> {
     let setup = &simulation.setup;
     let patience = 2 * setup.delivery_timeout + 4 * setup.request_timeout + 30_000;
     simulation.run_until(simulation.now + millis(patience), is_done)?;
-    // Without retries, records are what it takes to find out that something has changed; and of a batch whose first
-    // attempt may have been written, an old broker's UNKNOWN_PRODUCER_ID does not tell whether it was, so it is given up.
-    let is_healed_at_once = simulation.setup.retries > 10 && !simulation.setup.knows_all_producers;
-    let rounds = if is_healed_at_once { 1 } else { 6 };
+    // Without retries, records are what it takes to find out that something has changed; and a batch whose first attempt
+    // may have been written is given up when the number is refused.
+    let rounds = if simulation.setup.retries > 10 { 3 } else { 6 };
     let mut failed = String::new();
     for _ in 0..rounds {
         let before = simulation.accepted.len();
