@@ -52,8 +52,6 @@ mod switch {
         NoPause,
         /// New batches go behind one that is sent again.
         NoMuteOnRetry,
-        /// A batch that was refused for its number gets another though an attempt was never answered.
-        RenumberUnanswered,
         /// A batch that is sent again goes behind those that were not sent so far.
         RetryBehindNewBatch,
         /// The numbers of a batch that has failed are given out again.

@@ -308,12 +308,22 @@ impl PartitionQueue {
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
     }
 
-    /// Takes their sequence numbers from the queued batches, none of which is in the log.
-    pub(crate) fn forget_identities(&self) {
-        for batch in self.lock().batches.iter_mut().filter(|batch| batch.is_numbered()) {
+    /// Takes their sequence numbers from the queued batches. Returns those that may be in the log under theirs: with
+    /// another they might be written twice.
+    pub(crate) fn forget_identities(&self) -> Vec<ProducerBatch> {
+        let mut doubtful = Vec::new();
+        let mut inner = self.lock();
+        for _ in 0..inner.batches.len() {
+            let Some(mut batch) = inner.batches.pop_front() else { break };
+            if batch.is_numbered() && (batch.maybe_written || batch.is_unanswered) {
+                doubtful.push(batch);
+                continue;
+            }
             batch.set_identity(ProducerIdentity::NONE);
-            batch.maybe_written = false;
+            inner.batches.push_back(batch);
         }
+        self.queued.store(inner.batches.len(), Ordering::Relaxed);
+        doubtful
     }
 
     /// Registers the completion cells of batches that a split has made.

@@ -209,7 +209,15 @@ impl Partition {
 
     /// Makes sure that the head can get a number, beginning a new epoch if the broker would not take the next number
     /// of this one. Returns false if a new producer id is needed for that.
-    pub(crate) fn prepare_numbers(&mut self, head: Head, producer: ProducerId) -> bool {
+    ///
+    /// Batches behind the head that may be in the log under their old numbers are moved to `doubtful`: they can get
+    /// neither a new one nor be sent under the old.
+    pub(crate) fn prepare_numbers(
+        &mut self,
+        head: Head,
+        producer: ProducerId,
+        doubtful: &mut Vec<ProducerBatch>,
+    ) -> bool {
         // What may be in the log keeps its number until an answer tells.
         if (self.outstanding > 0 && !planted!(EpochBumpWithoutDraining))
             || (head.is_numbered && head.maybe_written)
@@ -218,12 +226,12 @@ impl Partition {
         }
         if self.sequence.is_of_another(producer) {
             self.sequence.forget_id();
-            self.queue.forget_identities();
+            doubtful.extend(self.queue.forget_identities());
         }
         if !self.sequence.needs_new_epoch() {
             return true;
         }
-        self.queue.forget_identities();
+        doubtful.extend(self.queue.forget_identities());
         let has_epoch = self.sequence.begin_epoch();
         if !has_epoch {
             self.sequence.forget_id();

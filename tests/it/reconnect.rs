@@ -66,12 +66,14 @@ async fn http_server_among_the_bootstrap_servers_does_no_harm() -> TestResult {
     let (address, accepted) =
         listener_that_says(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec()).await;
 
-    for _ in 0..3 {
+    // Which of the two is asked first is left to chance.
+    for _ in 0..100 {
         send_beside(address.clone()).await?;
+        if accepted.load(Ordering::SeqCst) > 0 {
+            return Ok(());
+        }
     }
-
-    assert!(accepted.load(Ordering::SeqCst) > 0, "nobody asked it");
-    Ok(())
+    panic!("nobody asked it");
 }
 
 #[tokio::test]

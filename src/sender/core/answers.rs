@@ -161,8 +161,7 @@ impl SenderCore {
         // A broker that was restarted knows only the last batch of a producer, and nothing of one whose records have old
         // timestamps (`producer.id.expiration.ms`): it says this of batches, too, that it has.
         let may_be_forgotten = sent.was_maybe_written && code != ErrorCode::InvalidProducerEpoch;
-        let may_be_there = (batch.is_unanswered || may_be_forgotten) && !planted!(RenumberUnanswered);
-        if batch.is_of_doubtful || may_be_there {
+        if batch.is_of_doubtful || batch.is_unanswered || may_be_forgotten {
             // It may be in the log, on its own or as part of the batch that it was cut from, or an attempt that a broken
             // connection has left behind may still bring it there, with the older batch that the broker waits for.
             // Another number would write it twice.

@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use super::SenderCore;
 use super::producer_id::ProducerIdState;
-use crate::accumulator::{Stage, TakenHead};
+use crate::accumulator::{Head, Stage, TakenHead};
+use crate::error::DeliveryErrorKind;
 use crate::network::NetworkRequest;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::produce::ProduceRequestHead;
 use crate::sender::partition::{Next, Numbering};
 use crate::sender::request::{ProduceDraft, Purpose, SentBatch};
+use crate::sender::sequence::ProducerId;
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
@@ -81,12 +83,13 @@ impl SenderCore {
             return true;
         }
         if let (Numbering::With(producer), Some(head)) = (pace.numbering, head)
-            && !partition.prepare_numbers(head, producer)
+            && !self.prepare_numbers(id, head, producer, now)
         {
             // All its epochs are used up; partitions that still have some go on meanwhile.
             self.producer_id = ProducerIdState::WANTED;
             return true;
         }
+        let Some(partition) = self.partition_mut(id) else { return true };
         match partition.queue.take_head() {
             TakenHead::Nothing => {}
             TakenHead::Seal(job) => self.seal_jobs.push(job),
@@ -117,6 +120,21 @@ impl SenderCore {
             }
         }
         true
+    }
+
+    /// Makes sure that the head of a partition can get a number. Returns false if a new producer id is needed for that.
+    fn prepare_numbers(&mut self, id: usize, head: Head, producer: ProducerId, now: Instant) -> bool {
+        let Some(partition) = self.partition_mut(id) else { return true };
+        let mut doubtful = Vec::new();
+        let can_be_numbered = partition.prepare_numbers(head, producer, &mut doubtful);
+        for batch in doubtful {
+            let kind = match batch.last_error {
+                Some(code) => DeliveryErrorKind::Broker { code, message: None },
+                None => DeliveryErrorKind::Disconnected("no answer came".into()),
+            };
+            self.give_up(id, batch, kind, Vec::new(), now, true);
+        }
+        can_be_numbered
     }
 
     fn transmit(&mut self, node: NodeId, mut draft: ProduceDraft, now: Instant) {

@@ -8,7 +8,7 @@ use super::shrink::shrink;
 use super::simulate;
 use crate::planted::{Bug, plant};
 
-const BUGS: [Bug; 18] = [
+const BUGS: [Bug; 17] = [
     Bug::CreditNotReturned,
     Bug::DisconnectedIsNotWritten,
     Bug::DuplicateIsFailure,
@@ -20,7 +20,6 @@ const BUGS: [Bug; 18] = [
     Bug::MismatchedAnswer,
     Bug::NoMuteOnRetry,
     Bug::NoPause,
-    Bug::RenumberUnanswered,
     Bug::RetryBehindNewBatch,
     Bug::SequenceReuse,
     Bug::SplitLosesOrder,
