@@ -79,8 +79,9 @@
 //! - `batch.size` above `buffer.memory` is refused when the producer is built.
 //! - `delivery.timeout.ms` counts from a batch's first record, and a batch takes records for `linger.ms` and a hundredth
 //!   of `delivery.timeout.ms` only, so no record inherits the age of an old batch.
-//! - `batch.size` bounds a batch before compression, and a batch that compression would not make smaller goes out as it
-//!   is.
+//! - A batch takes at least `batch.size` before compression, however badly the ones before it compressed, and one that
+//!   compression would not make smaller goes out as it is.
+//! - One partition takes at most half of `buffer.memory`, so that one that cannot be sent to does not hold up the others.
 //! - Memory is taken as batches grow; a partition with few records does not reserve `batch.size` when memory is short.
 
 #![warn(

@@ -225,22 +225,14 @@ impl ProducerBatch {
         payload_len: usize,
         limit: usize,
     ) -> Option<(Delivery, usize)> {
-        let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
+        let BatchBytes::Open(buffer) = &self.bytes else { return None };
         let before = buffer.bytes().len();
         let at_most = before + MAX_RECORD_OVERHEAD + payload_len;
         if self.is_full || at_most > buffer.capacity() || at_most >= limit {
             return None;
         }
-        let facts = RecordFacts {
-            index: self.builder.count(),
-            timestamp: record.timestamp,
-            key_size: size(record.key),
-            value_size: size(record.value),
-        };
-        self.builder.append(buffer.bytes_mut(), record, payload_len);
-        self.cell.set_record_count(self.builder.count());
-        let bytes = buffer.bytes().len() - before;
-        Some((Delivery::new(Arc::clone(&self.cell), facts), bytes))
+        let facts = self.write(record, payload_len)?;
+        Some((Delivery::new(Arc::clone(&self.cell), facts), self.len() - before))
     }
 
     /// Appends a record for which [`ProducerBatch::room_for`] said that it fits.
@@ -251,6 +243,18 @@ impl ProducerBatch {
         keep_note: bool,
         waits: EnqueueWaits,
     ) -> Option<Delivery> {
+        let facts = self.write(record, payload_len)?;
+        if keep_note {
+            self.notes.push(AckNote { record: facts, headers: record.headers.clone() });
+        }
+        self.clock.spent.metadata = self.clock.spent.metadata.max(waits.metadata);
+        self.clock.spent.memory = self.clock.spent.memory.max(waits.memory);
+        Some(Delivery::new(Arc::clone(&self.cell), facts))
+    }
+
+    /// Writes a record behind the others. `None` if the batch is closed.
+    #[inline]
+    fn write(&mut self, record: &RecordRef<'_>, payload_len: usize) -> Option<RecordFacts> {
         let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
         let facts = RecordFacts {
             index: self.builder.count(),
@@ -260,12 +264,7 @@ impl ProducerBatch {
         };
         self.builder.append(buffer.bytes_mut(), record, payload_len);
         self.cell.set_record_count(self.builder.count());
-        if keep_note {
-            self.notes.push(AckNote { record: facts, headers: record.headers.clone() });
-        }
-        self.clock.spent.metadata = self.clock.spent.metadata.max(waits.metadata);
-        self.clock.spent.memory = self.clock.spent.memory.max(waits.memory);
-        Some(Delivery::new(Arc::clone(&self.cell), facts))
+        Some(facts)
     }
 
     /// Refuses further records.
