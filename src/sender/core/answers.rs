@@ -39,9 +39,14 @@ impl SenderCore {
         }
         let endpoints = std::mem::take(&mut response.node_endpoints);
         let mut hints = Vec::new();
+        let answers: usize = response.topics.iter().map(|topic| topic.partitions.len()).sum();
         for (sent, answer) in sent.match_answers(response) {
             hints.extend(leader_hint(node, &sent, &answer));
             self.settle(&sent, answer, now);
+        }
+        if answers > sent.batches.len() {
+            tracing::warn!(%node, "produce answer tells of batches that were not sent; closing the connection");
+            self.network.close(node, now);
         }
         if sent.batches.iter().any(|sent| !sent.is_answered) {
             tracing::warn!(%node, "produce answer leaves batches out; closing the connection");

@@ -228,7 +228,7 @@ fn broker_without_a_version_in_common_fails_everything_at_once() {
 }
 
 #[test]
-fn answer_about_others_changes_nothing() {
+fn answer_about_others_changes_nothing_and_ends_the_connection() {
     let mut bench = Bench::new(Config::default());
     let delivery = bench.send(0, "a");
     let request = bench.request();
@@ -244,6 +244,7 @@ fn answer_about_others_changes_nothing() {
     bench.reply_with(&request, &replies, 0);
 
     assert_eq!(offset(&delivery), Some(5));
+    assert!(!bench.connections.contains_key(&request.connection));
     assert!(bench.is_clean());
 }
 
