@@ -11,6 +11,7 @@
 use bytes::Bytes;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::planted::planted;
 use crate::sync::{Mutex, PoisonError};
@@ -34,13 +35,21 @@ pub(crate) struct BufferMemory {
     fair: FairMemory,
     /// Idle buffers. They count as available: when the budget needs their bytes they are freed.
     pool: Mutex<Vec<Vec<u8>>>,
+    /// Changed under the lock of `pool`: nothing is kept any more.
+    is_closed: AtomicBool,
 }
 
 impl BufferMemory {
     pub(crate) fn new(total: usize, batch_size: usize) -> Arc<Self> {
         let poolable = batch_size.max(1);
         let fair = FairMemory::new(Budget::new(total, poolable, SMALLEST_BUFFER));
-        Arc::new(Self { total, poolable, fair, pool: Mutex::new(Vec::new()) })
+        Arc::new(Self {
+            total,
+            poolable,
+            fair,
+            pool: Mutex::new(Vec::new()),
+            is_closed: AtomicBool::new(false),
+        })
     }
 
     /// Makes a partition's share of the memory.
@@ -48,9 +57,13 @@ impl BufferMemory {
         Arc::new(PartitionMemory { id: self.fair.open(), memory: Arc::clone(self) })
     }
 
-    /// Fails everybody who waits now or later.
+    /// Fails everybody who waits now or later, and frees the idle buffers: threads that have sent may hold on to this for
+    /// long after.
     pub(crate) fn close(&self) {
         self.fair.close();
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_closed.store(true, Ordering::Relaxed);
+        *pool = Vec::new();
     }
 
     /// Returns whether somebody waits for memory. Every partition is then worth sending.
@@ -90,7 +103,8 @@ impl BufferMemory {
         if bytes.capacity() == self.poolable && reserved == self.poolable {
             bytes.clear();
             let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
-            if (pool.len() + 1) * self.poolable <= self.available() + reserved {
+            let has_room = (pool.len() + 1) * self.poolable <= self.available() + reserved;
+            if has_room && !self.is_closed.load(Ordering::Relaxed) {
                 pool.push(bytes);
             }
         }

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::proptest;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use super::*;
 
@@ -132,6 +132,20 @@ fn full_buffers_are_used_again_and_others_are_not() {
     assert_eq!(again.bytes(), b"");
     assert_eq!(again.bytes().as_ptr(), address);
     assert_eq!(pooled(&memory), 0);
+}
+
+#[test]
+fn nothing_is_kept_idle_once_it_is_closed() {
+    let memory = BufferMemory::new(16 * BATCH, BATCH);
+    let on_its_way = memory.try_take(1).unwrap();
+    drop(memory.try_take(1).unwrap());
+    assert_eq!(pooled(&memory), 1);
+
+    memory.close();
+    assert_eq!(pooled(&memory), 0);
+    drop(on_its_way);
+
+    assert_eq!((pooled(&memory), memory.available()), (0, 16 * BATCH));
 }
 
 #[test]
