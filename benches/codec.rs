@@ -4,6 +4,7 @@ use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use kafka_producer::__internals as internals;
+use kafka_producer::Compression;
 
 fn main() {
     divan::main();
@@ -29,11 +30,25 @@ fn encode_and_seal_batch(bencher: Bencher<'_, '_>, value_len: usize) {
         .bench_local(|| internals::encode_batch(&mut out, RECORDS, Some(b"key-0001"), &value, true));
 }
 
-#[divan::bench(args = [16 * 1024, 128 * 1024])]
-fn compress_lz4(bencher: Bencher<'_, '_>, len: usize) {
+/// Codec, level and bytes; zstd does nothing without the feature.
+const COMPRESSIONS: [(Compression, i32, usize); 8] = [
+    (Compression::Gzip, -1, 16 * 1024),
+    (Compression::Gzip, -1, 128 * 1024),
+    (Compression::Lz4, 0, 16 * 1024),
+    (Compression::Lz4, 0, 128 * 1024),
+    (Compression::Snappy, 0, 16 * 1024),
+    (Compression::Snappy, 0, 128 * 1024),
+    (Compression::Zstd, 3, 16 * 1024),
+    (Compression::Zstd, 3, 128 * 1024),
+];
+
+#[divan::bench(args = COMPRESSIONS)]
+fn compress(bencher: Bencher<'_, '_>, (codec, level, len): (Compression, i32, usize)) {
     let records: Vec<u8> =
         (0..len / 8).flat_map(|number| format!("{:07};", number % 1000).into_bytes()).collect();
-    bencher.counter(BytesCount::new(records.len())).bench_local(|| internals::compress_lz4(&records));
+    bencher
+        .counter(BytesCount::new(records.len()))
+        .bench_local(|| internals::compress(codec, level, &records));
 }
 
 #[divan::bench(args = [1, 64, 1000])]
