@@ -4,6 +4,7 @@ mod announcing;
 mod appending;
 mod batches;
 mod compressing;
+mod handing_over;
 mod random;
 mod rescuing;
 mod sealing;
