@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::task::coop;
 use tokio::time::Instant;
 
 use crate::accumulator::EnqueueWaits;
@@ -37,27 +38,47 @@ type Accepted<K, V> = Result<Delivery, SendError<K, V>>;
 impl<K, V> Unpin for Enqueue<'_, K, V> {}
 
 impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
+    #[inline]
     pub(super) fn new(inner: &'a Inner<K, V>, record: ProducerRecord<K, V>) -> Self {
         Self { inner, state: State::New(record) }
     }
 
     /// Appends a record if that needs no waiting. `Pending` is for the caller to poll what has become of `state`.
-    fn try_at_once(&mut self) -> Poll<Accepted<K, V>> {
+    #[inline]
+    fn try_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<K, V>> {
         let State::New(record) = &mut self.state else { return Poll::Pending };
         let mut walk = Walk::new(self.inner, record);
-        let result = match walk.step(EnqueueWaits::default()) {
-            Ok(delivery) => Ok(delivery),
-            Err(Stop::Refused(kind)) => Err(walk.refuse(kind)),
-            Err(stop @ (Stop::NoMemory { .. } | Stop::TopicUnknown)) => {
-                let kept = walk.into_kept();
-                if let State::New(record) = std::mem::replace(&mut self.state, State::Done) {
-                    self.state = State::Waiting(Box::pin(self.inner.enqueue_waiting(record, kept, stop)));
+        match walk.step(EnqueueWaits::default()) {
+            Ok(delivery) => {
+                if walk.is_countable()
+                    && let Poll::Ready(budget) = coop::poll_proceed(cx)
+                {
+                    budget.made_progress();
                 }
-                return Poll::Pending;
+                self.state = State::Done;
+                Poll::Ready(Ok(delivery))
             }
+            Err(stop) => {
+                let kept = walk.into_kept();
+                self.stop(kept, stop)
+            }
+        }
+    }
+
+    #[cold]
+    fn stop(&mut self, kept: Kept, stop: Stop) -> Poll<Accepted<K, V>> {
+        let State::New(mut record) = std::mem::replace(&mut self.state, State::Done) else {
+            return Poll::Pending;
         };
-        self.state = State::Done;
-        Poll::Ready(result)
+        match stop {
+            Stop::Refused(kind) => {
+                Poll::Ready(Err(Walk::resume(self.inner, &mut record, kept).refuse(*kind)))
+            }
+            Stop::NoMemory { .. } | Stop::TopicUnknown => {
+                self.state = State::Waiting(Box::pin(self.inner.enqueue_waiting(record, kept, stop)));
+                Poll::Pending
+            }
+        }
     }
 }
 
@@ -67,9 +88,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Future for Enqueue<'_, 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if matches!(self.state, State::New(_)) {
             // Without this a loop of `enqueue` could keep every other task from its thread until memory is full.
-            let budget = ready!(tokio::task::coop::poll_proceed(cx));
-            if let Poll::Ready(result) = self.try_at_once() {
-                budget.made_progress();
+            if !coop::has_budget_remaining() {
+                drop(ready!(coop::poll_proceed(cx)));
+            }
+            if let Poll::Ready(result) = self.try_at_once(cx) {
                 return Poll::Ready(result);
             }
         }
@@ -103,7 +125,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
         let mut waited = Waits::default();
         loop {
             match stop {
-                Stop::Refused(kind) => return Err(walk.refuse(kind)),
+                Stop::Refused(kind) => return Err(walk.refuse(*kind)),
                 Stop::TopicUnknown => {
                     let deadline = waited.deadline(self.settings.max_block);
                     let since = Instant::from_std(clock::now());
