@@ -335,3 +335,6 @@ fn sender_settings(settings: &Settings) -> SenderSettings {
             .filter(|timeout| *timeout > Duration::ZERO),
     }
 }
+
+#[cfg(test)]
+mod tests;
