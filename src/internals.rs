@@ -26,9 +26,12 @@ use crate::record::Headers;
 use crate::topic_partition::Topic;
 use crate::wire::{Reader, Uuid, Writer};
 
+#[path = "internals/connected.rs"]
+mod connected;
 #[path = "internals/sender_machine.rs"]
 mod sender_machine;
 
+pub use self::connected::build_connected;
 pub use self::sender_machine::{SenderMachine, SenderOptions};
 
 /// Encodes `count` records into `out` and returns the length of the batch. With `seal`, the checksum too.

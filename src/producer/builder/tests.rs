@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use kafka_mock::Api;
 
-use super::KafkaProducerBuilder;
 use crate::clock;
 use crate::producer::KafkaProducer;
 use crate::record::ProducerRecord;
@@ -32,9 +31,8 @@ fn cluster(round_trip: Duration, brokers: i32) -> Distant {
 }
 
 fn build(cluster: &Arc<Distant>, bootstrap: &str) -> KafkaProducer {
-    let mut builder: KafkaProducerBuilder = KafkaProducer::builder().bootstrap_servers(bootstrap);
-    let settings = std::mem::take(&mut builder.config).settle().unwrap();
-    builder.build_on(settings, Arc::new(ToDistant(Arc::clone(cluster)))).unwrap()
+    let builder = KafkaProducer::builder().bootstrap_servers(bootstrap);
+    builder.build_with(Arc::new(ToDistant(Arc::clone(cluster)))).unwrap()
 }
 
 /// Sends a first record to a partition. Returns how long it takes until it is acknowledged.
