@@ -30,6 +30,8 @@ pub(super) struct Walk<'a, K, V> {
     inner: &'a Inner<K, V>,
     record: &'a mut ProducerRecord<K, V>,
     kept: Kept,
+    /// The runtime should hear that its thread is at work.
+    is_countable: bool,
 }
 
 /// What a walk has come to before it had to wait.
@@ -79,17 +81,23 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
             *record = inner.interceptors.on_send(given);
         }
         let kept = Kept { own_headers: record.headers.len(), ..Kept::default() };
-        Self { inner, record, kept }
+        Self { inner, record, kept, is_countable: false }
     }
 
     /// Goes on with a record that has moved.
     pub(super) fn resume(inner: &'a Inner<K, V>, record: &'a mut ProducerRecord<K, V>, kept: Kept) -> Self {
-        Self { inner, record, kept }
+        Self { inner, record, kept, is_countable: false }
     }
 
     /// Stops here, to be resumed elsewhere.
     pub(super) fn into_kept(self) -> Kept {
         self.kept
+    }
+
+    /// Returns whether enough records were appended for the runtime to hear of it.
+    #[inline]
+    pub(super) fn is_countable(&self) -> bool {
+        self.is_countable
     }
 
     pub(super) fn record(&self) -> &ProducerRecord<K, V> {
@@ -103,7 +111,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
 
     /// Ends the walk: tells the interceptors, and gives the record back as they left it.
     pub(super) fn refuse(self, kind: SendErrorKind) -> SendError<K, V> {
-        let Self { inner, record, kept } = self;
+        let Self { inner, record, kept, .. } = self;
         record.headers.truncate(kept.own_headers);
         if !inner.interceptors.is_empty() {
             let outcome = AckOutcome::failed(&kind);
@@ -130,6 +138,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
             .check()
             .map_err(|error| Stop::refused(SendErrorKind::InvalidRecord(error.to_string())))?;
         let moment = caller.moment(inner.id, &inner.wall_clock);
+        self.is_countable = caller.count();
         let Caller { topics, scratch, .. } = caller;
         let entry = inner.topic(&self.record.topic, topics).ok_or(Stop::TopicUnknown)?;
 
