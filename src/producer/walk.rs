@@ -153,12 +153,14 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let key = serialize("key", &*inner.key_serializer, topic, headers, key.as_ref(), &mut scratch.key)?;
         let value =
             serialize("value", &*inner.value_serializer, topic, headers, value.as_ref(), &mut scratch.value)?;
-        let fields = Fields { topic, headers, partition, timestamp, key, value };
-        if !waits.are_some()
-            && let Some(delivery) = append_at_once(inner, entry, &fields, moment)
-        {
-            return Ok(delivery);
+        if !waits.are_some() {
+            let timestamp = timestamp.unwrap_or(moment.millis);
+            let record = RecordRef { timestamp, key, value, headers };
+            if let Some(delivery) = append_at_once(inner, entry, partition, &record, moment) {
+                return Ok(delivery);
+            }
         }
+        let fields = Fields { topic, headers, partition, timestamp, key, value };
         let result = append(inner, &mut self.kept, entry, &fields, moment, waits);
         if let Err(Stop::NoMemory { .. } | Stop::TopicUnknown) = &result {
             let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
@@ -216,25 +218,25 @@ fn serialize<'b, T: 'static>(
 fn append_at_once<K, V>(
     inner: &Inner<K, V>,
     entry: &TopicEntry,
-    fields: &Fields<'_>,
+    partition: Option<i32>,
+    record: &RecordRef<'_>,
     moment: Moment,
 ) -> Option<Delivery> {
-    let key = fields.key.filter(|_| !inner.settings.partitioner_ignore_keys);
-    let is_free = fields.partition.is_none() && key.is_none();
-    let partition = match (fields.partition, key) {
+    let (partition, is_free) = match (partition, record.key) {
         _ if inner.partitioner.is_some() => return None,
-        (Some(partition), _) => usize::try_from(partition).ok()?,
-        (None, Some(key)) => usize::try_from(partition_for_key(key, entry.partition_count)?).ok()?,
-        (None, None) => entry.sticky.current(entry.partition_count)?,
+        (Some(partition), _) => (usize::try_from(partition).ok()?, false),
+        (None, Some(key)) if !inner.settings.partitioner_ignore_keys => {
+            (usize::try_from(partition_for_key(key, entry.partition_count)?).ok()?, false)
+        }
+        (None, _) => (entry.sticky.current(entry.partition_count)?, true),
     };
-    let record = fields.record(moment);
     let payload_len = record.payload_len();
     if RecordRef::upper_bound(payload_len) > inner.largest_record {
         return None;
     }
     let queue = entry.queues.queue(partition).filter(|_| partition < entry.partition_count)?;
     entry.queues.touch(moment.seconds);
-    queue.append_at_once(&record, payload_len, moment.now, is_free, inner.accumulator.settings())
+    queue.append_at_once(record, payload_len, moment.now, is_free, inner.accumulator.settings())
 }
 
 /// Finds a partition for a record and appends it there.
