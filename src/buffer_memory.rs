@@ -99,13 +99,12 @@ impl BufferMemory {
             pool.pop();
         }
         drop(pool);
-        pooled.unwrap_or_else(|| Vec::with_capacity(capacity))
+        pooled.unwrap_or_else(|| vec![0; capacity])
     }
 
     /// Keeps a whole buffer of `reserved` bytes, which are about to be given back to the budget.
-    fn keep(&self, mut bytes: Vec<u8>, reserved: usize) {
-        if bytes.capacity() == self.poolable && reserved == self.poolable {
-            bytes.clear();
+    fn keep(&self, bytes: Vec<u8>, reserved: usize) {
+        if bytes.len() == self.poolable && reserved == self.poolable {
             let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
             let has_room = (pool.len() + 1) * self.poolable <= self.available() + reserved;
             if has_room && !self.is_closed.load(Ordering::Relaxed) {
@@ -162,7 +161,7 @@ impl PartitionMemory {
 
     fn buffer(self: &Arc<Self>, capacity: usize) -> BatchBuffer {
         let bytes = self.memory.make(capacity);
-        BatchBuffer { bytes, reserved: capacity, partition: Some(Arc::clone(self)) }
+        BatchBuffer { bytes, filled: 0, reserved: capacity, partition: Some(Arc::clone(self)) }
     }
 }
 
@@ -176,8 +175,11 @@ impl Drop for PartitionMemory {
 /// A batch's bytes together with the permit for their memory.
 #[derive(Debug)]
 pub(crate) struct BatchBuffer {
+    /// As long as it will ever be, so that nothing is checked or cleared when a record is written.
     bytes: Vec<u8>,
-    /// Bytes of the budget that this buffer holds. The vector never grows beyond it.
+    /// How much of it has contents.
+    filled: usize,
+    /// Bytes of the budget that this buffer holds. The vector is never longer.
     reserved: usize,
     /// On whose account; `None` for a buffer outside of the budget.
     partition: Option<Arc<PartitionMemory>>,
@@ -187,7 +189,7 @@ impl BatchBuffer {
     /// Makes a buffer that no budget covers.
     #[cfg(test)]
     pub(crate) fn outside_of_budget(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity), reserved: capacity, partition: None }
+        Self { bytes: vec![0; capacity], filled: 0, reserved: capacity, partition: None }
     }
 
     /// Returns how many bytes fit in all.
@@ -195,18 +197,38 @@ impl BatchBuffer {
         self.reserved
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// Returns how many of them have contents.
+    pub(crate) fn len(&self) -> usize {
+        self.filled
     }
 
-    /// Gives access for appending; the caller keeps within [`BatchBuffer::capacity`].
-    pub(crate) fn bytes_mut(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
+    /// Returns the contents.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.filled).unwrap_or_default()
+    }
+
+    /// Gives access to the contents.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.filled).unwrap_or_default()
+    }
+
+    /// Has `write` write behind the contents, and takes what it says it has written as contents, too.
+    #[inline]
+    pub(crate) fn append(&mut self, write: impl FnOnce(&mut [u8]) -> usize) {
+        let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
+        let most = room.len();
+        self.filled += write(room).min(most);
     }
 
     /// Moves the contents into a larger buffer.
     pub(crate) fn move_into(self, mut larger: Self) -> Self {
-        larger.bytes.extend_from_slice(&self.bytes);
+        larger.append(|room| match room.split_at_mut_checked(self.filled) {
+            Some((place, _)) => {
+                place.copy_from_slice(self.bytes());
+                place.len()
+            }
+            None => 0,
+        });
         larger
     }
 
@@ -214,6 +236,7 @@ impl BatchBuffer {
     pub(crate) fn replace_by(&mut self, shorter: Vec<u8>) {
         debug_assert!(shorter.len() <= self.reserved, "contents may only get shorter");
         let kept = shorter.len().min(self.reserved);
+        self.filled = shorter.len();
         drop(std::mem::replace(&mut self.bytes, shorter));
         let reserved = std::mem::replace(&mut self.reserved, kept);
         if let Some(partition) = self.partition.as_ref().filter(|_| !planted!(CreditNotReturned)) {
@@ -239,7 +262,7 @@ impl BatchBuffer {
 
 impl AsRef<[u8]> for BatchBuffer {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes()
     }
 }
 

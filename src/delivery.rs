@@ -194,6 +194,10 @@ impl Delivery {
         Self { cell, record, slot: NO_SLOT }
     }
 
+    pub(crate) fn facts(&self) -> RecordFacts {
+        self.record
+    }
+
     /// Returns the partition that the record was given to.
     #[must_use]
     pub fn topic_partition(&self) -> &TopicPartition {
@@ -260,33 +264,62 @@ fn redirect(parts: &[Redirect], index: u32) -> Option<&Redirect> {
     parts.iter().rev().find(|part| part.first <= index)
 }
 
-fn result(cell: &Arc<BatchCell>, record: RecordFacts) -> Result<RecordMetadata, DeliveryError> {
+#[inline]
+fn result(cell: &BatchCell, record: RecordFacts) -> Result<RecordMetadata, DeliveryError> {
     match cell.outcome() {
         Some(Outcome::Failed(failure)) => Err(DeliveryError::new(Arc::clone(failure), record.index)),
-        _ => Ok(RecordMetadata { cell: Arc::clone(cell), record }),
+        Some(Outcome::Delivered { base_offset, log_append_time }) => {
+            Ok(RecordMetadata::new(&cell.topic_partition, record, *base_offset, *log_append_time))
+        }
+        Some(Outcome::Redirected(_)) | None => {
+            Ok(RecordMetadata::new(&cell.topic_partition, record, None, None))
+        }
     }
 }
 
 /// Where a record stands in the log.
 ///
-/// Cheap to clone; it shares what is common to the records of a batch.
-#[derive(Clone)]
+/// Cheap to clone, and nothing of the producer's is kept alive by it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RecordMetadata {
-    cell: Arc<BatchCell>,
-    record: RecordFacts,
+    topic: Topic,
+    partition: i32,
+    /// -1 if it is not known, as on the wire.
+    offset: i64,
+    timestamp: i64,
+    /// -1 for null, as on the wire.
+    key_size: i32,
+    value_size: i32,
 }
 
 impl RecordMetadata {
+    #[inline]
+    fn new(
+        at: &TopicPartition,
+        record: RecordFacts,
+        base: Option<i64>,
+        log_append_time: Option<i64>,
+    ) -> Self {
+        Self {
+            topic: at.topic.clone(),
+            partition: at.partition,
+            offset: base.map_or(-1, |base| base.saturating_add(i64::from(record.index))),
+            timestamp: log_append_time.unwrap_or(record.timestamp),
+            key_size: record.key_size,
+            value_size: record.value_size,
+        }
+    }
+
     /// Returns the topic.
     #[must_use]
     pub fn topic(&self) -> &Topic {
-        &self.cell.topic_partition.topic
+        &self.topic
     }
 
     /// Returns the partition.
     #[must_use]
     pub fn partition(&self) -> i32 {
-        self.cell.topic_partition.partition
+        self.partition
     }
 
     /// Returns the offset of the record in its partition.
@@ -295,34 +328,26 @@ impl RecordMetadata {
     /// before without saying where.
     #[must_use]
     pub fn offset(&self) -> Option<i64> {
-        match self.cell.outcome() {
-            Some(Outcome::Delivered { base_offset: Some(base), .. }) => {
-                Some(base.saturating_add(i64::from(self.record.index)))
-            }
-            _ => None,
-        }
+        Some(self.offset).filter(|offset| *offset >= 0)
     }
 
     /// Returns the timestamp of the record in milliseconds since 1970: the broker's if the topic has
     /// `message.timestamp.type=LogAppendTime`, the record's own otherwise.
     #[must_use]
     pub fn timestamp(&self) -> i64 {
-        match self.cell.outcome() {
-            Some(Outcome::Delivered { log_append_time: Some(time), .. }) => *time,
-            _ => self.record.timestamp,
-        }
+        self.timestamp
     }
 
     /// Returns the bytes of the serialized key, `None` for a null key.
     #[must_use]
     pub fn serialized_key_size(&self) -> Option<usize> {
-        usize::try_from(self.record.key_size).ok()
+        usize::try_from(self.key_size).ok()
     }
 
     /// Returns the bytes of the serialized value, `None` for a null value.
     #[must_use]
     pub fn serialized_value_size(&self) -> Option<usize> {
-        usize::try_from(self.record.value_size).ok()
+        usize::try_from(self.value_size).ok()
     }
 }
 
@@ -340,8 +365,8 @@ impl fmt::Debug for RecordMetadata {
 impl fmt::Display for RecordMetadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.offset() {
-            Some(offset) => write!(f, "{}@{offset}", self.cell.topic_partition),
-            None => write!(f, "{}", self.cell.topic_partition),
+            Some(offset) => write!(f, "{}-{}@{offset}", self.topic, self.partition),
+            None => write!(f, "{}-{}", self.topic, self.partition),
         }
     }
 }

@@ -34,8 +34,9 @@ pub use self::sender_machine::{SenderMachine, SenderOptions};
 /// Encodes `count` records into `out` and returns the length of the batch. With `seal`, the checksum too.
 pub fn encode_batch(out: &mut Vec<u8>, count: usize, key: Option<&[u8]>, value: &[u8], seal: bool) -> usize {
     out.clear();
+    out.resize(HEADER_LEN, 0);
     let headers = Headers::new();
-    let mut builder = RecordBatchBuilder::new(out);
+    let mut builder = RecordBatchBuilder::default();
     for _ in 0..count {
         let record = RecordRef { timestamp: 1_700_000_000_000, key, value: Some(value), headers: &headers };
         let payload_len = record.payload_len();
@@ -111,8 +112,8 @@ pub struct PlainRecord {
 
 /// Encodes a batch as the sender would send it. `identity` is producer id, epoch and first sequence number.
 pub fn encode_records(records: &[PlainRecord], lz4: bool, identity: (i64, i16, i32)) -> Bytes {
-    let mut out = Vec::new();
-    let mut builder = RecordBatchBuilder::new(&mut out);
+    let mut out = vec![0; HEADER_LEN];
+    let mut builder = RecordBatchBuilder::default();
     for record in records {
         let (key, value) = (record.key.as_deref(), record.value.as_deref());
         let record = RecordRef { timestamp: record.timestamp, key, value, headers: &record.headers };

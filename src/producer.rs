@@ -71,6 +71,8 @@ pub(crate) struct Inner<K, V> {
     /// Numbers the producers of a process.
     id: u64,
     settings: Settings,
+    /// The smaller of `max.request.size` and `buffer.memory`.
+    largest_record: usize,
     interceptors: Arc<InterceptorChain<K, V>>,
     key_serializer: Box<dyn Serializer<K>>,
     value_serializer: Box<dyn Serializer<V>>,
@@ -113,6 +115,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// # Errors
     ///
     /// The record was not accepted and comes back in the error.
+    #[inline]
     pub fn enqueue(
         &self,
         record: ProducerRecord<K, V>,
@@ -127,12 +130,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// The record was not accepted and comes back in the error: [`SendErrorKind::Full`] when memory is short,
     /// [`SendErrorKind::TopicUnknown`] when the topic's metadata is still to come (it has been asked for by then),
     /// [`SendErrorKind::Closed`], [`SendErrorKind::TooLarge`] and those about the record itself.
+    #[inline]
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
         let mut record = record;
         let mut walk = Walk::new(&self.inner, &mut record);
         let kind = match walk.step(EnqueueWaits::default()) {
             Ok(delivery) => return Ok(delivery),
-            Err(Stop::Refused(kind)) => kind,
+            Err(Stop::Refused(kind)) => *kind,
             Err(Stop::TopicUnknown) => self.inner.ask_for_topic(walk.record()),
             Err(Stop::NoMemory { queue, least, .. }) => {
                 // Lingering batches would keep it full.

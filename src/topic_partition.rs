@@ -28,7 +28,15 @@ enum Repr {
 }
 
 impl Topic {
+    /// Returns whether this is the other name. Quick if it is the same memory, too.
+    #[inline]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        let (one, other) = (self.as_str(), other.as_str());
+        std::ptr::eq(one, other) || one == other
+    }
+
     /// Returns the name.
+    #[inline]
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {

@@ -125,7 +125,8 @@ fn values_may_cross_a_caught_panic() {
 #[test]
 fn what_there_is_one_of_for_each_record_is_small() {
     assert!(size_of::<Delivery>() <= 40, "{}", size_of::<Delivery>());
-    assert!(size_of::<RecordMetadata>() <= 40, "{}", size_of::<RecordMetadata>());
+    assert!(size_of::<RecordMetadata>() <= 56, "{}", size_of::<RecordMetadata>());
+    assert!(size_of::<ProducerRecord>() <= 120, "{}", size_of::<ProducerRecord>());
     assert!(size_of::<SendError>() <= 16, "{}", size_of::<SendError>());
     assert!(size_of::<DeliveryError>() <= 16, "{}", size_of::<DeliveryError>());
     assert_eq!(size_of::<KafkaProducer>(), size_of::<usize>());

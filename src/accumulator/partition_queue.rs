@@ -51,6 +51,8 @@ struct Inner {
     stopped: bool,
     next_batch_id: u64,
     records: u64,
+    /// Bytes of records that any partition would have done for, since [`PartitionQueue::take_uncounted`].
+    uncounted: usize,
 }
 
 /// A record on its way into the queue, with what has been worked out about it.
@@ -177,27 +179,41 @@ impl PartitionQueue {
     }
 
     /// Appends a record if that is all there is to do: it fits into the open batch, which neither begins nor ends with it,
-    /// and nothing is to be kept beside it. Returns by how many bytes the queue has grown, too.
+    /// and nothing is to be kept beside it.
     ///
     /// Nearly every record; what this declines, [`PartitionQueue::append`] does.
     #[inline]
     pub(crate) fn append_at_once(
         &self,
-        append: &Append<'_>,
+        record: &RecordRef<'_>,
+        payload_len: usize,
+        now: Instant,
+        is_countable: bool,
         settings: &Settings,
-    ) -> Option<(Delivery, usize)> {
-        if settings.keep_notes || append.waits.are_some() {
+    ) -> Option<Delivery> {
+        if settings.keep_notes {
             return None;
         }
         let limit = self.plain_limit(settings);
         let mut inner = self.lock();
+        let inner = &mut *inner;
         if inner.closed || inner.stopped {
             return None;
         }
-        let last = inner.batches.back_mut().filter(|last| append.now <= last.open_until)?;
-        let (delivery, bytes) = last.append_at_once(&append.record, append.payload_len, limit)?;
+        let last = inner.batches.back_mut().filter(|last| now <= last.open_until)?;
+        let (delivery, bytes) = last.append_at_once(record, payload_len, limit)?;
         inner.records += 1;
-        Some((delivery, share(bytes, settings.batch_size, limit)))
+        if is_countable {
+            inner.uncounted += share(bytes, settings.batch_size, limit);
+        }
+        Some(delivery)
+    }
+
+    /// Returns by how many bytes the queue has grown by [`PartitionQueue::append_at_once`] since the last call, as far as they
+    /// are countable, and whether nothing is queued.
+    pub(crate) fn take_uncounted(&self) -> (usize, bool) {
+        let mut inner = self.lock();
+        (std::mem::take(&mut inner.uncounted), inner.batches.is_empty())
     }
 
     /// Appends a record, into `spare` if the open batch has no room for it.
@@ -471,6 +487,7 @@ impl PartitionQueue {
     }
 
     /// Returns how long a batch may become before it is compressed.
+    #[inline]
     fn plain_limit(&self, settings: &Settings) -> usize {
         match settings.compression {
             Compression::None => settings.batch_size,
@@ -507,6 +524,7 @@ impl PartitionQueue {
         Some(SealJob::new(Arc::clone(self), last.id, buffer, compression))
     }
 
+    #[inline]
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -542,6 +560,7 @@ impl Inner {
 }
 
 /// Returns `bytes * part / whole`, at most `bytes`.
+#[inline]
 fn share(bytes: usize, part: usize, whole: usize) -> usize {
     if part >= whole { bytes } else { bytes.saturating_mul(part) / whole }
 }

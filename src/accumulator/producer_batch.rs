@@ -13,7 +13,7 @@ use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, Time
 use crate::protocol::ErrorCode;
 use crate::protocol::compression::{self, Compression};
 use crate::protocol::record_batch::{
-    self, DecodedRecord, MAX_RECORD_OVERHEAD, ProducerIdentity, RecordBatchBuilder, RecordRef,
+    self, DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, ProducerIdentity, RecordBatchBuilder, RecordRef,
 };
 use crate::topic_partition::TopicPartition;
 
@@ -163,13 +163,14 @@ impl ProducerBatch {
         watcher: Option<Weak<dyn BatchWatcher>>,
         now: Instant,
     ) -> Self {
-        let builder = RecordBatchBuilder::new(buffer.bytes_mut());
+        // The header is written when everything in it is known.
+        buffer.append(|room| room.len().min(HEADER_LEN));
         Self {
             id,
             order: BatchOrder { batch: id, first_record: 0 },
             cell: BatchCell::new(topic_partition, watcher),
             bytes: BatchBytes::Open(buffer),
-            builder,
+            builder: RecordBatchBuilder::default(),
             compression,
             wanted_compression: compression,
             notes: Vec::new(),
@@ -194,7 +195,7 @@ impl ProducerBatch {
     /// Says whether a record fits, and if not what would help. The batch does not grow beyond `limit`.
     pub(crate) fn room_for(&self, record: &RecordRef<'_>, payload_len: usize, limit: usize) -> Room {
         let BatchBytes::Open(buffer) = &self.bytes else { return Room::Closed };
-        let needed = buffer.bytes().len() + self.builder.record_len(record.timestamp, payload_len);
+        let needed = buffer.len() + self.builder.record_len(record.timestamp, payload_len);
         // The buffer of a record that is larger than `batch.size` has a few bytes to spare.
         if self.is_full {
             Room::Full
@@ -225,14 +226,14 @@ impl ProducerBatch {
         payload_len: usize,
         limit: usize,
     ) -> Option<(Delivery, usize)> {
-        let BatchBytes::Open(buffer) = &self.bytes else { return None };
-        let before = buffer.bytes().len();
+        let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
+        let before = buffer.len();
         let at_most = before + MAX_RECORD_OVERHEAD + payload_len;
         if self.is_full || at_most > buffer.capacity() || at_most >= limit {
             return None;
         }
-        let facts = self.write(record, payload_len)?;
-        Some((Delivery::new(Arc::clone(&self.cell), facts), self.len() - before))
+        let delivery = write(buffer, &mut self.builder, &self.cell, record, payload_len);
+        Some((delivery, buffer.len() - before))
     }
 
     /// Appends a record for which [`ProducerBatch::room_for`] said that it fits.
@@ -243,28 +244,14 @@ impl ProducerBatch {
         keep_note: bool,
         waits: EnqueueWaits,
     ) -> Option<Delivery> {
-        let facts = self.write(record, payload_len)?;
+        let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
+        let delivery = write(buffer, &mut self.builder, &self.cell, record, payload_len);
         if keep_note {
-            self.notes.push(AckNote { record: facts, headers: record.headers.clone() });
+            self.notes.push(AckNote { record: delivery.facts(), headers: record.headers.clone() });
         }
         self.clock.spent.metadata = self.clock.spent.metadata.max(waits.metadata);
         self.clock.spent.memory = self.clock.spent.memory.max(waits.memory);
-        Some(Delivery::new(Arc::clone(&self.cell), facts))
-    }
-
-    /// Writes a record behind the others. `None` if the batch is closed.
-    #[inline]
-    fn write(&mut self, record: &RecordRef<'_>, payload_len: usize) -> Option<RecordFacts> {
-        let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
-        let facts = RecordFacts {
-            index: self.builder.count(),
-            timestamp: record.timestamp,
-            key_size: size(record.key),
-            value_size: size(record.value),
-        };
-        self.builder.append(buffer.bytes_mut(), record, payload_len);
-        self.cell.set_record_count(self.builder.count());
-        Some(facts)
+        Some(delivery)
     }
 
     /// Refuses further records.
@@ -421,10 +408,10 @@ impl ProducerBatch {
     pub(crate) fn len(&self) -> usize {
         match &self.bytes {
             BatchBytes::Open(buffer) | BatchBytes::Closed(buffer) | BatchBytes::Sealed(buffer) => {
-                buffer.bytes().len()
+                buffer.len()
             }
             BatchBytes::Frozen(bytes) => bytes.len(),
-            BatchBytes::Sealing(shared) => shared.bytes().len(),
+            BatchBytes::Sealing(shared) => shared.len(),
         }
     }
 
@@ -483,6 +470,26 @@ impl ProducerBatch {
     }
 }
 
+/// Writes a record behind the others of its batch.
+#[inline]
+fn write(
+    buffer: &mut BatchBuffer,
+    builder: &mut RecordBatchBuilder,
+    cell: &Arc<BatchCell>,
+    record: &RecordRef<'_>,
+    payload_len: usize,
+) -> Delivery {
+    let facts = RecordFacts {
+        index: builder.count(),
+        timestamp: record.timestamp,
+        key_size: size(record.key),
+        value_size: size(record.value),
+    };
+    buffer.append(|room| builder.write(room, record, payload_len));
+    cell.set_record_count(builder.count());
+    Delivery::new(Arc::clone(cell), facts)
+}
+
 /// Whether a record fits into a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -496,6 +503,7 @@ pub(crate) enum Room {
     Grow { capacity: usize, replaced: usize },
 }
 
+#[inline]
 fn size(bytes: Option<&[u8]>) -> i32 {
     bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
 }

@@ -121,7 +121,7 @@ fn memory_beyond_four_gigabytes_is_counted_to_the_byte() {
 fn full_buffers_are_used_again_and_others_are_not() {
     let memory = BufferMemory::new(16 * BATCH, BATCH);
     let mut buffer = memory.try_take(1).unwrap();
-    buffer.bytes_mut().extend_from_slice(b"old");
+    fill(&mut buffer, b"old");
     let address = buffer.bytes().as_ptr();
     drop(buffer);
     drop(memory.try_take_exactly(BATCH - 1));
@@ -164,7 +164,7 @@ fn idle_buffers_make_room_for_what_is_needed() {
 fn frozen_bytes_return_once_with_their_last_clone() {
     let memory = BufferMemory::new(4 * BATCH, BATCH);
     let mut buffer = memory.try_take(1).unwrap();
-    buffer.bytes_mut().extend_from_slice(b"records");
+    fill(&mut buffer, b"records");
     let frozen = buffer.freeze();
     let slice = frozen.slice(2..4);
 
@@ -205,7 +205,7 @@ fn contents_that_give_memory_back_let_a_waiter_through() {
 fn growing_moves_the_contents_and_returns_the_old_buffer() {
     let memory = BufferMemory::new(4 * BATCH, BATCH);
     let mut small = memory.try_take_exactly(10).unwrap();
-    small.bytes_mut().extend_from_slice(b"0123456789");
+    fill(&mut small, b"0123456789");
 
     let larger = small.move_into(memory.try_take_exactly(20).unwrap());
 
@@ -217,7 +217,7 @@ fn growing_moves_the_contents_and_returns_the_old_buffer() {
 fn buffers_outside_of_the_budget_leave_it_alone() {
     let memory = BufferMemory::new(4 * BATCH, BATCH);
     let mut outside = BatchBuffer::outside_of_budget(BATCH);
-    outside.bytes_mut().extend_from_slice(&[1; 50]);
+    fill(&mut outside, &[1; 50]);
 
     outside.replace_by(vec![2; 10]);
     assert_eq!((outside.bytes(), outside.capacity()), (&[2; 10][..], 10));
@@ -494,4 +494,12 @@ proptest! {
         assert_eq!(bench.memory.available(), Bench::TOTAL);
         assert!(pooled(&bench.memory) * BATCH <= Bench::TOTAL);
     }
+}
+
+/// Appends bytes to a buffer that has room for them.
+fn fill(buffer: &mut BatchBuffer, bytes: &[u8]) {
+    buffer.append(|room| {
+        room[..bytes.len()].copy_from_slice(bytes);
+        bytes.len()
+    });
 }

@@ -1,13 +1,13 @@
 use std::io;
 
-use crate::protocol::record_batch::{ProducerIdentity, RecordBatchBuilder, RecordRef};
+use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordBatchBuilder, RecordRef};
 use crate::record::Headers;
 
 use super::*;
 
 fn batch(values: &[&str]) -> FailedBatch {
-    let mut bytes = Vec::new();
-    let mut builder = RecordBatchBuilder::new(&mut bytes);
+    let mut bytes = vec![0; HEADER_LEN];
+    let mut builder = RecordBatchBuilder::default();
     let headers = Headers::from([("h", "1")]);
     for value in values {
         let record =

@@ -213,6 +213,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         drop(runtime.spawn(sender));
         let inner = Inner {
             id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
+            largest_record: settings.max_request_size.min(settings.buffer_memory),
             settings,
             interceptors,
             key_serializer: self.key_serializer,

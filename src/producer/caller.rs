@@ -7,6 +7,7 @@ use std::thread::AccessError;
 
 use crate::clock::{Moment, Stopwatch, WallClock};
 use crate::producer::topics::TopicEntry;
+use crate::topic_partition::Topic;
 
 /// The belongings of one thread.
 #[derive(Debug, Default)]
@@ -34,6 +35,7 @@ pub(super) struct RecentTopics([Option<RecentTopic>; RECENT_TOPICS]);
 struct RecentTopic {
     /// Which producer of this process the entry is of.
     producer: u64,
+    topic: Topic,
     entry: Arc<TopicEntry>,
 }
 
@@ -50,6 +52,7 @@ thread_local! {
 
 impl Caller {
     /// Calls `f` with what this thread has kept.
+    #[inline]
     pub(super) fn with<T>(f: impl FnOnce(&mut Self) -> T) -> T {
         // There is none left while the thread ends.
         let mut caller = CALLER.try_with(Cell::take).ok().flatten().unwrap_or_default();
@@ -60,12 +63,14 @@ impl Caller {
     }
 
     /// Returns the time, which may be that of one of the last few records.
+    #[inline]
     pub(super) fn moment(&mut self, producer: u64, wall_clock: &WallClock) -> Moment {
         self.stopwatch.moment(producer, wall_clock)
     }
 }
 
 impl Scratch {
+    #[inline]
     fn trim(&mut self) {
         for buffer in [&mut self.key, &mut self.value] {
             if buffer.capacity() > MAX_KEPT_SCRATCH {
@@ -77,29 +82,28 @@ impl Scratch {
 
 impl RecentTopics {
     /// Returns whether the entry of a topic is kept here and of this version of the cluster.
-    pub(super) fn holds(&self, producer: u64, topic: &str, version: u64) -> bool {
-        self.0.get(place(topic)).is_some_and(|place| {
-            place.as_ref().is_some_and(|recent| {
-                recent.producer == producer
-                    && recent.entry.version == version
-                    && recent.entry.queues.topic().as_str() == topic
-            })
+    #[inline]
+    pub(super) fn holds(&self, producer: u64, topic: &Topic, version: u64) -> bool {
+        self.0.get(place(topic)).and_then(Option::as_ref).is_some_and(|recent| {
+            recent.producer == producer && recent.entry.version == version && recent.topic.is(topic)
         })
     }
 
     /// Returns what is kept in the place of a topic.
-    pub(super) fn get(&self, topic: &str) -> Option<&TopicEntry> {
+    #[inline]
+    pub(super) fn get(&self, topic: &Topic) -> Option<&TopicEntry> {
         self.0.get(place(topic))?.as_ref().map(|recent| &*recent.entry)
     }
 
-    pub(super) fn insert(&mut self, producer: u64, topic: &str, entry: Arc<TopicEntry>) {
+    pub(super) fn insert(&mut self, producer: u64, topic: &Topic, entry: Arc<TopicEntry>) {
         if let Some(place) = self.0.get_mut(place(topic)) {
-            *place = Some(RecentTopic { producer, entry });
+            *place = Some(RecentTopic { producer, topic: topic.clone(), entry });
         }
     }
 }
 
 /// Names that are used together tend to differ in their ends or lengths.
+#[inline]
 fn place(topic: &str) -> usize {
     let last = topic.as_bytes().last().copied().unwrap_or_default();
     (usize::from(last) ^ topic.len()) % RECENT_TOPICS
@@ -113,18 +117,21 @@ mod tests {
     #[test]
     fn topic_is_found_for_its_producer_and_version_only() {
         let mut topics = RecentTopics::default();
-        assert!(!topics.holds(1, "orders", 3));
-        assert!(topics.get("orders").is_none());
+        let topic = |name: &str| Topic::from(name.to_owned());
+        let orders = topic("orders");
+        assert!(!topics.holds(1, &orders, 3));
+        assert!(topics.get(&orders).is_none());
 
-        topics.insert(1, "orders", entry(3));
+        topics.insert(1, &orders, entry(3));
 
-        assert!(topics.holds(1, "orders", 3));
-        assert_eq!(topics.get("orders").map(|entry| entry.version), Some(3));
-        assert!(!topics.holds(2, "orders", 3));
-        assert!(!topics.holds(1, "orders", 4));
+        assert!(topics.holds(1, &orders, 3));
+        assert!(topics.holds(1, &topic("orders"), 3));
+        assert_eq!(topics.get(&orders).map(|entry| entry.version), Some(3));
+        assert!(!topics.holds(2, &orders, 3));
+        assert!(!topics.holds(1, &orders, 4));
         // Shares its place.
-        assert!(!topics.holds(1, "ORDERs", 3));
-        assert!(!topics.holds(1, "", 3));
+        assert!(!topics.holds(1, &topic("ORDERs"), 3));
+        assert!(!topics.holds(1, &topic(""), 3));
     }
 
     #[test]

@@ -38,27 +38,42 @@ type Accepted<K, V> = Result<Delivery, SendError<K, V>>;
 impl<K, V> Unpin for Enqueue<'_, K, V> {}
 
 impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
+    #[inline]
     pub(super) fn new(inner: &'a Inner<K, V>, record: ProducerRecord<K, V>) -> Self {
         Self { inner, state: State::New(record) }
     }
 
     /// Appends a record if that needs no waiting. `Pending` is for the caller to poll what has become of `state`.
+    #[inline]
     fn try_at_once(&mut self) -> Poll<Accepted<K, V>> {
         let State::New(record) = &mut self.state else { return Poll::Pending };
         let mut walk = Walk::new(self.inner, record);
-        let result = match walk.step(EnqueueWaits::default()) {
-            Ok(delivery) => Ok(delivery),
-            Err(Stop::Refused(kind)) => Err(walk.refuse(kind)),
-            Err(stop @ (Stop::NoMemory { .. } | Stop::TopicUnknown)) => {
-                let kept = walk.into_kept();
-                if let State::New(record) = std::mem::replace(&mut self.state, State::Done) {
-                    self.state = State::Waiting(Box::pin(self.inner.enqueue_waiting(record, kept, stop)));
-                }
-                return Poll::Pending;
+        match walk.step(EnqueueWaits::default()) {
+            Ok(delivery) => {
+                self.state = State::Done;
+                Poll::Ready(Ok(delivery))
             }
+            Err(stop) => {
+                let kept = walk.into_kept();
+                self.stop(kept, stop)
+            }
+        }
+    }
+
+    #[cold]
+    fn stop(&mut self, kept: Kept, stop: Stop) -> Poll<Accepted<K, V>> {
+        let State::New(mut record) = std::mem::replace(&mut self.state, State::Done) else {
+            return Poll::Pending;
         };
-        self.state = State::Done;
-        Poll::Ready(result)
+        match stop {
+            Stop::Refused(kind) => {
+                Poll::Ready(Err(Walk::resume(self.inner, &mut record, kept).refuse(*kind)))
+            }
+            Stop::NoMemory { .. } | Stop::TopicUnknown => {
+                self.state = State::Waiting(Box::pin(self.inner.enqueue_waiting(record, kept, stop)));
+                Poll::Pending
+            }
+        }
     }
 }
 
@@ -104,7 +119,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
         let mut waited = Waits::default();
         loop {
             match stop {
-                Stop::Refused(kind) => return Err(walk.refuse(kind)),
+                Stop::Refused(kind) => return Err(walk.refuse(*kind)),
                 Stop::TopicUnknown => {
                     let deadline = waited.deadline(self.settings.max_block);
                     let since = Instant::from_std(clock::now());

@@ -53,9 +53,16 @@ pub(super) enum Stop {
     /// Memory must become free for the partition, or, if they are given, for any partition of the topic.
     NoMemory { queue: Arc<PartitionQueue>, anywhere: Option<Arc<TopicQueues>>, least: usize },
     /// It ends here.
-    Refused(SendErrorKind),
+    Refused(Box<SendErrorKind>),
     /// The topic, or the partition that the record names, must become known.
     TopicUnknown,
+}
+
+impl Stop {
+    #[cold]
+    fn refused(kind: SendErrorKind) -> Self {
+        Self::Refused(Box::new(kind))
+    }
 }
 
 /// Owned key and value bytes.
@@ -67,6 +74,7 @@ struct Serialized {
 
 impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     /// Starts with the interceptors.
+    #[inline]
     pub(super) fn new(inner: &'a Inner<K, V>, record: &'a mut ProducerRecord<K, V>) -> Self {
         if !inner.interceptors.is_empty() {
             let given = std::mem::replace(record, ProducerRecord::to(""));
@@ -110,21 +118,23 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     }
 
     /// Goes on until the record is in a batch or something must be waited for.
+    #[inline]
     pub(super) fn step(&mut self, waits: EnqueueWaits) -> Result<Delivery, Stop> {
         Caller::with(|caller| self.step_as(caller, waits))
     }
 
+    #[inline]
     fn step_as(&mut self, caller: &mut Caller, waits: EnqueueWaits) -> Result<Delivery, Stop> {
         let inner = self.inner;
         if inner.accumulator.is_closed() {
-            return Err(Stop::Refused(SendErrorKind::Closed));
+            return Err(Stop::refused(SendErrorKind::Closed));
         }
         self.record
             .check()
-            .map_err(|error| Stop::Refused(SendErrorKind::InvalidRecord(error.to_string())))?;
+            .map_err(|error| Stop::refused(SendErrorKind::InvalidRecord(error.to_string())))?;
         let moment = caller.moment(inner.id, &inner.wall_clock);
         let Caller { topics, scratch, .. } = caller;
-        let entry = inner.topic(self.record, topics).ok_or(Stop::TopicUnknown)?;
+        let entry = inner.topic(&self.record.topic, topics).ok_or(Stop::TopicUnknown)?;
 
         if let Some(Serialized { key, value }) = self.kept.serialized.take() {
             let fields = Fields::of(self.record, key.as_deref(), value.as_deref());
@@ -138,6 +148,11 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let value =
             serialize("value", &*inner.value_serializer, topic, headers, value.as_ref(), &mut scratch.value)?;
         let fields = Fields { topic, headers, partition, timestamp, key, value };
+        if !waits.are_some()
+            && let Some(delivery) = append_at_once(inner, entry, &fields, moment)
+        {
+            return Ok(delivery);
+        }
         let result = append(inner, &mut self.kept, entry, &fields, moment, waits);
         if let Err(Stop::NoMemory { .. } | Stop::TopicUnknown) = &result {
             let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
@@ -158,12 +173,19 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    #[inline]
+    fn record(&self, moment: Moment) -> RecordRef<'a> {
+        let Self { headers, key, value, .. } = *self;
+        RecordRef { timestamp: self.timestamp.unwrap_or(moment.millis), key, value, headers }
+    }
+
     fn of<K, V>(record: &'a ProducerRecord<K, V>, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
         let ProducerRecord { topic, headers, partition, timestamp, .. } = record;
         Self { topic, headers, partition: *partition, timestamp: *timestamp, key, value }
     }
 }
 
+#[inline]
 fn serialize<'b, T: 'static>(
     part: &'static str,
     serializer: &dyn Serializer<T>,
@@ -174,13 +196,44 @@ fn serialize<'b, T: 'static>(
 ) -> Result<Option<&'b [u8]>, Stop> {
     let Some(data) = data else { return Ok(None) };
     scratch.clear();
-    serializer.serialize(topic, headers, data, scratch).map(Some).map_err(|source| {
-        let source = Arc::from(source);
-        Stop::Refused(SendErrorKind::Serialization { topic: topic.clone(), part, source })
-    })
+    match serializer.serialize(topic, headers, data, scratch) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(source) => {
+            let source = Arc::from(source);
+            Err(Stop::refused(SendErrorKind::Serialization { topic: topic.clone(), part, source }))
+        }
+    }
+}
+
+/// Appends a record if its partition is plain and there is nothing to do beside: nearly every record.
+#[inline]
+fn append_at_once<K, V>(
+    inner: &Inner<K, V>,
+    entry: &TopicEntry,
+    fields: &Fields<'_>,
+    moment: Moment,
+) -> Option<Delivery> {
+    let key = fields.key.filter(|_| !inner.settings.partitioner_ignore_keys);
+    let is_free = fields.partition.is_none() && key.is_none();
+    let partition = match (fields.partition, key) {
+        _ if inner.partitioner.is_some() => return None,
+        (Some(partition), _) => usize::try_from(partition).ok()?,
+        (None, Some(key)) => usize::try_from(partition_for_key(key, entry.partition_count)?).ok()?,
+        (None, None) => entry.sticky.current(entry.partition_count)?,
+    };
+    let record = fields.record(moment);
+    let payload_len = record.payload_len();
+    if RecordRef::upper_bound(payload_len) > inner.largest_record {
+        return None;
+    }
+    let queue = entry.queues.queue(partition).filter(|_| partition < entry.partition_count)?;
+    entry.queues.touch(moment.seconds);
+    queue.append_at_once(&record, payload_len, moment.now, is_free, inner.accumulator.settings())
 }
 
 /// Finds a partition for a record and appends it there.
+#[cold]
+#[inline(never)]
 fn append<K, V>(
     inner: &Inner<K, V>,
     kept: &mut Kept,
@@ -190,28 +243,26 @@ fn append<K, V>(
     waits: EnqueueWaits,
 ) -> Result<Delivery, Stop> {
     let fixed = fixed_partition(inner, kept, entry, fields)?;
-    let Fields { headers, key, value, .. } = *fields;
-    let record = RecordRef { timestamp: fields.timestamp.unwrap_or(moment.millis), key, value, headers };
+    let record = fields.record(moment);
     let payload_len = record.payload_len();
-    inner.check_size(RecordRef::upper_bound(payload_len)).map_err(Stop::Refused)?;
+    inner.check_size(RecordRef::upper_bound(payload_len)).map_err(Stop::refused)?;
     entry.queues.touch(moment.seconds);
-
-    let now = moment.now;
-    let append = Append { record, payload_len, waits, now, stop_at_boundary: fixed.is_none() };
-    let next = || inner.next_partition(entry, fields.topic);
-    let partition = match fixed {
-        Some(partition) => partition,
-        None => sticky_partition(entry, next).ok_or(Stop::TopicUnknown)?,
-    };
-    let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
-    if let Some((delivery, bytes)) = queue.append_at_once(&append, inner.accumulator.settings()) {
-        if fixed.is_none() {
-            entry.sticky.appended(to_i32(partition), to_u32(bytes), false, next);
-        }
-        return Ok(delivery);
+    if fixed.is_none() {
+        count_what_went_at_once(inner, entry, fields.topic).ok_or(Stop::TopicUnknown)?;
     }
     // A new batch counts its age from here, by the precise clock.
-    append_step_by_step(inner, kept, entry, Append { now: clock::now(), ..append }, fixed, fields.topic)
+    let append = Append { record, payload_len, waits, now: clock::now(), stop_at_boundary: fixed.is_none() };
+    append_step_by_step(inner, kept, entry, append, fixed, fields.topic)
+}
+
+/// Tells the sticky partitioner of the records that needed nobody's attention. A queue that has run empty is as good a place
+/// to move on as the end of a batch.
+fn count_what_went_at_once<K, V>(inner: &Inner<K, V>, entry: &TopicEntry, topic: &Topic) -> Option<()> {
+    let next = || inner.next_partition(entry, topic);
+    let partition = sticky_partition(entry, next)?;
+    let (bytes, is_empty) = entry.queues.queue(partition)?.take_uncounted();
+    entry.sticky.appended(to_i32(partition), to_u32(bytes), is_empty, next);
+    Some(())
 }
 
 /// Appends a record that begins a batch or ends one, or whose partition takes none at the moment.
@@ -245,7 +296,7 @@ fn append_step_by_step<K, V>(
                 append.stop_at_boundary = false;
                 entry.sticky.still_on(to_i32(partition), true, next);
             }
-            TryAppend::Closed => return Err(Stop::Refused(SendErrorKind::Closed)),
+            TryAppend::Closed => return Err(Stop::refused(SendErrorKind::Closed)),
             TryAppend::Done(done) => {
                 if fixed.is_none() {
                     entry.sticky.appended(to_i32(partition), to_u32(done.bytes), false, next);
@@ -270,7 +321,7 @@ fn append_step_by_step<K, V>(
             }
             TryAppend::Stopped => {
                 let (topic, partition) = (topic.clone(), to_i32(partition));
-                return Err(Stop::Refused(SendErrorKind::Stopped { topic, partition }));
+                return Err(Stop::refused(SendErrorKind::Stopped { topic, partition }));
             }
         }
     }
@@ -346,13 +397,13 @@ fn custom_partition<K, V>(
     let record = PartitionerRecord::new(fields.topic, fields.key, fields.value, fields.headers);
     let topic = || fields.topic.clone();
     let partition = partitioner.partition(&record, &cluster).map_err(|source| {
-        Stop::Refused(SendErrorKind::Partitioner { topic: topic(), source: Arc::from(source) })
+        Stop::refused(SendErrorKind::Partitioner { topic: topic(), source: Arc::from(source) })
     })?;
     let chosen = usize::try_from(partition).ok().filter(|chosen| *chosen < entry.partition_count);
     kept.chosen = chosen;
     chosen.ok_or_else(|| {
         let partition_count = entry.partition_count;
-        Stop::Refused(SendErrorKind::PartitionOutOfRange { topic: topic(), partition, partition_count })
+        Stop::refused(SendErrorKind::PartitionOutOfRange { topic: topic(), partition, partition_count })
     })
 }
 
@@ -399,7 +450,7 @@ impl<K, V> Inner<K, V> {
     }
 
     fn check_size(&self, size: usize) -> Result<(), SendErrorKind> {
-        if size <= self.settings.max_request_size.min(self.settings.buffer_memory) {
+        if size <= self.largest_record {
             return Ok(());
         }
         let limits = [
@@ -413,27 +464,28 @@ impl<K, V> Inner<K, V> {
     }
 
     /// Returns the topic's entry as of the cluster that is published now; `None` if the topic is not in it.
-    fn topic<'t>(
-        &self,
-        record: &ProducerRecord<K, V>,
-        recent: &'t mut RecentTopics,
-    ) -> Option<&'t TopicEntry> {
+    #[inline]
+    fn topic<'t>(&self, topic: &Topic, recent: &'t mut RecentTopics) -> Option<&'t TopicEntry> {
         let version = self.control.cluster_version();
-        let topic = record.topic.as_str();
-        if recent.holds(self.id, topic, version) {
-            return recent.get(topic);
+        if !recent.holds(self.id, topic, version) {
+            self.remember_topic(topic, version, recent)?;
         }
-        let entry = self.topics.current(topic, version).or_else(|| self.refresh_topic(record))?;
-        recent.insert(self.id, topic, entry);
         recent.get(topic)
     }
 
-    fn refresh_topic(&self, record: &ProducerRecord<K, V>) -> Option<Arc<TopicEntry>> {
+    #[cold]
+    fn remember_topic(&self, topic: &Topic, version: u64, recent: &mut RecentTopics) -> Option<()> {
+        let entry = self.topics.current(topic, version).or_else(|| self.refresh_topic(topic))?;
+        recent.insert(self.id, topic, entry);
+        Some(())
+    }
+
+    fn refresh_topic(&self, topic: &Topic) -> Option<Arc<TopicEntry>> {
         let cluster = Arc::clone(&self.clusters.borrow());
-        let partition_count = cluster.partition_count(&record.topic).filter(|count| *count > 0)?;
-        let known = self.topics.get(&record.topic);
+        let partition_count = cluster.partition_count(topic).filter(|count| *count > 0)?;
+        let known = self.topics.get(topic);
         let sticky = known.map_or_else(|| self.new_sticky(), |known| Arc::clone(&known.sticky));
-        let queues = self.accumulator.topic(&record.topic, partition_count);
+        let queues = self.accumulator.topic(topic, partition_count);
         let entry = Arc::new(TopicEntry {
             queues,
             partition_count,
@@ -441,7 +493,7 @@ impl<K, V> Inner<K, V> {
             loads: RecentLoads::default(),
             version: cluster.version(),
         });
-        self.topics.insert(record.topic.clone(), Arc::clone(&entry));
+        self.topics.insert(topic.clone(), Arc::clone(&entry));
         Some(entry)
     }
 

@@ -37,6 +37,7 @@ pub(crate) struct RecordRef<'a> {
 
 impl RecordRef<'_> {
     /// Returns the bytes of key, value and headers with their lengths, the part that does not depend on the batch.
+    #[inline]
     pub(crate) fn payload_len(&self) -> usize {
         let mut len = nullable_len(self.key) + nullable_len(self.value) + 1;
         if !self.headers.is_empty() {
@@ -53,6 +54,7 @@ impl RecordRef<'_> {
     ///
     /// This is what `max.request.size` and `buffer.memory` are compared with, as in Java
     /// (`AbstractRecords.estimateSizeInBytesUpperBound`).
+    #[inline]
     pub(crate) fn upper_bound(payload_len: usize) -> usize {
         HEADER_LEN + MAX_RECORD_OVERHEAD + payload_len
     }
@@ -67,15 +69,19 @@ pub(crate) struct RecordBatchBuilder {
 }
 
 impl RecordBatchBuilder {
-    /// Starts a batch in `out`, which must be empty.
-    pub(crate) fn new(out: &mut Vec<u8>) -> Self {
-        debug_assert!(out.is_empty(), "a batch starts in an empty buffer");
-        out.extend_from_slice(&[0; HEADER_LEN]);
-        Self::default()
+    /// Appends a record to a vector, for tests and benches. Whoever begins a batch leaves [`HEADER_LEN`]
+    /// bytes before it.
+    #[cfg(any(test, feature = "__internals"))]
+    pub(crate) fn append(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>, payload_len: usize) {
+        let at = out.len();
+        out.resize(at + self.record_len(record.timestamp, payload_len), 0);
+        self.write(out.get_mut(at..).unwrap_or_default(), record, payload_len);
     }
 
-    /// Appends a record whose `payload_len` the caller has computed already.
-    pub(crate) fn append(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>, payload_len: usize) {
+    /// Writes a record, whose `payload_len` the caller has computed already, to the beginning of `room` and returns how long
+    /// it is. What does not fit is cut off.
+    #[inline]
+    pub(crate) fn write(&mut self, room: &mut [u8], record: &RecordRef<'_>, payload_len: usize) -> usize {
         if self.count == 0 {
             self.base_timestamp = record.timestamp;
             self.max_timestamp = record.timestamp;
@@ -86,22 +92,21 @@ impl RecordBatchBuilder {
         let offset_delta = to_i32(self.count as usize);
         let body = 1 + varint::varlong_len(timestamp_delta) + varint::varint_len(offset_delta) + payload_len;
 
-        let at = out.len();
-        out.resize(at + varint::varint_len(to_i32(body)) + body, 0);
-        let mut room = Room(out.get_mut(at..).unwrap_or_default());
-        varint::put_varint(&mut room, to_i32(body));
-        room.put_u8(0);
-        varint::put_varlong(&mut room, timestamp_delta);
-        varint::put_varint(&mut room, offset_delta);
-        room.put_nullable(record.key);
-        room.put_nullable(record.value);
-        varint::put_varint(&mut room, to_i32(record.headers.len()));
+        let mut out = Cursor { room, at: 0 };
+        out.put_varint(to_i32(body));
+        out.put_u8(0);
+        out.put_varlong(timestamp_delta);
+        out.put_varint(offset_delta);
+        out.put_nullable(record.key);
+        out.put_nullable(record.value);
+        out.put_varint(to_i32(record.headers.len()));
         for header in record.headers {
-            room.put_nullable(Some(header.name().as_bytes()));
-            room.put_nullable(header.value());
+            out.put_nullable(Some(header.name().as_bytes()));
+            out.put_nullable(header.value());
         }
-        debug_assert!(room.0.is_empty(), "the length was worked out");
+        debug_assert_eq!(out.at, varint::varint_len(to_i32(body)) + body, "the length was worked out");
         self.count += 1;
+        out.at
     }
 
     /// Returns the exact bytes that a record would add.
@@ -225,30 +230,69 @@ fn nullable_len(bytes: Option<&[u8]>) -> usize {
     bytes.map_or(1, |bytes| varint::varint_len(to_i32(bytes.len())) + bytes.len())
 }
 
-/// Room for exactly one record, filled from the front: it is made once, not looked for with every byte.
-struct Room<'a>(&'a mut [u8]);
+/// Where the next byte of a record goes. Beyond the end of the room nothing is written.
+struct Cursor<'a> {
+    room: &'a mut [u8],
+    at: usize,
+}
 
-impl PutByte for Room<'_> {
+impl PutByte for Cursor<'_> {
     #[inline]
     fn put_u8(&mut self, byte: u8) {
-        if let Some((place, rest)) = std::mem::take(&mut self.0).split_first_mut() {
+        if let Some(place) = self.room.get_mut(self.at) {
             *place = byte;
-            self.0 = rest;
+            self.at += 1;
         }
     }
 }
 
-impl Room<'_> {
+impl Cursor<'_> {
+    /// Nearly all numbers in a record need one byte or two.
+    #[inline]
+    fn put_varint(&mut self, value: i32) {
+        self.put_unsigned(varint::zig_zag_32(value));
+    }
+
+    #[inline]
+    fn put_varlong(&mut self, value: i64) {
+        match u32::try_from(varint::zig_zag_64(value)) {
+            Ok(small) => self.put_unsigned(small),
+            Err(_) => varint::put_varlong(self, value),
+        }
+    }
+
+    #[inline]
+    fn put_unsigned(&mut self, value: u32) {
+        if value < 0x80 {
+            let [byte, ..] = value.to_le_bytes();
+            self.put_u8(byte);
+        } else if value < 0x4000 {
+            let [first, second, ..] = (value & 0x7f | 0x80 | (value & 0x3f80) << 1).to_le_bytes();
+            self.put(&[first, second]);
+        } else {
+            varint::put_unsigned_varint(self, value);
+        }
+    }
+
     #[inline]
     fn put_nullable(&mut self, bytes: Option<&[u8]>) {
-        let Some(bytes) = bytes else { return varint::put_varint(self, -1) };
-        varint::put_varint(self, to_i32(bytes.len()));
-        if let Some((place, rest)) = std::mem::take(&mut self.0).split_at_mut_checked(bytes.len()) {
+        let Some(bytes) = bytes else { return self.put_u8(NULL) };
+        self.put_varint(to_i32(bytes.len()));
+        self.put(bytes);
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.at + bytes.len();
+        if let Some(place) = self.room.get_mut(self.at..end) {
             place.copy_from_slice(bytes);
-            self.0 = rest;
+            self.at = end;
         }
     }
 }
+
+/// A length of -1.
+const NULL: u8 = 1;
 
 // A record over 2 GiB never gets here: `max.request.size` is an int. Saturating keeps the function total.
 fn to_i32(len: usize) -> i32 {

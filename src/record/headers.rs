@@ -20,64 +20,84 @@ use super::{HeaderName, HeaderValue};
 /// assert_eq!(headers.remove("hop"), 2);
 /// assert_eq!(headers.len(), 1);
 /// ```
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Headers(Vec<Header>);
+#[derive(Clone, Default)]
+pub struct Headers(Option<Box<List>>);
+
+/// Few records have headers, and every record moves a few times: so the empty list is one word.
+#[derive(Clone, Default)]
+struct List(Vec<Header>);
 
 impl Headers {
     /// Makes an empty list.
     #[must_use]
     pub const fn new() -> Self {
-        Self(Vec::new())
+        Self(None)
     }
 
     /// Adds a header at the end.
     pub fn push(&mut self, name: impl Into<HeaderName>, value: impl Into<HeaderValue>) {
-        self.0.push(Header::new(name, value));
+        self.list_mut().push(Header::new(name, value));
     }
 
     /// Removes all headers with this name and returns how many there were. The others keep their order.
     pub fn remove(&mut self, name: &str) -> usize {
-        let before = self.0.len();
-        self.0.retain(|header| header.name() != name);
-        before - self.0.len()
+        let before = self.len();
+        if let Some(list) = &mut self.0 {
+            list.0.retain(|header| header.name() != name);
+        }
+        before - self.len()
     }
 
     /// Keeps the first `len` headers.
     pub(crate) fn truncate(&mut self, len: usize) {
-        self.0.truncate(len);
+        if let Some(list) = &mut self.0 {
+            list.0.truncate(len);
+        }
     }
 
     /// Removes all headers.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.0 = None;
     }
 
     /// Returns how many headers there are.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.as_slice().len()
     }
 
     /// Says whether there are none.
+    #[inline]
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_slice().is_empty()
     }
 
     /// Returns the last header with this name, the one that counts where a reader expects a single one.
     #[must_use]
     pub fn last(&self, name: &str) -> Option<&Header> {
-        self.0.iter().rev().find(|header| header.name() == name)
+        self.iter().rev().find(|header| header.name() == name)
     }
 
     /// Returns all headers with this name, in order.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &Header> {
-        self.0.iter().filter(move |header| header.name() == name)
+        self.iter().filter(move |header| header.name() == name)
     }
 
     /// Returns all headers, in order.
+    #[inline]
     pub fn iter(&self) -> slice::Iter<'_, Header> {
-        self.0.iter()
+        self.as_slice().iter()
+    }
+
+    #[inline]
+    fn as_slice(&self) -> &[Header] {
+        self.0.as_ref().map_or(&[], |list| &list.0)
+    }
+
+    fn list_mut(&mut self) -> &mut Vec<Header> {
+        &mut self.0.get_or_insert_default().0
     }
 }
 
@@ -85,8 +105,9 @@ impl<'a> IntoIterator for &'a Headers {
     type Item = &'a Header;
     type IntoIter = slice::Iter<'a, Header>;
 
+    #[inline]
     fn into_iter(self) -> Self::IntoIter {
-        self.0.iter()
+        self.iter()
     }
 }
 
@@ -95,19 +116,20 @@ impl IntoIterator for Headers {
     type IntoIter = vec::IntoIter<Header>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.0.map_or_else(Vec::new, |list| list.0).into_iter()
     }
 }
 
 impl<H: Into<Header>> FromIterator<H> for Headers {
     fn from_iter<I: IntoIterator<Item = H>>(headers: I) -> Self {
-        Self(headers.into_iter().map(Into::into).collect())
+        let list: Vec<Header> = headers.into_iter().map(Into::into).collect();
+        Self((!list.is_empty()).then(|| Box::new(List(list))))
     }
 }
 
 impl<H: Into<Header>> Extend<H> for Headers {
     fn extend<I: IntoIterator<Item = H>>(&mut self, headers: I) {
-        self.0.extend(headers.into_iter().map(Into::into));
+        self.list_mut().extend(headers.into_iter().map(Into::into));
     }
 }
 
@@ -123,9 +145,17 @@ impl<H: Into<Header>> From<Vec<H>> for Headers {
     }
 }
 
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Headers {}
+
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.0).finish()
+        f.debug_list().entries(self).finish()
     }
 }
 

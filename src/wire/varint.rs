@@ -47,7 +47,7 @@ pub(crate) fn put_unsigned_varlong(out: &mut impl PutByte, mut value: u64) {
 }
 
 /// Appends `value`, zig-zag encoded, in 1 to 5 bytes.
-#[inline]
+#[cfg(test)]
 pub(crate) fn put_varint(out: &mut impl PutByte, value: i32) {
     put_unsigned_varint(out, zig_zag_32(value));
 }
@@ -134,12 +134,12 @@ pub(crate) fn read_varlong(input: &mut &[u8]) -> Result<i64, VarintError> {
 
 /// Puts numbers near zero, of either sign, near zero: 0, -1, 1, -2 become 0, 1, 2, 3.
 #[inline]
-const fn zig_zag_32(value: i32) -> u32 {
+pub(crate) const fn zig_zag_32(value: i32) -> u32 {
     ((value << 1) ^ (value >> 31)).cast_unsigned()
 }
 
 #[inline]
-const fn zig_zag_64(value: i64) -> u64 {
+pub(crate) const fn zig_zag_64(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 

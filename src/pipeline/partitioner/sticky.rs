@@ -38,6 +38,13 @@ impl StickyPartitioner {
         Self { batch_size: u64::from(batch_size.max(1)), state: AtomicU64::new(Sticky::NONE.pack()) }
     }
 
+    /// Returns the current partition if one has been chosen and it exists.
+    #[inline]
+    pub(crate) fn current(&self, partition_count: usize) -> Option<usize> {
+        let partition = Sticky::unpack(self.state.load(Ordering::Relaxed)).partition;
+        usize::try_from(partition).ok().filter(|partition| *partition < partition_count)
+    }
+
     /// Returns the current partition, or `None` for a topic without partitions.
     ///
     /// Takes what `next` says at the first call, and again if the topic has been made anew with fewer partitions.

@@ -60,8 +60,8 @@ fn golden_records() -> Vec<Parts> {
 }
 
 fn build(records: &[Parts]) -> (RecordBatchBuilder, Vec<u8>) {
-    let mut out = Vec::new();
-    let mut builder = RecordBatchBuilder::new(&mut out);
+    let mut out = vec![0; HEADER_LEN];
+    let mut builder = RecordBatchBuilder::default();
     for record in records {
         let record = record.as_ref();
         builder.append(&mut out, &record, record.payload_len());
@@ -269,8 +269,8 @@ proptest! {
 
     #[test]
     fn announced_lengths_are_exact_and_below_the_upper_bound(records in vec(record(), 1..10)) {
-        let mut out = Vec::new();
-        let mut builder = RecordBatchBuilder::new(&mut out);
+        let mut out = vec![0; HEADER_LEN];
+        let mut builder = RecordBatchBuilder::default();
         for record in &records {
             let record = record.as_ref();
             let (before, payload_len) = (out.len(), record.payload_len());

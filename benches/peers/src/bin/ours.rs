@@ -29,9 +29,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         builder = builder.property("linger.ms", options.linger_ms.to_string());
     }
     let producer: KafkaProducer = builder.build()?;
-    let topic = Topic::from(options.topic.clone());
+    // As in a program that names its topics and has its payloads at hand. The others need not count references either.
+    let name: &'static str = options.topic.clone().leak();
+    let topic = Topic::from(name);
     producer.partitions_for(topic.clone()).await?;
-    let payloads: Arc<[Bytes]> = payloads(&options).into_iter().map(Bytes::from).collect();
+    let fixed = |payload: Vec<u8>| Bytes::from_static(payload.leak());
+    let payloads: Arc<[Bytes]> = payloads(&options).into_iter().map(fixed).collect();
     let load = Load { options, producer, topic, payloads, outstanding, spread, partitions };
     // A task of the runtime, as senders are in applications, and not the thread that waits for it.
     tokio::spawn(async move {
@@ -89,12 +92,12 @@ impl Outstanding {
 
 impl Load {
     fn record(&self, number: u64) -> ProducerRecord {
-        let payload = &self.payloads[(number % self.payloads.len() as u64) as usize];
+        let payload = &self.payloads[number as usize & (self.payloads.len() - 1)];
         let record = ProducerRecord::to(&self.topic).value(payload.clone());
-        match number.checked_div(self.spread) {
-            Some(turn) => record.partition((turn % self.partitions) as i32),
-            None => record,
+        if self.spread == 0 {
+            return record;
         }
+        record.partition((number / self.spread % self.partitions) as i32)
     }
 
     /// Hands records over until `outstanding` are on their way, then awaits the older half of them.
@@ -102,9 +105,11 @@ impl Load {
         let every = timed_one_of(&self.options);
         let mut run = Run::start("kafka-producer");
         let mut outstanding = Outstanding::default();
+        let mut next_timed = 0;
         for number in 0..self.options.records {
-            if number.is_multiple_of(every) {
+            if number == next_timed {
                 outstanding.timed.push_back((number, Instant::now()));
+                next_timed += every;
             }
             let delivery = self.producer.enqueue(self.record(number)).await;
             outstanding.deliveries.push_back(delivery.expect("the record is good"));
