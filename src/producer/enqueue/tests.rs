@@ -53,6 +53,7 @@ impl Rig {
         };
         let inner = Inner {
             id: RIGS.fetch_sub(1, Ordering::Relaxed),
+            largest_record: settings.max_request_size.min(settings.buffer_memory),
             settings,
             interceptors: Arc::new(InterceptorChain::new()),
             key_serializer: Box::new(BytesSerializer),
