@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use crate::accumulator::{
-    Append, EnqueueWaits, RecordAccumulator, Settings, TakenHead, TopicQueues, TryAppend,
+    Append, EnqueueWaits, ProducerBatch, RecordAccumulator, Settings, TakenHead, TopicQueues, TryAppend,
 };
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
@@ -187,17 +187,42 @@ impl Accumulator {
 
     /// Takes every batch, as the sender would, and completes it as delivered. Returns the number of batches.
     pub fn drain(&self) -> usize {
+        let mut taken = self.take();
+        taken.seal();
+        taken.0.len()
+    }
+
+    /// Takes every batch, as the sender would.
+    pub fn take(&self) -> TakenBatches {
         let mut changed = Vec::new();
         self.accumulator.take_changed(&mut changed);
-        let mut batches = 0;
+        let mut taken = Vec::new();
         for queue in self.topic.iter() {
-            while let TakenHead::Batch(mut batch) = queue.take_head() {
-                batch.freeze();
-                batch.deliver(Some(0), None, None);
-                batches += 1;
+            while let TakenHead::Batch(batch) = queue.take_head() {
+                taken.push(*batch);
             }
             queue.look();
         }
-        batches
+        TakenBatches(taken)
+    }
+}
+
+/// Batches that are under way. Dropped, they are delivered.
+#[derive(Debug)]
+pub struct TakenBatches(Vec<ProducerBatch>);
+
+impl TakenBatches {
+    /// Writes headers and checksums. Returns the bytes of all batches.
+    pub fn seal(&mut self) -> usize {
+        self.0.iter_mut().map(|batch| batch.freeze().len()).sum()
+    }
+}
+
+impl Drop for TakenBatches {
+    fn drop(&mut self) {
+        for mut batch in self.0.drain(..) {
+            batch.freeze();
+            batch.deliver(Some(0), None, None);
+        }
     }
 }
