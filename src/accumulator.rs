@@ -282,6 +282,11 @@ impl RecordAccumulator {
         self.changes.take(into);
     }
 
+    /// Says whether the sender will look soon without being woken for each change.
+    pub(crate) fn set_sender_coming(&self, is_coming: bool) {
+        self.changes.set_coming(is_coming);
+    }
+
     pub(crate) fn wake_sender(&self) {
         self.changes.wake();
     }

@@ -13,13 +13,29 @@ pub(crate) struct Changes {
     /// Queues that changed since the sender looked.
     queues: Mutex<Vec<Arc<PartitionQueue>>>,
     wake: WakeFlag,
+    /// The sender will look soon by itself. It withdraws this before it looks, and whoever has put a queue on the list
+    /// behind that look sees it withdrawn: the lock of the list orders the two.
+    is_coming: AtomicBool,
 }
 
 impl Changes {
-    /// Tells the sender that a queue has changed.
+    /// Tells the sender that a queue has changed. It looks at once, or soon if it has said that it is coming.
     pub(crate) fn announce(&self, queue: Arc<PartitionQueue>) {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(queue);
+        if !self.is_coming.load(Ordering::Relaxed) {
+            self.wake();
+        }
+    }
+
+    /// Has the sender look at a queue at once.
+    pub(crate) fn announce_at_once(&self, queue: Arc<PartitionQueue>) {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(queue);
         self.wake();
+    }
+
+    /// Says whether the sender will look soon without being woken.
+    pub(crate) fn set_coming(&self, is_coming: bool) {
+        self.is_coming.store(is_coming, Ordering::Relaxed);
     }
 
     /// Moves the queues that changed into `into`.

@@ -535,7 +535,7 @@ impl BatchWatcher for PartitionQueue {
         // Only a batch at the head may go; the others are looked at when they get there.
         if self.lock().announce() {
             let changes = Arc::clone(&self.changes);
-            changes.announce(self);
+            changes.announce_at_once(self);
         }
     }
 }

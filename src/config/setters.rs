@@ -127,7 +127,8 @@ macro_rules! config_setters {
         /// Sets how long a batch waits for more records before it is sent (`linger.ms`, default 5 ms).
         ///
         /// Fractions of a millisecond are kept; more than 2147483647 ms count as that many. Zero sends as
-        /// soon as a connection is free, in small batches under light load. A full batch never waits.
+        /// soon as a connection is free, in small batches under light load. A full batch does not wait for
+        /// it; with 5 ms or more it may lie for a millisecond while other requests are under way.
         ///
         /// Unless it is set, it does not tax somebody who is waiting already, as Java's default does: a
         /// batch goes at once when each of its records is awaited (its [`Delivery`](crate::Delivery) has

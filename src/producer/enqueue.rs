@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::task::coop;
 use tokio::time::Instant;
 
 use crate::accumulator::{EnqueueWaits, PartitionQueue, TopicQueues};
@@ -45,11 +46,16 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
 
     /// Appends a record if that needs no waiting. `Pending` is for the caller to poll what has become of `state`.
     #[inline]
-    fn try_at_once(&mut self) -> Poll<Accepted<K, V>> {
+    fn try_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<K, V>> {
         let State::New(record) = &mut self.state else { return Poll::Pending };
         let mut walk = Walk::new(self.inner, record);
         match walk.step(EnqueueWaits::default()) {
             Ok(delivery) => {
+                if walk.is_countable()
+                    && let Poll::Ready(budget) = coop::poll_proceed(cx)
+                {
+                    budget.made_progress();
+                }
                 self.state = State::Done;
                 Poll::Ready(Ok(delivery))
             }
@@ -83,9 +89,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Future for Enqueue<'_, 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if matches!(self.state, State::New(_)) {
             // Without this a loop of `enqueue` could keep every other task from its thread until memory is full.
-            let budget = ready!(tokio::task::coop::poll_proceed(cx));
-            if let Poll::Ready(result) = self.try_at_once() {
-                budget.made_progress();
+            if !coop::has_budget_remaining() {
+                drop(ready!(coop::poll_proceed(cx)));
+            }
+            if let Poll::Ready(result) = self.try_at_once(cx) {
                 return Poll::Ready(result);
             }
         }

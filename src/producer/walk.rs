@@ -30,6 +30,8 @@ pub(super) struct Walk<'a, K, V> {
     inner: &'a Inner<K, V>,
     record: &'a mut ProducerRecord<K, V>,
     kept: Kept,
+    /// The runtime should hear that its thread is at work.
+    is_countable: bool,
 }
 
 /// What a walk has come to before it had to wait.
@@ -81,17 +83,23 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
             *record = inner.interceptors.on_send(given);
         }
         let kept = Kept { own_headers: record.headers.len(), ..Kept::default() };
-        Self { inner, record, kept }
+        Self { inner, record, kept, is_countable: false }
     }
 
     /// Goes on with a record that has moved.
     pub(super) fn resume(inner: &'a Inner<K, V>, record: &'a mut ProducerRecord<K, V>, kept: Kept) -> Self {
-        Self { inner, record, kept }
+        Self { inner, record, kept, is_countable: false }
     }
 
     /// Stops here, to be resumed elsewhere.
     pub(super) fn into_kept(self) -> Kept {
         self.kept
+    }
+
+    /// Returns whether enough records were appended for the runtime to hear of it.
+    #[inline]
+    pub(super) fn is_countable(&self) -> bool {
+        self.is_countable
     }
 
     pub(super) fn record(&self) -> &ProducerRecord<K, V> {
@@ -106,7 +114,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
 
     /// Ends the walk: tells the interceptors, and gives the record back as they left it.
     pub(super) fn refuse(self, kind: SendErrorKind) -> SendError<K, V> {
-        let Self { inner, record, kept } = self;
+        let Self { inner, record, kept, .. } = self;
         record.headers.truncate(kept.own_headers);
         if !inner.interceptors.is_empty() {
             let outcome = AckOutcome::failed(&kind);
@@ -133,6 +141,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
             .check()
             .map_err(|error| Stop::refused(SendErrorKind::InvalidRecord(error.to_string())))?;
         let moment = caller.moment(inner.id, &inner.wall_clock);
+        self.is_countable = caller.count();
         let Caller { topics, scratch, .. } = caller;
         let entry = inner.topic(&self.record.topic, topics).ok_or(Stop::TopicUnknown)?;
 
@@ -147,12 +156,14 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let key = serialize("key", &*inner.key_serializer, topic, headers, key.as_ref(), &mut scratch.key)?;
         let value =
             serialize("value", &*inner.value_serializer, topic, headers, value.as_ref(), &mut scratch.value)?;
-        let fields = Fields { topic, headers, partition, timestamp, key, value };
-        if !waits.are_some()
-            && let Some(delivery) = append_at_once(inner, entry, &fields, moment)
-        {
-            return Ok(delivery);
+        if !waits.are_some() {
+            let timestamp = timestamp.unwrap_or(moment.millis);
+            let record = RecordRef { timestamp, key, value, headers };
+            if let Some(delivery) = append_at_once(inner, entry, partition, &record, moment) {
+                return Ok(delivery);
+            }
         }
+        let fields = Fields { topic, headers, partition, timestamp, key, value };
         let result = append(inner, &mut self.kept, entry, &fields, moment, waits);
         if let Err(Stop::NoMemory { .. } | Stop::TopicUnknown) = &result {
             let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
@@ -210,25 +221,25 @@ fn serialize<'b, T: 'static>(
 fn append_at_once<K, V>(
     inner: &Inner<K, V>,
     entry: &TopicEntry,
-    fields: &Fields<'_>,
+    partition: Option<i32>,
+    record: &RecordRef<'_>,
     moment: Moment,
 ) -> Option<Delivery> {
-    let key = fields.key.filter(|_| !inner.settings.partitioner_ignore_keys);
-    let is_free = fields.partition.is_none() && key.is_none();
-    let partition = match (fields.partition, key) {
+    let (partition, is_free) = match (partition, record.key) {
         _ if inner.partitioner.is_some() => return None,
-        (Some(partition), _) => usize::try_from(partition).ok()?,
-        (None, Some(key)) => usize::try_from(partition_for_key(key, entry.partition_count)?).ok()?,
-        (None, None) => entry.sticky.current(entry.partition_count)?,
+        (Some(partition), _) => (usize::try_from(partition).ok()?, false),
+        (None, Some(key)) if !inner.settings.partitioner_ignore_keys => {
+            (usize::try_from(partition_for_key(key, entry.partition_count)?).ok()?, false)
+        }
+        (None, _) => (entry.sticky.current(entry.partition_count)?, true),
     };
-    let record = fields.record(moment);
     let payload_len = record.payload_len();
     if RecordRef::upper_bound(payload_len) > inner.largest_record {
         return None;
     }
     let queue = entry.queues.queue(partition).filter(|_| partition < entry.partition_count)?;
     entry.queues.touch(moment.seconds);
-    queue.append_at_once(&record, payload_len, moment.now, is_free, inner.accumulator.settings())
+    queue.append_at_once(record, payload_len, moment.now, is_free, inner.accumulator.settings())
 }
 
 /// Finds a partition for a record and appends it there.

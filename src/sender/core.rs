@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::accumulator::{PartitionQueue, ProducerBatch, RecordAccumulator, SealJob, Stage};
+use crate::accumulator::{PartitionQueue, ProducerBatch, RecordAccumulator, SealJob};
 use crate::delivery::AckObserver;
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::metadata::{Cluster, Metadata, MetadataFailure, MetadataUpdate};
@@ -30,7 +30,7 @@ use crate::network::{NetworkAction, NetworkClient, NetworkEvent, NetworkRequest}
 use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::metadata::MetadataResponse;
-use crate::sender::partition::{Next, Pace, Partition};
+use crate::sender::partition::Partition;
 use crate::sender::request::Purpose;
 use crate::sender::settings::SenderSettings;
 use crate::topic_partition::{NodeId, Topic};
@@ -63,6 +63,10 @@ pub(crate) struct SenderCore {
     counters: Arc<Counters>,
     random: StdRng,
     producer_id: ProducerIdState,
+    /// When to look at what has changed although nobody wakes us for it.
+    next_look: Option<Instant>,
+    /// Something has happened in the present pass.
+    has_news: bool,
     /// The origin of the seconds in which topics note their use.
     epoch: Instant,
 }
@@ -88,6 +92,7 @@ pub(crate) enum Action {
 }
 
 mod answers;
+mod looking;
 mod producer_id;
 mod sending;
 
@@ -127,6 +132,8 @@ impl SenderCore {
             counters: parts.counters,
             random: StdRng::seed_from_u64(parts.seed),
             producer_id: ProducerIdState::new(is_idempotent),
+            next_look: None,
+            has_news: false,
             epoch: parts.epoch,
         };
         let cluster = Arc::clone(core.metadata.cluster());
@@ -146,6 +153,7 @@ impl SenderCore {
 
     /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`.
     pub(crate) fn poll(&mut self, now: Instant) {
+        self.accumulator.set_sender_coming(false);
         self.sample_urgency(now);
         self.network.handle_timeout(now);
         for _ in 0..MAX_PASSES {
@@ -154,6 +162,7 @@ impl SenderCore {
                 break;
             }
         }
+        self.plan_next_look(now);
         self.counters.requests_in_flight.set(self.network.total_in_flight());
     }
 
@@ -178,8 +187,10 @@ impl SenderCore {
             return Some(now);
         }
         let timer = self.timers.first().map(|(at, _)| *at).filter(|_| !planted!(LostWakeUp));
+        let next_look = self.next_look;
         let blocked = self.ready.keys().filter_map(|node| self.node_timeout(*node, now));
-        [timer, self.network.poll_timeout(), self.metadata_timeout(now), self.producer_id_timeout(now)]
+        let (metadata, producer_id) = (self.metadata_timeout(now), self.producer_id_timeout(now));
+        [timer, next_look, self.network.poll_timeout(), metadata, producer_id]
             .into_iter()
             .flatten()
             .chain(blocked)
@@ -271,52 +282,6 @@ impl SenderCore {
         self.send_produce_requests(now);
     }
 
-    fn look_at_changed(&mut self, now: Instant) {
-        let mut changed = std::mem::take(&mut self.changed);
-        self.accumulator.take_changed(&mut changed);
-        for queue in changed.drain(..) {
-            let id = queue.id();
-            self.ensure_partition(queue);
-            self.look(id, now);
-        }
-        self.changed = changed;
-    }
-
-    /// Takes note of whether batches may linger. One sample serves a whole pass: a partition that is looked at while
-    /// nothing is urgent may wait, and must be looked at again when something is.
-    fn sample_urgency(&mut self, now: Instant) {
-        let is_urgent = self.accumulator.is_urgent();
-        let was_urgent = std::mem::replace(&mut self.is_urgent, is_urgent);
-        if is_urgent && !was_urgent {
-            self.look_at_all(now);
-        }
-    }
-
-    /// Looks at the partitions whose batches gathered records while something was under way to their node.
-    fn look_at_gathered(&mut self, now: Instant) {
-        let idle = |node: &NodeId| self.network.in_flight_count(*node) == 0;
-        let nodes: Vec<_> = self.gathering.keys().copied().filter(idle).collect();
-        for id in nodes.iter().flat_map(|node| self.gathering.remove(node)).flatten().collect::<Vec<_>>() {
-            if let Some(partition) = self.partition_mut(id) {
-                partition.is_gathering = false;
-            }
-            self.look(id, now);
-        }
-    }
-
-    fn look_at_timers(&mut self, now: Instant) {
-        let due: Vec<_> = self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
-        for id in due {
-            self.look(id, now);
-        }
-    }
-
-    fn look_at_all(&mut self, now: Instant) {
-        for id in 0..self.partitions.len() {
-            self.look(id, now);
-        }
-    }
-
     fn ensure_partition(&mut self, queue: Arc<PartitionQueue>) {
         let id = queue.id();
         if self.partitions.len() <= id {
@@ -331,81 +296,6 @@ impl SenderCore {
 
     fn partition_mut(&mut self, id: usize) -> Option<&mut Partition> {
         self.partitions.get_mut(id).and_then(Option::as_mut)
-    }
-
-    /// Finds out what a partition needs next, and sees to it.
-    fn look(&mut self, id: usize, now: Instant) {
-        self.expire(id, now);
-        let pace = self.pace(id);
-        let delivery_timeout = self.settings.delivery_timeout;
-        let availability_timeout = self.settings.availability_timeout;
-        let spares_awaited = self.settings.spares_awaited;
-        let Some(partition) = self.partition_mut(id) else { return };
-        let head = partition.queue.look();
-        let next = partition.next(head, pace, now);
-        let too_long = availability_timeout.and_then(|timeout| partition.note_wait(next, timeout, now));
-        let stage = match next {
-            Next::Backoff(_) => Stage::Backoff,
-            Next::Linger(_) => Stage::Linger,
-            Next::NoLeader => Stage::NoLeader,
-            Next::Blocked | Next::Idle | Next::Ready(_) => Stage::Queued,
-        };
-        if head.is_some() {
-            partition.queue.enter_stage(stage, now);
-        }
-        let oldest_in_flight = partition.in_flight.front().map(|batch| batch.created);
-        let oldest = [head.map(|head| head.created), oldest_in_flight].into_iter().flatten().min();
-        let expiry = oldest.and_then(|created| created.checked_add(delivery_timeout));
-        let wait = match next {
-            Next::Backoff(until) | Next::Linger(until) => Some(until),
-            Next::Blocked | Next::Idle | Next::NoLeader | Next::Ready(_) => None,
-        };
-        match next {
-            Next::Linger(_) if spares_awaited && head.is_some_and(|head| head.is_awaited) => {
-                if let Some(leader) = partition.leader
-                    && !std::mem::replace(&mut partition.is_gathering, true)
-                {
-                    self.gathering.entry(leader).or_default().push(id);
-                }
-            }
-            Next::NoLeader => {
-                let topic = partition.queue.topic_partition().topic.clone();
-                self.metadata.request_topic(&topic, now);
-            }
-            Next::Ready(node) if !partition.is_listed => {
-                partition.is_listed = true;
-                self.ready.entry(node).or_default().push_back(id);
-            }
-            _ => {}
-        }
-        self.arm(id, [expiry, wait, too_long].into_iter().flatten().min());
-    }
-
-    fn pace(&self, id: usize) -> Pace {
-        let leader = self.partitions.get(id).and_then(Option::as_ref).and_then(|partition| partition.leader);
-        let is_leader_idle = leader.is_some_and(|leader| self.network.in_flight_count(leader) == 0);
-        Pace {
-            linger: self.settings.linger,
-            max_outstanding: self.settings.max_outstanding_per_partition,
-            numbering: self.producer_id.numbering(),
-            is_urgent: self.is_urgent,
-            spares_awaited: self.settings.spares_awaited && is_leader_idle,
-        }
-    }
-
-    /// Sets when to look at a partition again, in place of the time before.
-    fn arm(&mut self, id: usize, at: Option<Instant>) {
-        let Some(partition) = self.partition_mut(id) else { return };
-        let before = std::mem::replace(&mut partition.timer, at);
-        if before == at {
-            return;
-        }
-        if let Some(before) = before {
-            self.timers.remove(&(before, id));
-        }
-        if let Some(at) = at {
-            self.timers.insert((at, id));
-        }
     }
 
     fn expire(&mut self, id: usize, now: Instant) {
@@ -487,6 +377,7 @@ impl SenderCore {
 
     fn handle_network_events(&mut self, now: Instant) {
         while let Some(event) = self.network.poll_event() {
+            self.has_news = true;
             match event {
                 NetworkEvent::Ready { .. } => self.counters.connections_created.add(1),
                 NetworkEvent::Disconnected { node, reason, .. } => {

@@ -1,5 +1,6 @@
 //! From the first record to its acknowledgement.
 
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::bench::{Bench, Config, failure, is_pending, millis, offset};
@@ -453,10 +454,69 @@ fn sender_sleeps_until_the_first_batch_has_lingered() {
     bench.put(1, "b");
     assert_eq!(sleeps_until(&bench), millis(20));
     bench.put(2, &full("c"));
-    assert_eq!(bench.request().records().len(), 1, "a full batch neither waits nor makes others go");
+    let full = bench.request();
+    assert_eq!(full.records().len(), 1, "a full batch neither waits nor makes others go");
+    bench.acknowledge(&full);
+    bench.settle();
     assert_eq!(sleeps_until(&bench), millis(20));
     bench.advance(millis(10));
 
-    assert_eq!(bench.request().records(), ["a"]);
+    let lingered = bench.request();
+    assert_eq!(lingered.records(), ["a"]);
+    bench.acknowledge(&lingered);
+    bench.settle();
     assert_eq!(sleeps_until(&bench), millis(30));
+}
+
+/// Returns whether somebody has woken the sender since the last call.
+fn is_woken(bench: &Bench) -> bool {
+    bench.accumulator.wake_flag().poll(&Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn full_batch_waits_for_the_next_answer_but_no_longer_than_a_millisecond() {
+    let mut bench = Bench::new(Config { linger: millis(5), ..Config::default() });
+    bench.put(0, &full("first"));
+    let first = bench.request();
+    is_woken(&bench);
+
+    drop(bench.try_append(TOPIC, 1, &full("second")).unwrap());
+    assert!(!is_woken(&bench), "the answer will");
+    assert_eq!(bench.core.poll_timeout(bench.now), Some(bench.now + millis(1)));
+    bench.acknowledge(&first);
+    bench.settle();
+    assert_eq!(bench.request().records(), [full("second")]);
+
+    drop(bench.try_append(TOPIC, 2, &full("third")).unwrap());
+    assert!(!is_woken(&bench), "the answer will");
+    bench.advance(millis(1));
+    assert_eq!(bench.request().records(), [full("third")]);
+}
+
+#[test]
+fn full_batch_wakes_the_sender_when_nothing_else_will() {
+    let mut bench = Bench::new(Config { linger: millis(5), ..Config::default() });
+    drop(bench.try_append(TOPIC, 0, &full("nothing is under way")).unwrap());
+    assert!(is_woken(&bench));
+    bench.settle();
+    let _unanswered = bench.request();
+
+    bench.advance(millis(1));
+    let sleeps_until = bench.core.poll_timeout(bench.now).unwrap();
+    assert!(sleeps_until > bench.now + millis(100), "nothing has happened meanwhile");
+    drop(bench.try_append(TOPIC, 1, &full("the answer may take long")).unwrap());
+
+    assert!(is_woken(&bench));
+}
+
+#[test]
+fn full_batch_wakes_the_sender_if_the_linger_is_short() {
+    let mut bench = Bench::new(Config { linger: millis(4), ..Config::default() });
+    bench.put(0, &full("first"));
+    let _unanswered = bench.request();
+    is_woken(&bench);
+
+    drop(bench.try_append(TOPIC, 1, &full("second")).unwrap());
+
+    assert!(is_woken(&bench));
 }
