@@ -2,6 +2,7 @@
 //!
 //! Only the stage itself is timed; what the one before has to leave behind is made between the samples.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -19,14 +20,13 @@ fn main() {
 }
 
 const BATCH_SIZE: usize = 16 * 1024;
-const PARTITIONS: usize = 4;
-/// As many of a partition as requests may be under way.
-const BATCHES: usize = 5;
+/// A batch of each makes a request.
+const PARTITIONS: usize = 20;
 const VALUE_LENS: [usize; 2] = [100, 1000];
 
-/// Records with values of this length that fill [`BATCHES`] batches of each partition, the last in part.
+/// How many records with values of this length fill a batch of each partition, nearly.
 fn records(value_len: usize) -> usize {
-    PARTITIONS * BATCHES * (BATCH_SIZE / (value_len + 32))
+    PARTITIONS * (BATCH_SIZE / (value_len + 32))
 }
 
 /// Counts records, and the bytes of their values.
@@ -46,7 +46,7 @@ fn encode(bencher: Bencher<'_, '_>, value_len: usize) {
 
 fn append(accumulator: &Accumulator, records: usize, value: &[u8], deliveries: &mut Vec<Delivery>) {
     for number in 0..records {
-        // A batch here and a batch there, as without keys.
+        // A batch here and then a batch there, as without keys.
         let partition = number * PARTITIONS / records;
         deliveries.push(accumulator.append(partition, None, value).expect("there is memory"));
     }
@@ -142,17 +142,19 @@ impl Rig {
         self.settle();
     }
 
-    /// Has everything done that is under way.
-    fn serve(&mut self) {
+    /// Has everything done that is under way. Returns how many requests that were.
+    fn serve(&mut self) -> usize {
         for (id, _) in self.machine.attempts() {
             self.machine.finish_attempt(id, true);
             self.settle();
         }
+        let mut requests = 0;
         loop {
             let answers = self.answers();
             if answers.is_empty() {
-                return;
+                return requests;
             }
+            requests += answers.len();
             self.receive(&answers);
         }
     }
@@ -171,7 +173,7 @@ fn options() -> SenderOptions {
         request_timeout: Duration::from_secs(30),
         retries: u32::MAX,
         retry_backoff: Duration::from_millis(100),
-        max_in_flight: BATCHES,
+        max_in_flight: 5,
         max_request_size: 1024 * 1024,
         batch_size: BATCH_SIZE,
         buffer_memory: 64 * 1024 * 1024,
@@ -180,34 +182,28 @@ fn options() -> SenderOptions {
     }
 }
 
-/// The sender's pass: looks at partitions, numbers and takes batches, seals them, and makes requests of them.
-#[divan::bench(name = "4 drain", args = VALUE_LENS, sample_size = 1)]
-fn drain(bencher: Bencher<'_, '_>, value_len: usize) {
-    let mut rig = Rig::new(PARTITIONS);
-    let (value, records) = (vec![b'x'; value_len], records(value_len));
-    let rig = std::cell::RefCell::new(&mut rig);
+/// The sender's pass: looks at partitions, numbers and takes batches, seals them, and makes a request of them.
+fn drain_into_a_request(bencher: Bencher<'_, '_>, partitions: usize, records: usize, value_len: usize) {
+    let mut rig = Rig::new(partitions);
+    let value = vec![b'x'; value_len];
+    let rig = RefCell::new(&mut rig);
     let filled = || {
         let mut rig = rig.borrow_mut();
-        rig.serve();
-        rig.append_to_each(PARTITIONS, records / PARTITIONS, &value);
+        assert!(rig.serve() <= 1 && rig.machine.is_idle(), "all of it was in one request");
+        rig.append_to_each(partitions, records / partitions, &value);
     };
     count(bencher, records, value_len).with_inputs(filled).bench_local_values(|()| rig.borrow_mut().settle());
 }
 
-/// The same for as many batches of one small record each, so that it shows what a batch costs.
+#[divan::bench(name = "4 drain", args = VALUE_LENS, sample_size = 1)]
+fn drain(bencher: Bencher<'_, '_>, value_len: usize) {
+    drain_into_a_request(bencher, PARTITIONS, records(value_len), value_len);
+}
+
+/// One small record in each batch, so that it shows what a batch costs.
 #[divan::bench(name = "4 drain, small batches", args = [1, 64, 1000], sample_size = 1)]
 fn drain_small_batches(bencher: Bencher<'_, '_>, partitions: usize) {
-    let mut rig = Rig::new(partitions);
-    let rig = std::cell::RefCell::new(&mut rig);
-    let filled = || {
-        let mut rig = rig.borrow_mut();
-        rig.serve();
-        rig.append_to_each(partitions, 1, b"small");
-    };
-    bencher
-        .counter(ItemsCount::new(partitions))
-        .with_inputs(filled)
-        .bench_local_values(|()| rig.borrow_mut().settle());
+    drain_into_a_request(bencher, partitions, partitions, 5);
 }
 
 /// A produce request as segments that refer to the batches.
@@ -221,7 +217,7 @@ fn write_request(bencher: Bencher<'_, '_>, batches: usize) {
 #[divan::bench(name = "6 response", args = [1, 64, 1000], sample_size = 1)]
 fn response(bencher: Bencher<'_, '_>, batches: usize) {
     let mut rig = Rig::new(batches);
-    let rig = std::cell::RefCell::new(&mut rig);
+    let rig = RefCell::new(&mut rig);
     let answered = || {
         let mut rig = rig.borrow_mut();
         rig.append_to_each(batches, 1, b"small");

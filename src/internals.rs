@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
@@ -147,6 +147,8 @@ pub fn decode_batch(batch: &Bytes, lz4: bool) -> Option<Vec<PlainRecord>> {
 pub struct Accumulator {
     accumulator: RecordAccumulator,
     topic: Arc<TopicQueues>,
+    /// The time that is told to every record: a clock would cost as much as the rest.
+    now: Instant,
 }
 
 impl Accumulator {
@@ -162,21 +164,22 @@ impl Accumulator {
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(buffer_memory, batch_size));
         let topic = accumulator.topic(&Topic::from("topic"), partitions);
-        Self { accumulator, topic }
+        Self { accumulator, topic, now: clock::now() }
     }
 
     /// Appends one record; `None` if memory is short.
     pub fn append(&self, partition: usize, key: Option<&[u8]>, value: &[u8]) -> Option<Delivery> {
         let headers = Headers::new();
         let record = RecordRef { timestamp: 1_700_000_000_000, key, value: Some(value), headers: &headers };
-        let append = Append {
-            record,
-            payload_len: record.payload_len(),
-            waits: EnqueueWaits::default(),
-            now: clock::now(),
-            stop_at_boundary: false,
-        };
+        let (payload_len, now) = (record.payload_len(), self.now);
         let queue = self.topic.queue(partition)?;
+        if let Some(delivery) =
+            queue.append_at_once(&record, payload_len, now, true, self.accumulator.settings())
+        {
+            return Some(delivery);
+        }
+        let waits = EnqueueWaits::default();
+        let append = Append { record, payload_len, waits, now, stop_at_boundary: false };
         match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
             TryAppend::BatchEnded | TryAppend::Closed | TryAppend::NoMemory { .. } | TryAppend::Stopped => {
