@@ -126,6 +126,7 @@ impl BatchCell {
         }
     }
 
+    #[inline]
     fn poll_outcome(&self, cx: &Context<'_>, slot: &mut u32) -> Poll<&Outcome> {
         let before = *slot;
         let polled = self.outcome.poll(cx, slot);
@@ -218,7 +219,7 @@ impl Delivery {
                     }
                     cell = &part.cell;
                 }
-                _ => return Some(result(cell, record)),
+                outcome => return Some(result(cell, outcome, record)),
             }
         }
     }
@@ -227,16 +228,24 @@ impl Delivery {
 impl Future for Delivery {
     type Output = Result<RecordMetadata, DeliveryError>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let this = &mut *self;
-            let next = match this.cell.poll_outcome(cx, &mut this.slot) {
+            let part = match this.cell.poll_outcome(cx, &mut this.slot) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Outcome::Redirected(parts)) => redirect(parts, this.record.index).cloned(),
-                Poll::Ready(_) => None,
+                Poll::Ready(outcome) => {
+                    this.slot = NO_SLOT;
+                    let part = match outcome {
+                        Outcome::Redirected(parts) => redirect(parts, this.record.index),
+                        Outcome::Delivered { .. } | Outcome::Failed(_) => None,
+                    };
+                    let Some(part) = part else {
+                        return Poll::Ready(result(&this.cell, outcome, this.record));
+                    };
+                    part.clone()
+                }
             };
-            this.slot = NO_SLOT;
-            let Some(part) = next else { return Poll::Ready(result(&this.cell, this.record)) };
             this.record.index = part.position_of(this.record.index);
             this.cell = part.cell;
         }
@@ -265,15 +274,13 @@ fn redirect(parts: &[Redirect], index: u32) -> Option<&Redirect> {
 }
 
 #[inline]
-fn result(cell: &BatchCell, record: RecordFacts) -> Result<RecordMetadata, DeliveryError> {
-    match cell.outcome() {
-        Some(Outcome::Failed(failure)) => Err(DeliveryError::new(Arc::clone(failure), record.index)),
-        Some(Outcome::Delivered { base_offset, log_append_time }) => {
+fn result(cell: &BatchCell, outcome: &Outcome, record: RecordFacts) -> Result<RecordMetadata, DeliveryError> {
+    match outcome {
+        Outcome::Failed(failure) => Err(DeliveryError::new(Arc::clone(failure), record.index)),
+        Outcome::Delivered { base_offset, log_append_time } => {
             Ok(RecordMetadata::new(&cell.topic_partition, record, *base_offset, *log_append_time))
         }
-        Some(Outcome::Redirected(_)) | None => {
-            Ok(RecordMetadata::new(&cell.topic_partition, record, None, None))
-        }
+        Outcome::Redirected(_) => Ok(RecordMetadata::new(&cell.topic_partition, record, None, None)),
     }
 }
 

@@ -56,10 +56,15 @@ impl<T> Completion<T> {
     }
 
     /// Returns the value, or parks the waker in `slot`, which is `NO_SLOT` at first.
+    #[inline]
     pub(crate) fn poll(&self, cx: &Context<'_>, slot: &mut u32) -> Poll<&T> {
-        if let Some(value) = self.value.get() {
-            return Poll::Ready(value);
+        match self.value.get() {
+            Some(value) => Poll::Ready(value),
+            None => self.park(cx, slot),
         }
+    }
+
+    fn park(&self, cx: &Context<'_>, slot: &mut u32) -> Poll<&T> {
         let mut wakers = self.lock();
         if wakers.closed {
             drop(wakers);

@@ -235,7 +235,7 @@ fn waiting_for_memory_sends_what_lingers() {
     let topic = accumulator.topic(&Topic::from(TOPIC), 4);
     let mut wait = std::pin::pin!(accumulator.wait_for_memory(topic.queue(0).unwrap(), 100));
     let mut poll = || {
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         wait.as_mut().poll(&mut cx)
     };
 
