@@ -1,6 +1,5 @@
-//! Encoding of records, batches and requests, and decoding of answers.
+//! Compression, and decoding of answers.
 
-use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use kafka_producer::__internals as internals;
@@ -9,39 +8,11 @@ fn main() {
     divan::main();
 }
 
-const RECORDS: usize = 140;
-
-#[divan::bench(args = [10, 100, 1000])]
-fn encode_records(bencher: Bencher<'_, '_>, value_len: usize) {
-    let value = vec![b'x'; value_len];
-    let mut out = Vec::with_capacity(RECORDS * (value_len + 32));
-    bencher
-        .counter(ItemsCount::new(RECORDS))
-        .bench_local(|| internals::encode_batch(&mut out, RECORDS, Some(b"key-0001"), &value, false));
-}
-
-#[divan::bench(args = [100, 1000])]
-fn encode_and_seal_batch(bencher: Bencher<'_, '_>, value_len: usize) {
-    let value = vec![b'x'; value_len];
-    let mut out = Vec::with_capacity(RECORDS * (value_len + 32));
-    bencher
-        .counter(ItemsCount::new(RECORDS))
-        .bench_local(|| internals::encode_batch(&mut out, RECORDS, Some(b"key-0001"), &value, true));
-}
-
 #[divan::bench(args = [16 * 1024, 128 * 1024])]
 fn compress_lz4(bencher: Bencher<'_, '_>, len: usize) {
     let records: Vec<u8> =
         (0..len / 8).flat_map(|number| format!("{:07};", number % 1000).into_bytes()).collect();
     bencher.counter(BytesCount::new(records.len())).bench_local(|| internals::compress_lz4(&records));
-}
-
-#[divan::bench(args = [1, 64, 1000])]
-fn encode_produce_request(bencher: Bencher<'_, '_>, partitions: usize) {
-    let batches = vec![Bytes::from(vec![0_u8; 16 * 1024]); partitions];
-    bencher
-        .counter(ItemsCount::new(partitions))
-        .bench_local(|| internals::encode_produce_request(9, &batches));
 }
 
 /// An answer of version 9 for one topic with this many partitions, all well.
