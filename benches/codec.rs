@@ -1,6 +1,5 @@
-//! Encoding of records, batches and requests, and decoding of answers.
+//! Compression, and decoding of answers.
 
-use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use kafka_producer::__internals as internals;
@@ -8,26 +7,6 @@ use kafka_producer::Compression;
 
 fn main() {
     divan::main();
-}
-
-const RECORDS: usize = 140;
-
-#[divan::bench(args = [10, 100, 1000])]
-fn encode_records(bencher: Bencher<'_, '_>, value_len: usize) {
-    let value = vec![b'x'; value_len];
-    let mut out = Vec::with_capacity(RECORDS * (value_len + 32));
-    bencher
-        .counter(ItemsCount::new(RECORDS))
-        .bench_local(|| internals::encode_batch(&mut out, RECORDS, Some(b"key-0001"), &value, false));
-}
-
-#[divan::bench(args = [100, 1000])]
-fn encode_and_seal_batch(bencher: Bencher<'_, '_>, value_len: usize) {
-    let value = vec![b'x'; value_len];
-    let mut out = Vec::with_capacity(RECORDS * (value_len + 32));
-    bencher
-        .counter(ItemsCount::new(RECORDS))
-        .bench_local(|| internals::encode_batch(&mut out, RECORDS, Some(b"key-0001"), &value, true));
 }
 
 /// Codec, level and bytes; zstd does nothing without the feature.
@@ -49,14 +28,6 @@ fn compress(bencher: Bencher<'_, '_>, (codec, level, len): (Compression, i32, us
     bencher
         .counter(BytesCount::new(records.len()))
         .bench_local(|| internals::compress(codec, level, &records));
-}
-
-#[divan::bench(args = [1, 64, 1000])]
-fn encode_produce_request(bencher: Bencher<'_, '_>, partitions: usize) {
-    let batches = vec![Bytes::from(vec![0_u8; 16 * 1024]); partitions];
-    bencher
-        .counter(ItemsCount::new(partitions))
-        .bench_local(|| internals::encode_produce_request(9, &batches));
 }
 
 /// An answer of version 9 for one topic with this many partitions, all well.

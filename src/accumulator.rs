@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed};
+use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed, TopicMemory};
 use crate::topic_partition::{Topic, TopicPartition};
 
 mod changes;
@@ -57,6 +57,8 @@ struct Topics {
 pub(crate) struct TopicQueues {
     topic: Topic,
     queues: Box<[Arc<PartitionQueue>]>,
+    /// Shared by replacements.
+    memory: Arc<TopicMemory>,
     /// Shared by replacements, and with the queues.
     ratio: Arc<CompressionRatio>,
     /// When the topic was last written to, in seconds of a clock of the producer's own; shared by replacements.
@@ -70,6 +72,11 @@ impl TopicQueues {
 
     pub(crate) fn queue(&self, partition: usize) -> Option<&Arc<PartitionQueue>> {
         self.queues.get(partition)
+    }
+
+    /// Returns what records take that may go to any of the partitions.
+    pub(crate) fn memory(&self) -> &TopicMemory {
+        &self.memory
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -124,13 +131,16 @@ impl RecordAccumulator {
         let old = known.as_ref().map_or(&[][..], |known| &known.queues);
         let mut queues: Vec<_> = old.iter().map(Arc::clone).collect();
         let ratio = known.as_ref().map_or_else(Arc::default, |known| Arc::clone(&known.ratio));
+        let new_memory = || Arc::new(TopicMemory::new(&self.memory));
+        let memory = known.as_ref().map_or_else(new_memory, |known| Arc::clone(&known.memory));
         for partition in queues.len()..partitions {
+            let share = memory.partition(partition);
             let partition = i32::try_from(partition).unwrap_or(i32::MAX);
             let name = TopicPartition::new(topic, partition);
             queues.push(Arc::new(PartitionQueue::new(
                 topics.next_queue_id,
                 name,
-                self.memory.partition(),
+                share,
                 Arc::clone(&self.changes),
                 Arc::clone(&ratio),
                 topics.closed,
@@ -138,7 +148,8 @@ impl RecordAccumulator {
             topics.next_queue_id += 1;
         }
         let last_used = known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used));
-        let entry = Arc::new(TopicQueues { topic: topic.clone(), queues: queues.into(), ratio, last_used });
+        let queues = queues.into();
+        let entry = Arc::new(TopicQueues { topic: topic.clone(), queues, memory, ratio, last_used });
         topics.by_name.insert(topic.clone(), Arc::clone(&entry));
         entry
     }
@@ -195,6 +206,18 @@ impl RecordAccumulator {
         }
     }
 
+    /// Appends a record if the open batch of a partition has room for it.
+    pub(crate) fn append_to_open(&self, queue: &Arc<PartitionQueue>, append: &Append<'_>) -> Option<Done> {
+        match queue.append(append, &mut None, &self.settings) {
+            Appended::BatchEnded { seal, announce } => {
+                self.after_close(queue, seal, announce);
+                None
+            }
+            Appended::Done(done) => Some(self.after_append(queue, done)),
+            Appended::Closed | Appended::NeedsBuffer(_) | Appended::Stopped => None,
+        }
+    }
+
     /// Waits for memory for a new batch of a partition; the sender hears that memory is wanted.
     ///
     /// # Cancel safety
@@ -205,7 +228,30 @@ impl RecordAccumulator {
         queue: &PartitionQueue,
         least: usize,
     ) -> Result<BatchBuffer, MemoryClosed> {
-        let mut wait = std::pin::pin!(queue.memory().take(least));
+        self.wait(queue.memory().take(least)).await
+    }
+
+    /// Waits for memory for a new batch of any partition of a topic; the sender hears that memory is wanted. Returns the
+    /// number of the partition, too.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes nothing.
+    pub(crate) async fn wait_for_memory_anywhere(
+        &self,
+        queues: &TopicQueues,
+        least: usize,
+    ) -> Result<(usize, BatchBuffer), MemoryClosed> {
+        // Partitions may have been added when the wait ends.
+        let partition = |number| {
+            let queue = self.queue(&queues.topic, i32::try_from(number).ok()?)?;
+            Some(Arc::clone(queue.memory()))
+        };
+        self.wait(queues.memory.take(least, partition)).await
+    }
+
+    async fn wait<T>(&self, wait: impl Future<Output = T>) -> T {
+        let mut wait = std::pin::pin!(wait);
         let mut told = false;
         std::future::poll_fn(|cx| {
             let polled = wait.as_mut().poll(cx);

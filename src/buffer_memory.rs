@@ -6,6 +6,7 @@
 //!
 //! ```text
 //!  BatchBuffer ──► PartitionMemory ──► BufferMemory { FairMemory { Budget }, idle buffers }
+//!                     TopicMemory ──────┘
 //! ```
 
 use bytes::Bytes;
@@ -18,10 +19,12 @@ use crate::sync::{Mutex, PoisonError};
 
 mod budget;
 mod fair_memory;
+mod topic_memory;
 
-use self::budget::{Budget, PartitionId};
+use self::budget::{Budget, Line, PartitionId};
 use self::fair_memory::FairMemory;
 pub(crate) use self::fair_memory::MemoryClosed;
+pub(crate) use self::topic_memory::TopicMemory;
 
 /// Smallest buffer that is worth an allocation.
 const SMALLEST_BUFFER: usize = 1024;
@@ -52,9 +55,10 @@ impl BufferMemory {
         })
     }
 
-    /// Makes a partition's share of the memory.
+    /// Makes the share of a partition that belongs to no topic.
+    #[cfg(test)]
     pub(crate) fn partition(self: &Arc<Self>) -> Arc<PartitionMemory> {
-        Arc::new(PartitionMemory { id: self.fair.open(), memory: Arc::clone(self) })
+        Arc::new(PartitionMemory { id: self.fair.open(None), memory: Arc::clone(self) })
     }
 
     /// Fails everybody who waits now or later, and frees the idle buffers: threads that have sent may hold on to this for
@@ -141,13 +145,18 @@ impl PartitionMemory {
     ///
     /// Dropping the future gives up its place and takes nothing.
     pub(crate) async fn take(self: &Arc<Self>, least: usize) -> Result<BatchBuffer, MemoryClosed> {
-        let capacity = self.memory.fair.take(self.id, least).await?;
+        let (_, capacity) = self.memory.fair.take(Line::Partition(self.id), least).await?;
         Ok(self.buffer(capacity))
     }
 
     /// Returns the bytes that the partition could take now.
     pub(crate) fn available(&self) -> usize {
         self.memory.fair.free_for(self.id)
+    }
+
+    /// Asks whether the partition takes no records, or none that may go elsewhere.
+    pub(crate) fn set_shut(&self, is_shut: impl FnOnce() -> bool) {
+        self.memory.fair.set_shut(self.id, is_shut);
     }
 
     fn buffer(self: &Arc<Self>, capacity: usize) -> BatchBuffer {

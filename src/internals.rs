@@ -2,12 +2,12 @@
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
 use crate::accumulator::{
-    Append, EnqueueWaits, RecordAccumulator, Settings, TakenHead, TopicQueues, TryAppend,
+    Append, EnqueueWaits, ProducerBatch, RecordAccumulator, Settings, TakenHead, TopicQueues, TryAppend,
 };
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
@@ -26,9 +26,12 @@ use crate::record::Headers;
 use crate::topic_partition::Topic;
 use crate::wire::{Reader, Uuid, Writer};
 
+#[path = "internals/connected.rs"]
+mod connected;
 #[path = "internals/sender_machine.rs"]
 mod sender_machine;
 
+pub use self::connected::build_connected;
 pub use self::sender_machine::{SenderMachine, SenderOptions};
 
 /// Encodes `count` records into `out` and returns the length of the batch. With `seal`, the checksum too.
@@ -149,6 +152,8 @@ pub fn decode_batch(batch: &Bytes, codec: Compression, limit: usize) -> Option<V
 pub struct Accumulator {
     accumulator: RecordAccumulator,
     topic: Arc<TopicQueues>,
+    /// The time that is told to every record: a clock would cost as much as the rest.
+    now: Instant,
 }
 
 impl Accumulator {
@@ -165,21 +170,22 @@ impl Accumulator {
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(buffer_memory, batch_size));
         let topic = accumulator.topic(&Topic::from("topic"), partitions);
-        Self { accumulator, topic }
+        Self { accumulator, topic, now: clock::now() }
     }
 
     /// Appends one record; `None` if memory is short.
     pub fn append(&self, partition: usize, key: Option<&[u8]>, value: &[u8]) -> Option<Delivery> {
         let headers = Headers::new();
         let record = RecordRef { timestamp: 1_700_000_000_000, key, value: Some(value), headers: &headers };
-        let append = Append {
-            record,
-            payload_len: record.payload_len(),
-            waits: EnqueueWaits::default(),
-            now: clock::now(),
-            stop_at_boundary: false,
-        };
+        let (payload_len, now) = (record.payload_len(), self.now);
         let queue = self.topic.queue(partition)?;
+        if let Some(delivery) =
+            queue.append_at_once(&record, payload_len, now, true, self.accumulator.settings())
+        {
+            return Some(delivery);
+        }
+        let waits = EnqueueWaits::default();
+        let append = Append { record, payload_len, waits, now, stop_at_boundary: false };
         match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
             TryAppend::BatchEnded | TryAppend::Closed | TryAppend::NoMemory { .. } | TryAppend::Stopped => {
@@ -190,17 +196,42 @@ impl Accumulator {
 
     /// Takes every batch, as the sender would, and completes it as delivered. Returns the number of batches.
     pub fn drain(&self) -> usize {
+        let mut taken = self.take();
+        taken.seal();
+        taken.0.len()
+    }
+
+    /// Takes every batch, as the sender would.
+    pub fn take(&self) -> TakenBatches {
         let mut changed = Vec::new();
         self.accumulator.take_changed(&mut changed);
-        let mut batches = 0;
+        let mut taken = Vec::new();
         for queue in self.topic.iter() {
-            while let TakenHead::Batch(mut batch) = queue.take_head() {
-                batch.freeze();
-                batch.deliver(Some(0), None, None);
-                batches += 1;
+            while let TakenHead::Batch(batch) = queue.take_head() {
+                taken.push(*batch);
             }
             queue.look();
         }
-        batches
+        TakenBatches(taken)
+    }
+}
+
+/// Batches that are under way. Dropped, they are delivered.
+#[derive(Debug)]
+pub struct TakenBatches(Vec<ProducerBatch>);
+
+impl TakenBatches {
+    /// Writes headers and checksums. Returns the bytes of all batches.
+    pub fn seal(&mut self) -> usize {
+        self.0.iter_mut().map(|batch| batch.freeze().len()).sum()
+    }
+}
+
+impl Drop for TakenBatches {
+    fn drop(&mut self) {
+        for mut batch in self.0.drain(..) {
+            batch.freeze();
+            batch.deliver(Some(0), None, None);
+        }
     }
 }

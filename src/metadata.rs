@@ -17,7 +17,7 @@ mod topic_answers;
 mod topic_info;
 mod tracked_topics;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -189,6 +189,28 @@ impl Metadata {
         let request = metadata_request(&topics);
         self.in_flight = Some(InFlight { id, is_full, topics, needs_full_update_after: false });
         Some((id, request))
+    }
+
+    /// Returns a request for what is known of the topics that somebody waits for and no answer has been about, if there
+    /// are any. It creates no topics, needs version 4, and changes nothing here: see [`Metadata::scouted`].
+    pub(crate) fn scout_request(&self) -> Option<MetadataRequest> {
+        let topics: Vec<Topic> = self.topics.unanswered().cloned().collect();
+        let request = MetadataRequest { allow_auto_topic_creation: false, ..metadata_request(&topics) };
+        Some(request).filter(|_| !topics.is_empty())
+    }
+
+    /// Reads the answer to a scout request: all nodes there are, with those that are known already but for entries of
+    /// `bootstrap.servers` that turn out to be one of the others, and who leads a partition of the topics.
+    pub(crate) fn scouted(&self, response: &MetadataResponse) -> (Vec<Node>, BTreeSet<NodeId>) {
+        let mut nodes = reading::read_nodes(response);
+        nodes.retain(|node| self.cluster.node(node.id()).is_none());
+        let is_found = |known: &Node| nodes.iter().any(|node| node.has_address_of(known));
+        let is_kept = |known: &&Node| known.id().0 >= 0 || !is_found(known);
+        let known: Vec<_> = self.cluster.nodes().iter().filter(is_kept).cloned().collect();
+        nodes.extend(known);
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        let leaders = partitions.filter_map(|partition| reading::read_node_id(partition.leader_id));
+        (nodes, leaders.collect())
     }
 
     /// Takes in the answer to a request, in the version of the protocol that it was made in.

@@ -26,5 +26,5 @@ pub(crate) use self::client::{NetworkClient, NetworkConfig, NetworkRequest};
 pub(crate) use self::event::Frame;
 pub(crate) use self::event::{ConnectionId, FailureReason, NetworkAction, NetworkEvent};
 pub(crate) use self::frame::MAX_RESPONSE_LEN;
-#[cfg(feature = "__internals")]
+#[cfg(any(test, feature = "__internals"))]
 pub(crate) use self::frame::next_frame;

@@ -139,7 +139,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             Ok(delivery) => return Ok(delivery),
             Err(Stop::Refused(kind)) => *kind,
             Err(Stop::TopicUnknown) => self.inner.ask_for_topic(walk.record()),
-            Err(Stop::NoMemory { queue, least }) => {
+            Err(Stop::NoMemory { queue, least, .. }) => {
                 // Lingering batches would keep it full.
                 self.inner.accumulator.want_memory();
                 let available = queue.memory().available();

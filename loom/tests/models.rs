@@ -21,6 +21,7 @@ models! {
     fair_memory::waiter_and_release,
     fair_memory::two_waiters_and_release,
     fair_memory::two_waiters_of_a_partition_and_release,
+    fair_memory::waiter_for_any_partition_and_release,
     fair_memory::cancelled_waiter_and_release,
     fair_memory::waiter_and_close,
 }

@@ -173,7 +173,9 @@ impl PartitionQueue {
     }
 
     pub(crate) fn set_available(&self, available: bool) {
-        self.available.store(available, Ordering::Relaxed);
+        if self.available.swap(available, Ordering::Relaxed) != available {
+            self.note_openness();
+        }
     }
 
     /// Appends a record if that is all there is to do: it fits into the open batch, which neither begins nor ends with it,
@@ -397,6 +399,8 @@ impl PartitionQueue {
         let at = inner.batches.partition_point(|queued| queued.order <= order);
         let taken = inner.batches.split_off(at);
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
+        drop(inner);
+        self.note_openness();
         taken.into()
     }
 
@@ -407,14 +411,20 @@ impl PartitionQueue {
         inner.stopped |= !inner.batches.is_empty();
         self.stopped.store(inner.stopped, Ordering::Relaxed);
         self.queued.store(0, Ordering::Relaxed);
-        inner.batches.drain(..).collect()
+        let taken = inner.batches.drain(..).collect();
+        drop(inner);
+        self.note_openness();
+        taken
     }
 
     /// Takes records again. Returns whether it was stopped.
     pub(crate) fn resume(&self) -> bool {
         let mut inner = self.lock();
         self.stopped.store(false, Ordering::Relaxed);
-        std::mem::take(&mut inner.stopped)
+        let was_stopped = std::mem::take(&mut inner.stopped);
+        drop(inner);
+        self.note_openness();
+        was_stopped
     }
 
     /// Returns whether records are refused until the queue is resumed.
@@ -444,6 +454,11 @@ impl PartitionQueue {
     /// Returns how many records were ever appended.
     pub(crate) fn appended_records(&self) -> u64 {
         self.lock().records
+    }
+
+    /// Has memory for records that may go elsewhere given out as the queue stands now. To be called without its lock.
+    fn note_openness(&self) {
+        self.memory.set_shut(|| self.is_stopped() || !self.is_available());
     }
 
     fn append_to_last(

@@ -10,6 +10,10 @@
 //! one that holds least first, and in turn those that hold the same. A record that needs more than is free although its
 //! partition holds nothing would wait for ever if others took each byte that returns: while one waits, partitions get
 //! one buffer at a time.
+//!
+//! A record that may go to any partition of its topic does not stand in the line of one, which may be the very one that gives
+//! nothing back, but in the line of the topic. That line is served with what the topic's partition that holds least may
+//! take: if that one may have nothing, none may. Partitions that such records should not go to come last.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -26,7 +30,8 @@ pub(crate) struct Budget {
     partitions: Vec<Partition>,
     /// Places in `partitions` to be used again.
     vacant: Vec<usize>,
-    /// Partitions that somebody waits for, by what they hold and then by turn: the order of service.
+    topics: Vec<Topic>,
+    /// Lines that somebody stands in, by what their partitions hold and then by turn: the order of service.
     hungry: BTreeSet<Hunger>,
     /// The next turn or ticket.
     next_number: u64,
@@ -36,6 +41,18 @@ pub(crate) struct Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PartitionId(usize);
 
+/// A topic's place in the budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TopicId(usize);
+
+/// Where one may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Line {
+    Partition(PartitionId),
+    /// For any of its partitions.
+    Topic(TopicId),
+}
+
 /// Identifies a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
@@ -44,15 +61,39 @@ pub(crate) struct Ticket(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) ticket: Ticket,
+    pub(crate) partition: PartitionId,
     pub(crate) capacity: usize,
 }
 
 #[derive(Debug, Default)]
 struct Partition {
     held: usize,
+    waits: Waits,
+    /// With its number there.
+    topic: Option<(TopicId, usize)>,
+    /// When any of this changed last.
+    since: u64,
+    /// Takes no records at the moment, or none that may go elsewhere.
+    is_shut: bool,
+    /// Has no leader.
+    is_leaderless: bool,
+}
+
+#[derive(Debug, Default)]
+struct Topic {
+    partitions: BTreeSet<PartitionId>,
+    /// `partitions` by how welcome another buffer is. Kept from the first time on that somebody asks for it.
+    ranks: Option<BTreeSet<Rank>>,
+    /// The version of the cluster, and how many partitions there were then.
+    leaders_as_of: Option<(u64, usize)>,
+    waits: Waits,
+}
+
+#[derive(Debug, Default)]
+struct Waits {
     turn: u64,
     /// First come, first served.
-    waits: VecDeque<Wait>,
+    queue: VecDeque<Wait>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +106,16 @@ struct Wait {
 struct Hunger {
     held: usize,
     turn: u64,
-    id: usize,
+    line: Line,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_shunned: bool,
+    held: usize,
+    /// Of those that hold the same, each has its turn.
+    since: u64,
+    id: PartitionId,
 }
 
 impl Budget {
@@ -77,23 +127,67 @@ impl Budget {
             held: 0,
             partitions: Vec::new(),
             vacant: Vec::new(),
+            topics: Vec::new(),
             hungry: BTreeSet::new(),
             next_number: 0,
         }
     }
 
-    /// Adds a partition.
-    pub(crate) fn open(&mut self) -> PartitionId {
-        if let Some(id) = self.vacant.pop() {
-            return PartitionId(id);
+    /// Adds a topic.
+    pub(crate) fn open_topic(&mut self) -> TopicId {
+        self.topics.push(Topic::default());
+        TopicId(self.topics.len() - 1)
+    }
+
+    /// Adds a partition, of a topic with its number there or of none. [`Budget::next_grant`] must follow.
+    pub(crate) fn open(&mut self, topic: Option<(TopicId, usize)>) -> PartitionId {
+        let id = self.vacant.pop().unwrap_or_else(|| {
+            self.partitions.push(Partition::default());
+            self.partitions.len() - 1
+        });
+        if let Some(partition) = self.partitions.get_mut(id) {
+            partition.topic = topic;
         }
-        self.partitions.push(Partition::default());
-        PartitionId(self.partitions.len() - 1)
+        if let Some((topic, _)) = topic
+            && let Some(topic) = self.topics.get_mut(topic.0)
+        {
+            topic.partitions.insert(PartitionId(id));
+        }
+        self.update(PartitionId(id), |_| ());
+        PartitionId(id)
     }
 
     /// Removes a partition that holds nothing and that nobody waits for.
     pub(crate) fn close(&mut self, id: PartitionId) {
+        if let Some((topic, _)) = self.partition(id).and_then(|partition| partition.topic)
+            && let Some(topic) = self.topics.get_mut(topic.0)
+        {
+            topic.partitions.remove(&id);
+        }
+        self.update(id, |partition| *partition = Partition::default());
         self.vacant.push(id.0);
+    }
+
+    /// Says whether a partition takes no records, or none that may go elsewhere. [`Budget::next_grant`] must follow.
+    pub(crate) fn set_shut(&mut self, id: PartitionId, is_shut: bool) {
+        self.update(id, |partition| partition.is_shut = is_shut);
+    }
+
+    /// Says which partitions of a topic have leaders, in a version of the cluster. [`Budget::next_grant`] must follow.
+    pub(crate) fn set_leaders(&mut self, topic: TopicId, version: u64, has_leader: impl Fn(usize) -> bool) {
+        let Some(topic) = self.topics.get_mut(topic.0) else { return };
+        let news = (version, topic.partitions.len());
+        if topic.leaders_as_of >= Some(news) {
+            return;
+        }
+        topic.leaders_as_of = Some(news);
+        for id in topic.partitions.clone() {
+            let number = self.number_in_topic(id);
+            let is_leaderless = number.is_some_and(|number| !has_leader(number));
+            if self.partition(id).is_some_and(|partition| partition.is_leaderless != is_leaderless) {
+                self.update(id, |partition| partition.is_leaderless = is_leaderless);
+            }
+        }
     }
 
     /// Takes a buffer of at least `least` bytes if that needs no waiting. Returns its size.
@@ -103,7 +197,7 @@ impl Budget {
     /// is whole again: a small one could not grow, and batches of a few records each would keep memory short.
     pub(crate) fn try_take(&mut self, id: PartitionId, least: usize) -> Option<usize> {
         let partition = self.partition(id)?;
-        if !partition.waits.is_empty() {
+        if !partition.waits.queue.is_empty() {
             return None;
         }
         let held = partition.held;
@@ -124,7 +218,7 @@ impl Budget {
     pub(crate) fn try_take_exactly(&mut self, id: PartitionId, capacity: usize, replaced: usize) -> bool {
         let Some(partition) = self.partition(id) else { return false };
         let kept = partition.held.saturating_sub(replaced);
-        let is_allowed = partition.waits.is_empty()
+        let is_allowed = partition.waits.queue.is_empty()
             && (partition.held == 0 || !self.is_anybody_starving())
             && self.allows(kept, capacity);
         if is_allowed {
@@ -151,33 +245,60 @@ impl Budget {
     }
 
     /// Queues up for a buffer of at least `least` bytes. [`Budget::next_grant`] must follow.
-    pub(crate) fn wait(&mut self, id: PartitionId, least: usize) -> Ticket {
+    pub(crate) fn wait(&mut self, line: Line, least: usize) -> Ticket {
+        if let Line::Topic(topic) = line {
+            self.rank(topic);
+        }
         let ticket = Ticket(self.number());
         let turn = self.number();
-        self.update(id, |partition| {
-            if partition.waits.is_empty() {
-                partition.turn = turn;
+        self.update_waits(line, |waits| {
+            if waits.queue.is_empty() {
+                waits.turn = turn;
             }
-            partition.waits.push_back(Wait { ticket, least });
+            waits.queue.push_back(Wait { ticket, least });
         });
         ticket
     }
 
     /// Gives up a wait that has not ended. [`Budget::next_grant`] must follow.
-    pub(crate) fn cancel(&mut self, id: PartitionId, ticket: Ticket) {
-        self.update(id, |partition| partition.waits.retain(|wait| wait.ticket != ticket));
+    pub(crate) fn cancel(&mut self, line: Line, ticket: Ticket) {
+        self.update_waits(line, |waits| waits.queue.retain(|wait| wait.ticket != ticket));
     }
 
     /// Ends a wait whose turn it is. To be called until it returns `None`.
     pub(crate) fn next_grant(&mut self) -> Option<Grant> {
-        let (id, grant) = self.find_grant()?;
+        let (line, grant) = self.find_grant()?;
         let turn = self.number();
-        self.update(id, |partition| {
-            partition.waits.pop_front();
-            partition.turn = turn;
+        self.update_waits(line, |waits| {
+            waits.queue.pop_front();
+            waits.turn = turn;
         });
-        self.hold(id, grant.capacity);
+        self.hold(grant.partition, grant.capacity);
         Some(grant)
+    }
+
+    /// Returns whether somebody waits for any partition of a topic.
+    pub(crate) fn is_waited_for(&self, topic: TopicId) -> bool {
+        self.topics.get(topic.0).is_some_and(|topic| !topic.waits.queue.is_empty())
+    }
+
+    /// Returns the partition of a topic that holds least, if it may have a buffer of at least `least` bytes now.
+    pub(crate) fn roomiest(&mut self, topic: TopicId, least: usize) -> Option<PartitionId> {
+        if self.is_waited_for(topic) {
+            return None;
+        }
+        self.rank(topic);
+        let Rank { held, id, .. } = *self.first_rank(topic)?;
+        let may_take = match self.hungry.is_empty() {
+            true => self.allows(held, least.max(self.smallest)),
+            false => self.offer(held, least, self.is_anybody_starving()).is_some(),
+        };
+        (may_take && self.partition(id)?.waits.queue.is_empty()).then_some(id)
+    }
+
+    /// Returns the number of a partition in its topic.
+    pub(crate) fn number_in_topic(&self, id: PartitionId) -> Option<usize> {
+        self.partition(id)?.topic.map(|(_, number)| number)
     }
 
     pub(crate) fn free(&self) -> usize {
@@ -197,17 +318,20 @@ impl Budget {
         }
     }
 
-    fn find_grant(&self) -> Option<(PartitionId, Grant)> {
+    fn find_grant(&self) -> Option<(Line, Grant)> {
         let mut is_starving = false;
-        for Hunger { held, id, .. } in &self.hungry {
-            let id = PartitionId(*id);
-            let wait = self.partition(id)?.waits.front()?;
-            if let Some(capacity) = self.offer(*held, wait.least, is_starving) {
-                return Some((id, Grant { ticket: wait.ticket, capacity }));
+        for Hunger { held, line, .. } in &self.hungry {
+            let partition = match *line {
+                Line::Partition(id) => id,
+                Line::Topic(topic) => self.first_rank(topic)?.id,
+            };
+            let Wait { ticket, least } = *self.waits(*line)?.queue.front()?;
+            if let Some(capacity) = self.offer(*held, least, is_starving) {
+                return Some((*line, Grant { ticket, partition, capacity }));
             }
             if *held == 0 {
                 is_starving = true;
-            } else if is_starving || wait.least <= self.whole {
+            } else if is_starving || least <= self.whole {
                 // Those that come after hold no less and want no less.
                 return None;
             }
@@ -235,7 +359,7 @@ impl Budget {
         held == 0 || share * self.total as u128 <= 2 * free * free
     }
 
-    /// Whether somebody waits who needs more than is free although his partition holds nothing.
+    /// Whether somebody waits who needs more than is free although his partition, or one that would do, holds nothing.
     fn is_anybody_starving(&self) -> bool {
         // He would have been served if he could be.
         self.hungry.first().is_some_and(|first| first.held == 0)
@@ -250,21 +374,94 @@ impl Budget {
         self.partitions.get(id.0)
     }
 
-    /// Changes a partition and keeps its place in the order of service right.
-    fn update(&mut self, PartitionId(id): PartitionId, change: impl FnOnce(&mut Partition)) {
-        let Some(partition) = self.partitions.get_mut(id) else { return };
-        if !partition.waits.is_empty() {
-            self.hungry.remove(&Hunger { held: partition.held, turn: partition.turn, id });
+    fn waits(&self, line: Line) -> Option<&Waits> {
+        match line {
+            Line::Partition(id) => Some(&self.partition(id)?.waits),
+            Line::Topic(TopicId(topic)) => Some(&self.topics.get(topic)?.waits),
         }
-        change(partition);
-        if !partition.waits.is_empty() {
-            self.hungry.insert(Hunger { held: partition.held, turn: partition.turn, id });
+    }
+
+    fn first_rank(&self, TopicId(topic): TopicId) -> Option<&Rank> {
+        self.topics.get(topic)?.ranks.as_ref()?.first()
+    }
+
+    /// Begins to keep the ranks of a topic's partitions.
+    fn rank(&mut self, TopicId(topic): TopicId) {
+        let Some(topic) = self.topics.get_mut(topic) else { return };
+        let partitions = &self.partitions;
+        let rank = |id: &PartitionId| partitions.get(id.0).map(|partition| partition.rank(*id));
+        topic.ranks.get_or_insert_with(|| topic.partitions.iter().filter_map(rank).collect());
+    }
+
+    /// Returns a line's place in the order of service, if somebody stands in it.
+    fn hunger(&self, line: Line) -> Option<Hunger> {
+        let waits = self.waits(line).filter(|waits| !waits.queue.is_empty())?;
+        let held = match line {
+            Line::Partition(id) => self.partition(id)?.held,
+            Line::Topic(topic) => self.first_rank(topic)?.held,
+        };
+        Some(Hunger { held, turn: waits.turn, line })
+    }
+
+    /// Changes a partition and keeps the orders right in which it stands.
+    fn update(&mut self, id: PartitionId, change: impl FnOnce(&mut Partition)) {
+        let since = self.number();
+        let Some(partition) = self.partition(id) else { return };
+        let (topic, rank) = (partition.topic.map(|(topic, _)| topic), partition.rank(id));
+        self.leave(Line::Partition(id));
+        if let Some(topic) = topic {
+            self.leave(Line::Topic(topic));
+            self.ranks(topic).map(|ranks| ranks.remove(&rank));
         }
+        if let Some(partition) = self.partitions.get_mut(id.0) {
+            change(partition);
+            partition.since = since;
+            let rank = partition.topic.is_some().then(|| partition.rank(id));
+            if let (Some(topic), Some(rank)) = (topic, rank) {
+                self.ranks(topic).map(|ranks| ranks.insert(rank));
+            }
+        }
+        self.join(Line::Partition(id));
+        if let Some(topic) = topic {
+            self.join(Line::Topic(topic));
+        }
+    }
+
+    fn update_waits(&mut self, line: Line, change: impl FnOnce(&mut Waits)) {
+        self.leave(line);
+        let waits = match line {
+            Line::Partition(id) => self.partitions.get_mut(id.0).map(|partition| &mut partition.waits),
+            Line::Topic(topic) => self.topics.get_mut(topic.0).map(|topic| &mut topic.waits),
+        };
+        if let Some(waits) = waits {
+            change(waits);
+        }
+        self.join(line);
+    }
+
+    fn leave(&mut self, line: Line) {
+        if let Some(hunger) = self.hunger(line) {
+            self.hungry.remove(&hunger);
+        }
+    }
+
+    fn join(&mut self, line: Line) {
+        self.hungry.extend(self.hunger(line));
+    }
+
+    fn ranks(&mut self, topic: TopicId) -> Option<&mut BTreeSet<Rank>> {
+        self.topics.get_mut(topic.0)?.ranks.as_mut()
     }
 
     fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
+    }
+}
+
+impl Partition {
+    fn rank(&self, id: PartitionId) -> Rank {
+        Rank { is_shunned: self.is_shut || self.is_leaderless, held: self.held, since: self.since, id }
     }
 }
 

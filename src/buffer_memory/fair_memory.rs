@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::buffer_memory::budget::{Budget, PartitionId, Ticket};
+use crate::buffer_memory::budget::{Budget, Grant, Line, PartitionId, Ticket, TopicId};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// Bytes that partitions take and give back.
@@ -33,7 +33,7 @@ struct State {
 #[derive(Debug)]
 enum WaitState {
     /// The bytes are booked; the waiter has yet to see them.
-    Granted(usize),
+    Granted(Grant),
     Waiting(Waker),
 }
 
@@ -48,12 +48,47 @@ impl FairMemory {
         Self { state: Mutex::new(state), free, waits: AtomicUsize::new(0) }
     }
 
-    pub(crate) fn open(&self) -> PartitionId {
-        self.lock().budget.open()
+    pub(crate) fn open_topic(&self) -> TopicId {
+        self.lock().budget.open_topic()
+    }
+
+    pub(crate) fn open(&self, topic: Option<(TopicId, usize)>) -> PartitionId {
+        let mut state = self.lock();
+        let id = state.budget.open(topic);
+        self.serve(state);
+        id
     }
 
     pub(crate) fn close_partition(&self, id: PartitionId) {
         self.lock().budget.close(id);
+    }
+
+    /// Asks, under the lock, whether a partition takes no records, or none that may go elsewhere.
+    pub(crate) fn set_shut(&self, id: PartitionId, is_shut: impl FnOnce() -> bool) {
+        let mut state = self.lock();
+        state.budget.set_shut(id, is_shut());
+        self.serve(state);
+    }
+
+    pub(crate) fn set_leaders(&self, topic: TopicId, version: u64, has_leader: impl Fn(usize) -> bool) {
+        let mut state = self.lock();
+        state.budget.set_leaders(topic, version, has_leader);
+        self.serve(state);
+    }
+
+    pub(crate) fn is_waited_for(&self, topic: TopicId) -> bool {
+        self.waits() > 0 && self.lock().budget.is_waited_for(topic)
+    }
+
+    /// Returns the number of the partition of a topic that has most room, if it has enough.
+    pub(crate) fn roomiest(&self, topic: TopicId, least: usize) -> Option<usize> {
+        let mut state = self.lock();
+        let id = state.budget.roomiest(topic, least)?;
+        state.budget.number_in_topic(id)
+    }
+
+    pub(crate) fn number_in_topic(&self, id: PartitionId) -> Option<usize> {
+        self.lock().budget.number_in_topic(id)
     }
 
     pub(crate) fn try_take(&self, id: PartitionId, least: usize) -> Option<usize> {
@@ -91,13 +126,13 @@ impl FairMemory {
         self.serve(state);
     }
 
-    /// Waits for a buffer of at least `least` bytes; the result is its size.
+    /// Waits for a buffer of at least `least` bytes; the result is whose it is, and its size.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future gives up its place and takes nothing.
-    pub(crate) fn take(&self, id: PartitionId, least: usize) -> Take<'_> {
-        Take { memory: self, id, least, ticket: None }
+    pub(crate) fn take(&self, line: Line, least: usize) -> Take<'_> {
+        Take { memory: self, line, least, ticket: None }
     }
 
     /// Fails everybody who waits now or later.
@@ -135,7 +170,7 @@ impl FairMemory {
     fn serve(&self, mut state: MutexGuard<'_, State>) {
         let mut wakers = Vec::new();
         while let Some(grant) = state.budget.next_grant() {
-            let before = state.waits.insert(grant.ticket, WaitState::Granted(grant.capacity));
+            let before = state.waits.insert(grant.ticket, WaitState::Granted(grant));
             state.waiting -= 1;
             if let Some(WaitState::Waiting(waker)) = before {
                 wakers.push(waker);
@@ -160,7 +195,7 @@ impl FairMemory {
 #[derive(Debug)]
 pub(crate) struct Take<'a> {
     memory: &'a FairMemory,
-    id: PartitionId,
+    line: Line,
     least: usize,
     /// Set while it waits.
     ticket: Option<Ticket>,
@@ -172,7 +207,7 @@ impl Take<'_> {
         if state.is_closed {
             return;
         }
-        let ticket = state.budget.wait(self.id, self.least);
+        let ticket = state.budget.wait(self.line, self.least);
         state.waits.insert(ticket, WaitState::Waiting(cx.waker().clone()));
         state.waiting += 1;
         self.ticket = Some(ticket);
@@ -182,7 +217,7 @@ impl Take<'_> {
 }
 
 impl Future for Take<'_> {
-    type Output = Result<usize, MemoryClosed>;
+    type Output = Result<(PartitionId, usize), MemoryClosed>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.ticket.is_none() {
@@ -192,12 +227,12 @@ impl Future for Take<'_> {
         let mut state = self.memory.lock();
         let is_closed = state.is_closed;
         match state.waits.get_mut(&ticket) {
-            Some(WaitState::Granted(capacity)) => {
-                let capacity = *capacity;
+            Some(WaitState::Granted(grant)) => {
+                let Grant { partition, capacity, .. } = *grant;
                 state.waits.remove(&ticket);
                 drop(state);
                 self.ticket = None;
-                Poll::Ready(Ok(capacity))
+                Poll::Ready(Ok((partition, capacity)))
             }
             Some(WaitState::Waiting(waker)) if !is_closed => {
                 let old =
@@ -218,9 +253,9 @@ impl Drop for Take<'_> {
         let mut state = self.memory.lock();
         let wait = state.waits.remove(&ticket);
         match &wait {
-            Some(WaitState::Granted(capacity)) => state.budget.give_back(self.id, *capacity),
+            Some(WaitState::Granted(grant)) => state.budget.give_back(grant.partition, grant.capacity),
             Some(WaitState::Waiting(_)) => {
-                state.budget.cancel(self.id, ticket);
+                state.budget.cancel(self.line, ticket);
                 state.waiting -= 1;
             }
             None => {}

@@ -217,12 +217,17 @@ impl SenderMachine {
 
     /// Writes the rest of the next frame of a connection, and returns the whole frame.
     pub fn write(&mut self, id: u64) -> Option<Bytes> {
+        self.write_segments(id).map(|segments| segments.concat().into())
+    }
+
+    /// The same, without putting the frame together.
+    pub fn write_segments(&mut self, id: u64) -> Option<Vec<Bytes>> {
         let id = ConnectionId(id);
         let socket = self.sockets.get_mut(&id)?;
         let frame = socket.outgoing.pop_front()?;
         socket.is_started = false;
         self.core.network().handle_written(id, frame.correlation_id, self.now);
-        Some(frame.segments.segments.into_iter().flatten().collect())
+        Some(frame.segments.segments)
     }
 
     /// Writes some of the next frame of a connection, which nobody will get to see.

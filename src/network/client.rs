@@ -111,11 +111,13 @@ impl<P> NetworkClient<P> {
     /// Replaces the nodes that can be connected to.
     ///
     /// The connection to a node that is gone, or that has moved to another address, takes no more requests and is
-    /// closed when those under way are done.
+    /// closed when those under way are done. That to an entry of `bootstrap.servers` becomes that of the broker which
+    /// turns out to be at its address.
     pub(crate) fn update_nodes(&mut self, nodes: &[Node], now: Instant) {
         self.nodes = nodes.iter().map(|node| (node.id(), node.clone())).collect();
         let known: Vec<_> = self.states.nodes().map(|(node, _)| node).collect();
         for node in known {
+            let node = self.hand_over(node);
             self.settle(node, now);
         }
     }
@@ -148,16 +150,26 @@ impl<P> NetworkClient<P> {
         now: Instant,
         encode: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
     ) {
-        let NetworkRequest { node, api_key, purpose, expects_response, timeout } = request;
-        if !self.can_send(node, now) {
-            return self.refuse(node, purpose, FailureReason::NotReady);
+        let (node, api_key) = (request.node, request.api_key);
+        let ready = self.ready_connection(node).filter(|_| self.can_send(node, now));
+        let Some((connection, versions)) = ready else {
+            return self.refuse(node, request.purpose, FailureReason::NotReady);
+        };
+        match versions.version_for(api_key) {
+            Some(version) => self.send_on(connection, request, version, now, encode),
+            None => self.refuse(node, request.purpose, FailureReason::UnsupportedVersion(api_key)),
         }
-        let Some((connection, versions)) = self.ready_connection(node) else {
-            return self.refuse(node, purpose, FailureReason::NotReady);
-        };
-        let Some(version) = versions.version_for(api_key) else {
-            return self.refuse(node, purpose, FailureReason::UnsupportedVersion(api_key));
-        };
+    }
+
+    fn send_on(
+        &mut self,
+        connection: ConnectionId,
+        request: NetworkRequest<P>,
+        version: i16,
+        now: Instant,
+        encode: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
+    ) {
+        let NetworkRequest { node, api_key, purpose, expects_response, timeout } = request;
         let correlation_id = self.new_correlation_id();
         let segments = match self.encode(api_key, version, correlation_id, encode) {
             Ok(segments) => segments,

@@ -144,6 +144,13 @@ impl ConnectionStates {
         }
     }
 
+    /// Makes what is known of a node known of another at the same address.
+    pub(super) fn hand_over(&mut self, node: NodeId, heir: &Node) {
+        if let Some(known) = self.nodes.remove(&node) {
+            self.nodes.insert(heir.id(), NodeConnection { address: heir.clone(), ..known });
+        }
+    }
+
     /// Forgets a node.
     pub(super) fn remove(&mut self, node: NodeId) {
         self.nodes.remove(&node);

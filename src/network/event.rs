@@ -45,6 +45,19 @@ pub(crate) enum NetworkEvent<P> {
     Written { node: NodeId, purpose: P },
 }
 
+impl<P> NetworkEvent<P> {
+    /// Returns the node that it is about.
+    pub(super) fn node_mut(&mut self) -> &mut NodeId {
+        match self {
+            Self::Disconnected { node, .. }
+            | Self::Failed { node, .. }
+            | Self::Ready { node }
+            | Self::Response { node, .. }
+            | Self::Written { node, .. } => node,
+        }
+    }
+}
+
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FailureReason {

@@ -57,6 +57,13 @@ impl<P> InFlightRequests<P> {
         self.requests.remove(&node).unwrap_or_default()
     }
 
+    /// Makes the requests of a node those of another, which has none.
+    pub(super) fn hand_over(&mut self, node: NodeId, heir: NodeId) {
+        if let Some(requests) = self.requests.remove(&node) {
+            self.requests.insert(heir, requests);
+        }
+    }
+
     /// Gives the requests of a node more time to be answered.
     pub(super) fn extend_timeouts(&mut self, node: NodeId, by: Duration) {
         for request in self.requests.get_mut(&node).into_iter().flatten() {

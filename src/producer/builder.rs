@@ -176,6 +176,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         self.build_on(settings, Arc::new(connector))
     }
 
+    /// Makes the producer with connections of another kind.
+    #[cfg(any(test, feature = "__internals"))]
+    pub(crate) fn build_with(self, connector: Arc<dyn Connector>) -> Result<KafkaProducer<K, V>, BuildError> {
+        let settings = self.config.settle()?;
+        self.build_on(settings, connector)
+    }
+
     fn build_on(
         self,
         settings: Settings,
@@ -338,3 +345,6 @@ fn sender_settings(settings: &Settings) -> SenderSettings {
             .filter(|timeout| *timeout > Duration::ZERO),
     }
 }
+
+#[cfg(test)]
+mod tests;

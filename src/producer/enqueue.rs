@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::task::coop;
 use tokio::time::Instant;
 
-use crate::accumulator::EnqueueWaits;
+use crate::accumulator::{EnqueueWaits, PartitionQueue, TopicQueues};
+use crate::buffer_memory::{BatchBuffer, MemoryClosed};
 use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
@@ -135,12 +136,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
                     }
                     waited.spent.metadata += since.elapsed();
                 }
-                Stop::NoMemory { queue, least } => {
+                Stop::NoMemory { queue, anywhere, least } => {
                     let deadline = waited.deadline(self.settings.max_block);
                     let since = Instant::from_std(clock::now());
-                    let wait = self.accumulator.wait_for_memory(&queue, least);
+                    let wait = self.wait_for_memory(&queue, anywhere.as_deref(), least);
                     match tokio::time::timeout_at(deadline, wait).await {
-                        Ok(Ok(buffer)) => walk.take_buffer(buffer),
+                        Ok(Ok((buffer, offered))) => walk.take_buffer(buffer, offered),
                         Ok(Err(_)) => return Err(walk.refuse(SendErrorKind::Closed)),
                         Err(_) => {
                             waited.spent.memory += since.elapsed();
@@ -155,6 +156,36 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
                 Ok(delivery) => return Ok(delivery),
                 Err(next) => stop = next,
             }
+        }
+    }
+
+    /// Waits for memory for a partition, or anywhere in its topic; then returns where it is, too.
+    async fn wait_for_memory(
+        &self,
+        queue: &PartitionQueue,
+        anywhere: Option<&TopicQueues>,
+        least: usize,
+    ) -> Result<(BatchBuffer, Option<usize>), MemoryClosed> {
+        let Some(queues) = anywhere else {
+            return Ok((self.accumulator.wait_for_memory(queue, least).await?, None));
+        };
+        let mut clusters = self.clusters.clone();
+        let mut wait = std::pin::pin!(self.accumulator.wait_for_memory_anywhere(queues, least));
+        loop {
+            let news = tokio::select! {
+                biased;
+                taken = &mut wait => return taken.map(|(offered, buffer)| (buffer, Some(offered))),
+                news = clusters.changed() => news,
+            };
+            if news.is_err() {
+                // The sender has ended, and with it the wait ends.
+                return wait.await.map(|(offered, buffer)| (buffer, Some(offered)));
+            }
+            drop(clusters.borrow_and_update());
+            // The line is served as of now, and partitions that are new are for those in it, too.
+            let topic = queues.topic();
+            let count = clusters.borrow().partition_count(topic).unwrap_or_default();
+            self.tell_leaders(&self.accumulator.topic(topic, count), topic);
         }
     }
 }
@@ -178,3 +209,6 @@ impl Waits {
 
 /// Stands for "never" where an instant is needed.
 const FAR_FUTURE: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use crate::accumulator::{Append, EnqueueWaits, PartitionQueue, TryAppend};
+use crate::accumulator::{Append, EnqueueWaits, PartitionQueue, TopicQueues, TryAppend};
 use crate::buffer_memory::BatchBuffer;
 use crate::clock::{self, Moment};
 use crate::delivery::Delivery;
@@ -43,6 +43,8 @@ pub(super) struct Kept {
     serialized: Option<Serialized>,
     /// A buffer that was waited for.
     spare: Option<BatchBuffer>,
+    /// The partition that `spare` is for, if any would have done.
+    offered: Option<usize>,
     /// The partition, once a partitioner of the user's has been asked.
     chosen: Option<usize>,
 }
@@ -50,8 +52,8 @@ pub(super) struct Kept {
 /// Why a walk has stopped.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// Memory must become free for the partition.
-    NoMemory { queue: Arc<PartitionQueue>, least: usize },
+    /// Memory must become free for the partition, or, if they are given, for any partition of the topic.
+    NoMemory { queue: Arc<PartitionQueue>, anywhere: Option<Arc<TopicQueues>>, least: usize },
     /// It ends here.
     Refused(Box<SendErrorKind>),
     /// The topic, or the partition that the record names, must become known.
@@ -104,9 +106,10 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         self.record
     }
 
-    /// Continues with a buffer that was waited for.
-    pub(super) fn take_buffer(&mut self, buffer: BatchBuffer) {
+    /// Continues with a buffer that was waited for, which is for the partition `offered` if any would have done.
+    pub(super) fn take_buffer(&mut self, buffer: BatchBuffer, offered: Option<usize>) {
         self.kept.spare = Some(buffer);
+        self.kept.offered = offered;
     }
 
     /// Ends the walk: tells the interceptors, and gives the record back as they left it.
@@ -282,11 +285,18 @@ fn append_step_by_step<K, V>(
     fixed: Option<usize>,
     topic: &Topic,
 ) -> Result<Delivery, Stop> {
+    let next = || inner.next_partition(entry, topic);
+    let mut offered = kept.offered.take();
+    if fixed.is_none() && (offered.is_some() || entry.queues.memory().is_waited_for()) {
+        append.stop_at_boundary = false;
+        if let Some(delivery) = append_among_waiters(inner, kept, entry, &append, offered, next)? {
+            return Ok(delivery);
+        }
+    }
     let mut tries_left = entry.partition_count;
     let mut has_moved = false;
     loop {
-        let next = || inner.next_partition(entry, topic);
-        let partition = match fixed {
+        let partition = match fixed.or(offered) {
             Some(partition) => partition,
             None => sticky_partition(entry, next).ok_or(Stop::TopicUnknown)?,
         };
@@ -304,18 +314,20 @@ fn append_step_by_step<K, V>(
                 }
                 return Ok(done.delivery);
             }
-            // Another partition may have some left.
-            TryAppend::NoMemory { least } if fixed.is_none() && !has_moved => {
-                has_moved = true;
-                let elsewhere = || inner.partition_with_memory(entry, topic, least);
-                entry.sticky.appended(to_i32(partition), u32::MAX, true, elsewhere);
+            TryAppend::NoMemory { least } if fixed.is_some() || has_moved => {
+                return Err(no_memory(entry, queue, fixed.is_none(), least));
             }
             TryAppend::NoMemory { least } => {
-                return Err(Stop::NoMemory { queue: Arc::clone(queue), least });
+                // Another partition may have some left.
+                has_moved = true;
+                let Some(elsewhere) = inner.partition_with_memory(entry, topic, least) else { continue };
+                entry.sticky.appended(to_i32(partition), u32::MAX, true, || Some(elsewhere));
             }
             TryAppend::Stopped if fixed.is_none() && tries_left > 1 => {
                 // Any other partition will do. The sticky partitioner moves on as if this one were full.
                 tries_left -= 1;
+                // Memory for this one is not for another.
+                (offered, kept.spare) = (None, None);
                 entry.sticky.appended(to_i32(partition), u32::MAX, true, next);
             }
             TryAppend::Stopped => {
@@ -324,6 +336,38 @@ fn append_step_by_step<K, V>(
             }
         }
     }
+}
+
+/// Appends a record that may go anywhere while others wait for memory, or that has got some.
+///
+/// It joins a batch that is open, if there is room: many that have waited then share one, and memory that is not needed goes
+/// to the next in line. Else it goes where it was offered memory, and takes those behind it there; or it must wait, too.
+fn append_among_waiters<K, V>(
+    inner: &Inner<K, V>,
+    kept: &mut Kept,
+    entry: &TopicEntry,
+    append: &Append<'_>,
+    offered: Option<usize>,
+    next: impl Fn() -> Option<i32>,
+) -> Result<Option<Delivery>, Stop> {
+    let partition = sticky_partition(entry, &next).ok_or(Stop::TopicUnknown)?;
+    let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
+    if let Some(done) = inner.accumulator.append_to_open(queue, append) {
+        kept.spare = None;
+        entry.sticky.appended(to_i32(partition), to_u32(done.bytes), false, next);
+        return Ok(Some(done.delivery));
+    }
+    let least = RecordRef::upper_bound(append.payload_len);
+    let offered = offered.ok_or_else(|| no_memory(entry, queue, true, least))?;
+    entry.sticky.appended(to_i32(partition), u32::MAX, true, || Some(to_i32(offered)));
+    Ok(None)
+}
+
+/// Says for what memory a record must wait. If it may go anywhere it waits for no partition: that may be the one that gives
+/// nothing back.
+fn no_memory(entry: &TopicEntry, queue: &Arc<PartitionQueue>, may_go_anywhere: bool, least: usize) -> Stop {
+    let anywhere = (may_go_anywhere && entry.partition_count > 1).then(|| Arc::clone(&entry.queues));
+    Stop::NoMemory { queue: Arc::clone(queue), anywhere, least }
 }
 
 /// Returns the partition if the record, the user's partitioner or the key decides it.
@@ -401,16 +445,19 @@ impl<K, V> Inner<K, V> {
         choose_partition(info, loads.as_deref(), random)
     }
 
-    /// Draws a partition that has memory left for a record.
+    /// Returns the partition with a leader that holds least memory, if it may have enough for a record.
     fn partition_with_memory(&self, entry: &TopicEntry, topic: &str, least: usize) -> Option<i32> {
-        let cluster = self.clusters.borrow();
-        let available = cluster.topic(topic)?.available_partitions();
-        let start = rand::rng().random_range(0..available.len().max(1));
-        let (before, after) = available.split_at_checked(start)?;
-        after.iter().chain(before).copied().find(|partition| {
-            let queue = usize::try_from(*partition).ok().and_then(|partition| entry.queues.queue(partition));
-            queue.is_some_and(|queue| queue.memory().available() >= least)
-        })
+        self.tell_leaders(&entry.queues, topic);
+        entry.queues.memory().roomiest(least).map(to_i32)
+    }
+
+    /// Has memory for records that may go anywhere kept for partitions with a leader, as of the cluster that is published
+    /// now.
+    pub(super) fn tell_leaders(&self, queues: &TopicQueues, topic: &str) {
+        let cluster = Arc::clone(&self.clusters.borrow());
+        let available = cluster.available_partitions(topic);
+        let has_leader = |number| available.binary_search(&to_i32(number)).is_ok();
+        queues.memory().tell_leaders(cluster.version(), has_leader);
     }
 
     fn check_size(&self, size: usize) -> Result<(), SendErrorKind> {

@@ -63,6 +63,7 @@ pub(crate) struct SenderCore {
     counters: Arc<Counters>,
     random: StdRng,
     producer_id: ProducerIdState,
+    scouting: Scouting,
     /// When to look at what has changed although nobody wakes us for it.
     next_look: Option<Instant>,
     /// Something has happened in the present pass.
@@ -94,9 +95,11 @@ pub(crate) enum Action {
 mod answers;
 mod looking;
 mod producer_id;
+mod scouting;
 mod sending;
 
 use self::producer_id::ProducerIdState;
+use self::scouting::Scouting;
 
 /// The parts that a [`SenderCore`] is put together from.
 #[derive(Debug)]
@@ -132,6 +135,7 @@ impl SenderCore {
             counters: parts.counters,
             random: StdRng::seed_from_u64(parts.seed),
             producer_id: ProducerIdState::new(is_idempotent),
+            scouting: Scouting::Possible,
             next_look: None,
             has_news: false,
             epoch: parts.epoch,
@@ -350,6 +354,7 @@ impl SenderCore {
         let Some(node) = self.network.least_loaded_node(now).node else { return };
         if !self.network.can_send(node, now) {
             self.network.connect(node, now);
+            self.send_scout(node, now);
             return;
         }
         self.note_topics_in_use(now);
@@ -393,11 +398,12 @@ impl SenderCore {
                 NetworkEvent::Written { purpose: Purpose::Metadata(id), .. } => {
                     self.metadata.handle_failure(id, now);
                 }
-                NetworkEvent::Written { purpose: Purpose::ProducerId, .. } => {}
+                NetworkEvent::Written { purpose: Purpose::ProducerId | Purpose::Scout, .. } => {}
                 NetworkEvent::Response { node, purpose, version, body, .. } => match purpose {
                     Purpose::Metadata(id) => self.handle_metadata(node, id, version, &body, now),
                     Purpose::Produce(sent) => self.handle_produce(node, sent, version, &body, now),
                     Purpose::ProducerId => self.handle_producer_id(node, version, &body, now),
+                    Purpose::Scout => self.handle_scout(node, version, &body, now),
                 },
                 NetworkEvent::Failed { purpose: Purpose::Metadata(id), .. } => {
                     self.metadata.handle_failure(id, now);
@@ -405,6 +411,7 @@ impl SenderCore {
                 NetworkEvent::Failed { purpose: Purpose::ProducerId, reason, .. } => {
                     self.handle_producer_id_failure(&reason, now);
                 }
+                NetworkEvent::Failed { purpose: Purpose::Scout, .. } => self.scouting = Scouting::GivenUp,
                 NetworkEvent::Failed { purpose: Purpose::Produce(sent), reason, on_wire, .. } => {
                     self.handle_produce_failure(sent, &reason, on_wire, now);
                 }
@@ -431,7 +438,10 @@ impl SenderCore {
         }
         self.note_topics_in_use(now);
         match self.metadata.handle_response(id, &response, version, now) {
-            Ok(update) => self.take_in(update, now),
+            Ok(update) => {
+                self.allow_scouting();
+                self.take_in(update, now);
+            }
             Err(MetadataFailure::RebootstrapRequired) => self.rebootstrap(now),
             Err(failure) => tracing::debug!(%node, %failure, "no metadata"),
         }

@@ -14,6 +14,7 @@ pub(crate) enum Purpose {
     Metadata(MetadataRequestId),
     Produce(ProduceSent),
     ProducerId,
+    Scout,
 }
 
 /// The batches of a produce request.

@@ -311,11 +311,47 @@ async fn records_without_a_key_go_where_memory_is_left() -> TestResult {
     cluster.freeze(1)?;
     while producer.try_enqueue(record_for(1, filler("stuck"))).is_ok() {}
 
-    for i in 0..20 {
+    for i in 0..100 {
         drop(soon("enqueue", producer.enqueue(record(filler(i)))).await?);
     }
 
-    until("all are written", || log_of(&cluster, 0).len() == 21).await;
+    until("all are written", || log_of(&cluster, 0).len() == 101).await;
+    Ok(())
+}
+
+/// Nobody can tell beforehand which partition it will be.
+#[tokio::test]
+async fn records_without_a_key_wait_for_the_first_partition_that_has_memory_again() -> TestResult {
+    let cluster = cluster_with(2, 2).await;
+    cluster.set_leader(TOPIC, 0, Some(0))?;
+    cluster.set_leader(TOPIC, 1, Some(1))?;
+    let producer = builder(&cluster)
+        .batch_size(1000)
+        .buffer_memory(20_000)
+        .request_timeout(seconds(60))
+        .delivery_timeout(seconds(120))
+        .build()?;
+    soon("first", producer.send(record_for(0, "first"))).await?;
+    soon("second", producer.send(record_for(1, "second"))).await?;
+
+    for thawed in [0, 1, 0, 1, 0, 1] {
+        cluster.freeze(0)?;
+        cluster.freeze(1)?;
+        for partition in [0, 1] {
+            while producer.try_enqueue(record_for(partition, filler("stuck"))).is_ok() {}
+        }
+        let waiting: Vec<_> = (0..8).map(|i| spawn(&producer, filler(i))).collect();
+        until("they wait", || producer.metrics().waiting_for_memory == 8).await;
+
+        cluster.unfreeze(thawed)?;
+
+        for task in waiting {
+            drop(soon("enqueue", task).await?);
+        }
+        cluster.unfreeze(0)?;
+        cluster.unfreeze(1)?;
+        soon("flush", producer.flush()).await;
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{model, poll_and_give_up};
-use crate::buffer_memory::budget::{Budget, PartitionId};
+use crate::buffer_memory::budget::{Budget, Line, PartitionId};
 use crate::buffer_memory::fair_memory::{FairMemory, MemoryClosed};
 
 const TOTAL: usize = 2;
@@ -13,13 +13,13 @@ const TOTAL: usize = 2;
 /// Memory of which a partition holds everything, and two other partitions.
 fn full() -> (Arc<FairMemory>, [PartitionId; 3]) {
     let memory = FairMemory::new(Budget::new(TOTAL, TOTAL, TOTAL));
-    let partitions = [memory.open(), memory.open(), memory.open()];
+    let partitions = [memory.open(None), memory.open(None), memory.open(None)];
     assert!(memory.try_take_exactly(partitions[0], TOTAL, 0));
     (Arc::new(memory), partitions)
 }
 
 fn take_and_give_back(memory: &FairMemory, partition: PartitionId) {
-    let taken = block_on(memory.take(partition, 1)).expect("open");
+    let (_, taken) = block_on(memory.take(Line::Partition(partition), 1)).expect("open");
     assert_eq!(taken, TOTAL);
     memory.give_back(partition, taken);
 }
@@ -78,6 +78,29 @@ pub fn two_waiters_of_a_partition_and_release() {
     });
 }
 
+/// Whoever may go to any partition of a topic gets what one of them gives back while it turns to another.
+pub fn waiter_for_any_partition_and_release() {
+    model(|| {
+        let memory = Arc::new(FairMemory::new(Budget::new(TOTAL, TOTAL, TOTAL)));
+        let topic = memory.open_topic();
+        let partitions = [0, 1].map(|number| memory.open(Some((topic, number))));
+        assert!(memory.try_take_exactly(partitions[0], TOTAL, 0));
+        let releasing = {
+            let memory = Arc::clone(&memory);
+            thread::spawn(move || {
+                memory.set_shut(partitions[1], || true);
+                memory.give_back(partitions[0], TOTAL);
+            })
+        };
+
+        let (partition, taken) = block_on(memory.take(Line::Topic(topic), 1)).expect("open");
+        memory.give_back(partition, taken);
+
+        releasing.join().unwrap();
+        assert_eq!((memory.free(), memory.waits()), (TOTAL, 0));
+    });
+}
+
 /// A waiter that gives up, before or after it was served, passes on what it got.
 pub fn cancelled_waiter_and_release() {
     model(|| {
@@ -85,8 +108,8 @@ pub fn cancelled_waiter_and_release() {
         let cancelling = {
             let memory = Arc::clone(&memory);
             thread::spawn(move || {
-                if let Some(taken) = poll_and_give_up(memory.take(cancelled, 1)) {
-                    memory.give_back(cancelled, taken.expect("open"));
+                if let Some(taken) = poll_and_give_up(memory.take(Line::Partition(cancelled), 1)) {
+                    memory.give_back(cancelled, taken.expect("open").1);
                 }
             })
         };
@@ -116,8 +139,8 @@ pub fn waiter_and_close() {
             thread::spawn(move || memory.give_back(holder, TOTAL))
         };
 
-        match block_on(memory.take(waiter, 1)) {
-            Ok(taken) => memory.give_back(waiter, taken),
+        match block_on(memory.take(Line::Partition(waiter), 1)) {
+            Ok((_, taken)) => memory.give_back(waiter, taken),
             Err(MemoryClosed) => {}
         }
 

@@ -5,11 +5,13 @@ use bytes::Bytes;
 use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::topic_partition::NodeId;
-use crate::wire::{Reader, Writer};
+use crate::wire::{EncodeError, Reader, Writer};
 
-use super::{Asker, NetworkClient};
+use super::{Asker, NetworkClient, NetworkRequest};
 use crate::network::api_versions::ApiVersions;
-use crate::network::event::{ConnectionId, DisconnectReason, Frame, MalformedResponse, NetworkEvent};
+use crate::network::connection_states::{ConnectionState, NodeConnection};
+use crate::network::event::{ConnectionId, DisconnectReason, FailureReason, Frame};
+use crate::network::event::{MalformedResponse, NetworkEvent};
 use crate::network::in_flight_requests::InFlightRequest;
 
 /// How a new connection becomes ready: the broker is asked what it speaks (KIP-35, KIP-511).
@@ -46,6 +48,32 @@ impl<P> NetworkClient<P> {
             },
         );
         self.transmit(node, connection, Frame { correlation_id, segments }, now);
+    }
+
+    /// Whether a node is just being asked what it speaks, and may be asked something else along with it.
+    pub(crate) fn can_send_early(&self, node: NodeId) -> bool {
+        let state = self.states.node(node).map(NodeConnection::state);
+        matches!(state, Some(ConnectionState::CheckingApiVersions(_)))
+            && !self.is_retired(node)
+            && self.in_flight.can_send_more(node)
+    }
+
+    /// Sends a request to a node that has not said yet what it speaks, in a version that any broker does.
+    ///
+    /// The node should be one that `can_send_early`; otherwise the request fails, untouched, with
+    /// [`FailureReason::NotReady`].
+    pub(crate) fn send_early(
+        &mut self,
+        request: NetworkRequest<P>,
+        version: i16,
+        now: Instant,
+        encode: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
+    ) {
+        let connection = self.states.node(request.node).and_then(NodeConnection::connection);
+        match connection.filter(|_| self.can_send_early(request.node)) {
+            Some(connection) => self.send_on(connection, request, version, now, encode),
+            None => self.refuse(request.node, request.purpose, FailureReason::NotReady),
+        }
     }
 
     pub(super) fn handle_versions(

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
+use crate::metadata::Node;
 use crate::topic_partition::NodeId;
 
 use super::{Asker, NetworkClient};
@@ -85,6 +86,31 @@ impl<P> NetworkClient<P> {
             }
         }
         self.rearm(node, now);
+    }
+
+    /// Gives the connection to an entry of `bootstrap.servers` that is no longer among the nodes to the broker at the same
+    /// address, which would otherwise be connected to once more. Returns the node that has the connection now.
+    pub(super) fn hand_over(&mut self, node: NodeId) -> NodeId {
+        let Some(heir) = self.heir(node) else { return node };
+        self.timers.arm(node, None);
+        self.states.hand_over(node, &heir);
+        let heir = heir.id();
+        self.in_flight.hand_over(node, heir);
+        let is_it = |other: &&mut NodeId| **other == node;
+        self.connections.values_mut().filter(is_it).for_each(|place| *place = heir);
+        self.events.iter_mut().map(NetworkEvent::node_mut).filter(is_it).for_each(|place| *place = heir);
+        heir
+    }
+
+    fn heir(&self, node: NodeId) -> Option<Node> {
+        let known = self.states.node(node).filter(|known| known.connection().is_some())?;
+        let is_bootstrap = node.0 < 0 && !self.nodes.contains_key(&node);
+        let is_heir = |node: &&Node| {
+            node.id().0 >= 0
+                && node.has_address_of(known.address())
+                && self.states.node(node.id()).is_none_or(|heir| heir.connection().is_none())
+        };
+        self.nodes.values().find(is_heir).filter(|_| is_bootstrap).cloned()
     }
 
     /// Whether what is known of a node is not about its present address.

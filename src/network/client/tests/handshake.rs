@@ -166,3 +166,88 @@ fn handshake_is_not_counted_as_a_request_of_the_caller() {
     assert!(!bench.client.has_in_flight());
     assert_eq!(bench.client.in_flight_count(NODE), 0);
 }
+
+/// Sends a request to `NODE` without waiting for its versions.
+fn send_early(bench: &mut Bench, purpose: &'static str) {
+    bench.client.send_early(request(NODE, purpose), 4, bench.now, |version, out| {
+        out.i16(version);
+        Ok(())
+    });
+}
+
+#[test]
+fn early_request_goes_behind_the_one_for_versions_and_is_answered_behind_it() {
+    let mut bench = Bench::new();
+    let (versions, _) = ask(&mut bench);
+
+    assert!(bench.client.can_send_early(NODE));
+    send_early(&mut bench, "early");
+    let (early, frame) = bench.sent();
+    assert_eq!((early.connection, &frame[4..8]), (versions.connection, &[0, 3, 0, 4][..]));
+    bench.client.handle_frame(versions.connection, versions_answer(versions, 4, 0), bench.now);
+    // Version 4 of Metadata has a header without tags.
+    let answer = Bytes::copy_from_slice(&early.correlation_id.to_be_bytes());
+    bench.client.handle_frame(early.connection, answer, bench.now);
+
+    let events = bench.events();
+    assert_eq!(events[0], NetworkEvent::Ready { node: NODE });
+    assert!(matches!(events[1], NetworkEvent::Response { purpose: "early", version: 4, .. }), "{events:?}");
+    assert!(bench.client.is_ready(NODE, bench.now));
+}
+
+#[test]
+fn early_request_outlives_a_second_question_for_versions() {
+    let mut bench = Bench::new();
+    let (first, _) = ask(&mut bench);
+    send_early(&mut bench, "early");
+    let (early, _) = bench.sent();
+
+    let refusal = versions_answer_of(first, 0, 35, &[(18, 0, 2)]);
+    bench.client.handle_frame(first.connection, refusal, bench.now);
+    let (second, _) = bench.sent();
+    let answer = Bytes::copy_from_slice(&early.correlation_id.to_be_bytes());
+    bench.client.handle_frame(early.connection, answer, bench.now);
+    bench.client.handle_frame(second.connection, versions_answer(second, 2, 0), bench.now);
+
+    assert!(matches!(
+        bench.events()[..],
+        [NetworkEvent::Response { .. }, NetworkEvent::Ready { node: NODE }]
+    ));
+}
+
+#[test]
+fn early_request_is_for_connections_that_are_just_being_asked() {
+    let mut bench = Bench::new();
+    send_early(&mut bench, "before");
+    let connection = bench.connect(NODE);
+    send_early(&mut bench, "too early");
+    bench.client.handle_connected(connection, bench.now);
+    let (versions, _) = bench.sent();
+    bench.client.handle_frame(connection, versions_answer(versions, 4, 0), bench.now);
+    send_early(&mut bench, "too late");
+
+    let not_ready = |purpose| (purpose, FailureReason::NotReady, false);
+    assert_eq!(bench.failures(), ["before", "too early", "too late"].map(not_ready));
+    assert!(bench.has_no_action());
+}
+
+#[test]
+fn early_request_counts_as_one_under_way() {
+    let mut bench = Bench::with_config(NetworkConfig { max_in_flight: 1, ..config() });
+    ask(&mut bench);
+
+    assert!(!bench.client.can_send_early(NODE));
+}
+
+#[test]
+fn early_request_fails_with_its_connection() {
+    let mut bench = Bench::new();
+    let (versions, _) = ask(&mut bench);
+    send_early(&mut bench, "early");
+    bench.sent();
+
+    bench.client.handle_closed(versions.connection, Arc::from("reset"), None, bench.now);
+
+    let reason = FailureReason::Disconnected(closed("reset"));
+    assert_eq!(bench.failures(), [("early", reason, true)]);
+}

@@ -207,3 +207,89 @@ fn attempt_may_be_closed_before_there_is_a_connection() {
     bench.client.handle_connected(connection, bench.now);
     assert!(bench.has_no_action(), "nobody asks for versions any more");
 }
+
+const BOOTSTRAP: NodeId = NodeId(-1);
+
+/// A client that is ready for requests to an entry of `bootstrap.servers` at the address of `NODE`.
+fn bootstrapped() -> (Bench, ConnectionId) {
+    let mut bench = Bench::new();
+    let address = node(NODE);
+    bench.client.update_nodes(&[Node::new(BOOTSTRAP, address.host(), address.port())], bench.now);
+    let connection = bench.make_ready(BOOTSTRAP);
+    (bench, connection)
+}
+
+#[test]
+fn connection_to_a_bootstrap_server_becomes_that_of_the_broker_at_its_address() {
+    let (mut bench, connection) = bootstrapped();
+    let first = bench.send_and_poll(BOOTSTRAP, "a");
+    let second = bench.send_and_poll(BOOTSTRAP, "b");
+    bench.answer(first);
+
+    bench.client.update_nodes(&[node(OTHER), node(NODE)], bench.now);
+    bench.answer(second);
+
+    let of_heir = |event: &NetworkEvent<_>| matches!(event, NetworkEvent::Response { node: NODE, .. });
+    let events = bench.events();
+    assert!(events.len() == 2 && events.iter().all(of_heir), "{events:?}");
+    assert!(bench.client.can_send(NODE, bench.now) && !bench.client.can_send(BOOTSTRAP, bench.now));
+    assert!(!bench.client.connect(NODE, bench.now));
+    assert_eq!(bench.send_and_poll(NODE, "c").connection, connection);
+    assert_eq!(bench.client.version_for(NODE, ApiKey::Metadata), Some(12));
+}
+
+#[test]
+fn handed_over_connection_keeps_its_deadlines() {
+    let (mut bench, connection) = bootstrapped();
+    bench.client.throttle(BOOTSTRAP, Duration::from_secs(1), bench.now);
+    bench.client.update_nodes(&[node(NODE)], bench.now);
+    assert!(!bench.client.can_send(NODE, bench.now));
+    bench.advance(Duration::from_secs(1));
+    bench.send_and_poll(NODE, "a");
+
+    bench.advance(REQUEST_TIMEOUT);
+
+    assert_eq!(bench.closed(), connection);
+    assert_eq!(bench.failures(), [("a", FailureReason::TimedOut, true)]);
+    assert_eq!(bench.client.poll_timeout(), Some(bench.now + RECONNECT_BACKOFF));
+}
+
+#[test]
+fn attempt_to_connect_is_handed_over_too() {
+    let mut bench = Bench::new();
+    let address = node(NODE);
+    bench.client.update_nodes(&[Node::new(BOOTSTRAP, address.host(), address.port())], bench.now);
+    let connection = bench.connect(BOOTSTRAP);
+
+    bench.client.update_nodes(&[node(NODE)], bench.now);
+    bench.client.handle_connected(connection, bench.now);
+    let (sent, _) = bench.sent();
+    bench.client.handle_frame(connection, versions_answer(sent, 4, 0), bench.now);
+
+    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+}
+
+#[test]
+fn broker_that_is_connected_inherits_nothing() {
+    let (mut bench, bootstrap) = bootstrapped();
+    let address = node(NODE);
+    let entry = Node::new(BOOTSTRAP, address.host(), address.port());
+    bench.client.update_nodes(&[entry, node(NODE)], bench.now);
+    bench.make_ready(NODE);
+
+    bench.client.update_nodes(&[node(NODE)], bench.now);
+
+    assert_eq!(bench.closed(), bootstrap);
+    assert!(bench.client.is_ready(NODE, bench.now));
+}
+
+#[test]
+fn brokers_inherit_nothing_from_each_other() {
+    let (mut bench, connection) = Bench::ready();
+    let address = node(NODE);
+
+    bench.client.update_nodes(&[Node::new(OTHER, address.host(), address.port())], bench.now);
+
+    assert_eq!(bench.closed(), connection);
+    assert!(!bench.client.is_ready(OTHER, bench.now));
+}

@@ -1,0 +1,208 @@
+//! Waits for memory, without a sender: the tests take the batches.
+
+use std::pin::pin;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use tokio::sync::watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::accumulator::{self, RecordAccumulator, TakenHead};
+use crate::buffer_memory::BufferMemory;
+use crate::clock::WallClock;
+use crate::config::{Compression, ProducerConfig};
+use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
+use crate::metrics::Counters;
+use crate::pipeline::{BytesSerializer, InterceptorChain};
+use crate::producer::topics::TopicDirectory;
+use crate::sender::Control;
+use crate::topic_partition::NodeId;
+
+use super::*;
+
+const BATCH: usize = 1000;
+
+/// Threads remember topics by the number of the producer.
+static RIGS: AtomicU64 = AtomicU64::new(u64::MAX);
+
+struct Rig {
+    inner: Inner<Bytes, Bytes>,
+    _published: watch::Sender<Arc<Cluster>>,
+}
+
+impl Rig {
+    /// Twenty batches of memory for a topic of which every partition has a leader.
+    fn new(partitions: i32) -> Self {
+        let partitions = (0..partitions).map(|number| PartitionInfo::new(number, Some(NodeId(1))));
+        let topic = TopicInfo::new("orders", partitions);
+        let cluster = Cluster::new([Node::new(NodeId(1), "one", 9092)], [topic]);
+        let (published, clusters) = watch::channel(Arc::new(cluster));
+        let config = ProducerConfig::default().bootstrap_servers("one:9092");
+        let config = config.batch_size(BATCH).buffer_memory(20 * BATCH);
+        let settings = config.settle().unwrap();
+        let memory = BufferMemory::new(settings.buffer_memory, settings.batch_size);
+        let accumulator = accumulator::Settings {
+            batch_size: settings.batch_size,
+            compression: Compression::None,
+            compression_level: 0,
+            max_plain: settings.max_request_size,
+            append_window: Duration::from_secs(60),
+            spares_awaited: false,
+            keep_notes: false,
+        };
+        let inner = Inner {
+            id: RIGS.fetch_sub(1, Ordering::Relaxed),
+            largest_record: settings.max_request_size.min(settings.buffer_memory),
+            settings,
+            interceptors: Arc::new(InterceptorChain::new()),
+            key_serializer: Box::new(BytesSerializer),
+            value_serializer: Box::new(BytesSerializer),
+            partitioner: None,
+            topics: TopicDirectory::default(),
+            accumulator: Arc::new(RecordAccumulator::new(accumulator, memory)),
+            clusters,
+            control: Arc::new(Control::default()),
+            counters: Arc::new(Counters::default()),
+            wall_clock: WallClock::new(clock::now()),
+        };
+        Self { inner, _published: published }
+    }
+
+    fn enqueue(&self, record: ProducerRecord) -> Enqueue<'_, Bytes, Bytes> {
+        Enqueue::new(&self.inner, record)
+    }
+
+    fn try_enqueue(&self, mut record: ProducerRecord) -> Option<Delivery> {
+        Walk::new(&self.inner, &mut record).step(EnqueueWaits::default()).ok()
+    }
+
+    /// Gives a partition all the memory that it may have.
+    fn fill(&self, partition: i32) {
+        while self.try_enqueue(large().partition(partition)).is_some() {}
+    }
+
+    /// Has records that may go anywhere go to a partition.
+    fn stick_to(&self, partition: i32) {
+        let sticky = &self.inner.topics.get("orders").unwrap().sticky;
+        let current = sticky.peek(usize::MAX, || Some(partition)).unwrap();
+        sticky.appended(current, u32::MAX, true, || Some(partition));
+        assert_eq!(sticky.peek(usize::MAX, || None), Some(partition));
+    }
+
+    /// Takes the first batch of a partition as sent and acknowledged.
+    fn acknowledge(&self, partition: i32) {
+        let queue = self.inner.accumulator.queue("orders", partition).unwrap();
+        let TakenHead::Batch(mut batch) = queue.take_head() else { panic!("there is none") };
+        batch.freeze();
+        batch.deliver(Some(0), None, None);
+    }
+
+    fn batches(&self, partition: i32) -> usize {
+        self.inner.accumulator.queue("orders", partition).unwrap().queued_batches()
+    }
+}
+
+/// A record that fills a batch.
+fn large() -> ProducerRecord {
+    ProducerRecord::to("orders").value("x".repeat(900))
+}
+
+/// A record of which several share a batch, but none with a large one.
+fn small() -> ProducerRecord {
+    ProducerRecord::to("orders").value("x".repeat(100))
+}
+
+fn partition_of(delivery: Option<Accepted<Bytes, Bytes>>) -> Option<i32> {
+    delivery.map(|delivery| delivery.unwrap().topic_partition().partition)
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_that_may_go_anywhere_waits_for_whichever_partition_gives_memory_back() {
+    for (stuck, alive) in [(0, 1), (1, 0)] {
+        for sticky in [stuck, alive] {
+            let rig = Rig::new(2);
+            rig.fill(stuck);
+            rig.fill(alive);
+            rig.stick_to(sticky);
+            let mut waiting = pin!(rig.enqueue(large()));
+            assert!(waiting.as_mut().now_or_never().is_none());
+
+            rig.acknowledge(alive);
+
+            assert_eq!(partition_of(waiting.as_mut().now_or_never()), Some(alive));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_that_has_waited_goes_where_its_memory_is() {
+    let rig = Rig::new(2);
+    rig.fill(1);
+    rig.fill(0);
+    let full = rig.batches(1);
+    for _ in 0..50 {
+        let mut waiting = pin!(rig.enqueue(large()));
+        assert!(waiting.as_mut().now_or_never().is_none());
+
+        rig.acknowledge(0);
+        rig.stick_to(1);
+
+        assert_eq!(partition_of(waiting.as_mut().now_or_never()), Some(0));
+    }
+    assert_eq!(rig.batches(1), full, "no more than its share");
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_that_waited_share_a_batch_in_their_order() {
+    let rig = Rig::new(2);
+    rig.fill(1);
+    rig.fill(0);
+    let mut waiting: Vec<_> = (0..5).map(|_| Box::pin(rig.enqueue(small()))).collect();
+    assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
+
+    (0..rig.batches(0)).for_each(|_| rig.acknowledge(0));
+
+    let free = rig.inner.accumulator.memory().available();
+    assert!(waiting[4].as_mut().now_or_never().is_none(), "others were here before");
+    for waiting in &mut waiting {
+        assert_eq!(partition_of(waiting.now_or_never()), Some(0));
+    }
+    assert_eq!(rig.batches(0), 1);
+    assert!(rig.inner.accumulator.memory().available() > free, "what is not needed is given back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_that_may_go_anywhere_does_not_pass_those_that_wait() {
+    let rig = Rig::new(2);
+    rig.fill(1);
+    let huge = ProducerRecord::to("orders").value("x".repeat(15 * BATCH));
+    let mut waiting = pin!(rig.enqueue(huge));
+    assert!(waiting.as_mut().now_or_never().is_none());
+
+    assert!(rig.try_enqueue(large()).is_none());
+    // One that must go there has its own line.
+    assert!(rig.try_enqueue(large().partition(0)).is_some());
+    (0..rig.batches(1)).for_each(|_| rig.acknowledge(1));
+    assert!(rig.try_enqueue(large()).is_none(), "the memory is spoken for");
+
+    assert!(waiting.as_mut().now_or_never().is_some());
+    rig.inner.accumulator.close();
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_end_with_the_producer_and_with_their_time() {
+    let rig = Rig::new(2);
+    (0..2).for_each(|partition| rig.fill(partition));
+
+    let error = rig.enqueue(large()).await.unwrap_err();
+    assert!(matches!(error.kind(), SendErrorKind::MemoryTimeout { .. }), "{error:?}");
+    let mut waiting = pin!(rig.enqueue(large()));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    rig.inner.accumulator.close();
+
+    let error = waiting.await.unwrap_err();
+    assert!(matches!(error.kind(), SendErrorKind::Closed), "{error:?}");
+    assert_eq!(rig.inner.accumulator.memory().waiters(), 0);
+}
