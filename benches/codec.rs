@@ -3,16 +3,31 @@
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use kafka_producer::__internals as internals;
+use kafka_producer::Compression;
 
 fn main() {
     divan::main();
 }
 
-#[divan::bench(args = [16 * 1024, 128 * 1024])]
-fn compress_lz4(bencher: Bencher<'_, '_>, len: usize) {
+/// Codec, level and bytes; zstd does nothing without the feature.
+const COMPRESSIONS: [(Compression, i32, usize); 8] = [
+    (Compression::Gzip, -1, 16 * 1024),
+    (Compression::Gzip, -1, 128 * 1024),
+    (Compression::Lz4, 0, 16 * 1024),
+    (Compression::Lz4, 0, 128 * 1024),
+    (Compression::Snappy, 0, 16 * 1024),
+    (Compression::Snappy, 0, 128 * 1024),
+    (Compression::Zstd, 3, 16 * 1024),
+    (Compression::Zstd, 3, 128 * 1024),
+];
+
+#[divan::bench(args = COMPRESSIONS)]
+fn compress(bencher: Bencher<'_, '_>, (codec, level, len): (Compression, i32, usize)) {
     let records: Vec<u8> =
         (0..len / 8).flat_map(|number| format!("{:07};", number % 1000).into_bytes()).collect();
-    bencher.counter(BytesCount::new(records.len())).bench_local(|| internals::compress_lz4(&records));
+    bencher
+        .counter(BytesCount::new(records.len()))
+        .bench_local(|| internals::compress(codec, level, &records));
 }
 
 /// An answer of version 9 for one topic with this many partitions, all well.

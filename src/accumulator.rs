@@ -17,6 +17,7 @@ mod producer_batch;
 mod rescue;
 mod settings;
 mod split;
+mod workers;
 
 pub(crate) use self::changes::{Changes, WakeFlag};
 pub(crate) use self::compression_ratio::CompressionRatio;
@@ -27,6 +28,7 @@ pub(crate) use self::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, S
 pub(crate) use self::rescue::{Rescue, rescue};
 pub(crate) use self::settings::Settings;
 pub(crate) use self::split::split;
+pub(crate) use self::workers::{Work, Workers};
 
 /// All partitions' queues, and the border between callers and the sender.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct RecordAccumulator {
     memory: Arc<BufferMemory>,
     topics: RwLock<Topics>,
     changes: Arc<Changes>,
+    /// `None`: whoever closes a batch compresses it.
+    workers: Option<Arc<dyn Workers>>,
     flushes: AtomicUsize,
     /// True from a refusal for want of memory until there was some.
     memory_is_short: AtomicBool,
@@ -104,10 +108,17 @@ impl RecordAccumulator {
             memory,
             topics: RwLock::default(),
             changes: Arc::default(),
+            workers: None,
             flushes: AtomicUsize::new(0),
             memory_is_short: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         }
+    }
+
+    /// Has others compress where compressing would hold up whoever closes a batch.
+    pub(crate) fn with_workers(mut self, workers: Arc<dyn Workers>) -> Self {
+        self.workers = Some(workers);
+        self
     }
 
     /// Returns the queues of a topic, made or extended to have at least `partitions` of them.
@@ -341,16 +352,40 @@ impl RecordAccumulator {
             self.announce(Arc::clone(queue));
         }
         if let Some(job) = done.seal.take() {
-            self.seal(job);
+            self.seal_for_caller(job);
         }
         done
     }
 
     /// Compresses a batch here and now.
     pub(crate) fn seal(&self, job: SealJob) {
-        if let Some(queue) = job.run() {
-            self.announce(queue);
+        job.run(self.settings.compression_level);
+    }
+
+    /// Compresses a batch anywhere but here, if there is anybody else.
+    pub(crate) fn seal_elsewhere(&self, job: SealJob) {
+        match &self.workers {
+            Some(workers) => workers.take(self.work_of(job)),
+            None => self.seal(job),
         }
+    }
+
+    /// Compresses a batch that a caller has closed. With a slow codec one task that sends would be held up by the speed
+    /// of one core: others do it as long as they keep up, and beyond that the caller, which slows it down.
+    fn seal_for_caller(&self, job: SealJob) {
+        match &self.workers {
+            Some(workers) if self.settings.compression.is_slow() => {
+                if let Err(work) = workers.try_take(self.work_of(job)) {
+                    work();
+                }
+            }
+            _ => self.seal(job),
+        }
+    }
+
+    fn work_of(&self, job: SealJob) -> Work {
+        let level = self.settings.compression_level;
+        Box::new(move || job.run(level))
     }
 
     fn close_open_batch(&self, queue: &Arc<PartitionQueue>) {
@@ -363,7 +398,7 @@ impl RecordAccumulator {
             self.announce(Arc::clone(queue));
         }
         if let Some(job) = seal {
-            self.seal(job);
+            self.seal_for_caller(job);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod acks;
 mod foreign;
+mod gzip_level;
 mod host_port;
 mod keys;
 mod kind;
@@ -25,6 +26,7 @@ use std::fmt;
 
 pub use crate::protocol::compression::Compression;
 pub use acks::Acks;
+pub(crate) use gzip_level::GzipLevel;
 pub(crate) use host_port::HostPort;
 pub use metadata_recovery_strategy::MetadataRecoveryStrategy;
 pub use problem::{ConfigError, ConfigProblem, ConfigReason};

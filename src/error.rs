@@ -325,6 +325,9 @@ pub enum DeliveryErrorKind {
     /// `delivery.timeout.ms` has passed.
     #[error("not delivered within delivery.timeout.ms: {0}")]
     TimedOut(Box<TimeSpent>),
+    /// The leader of the partition is too old for the codec of `compression.type`.
+    #[error("the broker speaks no version of Produce that allows {0}")]
+    UnsupportedCompression(Compression),
     /// No version of the Produce API is spoken by both the broker and this crate.
     #[error("the broker speaks no version of Produce that this producer speaks")]
     UnsupportedVersion,
@@ -401,17 +404,19 @@ pub(crate) struct BatchFailure {
 pub(crate) struct FailedBatch {
     pub(crate) bytes: Bytes,
     pub(crate) compression: Compression,
+    /// Its length before it was compressed; of no account if it is not.
+    plain_len: usize,
     records: OnceLock<Vec<DecodedRecord>>,
 }
 
 impl FailedBatch {
-    pub(crate) fn new(bytes: Bytes, compression: Compression) -> Self {
-        Self { bytes, compression, records: OnceLock::new() }
+    pub(crate) fn new(bytes: Bytes, compression: Compression, plain_len: usize) -> Self {
+        Self { bytes, compression, plain_len, records: OnceLock::new() }
     }
 
     fn records(&self) -> &[DecodedRecord] {
         self.records.get_or_init(|| {
-            let plain = compression::uncompressed(&self.bytes, self.compression);
+            let plain = compression::uncompressed(&self.bytes, self.compression, self.plain_len);
             record_batch::decode_records(&plain).unwrap_or_default()
         })
     }
@@ -463,7 +468,9 @@ impl DeliveryError {
             | DeliveryErrorKind::Purged
             | DeliveryErrorKind::TimedOut(_) => Disposition::RetryLater,
             DeliveryErrorKind::Stopped => Disposition::ResumePartition,
-            DeliveryErrorKind::UnsupportedVersion => Disposition::FixConfiguration,
+            DeliveryErrorKind::UnsupportedCompression(_) | DeliveryErrorKind::UnsupportedVersion => {
+                Disposition::FixConfiguration
+            }
         }
     }
 

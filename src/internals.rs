@@ -51,9 +51,9 @@ pub fn encode_batch(out: &mut Vec<u8>, count: usize, key: Option<&[u8]>, value: 
     out.len()
 }
 
-/// Compresses records with LZ4 and returns the compressed length, 0 if nothing was gained.
-pub fn compress_lz4(records: &[u8]) -> usize {
-    Compression::Lz4.compress(records, |compressed| compressed.map_or(0, <[u8]>::len))
+/// Compresses records at a level of the codec and returns the compressed length, 0 if nothing was gained.
+pub fn compress(codec: Compression, level: i32, records: &[u8]) -> usize {
+    codec.compress(level, records, |compressed| compressed.map_or(0, <[u8]>::len))
 }
 
 /// Writes a produce request of `batches` that are referenced, and returns the length of the frame.
@@ -114,7 +114,7 @@ pub struct PlainRecord {
 }
 
 /// Encodes a batch as the sender would send it. `identity` is producer id, epoch and first sequence number.
-pub fn encode_records(records: &[PlainRecord], lz4: bool, identity: (i64, i16, i32)) -> Bytes {
+pub fn encode_records(records: &[PlainRecord], codec: Compression, identity: (i64, i16, i32)) -> Bytes {
     let mut out = vec![0; HEADER_LEN];
     let mut builder = RecordBatchBuilder::default();
     for record in records {
@@ -122,9 +122,9 @@ pub fn encode_records(records: &[PlainRecord], lz4: bool, identity: (i64, i16, i
         let record = RecordRef { timestamp: record.timestamp, key, value, headers: &record.headers };
         builder.append(&mut out, &record, record.payload_len());
     }
-    let codec = if lz4 { Compression::Lz4 } else { Compression::None };
     let (header, plain) = out.split_at(HEADER_LEN);
-    let compressed = codec.compress(plain, |records| records.map(|records| [header, records].concat()));
+    let compressed =
+        codec.compress(FUZZED_LEVEL, plain, |records| records.map(|records| [header, records].concat()));
     let used = if compressed.is_some() { codec } else { Compression::None };
     let mut batch = compressed.unwrap_or(out);
     let (producer_id, producer_epoch, base_sequence) = identity;
@@ -132,10 +132,12 @@ pub fn encode_records(records: &[PlainRecord], lz4: bool, identity: (i64, i16, i
     batch.into()
 }
 
-/// Reads the records of a batch back; `None` if the bytes are damaged.
-pub fn decode_batch(batch: &Bytes, lz4: bool) -> Option<Vec<PlainRecord>> {
-    let codec = if lz4 { Compression::Lz4 } else { Compression::None };
-    let records = decode_records(&uncompressed(batch, codec))?;
+/// A level that gzip and zstd both have.
+const FUZZED_LEVEL: i32 = 3;
+
+/// Reads the records of a batch back; `None` if the bytes are damaged, or stand for more than `limit` bytes.
+pub fn decode_batch(batch: &Bytes, codec: Compression, limit: usize) -> Option<Vec<PlainRecord>> {
+    let records = decode_records(&uncompressed(batch, codec, limit))?;
     let plain = records.into_iter().map(|record| PlainRecord {
         timestamp: record.timestamp,
         key: record.key,
@@ -160,6 +162,7 @@ impl Accumulator {
         let settings = Settings {
             batch_size,
             compression: Compression::None,
+            compression_level: 0,
             max_plain: 1024 * 1024,
             append_window: Duration::from_secs(60),
             spares_awaited: false,

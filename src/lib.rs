@@ -2,7 +2,7 @@
 //!
 //! [`KafkaProducer`] takes records, gathers them into batches per partition, and sends them to the brokers that lead
 //! these partitions, keeping up with whatever the cluster does meanwhile. It speaks to Kafka 1.0 and later, ZooKeeper
-//! or KRaft. There is no C in it, and no thread of its own: one task on the tokio runtime does the work.
+//! or KRaft. There is no C in it unless zstd is asked for, and no thread of its own: one task on the tokio runtime does the work.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -33,7 +33,7 @@
 //!   (`enable.idempotence`, on by default). An idempotent producer never dies of a sequence error: what a broker has
 //!   forgotten is healed by a new epoch.
 //!
-//! Transactions, TLS, SASL and the codecs other than LZ4 are missing so far; the keys for them are refused by name.
+//! Transactions, TLS and SASL are missing so far; the keys for them are refused by name.
 //! Choosing other `acks`, or `enable.idempotence=false`, gives up the "once": a batch whose answer was lost may then be
 //! written twice. Its order is kept all the same, by sending one batch of a partition at a time.
 //!
@@ -57,6 +57,18 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//!
+//! LZ4 is always there; each further [codec](Compression) is a feature, and refused by name without it:
+//!
+//! - `gzip`, on by default;
+//! - `snappy`, on by default;
+//! - `zstd`, off by default: the only one that needs a C compiler.
+//!
+//! Batches of gzip and zstd that become full are compressed on the runtime's blocking threads, at most as many at a time as
+//! there are cores, so that one task that sends is not bound to the speed of one. When all of these are busy, the call that
+//! fills a batch compresses it itself, and so does every call with LZ4 and snappy.
 //!
 //! # Cancel safety
 //!

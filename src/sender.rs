@@ -250,9 +250,8 @@ impl Sender {
                 self.control.cluster_version.store(version, Ordering::Release);
             }
             Action::Seal(job) => {
-                let accumulator = Arc::clone(&self.accumulator);
                 // Not awaited: the finished batch announces itself.
-                drop(tokio::task::spawn_blocking(move || accumulator.seal(job)));
+                self.accumulator.seal_elsewhere(job);
             }
         }
     }

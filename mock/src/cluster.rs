@@ -178,21 +178,8 @@ impl MockCluster {
     }
 
     /// Returns the records of a partition in the order of their offsets; none if it does not exist.
-    ///
-    /// # Panics
-    ///
-    /// Panics if a batch is compressed with a codec that the mock cannot read: a test that took such batches
-    /// for nothing would be worse. [`batches`](Self::batches) shows them.
     pub fn records(&self, topic: &str, partition: i32) -> Vec<MockRecord> {
-        let batches = self.batches(topic, partition);
-        let records = batches.iter().flat_map(|batch| {
-            let MockBatch { compression, base_offset, .. } = batch;
-            let records = batch.records();
-            records.unwrap_or_else(|| {
-                panic!("the mock cannot read {compression:?}, used at offset {base_offset}")
-            })
-        });
-        records.collect()
+        self.batches(topic, partition).iter().flat_map(MockBatch::records).collect()
     }
 
     /// Returns the batches of a partition in the order of their offsets; none if it does not exist.

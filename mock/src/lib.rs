@@ -50,7 +50,7 @@
 //! - All replicas of a partition share one log, so a new leader never lacks records; [`sans_io`] has replication.
 //! - Topics that Metadata creates can be used at once; Kafka first answers that they are not there yet.
 //! - Records are judged more strictly: offsets, counts and timestamps in the header of a batch must agree with
-//!   its records. Batches of gzip, snappy and zstd are not looked into.
+//!   its records.
 //! - A request with bytes after its end is refused. [`MockCluster::refusals`] tells why connections were closed.
 //! - Quotas are announced ([`Fault::throttle`]) but not enforced.
 

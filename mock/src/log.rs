@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::batch::{BatchHeader, CheckedBatch, MockBatch, Rejection};
 use crate::producer_state::{ProducerState, SequenceVerdict};
-use crate::record::MockRecord;
 
 /// The batches of one partition, or of one replica of it.
 #[derive(Debug, Default, Clone)]
@@ -149,24 +148,19 @@ impl PartitionLog {
         self.batches.get(first..).unwrap_or_default()
     }
 
-    /// Timestamp and offset of the first record at or after a point in time, as far as the codec can be read;
-    /// of an unreadable batch, its first offset.
+    /// Timestamp and offset of the first record at or after a point in time.
     pub(crate) fn offset_for_timestamp(&self, timestamp: i64) -> Option<(i64, i64)> {
         let batch = self.batches.iter().find(|batch| batch.max_timestamp() >= timestamp)?;
-        let unreadable = (batch.max_timestamp(), batch.base_offset);
-        let first = |record: &MockRecord| record.timestamp >= timestamp;
-        let found = batch.records().and_then(|records| records.into_iter().find(first));
-        Some(found.map_or(unreadable, |record| (record.timestamp, record.offset)))
+        let found = batch.records().into_iter().find(|record| record.timestamp >= timestamp)?;
+        Some((found.timestamp, found.offset))
     }
 
-    /// Timestamp and offset of the record with the highest timestamp; of an unreadable batch, its last offset.
+    /// Timestamp and offset of the record with the highest timestamp.
     pub(crate) fn max_timestamp(&self) -> Option<(i64, i64)> {
         // `max_by_key` returns the last of equals, Kafka the first.
         let batch = self.batches.iter().rev().max_by_key(|batch| batch.max_timestamp())?;
         let highest = batch.max_timestamp();
-        let found = batch
-            .records()
-            .and_then(|records| records.into_iter().find(|record| record.timestamp == highest));
-        Some((highest, found.map_or_else(|| batch.last_offset(), |record| record.offset)))
+        let found = batch.records().into_iter().find(|record| record.timestamp == highest)?;
+        Some((highest, found.offset))
     }
 }

@@ -491,7 +491,7 @@ impl PartitionQueue {
     fn plain_limit(&self, settings: &Settings) -> usize {
         match settings.compression {
             Compression::None => settings.batch_size,
-            Compression::Lz4 => self.ratio.plain_limit(settings.batch_size, settings.max_plain),
+            _ => self.ratio.plain_limit(settings.batch_size, settings.max_plain),
         }
     }
 
@@ -574,7 +574,7 @@ pub(crate) enum TakenHead {
     Seal(SealJob),
 }
 
-/// The compression of one batch, to be done by whoever closed it, without any lock.
+/// The compression of one batch, to be done by whoever closed it or on its behalf, without any lock.
 ///
 /// Dropping it undone puts the batch back uncompressed, so a batch is never stuck.
 #[derive(Debug)]
@@ -596,31 +596,41 @@ impl SealJob {
         Self { queue, batch_id, buffer: Some(buffer), compression }
     }
 
-    /// Compresses the batch and puts it back. Returns the queue if the sender must hear of it.
-    pub(crate) fn run(mut self) -> Option<Arc<PartitionQueue>> {
-        let records = self.buffer.as_ref()?.bytes().split_at_checked(HEADER_LEN);
+    /// Compresses the batch at a level of its codec, puts it back and tells the sender.
+    pub(crate) fn run(mut self, level: i32) {
+        let Some(buffer) = self.buffer.as_ref().filter(|_| self.is_wanted()) else { return };
+        let records = buffer.bytes().split_at_checked(HEADER_LEN);
         let compressed = records.and_then(|(header, records)| {
-            self.compression
-                .compress(records, |compressed| compressed.map(|compressed| [header, compressed].concat()))
+            self.compression.compress(level, records, |compressed| {
+                compressed.map(|compressed| [header, compressed].concat())
+            })
         });
         if let (Some((_, plain)), compressed) = (records, &compressed) {
             let left = compressed.as_ref().map_or(plain.len(), |compressed| compressed.len() - HEADER_LEN);
             self.queue.ratio.observe(plain.len(), left);
         }
+        self.put_back(compressed);
+    }
+
+    /// Returns whether the batch still waits for this. It may have expired while the job waited for its turn.
+    fn is_wanted(&self) -> bool {
+        self.queue.lock().batches.iter().any(|batch| batch.id == self.batch_id)
+    }
+
+    fn put_back(&mut self, compressed: Option<Vec<u8>>) {
+        let Some(buffer) = self.buffer.take() else { return };
         let mut inner = self.queue.lock();
-        let is_back = inner.put_sealed(self.batch_id, self.buffer.take()?, compressed);
+        let is_back = inner.put_sealed(self.batch_id, buffer, compressed);
         let announce = is_back && inner.announce();
         drop(inner);
-        announce.then(|| Arc::clone(&self.queue))
+        if announce {
+            self.queue.changes.announce(Arc::clone(&self.queue));
+        }
     }
 }
 
 impl Drop for SealJob {
     fn drop(&mut self) {
-        if let Some(buffer) = self.buffer.take() {
-            // Not announced, for there is nobody here to pass that on to the sender. It finds the batch at its next
-            // look, at the latest when the batch expires.
-            self.queue.lock().put_sealed(self.batch_id, buffer, None);
-        }
+        self.put_back(None);
     }
 }

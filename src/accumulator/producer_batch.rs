@@ -31,6 +31,8 @@ pub(crate) struct ProducerBatch {
     compression: Compression,
     /// The codec asked for.
     wanted_compression: Compression,
+    /// Its length before it was compressed; 0 until then.
+    plain_len: usize,
     /// One for each record if interceptors exist, else empty.
     notes: Vec<AckNote>,
     /// When its first record was appended; the delivery timeout counts from here.
@@ -174,6 +176,7 @@ impl ProducerBatch {
             builder: RecordBatchBuilder::default(),
             compression,
             wanted_compression: compression,
+            plain_len: 0,
             notes: Vec::new(),
             created: now,
             open_until: now,
@@ -289,6 +292,7 @@ impl ProducerBatch {
             BatchBytes::Sealing(own) => match Arc::try_unwrap(own) {
                 Ok(mut buffer) => {
                     if let Some(compressed) = compressed {
+                        self.plain_len = buffer.bytes().len();
                         buffer.replace_by(compressed);
                     } else {
                         self.compression = Compression::None;
@@ -357,7 +361,7 @@ impl ProducerBatch {
 
     /// Reads the records back, and tells how long the batch is without compression. `None` if the bytes are damaged.
     pub(crate) fn decode(&mut self) -> Option<(Vec<DecodedRecord>, usize)> {
-        let plain = compression::uncompressed(&self.freeze(), self.compression);
+        let plain = compression::uncompressed(&self.freeze(), self.compression, self.plain_len);
         Some((record_batch::decode_records(&plain)?, plain.len()))
     }
 
@@ -387,6 +391,11 @@ impl ProducerBatch {
     /// Ends the batch; its records live on in others.
     pub(crate) fn redirect(self, redirects: Vec<Redirect>) {
         self.complete(Outcome::Redirected(redirects.into()), None);
+    }
+
+    /// Returns the codec in use; that asked for until the batch is compressed.
+    pub(crate) fn compression(&self) -> Compression {
+        self.compression
     }
 
     pub(crate) fn wanted_compression(&self) -> Compression {
@@ -467,7 +476,7 @@ impl ProducerBatch {
     /// Copies the bytes out, so that an error that somebody keeps does not hold on to `buffer.memory`.
     fn failed_batch(&mut self) -> FailedBatch {
         let bytes = self.freeze();
-        FailedBatch::new(Bytes::copy_from_slice(&bytes), self.compression)
+        FailedBatch::new(Bytes::copy_from_slice(&bytes), self.compression, self.plain_len)
     }
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Settings {
     /// What they may have before compression however well they compress (`max.request.size`), if that is more.
     pub(crate) max_plain: usize,
     pub(crate) compression: Compression,
+    /// Of the codec, if it has levels.
+    pub(crate) compression_level: i32,
     /// How long after its first record a batch takes more.
     ///
     /// A batch's delivery timeout counts from its first record. Behind a partition that cannot be sent a batch could

@@ -4,6 +4,7 @@ mod announcing;
 mod appending;
 mod batches;
 mod compressing;
+mod handing_over;
 mod random;
 mod rescuing;
 mod sealing;
@@ -22,6 +23,8 @@ use crate::record::Headers;
 use super::*;
 
 const BATCH: usize = 1000;
+/// Of gzip and of zstd.
+const LEVEL: i32 = 3;
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// One partition of a producer, and a clock that stands still until it is moved.
@@ -40,6 +43,7 @@ impl Bench {
         let settings = Settings {
             batch_size: BATCH,
             compression,
+            compression_level: LEVEL,
             max_plain: 8 * BATCH,
             append_window: WINDOW,
             spares_awaited: false,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Acks;
 use super::Compression;
 use super::ConfigReason;
+use super::GzipLevel;
 use super::HostPort;
 use super::MetadataRecoveryStrategy;
 use super::kind::Kind;
@@ -28,6 +29,20 @@ impl Property for bool {
 
     fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
         Ok(())
+    }
+
+    fn print(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Property for i32 {
+    fn parse(text: &str, kind: &Kind) -> Result<Self, ConfigReason> {
+        Self::try_from(kind.number(text)?).map_err(|_| kind.out_of_range())
+    }
+
+    fn check(&self, kind: &Kind) -> Result<(), ConfigReason> {
+        kind.check_number(i128::from(*self))
     }
 
     fn print(&self) -> String {
@@ -176,21 +191,43 @@ impl Property for Acks {
 
 impl Property for Compression {
     fn parse(text: &str, kind: &Kind) -> Result<Self, ConfigReason> {
-        match kind.choice(text)? {
-            "none" => Ok(Self::None),
-            "lz4" => Ok(Self::Lz4),
-            codec => {
-                Err(ConfigReason::NotAvailable(format!("{codec} is not available yet; must be none or lz4")))
-            }
-        }
+        let codec = match kind.choice(text)? {
+            "gzip" => Self::Gzip,
+            "lz4" => Self::Lz4,
+            "snappy" => Self::Snappy,
+            "zstd" => Self::Zstd,
+            _ => Self::None,
+        };
+        codec.check(kind).map(|()| codec)
     }
 
     fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
-        Ok(())
+        self.missing_feature().map_or(Ok(()), |feature| {
+            let text = format!("needs kafka-producer to be built with its feature \"{feature}\"");
+            Err(ConfigReason::NotAvailable(text))
+        })
     }
 
     fn print(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Property for GzipLevel {
+    fn parse(text: &str, kind: &Kind) -> Result<Self, ConfigReason> {
+        let level = Self(text.parse().map_err(|_| Self::out_of_range())?);
+        level.check(kind).map(|()| level)
+    }
+
+    fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
+        match self.0 {
+            -1 | 1..=9 => Ok(()),
+            _ => Err(Self::out_of_range()),
+        }
+    }
+
+    fn print(&self) -> String {
+        self.0.to_string()
     }
 }
 

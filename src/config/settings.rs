@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Acks;
 use super::Compression;
+use super::GzipLevel;
 use super::HostPort;
 use super::MetadataRecoveryStrategy;
 use super::keys;
@@ -22,7 +23,11 @@ pub(crate) struct Settings {
     pub(crate) client_id: String,
     /// Empty if there is none.
     pub(crate) client_rack: String,
+    /// One that the crate is built with.
     pub(crate) compression: Compression,
+    pub(crate) compression_gzip_level: GzipLevel,
+    /// -131072 to 22.
+    pub(crate) compression_zstd_level: i32,
     /// `None`: connections are never closed for being idle.
     pub(crate) connections_max_idle: Option<Duration>,
     /// At least `linger` + `request_timeout`, unless that is more than 2147483647 ms.
@@ -69,6 +74,15 @@ impl Settings {
     pub(crate) fn get(&self, key: &str) -> Option<String> {
         keys::find(key)?.print(self)
     }
+
+    /// Returns the level for the codec in force; 0 if it has none.
+    pub(crate) fn compression_level(&self) -> i32 {
+        match self.compression {
+            Compression::Gzip => self.compression_gzip_level.0,
+            Compression::Zstd => self.compression_zstd_level,
+            Compression::Lz4 | Compression::None | Compression::Snappy => 0,
+        }
+    }
 }
 
 /// The defaults of Apache Kafka 4.4.
@@ -82,6 +96,8 @@ impl Default for Settings {
             client_id: String::new(),
             client_rack: String::new(),
             compression: Compression::None,
+            compression_gzip_level: GzipLevel(-1),
+            compression_zstd_level: 3,
             connections_max_idle: Some(Duration::from_secs(540)),
             delivery_timeout: Duration::from_secs(120),
             enable_idempotence: true,

@@ -100,6 +100,8 @@ fn every_setter() -> ProducerConfig {
         .client_id("me")
         .client_rack("r")
         .compression(Compression::Lz4)
+        .compression_gzip_level(9)
+        .compression_zstd_level(-7)
         .connections_max_idle(None)
         .delivery_timeout(ms(3))
         .enable_idempotence(false)
@@ -127,14 +129,16 @@ fn every_setter() -> ProducerConfig {
 }
 
 /// The same as [`every_setter`].
-const EVERY_PROPERTY: [(&str, &str); 31] = [
+const EVERY_PROPERTY: [(&str, &str); 33] = [
     ("acks", "1"),
     ("batch.size", "1"),
     ("bootstrap.servers", "a:1,[::1]:2"),
     ("buffer.memory", "2"),
     ("client.id", "me"),
     ("client.rack", "r"),
+    ("compression.gzip.level", "9"),
     ("compression.type", "lz4"),
+    ("compression.zstd.level", "-7"),
     ("connections.max.idle.ms", "-1"),
     ("delivery.timeout.ms", "3"),
     ("enable.idempotence", "false"),

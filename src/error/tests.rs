@@ -15,7 +15,7 @@ fn batch(values: &[&str]) -> FailedBatch {
         builder.append(&mut bytes, &record, record.payload_len());
     }
     builder.seal(&mut bytes, Compression::None, ProducerIdentity::NONE);
-    FailedBatch::new(bytes.into(), Compression::None)
+    FailedBatch::new(bytes.into(), Compression::None, 0)
 }
 
 fn failure(kind: DeliveryErrorKind, persisted: Persisted) -> BatchFailure {
@@ -161,7 +161,7 @@ fn accepted_record_comes_back_from_its_batch() {
 fn batch_that_cannot_be_read_gives_no_record_and_no_panic() {
     for bytes in [Bytes::new(), Bytes::from(vec![0xff; 100])] {
         let mut failure = failure(DeliveryErrorKind::Closed, Persisted::No);
-        failure.batch = FailedBatch::new(bytes, Compression::Lz4);
+        failure.batch = FailedBatch::new(bytes, Compression::Lz4, 1000);
 
         assert!(DeliveryError::new(Arc::new(failure), 0).record().is_none());
     }
@@ -192,6 +192,7 @@ fn failed_delivery_says_what_to_do() {
         (DeliveryErrorKind::Disconnected("reset".to_owned()), Disposition::RetryLater),
         (timed_out, Disposition::RetryLater),
         (DeliveryErrorKind::Stopped, Disposition::ResumePartition),
+        (DeliveryErrorKind::UnsupportedCompression(Compression::Zstd), Disposition::FixConfiguration),
         (DeliveryErrorKind::UnsupportedVersion, Disposition::FixConfiguration),
         (broker(ErrorCode::MessageTooLarge), Disposition::of(ErrorCode::MessageTooLarge)),
         (broker(ErrorCode::NotEnoughReplicas), Disposition::RetryLater),

@@ -82,6 +82,7 @@ impl SenderMachine {
         let settings = accumulator::Settings {
             batch_size: options.batch_size,
             compression: if options.is_compressed { Compression::Lz4 } else { Compression::None },
+            compression_level: 0,
             max_plain: 1024 * 1024,
             append_window: options.linger + options.delivery_timeout / 100,
             keep_notes: false,

@@ -348,7 +348,6 @@ impl<P> NetworkClient<P> {
 
     /// Returns the version in which a request to a node would be sent, or `None` if the node is not connected or
     /// does not speak one that we do.
-    #[cfg(test)]
     pub(crate) fn version_for(&self, node: NodeId, api_key: ApiKey) -> Option<i16> {
         self.ready_connection(node)?.1.version_for(api_key)
     }

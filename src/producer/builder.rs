@@ -23,6 +23,7 @@ use crate::network::transport::Connector;
 use crate::network::{MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
 use crate::pipeline::{InterceptorChain, Partitioner, ProducerInterceptor, Serializable, Serializer};
 use crate::producer::topics::TopicDirectory;
+use crate::producer::workers::BlockingWorkers;
 use crate::producer::{Inner, KafkaProducer};
 use crate::sender::{Control, Parts, Purpose, Sender, SenderCore, SenderSettings};
 
@@ -195,7 +196,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             .then(|| Arc::clone(&interceptors))
             .map(|chain| -> Arc<dyn AckObserver> { chain });
         let counters = Arc::new(Counters::default());
-        let accumulator = Arc::new(new_accumulator(&settings, has_interceptors));
+        let accumulator = Arc::new(new_accumulator(&settings, has_interceptors, &runtime));
         let metadata = new_metadata(&settings);
         let (published, clusters) = watch::channel(Arc::clone(metadata.cluster()));
         let control = Arc::new(Control::default());
@@ -263,17 +264,18 @@ impl<K, V> fmt::Debug for KafkaProducerBuilder<K, V> {
     }
 }
 
-fn new_accumulator(settings: &Settings, keep_notes: bool) -> RecordAccumulator {
+fn new_accumulator(settings: &Settings, keep_notes: bool, runtime: &Handle) -> RecordAccumulator {
     let memory = BufferMemory::new(settings.buffer_memory, settings.batch_size);
     let accumulator = accumulator::Settings {
         batch_size: settings.batch_size,
         max_plain: settings.max_request_size,
         compression: settings.compression,
+        compression_level: settings.compression_level(),
         append_window: settings.linger + settings.delivery_timeout / APPEND_WINDOW_SHARE,
         spares_awaited: settings.linger_spares_awaited,
         keep_notes,
     };
-    RecordAccumulator::new(accumulator, memory)
+    RecordAccumulator::new(accumulator, memory).with_workers(Arc::new(BlockingWorkers::new(runtime.clone())))
 }
 
 /// Producers that were made in this process.

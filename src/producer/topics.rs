@@ -82,6 +82,7 @@ pub(super) mod tests {
         let settings = Settings {
             batch_size: 100,
             compression: Compression::None,
+            compression_level: 0,
             max_plain: 100,
             append_window: Duration::ZERO,
             spares_awaited: false,

@@ -1,33 +1,62 @@
 //! Compression of the records of a batch.
 //!
-//! Everything behind the 61-byte header is one stream. LZ4 uses its frame format with what Kafka's Java reader
-//! demands: independent blocks of 64 KiB and no checksums. Frames are put together here from `lz4_flex`'s block
-//! functions: that keeps one hash table per thread and spares two buffers per batch.
+//! Everything behind the 61-byte header is one stream, in the framing that Kafka's Java reader demands; each codec has
+//! a file. What they need again and again is kept per thread.
 
 use std::cell::RefCell;
 use std::fmt;
 
 use bytes::Bytes;
-use lz4_flex::block::{self, CompressTable};
 
 use crate::protocol::record_batch::HEADER_LEN;
 
+#[cfg(not(all(feature = "gzip", feature = "snappy", feature = "zstd")))]
+mod absent;
+#[cfg(feature = "gzip")]
+mod gzip;
+mod lz4;
+#[cfg(feature = "snappy")]
+mod snappy;
+#[cfg(feature = "zstd")]
+mod zstd;
+
+#[cfg(not(feature = "gzip"))]
+use self::absent as gzip;
+#[cfg(not(feature = "snappy"))]
+use self::absent as snappy;
+#[cfg(not(feature = "zstd"))]
+use self::absent as zstd;
+
 /// The codec that whole batches are compressed with (`compression.type`).
+///
+/// A codec whose feature is off is refused when the producer is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Compression {
+    /// gzip, at the level of `compression.gzip.level`: small, and by far the slowest. Needs the feature `gzip`, which is
+    /// on by default.
+    Gzip,
     /// LZ4 frames, at the level that Kafka calls 9 and that LZ4 calls fast.
     Lz4,
     /// Batches are sent as they are.
     #[default]
     None,
+    /// snappy, in the frames of the Java library: about as small and as fast as LZ4. Needs the feature `snappy`, which
+    /// is on by default.
+    Snappy,
+    /// zstd, at the level of `compression.zstd.level`: as small as gzip in a fraction of its time. Needs the feature
+    /// `zstd`, which is off by default, for it takes a C compiler to build, and brokers of Kafka 2.1 or newer.
+    Zstd,
 }
 
 impl fmt::Display for Compression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Gzip => "gzip",
             Self::Lz4 => "lz4",
             Self::None => "none",
+            Self::Snappy => "snappy",
+            Self::Zstd => "zstd",
         })
     }
 }
@@ -36,103 +65,96 @@ impl Compression {
     /// Returns the codec bits of a batch's attributes.
     pub(crate) fn attribute_bits(self) -> i16 {
         match self {
-            Self::Lz4 => 3,
             Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
         }
     }
 
-    /// Compresses `records` and hands the result to `take`.
+    /// Returns the feature that the crate would have to be built with for this codec, if it is not.
+    pub(crate) fn missing_feature(self) -> Option<&'static str> {
+        let (feature, is_on) = match self {
+            Self::Gzip => ("gzip", cfg!(feature = "gzip")),
+            Self::Snappy => ("snappy", cfg!(feature = "snappy")),
+            Self::Zstd => ("zstd", cfg!(feature = "zstd")),
+            Self::Lz4 | Self::None => return None,
+        };
+        (!is_on).then_some(feature)
+    }
+
+    /// Returns the first version of Produce that brokers take this codec in.
+    pub(crate) fn least_produce_version(self) -> i16 {
+        match self {
+            // KIP-110; brokers before Kafka 2.1 do not know the codec at all.
+            Self::Zstd => 7,
+            Self::Gzip | Self::Lz4 | Self::None | Self::Snappy => 0,
+        }
+    }
+
+    /// Returns whether compressing takes so much longer than filling a batch that other threads should do it.
+    pub(crate) fn is_slow(self) -> bool {
+        matches!(self, Self::Gzip | Self::Zstd)
+    }
+
+    /// Compresses `records` and hands the result to `take`. `level` is one of the codec's own, if it has any.
     ///
     /// `take` gets `None` when there is nothing to gain: the codec is `none`, or the outcome would not be smaller.
-    pub(crate) fn compress<T>(self, records: &[u8], take: impl FnOnce(Option<&[u8]>) -> T) -> T {
-        match self {
-            Self::None => take(None),
-            Self::Lz4 => LZ4.with_borrow_mut(|lz4| take(lz4.compress(records))),
+    pub(crate) fn compress<T>(self, level: i32, records: &[u8], take: impl FnOnce(Option<&[u8]>) -> T) -> T {
+        if self == Self::None {
+            return take(None);
         }
+        OUTPUT.with_borrow_mut(|output| {
+            output.clear();
+            let done = match self {
+                Self::Gzip => gzip::compress(records, level, output),
+                Self::Lz4 => lz4::compress(records, output),
+                Self::None => None,
+                Self::Snappy => snappy::compress(records, level, output),
+                Self::Zstd => zstd::compress(records, level, output),
+            };
+            let smaller = done.filter(|()| output.len() < records.len());
+            let taken = take(smaller.map(|()| output.as_slice()));
+            if output.capacity() > MOST_KEPT {
+                *output = Vec::new();
+            }
+            taken
+        })
     }
 
-    /// Restores what [`Compression::compress`] made of records; `None` if the bytes are damaged.
-    pub(crate) fn decompress(self, compressed: &[u8]) -> Option<Vec<u8>> {
+    /// Restores what [`Compression::compress`] made of records; `None` if the bytes are damaged or stand for more than
+    /// `limit` bytes.
+    pub(crate) fn decompress(self, compressed: &[u8], limit: usize) -> Option<Vec<u8>> {
         match self {
+            Self::Gzip => gzip::decompress(compressed, limit),
+            Self::Lz4 => lz4::decompress(compressed, limit),
             Self::None => Some(compressed.to_vec()),
-            Self::Lz4 => decompress_frame(compressed),
+            Self::Snappy => snappy::decompress(compressed, limit),
+            Self::Zstd => zstd::decompress(compressed, limit),
         }
     }
 }
 
-/// Returns a batch with its records uncompressed; the header stays as it is.
-pub(crate) fn uncompressed(batch: &Bytes, compression: Compression) -> Bytes {
+/// Returns a batch with its records uncompressed; the header stays as it is. If they are damaged, or would have more than
+/// `limit` bytes, nothing follows the header.
+pub(crate) fn uncompressed(batch: &Bytes, compression: Compression, limit: usize) -> Bytes {
     match (compression, batch.split_at_checked(HEADER_LEN)) {
         (Compression::None, _) | (_, None) => batch.clone(),
         (codec, Some((header, records))) => {
             let mut plain = header.to_vec();
-            plain.extend(codec.decompress(records).unwrap_or_default());
+            plain.extend(codec.decompress(records, limit).unwrap_or_default());
             plain.into()
         }
     }
 }
 
-/// Magic number, version 1 with independent blocks, 64 KiB blocks, header checksum.
-const FRAME_HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
-const END_MARK: [u8; 4] = [0; 4];
-const BLOCK_LEN: usize = 64 * 1024;
-/// Set in a block's length when the block is stored as it is.
-const STORED: u32 = 0x8000_0000;
-
 thread_local! {
-    static LZ4: RefCell<Lz4> = RefCell::new(Lz4 { table: CompressTable::small(), frame: Vec::new(), block: Vec::new() });
+    static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What compression needs again and again, kept per thread.
-struct Lz4 {
-    table: CompressTable,
-    frame: Vec<u8>,
-    block: Vec<u8>,
-}
-
-impl Lz4 {
-    fn compress(&mut self, records: &[u8]) -> Option<&[u8]> {
-        self.block.resize(block::get_maximum_output_size(BLOCK_LEN), 0);
-        self.frame.clear();
-        self.frame.extend_from_slice(&FRAME_HEADER);
-        for chunk in records.chunks(BLOCK_LEN) {
-            let compressed = block::compress_into_with_table(chunk, &mut self.block, &mut self.table)
-                .ok()
-                .filter(|len| *len < chunk.len())
-                .and_then(|len| self.block.get(..len));
-            let (stored, bytes) = compressed.map_or((STORED, chunk), |bytes| (0, bytes));
-            let len = u32::try_from(bytes.len()).unwrap_or(0);
-            self.frame.extend_from_slice(&(len | stored).to_le_bytes());
-            self.frame.extend_from_slice(bytes);
-            if self.frame.len() >= records.len() {
-                return None;
-            }
-        }
-        self.frame.extend_from_slice(&END_MARK);
-        (self.frame.len() < records.len()).then_some(&self.frame)
-    }
-}
-
-fn decompress_frame(frame: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = frame.strip_prefix(&FRAME_HEADER)?;
-    let mut records = Vec::new();
-    let mut block_buffer = vec![0; BLOCK_LEN];
-    loop {
-        let (len, tail) = rest.split_first_chunk::<4>()?;
-        let len = u32::from_le_bytes(*len);
-        if len == 0 {
-            return Some(records);
-        }
-        let (block, tail) = tail.split_at_checked(usize::try_from(len & !STORED).ok()?)?;
-        if len & STORED == 0 {
-            let len = block::decompress_into(block, &mut block_buffer).ok()?;
-            records.extend_from_slice(block_buffer.get(..len)?);
-        } else {
-            records.extend_from_slice(block);
-        }
-        rest = tail;
-    }
-}
+/// A thread keeps no more than this of its output: the room of a batch as large as `max.request.size` is by default.
+const MOST_KEPT: usize = 2 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,8 @@ pub(crate) struct SentBatch {
 pub(crate) struct ProduceDraft {
     parts: Vec<(SentBatch, Bytes)>,
     bytes: usize,
+    /// True once a batch was failed rather than put in.
+    pub(crate) has_refused: bool,
 }
 
 impl ProduceDraft {

@@ -114,6 +114,30 @@ async fn end_of_the_runtime_fails_what_is_not_delivered() -> TestResult {
     Ok(())
 }
 
+/// Threads of the runtime compress for callers, wherever these run, and end with it.
+#[cfg(feature = "gzip")]
+#[tokio::test]
+async fn end_of_the_runtime_fails_what_is_being_compressed() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let runtime = runtime();
+    let builder = builder(&cluster).compression(kafka_producer::Compression::Gzip).batch_size(100_000);
+    let producer = runtime.spawn(async move { builder.build().unwrap() }).await.unwrap();
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(0)?;
+    let text = "so much to compress ".repeat(1000);
+    let accepted: Vec<_> = (0..500).map(|_| producer.try_enqueue(record(&text)).unwrap()).collect();
+
+    runtime.shutdown_background();
+
+    for result in results(accepted).await {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), DeliveryErrorKind::RuntimeShutdown);
+        assert_eq!(error.record().unwrap().value.unwrap(), text);
+    }
+    until("memory is back", || producer.metrics().buffered_bytes == 0).await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn producer_without_its_runtime_refuses_and_never_hangs() -> TestResult {
     let cluster = cluster_with(1, 1).await;

@@ -246,19 +246,55 @@ async fn close_with_no_time_fails_what_is_left() -> TestResult {
 
 #[tokio::test]
 async fn records_given_up_by_close_come_back_from_compressed_batches() -> TestResult {
-    let cluster = cluster_with(1, 8).await;
-    let producer = builder(&cluster).compression(kafka_producer::Compression::Lz4).build()?;
-    soon("connection", producer.partitions_for(TOPIC)).await?;
-    cluster.freeze(0)?;
-    let text = "so much to compress ".repeat(400);
-    let deliveries = enqueue_all(&producer, (0..80).map(|i| record_for(i % 8, format!("{i} {text}")))).await;
+    for &codec in CODECS {
+        let cluster = cluster_with(1, 8).await;
+        let producer = builder(&cluster).compression(codec).build()?;
+        soon("connection", producer.partitions_for(TOPIC)).await?;
+        cluster.freeze(0)?;
+        let text = "so much to compress ".repeat(400);
+        let records = (0..80).map(|i| record_for(i % 8, format!("{i} {text}")));
+        let deliveries = enqueue_all(&producer, records).await;
 
-    let report = soon("close", producer.close(millis(0))).await;
+        let report = soon("close", producer.close(millis(0))).await;
 
-    assert_eq!(report.undelivered.len(), 80);
-    for (i, result) in results(deliveries).await.into_iter().enumerate() {
-        let record = result.unwrap_err().record().expect("the record comes back");
-        assert_eq!(record.value.unwrap(), format!("{i} {text}"));
+        assert_eq!(report.undelivered.len(), 80, "{codec}");
+        for (i, result) in results(deliveries).await.into_iter().enumerate() {
+            let record = result.unwrap_err().record().expect("the record comes back");
+            assert_eq!(record.value.unwrap(), format!("{i} {text}"), "{codec}");
+        }
+    }
+    Ok(())
+}
+
+const CODECS: &[kafka_producer::Compression] = &[
+    #[cfg(feature = "gzip")]
+    kafka_producer::Compression::Gzip,
+    kafka_producer::Compression::Lz4,
+    #[cfg(feature = "snappy")]
+    kafka_producer::Compression::Snappy,
+    #[cfg(feature = "zstd")]
+    kafka_producer::Compression::Zstd,
+];
+
+#[tokio::test]
+async fn flush_and_close_wait_for_batches_that_are_being_compressed() -> TestResult {
+    for &codec in CODECS {
+        let cluster = cluster_with(1, 8).await;
+        let producer = builder(&cluster).compression(codec).batch_size(100_000).build()?;
+        let text = "so much to compress ".repeat(400);
+        let records = |range: std::ops::Range<i32>| {
+            let text = text.clone();
+            range.map(move |i| record_for(i % 8, format!("{i} {text}")))
+        };
+
+        let flushed = enqueue_all(&producer, records(0..400)).await;
+        soon("flush", producer.flush()).await;
+        assert!(flushed.iter().all(|delivery| delivery.try_result().is_some_and(|result| result.is_ok())));
+        let closed = enqueue_all(&producer, records(400..800)).await;
+        let report = soon("close", producer.close(seconds(20))).await;
+
+        assert_eq!((report.delivered, report.undelivered.len()), (800, 0), "{codec}");
+        assert!(closed.iter().all(|delivery| delivery.try_result().is_some_and(|result| result.is_ok())));
     }
     Ok(())
 }

@@ -367,6 +367,27 @@ async fn chaos_with_compression_and_little_memory_loses_nothing() {
     Chaos { seed: 30, configure, is_ambiguous: true, is_idempotent: false }.run().await;
 }
 
+/// Others compress what one task sends.
+#[cfg(feature = "gzip")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chaos_with_a_slow_codec_loses_nothing() {
+    for (seed, buffer_memory) in [(31, 12_000), (32, 200_000)] {
+        let configure = match buffer_memory {
+            12_000 => |builder: KafkaProducerBuilder| {
+                builder
+                    .compression(Compression::Gzip)
+                    .linger(millis(1))
+                    .batch_size(2000)
+                    .buffer_memory(12_000)
+            },
+            _ => |builder: KafkaProducerBuilder| {
+                builder.compression(Compression::Gzip).compression_gzip_level(9).batch_size(1000)
+            },
+        };
+        Chaos { seed, configure, is_ambiguous: true, is_idempotent: seed == 32 }.run().await;
+    }
+}
+
 #[tokio::test]
 async fn chaos_on_one_thread_loses_nothing() {
     Chaos {

@@ -105,13 +105,18 @@ async fn console_producer_and_consumer_find_nothing_wrong_with_the_mock() {
 }
 
 #[tokio::test]
-async fn console_tools_and_the_mock_agree_on_lz4() {
-    let Some(judged) = Judged::start().await else { return };
+async fn console_tools_and_the_mock_agree_on_every_codec() {
+    for codec in ["gzip", "snappy", "lz4", "zstd"] {
+        let Some(judged) = Judged::start().await else { return };
 
-    judged.produce(&lines(), &["--compression-codec", "lz4"]).await;
-    let read = judged.consume().await;
+        judged.produce(&lines(), &["--compression-codec", codec]).await;
+        let read = judged.consume().await;
 
-    assert_eq!(read, judged.logs());
-    assert_eq!(sorted(read), sorted(vec![lines()]));
-    assert_eq!(judged.cluster.refusals(), [""; 0]);
+        assert_eq!(read, judged.logs(), "{codec}");
+        assert_eq!(sorted(read), sorted(vec![lines()]), "{codec}");
+        let batches = (0..PARTITIONS).flat_map(|partition| judged.cluster.batches(TOPIC, partition));
+        let codecs: Vec<_> = batches.map(|batch| format!("{:?}", batch.compression).to_lowercase()).collect();
+        assert!(!codecs.is_empty() && codecs.iter().all(|found| found == codec), "{codecs:?}");
+        assert_eq!(judged.cluster.refusals(), [""; 0]);
+    }
 }

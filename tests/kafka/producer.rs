@@ -4,3 +4,18 @@ mod console;
 mod contents;
 mod partitioning;
 mod samples;
+
+use crate::support::Version;
+
+/// The codecs that the producer is built with and that brokers of a version know.
+fn codecs(version: Version) -> impl Iterator<Item = &'static str> {
+    [
+        ("none", true),
+        ("gzip", cfg!(feature = "gzip")),
+        ("snappy", cfg!(feature = "snappy")),
+        ("lz4", true),
+        ("zstd", cfg!(feature = "zstd") && version != Version::V1_0_2),
+    ]
+    .into_iter()
+    .filter_map(|(codec, is_known)| is_known.then_some(codec))
+}

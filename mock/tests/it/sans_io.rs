@@ -55,7 +55,7 @@ fn catch_up(brokers: &mut Brokers, followers: &[i32]) {
 }
 
 fn values(brokers: &Brokers) -> Vec<String> {
-    let records = brokers.batches("t", 0).iter().flat_map(|batch| batch.records().unwrap());
+    let records = brokers.batches("t", 0).iter().flat_map(|batch| batch.records());
     records.map(|record| String::from_utf8(record.value.unwrap().to_vec()).unwrap()).collect()
 }
 

@@ -62,6 +62,7 @@ fn small_buffers_grow_with_their_batch_while_memory_is_short() {
     let settings = Settings {
         batch_size: 16 * 1024,
         compression: Compression::None,
+        compression_level: 0,
         max_plain: 16 * 1024,
         append_window: WINDOW,
         spares_awaited: false,
@@ -91,6 +92,7 @@ fn ten_thousand_partitions_with_a_record_each_fit_into_the_default_memory() {
     let settings = Settings {
         batch_size: 16 * 1024,
         compression: Compression::None,
+        compression_level: 0,
         max_plain: 16 * 1024,
         append_window: WINDOW,
         spares_awaited: false,

@@ -69,6 +69,7 @@ fn batch_whose_compression_is_dropped_is_sent_uncompressed() {
 
     drop(job);
 
+    assert!(bench.is_announced());
     let head = bench.queue.look().unwrap();
     assert_eq!((head.is_sealing, head.len), (false, 61 + 900));
     assert_eq!(values(&mut bench.take()), [value_of(900)]);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Support, keys};
+use crate::config::GzipLevel;
 
 /// Run with `KAFKA_PRODUCER_BLESS=1` to write the file anew.
 #[test]
@@ -31,7 +32,10 @@ fn markdown() -> String {
             let range = match name {
                 "bootstrap.servers" => "host:port, separated by commas".to_owned(),
                 "client.id" | "client.rack" => "at most 32767 bytes".to_owned(),
-                "compression.type" => "none or lz4 (gzip, snappy and zstd are not available yet)".to_owned(),
+                "compression.gzip.level" => GzipLevel::RANGE.to_owned(),
+                "compression.type" => {
+                    format!("{} (gzip, snappy and zstd with the feature of that name)", key.kind.range())
+                }
                 "connections.max.idle.ms" => "any, negative for never".to_owned(),
                 _ => key.kind.range(),
             };

@@ -1,6 +1,7 @@
 //! Every key of Kafka 4.4.0, as Kafka prints its own table.
 
-use super::{Kind, ProducerConfig, Support, keys, messages};
+use super::complete;
+use super::{Compression, Kind, ProducerConfig, Support, keys, messages};
 
 /// One line of the table.
 #[derive(Debug)]
@@ -125,7 +126,7 @@ fn numbers_are_taken_up_to_their_ends_and_not_beyond() {
 fn choices_are_taken_as_kafka_writes_them() {
     for (key, good, bad) in [
         ("acks", &["all", "-1", "0", "1", " 1 "][..], &["ALL", "2", "", "+1", "leader"][..]),
-        ("compression.type", &["none", "lz4", "lz4 "], &["LZ4", "gzip", "snappy", "zstd", "brotli", ""]),
+        ("compression.type", &["none", "lz4", "lz4 "], &["LZ4", "GZIP", "brotli", ""]),
         ("metadata.recovery.strategy", &["none", "NONE", "Rebootstrap"], &["no", ""]),
         ("partitioner.ignore.keys", &["true", "FALSE", " True "], &["yes", "1", ""]),
         ("security.protocol", &["PLAINTEXT", "plaintext"], &["SSL", "SASL_SSL", "sasl_plaintext", "TLS", ""]),
@@ -160,7 +161,7 @@ fn keys_without_their_feature_take_what_happens_anyway_and_nothing_else() {
         }
         checked += 1;
     }
-    assert_eq!(checked, 120 - 31);
+    assert_eq!(checked, 120 - 33);
 }
 
 /// Kafka's defaults for these ask for something that does not exist here, so they cannot be taken; all others can.
@@ -183,15 +184,57 @@ fn missing_features_are_named() {
         ("security.protocol", "SSL", "TLS and SASL are not available yet, must be PLAINTEXT or unset"),
         ("ssl.truststore.location", "/ca", "TLS is not available yet, leave it unset"),
         ("sasl.mechanism", "PLAIN", "SASL is not available yet, must be GSSAPI or unset"),
-        ("compression.type", "zstd", "zstd is not available yet; must be none or lz4"),
         ("compression.lz4.level", "3", "other levels of lz4 are not available yet, must be 9 or unset"),
         ("compression.lz4.level", "18", "must be 1 to 17"),
+        ("compression.gzip.level", "0", "must be -1 or 1 to 9"),
+        ("compression.gzip.level", "high", "must be -1 or 1 to 9"),
+        ("compression.zstd.level", "23", "must be -131072 to 22"),
         ("config.providers", "vault", "config providers are not available yet, must be empty or unset"),
         ("metrics.context.app", "x", "metrics contexts are not available yet, leave it unset"),
         ("partitioner.class", "P", "Java classes cannot be loaded, use the builder's `partitioner`"),
     ] {
-        let config = super::complete().property(key, value);
+        let config = complete().property(key, value);
 
         assert_eq!(messages(&config), [format!("{key} = {value}: {message}")]);
+    }
+}
+
+#[test]
+fn codecs_are_taken_if_the_crate_is_built_with_them() {
+    for (codec, compression, is_on) in [
+        ("gzip", Compression::Gzip, cfg!(feature = "gzip")),
+        ("snappy", Compression::Snappy, cfg!(feature = "snappy")),
+        ("zstd", Compression::Zstd, cfg!(feature = "zstd")),
+        ("lz4", Compression::Lz4, true),
+    ] {
+        let problem = format!(
+            "compression.type = {codec}: needs kafka-producer to be built with its feature \"{codec}\""
+        );
+        let expected = if is_on { vec![] } else { vec![problem] };
+
+        let by_name = complete().property("compression.type", codec);
+        let typed = complete().compression(compression);
+
+        assert_eq!((messages(&by_name), messages(&typed)), (expected.clone(), expected));
+        if is_on {
+            assert_eq!(typed.get("compression.type").as_deref(), Some(codec));
+            assert_eq!(by_name, typed);
+        }
+    }
+}
+
+#[test]
+fn level_in_force_is_that_of_the_codec() {
+    let config = complete().compression_gzip_level(1).compression_zstd_level(19);
+    for (codec, level, is_on) in [
+        ("gzip", 1, cfg!(feature = "gzip")),
+        ("zstd", 19, cfg!(feature = "zstd")),
+        ("lz4", 0, true),
+        ("none", 0, true),
+    ] {
+        if is_on {
+            let config = config.clone().property("compression.type", codec);
+            assert_eq!(config.settle().unwrap().compression_level(), level, "{codec}");
+        }
     }
 }

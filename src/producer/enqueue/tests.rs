@@ -46,6 +46,7 @@ impl Rig {
         let accumulator = accumulator::Settings {
             batch_size: settings.batch_size,
             compression: Compression::None,
+            compression_level: 0,
             max_plain: settings.max_request_size,
             append_window: Duration::from_secs(60),
             spares_awaited: false,

@@ -13,6 +13,9 @@ use crate::protocol::testdata::golden_batch;
 
 use super::*;
 
+const CODECS: [Compression; 4] =
+    [Compression::Gzip, Compression::Lz4, Compression::Snappy, Compression::Zstd];
+
 /// The owned parts of a record.
 #[derive(Debug, Clone)]
 struct Parts {
@@ -103,21 +106,27 @@ fn sealing_again_with_another_identity_rewrites_the_checksum() {
 #[test]
 fn header_in_front_of_compressed_records_equals_that_of_java() {
     let (builder, _) = build(&golden_records());
-    let expected = golden_batch("lz4");
-    let mut batch = [&[0; HEADER_LEN], &expected[HEADER_LEN..]].concat();
 
-    builder.seal(&mut batch, Compression::Lz4, ProducerIdentity::NONE);
+    for codec in CODECS {
+        let expected = golden_batch(&codec.to_string());
+        let mut batch = [&[0; HEADER_LEN], &expected[HEADER_LEN..]].concat();
 
-    assert_eq!(batch, expected);
+        builder.seal(&mut batch, codec, ProducerIdentity::NONE);
+
+        assert_eq!(batch, expected, "{codec}");
+    }
 }
 
 #[test]
 fn records_compressed_by_java_are_those_that_we_write() {
     let (_, plain) = build(&golden_records());
 
-    let decompressed = Compression::Lz4.decompress(&golden_batch("lz4")[HEADER_LEN..]);
+    for codec in CODECS.into_iter().filter(|codec| codec.missing_feature().is_none()) {
+        let golden = golden_batch(&codec.to_string());
+        let decompressed = codec.decompress(&golden[HEADER_LEN..], 1000);
 
-    assert_eq!(decompressed.as_deref(), Some(&plain[HEADER_LEN..]));
+        assert_eq!(decompressed.as_deref(), Some(&plain[HEADER_LEN..]), "{codec}");
+    }
 }
 
 /// Values of `AbstractRecords.estimateSizeInBytesUpperBound` of kafka-clients 4.3.1.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::SenderCore;
 use super::producer_id::ProducerIdState;
-use crate::accumulator::{Head, Stage, TakenHead};
+use crate::accumulator::{Head, ProducerBatch, Stage, TakenHead};
 use crate::error::DeliveryErrorKind;
 use crate::network::NetworkRequest;
 use crate::protocol::ApiKey;
@@ -45,7 +45,8 @@ impl SenderCore {
         }
     }
 
-    /// Sends one request with every batch that is ready for a node. Returns false if there was none.
+    /// Sends one request with every batch that is ready for a node. Returns false if there was none: then there is
+    /// nothing more to be done for it.
     fn send_produce_request(&mut self, node: NodeId, now: Instant) -> bool {
         let mut draft = ProduceDraft::default();
         let mut again = Vec::new();
@@ -58,6 +59,7 @@ impl SenderCore {
             }
             again.push(id);
         }
+        let has_refused = draft.has_refused;
         let is_empty = draft.is_empty();
         if !is_empty {
             self.transmit(node, draft, now);
@@ -65,7 +67,7 @@ impl SenderCore {
         for id in again {
             self.look(id, now);
         }
-        !is_empty
+        !is_empty || has_refused
     }
 
     /// Takes the head of a listed partition into the request. Returns false if the request is too full for it.
@@ -93,33 +95,54 @@ impl SenderCore {
         match partition.queue.take_head() {
             TakenHead::Nothing => {}
             TakenHead::Seal(job) => self.seal_jobs.push(job),
-            TakenHead::Batch(mut batch) => {
-                if let Numbering::With(producer) = pace.numbering
-                    && !batch.is_numbered()
-                {
-                    batch.set_identity(partition.sequence.assign(producer, batch.record_count()));
-                }
-                let bytes = batch.freeze();
-                let sent = SentBatch {
-                    queue_id: id,
-                    batch_id: batch.id,
-                    topic_partition: batch.topic_partition().clone(),
-                    topic_id: partition.topic_id(),
-                    was_maybe_written: batch.maybe_written,
-                    is_answered: false,
-                };
-                batch.attempts += 1;
-                batch.maybe_written = true;
-                batch.sent_leader_epoch = partition.leader_epoch;
-                batch.clock.enter(Stage::InFlight, now);
-                partition.retry_at = None;
-                partition.outstanding += 1;
-                partition.in_flight_node = Some(node);
-                partition.in_flight.push_back(*batch);
-                draft.push(sent, bytes);
-            }
+            TakenHead::Batch(batch) => self.take_into(draft, node, id, *batch, pace.numbering, now),
         }
         true
+    }
+
+    /// Puts a batch into the request, or fails it if its leader cannot read it.
+    fn take_into(
+        &mut self,
+        draft: &mut ProduceDraft,
+        node: NodeId,
+        id: usize,
+        mut batch: ProducerBatch,
+        numbering: Numbering,
+        now: Instant,
+    ) {
+        let codec = batch.compression();
+        let least = codec.least_produce_version();
+        let version = || self.network.version_for(node, ApiKey::Produce);
+        if least > 0 && version().is_some_and(|version| version < least) {
+            draft.has_refused = true;
+            let kind = DeliveryErrorKind::UnsupportedCompression(codec);
+            self.give_up(id, batch, kind, Vec::new(), now, true);
+            return;
+        }
+        let Some(partition) = self.partition_mut(id) else { return };
+        if let Numbering::With(producer) = numbering
+            && !batch.is_numbered()
+        {
+            batch.set_identity(partition.sequence.assign(producer, batch.record_count()));
+        }
+        let bytes = batch.freeze();
+        let sent = SentBatch {
+            queue_id: id,
+            batch_id: batch.id,
+            topic_partition: batch.topic_partition().clone(),
+            topic_id: partition.topic_id(),
+            was_maybe_written: batch.maybe_written,
+            is_answered: false,
+        };
+        batch.attempts += 1;
+        batch.maybe_written = true;
+        batch.sent_leader_epoch = partition.leader_epoch;
+        batch.clock.enter(Stage::InFlight, now);
+        partition.retry_at = None;
+        partition.outstanding += 1;
+        partition.in_flight_node = Some(node);
+        partition.in_flight.push_back(batch);
+        draft.push(sent, bytes);
     }
 
     /// Makes sure that the head of a partition can get a number. Returns false if a new producer id is needed for that.

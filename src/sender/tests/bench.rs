@@ -411,6 +411,7 @@ pub(super) fn accumulator(config: &Config) -> Arc<RecordAccumulator> {
     let settings = accumulator::Settings {
         batch_size: config.batch_size,
         compression: config.compression,
+        compression_level: 3,
         max_plain: 1_000_000,
         append_window: config.linger + config.delivery_timeout / 100,
         spares_awaited: config.spares_awaited,

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::bench::{Bench, Config, failure, is_pending, millis, offset};
 use super::wire::{self, Reply};
 use super::world::TOPIC;
+#[cfg(feature = "zstd")]
+use crate::config::Compression;
 use crate::error::{DeliveryErrorKind, Persisted};
 use crate::protocol::ErrorCode;
 
@@ -225,6 +227,42 @@ fn broker_without_a_version_in_common_fails_everything_at_once() {
         assert_eq!(failure(delivery).persisted(), Persisted::No);
     }
     assert!(bench.is_clean());
+}
+
+/// KIP-110. Java's `ProduceRequest` refuses to be built.
+#[cfg(feature = "zstd")]
+#[test]
+fn broker_that_is_too_old_for_zstd_gets_none_and_everything_else() {
+    for (newest, is_refused) in [(6, true), (7, false)] {
+        let config = Config {
+            compression: Compression::Zstd,
+            produce_versions: (3, newest),
+            is_idempotent: true,
+            max_outstanding: 5,
+            ..Config::default()
+        };
+        let mut bench = Bench::new(config);
+
+        let compressed = "x".repeat(900);
+        let compressible = [0, 0].map(|partition| bench.append(partition, &compressed));
+        let other = bench.append(1, "tiny");
+        bench.settle();
+        bench.advance(millis(1000));
+        bench.acknowledge_all();
+
+        let refused = DeliveryErrorKind::UnsupportedCompression(Compression::Zstd);
+        for (at, delivery) in (0..).zip(&compressible) {
+            if is_refused {
+                assert_eq!(failure(delivery).kind(), refused);
+                assert_eq!(failure(delivery).persisted(), Persisted::No);
+                assert_eq!(failure(delivery).record().unwrap().value.unwrap(), compressed);
+            } else {
+                assert_eq!(offset(delivery), Some(at));
+            }
+        }
+        assert_eq!(offset(&other), Some(0));
+        assert!(bench.is_clean());
+    }
 }
 
 #[test]

@@ -10,7 +10,10 @@ use kafka_producer::Delivery;
 use kafka_producer::KafkaProducer;
 use kafka_producer::ProducerRecord;
 use kafka_producer::RecordMetadata;
+#[cfg(feature = "zstd")]
+use kafka_producer::{Compression, DeliveryErrorKind, Disposition, Persisted};
 
+use super::codecs;
 use super::samples::Samples;
 use crate::support::ConsumedRecord;
 use crate::support::Isolation;
@@ -22,7 +25,6 @@ use crate::support::wait;
 const PARTITIONS: i32 = 5;
 const RECORDS: usize = 100_000;
 const ACKS: [Acks; 3] = [Acks::None, Acks::Leader, Acks::All];
-const CODECS: [&str; 2] = ["none", "lz4"];
 /// The producer reckons from its monotonic clock and looks at the wall clock once per second; a busy machine may let time
 /// pass between the two looks.
 const CLOCK_TOLERANCE_MS: i64 = 100;
@@ -47,7 +49,7 @@ async fn everything_sent_is_read_as_it_was(version: Version, brokers: usize) {
     let Some(cluster) = KafkaCluster::start(version, brokers).await else { return };
     let replication = i16::try_from(brokers).expect("few brokers");
     let combinations: Vec<(Acks, &str)> =
-        ACKS.into_iter().flat_map(|acks| CODECS.map(|codec| (acks, codec))).collect();
+        ACKS.into_iter().flat_map(|acks| codecs(version).map(move |codec| (acks, codec))).collect();
     let each = RECORDS.div_ceil(combinations.len());
     for (seed, (acks, codec)) in (1..).zip(combinations) {
         let topic = format!("acks-{}-{codec}", acks_name(acks));
@@ -75,6 +77,33 @@ async fn everything_sent_is_read_as_it_was(version: Version, brokers: usize) {
         // A batch that compression would not make smaller is sent as it is.
         assert!(codecs.iter().all(|found| found == codec || found == "none"), "{topic}: {codecs:?}");
     }
+}
+
+/// A broker that does not know zstd would say of it that something unexpected has happened.
+#[cfg(feature = "zstd")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_1_0_is_too_old_for_zstd_and_gets_none() {
+    let Some(cluster) = KafkaCluster::start(Version::V1_0_2, 1).await else { return };
+    cluster.create_topic("old", 1, 1, &[]).await;
+    let producer: KafkaProducer = KafkaProducer::builder()
+        .bootstrap_servers(cluster.bootstrap_servers())
+        .compression(Compression::Zstd)
+        .build()
+        .expect("a valid configuration");
+
+    let text = "compresses well ".repeat(100);
+    let refused = producer.send(ProducerRecord::to("old").value(text.clone())).await;
+    // Compression would make it longer.
+    let taken = producer.send(ProducerRecord::to("old").value("tiny")).await;
+
+    let error = refused.expect_err("the broker is too old");
+    let kind = error.delivery_error().expect("it was accepted").kind();
+    assert_eq!(kind, DeliveryErrorKind::UnsupportedCompression(Compression::Zstd));
+    assert_eq!((error.persisted(), error.disposition()), (Persisted::No, Disposition::FixConfiguration));
+    assert_eq!(error.record().and_then(|record| record.value), Some(Bytes::from(text)));
+    assert_eq!(taken.expect("no codec is needed").offset(), Some(0));
+    let report = producer.close(CLOSE_LIMIT).await;
+    assert_eq!((report.delivered, report.failed), (1, 1));
 }
 
 /// A record that was sent, when, and what the producer said of it.

@@ -92,7 +92,9 @@ fn record(payload: &[u8]) -> Record {
 fn codec(name: &str) -> Result<Compression, String> {
     match name {
         "none" => Ok(Compression::NoCompression),
+        "gzip" => Ok(Compression::Gzip),
         "lz4" => Ok(Compression::Lz4),
+        "zstd" => Ok(Compression::Zstd),
         _ => Err(format!("unknown codec {name}")),
     }
 }

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use super::super::bench::{self, millis};
 use super::Figures;
 use super::line::Line;
 use super::schedule::{Damage, NODES, Noise, Op, Schedule, Setup};
-use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, SealJob, TryAppend};
+use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, SealJob, TryAppend, Work, Workers};
 use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::DeliveryErrorKind;
@@ -57,6 +57,7 @@ pub(super) struct Simulation {
     timer: Option<Duration>,
     pub(super) asleep_until: Duration,
     pub(super) seal_jobs: Vec<SealJob>,
+    pub(super) workers: Arc<Helpers>,
     pub(super) callers: Vec<Caller>,
     pub(super) flushes: VecDeque<Pin<Box<dyn Future<Output = ()>>>>,
     /// In the order in which they were accepted.
@@ -101,6 +102,8 @@ pub(super) enum Event {
     /// A chunk comes to the producer.
     Return(ConnectionId),
     Seal,
+    /// Somebody has compressed a batch in a caller's stead.
+    Sealed,
     Serve(ConnectionId),
     /// The producer can write again.
     Writable,
@@ -139,6 +142,54 @@ pub(super) struct Accepted {
     pub(super) woken: Arc<Flag>,
 }
 
+/// Those who compress in the callers' stead, a few batches at a time.
+#[derive(Default)]
+pub(super) struct Helpers(Mutex<Desk>);
+
+#[derive(Default)]
+struct Desk {
+    works: Vec<Work>,
+    /// Of these, how many the simulation has yet to hear of.
+    news: usize,
+}
+
+impl Helpers {
+    fn take_news(&self) -> usize {
+        std::mem::take(&mut self.0.lock().unwrap().news)
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().unwrap().works.len()
+    }
+
+    fn finish(&self, which: usize) -> Option<Work> {
+        let mut desk = self.0.lock().unwrap();
+        (which < desk.works.len()).then(|| desk.works.swap_remove(which))
+    }
+}
+
+impl Workers for Helpers {
+    fn take(&self, work: Work) {
+        let mut desk = self.0.lock().unwrap();
+        desk.works.push(work);
+        desk.news += 1;
+    }
+
+    fn try_take(&self, work: Work) -> Result<(), Work> {
+        if self.count() >= MOST_HELPERS {
+            return Err(work);
+        }
+        self.take(work);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Helpers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Helpers")
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Flag(AtomicBool);
 
@@ -158,6 +209,8 @@ impl Wake for Flag {
     }
 }
 
+const MOST_HELPERS: usize = 3;
+
 /// Rounds that the sender may make at one moment, as of the shell.
 const MAX_ROUNDS: usize = 64;
 
@@ -165,7 +218,9 @@ impl Simulation {
     pub(super) fn new(schedule: &Schedule) -> Self {
         let Schedule { setup, ops } = schedule.clone();
         let config = setup.config();
-        let accumulator = bench::accumulator(&config);
+        let workers = Arc::<Helpers>::default();
+        let accumulator = Arc::into_inner(bench::accumulator(&config)).expect("it is new");
+        let accumulator = Arc::new(accumulator.with_workers(Arc::clone(&workers) as Arc<dyn Workers>));
         let counters = Arc::new(Counters::default());
         let base = clock::now();
         let core = bench::core(&config, &accumulator, &counters, base);
@@ -189,6 +244,7 @@ impl Simulation {
             timer: None,
             asleep_until: Duration::ZERO,
             seal_jobs: Vec::new(),
+            workers,
             callers: Vec::new(),
             flushes: VecDeque::new(),
             accepted: Vec::new(),
@@ -273,6 +329,10 @@ impl Simulation {
     fn settle(&mut self) -> Result<(), String> {
         loop {
             self.poll_callers();
+            for _ in 0..self.workers.take_news() {
+                let delay = self.noise.micros(0, 8000);
+                self.after(delay, Event::Sealed);
+            }
             self.is_due |= self.woken.take();
             if !self.is_due || self.now < self.asleep_until || self.is_over {
                 return Ok(());
@@ -404,6 +464,15 @@ impl Simulation {
     pub(super) fn seal(&mut self) {
         for job in std::mem::take(&mut self.seal_jobs) {
             self.accumulator.seal(job);
+        }
+    }
+
+    /// Ends one of the compressions that others have taken on, whichever.
+    pub(super) fn sealed(&mut self) {
+        let count = self.workers.count();
+        let which = self.noise.between(0, count.saturating_sub(1) as u64) as usize;
+        if let Some(work) = self.workers.finish(which) {
+            work();
         }
     }
 

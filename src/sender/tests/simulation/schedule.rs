@@ -303,9 +303,20 @@ impl Setup {
             max_request_size: self.max_request_size,
             batch_size: self.batch_size,
             buffer_memory: self.buffer_memory,
-            compression: if self.is_compressed { Compression::Lz4 } else { Compression::None },
+            compression: self.codec(),
             seed: self.noise,
             ..Config::default()
+        }
+    }
+}
+
+impl Setup {
+    /// A slow codec, whose batches others compress, for one half of the runs that compress.
+    pub(super) fn codec(&self) -> Compression {
+        match (self.is_compressed, self.noise % 2) {
+            (false, _) => Compression::None,
+            (true, 0) => Compression::Lz4,
+            (true, _) => Compression::Gzip,
         }
     }
 }

@@ -36,6 +36,7 @@ impl Simulation {
             Event::Resume(id) => self.resume(id),
             Event::Return(id) => self.come_back(id),
             Event::Seal => self.seal(),
+            Event::Sealed => self.sealed(),
             Event::Serve(id) => self.serve(id),
             Event::Writable => self.wake(),
         }

@@ -59,6 +59,9 @@ const SMALL: Load = Load {
 
 const LARGE: Load = Load { records: 1_000_000, size: 1000, batch_size: 131_072, ..SMALL };
 
+/// For codecs that take several times as long as the rest.
+const SLOW: Load = Load { records: 400_000, ..LARGE };
+
 const LONE: Load = Load { records: 2_000, mode: "lone", ..SMALL };
 
 impl Scenario {
@@ -100,6 +103,8 @@ pub(crate) fn all() -> Vec<Scenario> {
     let main = "Records of 100 bytes, batch 16 KiB, linger 5 ms";
     let large = "Records of 1,000 bytes, batch 128 KiB, linger 5 ms";
     let lz4 = "The same with lz4";
+    let gzip = "The same with gzip";
+    let zstd = "The same with zstd";
     let lone = "Each record awaited before the next, linger 5 ms";
     let lone_0 = "Each record awaited before the next, linger 0";
     let with_limit = &Client::ALL;
@@ -109,6 +114,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         Scenario::of_clients("main", main, ONE, SMALL, with_limit),
         Scenario::of_clients("large", large, ONE, LARGE, with_limit),
         Scenario::of_clients("lz4", lz4, ONE, Load { compression: "lz4", ..LARGE }, peers),
+        Scenario::of_clients("gzip", gzip, ONE, Load { compression: "gzip", ..SLOW }, peers),
+        Scenario::of_clients("zstd", zstd, ONE, Load { compression: "zstd", ..SLOW }, peers),
         Scenario::of_clients("lone", lone, ONE, LONE, lone_clients),
         Scenario::of_clients("lone0", lone_0, ONE, Load { linger_ms: 0, ..LONE }, lone_clients),
         tasks(),

@@ -1,0 +1,130 @@
+//! `BlockingWorkers`: threads of the runtime that compress batches.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::num::NonZero;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use tokio::runtime::Handle;
+
+use crate::accumulator::{Work, Workers};
+
+/// Threads of the runtime's blocking pool, no more at a time than there are cores.
+///
+/// More would compress no faster, and each keeps the memory of a codec.
+#[derive(Debug, Clone)]
+pub(super) struct BlockingWorkers(Arc<Shared>);
+
+struct Shared {
+    runtime: Handle,
+    /// Threads at a time, at least one.
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Work>,
+    /// What is being done just now.
+    under_way: usize,
+    /// Threads that run or are about to. Less than `most` only if nothing waits.
+    running: usize,
+}
+
+/// One thread at work. If it ends otherwise than by running out of work, it was never started or has panicked.
+struct Worker {
+    shared: Arc<Shared>,
+    is_busy: bool,
+    is_done: bool,
+}
+
+impl BlockingWorkers {
+    pub(super) fn new(runtime: Handle) -> Self {
+        Self::with(runtime, thread::available_parallelism().map_or(1, NonZero::get))
+    }
+
+    fn with(runtime: Handle, most: usize) -> Self {
+        Self(Arc::new(Shared { runtime, most, state: Mutex::default() }))
+    }
+
+    fn add(&self, mut state: MutexGuard<'_, State>, work: Work) {
+        state.waiting.push_back(work);
+        if state.running == self.0.most {
+            return;
+        }
+        state.running += 1;
+        drop(state);
+        let worker = Worker { shared: Arc::clone(&self.0), is_busy: false, is_done: false };
+        // A runtime that is shut down drops the worker.
+        drop(self.0.runtime.spawn_blocking(move || worker.run()));
+    }
+}
+
+impl Workers for BlockingWorkers {
+    fn take(&self, work: Work) {
+        self.add(self.0.lock(), work);
+    }
+
+    fn try_take(&self, work: Work) -> Result<(), Work> {
+        let state = self.0.lock();
+        if state.under_way + state.waiting.len() >= self.0.most {
+            return Err(work);
+        }
+        self.add(state, work);
+        Ok(())
+    }
+}
+
+impl Worker {
+    fn run(mut self) {
+        while let Some(work) = self.next() {
+            work();
+        }
+    }
+
+    fn next(&mut self) -> Option<Work> {
+        let mut state = self.shared.lock();
+        state.under_way -= usize::from(self.is_busy);
+        let next = state.waiting.pop_front();
+        self.is_busy = next.is_some();
+        if self.is_busy {
+            state.under_way += 1;
+        } else {
+            // In the same breath as finding nothing: who adds work from here on starts another thread.
+            state.running -= 1;
+            self.is_done = true;
+        }
+        next
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.is_done {
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.under_way -= usize::from(self.is_busy);
+        state.running -= 1;
+        // Nobody else would do it. Undone work puts its batch back as it is.
+        let left = if state.running == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
+        drop(state);
+        drop(left);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlockingWorkers").field("most", &self.most).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::*;
+
+/// For what must happen, on however slow a machine.
+const LONG: Duration = Duration::from_secs(60);
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().unwrap()
+}
+
+/// Work that says when it has begun and waits for being let go.
+fn held() -> (Work, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (begun, has_begun) = mpsc::channel();
+    let (let_go, is_let_go) = mpsc::channel();
+    let work = move || {
+        begun.send(()).unwrap();
+        is_let_go.recv_timeout(LONG).unwrap();
+    };
+    (Box::new(work), has_begun, let_go)
+}
+
+fn telling(done: &mpsc::Sender<usize>, number: usize) -> Work {
+    let done = done.clone();
+    Box::new(move || done.send(number).unwrap())
+}
+
+#[test]
+fn work_is_done_on_as_many_threads_as_are_allowed_and_then_declined() {
+    let runtime = runtime();
+    let workers = BlockingWorkers::with(runtime.handle().clone(), 2);
+    let held: Vec<_> = [held(), held()]
+        .into_iter()
+        .map(|(work, has_begun, let_go)| {
+            assert!(workers.try_take(work).is_ok());
+            (has_begun, let_go)
+        })
+        .collect();
+
+    // Both run at the same time.
+    held.iter().for_each(|(has_begun, _)| has_begun.recv_timeout(LONG).unwrap());
+    let (done, is_done) = mpsc::channel();
+    assert!(workers.try_take(telling(&done, 7)).is_err());
+
+    held.iter().for_each(|(_, let_go)| let_go.send(()).unwrap());
+    workers.take(telling(&done, 8));
+    assert_eq!(is_done.recv_timeout(LONG), Ok(8));
+}
+
+#[test]
+fn work_beyond_the_threads_waits_in_order() {
+    let runtime = runtime();
+    let workers = BlockingWorkers::with(runtime.handle().clone(), 1);
+    let (work, has_begun, let_go) = held();
+    workers.take(work);
+    has_begun.recv_timeout(LONG).unwrap();
+    let (done, is_done) = mpsc::channel();
+
+    (0..100).for_each(|number| workers.take(telling(&done, number)));
+    assert!(is_done.try_recv().is_err());
+    let_go.send(()).unwrap();
+
+    for number in 0..100 {
+        assert_eq!(is_done.recv_timeout(LONG), Ok(number));
+    }
+}
+
+#[test]
+fn work_that_panics_leaves_the_others_none_the_worse() {
+    let runtime = runtime();
+    let workers = BlockingWorkers::with(runtime.handle().clone(), 1);
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let (done, is_done) = mpsc::channel();
+
+    workers.take(Box::new(|| panic!("on purpose")));
+    // Until then it is done or dropped, but never left lying.
+    let mut number = 0;
+    while is_done.recv_timeout(Duration::from_millis(1)).is_err() {
+        let told = Told(Arc::clone(&dropped));
+        let work = telling(&done, number);
+        workers.take(Box::new(move || {
+            work();
+            drop(told);
+        }));
+        number += 1;
+    }
+    drop(runtime);
+    assert_eq!(dropped.load(Ordering::Relaxed), number);
+}
+
+/// Counts its drop.
+struct Told(Arc<AtomicUsize>);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn work_is_dropped_when_the_runtime_has_ended() {
+    let runtime = runtime();
+    let workers = BlockingWorkers::with(runtime.handle().clone(), 2);
+    drop(runtime);
+    let dropped = Arc::new(AtomicUsize::new(0));
+
+    for _ in 0..5 {
+        let told = Told(Arc::clone(&dropped));
+        workers.take(Box::new(move || drop(told)));
+    }
+    let told = Told(Arc::clone(&dropped));
+    let is_taken = workers.try_take(Box::new(move || drop(told))).is_ok();
+
+    assert_eq!((is_taken, dropped.load(Ordering::Relaxed)), (true, 6));
+}
