@@ -70,6 +70,7 @@ impl TopicQueues {
         &self.topic
     }
 
+    #[inline]
     pub(crate) fn queue(&self, partition: usize) -> Option<&Arc<PartitionQueue>> {
         self.queues.get(partition)
     }
@@ -88,6 +89,7 @@ impl TopicQueues {
     }
 
     /// Notes that the topic is in use, at most one store a second.
+    #[inline]
     pub(crate) fn touch(&self, seconds: u64) {
         if self.last_used.load(Ordering::Relaxed) != seconds {
             self.last_used.store(seconds, Ordering::Relaxed);
@@ -327,6 +329,7 @@ impl RecordAccumulator {
     }
 
     /// Returns whether further records are refused.
+    #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }

@@ -100,6 +100,7 @@ const BURST: Duration = Duration::from_micros(200);
 
 impl Stopwatch {
     /// Returns the time by the clock of a producer.
+    #[inline]
     pub(crate) fn moment(&mut self, producer: u64, clock: &WallClock) -> Moment {
         self.moment_at(Tick::now(), producer, || {
             let now = now();
@@ -107,6 +108,7 @@ impl Stopwatch {
         })
     }
 
+    #[inline]
     fn moment_at(&mut self, tick: Option<Tick>, producer: u64, read: impl FnOnce() -> Moment) -> Moment {
         if let Some(last) = &mut self.last
             && last.uses > 0
@@ -116,7 +118,10 @@ impl Stopwatch {
             last.uses -= 1;
             return last.moment;
         }
-        let moment = read();
+        self.read(tick, producer, read())
+    }
+
+    fn read(&mut self, tick: Option<Tick>, producer: u64, moment: Moment) -> Moment {
         let took = |last: &Reading| moment.now.saturating_duration_since(last.moment.now);
         let is_burst = self.last.as_ref().is_some_and(|last| took(last) < BURST);
         let uses = if is_burst { USES - 1 } else { 0 };
@@ -134,6 +139,7 @@ struct Tick {
 
 impl Tick {
     #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[inline]
     fn now() -> Option<Self> {
         let time = ClockId::CLOCK_MONOTONIC_COARSE.now().ok()?;
         Some(Self { seconds: time.tv_sec(), nanoseconds: time.tv_nsec() })

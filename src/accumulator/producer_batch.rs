@@ -151,6 +151,7 @@ pub(crate) struct EnqueueWaits {
 
 impl EnqueueWaits {
     /// Returns whether it has waited at all.
+    #[inline]
     pub(crate) fn are_some(&self) -> bool {
         *self != Self::default()
     }

@@ -35,10 +35,16 @@ pub(super) struct Walk<'a, K, V> {
 }
 
 /// What a walk has come to before it had to wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Kept {
     /// Headers that the caller gave; a serializer may have added more.
     own_headers: usize,
+    /// Most walks never have any.
+    held: Option<Box<Held>>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
     /// What the serializers made of the record, if it had to wait after that: they are called once.
     serialized: Option<Serialized>,
     /// A buffer that was waited for.
@@ -82,7 +88,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
             let given = std::mem::replace(record, ProducerRecord::to(""));
             *record = inner.interceptors.on_send(given);
         }
-        let kept = Kept { own_headers: record.headers.len(), ..Kept::default() };
+        let kept = Kept { own_headers: record.headers.len(), held: None };
         Self { inner, record, kept, is_countable: false }
     }
 
@@ -108,8 +114,9 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
 
     /// Continues with a buffer that was waited for, which is for the partition `offered` if any would have done.
     pub(super) fn take_buffer(&mut self, buffer: BatchBuffer, offered: Option<usize>) {
-        self.kept.spare = Some(buffer);
-        self.kept.offered = offered;
+        let held = self.kept.held.get_or_insert_default();
+        held.spare = Some(buffer);
+        held.offered = offered;
     }
 
     /// Ends the walk: tells the interceptors, and gives the record back as they left it.
@@ -118,7 +125,8 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         record.headers.truncate(kept.own_headers);
         if !inner.interceptors.is_empty() {
             let outcome = AckOutcome::failed(&kind);
-            let partition = kept.chosen.and_then(|chosen| i32::try_from(chosen).ok()).or(record.partition);
+            let chosen = kept.held.and_then(|held| held.chosen);
+            let partition = chosen.and_then(|chosen| i32::try_from(chosen).ok()).or(record.partition);
             let told = Acknowledgement::new(&record.topic, partition, &record.headers, outcome);
             inner.interceptors.on_acknowledgement(&told);
         }
@@ -143,12 +151,14 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let moment = caller.moment(inner.id, &inner.wall_clock);
         self.is_countable = caller.count();
         let Caller { topics, scratch, .. } = caller;
-        let entry = inner.topic(&self.record.topic, topics).ok_or(Stop::TopicUnknown)?;
+        let Some(entry) = inner.topic(&self.record.topic, topics) else { return Err(Stop::TopicUnknown) };
 
-        if let Some(Serialized { key, value }) = self.kept.serialized.take() {
+        if let Some(held) = &mut self.kept.held
+            && let Some(Serialized { key, value }) = held.serialized.take()
+        {
             let fields = Fields::of(self.record, key.as_deref(), value.as_deref());
-            let result = append(inner, &mut self.kept, entry, &fields, moment, waits);
-            self.kept.serialized = Some(Serialized { key, value });
+            let result = append(inner, held, entry, &fields, moment, waits);
+            held.serialized = Some(Serialized { key, value });
             return result;
         }
         let ProducerRecord { topic, headers, partition, timestamp, key, value } = &mut *self.record;
@@ -164,10 +174,12 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
             }
         }
         let fields = Fields { topic, headers, partition, timestamp, key, value };
-        let result = append(inner, &mut self.kept, entry, &fields, moment, waits);
-        if let Err(Stop::NoMemory { .. } | Stop::TopicUnknown) = &result {
+        let mut held = self.kept.held.take().map_or_else(Held::default, |held| *held);
+        let result = append(inner, &mut held, entry, &fields, moment, waits);
+        if result.is_err() {
             let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-            self.kept.serialized = Some(Serialized { key: owned(key), value: owned(value) });
+            held.serialized = Some(Serialized { key: owned(key), value: owned(value) });
+            self.kept.held = Some(Box::new(held));
         }
         result
     }
@@ -247,13 +259,13 @@ fn append_at_once<K, V>(
 #[inline(never)]
 fn append<K, V>(
     inner: &Inner<K, V>,
-    kept: &mut Kept,
+    held: &mut Held,
     entry: &TopicEntry,
     fields: &Fields<'_>,
     moment: Moment,
     waits: EnqueueWaits,
 ) -> Result<Delivery, Stop> {
-    let fixed = fixed_partition(inner, kept, entry, fields)?;
+    let fixed = fixed_partition(inner, held, entry, fields)?;
     let record = fields.record(moment);
     let payload_len = record.payload_len();
     inner.check_size(RecordRef::upper_bound(payload_len)).map_err(Stop::refused)?;
@@ -263,7 +275,7 @@ fn append<K, V>(
     }
     // A new batch counts its age from here, by the precise clock.
     let append = Append { record, payload_len, waits, now: clock::now(), stop_at_boundary: fixed.is_none() };
-    append_step_by_step(inner, kept, entry, append, fixed, fields.topic)
+    append_step_by_step(inner, held, entry, append, fixed, fields.topic)
 }
 
 /// Tells the sticky partitioner of the records that needed nobody's attention. A queue that has run empty is as good a place
@@ -279,17 +291,17 @@ fn count_what_went_at_once<K, V>(inner: &Inner<K, V>, entry: &TopicEntry, topic:
 /// Appends a record that begins a batch or ends one, or whose partition takes none at the moment.
 fn append_step_by_step<K, V>(
     inner: &Inner<K, V>,
-    kept: &mut Kept,
+    held: &mut Held,
     entry: &TopicEntry,
     mut append: Append<'_>,
     fixed: Option<usize>,
     topic: &Topic,
 ) -> Result<Delivery, Stop> {
     let next = || inner.next_partition(entry, topic);
-    let mut offered = kept.offered.take();
+    let mut offered = held.offered.take();
     if fixed.is_none() && (offered.is_some() || entry.queues.memory().is_waited_for()) {
         append.stop_at_boundary = false;
-        if let Some(delivery) = append_among_waiters(inner, kept, entry, &append, offered, next)? {
+        if let Some(delivery) = append_among_waiters(inner, held, entry, &append, offered, next)? {
             return Ok(delivery);
         }
     }
@@ -301,7 +313,7 @@ fn append_step_by_step<K, V>(
             None => sticky_partition(entry, next).ok_or(Stop::TopicUnknown)?,
         };
         let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
-        match inner.accumulator.try_append(queue, &append, &mut kept.spare) {
+        match inner.accumulator.try_append(queue, &append, &mut held.spare) {
             TryAppend::BatchEnded => {
                 // The place to move on to another partition; once, then the record goes where it may.
                 append.stop_at_boundary = false;
@@ -327,7 +339,7 @@ fn append_step_by_step<K, V>(
                 // Any other partition will do. The sticky partitioner moves on as if this one were full.
                 tries_left -= 1;
                 // Memory for this one is not for another.
-                (offered, kept.spare) = (None, None);
+                (offered, held.spare) = (None, None);
                 entry.sticky.appended(to_i32(partition), u32::MAX, true, next);
             }
             TryAppend::Stopped => {
@@ -344,7 +356,7 @@ fn append_step_by_step<K, V>(
 /// to the next in line. Else it goes where it was offered memory, and takes those behind it there; or it must wait, too.
 fn append_among_waiters<K, V>(
     inner: &Inner<K, V>,
-    kept: &mut Kept,
+    held: &mut Held,
     entry: &TopicEntry,
     append: &Append<'_>,
     offered: Option<usize>,
@@ -353,7 +365,7 @@ fn append_among_waiters<K, V>(
     let partition = sticky_partition(entry, &next).ok_or(Stop::TopicUnknown)?;
     let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
     if let Some(done) = inner.accumulator.append_to_open(queue, append) {
-        kept.spare = None;
+        held.spare = None;
         entry.sticky.appended(to_i32(partition), to_u32(done.bytes), false, next);
         return Ok(Some(done.delivery));
     }
@@ -373,7 +385,7 @@ fn no_memory(entry: &TopicEntry, queue: &Arc<PartitionQueue>, may_go_anywhere: b
 /// Returns the partition if the record, the user's partitioner or the key decides it.
 fn fixed_partition<K, V>(
     inner: &Inner<K, V>,
-    kept: &mut Kept,
+    held: &mut Held,
     entry: &TopicEntry,
     fields: &Fields<'_>,
 ) -> Result<Option<usize>, Stop> {
@@ -383,7 +395,7 @@ fn fixed_partition<K, V>(
         return partition.map(Some).ok_or(Stop::TopicUnknown);
     }
     if inner.partitioner.is_some() {
-        return custom_partition(inner, kept, entry, fields).map(Some);
+        return custom_partition(inner, held, entry, fields).map(Some);
     }
     match fields.key.filter(|_| !inner.settings.partitioner_ignore_keys) {
         Some(key) => {
@@ -396,11 +408,11 @@ fn fixed_partition<K, V>(
 
 fn custom_partition<K, V>(
     inner: &Inner<K, V>,
-    kept: &mut Kept,
+    held: &mut Held,
     entry: &TopicEntry,
     fields: &Fields<'_>,
 ) -> Result<usize, Stop> {
-    if let Some(chosen) = kept.chosen {
+    if let Some(chosen) = held.chosen {
         return Ok(chosen);
     }
     let Some(partitioner) = &inner.partitioner else { return Err(Stop::TopicUnknown) };
@@ -411,7 +423,7 @@ fn custom_partition<K, V>(
         Stop::refused(SendErrorKind::Partitioner { topic: topic(), source: Arc::from(source) })
     })?;
     let chosen = usize::try_from(partition).ok().filter(|chosen| *chosen < entry.partition_count);
-    kept.chosen = chosen;
+    held.chosen = chosen;
     chosen.ok_or_else(|| {
         let partition_count = entry.partition_count;
         Stop::refused(SendErrorKind::PartitionOutOfRange { topic: topic(), partition, partition_count })
@@ -451,7 +463,7 @@ impl<K, V> Inner<K, V> {
         entry.queues.memory().roomiest(least).map(to_i32)
     }
 
-    /// Has memory for records that may go anywhere kept for partitions with a leader, as of the cluster that is published
+    /// Has memory for records that may go anywhere held for partitions with a leader, as of the cluster that is published
     /// now.
     pub(super) fn tell_leaders(&self, queues: &TopicQueues, topic: &str) {
         let cluster = Arc::clone(&self.clusters.borrow());

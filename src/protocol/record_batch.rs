@@ -226,6 +226,7 @@ fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
+#[inline]
 fn nullable_len(bytes: Option<&[u8]>) -> usize {
     bytes.map_or(1, |bytes| varint::varint_len(to_i32(bytes.len())) + bytes.len())
 }
