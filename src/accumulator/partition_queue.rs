@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::accumulator::changes::Changes;
 use crate::accumulator::compression_ratio::CompressionRatio;
-use crate::accumulator::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Room};
+use crate::accumulator::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Room, Stage};
 use crate::accumulator::settings::Settings;
 use crate::buffer_memory::{BatchBuffer, PartitionMemory};
 use crate::delivery::{BatchCell, BatchWatcher, Delivery};
@@ -120,6 +120,7 @@ pub(crate) struct Head {
     pub(crate) is_awaited: bool,
     pub(crate) order: BatchOrder,
     pub(crate) len: usize,
+    pub(crate) stage: Stage,
 }
 
 impl PartitionQueue {
@@ -290,6 +291,7 @@ impl PartitionQueue {
             is_awaited: head.cell().is_all_awaited(),
             order: head.order,
             len: head.len(),
+            stage: head.clock.stage(),
         })
     }
 
@@ -370,7 +372,7 @@ impl PartitionQueue {
     }
 
     /// Books a change of stage for the batch at the front.
-    pub(crate) fn enter_stage(&self, stage: crate::accumulator::producer_batch::Stage, now: Instant) {
+    pub(crate) fn enter_stage(&self, stage: Stage, now: Instant) {
         if let Some(head) = self.lock().batches.front_mut() {
             head.clock.enter(stage, now);
         }

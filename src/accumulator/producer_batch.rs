@@ -119,6 +119,10 @@ impl StageClock {
         Self { stage: Stage::Linger, since: now, spent: TimeSpent::default() }
     }
 
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
     /// Books the time since the last change on the stage that ends now.
     pub(crate) fn enter(&mut self, stage: Stage, now: Instant) {
         let spent = now.saturating_duration_since(self.since);

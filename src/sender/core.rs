@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::accumulator::{PartitionQueue, ProducerBatch, RecordAccumulator, SealJob};
+use crate::accumulator::{Head, PartitionQueue, ProducerBatch, RecordAccumulator, SealJob};
 use crate::delivery::AckObserver;
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::metadata::{Cluster, Metadata, MetadataFailure, MetadataUpdate};
@@ -302,16 +302,20 @@ impl SenderCore {
         self.partitions.get_mut(id).and_then(Option::as_mut)
     }
 
-    fn expire(&mut self, id: usize, now: Instant) {
+    /// Fails what is too old. `head` is that of the queue. Returns whether there was any.
+    fn expire(&mut self, id: usize, head: Option<Head>, now: Instant) -> bool {
         let timeout = self.settings.delivery_timeout;
-        let Some(partition) = self.partition_mut(id) else { return };
+        let Some(partition) = self.partition_mut(id) else { return false };
         let leader_known = partition.leader.is_some();
         let mut expired = partition.expire_in_flight(now, timeout);
         if planted!(ExpiredIsNotWritten) {
             expired.iter_mut().for_each(|batch| batch.maybe_written = false);
         }
-        expired.extend(partition.queue.expire(now, timeout));
+        if head.is_some_and(|head| now.saturating_duration_since(head.created) >= timeout) {
+            expired.extend(partition.queue.expire(now, timeout));
+        }
         expired.sort_by_key(|batch| batch.order);
+        let are_some = !expired.is_empty();
         for (at, mut batch) in expired.into_iter().enumerate() {
             let spent = batch.time_spent(now, self.settings.linger, leader_known);
             // Whoever learns of the first may resume the partition before the others have failed.
@@ -319,6 +323,7 @@ impl SenderCore {
             let kind = DeliveryErrorKind::TimedOut(Box::new(spent));
             self.give_up(id, batch, kind, Vec::new(), now, leader_known);
         }
+        are_some
     }
 
     /// Returns when a node that batches wait for is worth another look.

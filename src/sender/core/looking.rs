@@ -79,13 +79,15 @@ impl SenderCore {
 
     /// Finds out what a partition needs next, and sees to it.
     pub(super) fn look(&mut self, id: usize, now: Instant) {
-        self.expire(id, now);
+        let mut head = self.partition_mut(id).and_then(|partition| partition.queue.look());
+        if self.expire(id, head, now) {
+            head = self.partition_mut(id).and_then(|partition| partition.queue.look());
+        }
         let pace = self.pace(id);
         let delivery_timeout = self.settings.delivery_timeout;
         let availability_timeout = self.settings.availability_timeout;
         let spares_awaited = self.settings.spares_awaited;
         let Some(partition) = self.partition_mut(id) else { return };
-        let head = partition.queue.look();
         let next = partition.next(head, pace, now);
         let too_long = availability_timeout.and_then(|timeout| partition.note_wait(next, timeout, now));
         let stage = match next {
@@ -94,7 +96,7 @@ impl SenderCore {
             Next::NoLeader => Stage::NoLeader,
             Next::Blocked | Next::Idle | Next::Ready(_) => Stage::Queued,
         };
-        if head.is_some() {
+        if head.is_some_and(|head| head.stage != stage) {
             partition.queue.enter_stage(stage, now);
         }
         let oldest_in_flight = partition.in_flight.front().map(|batch| batch.created);

@@ -1,3 +1,4 @@
+use crate::accumulator::Stage;
 use crate::clock;
 use crate::metadata::TopicInfo;
 
@@ -50,6 +51,7 @@ fn head(created: Instant) -> Head {
         is_awaited: false,
         order: BatchOrder { batch: 1, first_record: 0 },
         len: 100,
+        stage: Stage::Linger,
     }
 }
 
