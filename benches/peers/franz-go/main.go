@@ -40,7 +40,7 @@ func main() {
 
 func run() error {
 	client, err := kgo.NewClient(
-		kgo.SeedBrokers(*bootstrap),
+		kgo.SeedBrokers(strings.Split(*bootstrap, ",")...),
 		kgo.DefaultProduceTopic(*topic),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.ProducerLinger(time.Duration(*lingerMs)*time.Millisecond),

@@ -31,7 +31,8 @@ async fn run(
     outstanding: usize,
     partitions: i32,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let client = ClientBuilder::new(vec![options.bootstrap.clone()]).build().await?;
+    let brokers = options.bootstrap.split(',').map(str::to_owned).collect();
+    let client = ClientBuilder::new(brokers).build().await?;
     let mut producers = Vec::new();
     for partition in 0..partitions {
         let partition =
