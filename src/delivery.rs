@@ -12,7 +12,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
@@ -35,11 +35,14 @@ pub(crate) struct BatchCell {
     records: AtomicU32,
     /// Is told when somebody waits for every record of the batch.
     watcher: Option<Weak<dyn BatchWatcher>>,
+    /// The watcher does not know it yet. With many tasks that each await every record it becomes true with each of them.
+    is_news: AtomicBool,
 }
 
 /// Whoever wants to know that a batch has nobody left who could add to it before he sees it delivered.
 pub(crate) trait BatchWatcher: fmt::Debug + Send + Sync {
-    /// Every record of a batch is awaited. May be told more than once, and when it is true no longer.
+    /// Every record of a batch is awaited. Told once until [`BatchCell::is_all_awaited`] is asked, and maybe when it is true
+    /// no longer.
     fn handle_all_awaited(self: Arc<Self>);
 }
 
@@ -73,7 +76,8 @@ impl Redirect {
 
 impl BatchCell {
     pub(crate) fn new(topic_partition: TopicPartition, watcher: Option<Weak<dyn BatchWatcher>>) -> Arc<Self> {
-        Arc::new(Self { topic_partition, outcome: Completion::new(), records: AtomicU32::new(0), watcher })
+        let (outcome, records, is_news) = (Completion::new(), AtomicU32::new(0), AtomicBool::new(true));
+        Arc::new(Self { topic_partition, outcome, records, watcher, is_news })
     }
 
     /// Notes how many records the batch has.
@@ -81,8 +85,18 @@ impl BatchCell {
         self.records.store(records, Ordering::Relaxed);
     }
 
-    /// Returns whether somebody waits for each record of the batch.
+    /// Returns whether somebody waits for each record of the batch. If not, the watcher will be told when that changes.
     pub(crate) fn is_all_awaited(&self) -> bool {
+        // Asked for before looking: whoever parks its waker behind the look sees that it is.
+        self.is_news.store(true, Ordering::SeqCst);
+        let is_all_awaited = self.are_all_parked();
+        if is_all_awaited {
+            self.is_news.store(false, Ordering::SeqCst);
+        }
+        is_all_awaited
+    }
+
+    fn are_all_parked(&self) -> bool {
         self.outcome.parked() >= self.records.load(Ordering::Relaxed)
     }
 
@@ -138,7 +152,9 @@ impl BatchCell {
 
     fn tell_watcher(&self) {
         if let Some(watcher) = &self.watcher
-            && self.is_all_awaited()
+            && self.is_news.load(Ordering::SeqCst)
+            && self.are_all_parked()
+            && self.is_news.swap(false, Ordering::SeqCst)
             && let Some(watcher) = watcher.upgrade()
         {
             watcher.handle_all_awaited();

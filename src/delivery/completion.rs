@@ -52,7 +52,7 @@ impl<T> Completion<T> {
 
     /// Returns how many wait.
     pub(crate) fn parked(&self) -> u32 {
-        self.parked.load(Ordering::Relaxed)
+        self.parked.load(Ordering::SeqCst)
     }
 
     /// Returns the value, or parks the waker in `slot`, which is `NO_SLOT` at first.
@@ -76,7 +76,7 @@ impl<T> Completion<T> {
             None => {
                 *slot = u32::try_from(wakers.slots.len()).unwrap_or(NO_SLOT);
                 wakers.slots.push(Some(cx.waker().clone()));
-                self.parked.fetch_add(1, Ordering::Relaxed);
+                self.parked.fetch_add(1, Ordering::SeqCst);
                 None
             }
         };

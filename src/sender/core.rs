@@ -192,7 +192,11 @@ impl SenderCore {
         }
         let timer = self.timers.first().map(|(at, _)| *at).filter(|_| !planted!(LostWakeUp));
         let next_look = self.next_look;
-        let blocked = self.ready.keys().filter_map(|node| self.node_timeout(*node, now));
+        let blocked = self.ready.keys().filter_map(|node| {
+            // What could go was left lying: no event will come of it.
+            let is_left = self.network.can_send(*node, now);
+            if is_left { Some(now) } else { self.node_timeout(*node, now) }
+        });
         let (metadata, producer_id) = (self.metadata_timeout(now), self.producer_id_timeout(now));
         [timer, next_look, self.network.poll_timeout(), metadata, producer_id]
             .into_iter()
@@ -204,6 +208,15 @@ impl SenderCore {
     #[cfg(test)]
     pub(crate) fn leader(&self, id: usize) -> Option<i32> {
         self.partitions.get(id)?.as_ref()?.leader.map(|node| node.0)
+    }
+
+    /// Lists the partition of a queue as ready for a node, as if it had been looked at.
+    #[cfg(test)]
+    pub(crate) fn list(&mut self, node: NodeId, id: usize) {
+        if let Some(partition) = self.partition_mut(id) {
+            partition.is_listed = true;
+            self.ready.entry(node).or_default().push_back(id);
+        }
     }
 
     #[cfg(test)]

@@ -45,8 +45,7 @@ impl SenderCore {
         }
     }
 
-    /// Sends one request with every batch that is ready for a node. Returns false if there was none: then there is
-    /// nothing more to be done for it.
+    /// Sends one request with every batch that is ready for a node. Returns false if nothing more is to be done for it.
     fn send_produce_request(&mut self, node: NodeId, now: Instant) -> bool {
         let mut draft = ProduceDraft::default();
         let mut again = Vec::new();
@@ -67,7 +66,9 @@ impl SenderCore {
         for id in again {
             self.look(id, now);
         }
-        !is_empty || has_refused
+        // What was not ready a moment ago may be by now: a record that came is awaited, too.
+        let is_any_listed = self.ready.get(&node).is_some_and(|listed| !listed.is_empty());
+        !is_empty || has_refused || is_any_listed
     }
 
     /// Takes the head of a listed partition into the request. Returns false if the request is too full for it.

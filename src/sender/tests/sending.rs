@@ -8,7 +8,7 @@ use super::wire::Reply;
 use super::world::TOPIC;
 use crate::config::Compression;
 use crate::error::{DeliveryErrorKind, Persisted};
-use crate::topic_partition::Topic;
+use crate::topic_partition::{NodeId, Topic};
 
 /// Far apart enough to tell the batches of a test from each other.
 const FULL: &str = concat!(
@@ -469,6 +469,23 @@ fn sender_sleeps_until_the_first_batch_has_lingered() {
     bench.acknowledge(&lingered);
     bench.settle();
     assert_eq!(sleeps_until(&bench), millis(30));
+}
+
+/// A batch may become ready between two looks of one pass, when the last of its records is awaited just then.
+#[test]
+fn partition_that_is_ready_is_not_left_lying() {
+    let mut bench = Bench::new(Config { linger: Duration::from_secs(60), ..Config::default() });
+    bench.put(0, &full("connects"));
+    let request = bench.request();
+    bench.acknowledge(&request);
+    let _pending = bench.append(0, "a");
+    bench.settle();
+    bench.core.list(NodeId(1), 0);
+
+    assert_eq!(bench.core.poll_timeout(bench.now), Some(bench.now));
+
+    bench.settle();
+    assert!(bench.core.poll_timeout(bench.now) > Some(bench.now), "it was not ready after all");
 }
 
 /// Returns whether somebody has woken the sender since the last call.
