@@ -405,10 +405,10 @@ async fn batch_with_an_unanswered_attempt_gets_no_new_number() -> TestResult {
     soon("first", producer.send(record(0))).await?;
     cluster.freeze(0)?;
     let older = producer.enqueue(record(1)).await?;
-    until("the older is sent", || producer.metrics().requests_in_flight == 1).await;
+    until("the older is sent", || producer.metrics().produce_requests_sent == 2).await;
     skip_time(millis(1000)).await;
     let younger = producer.enqueue(record(2)).await?;
-    until("the younger is sent", || producer.metrics().requests_in_flight == 2).await;
+    until("the younger is sent", || producer.metrics().produce_requests_sent == 3).await;
 
     cluster.broker_down(0).await?;
     assert_eq!(soon("older", older).await.unwrap_err().persisted(), Persisted::Maybe);
