@@ -1,0 +1,69 @@
+//! `SealJob`: the compression of a closed batch.
+
+use std::sync::Arc;
+
+use super::PartitionQueue;
+use crate::buffer_memory::BatchBuffer;
+use crate::protocol::compression::Compression;
+use crate::protocol::record_batch::HEADER_LEN;
+
+/// The compression of one batch, to be done by whoever closed it or on its behalf, without any lock.
+///
+/// Dropping it undone puts the batch back uncompressed, so a batch is never stuck.
+#[derive(Debug)]
+pub(crate) struct SealJob {
+    queue: Arc<PartitionQueue>,
+    batch_id: u64,
+    /// `None` once it has been given back.
+    buffer: Option<Arc<BatchBuffer>>,
+    compression: Compression,
+}
+
+impl SealJob {
+    pub(super) fn new(
+        queue: Arc<PartitionQueue>,
+        batch_id: u64,
+        buffer: Arc<BatchBuffer>,
+        compression: Compression,
+    ) -> Self {
+        Self { queue, batch_id, buffer: Some(buffer), compression }
+    }
+
+    /// Compresses the batch at a level of its codec, puts it back and tells the sender.
+    pub(crate) fn run(mut self, level: i32) {
+        let Some(buffer) = self.buffer.as_ref().filter(|_| self.is_wanted()) else { return };
+        let records = buffer.bytes().split_at_checked(HEADER_LEN);
+        let compressed = records.and_then(|(header, records)| {
+            self.compression.compress(level, records, |compressed| {
+                compressed.map(|compressed| [header, compressed].concat())
+            })
+        });
+        if let (Some((_, plain)), compressed) = (records, &compressed) {
+            let left = compressed.as_ref().map_or(plain.len(), |compressed| compressed.len() - HEADER_LEN);
+            self.queue.ratio.observe(plain.len(), left);
+        }
+        self.put_back(compressed);
+    }
+
+    /// Returns whether the batch still waits for this. It may have expired while the job waited for its turn.
+    fn is_wanted(&self) -> bool {
+        self.queue.lock().batches.iter().any(|batch| batch.id == self.batch_id)
+    }
+
+    fn put_back(&mut self, compressed: Option<Vec<u8>>) {
+        let Some(buffer) = self.buffer.take() else { return };
+        let mut inner = self.queue.lock();
+        let is_back = inner.put_sealed(self.batch_id, buffer, compressed);
+        let announce = is_back && inner.announce();
+        drop(inner);
+        if announce {
+            self.queue.changes.announce(Arc::clone(&self.queue));
+        }
+    }
+}
+
+impl Drop for SealJob {
+    fn drop(&mut self) {
+        self.put_back(None);
+    }
+}
