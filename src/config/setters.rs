@@ -152,7 +152,8 @@ macro_rules! config_setters {
         ///
         /// Fractions of a millisecond are kept; more than 2147483647 ms count as that many. Zero sends as
         /// soon as a connection is free, in small batches under light load. A full batch does not wait for
-        /// it; with 5 ms or more it may lie for a millisecond while other requests are under way.
+        /// it; with 5 ms or more it may lie for a tick of the runtime's timer, one to two milliseconds,
+        /// while other requests are under way.
         ///
         /// Unless it is set, it does not tax somebody who is waiting already, as Java's default does: a
         /// batch goes at once when each of its records is awaited (its [`Delivery`](crate::Delivery) has

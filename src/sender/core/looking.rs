@@ -7,7 +7,7 @@ use crate::accumulator::Stage;
 use crate::sender::partition::{Next, Pace};
 use crate::topic_partition::NodeId;
 
-/// So long a batch that has become full may lie while requests are under way.
+/// So long a batch that has become full may lie while requests are under way, give or take the tick of the shell's timer.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// A linger that is not prolonged noticeably by a [`LOOK_INTERVAL`].
