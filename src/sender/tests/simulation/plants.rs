@@ -8,7 +8,7 @@ use super::shrink::shrink;
 use super::simulate;
 use crate::planted::{Bug, plant};
 
-const BUGS: [Bug; 17] = [
+const BUGS: &[Bug] = &[
     Bug::CreditNotReturned,
     Bug::DisconnectedIsNotWritten,
     Bug::DuplicateIsFailure,
