@@ -90,7 +90,7 @@ pub enum SendErrorKind {
         memory_wait: Duration,
     },
     /// The topic, or the partition that the record names, was not found within `max.block.ms`.
-    #[error("{} not in metadata after {waited:?} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Cause(*.cause, *.is_connected))]
+    #[error("{} not in metadata after {waited:?} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Cause(*.cause, .obstacle.as_deref(), *.is_connected))]
     MetadataTimeout {
         /// The topic.
         topic: Topic,
@@ -102,6 +102,8 @@ pub enum SendErrorKind {
         waited: Duration,
         /// What the brokers said of the topic last.
         cause: Option<ErrorCode>,
+        /// Why brokers could not be asked lately, as when their answers cannot be read.
+        obstacle: Option<String>,
         /// Whether any broker has answered so far.
         is_connected: bool,
     },
@@ -548,14 +550,16 @@ impl fmt::Display for Wanted<'_> {
     }
 }
 
-struct Cause(Option<ErrorCode>, bool);
+struct Cause<'a>(Option<ErrorCode>, Option<&'a str>, bool);
 
-impl fmt::Display for Cause {
+impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self(Some(code), _) => write!(f, ": {code}"),
-            Self(None, false) => f.write_str(": no broker of bootstrap.servers has answered"),
-            Self(None, true) => Ok(()),
+            // It is newer than the code, which an answer has brought.
+            Self(_, Some(obstacle), _) => write!(f, ": {obstacle}"),
+            Self(Some(code), None, _) => write!(f, ": {code}"),
+            Self(None, None, false) => f.write_str(": no broker of bootstrap.servers has answered"),
+            Self(None, None, true) => Ok(()),
         }
     }
 }

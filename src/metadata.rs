@@ -270,6 +270,16 @@ impl Metadata {
         }
     }
 
+    /// Notes why brokers cannot be asked, to be told to those who wait in vain. It holds until the next answer that is taken
+    /// in. Returns the view that tells it, unless the present one does.
+    pub(crate) fn note_obstacle(&mut self, obstacle: &str) -> Option<Arc<Cluster>> {
+        if self.cluster.obstacle() == Some(obstacle) {
+            return None;
+        }
+        self.cluster = Arc::new(Cluster::clone(&self.cluster).with_obstacle(obstacle));
+        Some(Arc::clone(&self.cluster))
+    }
+
     /// Notes that the connection to a broker was lost or could not be made, and asks for news: the broker may have
     /// moved. If a request is due, there was nobody to take it, so this counts as its failure.
     pub(crate) fn handle_disconnect(&mut self, now: Instant) {

@@ -363,13 +363,14 @@ impl<K, V> Inner<K, V> {
         match error {
             TopicWaitError::Closed => SendErrorKind::Closed,
             TopicWaitError::Refused(code) => SendErrorKind::TopicRefused { topic, code },
-            TopicWaitError::TimedOut { partition_count, cause, is_connected } => {
+            TopicWaitError::TimedOut { partition_count, cause, obstacle, is_connected } => {
                 SendErrorKind::MetadataTimeout {
                     topic,
                     partition: record.partition,
                     partition_count,
                     waited: self.settings.max_block.saturating_sub(spent.memory),
                     cause,
+                    obstacle,
                     is_connected,
                 }
             }

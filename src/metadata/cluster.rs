@@ -37,6 +37,8 @@ pub struct Cluster {
     names_by_id: HashMap<Uuid, Topic>,
     /// Topics whose last answer was an error. Such a topic is not in `topics`.
     topic_errors: HashMap<Topic, ErrorCode>,
+    /// Why brokers could not be asked for more since the last answer that was taken in.
+    obstacle: Option<Arc<str>>,
 }
 
 impl Cluster {
@@ -161,6 +163,16 @@ impl Cluster {
     /// Returns the error that the last answer gave in place of a topic, if it gave one.
     pub(crate) fn topic_error(&self, name: &str) -> Option<ErrorCode> {
         self.topic_errors.get(name).copied()
+    }
+
+    /// Returns why brokers could not be asked since the last answer that was taken in, if that is known.
+    pub(crate) fn obstacle(&self) -> Option<&str> {
+        self.obstacle.as_deref()
+    }
+
+    pub(super) fn with_obstacle(mut self, obstacle: &str) -> Self {
+        self.obstacle = Some(Arc::from(obstacle));
+        self
     }
 
     /// Returns all topics, in no particular order.

@@ -21,11 +21,16 @@ pub(crate) struct TopicWait<'a> {
 }
 
 /// Why a topic is not to be had.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum TopicWaitError {
     Closed,
     Refused(ErrorCode),
-    TimedOut { partition_count: Option<usize>, cause: Option<ErrorCode>, is_connected: bool },
+    TimedOut {
+        partition_count: Option<usize>,
+        cause: Option<ErrorCode>,
+        obstacle: Option<String>,
+        is_connected: bool,
+    },
 }
 
 impl TopicWait<'_> {
@@ -54,7 +59,8 @@ impl TopicWait<'_> {
                     let cause = cluster.topic_error(self.topic);
                     // Nodes have their real ids once a broker has answered.
                     let is_connected = cluster.nodes().iter().any(|node| node.id().0 >= 0);
-                    return Err(TopicWaitError::TimedOut { partition_count, cause, is_connected });
+                    let obstacle = cluster.obstacle().map(str::to_owned);
+                    return Err(TopicWaitError::TimedOut { partition_count, cause, obstacle, is_connected });
                 }
             }
             if let Some(code) = refusal(&cluster, self.topic) {

@@ -2,8 +2,8 @@
 //!
 //! Requests have `encode`, responses `decode`; both take the version that was agreed upon. A field that a
 //! version lacks keeps its default when it is read. When it is written it is left out if the message means
-//! the same without it, and is an error otherwise. `decode` consumes the whole body: bytes that are left over
-//! are an error.
+//! the same without it, and is an error otherwise. Counts and lengths inside a body are strict, but what lies behind
+//! the last field is ignored, as other clients do: some brokers end an answer with bytes that the protocol does not have.
 
 pub(crate) mod api_versions;
 pub(crate) mod init_producer_id;

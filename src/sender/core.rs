@@ -26,7 +26,7 @@ use crate::delivery::AckObserver;
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::metadata::{Cluster, Metadata, MetadataFailure, MetadataUpdate};
 use crate::metrics::Counters;
-use crate::network::{NetworkAction, NetworkClient, NetworkEvent, NetworkRequest};
+use crate::network::{DisconnectReason, NetworkAction, NetworkClient, NetworkEvent, NetworkRequest};
 use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::metadata::MetadataResponse;
@@ -97,6 +97,7 @@ mod looking;
 mod producer_id;
 mod scouting;
 mod sending;
+mod unreadable;
 
 use self::producer_id::ProducerIdState;
 use self::scouting::Scouting;
@@ -217,6 +218,11 @@ impl SenderCore {
             partition.is_listed = true;
             self.ready.entry(node).or_default().push_back(id);
         }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn cluster(&self) -> &Cluster {
+        self.metadata.cluster()
     }
 
     #[cfg(test)]
@@ -405,6 +411,9 @@ impl SenderCore {
                 NetworkEvent::Ready { .. } => self.counters.connections_created.add(1),
                 NetworkEvent::Disconnected { node, reason, .. } => {
                     tracing::debug!(%node, %reason, "disconnected");
+                    if let DisconnectReason::Malformed(problem) = &reason {
+                        self.note_malformed(node, problem);
+                    }
                     // What we closed ourselves says nothing about the cluster.
                     if !reason.is_release() {
                         self.metadata.handle_disconnect(now);
@@ -445,11 +454,13 @@ impl SenderCore {
         body: &[u8],
         now: Instant,
     ) {
-        let Ok(response) = MetadataResponse::decode(&mut Reader::new(body), version) else {
-            tracing::warn!(%node, version, "metadata answer cannot be read; closing the connection");
-            self.metadata.handle_failure(id, now);
-            self.network.close(node, now);
-            return;
+        let response = match MetadataResponse::decode(&mut Reader::new(body), version) {
+            Ok(response) => response,
+            Err(error) => {
+                self.metadata.handle_failure(id, now);
+                self.close_unreadable(node, ApiKey::Metadata, version, &error, now);
+                return;
+            }
         };
         if version >= 6 {
             self.throttle(node, response.throttle_time_ms, now);

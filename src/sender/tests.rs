@@ -19,5 +19,6 @@ mod sending;
 mod shell;
 mod simulation;
 mod splitting;
+mod unreadable;
 mod wire;
 mod world;

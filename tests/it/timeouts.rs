@@ -236,8 +236,9 @@ async fn unknown_topic_times_out_after_max_block() -> TestResult {
 
     let error = soon("send", producer.send(ProducerRecord::to("missing").value("x"))).await.unwrap_err();
 
-    let SendErrorKind::MetadataTimeout { topic, partition, partition_count, waited, cause, is_connected } =
-        error.kind()
+    let SendErrorKind::MetadataTimeout {
+        topic, partition, partition_count, waited, cause, is_connected, ..
+    } = error.kind()
     else {
         panic!("{error:?}")
     };

@@ -71,7 +71,6 @@ impl ApiVersionsResponse {
             }
             Ok(true)
         })?;
-        reader.finish()?;
         Ok(response)
     }
 }

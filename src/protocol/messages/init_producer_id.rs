@@ -55,7 +55,6 @@ impl InitProducerIdResponse {
             producer_epoch: reader.i16()?,
         };
         reader.skip_tags()?;
-        reader.finish()?;
         Ok(response)
     }
 }

@@ -110,7 +110,6 @@ impl MetadataResponse {
             response.error_code = reader.i16()?;
         }
         reader.skip_tags()?;
-        reader.finish()?;
         Ok(response)
     }
 }

@@ -168,7 +168,6 @@ impl ProduceResponse {
             }
             Ok(is_known)
         })?;
-        reader.finish()?;
         Ok(Self { topics, throttle_time_ms, node_endpoints })
     }
 }

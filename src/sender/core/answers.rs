@@ -12,8 +12,8 @@ use crate::error::{BatchFailure, DeliveryErrorKind, Persisted};
 use crate::metadata::LeaderHint;
 use crate::network::FailureReason;
 use crate::planted::planted;
-use crate::protocol::ErrorCode;
 use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
+use crate::protocol::{ApiKey, ErrorCode};
 use crate::sender::request::{ProduceSent, SentBatch};
 use crate::sender::retry::{Fate, Verdict};
 use crate::topic_partition::NodeId;
@@ -28,11 +28,13 @@ impl SenderCore {
         body: &[u8],
         now: Instant,
     ) {
-        let Ok(mut response) = ProduceResponse::decode(&mut Reader::new(body), version) else {
-            tracing::warn!(%node, version, "produce answer cannot be read; closing the connection");
-            self.network.close(node, now);
-            self.resend_or_fail(sent, "the answer cannot be read", true, now);
-            return;
+        let mut response = match ProduceResponse::decode(&mut Reader::new(body), version) {
+            Ok(response) => response,
+            Err(error) => {
+                let problem = self.close_unreadable(node, ApiKey::Produce, version, &error, now);
+                self.resend_or_fail(sent, &problem, true, now);
+                return;
+            }
         };
         if version >= 6 {
             self.throttle(node, response.throttle_time_ms, now);

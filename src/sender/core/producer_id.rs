@@ -100,11 +100,13 @@ impl SenderCore {
     }
 
     pub(super) fn handle_producer_id(&mut self, node: NodeId, version: i16, body: &[u8], now: Instant) {
-        let Ok(response) = InitProducerIdResponse::decode(&mut Reader::new(body), version) else {
-            tracing::warn!(%node, version, "producer id cannot be read; closing the connection");
-            self.network.close(node, now);
-            self.want_producer_id_later(now);
-            return;
+        let response = match InitProducerIdResponse::decode(&mut Reader::new(body), version) {
+            Ok(response) => response,
+            Err(error) => {
+                self.close_unreadable(node, ApiKey::InitProducerId, version, &error, now);
+                self.want_producer_id_later(now);
+                return;
+            }
         };
         if version >= 1 {
             self.throttle(node, response.throttle_time_ms, now);

@@ -52,11 +52,13 @@ impl SenderCore {
     }
 
     pub(super) fn handle_scout(&mut self, node: NodeId, version: i16, body: &[u8], now: Instant) {
-        let Ok(response) = MetadataResponse::decode(&mut Reader::new(body), version) else {
-            tracing::warn!(%node, version, "metadata answer cannot be read; closing the connection");
-            self.scouting = Scouting::GivenUp;
-            self.network.close(node, now);
-            return;
+        let response = match MetadataResponse::decode(&mut Reader::new(body), version) {
+            Ok(response) => response,
+            Err(error) => {
+                self.scouting = Scouting::GivenUp;
+                self.close_unreadable(node, ApiKey::Metadata, version, &error, now);
+                return;
+            }
         };
         self.scouting = Scouting::Done;
         if self.metadata.scout_request().is_none() {

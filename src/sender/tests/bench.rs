@@ -122,6 +122,8 @@ pub(super) struct Bench {
     pub(super) metadata_requests: Vec<Vec<String>>,
     /// Whether they are answered.
     pub(super) answers_metadata: bool,
+    /// What becomes of an answer on its way.
+    pub(super) alter: fn(Head, Bytes) -> Bytes,
     /// The highest version of Metadata that brokers speak.
     pub(super) metadata_version: i16,
     /// Whether sockets take produce requests at once; otherwise they wait in `unwritten`.
@@ -163,6 +165,7 @@ impl Bench {
             producer_ids: 0,
             metadata_requests: Vec::new(),
             answers_metadata: true,
+            alter: |_, answer| answer,
             metadata_version: 13,
             writes: true,
             unwritten: VecDeque::new(),
@@ -325,6 +328,7 @@ impl Bench {
 
     /// Sends an answer as soon as all requests before have theirs, as brokers do.
     pub(super) fn answer(&mut self, connection: ConnectionId, head: Head, answer: Bytes) {
+        let answer = (self.alter)(head, answer);
         let Some(unanswered) = self.unanswered.get_mut(&connection) else { return };
         if let Some((_, slot)) = unanswered.iter_mut().find(|(id, _)| *id == head.correlation_id) {
             *slot = Some(answer);

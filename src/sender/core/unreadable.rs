@@ -1,0 +1,56 @@
+//! What is told of answers that cannot be read: a warning, and the reason to those who wait for metadata in vain.
+
+use std::error::Error;
+use std::time::Instant;
+
+use super::SenderCore;
+use crate::network::MalformedResponse;
+use crate::protocol::ApiKey;
+use crate::topic_partition::NodeId;
+use crate::wire::DecodeError;
+
+impl SenderCore {
+    /// Closes a connection whose answer to a request cannot be read. Returns what is wrong with it.
+    pub(super) fn close_unreadable(
+        &mut self,
+        node: NodeId,
+        api_key: ApiKey,
+        version: i16,
+        error: &DecodeError,
+        now: Instant,
+    ) -> String {
+        let broker = self.describe_node(node);
+        tracing::warn!(%broker, ?api_key, version, %error, "answer cannot be read; closing the connection");
+        let problem =
+            format!("the answer of broker {broker} to {api_key:?} version {version} cannot be read: {error}");
+        // Without a producer id, or while batches come to nothing, metadata is still to be had.
+        if api_key == ApiKey::Metadata {
+            self.note_obstacle(&problem);
+        }
+        self.network.close(node, now);
+        problem
+    }
+
+    /// Tells of a connection that was closed because what came on it is no answer to what was asked.
+    pub(super) fn note_malformed(&mut self, node: NodeId, problem: &MalformedResponse) {
+        let broker = self.describe_node(node);
+        let cause = problem.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        tracing::warn!(%broker, "{problem}{cause}; closed the connection");
+        self.note_obstacle(&format!("broker {broker} sends what cannot be read: {problem}{cause}"));
+    }
+
+    pub(super) fn note_obstacle(&mut self, obstacle: &str) {
+        if let Some(cluster) = self.metadata.note_obstacle(obstacle) {
+            self.published = Some(cluster);
+        }
+    }
+
+    fn describe_node(&self, node: NodeId) -> String {
+        match self.metadata.cluster().node(node) {
+            Some(known) if node.0 >= 0 => format!("{node} ({}:{})", known.host(), known.port()),
+            // The ids of entries of `bootstrap.servers` mean nothing to anybody else.
+            Some(known) => format!("{}:{}", known.host(), known.port()),
+            None => node.to_string(),
+        }
+    }
+}
