@@ -20,7 +20,7 @@ mod load;
 mod options;
 mod payload;
 mod process;
-#[path = "../support/properties.rs"]
+#[path = "../../support/properties.rs"]
 mod properties;
 mod sampling;
 mod stats;

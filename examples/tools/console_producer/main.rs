@@ -20,7 +20,7 @@ mod line_reader;
 mod options;
 mod outbox;
 mod progress;
-#[path = "../support/properties.rs"]
+#[path = "../../support/properties.rs"]
 mod properties;
 mod record_parser;
 
