@@ -4,10 +4,11 @@
 //! partitions that changed from a list, so that its work grows with what is ready and not with what exists.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed, TopicMemory};
+use crate::delivery::BatchCell;
 use crate::topic_partition::{Topic, TopicPartition};
 
 mod changes;
@@ -39,10 +40,11 @@ pub(crate) struct RecordAccumulator {
     changes: Arc<Changes>,
     /// `None`: whoever closes a batch compresses it.
     workers: Option<Arc<dyn Workers>>,
-    flushes: AtomicUsize,
     /// True from a refusal for want of memory until there was some.
     memory_is_short: AtomicBool,
     is_closed: AtomicBool,
+    /// True once every queue refuses records, so that none can be accepted any more.
+    is_shut: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -109,9 +111,9 @@ impl RecordAccumulator {
             topics: RwLock::default(),
             changes: Arc::default(),
             workers: None,
-            flushes: AtomicUsize::new(0),
             memory_is_short: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            is_shut: AtomicBool::new(false),
         }
     }
 
@@ -308,19 +310,27 @@ impl RecordAccumulator {
         self.changes.wake_flag()
     }
 
-    /// Makes every batch sendable at once for as long as the result lives.
-    pub(crate) fn begin_flush(&self) -> Flush<'_> {
-        self.flushes.fetch_add(1, Ordering::Relaxed);
+    /// Has every record that was appended so far go without lingering. Returns the cells of the batches that are not
+    /// complete.
+    pub(crate) fn begin_flush(&self) -> Vec<Arc<BatchCell>> {
+        let mut incomplete = Vec::new();
+        for topic in self.topics() {
+            for queue in topic.iter() {
+                let (cells, announce) = queue.flush();
+                incomplete.extend(cells);
+                if announce {
+                    self.announce(Arc::clone(queue));
+                }
+            }
+        }
+        // Also for queues that were announced before, to a sender that has not been woken for them.
         self.wake_sender();
-        Flush { flushes: &self.flushes }
+        incomplete
     }
 
-    /// Returns whether batches are to be sent without waiting for `linger.ms`.
+    /// Returns whether every batch is to be sent without waiting for `linger.ms`.
     pub(crate) fn is_urgent(&self) -> bool {
-        self.flushes.load(Ordering::Relaxed) > 0
-            || self.memory_is_short.load(Ordering::Relaxed)
-            || self.memory.is_contended()
-            || self.is_closed()
+        self.memory_is_short.load(Ordering::Relaxed) || self.memory.is_contended() || self.is_closed()
     }
 
     /// Returns whether every record so far is complete.
@@ -334,6 +344,14 @@ impl RecordAccumulator {
         self.is_closed.load(Ordering::Acquire)
     }
 
+    /// Returns whether further records are refused and every record that was accepted is complete: for good.
+    ///
+    /// A queue takes records until [`RecordAccumulator::close`] has come to it, which is a moment after
+    /// [`RecordAccumulator::is_closed`] has become true.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.is_shut.load(Ordering::Acquire) && self.is_complete()
+    }
+
     /// Refuses further records, and fails those that wait for memory.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
@@ -343,6 +361,7 @@ impl RecordAccumulator {
         for topic in self.topics() {
             topic.queues.iter().for_each(|queue| queue.refuse_appends());
         }
+        self.is_shut.store(true, Ordering::Release);
         self.memory.close();
         self.wake_sender();
     }
@@ -415,18 +434,6 @@ pub(crate) enum TryAppend {
     },
     /// The partition takes no records until it is resumed.
     Stopped,
-}
-
-/// A flush under way.
-#[derive(Debug)]
-pub(crate) struct Flush<'a> {
-    flushes: &'a AtomicUsize,
-}
-
-impl Drop for Flush<'_> {
-    fn drop(&mut self) {
-        self.flushes.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::accumulator::{EnqueueWaits, RecordAccumulator};
 use crate::clock::WallClock;
 use crate::config::Settings;
-use crate::delivery::{BatchCell, Delivery, RecordMetadata};
+use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::{DeliveryError, SendError, SendErrorKind};
 use crate::metadata::{Cluster, PartitionInfo};
 use crate::metrics::{Counters, Metrics};
@@ -197,16 +197,16 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         }
     }
 
-    /// Waits until every record accepted before the call is delivered or has failed. Nothing lingers meanwhile.
+    /// Waits until every record accepted before the call is delivered or has failed. None of them lingers; a record that
+    /// is accepted later does, unless it finds room in a batch that waits to be sent.
     ///
     /// Whether they were delivered is told by their [`Delivery`]s, not here. It ends within `delivery.timeout.ms`.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up waiting and nothing else.
+    /// Dropping the future gives up waiting and nothing else: once it has been polled, the records go without lingering.
     pub async fn flush(&self) {
-        let _flush = self.inner.accumulator.begin_flush();
-        for cell in self.inner.incomplete() {
+        for cell in self.inner.accumulator.begin_flush() {
             cell.completed().await;
         }
     }
@@ -384,11 +384,6 @@ impl<K, V> Inner<K, V> {
             metadata_wait: spent.metadata,
             memory_wait: spent.memory,
         }
-    }
-
-    fn incomplete(&self) -> Vec<Arc<BatchCell>> {
-        let topics = self.accumulator.topics();
-        topics.iter().flat_map(|topic| topic.iter()).flat_map(|queue| queue.incomplete()).collect()
     }
 }
 

@@ -169,7 +169,7 @@ impl Sender {
             self.act(action, now);
         }
         if self.accumulator.is_closed() {
-            if self.core.is_idle() {
+            if self.accumulator.has_ended() {
                 self.finish(&DeliveryErrorKind::Closed, now);
                 return false;
             }

@@ -114,6 +114,8 @@ pub(crate) struct Head {
     pub(crate) sent_leader_epoch: Option<i32>,
     /// The batch takes no more records, or has reached `batch.size`, or others wait behind it.
     pub(crate) is_full: bool,
+    /// A flush waits for its records.
+    pub(crate) is_flushed: bool,
     /// Somebody is compressing it; the sender will be told.
     pub(crate) is_sealing: bool,
     /// It has a sequence number.
@@ -289,6 +291,7 @@ impl PartitionQueue {
             attempts: head.attempts,
             sent_leader_epoch: head.sent_leader_epoch,
             is_full: more || head.is_full || !head.is_open(),
+            is_flushed: head.is_flushed,
             is_sealing: head.is_sealing(),
             is_numbered: head.is_numbered(),
             maybe_written: head.maybe_written,
@@ -438,16 +441,25 @@ impl PartitionQueue {
         self.stopped.load(Ordering::Relaxed)
     }
 
+    /// Has the youngest batch that is queued go without lingering; those before it go ahead of it. Returns the cells of all
+    /// batches that are not complete, and whether the sender must hear of the change.
+    pub(crate) fn flush(&self) -> (Vec<Arc<BatchCell>>, bool) {
+        let mut inner = self.lock();
+        let incomplete = inner.incomplete();
+        let is_news =
+            inner.batches.back_mut().is_some_and(|last| !std::mem::replace(&mut last.is_flushed, true));
+        (incomplete, is_news && inner.announce())
+    }
+
     /// Refuses further records.
     pub(crate) fn refuse_appends(&self) {
         self.lock().closed = true;
     }
 
     /// Returns the cells of all batches that are not complete.
+    #[cfg(test)]
     pub(crate) fn incomplete(&self) -> Vec<Arc<BatchCell>> {
-        let mut inner = self.lock();
-        inner.prune();
-        inner.incomplete.iter().filter(|cell| cell.outcome().is_none()).map(Arc::clone).collect()
+        self.lock().incomplete()
     }
 
     /// Returns whether every batch so far is complete.
@@ -556,6 +568,11 @@ impl Inner {
     fn put_sealed(&mut self, batch_id: u64, shared: Arc<BatchBuffer>, compressed: Option<Vec<u8>>) -> bool {
         let batch = self.batches.iter_mut().find(|batch| batch.id == batch_id);
         batch.map(|batch| batch.put_sealed(shared, compressed)).is_some()
+    }
+
+    fn incomplete(&mut self) -> Vec<Arc<BatchCell>> {
+        self.prune();
+        self.incomplete.iter().filter(|cell| cell.outcome().is_none()).map(Arc::clone).collect()
     }
 
     fn prune(&mut self) {

@@ -61,6 +61,8 @@ pub(crate) struct ProducerBatch {
     pub(crate) rescues: u8,
     /// True once it has reached `batch.size`.
     pub(crate) is_full: bool,
+    /// True once a flush has asked for its records: it does not linger.
+    pub(crate) is_flushed: bool,
     pub(crate) clock: StageClock,
     pub(crate) last_error: Option<ErrorCode>,
 }
@@ -195,6 +197,7 @@ impl ProducerBatch {
             is_split: false,
             rescues: 0,
             is_full: false,
+            is_flushed: false,
             clock: StageClock::new(now),
             last_error: None,
         }

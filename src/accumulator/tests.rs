@@ -11,6 +11,7 @@ mod sealing;
 mod splitting;
 mod taking;
 
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -160,16 +161,72 @@ fn closed_accumulator_refuses_records_for_old_and_new_topics() {
     assert_eq!(bench.accumulator.appended_records(), 1);
 }
 
+/// While `close` goes from queue to queue, those that it has not come to take records.
 #[test]
-fn flushes_and_shortage_of_memory_are_urgent() {
+fn producer_has_not_ended_while_a_queue_takes_records() {
+    let bench = Bench::new();
+    bench.accumulator.is_closed.store(true, Ordering::Release);
+
+    assert!(bench.accumulator.is_closed() && bench.accumulator.is_complete());
+    assert!(!bench.accumulator.has_ended());
+    let delivery = bench.append("accepted").delivery;
+    bench.accumulator.close();
+    assert!(!bench.accumulator.has_ended());
+    deliver(*bench.take(), 0);
+
+    assert!(bench.accumulator.has_ended());
+    assert_eq!(offset(&delivery), Some(0));
+}
+
+/// An end that is seen stays one, whenever callers and `close` meet.
+#[test]
+fn producer_that_has_ended_accepts_no_record() {
+    for _ in 0..40 {
+        let bench = Bench::new();
+        let topic = bench.accumulator.topic(&Topic::from("wide"), 50);
+        let last = Bench { queue: Arc::clone(topic.queue(49).unwrap()), ..bench };
+
+        let at_the_end = std::thread::scope(|scope| {
+            let caller = scope.spawn(|| {
+                while let TryAppend::Done(_) = last.try_append("a", false) {
+                    deliver(*last.take(), 0);
+                }
+            });
+            scope.spawn(|| last.accumulator.close());
+            while !last.accumulator.has_ended() {
+                std::hint::spin_loop();
+            }
+            let at_the_end = last.accumulator.appended_records();
+            caller.join().unwrap();
+            at_the_end
+        });
+
+        assert_eq!(last.accumulator.appended_records(), at_the_end);
+    }
+}
+
+#[test]
+fn flush_tells_the_sender_once_and_returns_what_is_to_be_waited_for() {
+    let bench = Bench::new();
+    assert!(bench.accumulator.begin_flush().is_empty() && !bench.is_announced());
+    bench.append_all(&[&value_of(600), &value_of(600)]);
+    assert!(bench.is_announced());
+    assert!(!bench.queue.look().unwrap().is_flushed);
+    drop(bench.take());
+
+    assert_eq!(bench.accumulator.begin_flush().len(), 2);
+
+    assert!(bench.is_announced() && bench.queue.look().unwrap().is_flushed);
+    assert_eq!(bench.accumulator.begin_flush().len(), 2);
+    assert!(!bench.is_announced());
+    assert!(bench.append("small").delivery.try_result().is_none(), "an open batch still takes records");
+    assert_eq!(bench.queue.queued_batches(), 1);
+}
+
+#[test]
+fn shortage_of_memory_is_urgent() {
     let bench = Bench::with(Compression::None, 2 * BATCH);
     let accumulator = &bench.accumulator;
-    assert!(!accumulator.is_urgent());
-
-    let (first, second) = (accumulator.begin_flush(), accumulator.begin_flush());
-    drop(first);
-    assert!(accumulator.is_urgent());
-    drop(second);
     assert!(!accumulator.is_urgent());
 
     accumulator.want_memory();

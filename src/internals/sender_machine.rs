@@ -157,7 +157,9 @@ impl SenderMachine {
     /// Does everything that is to do at this time. False if there is no end to it.
     pub fn settle(&mut self) -> bool {
         let accumulator = Arc::clone(&self.accumulator);
-        let _flush = self.is_flushing.then(|| accumulator.begin_flush());
+        if self.is_flushing {
+            drop(accumulator.begin_flush());
+        }
         for _ in 0..MAX_ROUNDS {
             self.core.poll(self.now);
             let mut is_busy = false;

@@ -39,6 +39,8 @@ pub(super) struct Walk<'a, K, V> {
 pub(super) struct Kept {
     /// Headers that the caller gave; a serializer may have added more.
     own_headers: usize,
+    /// The time of the call in milliseconds since 1970, once the record has had to wait.
+    called_at: Option<i64>,
     /// Most walks never have any.
     held: Option<Box<Held>>,
 }
@@ -88,7 +90,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
             let given = std::mem::replace(record, ProducerRecord::to(""));
             *record = inner.interceptors.on_send(given);
         }
-        let kept = Kept { own_headers: record.headers.len(), held: None };
+        let kept = Kept { own_headers: record.headers.len(), called_at: None, held: None };
         Self { inner, record, kept, is_countable: false }
     }
 
@@ -148,10 +150,16 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         self.record
             .check()
             .map_err(|error| Stop::refused(SendErrorKind::InvalidRecord(error.to_string())))?;
-        let moment = caller.moment(inner.id, &inner.wall_clock);
+        let mut moment = caller.moment(inner.id, &inner.wall_clock);
+        if let Some(called_at) = self.kept.called_at {
+            moment.millis = called_at;
+        }
         self.is_countable = caller.count();
         let Caller { topics, scratch, .. } = caller;
-        let Some(entry) = inner.topic(&self.record.topic, topics) else { return Err(Stop::TopicUnknown) };
+        let Some(entry) = inner.topic(&self.record.topic, topics) else {
+            self.kept.called_at = Some(moment.millis);
+            return Err(Stop::TopicUnknown);
+        };
 
         if let Some(held) = &mut self.kept.held
             && let Some(Serialized { key, value }) = held.serialized.take()
@@ -180,6 +188,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
             let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
             held.serialized = Some(Serialized { key: owned(key), value: owned(value) });
             self.kept.held = Some(Box::new(held));
+            self.kept.called_at = Some(moment.millis);
         }
         result
     }
@@ -335,16 +344,18 @@ fn append_step_by_step<K, V>(
                 let Some(elsewhere) = inner.partition_with_memory(entry, topic, least) else { continue };
                 entry.sticky.appended(to_i32(partition), u32::MAX, true, || Some(elsewhere));
             }
-            TryAppend::Stopped if fixed.is_none() && tries_left > 1 => {
-                // Any other partition will do. The sticky partitioner moves on as if this one were full.
+            TryAppend::Stopped => {
+                // Any other partition will do, and partitions may stop while we look for one.
+                let elsewhere =
+                    inner.open_partition(entry, topic).filter(|_| fixed.is_none() && tries_left > 0);
+                let Some(elsewhere) = elsewhere else {
+                    let (topic, partition) = (topic.clone(), to_i32(partition));
+                    return Err(Stop::refused(SendErrorKind::Stopped { topic, partition }));
+                };
                 tries_left -= 1;
                 // Memory for this one is not for another.
                 (offered, held.spare) = (None, None);
-                entry.sticky.appended(to_i32(partition), u32::MAX, true, next);
-            }
-            TryAppend::Stopped => {
-                let (topic, partition) = (topic.clone(), to_i32(partition));
-                return Err(Stop::refused(SendErrorKind::Stopped { topic, partition }));
+                entry.sticky.appended(to_i32(partition), u32::MAX, true, || Some(elsewhere));
             }
         }
     }
@@ -455,6 +466,24 @@ impl<K, V> Inner<K, V> {
         let look = || LoadTable::new(entry.partition_count, candidates());
         let loads = entry.loads.get(clock::now(), entry.partition_count, look);
         choose_partition(info, loads.as_deref(), random)
+    }
+
+    /// Draws a partition that takes records, from those with a leader if one of these does.
+    ///
+    /// The usual draw may hit upon stopped partitions again and again: without adaptive partitioning it does not look at
+    /// queues, and with it the look that it goes by may be of some time ago.
+    fn open_partition(&self, entry: &TopicEntry, topic: &str) -> Option<i32> {
+        let cluster = self.clusters.borrow();
+        let info = cluster.topic(topic)?;
+        let is_open = |partition: &i32| {
+            let queue = usize::try_from(*partition).ok().and_then(|number| entry.queues.queue(number));
+            queue.is_some_and(|queue| !queue.is_stopped())
+        };
+        let led: Vec<_> = info.available_partitions().iter().copied().filter(is_open).collect();
+        let open =
+            if led.is_empty() { (0..to_i32(entry.partition_count)).filter(is_open).collect() } else { led };
+        let random = usize::try_from(rand::rng().random::<u32>()).unwrap_or_default();
+        open.get(random.checked_rem(open.len())?).copied()
     }
 
     /// Returns the partition with a leader that holds least memory, if it may have enough for a record.

@@ -73,7 +73,7 @@ pub(crate) struct Pace {
     /// Requests of one partition that may be under way at once.
     pub(crate) max_outstanding: usize,
     pub(crate) numbering: Numbering,
-    /// Do not linger: a flush is under way, or somebody waits for memory.
+    /// Do not linger: somebody waits for memory, or the producer is closed.
     pub(crate) is_urgent: bool,
     /// Do not linger with batches whose records are all awaited.
     pub(crate) spares_awaited: bool,
@@ -137,7 +137,8 @@ impl Partition {
             return Next::Backoff(retry_at);
         }
         let lingers_until = head.created + pace.linger;
-        let may_go = head.is_full || pace.is_urgent || (pace.spares_awaited && head.is_awaited);
+        let is_urgent = pace.is_urgent || head.is_flushed;
+        let may_go = head.is_full || is_urgent || (pace.spares_awaited && head.is_awaited);
         if head.attempts == 0 && !may_go && now < lingers_until {
             return Next::Linger(lingers_until);
         }

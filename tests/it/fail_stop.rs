@@ -77,6 +77,29 @@ async fn partitions_stop_one_by_one_and_records_that_may_avoid_them_do() -> Test
     Ok(())
 }
 
+/// Without adaptive partitioning the partition is drawn without a look at the queues.
+#[tokio::test]
+async fn records_without_a_key_find_the_one_partition_that_is_not_stopped() -> TestResult {
+    for is_adaptive in [false, true] {
+        let cluster = cluster_with(1, 8).await;
+        let producer =
+            fail_stop(&cluster).batch_size(1).partitioner_adaptive_partitioning(is_adaptive).build()?;
+        for partition in 0..7 {
+            stop(&cluster, &producer, partition).await;
+        }
+
+        for i in 0..100 {
+            let delivery = soon("enqueue", producer.enqueue(record(i))).await?;
+            assert_eq!(delivery.topic_partition().partition, 7);
+        }
+        stop(&cluster, &producer, 7).await;
+        let refused = soon("refusal", producer.enqueue(record("x"))).await.unwrap_err();
+        assert!(matches!(refused.kind(), SendErrorKind::Stopped { .. }), "{refused:?}");
+        assert!(refused.into_record().is_some());
+    }
+    Ok(())
+}
+
 /// Nobody may wait for ever for memory that goes to a stopped partition.
 #[tokio::test]
 async fn callers_who_wait_for_memory_are_refused_when_the_partition_stops() -> TestResult {

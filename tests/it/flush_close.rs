@@ -36,6 +36,40 @@ async fn flush_of_nothing_returns_at_once() -> TestResult {
     Ok(())
 }
 
+/// Whoever accepts a record while another closes has it delivered: the timeout is ample.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn records_that_are_accepted_while_another_task_closes_are_delivered() -> TestResult {
+    let cluster = cluster_with(1, 4).await;
+    for round in 0..60 {
+        let producer = producer(&cluster);
+        drop(producer.partitions_for(TOPIC).await?);
+        let callers: Vec<_> = (0..4)
+            .map(|partition| {
+                let producer = producer.clone();
+                tokio::spawn(async move {
+                    let mut accepted = Vec::new();
+                    while let Ok(delivery) = producer.enqueue(record_for(partition, "x")).await {
+                        accepted.push(delivery);
+                        tokio::task::yield_now().await;
+                    }
+                    accepted
+                })
+            })
+            .collect();
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+
+        let report = close(&producer, 20).await;
+
+        assert_eq!((report.failed, report.undelivered.len()), (0, 0), "round {round}");
+        for caller in callers {
+            delivered(soon("caller", caller).await?).await;
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn records_after_a_flush_linger_again() -> TestResult {
     let cluster = cluster_with(1, 1).await;

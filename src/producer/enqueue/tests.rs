@@ -29,7 +29,7 @@ static RIGS: AtomicU64 = AtomicU64::new(u64::MAX);
 
 struct Rig {
     inner: Inner<Bytes, Bytes>,
-    _published: watch::Sender<Arc<Cluster>>,
+    published: watch::Sender<Arc<Cluster>>,
 }
 
 impl Rig {
@@ -67,7 +67,7 @@ impl Rig {
             counters: Arc::new(Counters::default()),
             wall_clock: WallClock::new(clock::now()),
         };
-        Self { inner, _published: published }
+        Self { inner, published }
     }
 
     fn enqueue(&self, record: ProducerRecord) -> Enqueue<'_, Bytes, Bytes> {
@@ -189,6 +189,31 @@ async fn record_that_may_go_anywhere_does_not_pass_those_that_wait() {
 
     assert!(waiting.as_mut().now_or_never().is_some());
     rig.inner.accumulator.close();
+}
+
+#[tokio::test(start_paused = true)]
+async fn timestamp_is_that_of_the_call_and_not_of_the_end_of_its_waits() {
+    let rig = Rig::new(1);
+    rig.fill(0);
+    let called = rig.inner.wall_clock.millis(clock::now());
+    let mut waiting = pin!(rig.enqueue(large()));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    let mut unknown = pin!(rig.enqueue(ProducerRecord::to("later")));
+    assert!(unknown.as_mut().now_or_never().is_none());
+
+    tokio::time::advance(Duration::from_secs(30)).await;
+    rig.acknowledge(0);
+    let waited = waiting.as_mut().now_or_never().unwrap().unwrap();
+    let topics =
+        ["orders", "later"].map(|name| TopicInfo::new(name, [PartitionInfo::new(0, Some(NodeId(1)))]));
+    let cluster = Arc::new(Cluster::new([Node::new(NodeId(1), "one", 9092)], topics));
+    rig.published.send_replace(cluster);
+    let late = unknown.as_mut().now_or_never().unwrap().unwrap();
+
+    for delivery in [waited, late] {
+        let timestamp = delivery.facts().timestamp;
+        assert!((called - 1000..called + 1000).contains(&timestamp), "{timestamp} for {called}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,8 +42,8 @@ impl SenderCore {
         self.accumulator.set_sender_coming(self.next_look.is_some());
     }
 
-    /// Takes note of whether batches may linger. One sample serves a whole pass: a partition that is looked at while
-    /// nothing is urgent may wait, and must be looked at again when something is.
+    /// Takes note of whether batches may linger. A partition that is looked at while nothing is urgent may wait, and must be
+    /// looked at again when something is.
     pub(super) fn sample_urgency(&mut self, now: Instant) {
         let is_urgent = self.accumulator.is_urgent();
         let was_urgent = std::mem::replace(&mut self.is_urgent, is_urgent);
@@ -134,7 +134,8 @@ impl SenderCore {
             linger: self.settings.linger,
             max_outstanding: self.settings.max_outstanding_per_partition,
             numbering: self.producer_id.numbering(),
-            is_urgent: self.is_urgent,
+            // The sample may be of a shortage that is over. A batch that was begun since shall linger.
+            is_urgent: self.is_urgent && self.accumulator.is_urgent(),
             spares_awaited: self.settings.spares_awaited && is_leader_idle,
         }
     }

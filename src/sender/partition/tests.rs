@@ -45,6 +45,7 @@ fn head(created: Instant) -> Head {
         attempts: 0,
         sent_leader_epoch: None,
         is_full: false,
+        is_flushed: false,
         is_sealing: false,
         is_numbered: false,
         maybe_written: false,
@@ -70,6 +71,10 @@ fn batch_is_ready_when_it_has_lingered_or_is_full_or_urgent() {
     assert_eq!(partition.next(Some(lingering), pace(), almost), Next::Linger(now + LINGER));
     assert_eq!(partition.next(Some(lingering), pace(), now + LINGER), Next::Ready(LEADER));
     assert_eq!(partition.next(Some(Head { is_full: true, ..lingering }), pace(), now), Next::Ready(LEADER));
+    assert_eq!(
+        partition.next(Some(Head { is_flushed: true, ..lingering }), pace(), now),
+        Next::Ready(LEADER)
+    );
     let urgent = Pace { is_urgent: true, ..pace() };
     assert_eq!(partition.next(Some(lingering), urgent, now), Next::Ready(LEADER));
     // A retry does not linger again.

@@ -185,15 +185,42 @@ fn flush_ends_the_wait_for_more_records() {
     let delivery = bench.send(0, "a");
     let accumulator = std::sync::Arc::clone(&bench.accumulator);
 
-    let flush = accumulator.begin_flush();
+    assert_eq!(accumulator.begin_flush().len(), 1);
     bench.acknowledge_all();
-    let during = bench.send(1, "b");
-    bench.acknowledge_all();
-    drop(flush);
-    let after = bench.send(1, "c");
 
-    assert_eq!((offset(&delivery), offset(&during)), (Some(0), Some(0)));
-    assert!(is_pending(&after) && bench.received.is_empty());
+    assert_eq!(offset(&delivery), Some(0));
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn records_behind_a_flush_linger() {
+    let mut bench = Bench::new(Config { linger: Duration::from_secs(50), ..Config::default() });
+    let before = bench.send(0, "a");
+    let accumulator = std::sync::Arc::clone(&bench.accumulator);
+
+    let waited_for = accumulator.begin_flush();
+    let elsewhere = bench.send(1, "b");
+    bench.acknowledge_all();
+    let after = bench.send(0, "c");
+    bench.acknowledge_all();
+
+    assert_eq!((waited_for.len(), offset(&before)), (1, Some(0)));
+    assert!(is_pending(&elsewhere) && is_pending(&after) && bench.received.is_empty());
+    bench.advance(Duration::from_secs(50));
+    bench.acknowledge_all();
+    assert_eq!((offset(&elsewhere), offset(&after)), (Some(0), Some(1)));
+}
+
+#[test]
+fn flush_of_several_batches_sends_all_of_them() {
+    let mut bench = Bench::new(Config { linger: Duration::from_secs(50), ..Config::default() });
+    let deliveries: Vec<_> = (0..30).map(|_| bench.send(0, &"x".repeat(200))).collect();
+    let accumulator = std::sync::Arc::clone(&bench.accumulator);
+
+    drop(accumulator.begin_flush());
+    bench.acknowledge_all();
+
+    assert!(deliveries.iter().all(|delivery| !is_pending(delivery)));
 }
 
 #[test]
@@ -204,7 +231,7 @@ fn second_flush_is_seen_like_the_first() {
     for _ in 0..3 {
         let delivery = bench.send(0, "a");
         assert!(is_pending(&delivery));
-        let _flush = accumulator.begin_flush();
+        drop(accumulator.begin_flush());
         bench.acknowledge_all();
         assert!(!is_pending(&delivery));
     }
