@@ -30,6 +30,8 @@ mod switch {
     /// What is wrong while it is planted.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(crate) enum Bug {
+        /// Every codec panics: no bug of ours, and none for the simulation to find, for nothing may come of it.
+        CodecPanics,
         /// Memory that compression frees is not given back.
         CreditNotReturned,
         /// A request that a broken connection took along counts as not written.

@@ -5,15 +5,19 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 
 use bytes::Bytes;
 
+#[cfg(test)]
+use crate::planted::planted;
 use crate::protocol::record_batch::HEADER_LEN;
 
 #[cfg(not(all(feature = "gzip", feature = "snappy", feature = "zstd")))]
 mod absent;
 #[cfg(feature = "gzip")]
 mod gzip;
+mod kept;
 mod lz4;
 #[cfg(feature = "snappy")]
 mod snappy;
@@ -100,20 +104,21 @@ impl Compression {
 
     /// Compresses `records` and hands the result to `take`. `level` is one of the codec's own, if it has any.
     ///
-    /// `take` gets `None` when there is nothing to gain: the codec is `none`, or the outcome would not be smaller.
+    /// `take` gets `None` when there is nothing to gain: the codec is `none`, or the outcome would not be smaller; also
+    /// when the codec has panicked.
     pub(crate) fn compress<T>(self, level: i32, records: &[u8], take: impl FnOnce(Option<&[u8]>) -> T) -> T {
         if self == Self::None {
             return take(None);
         }
         OUTPUT.with_borrow_mut(|output| {
             output.clear();
-            let done = match self {
+            let done = self.guarded(|| match self {
                 Self::Gzip => gzip::compress(records, level, output),
                 Self::Lz4 => lz4::compress(records, output),
                 Self::None => None,
                 Self::Snappy => snappy::compress(records, level, output),
                 Self::Zstd => zstd::compress(records, level, output),
-            };
+            });
             let smaller = done.filter(|()| output.len() < records.len());
             let taken = take(smaller.map(|()| output.as_slice()));
             if output.capacity() > MOST_KEPT {
@@ -126,13 +131,29 @@ impl Compression {
     /// Restores what [`Compression::compress`] made of records; `None` if the bytes are damaged or stand for more than
     /// `limit` bytes.
     pub(crate) fn decompress(self, compressed: &[u8], limit: usize) -> Option<Vec<u8>> {
-        match self {
+        self.guarded(|| match self {
             Self::Gzip => gzip::decompress(compressed, limit),
             Self::Lz4 => lz4::decompress(compressed, limit),
             Self::None => Some(compressed.to_vec()),
             Self::Snappy => snappy::decompress(compressed, limit),
             Self::Zstd => zstd::decompress(compressed, limit),
-        }
+        })
+    }
+
+    /// Makes a panic inside a codec an outcome like that of records that do not get smaller: it must not cost a record,
+    /// nor end the task of a caller or of the sender.
+    fn guarded<T>(self, work: impl FnOnce() -> Option<T>) -> Option<T> {
+        // What was broken off is seen by no one: a codec's state is out of its place while it is used (`Kept`), and the
+        // output is cleared before each use.
+        let caught = panic::catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            assert!(!planted!(CodecPanics), "this panic is part of a test");
+            work()
+        }));
+        caught.unwrap_or_else(|_| {
+            tracing::error!(codec = %self, "the codec panicked; the batch is left as it is");
+            None
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::{DeliveryErrorKind, Persisted};
+use crate::planted::{Bug, plant};
 
 fn bench() -> Bench {
     Bench::with(Compression::Lz4, 100 * BATCH)
@@ -73,6 +74,25 @@ fn batch_whose_compression_is_dropped_is_sent_uncompressed() {
     let head = bench.queue.look().unwrap();
     assert_eq!((head.is_sealing, head.len), (false, 61 + 900));
     assert_eq!(values(&mut bench.take()), [value_of(900)]);
+}
+
+#[test]
+fn panic_inside_a_codec_costs_no_record() {
+    let bench = bench();
+    bench.append_all(&[&value_of(900)]);
+
+    plant(Some(Bug::CodecPanics));
+    // One batch is compressed for the sender, one by the caller whose record found it full.
+    bench.accumulator.seal(job(&bench));
+    bench.append_all(&[&value_of(800), &value_of(850)]);
+    plant(None);
+
+    for len in [900, 800] {
+        let mut batch = bench.take();
+        // No codec in the attributes.
+        assert_eq!((batch.len(), batch.freeze()[22] & 7), (61 + len, 0));
+        assert_eq!(values(&mut batch), [value_of(len)]);
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! gzip: one member (RFC 1952), its header and trailer written here around a deflate stream.
 
-use std::cell::RefCell;
-
 use flate2::{Compress, Crc, Decompress, FlushCompress, FlushDecompress, Status};
+
+use super::kept::{Broken, Kept};
 
 /// Magic number, deflate, no optional fields, no time, no word on level and system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -15,29 +15,31 @@ const MOST_PER_BYTE: usize = 1032;
 
 thread_local! {
     /// With the level that it is for.
-    static DEFLATE: RefCell<Option<(i32, Compress)>> = const { RefCell::new(None) };
+    static DEFLATE: Kept<(i32, Compress)> = const { Kept::new() };
 }
 
 /// Appends a member to `output`; `None` if it would be no smaller than the records.
 pub(super) fn compress(records: &[u8], level: i32, output: &mut Vec<u8>) -> Option<()> {
-    DEFLATE.with_borrow_mut(|kept| {
-        let deflate = match kept {
-            Some((kept_level, deflate)) if *kept_level == level => {
-                deflate.reset();
-                deflate
+    // The stream ends before the member is as long as the records, or there is nothing to gain.
+    let room = records.len().checked_sub(HEADER.len() + TRAILER_LEN + 1)?;
+    output.extend_from_slice(&HEADER);
+    output.resize(HEADER.len() + room, 0);
+    let fits = |(kept_level, _): &(i32, Compress)| *kept_level == level;
+    let make = || Some((level, Compress::new(level_of(level), false)));
+    let len = DEFLATE.with(|kept| {
+        kept.lend(fits, make, |(_, deflate)| {
+            deflate.reset();
+            let place = output.get_mut(HEADER.len()..).ok_or(Broken)?;
+            match deflate.compress(records, place, FlushCompress::Finish) {
+                Ok(Status::StreamEnd) => Ok(usize::try_from(deflate.total_out()).ok()),
+                // What did not fit is still in there, and `reset` does not drop all of it.
+                Ok(Status::BufError | Status::Ok) | Err(_) => Err(Broken),
             }
-            _ => &mut kept.insert((level, Compress::new(level_of(level), false))).1,
-        };
-        output.extend_from_slice(&HEADER);
-        // The stream ends before it is longer than the records, or there is nothing to gain.
-        output.reserve(records.len());
-        match deflate.compress_vec(records, output, FlushCompress::Finish) {
-            Ok(Status::StreamEnd) => {}
-            Ok(Status::BufError | Status::Ok) | Err(_) => return None,
-        }
-        output.extend_from_slice(&trailer(records));
-        Some(())
-    })
+        })
+    })?;
+    output.truncate(HEADER.len() + len);
+    output.extend_from_slice(&trailer(records));
+    Some(())
 }
 
 pub(super) fn decompress(member: &[u8], limit: usize) -> Option<Vec<u8>> {

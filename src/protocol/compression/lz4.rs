@@ -3,9 +3,9 @@
 //! They are put together here from `lz4_flex`'s block functions: that keeps one hash table per thread and spares two
 //! buffers per batch.
 
-use std::cell::RefCell;
-
 use lz4_flex::block::{self, CompressTable};
+
+use super::kept::{Broken, Kept};
 
 /// Magic number, version 1 with independent blocks, 64 KiB blocks, header checksum.
 pub(super) const FRAME_HEADER: [u8; 7] = [0x04, 0x22, 0x4d, 0x18, 0x60, 0x40, 0x82];
@@ -15,7 +15,7 @@ const BLOCK_LEN: usize = 64 * 1024;
 const STORED: u32 = 0x8000_0000;
 
 thread_local! {
-    static LZ4: RefCell<Lz4> = RefCell::new(Lz4 { table: CompressTable::small(), block: Vec::new() });
+    static LZ4: Kept<Lz4> = const { Kept::new() };
 }
 
 /// What compression needs again and again, kept per thread.
@@ -24,26 +24,36 @@ struct Lz4 {
     block: Vec<u8>,
 }
 
+impl Lz4 {
+    fn new() -> Self {
+        Self { table: CompressTable::small(), block: vec![0; block::get_maximum_output_size(BLOCK_LEN)] }
+    }
+}
+
 /// Appends a frame to `output`; `None` once it is clear that it gets no smaller than the records.
 pub(super) fn compress(records: &[u8], output: &mut Vec<u8>) -> Option<()> {
-    LZ4.with_borrow_mut(|Lz4 { table, block }| {
-        block.resize(block::get_maximum_output_size(BLOCK_LEN), 0);
-        output.extend_from_slice(&FRAME_HEADER);
-        for chunk in records.chunks(BLOCK_LEN) {
-            let compressed = block::compress_into_with_table(chunk, block, table)
-                .ok()
-                .filter(|len| *len < chunk.len())
-                .and_then(|len| block.get(..len));
-            let (stored, bytes) = compressed.map_or((STORED, chunk), |bytes| (0, bytes));
-            let len = u32::try_from(bytes.len()).unwrap_or(0);
-            output.extend_from_slice(&(len | stored).to_le_bytes());
-            output.extend_from_slice(bytes);
-            if output.len() >= records.len() {
-                return None;
-            }
-        }
-        output.extend_from_slice(&END_MARK);
-        Some(())
+    output.extend_from_slice(&FRAME_HEADER);
+    LZ4.with(|kept| {
+        kept.lend(
+            |_| true,
+            || Some(Lz4::new()),
+            |Lz4 { table, block }| {
+                for chunk in records.chunks(BLOCK_LEN) {
+                    // The block has room for whatever comes of a chunk.
+                    let len = block::compress_into_with_table(chunk, block, table).map_err(|_| Broken)?;
+                    let compressed = block.get(..len).filter(|compressed| compressed.len() < chunk.len());
+                    let (stored, bytes) = compressed.map_or((STORED, chunk), |bytes| (0, bytes));
+                    let len = u32::try_from(bytes.len()).map_err(|_| Broken)?;
+                    output.extend_from_slice(&(len | stored).to_le_bytes());
+                    output.extend_from_slice(bytes);
+                    if output.len() >= records.len() {
+                        return Ok(None);
+                    }
+                }
+                output.extend_from_slice(&END_MARK);
+                Ok(Some(()))
+            },
+        )
     })
 }
 

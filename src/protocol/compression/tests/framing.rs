@@ -6,22 +6,6 @@ use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 
 use super::*;
 
-/// Reads the frames of snappy-java's `SnappyOutputStream`.
-pub(super) fn read_xerial(framed: &[u8]) -> Vec<u8> {
-    assert_eq!(framed[..16], *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01");
-    let mut rest = &framed[16..];
-    let mut records = Vec::new();
-    while let Some((len, tail)) = rest.split_first_chunk::<4>() {
-        let (block, tail) = tail.split_at(u32::from_be_bytes(*len) as usize);
-        let plain = snap::raw::Decoder::new().decompress_vec(block).unwrap();
-        assert!(plain.len() == 32_768 || tail.is_empty(), "all but the last are full");
-        records.extend(plain);
-        rest = tail;
-    }
-    assert!(rest.is_empty());
-    records
-}
-
 #[test]
 fn lz4_frame_begins_and_ends_as_kafka_demands() {
     let frame = compress(Compression::Lz4, &[7; 1000]).unwrap();
