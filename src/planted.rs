@@ -54,6 +54,10 @@ mod switch {
         NoPause,
         /// New batches go behind one that is sent again.
         NoMuteOnRetry,
+        /// A batch is sent, or sent again, although a younger one is in the log.
+        OvertakenIsSent,
+        /// What is given back at close, or by a purge, comes as it was found: what is under way before what is queued.
+        ReturnedOutOfOrder,
         /// A batch that is sent again goes behind those that were not sent so far.
         RetryBehindNewBatch,
         /// The numbers of a batch that has failed are given out again.

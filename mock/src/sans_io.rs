@@ -75,6 +75,11 @@ impl Log {
     pub fn restart(&mut self) {
         self.0.restart();
     }
+
+    /// Forgets all producers, as a broker does with those whose last records are too old.
+    pub fn forget_producers(&mut self) {
+        self.0.forget_producers(Duration::from_nanos(1));
+    }
 }
 
 /// What becomes of a request.

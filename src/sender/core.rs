@@ -235,19 +235,22 @@ impl SenderCore {
         self.accumulator.is_complete()
     }
 
-    /// Refuses further records and fails everything that is not settled. Returns the error of each record.
+    /// Refuses further records and fails everything that is not settled. Returns the error of each record, in their order
+    /// within each partition.
     pub(crate) fn abort(&mut self, kind: &DeliveryErrorKind, now: Instant) -> Vec<DeliveryError> {
         self.accumulator.close();
         let mut failed = Vec::new();
-        let in_flight =
-            self.partitions.iter_mut().flatten().flat_map(|partition| partition.in_flight.drain(..));
-        let mut batches: Vec<_> = in_flight.filter(|_| !planted!(UnresolvedAtClose)).collect();
+        let mut batches: BTreeMap<usize, Vec<ProducerBatch>> = BTreeMap::new();
+        for partition in self.partitions.iter_mut().flatten() {
+            let in_flight = partition.in_flight.drain(..).filter(|_| !planted!(UnresolvedAtClose));
+            batches.entry(partition.queue.id()).or_default().extend(in_flight);
+        }
         for topic in self.accumulator.topics() {
             for queue in topic.iter() {
-                batches.extend(queue.close());
+                batches.entry(queue.id()).or_default().extend(queue.close());
             }
         }
-        for batch in batches {
+        for batch in batches.into_values().flat_map(in_order) {
             self.fail_into(&mut failed, batch, kind.clone(), now);
         }
         failed
@@ -273,7 +276,7 @@ impl SenderCore {
             if is_fail_stop && let Some(first) = batches.iter().map(|batch| batch.order).min() {
                 batches.extend(partition.stop_behind(first));
             }
-            for batch in batches {
+            for batch in in_order(batches) {
                 self.note_failure(id, &batch);
                 self.fail_into(&mut purged, batch, DeliveryErrorKind::Purged, now);
             }
@@ -504,6 +507,15 @@ impl SenderCore {
         self.look_at_all(now);
         self.published = Some(update.cluster);
     }
+}
+
+/// Brings batches of one partition into the order in which they were to be written. One that was refused and is queued
+/// again may be older than one that is under way, and the caller may send the records again in the order of their errors.
+fn in_order(mut batches: Vec<ProducerBatch>) -> Vec<ProducerBatch> {
+    if !planted!(ReturnedOutOfOrder) {
+        batches.sort_by_key(|batch| batch.order);
+    }
+    batches
 }
 
 /// Sending may itself fail requests, whose batches are then looked at again; but not for ever at one moment.

@@ -24,8 +24,8 @@ pub(crate) struct Partition {
     /// Where the batches under way were sent.
     pub(crate) in_flight_node: Option<NodeId>,
     pub(crate) sequence: Sequence,
-    /// The youngest batch that a broker has acknowledged.
-    last_delivered: Option<BatchOrder>,
+    /// The youngest batch that is in the log, or has failed and may be.
+    youngest_written: Option<BatchOrder>,
     topic_id: Uuid,
     /// Since when its batches have waited for answers to those under way, if they do.
     blocked_since: Option<Instant>,
@@ -89,7 +89,7 @@ impl Partition {
             outstanding: 0,
             in_flight_node: None,
             sequence: Sequence::default(),
-            last_delivered: None,
+            youngest_written: None,
             topic_id: Uuid::ZERO,
             blocked_since: None,
             retry_at: None,
@@ -243,15 +243,22 @@ impl Partition {
     /// Notes that the broker has a batch.
     pub(crate) fn note_delivery(&mut self, batch: &ProducerBatch) {
         self.sequence.acknowledge(batch.identity());
-        self.last_delivered = self.last_delivered.max(Some(batch.order));
+        self.youngest_written = self.youngest_written.max(Some(batch.order));
     }
 
-    /// Whether a younger batch is in the log, so that this one can no longer be written in order.
+    /// Whether a batch that is about to be sent could only be written out of order: it is certain not to be in the log, and
+    /// a younger one is there, or may be.
     ///
     /// Brokers that remember the producer do not let that happen. One that has forgotten it, as with a topic that was made
-    /// anew, takes any first number, so of two batches under way it may refuse the older and write the younger.
-    pub(crate) fn is_overtaken(&self, order: BatchOrder) -> bool {
-        self.last_delivered.is_some_and(|last| last > order)
+    /// anew, takes any first number, so of two batches under way it may refuse the older and write the younger. The older
+    /// one gets no new number then, and under its old one it would be refused at best.
+    ///
+    /// A batch that may be in the log is asked for under its old number all the same: the answer may be that it is there.
+    pub(crate) fn is_overtaken(&self, batch: &ProducerBatch) -> bool {
+        let is_in_doubt = batch.is_numbered() && batch.maybe_written;
+        !is_in_doubt
+            && !planted!(OvertakenIsSent)
+            && self.youngest_written.is_some_and(|youngest| youngest > batch.order)
     }
 
     /// Notes that a batch has failed: its number will never come, or nobody knows whether it has come. In the epoch that
@@ -260,6 +267,9 @@ impl Partition {
         #[cfg(test)]
         if planted!(SequenceReuse) && batch.is_numbered() {
             return self.sequence.go_back_to(batch.identity());
+        }
+        if batch.is_numbered() && batch.maybe_written {
+            self.youngest_written = self.youngest_written.max(Some(batch.order));
         }
         if batch.is_numbered() && !batch.maybe_written {
             self.sequence.note_gap();

@@ -10,7 +10,9 @@
 //! - A batch that may be in the log and is refused for its number gets no new one. A broker that was restarted remembers
 //!   one batch of a producer, not five, and refuses those before it although it has them; and what a broken connection
 //!   has left behind may still be read, and written under the old number. The records fail, as maybe written.
-//! - A batch gets no new number once a younger one is in the log: it fails, for it could only be written out of order.
+//! - A batch that is certain not to be in the log is not sent once a younger one is there, or has failed and may be there:
+//!   it fails, for it could only be written out of order. That holds for whatever brings it to be sent: a first attempt,
+//!   another one, a new epoch, a new producer id, or its having been cut or rebuilt.
 //! - After a batch that failed in doubt a new epoch begins, unless the broker has acknowledged a later one: it does not wait
 //!   for the lost number then, and does not take it any more.
 //! - A batch that is sent again goes alone, with nothing behind it: brokers look for doubles among the last five batches.

@@ -176,11 +176,6 @@ impl SenderCore {
             self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
-        if self.partition_mut(sent.queue_id).is_some_and(|partition| partition.is_overtaken(batch.order)) {
-            batch.maybe_written = sent.was_maybe_written;
-            self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
-            return;
-        }
         // Of a batch of an older epoch than it knows, a broker does not say whether it has it.
         batch.maybe_written = sent.was_maybe_written && code == ErrorCode::InvalidProducerEpoch;
         let order = batch.order;

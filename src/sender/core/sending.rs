@@ -101,7 +101,7 @@ impl SenderCore {
         true
     }
 
-    /// Puts a batch into the request, or fails it if its leader cannot read it.
+    /// Puts a batch into the request, or fails it if its leader cannot read it or it can no longer be written in order.
     fn take_into(
         &mut self,
         draft: &mut ProduceDraft,
@@ -121,6 +121,12 @@ impl SenderCore {
             return;
         }
         let Some(partition) = self.partition_mut(id) else { return };
+        if numbering != Numbering::None && partition.is_overtaken(&batch) {
+            draft.has_refused = true;
+            let kind = last_word(&batch, "a younger batch is in the log, or may be");
+            self.give_up(id, batch, kind, Vec::new(), now, true);
+            return;
+        }
         if let Numbering::With(producer) = numbering
             && !batch.is_numbered()
         {
@@ -152,10 +158,7 @@ impl SenderCore {
         let mut doubtful = Vec::new();
         let can_be_numbered = partition.prepare_numbers(head, producer, &mut doubtful);
         for batch in doubtful {
-            let kind = match batch.last_error {
-                Some(code) => DeliveryErrorKind::Broker { code, message: None },
-                None => DeliveryErrorKind::Disconnected("no answer came".into()),
-            };
+            let kind = last_word(&batch, "it may be in the log under a number that cannot be used any more");
             self.give_up(id, batch, kind, Vec::new(), now, true);
         }
         can_be_numbered
@@ -176,5 +179,13 @@ impl SenderCore {
             timeout: self.settings.request_timeout,
         };
         self.network.send(request, now, |version, out| draft.encode(head, version, out));
+    }
+}
+
+/// Tells of a batch that can be sent no more what its last attempt came to.
+fn last_word(batch: &ProducerBatch, why_not_again: &str) -> DeliveryErrorKind {
+    match batch.last_error {
+        Some(code) => DeliveryErrorKind::Broker { code, message: Some(why_not_again.to_owned()) },
+        None => DeliveryErrorKind::Disconnected(format!("no answer came, and {why_not_again}")),
     }
 }

@@ -60,6 +60,38 @@ fn what_is_under_way_may_have_been_written_and_its_answer_changes_nothing() {
     assert!(bench.is_clean());
 }
 
+/// A sender with "b", which was refused and is queued again, and "c", which is younger and under way.
+fn with_an_older_batch_queued_than_under_way() -> Bench {
+    let mut bench = Bench::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
+    bench.put(0, "a");
+    bench.acknowledge_all();
+    bench.put(0, "b");
+    bench.put(0, "c");
+    let refused = bench.received.pop_front().unwrap();
+    bench.reply(&refused, &Reply::error(19));
+    assert_eq!(bench.request().records(), ["c"]);
+    bench
+}
+
+#[test]
+fn purged_records_come_back_in_order_whether_queued_or_under_way() {
+    let mut bench = with_an_older_batch_queued_than_under_way();
+
+    let purged = purge(&mut bench, Purge::All);
+
+    assert_eq!(values(&purged), ["b", "c"]);
+}
+
+#[test]
+fn records_come_back_in_order_from_a_sender_that_ends() {
+    let mut bench = with_an_older_batch_queued_than_under_way();
+    bench.put(0, "d");
+
+    let undelivered = bench.core.abort(&DeliveryErrorKind::Closed, bench.now);
+
+    assert_eq!(values(&undelivered), ["b", "c", "d"]);
+}
+
 /// Its number will never reach the broker, which waits for it.
 #[test]
 fn numbers_go_on_behind_a_batch_that_was_refused_and_then_given_up() {

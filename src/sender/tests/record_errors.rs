@@ -102,6 +102,32 @@ fn innocent_records_stay_before_the_batches_that_were_under_way_behind_them() {
     assert!(bench.is_clean());
 }
 
+/// A broker that has forgotten the producer takes any first number, so it may refuse the older of two batches and write the
+/// younger. What is innocent of the older one comes too late then.
+#[test]
+fn innocent_records_fail_if_a_younger_batch_was_written_meanwhile() {
+    let mut bench = Bench::new(idempotent());
+    warm_up(&mut bench);
+    let first = send(&mut bench, &["a", "b"]);
+    let second = send(&mut bench, &["c"]);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+    bench.world.forget_producers(0);
+
+    refuse(&mut bench, &requests[0], &[(0, None)]);
+    bench.acknowledge(&requests[1]);
+    bench.advance(millis(100));
+    bench.acknowledge_all();
+    let later = send(&mut bench, &["d"]);
+    bench.acknowledge_all();
+
+    assert_eq!(bench.world.log(0), ["warm-up", "c", "d"]);
+    assert_eq!(message(&first[0]), "of the batch");
+    let error = failure(&first[1]);
+    assert_eq!((error.error_code(), error.persisted()), (Some(ErrorCode::InvalidRecord), Persisted::No));
+    assert_eq!([&second[0], &later[0]].map(offset), [Some(1), Some(2)]);
+    assert!(bench.is_clean());
+}
+
 #[test]
 fn refusal_without_names_fails_all_records_alike() {
     let mut bench = Bench::new(idempotent());

@@ -228,7 +228,7 @@ fn batch_that_was_overtaken_in_the_new_log_fails() {
     serve(&mut bench);
 
     let error = failure(&deliveries[0]);
-    assert_eq!(error.error_code(), Some(ErrorCode::OutOfOrderSequenceNumber));
+    assert_eq!(error.error_code(), Some(ErrorCode::NotEnoughReplicas));
     assert_eq!(error.persisted(), Persisted::No);
     assert_eq!((offset(&deliveries[1]), offset(&later[0])), (Some(0), Some(1)));
     assert_eq!(bench.world.log(0), ["b", "c"]);

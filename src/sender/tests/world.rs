@@ -97,6 +97,11 @@ impl World {
         self.partition(TOPIC, index).unwrap().numbers.restart();
     }
 
+    /// Has the leader of a partition forget all producers.
+    pub(super) fn forget_producers(&mut self, index: i32) {
+        self.partition(TOPIC, index).unwrap().numbers.forget_producers();
+    }
+
     /// Does what a healthy broker does with a batch.
     pub(super) fn append(&mut self, node: i32, batch: &Batch) -> Reply {
         match self.partition(&batch.topic, batch.partition) {
