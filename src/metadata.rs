@@ -213,6 +213,12 @@ impl Metadata {
         (nodes, leaders.collect())
     }
 
+    /// Returns what tells the topics of an answer that are worth reading: those in use, each once.
+    pub(crate) fn reads_topic(&self) -> impl FnMut(Option<&str>) -> bool + '_ {
+        let mut read = BTreeSet::new();
+        move |name| name.and_then(|name| self.topics.name(name)).is_some_and(|name| read.insert(name))
+    }
+
     /// Takes in the answer to a request, in the version of the protocol that it was made in.
     ///
     /// # Errors

@@ -89,7 +89,6 @@ fn partition(number: i32, leader: i32, epoch: i32) -> MetadataResponsePartition 
         leader_epoch: epoch,
         replica_nodes: vec![1, 2],
         isr_nodes: vec![1, 2],
-        offline_replicas: vec![],
     }
 }
 

@@ -457,7 +457,8 @@ impl SenderCore {
         body: &[u8],
         now: Instant,
     ) {
-        let response = match MetadataResponse::decode(&mut Reader::new(body), version) {
+        let asked = self.metadata.reads_topic();
+        let response = match MetadataResponse::decode_asked(&mut Reader::new(body), version, asked) {
             Ok(response) => response,
             Err(error) => {
                 self.metadata.handle_failure(id, now);

@@ -1,10 +1,13 @@
 //! What a request was made for, and how a produce request and its answer are matched.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
 use crate::metadata::MetadataRequestId;
 use crate::planted::planted;
-use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceRequestHead, ProduceResponse};
+use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceAsked};
+use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
 use crate::topic_partition::{Topic, TopicPartition};
 use crate::wire::{EncodeError, Uuid, Writer};
 
@@ -32,6 +35,7 @@ pub(crate) struct SentBatch {
     pub(crate) topic_partition: TopicPartition,
     /// The topic's id when the request was made, by which version 13 and later name it.
     pub(crate) topic_id: Uuid,
+    pub(crate) records: u32,
     /// Whether an attempt before this one may have been written.
     pub(crate) was_maybe_written: bool,
     pub(crate) is_answered: bool,
@@ -104,6 +108,12 @@ impl ProduceDraft {
 }
 
 impl ProduceSent {
+    /// Returns what there may be answers about.
+    pub(crate) fn asked(&self) -> ProduceAsked {
+        let records = self.batches.iter().fold(0, |sum: u64, sent| sum + u64::from(sent.records));
+        ProduceAsked { batches: self.batches.len(), records: usize::try_from(records).unwrap_or(usize::MAX) }
+    }
+
     /// Finds for each partition of an answer the batch that it answers, in the order of the answer.
     ///
     /// Answers to what was not asked, and second answers, are left out. What stays unanswered keeps
@@ -114,6 +124,7 @@ impl ProduceSent {
     ) -> Vec<(SentBatch, PartitionProduceResponse)> {
         let mut matched = Vec::with_capacity(self.batches.len());
         let mut expected = 0;
+        let mut places = None;
         for topic in response.topics {
             for answer in topic.partitions {
                 let is_it = |sent: &SentBatch| {
@@ -127,7 +138,11 @@ impl ProduceSent {
                 // Brokers answer in the order of the request; looking there first keeps this linear.
                 let at = match self.batches.get(expected) {
                     Some(sent) if is_it(sent) => Some(expected),
-                    _ => self.batches.iter().position(is_it),
+                    _ if planted!(MismatchedAnswer) => self.batches.iter().position(is_it),
+                    _ => places
+                        .get_or_insert_with(|| Places::new(&self.batches))
+                        .find(&topic.name, topic.topic_id, answer.index)
+                        .filter(|at| self.batches.get(*at).is_some_and(is_it)),
                 };
                 let Some((at, sent)) = at.and_then(|at| self.batches.get_mut(at).map(|sent| (at, sent)))
                 else {
@@ -139,6 +154,31 @@ impl ProduceSent {
             }
         }
         matched
+    }
+}
+
+/// Where each batch of a request stands, to find those of answers in another order.
+struct Places {
+    by_name: HashMap<(Topic, i32), usize>,
+    by_id: HashMap<(Uuid, i32), usize>,
+}
+
+impl Places {
+    fn new(batches: &[SentBatch]) -> Self {
+        let places = || batches.iter().enumerate();
+        let name = |sent: &SentBatch| (sent.topic().clone(), sent.topic_partition.partition);
+        let id = |sent: &SentBatch| (sent.topic_id, sent.topic_partition.partition);
+        Self {
+            by_name: places().map(|(at, sent)| (name(sent), at)).collect(),
+            by_id: places().map(|(at, sent)| (id(sent), at)).collect(),
+        }
+    }
+
+    fn find(&self, name: &str, id: Uuid, partition: i32) -> Option<usize> {
+        if name.is_empty() {
+            return self.by_id.get(&(id, partition)).copied();
+        }
+        self.by_name.get(&(Topic::from(name.to_owned()), partition)).copied()
     }
 }
 

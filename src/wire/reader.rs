@@ -137,19 +137,46 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Takes an array as [`array`](Self::array) does, of no more elements than `limit` allows, and counts them off it.
+    pub(crate) fn limited_array<T>(
+        &mut self,
+        min_size: usize,
+        limit: &mut usize,
+        read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let position = self.position();
+        let count = self.clone().count(min_size)?.unwrap_or(0);
+        *limit = limit.checked_sub(count).ok_or(DecodeError {
+            expected: "array",
+            position,
+            problem: DecodeProblem::MoreThanAsked { count, limit: *limit },
+        })?;
+        self.array(min_size, read)
+    }
+
+    /// Passes over an array whose elements `skip` passes over, keeping nothing.
+    pub(crate) fn skip_array(
+        &mut self,
+        min_size: usize,
+        mut skip: impl FnMut(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let position = self.position();
+        let count = self.count(min_size)?.ok_or(DecodeError {
+            expected: "array",
+            position,
+            problem: DecodeProblem::Null,
+        })?;
+        (0..count).try_for_each(|_| skip(self))
+    }
+
     /// Takes an array as [`array`](Self::array) does, or a null in its place.
     pub(crate) fn nullable_array<T>(
         &mut self,
         min_size: usize,
         mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
-        let position = self.position();
-        let Some(count) = self.length("array", Width::Int32)? else { return Ok(None) };
+        let Some(count) = self.count(min_size)? else { return Ok(None) };
         let remaining = self.remaining();
-        if count > remaining / min_size.max(1) {
-            let problem = DecodeProblem::Count { count, remaining };
-            return Err(DecodeError { expected: "array", position, problem });
-        }
         let mut elements = Vec::with_capacity(count.min(remaining / size_of::<T>().max(1)));
         for _ in 0..count {
             elements.push(read(self)?);
@@ -227,6 +254,20 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Takes the count of an array, `None` for null. So many elements of `min_size` bytes may be in what follows.
+    fn count(&mut self, min_size: usize) -> Result<Option<usize>, DecodeError> {
+        let position = self.position();
+        let count = self.length("array", Width::Int32)?;
+        let remaining = self.remaining();
+        match count {
+            Some(count) if count > remaining / min_size.max(1) => {
+                let problem = DecodeProblem::Count { count, remaining };
+                Err(DecodeError { expected: "array", position, problem })
+            }
+            count => Ok(count),
+        }
+    }
+
     fn truncated(&self, expected: &'static str, needed: usize) -> DecodeError {
         self.error(expected, DecodeProblem::Truncated { needed, remaining: self.remaining() })
     }
@@ -255,6 +296,8 @@ pub(crate) struct DecodeError {
 pub(crate) enum DecodeProblem {
     #[error("{count} elements do not fit into the {remaining} bytes that are left")]
     Count { count: usize, remaining: usize },
+    #[error("{count} elements are more than the {limit} that were asked for")]
+    MoreThanAsked { count: usize, limit: usize },
     #[error("length {0} is negative")]
     NegativeLength(i32),
     #[error("not UTF-8")]

@@ -88,7 +88,18 @@ pub(crate) struct MetadataResponse {
 }
 
 impl MetadataResponse {
+    /// Reads an answer that may be about anything.
+    #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        Self::decode_asked(reader, version, |_| true)
+    }
+
+    /// Reads an answer, but passes over topics for which `is_asked` returns false.
+    pub(crate) fn decode_asked(
+        reader: &mut Reader<'_>,
+        version: i16,
+        mut is_asked: impl FnMut(Option<&str>) -> bool,
+    ) -> Result<Self, DecodeError> {
         begin_response(reader, ApiKey::Metadata, version)?;
         let mut response = Self { controller_id: -1, ..Self::default() };
         if version >= 3 {
@@ -102,7 +113,11 @@ impl MetadataResponse {
         if version >= 1 {
             response.controller_id = reader.i32()?;
         }
-        response.topics = reader.array(MIN_TOPIC, |reader| MetadataResponseTopic::decode(reader, version))?;
+        reader.skip_array(MIN_TOPIC, |reader| {
+            let topic = MetadataResponseTopic::decode(reader, version, &mut is_asked)?;
+            response.topics.extend(topic);
+            Ok(())
+        })?;
         if (8..=10).contains(&version) {
             let _cluster_authorized_operations = reader.i32()?;
         }
@@ -145,16 +160,24 @@ pub(crate) struct MetadataResponseTopic {
 }
 
 impl MetadataResponseTopic {
-    fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    /// Returns `None` for a topic that `is_asked` does not want.
+    fn decode(
+        reader: &mut Reader<'_>,
+        version: i16,
+        is_asked: &mut impl FnMut(Option<&str>) -> bool,
+    ) -> Result<Option<Self>, DecodeError> {
         let error_code = reader.i16()?;
         let name = if version >= 12 { reader.nullable_string()? } else { Some(reader.string()?) };
-        let topic = Self {
-            error_code,
-            name: name.map(str::to_owned),
-            topic_id: if version >= 10 { reader.uuid()? } else { Uuid::ZERO },
-            is_internal: version >= 1 && reader.bool()?,
-            partitions: reader
-                .array(MIN_PARTITION, |reader| MetadataResponsePartition::decode(reader, version))?,
+        let topic_id = if version >= 10 { reader.uuid()? } else { Uuid::ZERO };
+        let is_internal = version >= 1 && reader.bool()?;
+        let topic = if is_asked(name) {
+            let decode = |reader: &mut _| MetadataResponsePartition::decode(reader, version);
+            let partitions = reader.array(MIN_PARTITION, decode)?;
+            let name = name.map(str::to_owned);
+            Some(Self { error_code, name, topic_id, is_internal, partitions })
+        } else {
+            reader.skip_array(MIN_PARTITION, |reader| MetadataResponsePartition::skip(reader, version))?;
+            None
         };
         if version >= 8 {
             let _topic_authorized_operations = reader.i32()?;
@@ -174,7 +197,6 @@ pub(crate) struct MetadataResponsePartition {
     pub(crate) leader_epoch: i32,
     pub(crate) replica_nodes: Vec<i32>,
     pub(crate) isr_nodes: Vec<i32>,
-    pub(crate) offline_replicas: Vec<i32>,
 }
 
 impl MetadataResponsePartition {
@@ -186,10 +208,28 @@ impl MetadataResponsePartition {
             leader_epoch: if version >= 7 { reader.i32()? } else { -1 },
             replica_nodes: reader.i32_array()?,
             isr_nodes: reader.i32_array()?,
-            offline_replicas: if version >= 5 { reader.i32_array()? } else { Vec::new() },
         };
+        if version >= 5 {
+            Self::skip_nodes(reader)?;
+        }
         reader.skip_tags()?;
         Ok(partition)
+    }
+
+    fn skip(reader: &mut Reader<'_>, version: i16) -> Result<(), DecodeError> {
+        let _error_code = reader.i16()?;
+        let _partition_and_leader = reader.i64()?;
+        if version >= 7 {
+            let _leader_epoch = reader.i32()?;
+        }
+        for _ in 0..if version >= 5 { 3 } else { 2 } {
+            Self::skip_nodes(reader)?;
+        }
+        reader.skip_tags()
+    }
+
+    fn skip_nodes(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+        reader.skip_array(size_of::<i32>(), |reader| reader.i32().map(drop))
     }
 }
 

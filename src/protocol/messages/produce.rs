@@ -156,19 +156,48 @@ pub(crate) struct ProduceResponse {
 }
 
 impl ProduceResponse {
+    /// Reads an answer that may be about anything.
+    #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        Self::decode_asked(reader, version, ProduceAsked { batches: usize::MAX, records: usize::MAX })
+    }
+
+    /// Reads the answer to a request for `asked`. One that tells of far more than that is an error.
+    pub(crate) fn decode_asked(
+        reader: &mut Reader<'_>,
+        version: i16,
+        asked: ProduceAsked,
+    ) -> Result<Self, DecodeError> {
         begin_response(reader, ApiKey::Produce, version)?;
-        let topics = reader.array(MIN_TOPIC, |reader| TopicProduceResponse::decode(reader, version))?;
+        let mut left = asked.limits();
+        let topics = reader.limited_array(MIN_TOPIC, &mut asked.limits().batches, |reader| {
+            TopicProduceResponse::decode(reader, version, &mut left)
+        })?;
         let throttle_time_ms = reader.i32()?;
         let mut node_endpoints = Vec::new();
         reader.tags(|tag, field| {
             let is_known = tag == 0 && version >= 10;
             if is_known {
-                node_endpoints = field.array(MIN_NODE_ENDPOINT, NodeEndpoint::decode)?;
+                let mut limit = asked.limits().batches;
+                node_endpoints = field.limited_array(MIN_NODE_ENDPOINT, &mut limit, NodeEndpoint::decode)?;
             }
             Ok(is_known)
         })?;
         Ok(Self { topics, throttle_time_ms, node_endpoints })
+    }
+}
+
+/// What a produce request held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProduceAsked {
+    pub(crate) batches: usize,
+    pub(crate) records: usize,
+}
+
+impl ProduceAsked {
+    /// The most that is read of an answer. What it says of a few others does not keep us from what was asked.
+    fn limits(self) -> Self {
+        Self { batches: self.batches.saturating_add(SPARE), records: self.records.saturating_add(SPARE) }
     }
 }
 
@@ -182,14 +211,16 @@ pub(crate) struct TopicProduceResponse {
 }
 
 impl TopicProduceResponse {
-    fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn decode(reader: &mut Reader<'_>, version: i16, left: &mut ProduceAsked) -> Result<Self, DecodeError> {
         let (name, topic_id) = if version >= 13 {
             (String::new(), reader.uuid()?)
         } else {
             (reader.string()?.to_owned(), Uuid::ZERO)
         };
-        let partitions =
-            reader.array(MIN_PARTITION, |reader| PartitionProduceResponse::decode(reader, version))?;
+        let ProduceAsked { batches, records } = left;
+        let partitions = reader.limited_array(MIN_PARTITION, batches, |reader| {
+            PartitionProduceResponse::decode(reader, version, records)
+        })?;
         reader.skip_tags()?;
         Ok(Self { name, topic_id, partitions })
     }
@@ -212,7 +243,7 @@ pub(crate) struct PartitionProduceResponse {
 }
 
 impl PartitionProduceResponse {
-    fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+    fn decode(reader: &mut Reader<'_>, version: i16, records: &mut usize) -> Result<Self, DecodeError> {
         let mut partition = Self {
             index: reader.i32()?,
             error_code: reader.i16()?,
@@ -225,7 +256,7 @@ impl PartitionProduceResponse {
             current_leader_epoch: -1,
         };
         if version >= 8 {
-            partition.record_errors = reader.array(MIN_RECORD_ERROR, RecordError::decode)?;
+            partition.record_errors = reader.limited_array(MIN_RECORD_ERROR, records, RecordError::decode)?;
             partition.error_message = reader.nullable_string()?.map(str::to_owned);
         }
         reader.tags(|tag, field| {
@@ -276,6 +307,9 @@ impl NodeEndpoint {
         Ok(Self { node_id, host, port, rack })
     }
 }
+
+/// Brokers answer for nothing else than what they were asked. So much more is put up with.
+const SPARE: usize = 64;
 
 // What an element takes at the least, in the version in which it is smallest.
 const MIN_TOPIC: usize = 3;

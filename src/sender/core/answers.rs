@@ -28,7 +28,8 @@ impl SenderCore {
         body: &[u8],
         now: Instant,
     ) {
-        let mut response = match ProduceResponse::decode(&mut Reader::new(body), version) {
+        let mut response = match ProduceResponse::decode_asked(&mut Reader::new(body), version, sent.asked())
+        {
             Ok(response) => response,
             Err(error) => {
                 let problem = self.close_unreadable(node, ApiKey::Produce, version, &error, now);

@@ -52,7 +52,8 @@ impl SenderCore {
     }
 
     pub(super) fn handle_scout(&mut self, node: NodeId, version: i16, body: &[u8], now: Instant) {
-        let response = match MetadataResponse::decode(&mut Reader::new(body), version) {
+        let asked = self.metadata.reads_topic();
+        let response = match MetadataResponse::decode_asked(&mut Reader::new(body), version, asked) {
             Ok(response) => response,
             Err(error) => {
                 self.scouting = Scouting::GivenUp;

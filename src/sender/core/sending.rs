@@ -138,6 +138,7 @@ impl SenderCore {
             batch_id: batch.id,
             topic_partition: batch.topic_partition().clone(),
             topic_id: partition.topic_id(),
+            records: batch.record_count(),
             was_maybe_written: batch.maybe_written,
             is_answered: false,
         };

@@ -8,6 +8,7 @@ fn sent(topic: &'static str, partition: i32) -> SentBatch {
         batch_id: 1,
         topic_partition: TopicPartition::new(topic, partition),
         topic_id: id_of(topic),
+        records: 1,
         was_maybe_written: false,
         is_answered: false,
     }
@@ -80,6 +81,20 @@ fn first_of_two_answers_counts_and_strangers_do_not() {
     assert_eq!(matched(&mut request, topics), expected(&[("a-0", 10)]));
     let open: Vec<_> = request.batches.iter().map(|sent| sent.is_answered).collect();
     assert_eq!(open, [true, false, false]);
+}
+
+#[test]
+fn answers_in_reverse_order_find_their_batches() {
+    let mut request = ProduceSent { batches: (0..1000).map(|partition| sent("a", partition)).collect() };
+    let reversed = (0..1000).rev().map(|partition| answer(partition, partition.into())).collect();
+
+    let matched = request.match_answers(ProduceResponse {
+        topics: vec![by_id(id_of("a"), reversed)],
+        ..ProduceResponse::default()
+    });
+
+    assert_eq!(matched.len(), 1000);
+    assert!(matched.iter().all(|(sent, answer)| sent.topic_partition.partition == answer.index));
 }
 
 #[test]

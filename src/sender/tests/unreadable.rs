@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::bench::{Bench, Config, failure, offset};
-use super::wire::{self, Head};
+use super::bench::{Bench, Config, failure, is_pending, offset};
+use super::wire::{self, Head, Reply};
 use super::world::TOPIC;
 use crate::topic_partition::Topic;
 use kafka_protocol::messages::ApiKey;
@@ -93,4 +93,20 @@ fn error_of_a_record_names_the_answer_that_could_not_be_read() {
         text.contains("the answer of broker 1 (kafka-1:9092) to Produce version 13 cannot be read"),
         "{text}"
     );
+}
+
+#[test]
+fn answer_about_far_more_than_was_asked_is_not_read() {
+    let mut bench = Bench::new(Config { retries: 1, ..Config::default() });
+    let delivery = bench.send(0, "a");
+    let request = bench.request();
+    let strangers = (1..10_000).map(|partition| (TOPIC.to_owned(), partition, Reply::ok(0)));
+    let replies: Vec<_> = strangers.chain([(TOPIC.to_owned(), 0, Reply::ok(7))]).collect();
+
+    bench.reply_with(&request, &replies, 0);
+    assert!(is_pending(&delivery));
+    bench.advance(Duration::from_secs(1));
+
+    bench.acknowledge_all();
+    assert_eq!(offset(&delivery), Some(0));
 }

@@ -97,7 +97,6 @@ fn metadata_response_of_java_is_read() {
                 leader_epoch: if version >= 7 { 5 } else { -1 },
                 replica_nodes: vec![1],
                 isr_nodes: vec![1],
-                offline_replicas: Vec::new(),
             }],
         }],
         error_code: 0,

@@ -3,6 +3,9 @@
 
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
+use kafka_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::protocol::Encodable;
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_assume, prop_oneof, proptest};
@@ -15,9 +18,9 @@ use crate::protocol::ApiKey;
 use crate::protocol::messages::api_versions::ApiVersionsResponse;
 use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
 use crate::protocol::messages::metadata::MetadataResponse;
-use crate::protocol::messages::produce::ProduceResponse;
+use crate::protocol::messages::produce::{ProduceAsked, ProduceResponse};
 use crate::protocol::testdata::golden;
-use crate::wire::{DecodeError, DecodeProblem};
+use crate::wire::{DecodeError, DecodeProblem, Reader};
 
 /// How many bytes of memory a value holds on to outside of itself.
 trait Footprint {
@@ -52,7 +55,7 @@ impl Footprint for MetadataResponse {
             of_vec(&self.brokers, |broker| of_string(&broker.host) + of_string(broker.rack.as_ref()));
         let topics = of_vec(&self.topics, |topic| {
             let partitions = of_vec(&topic.partitions, |partition| {
-                [&partition.replica_nodes, &partition.isr_nodes, &partition.offline_replicas]
+                [&partition.replica_nodes, &partition.isr_nodes]
                     .map(|nodes| of_vec(nodes, |_| 0))
                     .iter()
                     .sum()
@@ -187,6 +190,28 @@ fn count_of_two_thousand_million_brokers_in_four_bytes_is_an_error() {
         decode::<MetadataResponse>(&[0x7f, 0xff, 0xff, 0xff], 0),
         Err(DecodeError { expected: "array", position: 0, problem })
     );
+}
+
+#[test]
+fn produce_answer_that_tells_of_far_more_than_was_asked_is_an_error() {
+    fn answer(partitions: usize, culprits: usize) -> Vec<u8> {
+        let culprits = vec![BatchIndexAndErrorMessage::default(); culprits];
+        let partition = PartitionProduceResponse::default().with_record_errors(culprits);
+        let topic = TopicProduceResponse::default().with_partition_responses(vec![partition; partitions]);
+        let response = kafka_protocol::messages::ProduceResponse::default();
+        written_by_oracle(&response.with_responses(vec![topic]), 9)
+    }
+    let read = |bytes: Vec<u8>| {
+        let asked = ProduceAsked { batches: 2, records: 30 };
+        ProduceResponse::decode_asked(&mut Reader::new(&bytes), 9, asked).map_err(|error| error.problem)
+    };
+
+    assert!(read(answer(2, 15)).is_ok());
+    assert!(read(answer(9, 9)).is_ok(), "a few that were not asked for do not keep us from the others");
+    let problem = DecodeProblem::MoreThanAsked { count: 1000, limit: 66 };
+    assert_eq!(read(answer(1000, 0)), Err(problem));
+    let problem = DecodeProblem::MoreThanAsked { count: 1000, limit: 94 };
+    assert_eq!(read(answer(1, 1000)), Err(problem));
 }
 
 #[test]

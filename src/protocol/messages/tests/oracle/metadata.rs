@@ -7,9 +7,11 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, proptest};
 
-use super::{Tags, nullable_string, read_by_oracle, read_from_oracle, string, tags, version};
+use super::{
+    Tags, nullable_string, read_by_oracle, read_from_oracle, string, tags, version, written_by_oracle,
+};
 use crate::protocol::messages::metadata as ours;
-use crate::wire::Uuid;
+use crate::wire::{Reader, Uuid};
 
 fn broker() -> impl Strategy<Value = ours::MetadataResponseBroker> {
     (any::<i32>(), string(), any::<i32>(), nullable_string())
@@ -18,8 +20,8 @@ fn broker() -> impl Strategy<Value = ours::MetadataResponseBroker> {
 
 fn partition() -> impl Strategy<Value = ours::MetadataResponsePartition> {
     let nodes = || vec(any::<i32>(), 0..4);
-    (any::<i16>(), any::<[i32; 3]>(), nodes(), nodes(), nodes()).prop_map(
-        |(error_code, [partition_index, leader_id, leader_epoch], replica_nodes, isr_nodes, offline)| {
+    (any::<i16>(), any::<[i32; 3]>(), nodes(), nodes()).prop_map(
+        |(error_code, [partition_index, leader_id, leader_epoch], replica_nodes, isr_nodes)| {
             ours::MetadataResponsePartition {
                 error_code,
                 partition_index,
@@ -27,7 +29,6 @@ fn partition() -> impl Strategy<Value = ours::MetadataResponsePartition> {
                 leader_epoch,
                 replica_nodes,
                 isr_nodes,
-                offline_replicas: offline,
             }
         },
     )
@@ -86,9 +87,6 @@ fn cut_down(response: &mut ours::MetadataResponse, version: i16) {
             if version < 7 {
                 partition.leader_epoch = -1;
             }
-            if version < 5 {
-                partition.offline_replicas.clear();
-            }
         }
     }
     if version < 13 {
@@ -122,7 +120,7 @@ fn theirs(response: &ours::MetadataResponse, version: i16, operations: i32, tags
             .with_topic_id(topic.topic_id.0.to_vec().try_into().unwrap())
             .with_is_internal(topic.is_internal)
             .with_partitions(
-                topic.partitions.iter().map(|partition| their_partition(partition, tags)).collect(),
+                topic.partitions.iter().map(|partition| their_partition(partition, version, tags)).collect(),
             )
             .with_unknown_tagged_fields(tags.clone());
         if version >= 8 {
@@ -144,8 +142,14 @@ fn theirs(response: &ours::MetadataResponse, version: i16, operations: i32, tags
     theirs
 }
 
-fn their_partition(partition: &ours::MetadataResponsePartition, tags: &Tags) -> MetadataResponsePartition {
+fn their_partition(
+    partition: &ours::MetadataResponsePartition,
+    version: i16,
+    tags: &Tags,
+) -> MetadataResponsePartition {
     let nodes = |ids: &[i32]| ids.iter().copied().map(BrokerId).collect();
+    // Not read by us, so any will do.
+    let offline = if version >= 5 { nodes(&partition.isr_nodes) } else { Vec::new() };
     MetadataResponsePartition::default()
         .with_error_code(partition.error_code)
         .with_partition_index(partition.partition_index)
@@ -153,7 +157,7 @@ fn their_partition(partition: &ours::MetadataResponsePartition, tags: &Tags) -> 
         .with_leader_epoch(partition.leader_epoch)
         .with_replica_nodes(nodes(&partition.replica_nodes))
         .with_isr_nodes(nodes(&partition.isr_nodes))
-        .with_offline_replicas(nodes(&partition.offline_replicas))
+        .with_offline_replicas(offline)
         .with_unknown_tagged_fields(tags.clone())
 }
 
@@ -193,5 +197,17 @@ proptest! {
     #[test]
     fn we_read_the_response_of_the_oracle((version, ours, theirs) in response()) {
         prop_assert_eq!(read_from_oracle::<ours::MetadataResponse>(&theirs, version), ours);
+    }
+
+    #[test]
+    fn topics_that_are_not_asked_for_are_passed_over((version, ours, theirs) in response()) {
+        let bytes = written_by_oracle(&theirs, version);
+        let is_odd = |name: Option<&str>| name.is_some_and(|name| name.len() % 2 == 1);
+
+        let read = ours::MetadataResponse::decode_asked(&mut Reader::new(&bytes), version, is_odd);
+
+        let mut expected = ours;
+        expected.topics.retain(|topic| is_odd(topic.name.as_deref()));
+        prop_assert_eq!(read, Ok(expected));
     }
 }
