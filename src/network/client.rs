@@ -204,9 +204,9 @@ impl<P> NetworkClient<P> {
         self.rearm(node, now);
     }
 
-    /// Closes the connection to a node, whose requests fail with that. To be used when its answers make no sense.
-    pub(crate) fn close(&mut self, node: NodeId, now: Instant) {
-        self.disconnect(node, DisconnectReason::Requested, None, now);
+    /// Closes the connection to a node whose answer to a request makes no sense. What else is under way to it fails.
+    pub(crate) fn close(&mut self, node: NodeId, senseless: ApiKey, now: Instant) {
+        self.disconnect(node, DisconnectReason::Senseless(senseless), None, now);
     }
 
     /// Gives up all connections; requests under way fail. New connections may be asked for at once.

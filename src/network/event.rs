@@ -96,6 +96,9 @@ pub(crate) enum DisconnectReason {
     /// The caller wanted it.
     #[error("connection was given up")]
     Requested,
+    /// The caller could make nothing of an answer.
+    #[error("answer to {0:?} cannot be read, or does not fit the request")]
+    Senseless(ApiKey),
     #[error("first request cannot be encoded")]
     Unencodable(#[source] EncodeError),
     #[error("broker refused to tell its versions: {0}")]

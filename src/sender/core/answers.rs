@@ -49,12 +49,12 @@ impl SenderCore {
         }
         if answers > sent.batches.len() {
             tracing::warn!(%node, "produce answer tells of batches that were not sent; closing the connection");
-            self.network.close(node, now);
+            self.network.close(node, ApiKey::Produce, now);
         }
         if sent.batches.iter().any(|sent| !sent.is_answered) {
             tracing::warn!(%node, "produce answer leaves batches out; closing the connection");
             sent.batches.retain(|sent| !sent.is_answered);
-            self.network.close(node, now);
+            self.network.close(node, ApiKey::Produce, now);
             self.resend_or_fail(sent, "the answer cannot be read", true, now);
         }
         if let Some(update) = self.metadata.update_leaders(&hints, &endpoints) {

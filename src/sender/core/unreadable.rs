@@ -27,7 +27,7 @@ impl SenderCore {
         if api_key == ApiKey::Metadata {
             self.note_obstacle(&problem);
         }
-        self.network.close(node, now);
+        self.network.close(node, api_key, now);
         problem
     }
 

@@ -24,6 +24,9 @@ use crate::record::Headers;
 use crate::sender::{Action, Parts, Purpose, SHORTEST_SLEEP, SenderCore, SenderSettings};
 use crate::topic_partition::Topic;
 
+/// The node id of a controller, which speaks nothing but ApiVersions.
+const CONTROLLER: i32 = 100;
+
 pub(super) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
@@ -49,6 +52,10 @@ pub(super) struct Config {
     pub(super) buffer_memory: usize,
     pub(super) compression: Compression,
     pub(super) produce_versions: (i16, i16),
+    /// Whether brokers speak InitProducerId.
+    pub(super) has_producer_ids: bool,
+    /// Hosts of `bootstrap.servers`: `bootstrap` is node 1, and `controller` a controller that is no broker.
+    pub(super) bootstrap: &'static [&'static str],
     /// Whether batches are compressed at once; otherwise the jobs wait in `seal_jobs`.
     pub(super) seals: bool,
     pub(super) seed: u64,
@@ -74,6 +81,8 @@ impl Default for Config {
             buffer_memory: 100_000,
             compression: Compression::None,
             produce_versions: (3, 13),
+            has_producer_ids: true,
+            bootstrap: &["bootstrap"],
             seals: true,
             seed: 7,
         }
@@ -112,7 +121,11 @@ pub(super) struct Bench {
     pub(super) down: BTreeSet<i32>,
     /// Nodes that connections are never made to, and never refused by.
     pub(super) silent: BTreeSet<i32>,
-    /// Attempts to connect to those.
+    /// Hosts that refuse connections, whichever node is behind them.
+    pub(super) unreachable: BTreeSet<String>,
+    /// The host of every attempt to connect so far.
+    pub(super) connects: Vec<String>,
+    /// Attempts to connect to those that are silent.
     attempts: BTreeMap<ConnectionId, String>,
     /// Produce requests, to be answered by the test.
     pub(super) received: VecDeque<Received>,
@@ -160,6 +173,8 @@ impl Bench {
             unanswered: BTreeMap::new(),
             down: BTreeSet::new(),
             silent: BTreeSet::new(),
+            unreachable: BTreeSet::new(),
+            connects: Vec::new(),
             attempts: BTreeMap::new(),
             received: VecDeque::new(),
             producer_ids: 0,
@@ -268,9 +283,14 @@ impl Bench {
     }
 
     fn connect(&mut self, connection: ConnectionId, host: &str) {
+        self.connects.push(host.to_owned());
         let found = self.world.nodes.iter().find(|(_, known)| *known == host).map(|(id, _)| *id);
-        let node = if host == "bootstrap" { Some(1) } else { found };
-        match node {
+        let node = match host {
+            "bootstrap" => Some(1),
+            "controller" => Some(CONTROLLER),
+            _ => found,
+        };
+        match node.filter(|_| !self.unreachable.contains(host)) {
             Some(node) if self.silent.contains(&node) => {
                 self.attempts.insert(connection, host.to_owned());
             }
@@ -303,11 +323,17 @@ impl Bench {
         match request {
             Request::ApiVersions => {
                 let (min, max) = self.config.produce_versions;
-                let answer = wire::api_versions(
-                    head,
-                    &[(0, min, max), (3, 0, self.metadata_version), (18, 0, 4), (22, 0, 4)],
-                );
-                self.answer(connection, head, answer);
+                let mut ranges = vec![(18, 0, 4)];
+                if node != CONTROLLER {
+                    ranges.extend([(0, min, max), (3, 0, self.metadata_version)]);
+                    ranges.extend(Some((22, 0, 4)).filter(|_| self.config.has_producer_ids));
+                }
+                self.answer(connection, head, wire::api_versions(head, &ranges));
+            }
+            // As Kafka does with a request that the listener does not allow.
+            _ if node == CONTROLLER => {
+                self.forget(connection);
+                self.core.network().handle_closed(connection, "reset".into(), None, self.now);
             }
             Request::InitProducerId => {
                 self.producer_ids += 1;
@@ -475,7 +501,7 @@ fn metadata(config: &Config) -> Metadata {
         retry_backoff: Backoff::new(millis(100), millis(100)),
         rebootstrap_trigger: Some(Duration::from_secs(300)),
     };
-    Metadata::new(&metadata, [(Arc::from("bootstrap"), 9092)], config.seed)
+    Metadata::new(&metadata, config.bootstrap.iter().map(|host| (Arc::from(*host), 9092)), config.seed)
 }
 
 fn network(config: &Config) -> NetworkClient<Purpose> {

@@ -304,6 +304,27 @@ fn batch_left_out_of_the_answer_is_sent_again() {
 }
 
 #[test]
+fn broker_whose_answer_makes_no_sense_is_left_alone_for_the_backoff_and_news_are_asked_for() {
+    let mut bench = Bench::new(Config::default());
+    bench.put(1, "connects to node 2");
+    bench.acknowledge_all();
+    bench.put(0, "a");
+    bench.advance(millis(1000));
+    let request = bench.request();
+    let (connects, asked) = (bench.connects.len(), bench.metadata_requests.len());
+
+    let answers = [(TOPIC.to_owned(), 0, Reply::ok(0)), (TOPIC.to_owned(), 2, Reply::ok(7))];
+    bench.reply_with(&request, &answers, 0);
+    bench.put(0, "b");
+
+    assert!(!bench.connections.contains_key(&request.connection));
+    assert_eq!(bench.connects.len(), connects, "the reconnect backoff is 50 ms");
+    assert_eq!(bench.metadata_requests.len(), asked + 1);
+    bench.advance(millis(100));
+    assert_eq!(bench.request().records(), ["b"]);
+}
+
+#[test]
 fn answer_that_cannot_be_read_leaves_doubt() {
     let mut bench = Bench::new(no_retries());
     let delivery = bench.send(0, "a");

@@ -174,11 +174,29 @@ fn closing_a_connection_fails_its_requests_and_no_others() {
     bench.send_and_poll(NODE, "a");
     bench.send_and_poll(OTHER, "b");
 
-    bench.client.close(NODE, bench.now);
+    bench.client.close(NODE, ApiKey::Produce, bench.now);
 
     assert_eq!(bench.closed(), connection);
-    assert_eq!(bench.failures(), [("a", FailureReason::Disconnected(DisconnectReason::Requested), true)]);
+    let reason = DisconnectReason::Senseless(ApiKey::Produce);
+    assert_eq!(bench.failures(), [("a", FailureReason::Disconnected(reason), true)]);
     assert_eq!(bench.client.in_flight_count(OTHER), 1);
+}
+
+#[test]
+fn broker_whose_answers_make_no_sense_is_not_connected_to_again_at_once() {
+    let (mut bench, connection) = Bench::ready();
+
+    bench.client.close(NODE, ApiKey::Produce, bench.now);
+
+    assert_eq!(bench.closed(), connection);
+    let events = bench.events();
+    assert!(
+        matches!(&events[..], [NetworkEvent::Disconnected { reason, .. }] if !reason.is_release()),
+        "{events:?}"
+    );
+    assert!(!bench.client.connect(NODE, bench.now));
+    bench.advance(RECONNECT_BACKOFF);
+    assert!(bench.client.connect(NODE, bench.now));
 }
 
 #[test]
@@ -189,7 +207,7 @@ fn closing_what_is_closed_does_not_prolong_the_backoff() {
     bench.advance(RECONNECT_BACKOFF);
     bench.events();
 
-    bench.client.close(NODE, bench.now);
+    bench.client.close(NODE, ApiKey::Produce, bench.now);
 
     assert!(bench.events().is_empty() && bench.has_no_action());
     assert!(bench.client.connect(NODE, bench.now));
@@ -200,7 +218,7 @@ fn attempt_may_be_closed_before_there_is_a_connection() {
     let mut bench = Bench::new();
     let connection = bench.connect(NODE);
 
-    bench.client.close(NODE, bench.now);
+    bench.client.close(NODE, ApiKey::Produce, bench.now);
 
     assert_eq!(bench.closed(), connection);
     assert!(!bench.client.is_connecting());
