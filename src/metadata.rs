@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
+use crate::config::HostPort;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use crate::protocol::messages::produce::NodeEndpoint;
@@ -124,12 +125,11 @@ impl Metadata {
     /// Begins with the addresses of the bootstrap servers. The first request is due at once.
     pub(crate) fn new(
         config: &MetadataConfig,
-        bootstrap: impl IntoIterator<Item = (Arc<str>, u16)>,
+        bootstrap: impl IntoIterator<Item = HostPort>,
         seed: u64,
     ) -> Self {
         let ids = (1..).map(|number: i32| NodeId(-number));
-        let bootstrap: Vec<_> =
-            ids.zip(bootstrap).map(|(id, (host, port))| Node::new(id, host, port)).collect();
+        let bootstrap: Vec<_> = ids.zip(bootstrap).map(|(id, address)| Node::at(id, address)).collect();
         Self {
             cluster: Arc::new(Cluster::default().with_nodes(bootstrap.clone())),
             topics: TrackedTopics::new(config.max_idle),

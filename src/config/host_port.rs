@@ -1,20 +1,52 @@
-//! The addresses in `bootstrap.servers`.
+//! Addresses of brokers: those in `bootstrap.servers`, and those that brokers advertise.
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use super::ConfigReason;
 
-/// The address of a broker as it was configured: nothing has been resolved.
+/// The address of a broker as it was configured or advertised: nothing has been resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct HostPort {
-    /// A host name, an IPv4 address or an IPv6 address without its brackets.
-    pub(crate) host: String,
-    /// Never 0.
-    pub(crate) port: u16,
+    /// A host name, an IPv4 address, or an IPv6 address without brackets and in its shortest form: brackets are for
+    /// telling the host from the port, and a resolver takes them for part of a name.
+    host: Arc<str>,
+    port: u16,
 }
 
 impl HostPort {
+    pub(crate) fn new(host: impl Into<Arc<str>>, port: u16) -> Self {
+        let host = host.into();
+        let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let bare = inner.filter(|inner| is_ipv6(inner)).unwrap_or(&host);
+        let shortest = bare.parse::<Ipv6Addr>().map(|address| address.to_string());
+        let host = match shortest.as_deref().unwrap_or(bare) {
+            unchanged if *unchanged == *host => host,
+            other => Arc::from(other),
+        };
+        Self { host, port }
+    }
+
+    /// Reads what a broker advertises, unless nothing can be reached there.
+    pub(crate) fn from_wire(host: &str, port: i32) -> Option<Self> {
+        let port = u16::try_from(port).ok().filter(|port| *port != 0)?;
+        Some(Self::new(host, port)).filter(|address| !address.host.is_empty())
+    }
+
+    pub(crate) fn host(&self) -> &Arc<str> {
+        &self.host
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Whether both are the same place. Case does not matter in host names.
+    pub(crate) fn is_same_place(&self, other: &Self) -> bool {
+        self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
+    }
+
     /// Reads addresses separated by commas. As in Kafka, an address that is given twice is used once.
     pub(crate) fn parse_list(text: &str) -> Result<Vec<Self>, ConfigReason> {
         let mut servers = Vec::new();
@@ -60,7 +92,7 @@ impl HostPort {
             "" => Err(needs_port(entry)),
             _ if !port.bytes().all(|byte| byte.is_ascii_digit()) => Err(needs_port(entry)),
             _ => match port.parse() {
-                Ok(port) if port > 0 => Ok(Self { host: host.to_owned(), port }),
+                Ok(port) if port > 0 => Ok(Self::new(host, port)),
                 _ => Err(format!("{entry:?} must have a port of 1 to 65535")),
             },
         }
@@ -111,8 +143,40 @@ mod tests {
         ] {
             let servers = HostPort::parse_list(text).unwrap();
 
-            assert_eq!(servers, [HostPort { host: host.to_owned(), port }], "{text}");
+            let found: Vec<_> = servers.iter().map(|server| (&**server.host(), server.port())).collect();
+            assert_eq!(found, [(host, port)], "{text}");
         }
+    }
+
+    /// Brokers send what stands in `advertised.listeners`.
+    #[test]
+    fn advertised_ipv6_addresses_are_those_of_the_configuration() {
+        let configured = HostPort::parse_list("[::1]:9092").unwrap();
+
+        for advertised in ["[::1]", "::1", "0:0:0:0:0:0:0:1", "[0::1]"] {
+            assert_eq!(HostPort::from_wire(advertised, 9092), Some(configured[0].clone()), "{advertised}");
+        }
+        let zoned = HostPort::from_wire("[fe80::1%eth0]", 9092).unwrap();
+        assert_eq!(&**zoned.host(), "fe80::1%eth0");
+    }
+
+    #[test]
+    fn advertised_names_are_taken_as_they_are() {
+        for name in ["kafka-1", "10.0.0.1", "[kafka]", "[", "]", "[]"] {
+            assert_eq!(&**HostPort::from_wire(name, 9092).unwrap().host(), name);
+        }
+        for (host, port) in [("", 9092), ("kafka", 0), ("kafka", -1), ("kafka", 65_536)] {
+            assert_eq!(HostPort::from_wire(host, port), None, "{host}:{port}");
+        }
+    }
+
+    #[test]
+    fn case_does_not_tell_places_apart_but_the_port_does() {
+        let address = |host, port| HostPort::new(host, port);
+
+        assert!(address("Kafka-1", 9092).is_same_place(&address("kafka-1", 9092)));
+        assert!(!address("kafka-1", 9093).is_same_place(&address("kafka-1", 9092)));
+        assert!(!address("kafka-2", 9092).is_same_place(&address("kafka-1", 9092)));
     }
 
     #[test]

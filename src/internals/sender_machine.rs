@@ -10,7 +10,7 @@ use crate::accumulator::{self, Append, EnqueueWaits, RecordAccumulator, SealJob,
 use crate::backoff::Backoff;
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
-use crate::config::Compression;
+use crate::config::{Compression, HostPort};
 use crate::delivery::Delivery;
 use crate::error::DeliveryErrorKind;
 use crate::metadata::{Metadata, MetadataConfig};
@@ -326,7 +326,7 @@ fn metadata(options: &SenderOptions) -> Metadata {
         retry_backoff: Backoff::new(Duration::from_millis(50), Duration::from_millis(500)),
         rebootstrap_trigger: Some(Duration::from_secs(10)),
     };
-    Metadata::new(&config, [(Arc::from("bootstrap"), 9092)], options.seed)
+    Metadata::new(&config, [HostPort::new("bootstrap", 9092)], options.seed)
 }
 
 fn network_config(options: &SenderOptions) -> NetworkConfig {

@@ -1,21 +1,25 @@
 use std::sync::Arc;
 
+use crate::config::HostPort;
 use crate::topic_partition::NodeId;
 
 /// A broker: its id and where to reach it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
     id: NodeId,
-    host: Arc<str>,
-    port: u16,
+    address: HostPort,
     rack: Option<Arc<str>>,
 }
 
 impl Node {
-    /// Describes a broker that names no rack.
+    /// Describes a broker that names no rack. An IPv6 address may stand in brackets.
     #[must_use]
     pub fn new(id: NodeId, host: impl Into<Arc<str>>, port: u16) -> Self {
-        Self { id, host: host.into(), port, rack: None }
+        Self::at(id, HostPort::new(host, port))
+    }
+
+    pub(crate) fn at(id: NodeId, address: HostPort) -> Self {
+        Self { id, address, rack: None }
     }
 
     /// Sets the rack (`broker.rack`) that the broker is in.
@@ -31,16 +35,16 @@ impl Node {
         self.id
     }
 
-    /// Returns the host name or address that the broker advertises.
+    /// Returns the host name or address that the broker advertises, without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        self.address.host()
     }
 
     /// Returns the port that the broker advertises.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// Returns the rack that the broker is in, if it names one.
@@ -49,12 +53,12 @@ impl Node {
         self.rack.as_deref()
     }
 
-    pub(crate) fn shared_host(&self) -> Arc<str> {
-        Arc::clone(&self.host)
+    pub(crate) fn address(&self) -> &HostPort {
+        &self.address
     }
 
     /// Whether both are reached at the same place.
     pub(crate) fn has_address_of(&self, other: &Self) -> bool {
-        self.host == other.host && self.port == other.port
+        self.address.is_same_place(&other.address)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::HostPort;
 use crate::protocol::messages::metadata::{MetadataResponse, MetadataResponseTopic};
 use crate::protocol::messages::metadata::{MetadataResponseBroker, MetadataResponsePartition};
 use crate::protocol::messages::produce::NodeEndpoint;
@@ -37,8 +38,7 @@ fn read_node(broker: &MetadataResponseBroker) -> Option<Node> {
 }
 
 fn new_node(id: i32, host: &str, port: i32, rack: Option<&str>) -> Option<Node> {
-    let port = u16::try_from(port).ok().filter(|port| *port != 0)?;
-    let node = Node::new(read_node_id(id)?, Some(host).filter(|host| !host.is_empty())?, port);
+    let node = Node::at(read_node_id(id)?, HostPort::from_wire(host, port)?);
     Some(match rack {
         Some(rack) => node.with_rack(rack),
         None => node,

@@ -1,4 +1,3 @@
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock;
@@ -26,7 +25,7 @@ fn config() -> MetadataConfig {
 }
 
 fn new_metadata() -> Metadata {
-    Metadata::new(&config(), [(Arc::from("boot-1"), 9092), (Arc::from("boot-2"), 9093)], 7)
+    Metadata::new(&config(), [HostPort::new("boot-1", 9092), HostPort::new("boot-2", 9093)], 7)
 }
 
 /// Metadata of two brokers that has taken in an answer about `topics` at `now`.
@@ -569,7 +568,7 @@ mod epochs {
         let now = clock::now();
         let mut config = config();
         config.retry_backoff = Backoff::new(BACKOFF, Duration::from_secs(1));
-        let mut metadata = Metadata::new(&config, [(Arc::from("boot"), 9092)], 7);
+        let mut metadata = Metadata::new(&config, [HostPort::new("boot", 9092)], 7);
         metadata.add_topic(&Topic::from("t"), now);
         answer(&mut metadata, vec![topic("t", 1, vec![partition(0, 1, 10)])], now);
 
@@ -703,6 +702,19 @@ mod topics {
 
         assert_eq!(metadata.cluster().nodes(), [Node::new(NodeId(4), "kafka-4", 9092)]);
     }
+
+    #[test]
+    fn advertised_ipv6_address_loses_its_brackets() {
+        let now = clock::now();
+        let mut metadata = new_metadata();
+        let (id, _) = metadata.next_request(now).unwrap();
+        let mut response = response(vec![]);
+        response.brokers = vec![MetadataResponseBroker { host: "[::1]".to_owned(), ..broker(1) }];
+
+        metadata.handle_response(id, &response, VERSION, now).unwrap();
+
+        assert_eq!(metadata.cluster().node(NodeId(1)).map(Node::host), Some("::1"));
+    }
 }
 
 mod hints {
@@ -766,6 +778,16 @@ mod hints {
         metadata.update_leaders(&[hint(7, 11)], &[endpoint(7)]).unwrap();
 
         assert_eq!(metadata.cluster().leader("t", 0).map(Node::host), Some("new-7"));
+    }
+
+    #[test]
+    fn endpoint_with_an_ipv6_address_loses_its_brackets() {
+        let (mut metadata, _) = metadata();
+        let endpoint = NodeEndpoint { host: "[::1]".to_owned(), ..endpoint(7) };
+
+        metadata.update_leaders(&[hint(7, 11)], &[endpoint]).unwrap();
+
+        assert_eq!(metadata.cluster().leader("t", 0).map(Node::host), Some("::1"));
     }
 
     #[test]
@@ -914,7 +936,7 @@ mod rebootstrap {
     fn strategy_none_never_calls_for_it() {
         let now = clock::now();
         let config = MetadataConfig { rebootstrap_trigger: None, ..config() };
-        let mut metadata = Metadata::new(&config, [(Arc::from("boot"), 9092)], 7);
+        let mut metadata = Metadata::new(&config, [HostPort::new("boot", 9092)], 7);
         answer(&mut metadata, vec![], now);
 
         assert!(!metadata.should_rebootstrap(false, now + MAX_AGE));

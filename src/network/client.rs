@@ -134,7 +134,7 @@ impl<P> NetworkClient<P> {
         self.next_connection += 1;
         self.connections.insert(connection, node);
         let attempt = self.states.connecting(address, connection, now, self.random.random());
-        let (host, port) = (address.shared_host(), address.port());
+        let (host, port) = (Arc::clone(address.address().host()), address.port());
         self.actions.push_back(NetworkAction::Connect { connection, node, host, port, attempt });
         self.rearm(node, now);
         true

@@ -295,8 +295,7 @@ fn new_metadata(settings: &Settings) -> Metadata {
         retry_backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
         rebootstrap_trigger,
     };
-    let bootstrap = settings.bootstrap.iter().map(|server| (Arc::from(server.host.as_str()), server.port));
-    Metadata::new(&config, bootstrap, rand::rng().random())
+    Metadata::new(&config, settings.bootstrap.iter().cloned(), rand::rng().random())
 }
 
 fn new_network(settings: &Settings) -> NetworkClient<Purpose> {

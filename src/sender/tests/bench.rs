@@ -12,7 +12,7 @@ use crate::accumulator::{self, Append, EnqueueWaits, RecordAccumulator, SealJob,
 use crate::backoff::Backoff;
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
-use crate::config::Compression;
+use crate::config::{Compression, HostPort};
 use crate::delivery::Delivery;
 use crate::error::DeliveryError;
 use crate::metadata::{Metadata, MetadataConfig};
@@ -501,7 +501,7 @@ fn metadata(config: &Config) -> Metadata {
         retry_backoff: Backoff::new(millis(100), millis(100)),
         rebootstrap_trigger: Some(Duration::from_secs(300)),
     };
-    Metadata::new(&metadata, config.bootstrap.iter().map(|host| (Arc::from(*host), 9092)), config.seed)
+    Metadata::new(&metadata, config.bootstrap.iter().map(|host| HostPort::new(*host, 9092)), config.seed)
 }
 
 fn network(config: &Config) -> NetworkClient<Purpose> {
