@@ -130,6 +130,11 @@ impl CheckedBatch {
             return Err(Rejection::new(code::UNSUPPORTED_COMPRESSION_TYPE, "zstd needs produce version 7"));
         }
         check_header(&header)?;
+        if header.is_transactional() {
+            let code =
+                if produce_version < 11 { code::INVALID_TXN_STATE } else { code::TRANSACTION_ABORTABLE };
+            return Err(Rejection::new(code, "the mock serves no transactions"));
+        }
         let records = compression.decompress(bytes.slice(HEADER_BYTES..)).map_err(Rejection::invalid)?;
         check_records(&header, &records)?;
         Ok(Self { header, compression, bytes: bytes.clone() })
@@ -191,6 +196,13 @@ const LENGTH_COUNTS_FROM: usize = 12;
 const MAGIC_AT: usize = 16;
 const CRC_COVERS_FROM: usize = 21;
 
+/// Whether a batch says that it belongs to a transaction, whatever else is wrong with it.
+pub(crate) fn is_transactional(records: Option<&Bytes>) -> bool {
+    records
+        .and_then(|bytes| BatchHeader::read(bytes))
+        .is_some_and(|header| header.magic == 2 && header.is_transactional())
+}
+
 fn check_frame(header: &BatchHeader, bytes: &Bytes) -> Result<(), Rejection> {
     if header.magic != 2 {
         return Err(Rejection::invalid(format!("batch has magic {}, not 2", header.magic)));
@@ -234,9 +246,6 @@ fn check_header(header: &BatchHeader) -> Result<(), Rejection> {
     }
     if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) {
         return Err(Rejection::invalid("batch has a producer id but no epoch or no sequence"));
-    }
-    if header.is_transactional() {
-        return Err(Rejection::new(code::INVALID_TXN_STATE, "the mock serves no transactions"));
     }
     Ok(())
 }
@@ -385,7 +394,7 @@ mod tests {
             ("negative length", 8, &[255, 0, 0, 0], code::CORRUPT_MESSAGE),
             ("unknown codec", 22, &[5], code::INVALID_RECORD),
             ("control batch", 22, &[0x20], code::INVALID_RECORD),
-            ("transaction", 22, &[0x10], code::INVALID_TXN_STATE),
+            ("transaction", 22, &[0x10], code::TRANSACTION_ABORTABLE),
             ("last offset delta 3", 26, &[3], code::INVALID_RECORD),
             ("max timestamp too high", 42, &[6], code::INVALID_RECORD),
             ("max timestamp before base", 35, &[0, 0, 0, 0, 0, 0, 0, 1], code::INVALID_RECORD),

@@ -13,7 +13,7 @@ use kafka_protocol::messages::{ApiVersionsRequest, ProduceRequest, RequestHeader
 use kafka_protocol::protocol::Decodable;
 
 use crate::api::Api;
-use crate::batch::{CheckedBatch, Rejection};
+use crate::batch::{self, CheckedBatch, Rejection};
 use crate::faults::Arrival;
 use crate::shape;
 use crate::topic::TopicId;
@@ -47,6 +47,8 @@ pub(crate) enum Body {
 #[derive(Debug)]
 pub(crate) struct Produce {
     pub(crate) acks: i16,
+    /// Holds the batch of a transaction, but names no transaction.
+    pub(crate) lacks_transactional_id: bool,
     /// How long replicas in sync may take.
     pub(crate) timeout: Duration,
     pub(crate) topics: Vec<ProduceTopic>,
@@ -112,6 +114,9 @@ impl Body {
 
 impl Produce {
     fn check(request: ProduceRequest, version: i16) -> Self {
+        let mut batches = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+        let is_transactional = batches.any(|partition| batch::is_transactional(partition.records.as_ref()));
+        let lacks_transactional_id = is_transactional && request.transactional_id.is_none();
         let topics = request.topic_data.into_iter().map(|topic| {
             let partitions = topic
                 .partition_data
@@ -123,7 +128,7 @@ impl Produce {
             ProduceTopic { topic: reference, partitions: partitions.collect() }
         });
         let timeout = Duration::from_millis(request.timeout_ms.try_into().unwrap_or(0));
-        Self { acks: request.acks, timeout, topics: topics.collect() }
+        Self { acks: request.acks, lacks_transactional_id, timeout, topics: topics.collect() }
     }
 }
 

@@ -1,20 +1,33 @@
 //! `kafka-mock`, judged by Kafka's own clients.
 
+use std::net::SocketAddr;
 use std::process::Output;
+use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use kafka_mock::MockCluster;
+use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use kafka_protocol::messages::{
+    FindCoordinatorRequest, InitProducerIdRequest, ProduceRequest, ProducerId, TopicName, TransactionalId,
+};
+use kafka_protocol::protocol::StrBytes;
+use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
 use tokio::sync::MutexGuard;
 
 use crate::support::cluster::jars_alone;
 use crate::support::jars::Jars;
 use crate::support::tools::run_tool;
 use crate::support::work_dir::WorkDir;
-use crate::support::{Version, properties};
+use crate::support::{KafkaCluster, Version, properties, wait, wire};
 
 const TOPIC: &str = "lines";
 const PARTITIONS: i32 = 3;
 const RECORDS: usize = 1_000;
 const VERSION: Version = Version::V4_3_1;
+
+const INVALID_TXN_STATE: i16 = 48;
+const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
+const TRANSACTION_ABORTABLE: i16 = 120;
 
 /// The mock, and a place from which Kafka's tools are run.
 struct Judged {
@@ -26,7 +39,7 @@ struct Judged {
 }
 
 impl Judged {
-    /// `None`, after a line on stderr, when Java or Kafka's jars cannot be had: the test is to return.
+    /// `None`, after a line on stderr, unless real Kafka is asked for: the test is to return.
     async fn start() -> Option<Self> {
         let (jars, turn) = jars_alone(VERSION).await?;
         let work_dir = WorkDir::new().expect("a work directory");
@@ -71,8 +84,7 @@ impl Judged {
 
     /// What the mock itself says about each partition.
     fn logs(&self) -> Vec<Vec<String>> {
-        let text =
-            |bytes: Option<bytes::Bytes>| String::from_utf8(bytes.expect("not null").to_vec()).expect("text");
+        let text = |bytes: Option<Bytes>| String::from_utf8(bytes.expect("not null").to_vec()).expect("text");
         let logs = (0..PARTITIONS).map(|partition| {
             let records = self.cluster.records(TOPIC, partition).into_iter();
             records.map(|record| format!("{}\t{}", text(record.key), text(record.value))).collect()
@@ -118,5 +130,123 @@ async fn console_tools_and_the_mock_agree_on_every_codec() {
         let codecs: Vec<_> = batches.map(|batch| format!("{:?}", batch.compression).to_lowercase()).collect();
         assert!(!codecs.is_empty() && codecs.iter().all(|found| found == codec), "{codecs:?}");
         assert_eq!(judged.cluster.refusals(), [""; 0]);
+    }
+}
+
+/// Error codes by partition.
+type Codes = Vec<(i32, i16)>;
+
+/// A producer that a broker has given an id, and the name of its transactions if it has any.
+#[derive(Clone, Copy, Debug)]
+struct Identity {
+    producer_id: i64,
+    epoch: i16,
+    transactional_id: Option<&'static str>,
+}
+
+/// Asks for an id until somebody coordinates the transactions, which a fresh cluster takes a while for.
+async fn identity(kafka: &KafkaCluster, transactional_id: &'static str) -> Identity {
+    let name = StrBytes::from_static_str(transactional_id);
+    let find = FindCoordinatorRequest::default().with_key(name.clone()).with_key_type(1);
+    let init = InitProducerIdRequest::default()
+        .with_transactional_id(Some(TransactionalId(name)))
+        .with_transaction_timeout_ms(60_000)
+        .with_producer_id(ProducerId(-1))
+        .with_producer_epoch(-1);
+    let address = kafka.broker(1).address();
+    wait::wait_for("a producer id", Duration::from_secs(60), async || {
+        wire::call(address, 3, &find, Duration::from_secs(10)).await.ok()?;
+        let answer = wire::call(address, 4, &init, Duration::from_secs(10)).await.ok()?;
+        let identity = Identity {
+            producer_id: answer.producer_id.0,
+            epoch: answer.producer_epoch,
+            transactional_id: Some(transactional_id),
+        };
+        (answer.error_code == 0).then_some(identity)
+    })
+    .await
+}
+
+/// The batch of a transaction for partition 0, and an ordinary one for partition 1.
+fn transactional_request(identity: Identity) -> ProduceRequest {
+    let batch = |transactional: bool| {
+        let record = Record {
+            transactional,
+            control: false,
+            delete_horizon: false,
+            partition_leader_epoch: -1,
+            producer_id: if transactional { identity.producer_id } else { -1 },
+            producer_epoch: if transactional { identity.epoch } else { -1 },
+            timestamp_type: TimestampType::Creation,
+            offset: 0,
+            sequence: if transactional { 0 } else { -1 },
+            timestamp: 1_700_000_000_000,
+            key: None,
+            value: Some(Bytes::from_static(b"x")),
+            headers: std::iter::empty::<(StrBytes, Option<Bytes>)>().collect(),
+        };
+        let options = RecordEncodeOptions { version: 2, compression: Compression::None };
+        let mut encoded = BytesMut::new();
+        RecordBatchEncoder::encode(&mut encoded, [&record], &options).expect("a record");
+        encoded.freeze()
+    };
+    let partitions = [(0, true), (1, false)].map(|(index, transactional)| {
+        PartitionProduceData::default().with_index(index).with_records(Some(batch(transactional)))
+    });
+    let topic = TopicProduceData::default()
+        .with_name(TopicName(StrBytes::from_static_str(TOPIC)))
+        .with_partition_data(partitions.to_vec());
+    let name = |id| TransactionalId(StrBytes::from_static_str(id));
+    ProduceRequest::default()
+        .with_transactional_id(identity.transactional_id.map(name))
+        .with_acks(-1)
+        .with_timeout_ms(5000)
+        .with_topic_data(vec![topic])
+}
+
+async fn codes(address: SocketAddr, request: &ProduceRequest, version: i16) -> Codes {
+    let answer = wire::call(address, version, request, Duration::from_secs(10)).await.expect("an answer");
+    let partitions = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
+    let mut codes: Codes = partitions.map(|partition| (partition.index, partition.error_code)).collect();
+    // Kafka answers in an order of its own.
+    codes.sort_unstable();
+    codes
+}
+
+#[tokio::test]
+async fn kafka_4_3_and_the_mock_refuse_batches_of_no_transaction_alike() {
+    let Some(kafka) = KafkaCluster::start(VERSION, 1).await else { return };
+    kafka.create_topic(TOPIC, 2, 1, &[]).await;
+    let mock = MockCluster::start(1).await.expect("a mock broker");
+    mock.create_topic(TOPIC, 2, 1).expect("topic is new");
+    let mock_address = mock.bootstrap_servers().parse().expect("one address");
+    let named = identity(&kafka, "never-begun").await;
+    let nameless = Identity { transactional_id: None, ..named };
+
+    // From version 12 on Kafka begins the transaction by itself, which the mock cannot.
+    let cases = [
+        (
+            nameless,
+            3,
+            [(0, TRANSACTIONAL_ID_AUTHORIZATION_FAILED), (1, TRANSACTIONAL_ID_AUTHORIZATION_FAILED)],
+        ),
+        (
+            nameless,
+            12,
+            [(0, TRANSACTIONAL_ID_AUTHORIZATION_FAILED), (1, TRANSACTIONAL_ID_AUTHORIZATION_FAILED)],
+        ),
+        (named, 3, [(0, INVALID_TXN_STATE), (1, 0)]),
+        (named, 10, [(0, INVALID_TXN_STATE), (1, 0)]),
+        (named, 11, [(0, TRANSACTION_ABORTABLE), (1, 0)]),
+    ];
+    for (identity, version, expected) in cases {
+        let request = transactional_request(identity);
+        let real = codes(kafka.broker(1).address(), &request, version).await;
+        let mocked = codes(mock_address, &request, version).await;
+        assert_eq!(
+            (&real[..], &mocked[..]),
+            (&expected[..], &expected[..]),
+            "{identity:?}, version {version}"
+        );
     }
 }

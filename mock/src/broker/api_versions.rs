@@ -18,13 +18,15 @@ impl Broker<'_> {
                 .with_min_version(range.min)
                 .with_max_version(range.max)
         };
-        if versions.offers(Api::ApiVersions, request.version) {
+        let is_refused = plan.request_error() == code::UNSUPPORTED_VERSION;
+        if versions.offers(Api::ApiVersions, request.version) && !is_refused {
             let response = ApiVersionsResponse::default()
                 .with_error_code(plan.request_error())
                 .with_throttle_time_ms(plan.throttle_time_ms())
                 .with_api_keys(versions.offered().map(entry).collect());
             return reply(request, plan, &response);
         }
+        // A client that is refused does not know yet what the broker speaks, so the answer is in the oldest version.
         // KIP-511: since 2.4 (ApiVersions 3) the refusal tells which versions would do.
         let own = versions.offered().filter(|(api, range)| *api == Api::ApiVersions && range.max >= 3);
         let response = ApiVersionsResponse::default()

@@ -13,6 +13,9 @@ use crate::faults::{FaultPlan, Target};
 use crate::request::TopicRef;
 use crate::topic::{Partition, Topic, TopicId, is_valid_name};
 
+/// In place of a leader; Kafka tells it whenever the error says that there is none, or none that can be reached.
+const NO_LEADER: BrokerId = BrokerId(-1);
+
 impl Broker<'_> {
     pub(super) fn metadata(
         &mut self,
@@ -124,7 +127,12 @@ impl Broker<'_> {
                 None => code::LEADER_NOT_AVAILABLE,
                 Some(_) => code::NONE,
             };
-            self.describe_partition(partition, version).with_partition_index(index).with_error_code(code)
+            let described = self.describe_partition(partition, version);
+            let described = described.with_partition_index(index).with_error_code(code);
+            match code {
+                code::LEADER_NOT_AVAILABLE | code::LISTENER_NOT_FOUND => described.with_leader_id(NO_LEADER),
+                _ => described,
+            }
         });
         let described = MetadataResponseTopic::default().with_partitions(partitions.collect());
         if version >= 10 { described.with_topic_id(topic.id.to_wire()) } else { described }
@@ -135,7 +143,7 @@ impl Broker<'_> {
         let in_sync = self.state.in_sync(partition);
         let offline = partition.replicas.iter().copied().filter(|id| !in_sync.contains(id)).collect();
         let described = MetadataResponsePartition::default()
-            .with_leader_id(BrokerId(partition.leader.unwrap_or(-1)))
+            .with_leader_id(partition.leader.map_or(NO_LEADER, BrokerId))
             .with_replica_nodes(ids(partition.replicas.clone()))
             .with_isr_nodes(ids(in_sync));
         match version {

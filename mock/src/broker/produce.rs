@@ -49,7 +49,7 @@ impl Broker<'_> {
 
     /// Appends what can be appended.
     pub(crate) fn begin_produce(&mut self, produce: &Produce, plan: &FaultPlan) -> Producing {
-        let topics = produce.topics.iter().map(|topic| self.produce_topic(topic, produce.acks, plan));
+        let topics = produce.topics.iter().map(|topic| self.produce_topic(topic, produce, plan));
         Producing { topics: topics.collect() }
     }
 
@@ -118,10 +118,15 @@ impl Broker<'_> {
             .collect()
     }
 
-    fn produce_topic(&mut self, topic: &ProduceTopic, acks: i16, plan: &FaultPlan) -> TopicOutcome {
+    fn produce_topic(&mut self, topic: &ProduceTopic, produce: &Produce, plan: &FaultPlan) -> TopicOutcome {
         let name = self.name_of(&topic.topic);
         let partitions = topic.partitions.iter().map(|(index, batch)| {
-            (*index, self.produce_partition(name.as_deref(), *index, batch, acks, plan))
+            if produce.lacks_transactional_id {
+                // Kafka refuses the request as a whole, before it looks at topics.
+                let code = code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+                return (*index, Err(Rejection::new(code, "transactional batch without a transactional id")));
+            }
+            (*index, self.produce_partition(name.as_deref(), *index, batch, produce.acks, plan))
         });
         let partitions = partitions.collect();
         let id = name.as_deref().and_then(|name| self.state.topic(name)).map(|topic| topic.id);

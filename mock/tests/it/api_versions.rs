@@ -1,6 +1,6 @@
 //! ApiVersions: what is offered, and what happens with what is not.
 
-use kafka_mock::{Api, MockCluster};
+use kafka_mock::{Api, Fault, MockCluster};
 use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::{Decodable, StrBytes};
 
@@ -49,6 +49,27 @@ async fn an_unknown_version_is_answered_in_version_0_with_the_versions_that_woul
     assert_eq!(range(&response, Api::ApiVersions), Some((0, 4)));
     assert_eq!(response.api_keys.len(), 1);
     assert_eq!(client.call(0, &ApiVersionsRequest::default()).await.error_code, 0);
+}
+
+/// A client cannot know the versions before it has read the answer, so a refusal is always in the oldest.
+#[tokio::test]
+async fn an_injected_refusal_of_the_version_is_answered_in_version_0() {
+    for version in 0..=4 {
+        let cluster = MockCluster::start(1).await.unwrap();
+        cluster.inject(Fault::error_code(UNSUPPORTED_VERSION).api(Api::ApiVersions));
+        let mut client = Client::connect(&cluster, 0).await;
+        let sent = if version >= 3 { request() } else { ApiVersionsRequest::default() };
+
+        let correlation_id = client.write(version, &sent).await;
+        let mut answer = client.read_frame().await.unwrap();
+
+        assert_eq!(answer.split_to(4).as_ref(), correlation_id.to_be_bytes());
+        let response = ApiVersionsResponse::decode(&mut answer, 0).unwrap();
+        assert!(answer.is_empty(), "version {version}: {answer:?}");
+        assert_eq!(response.error_code, UNSUPPORTED_VERSION);
+        assert_eq!(range(&response, Api::ApiVersions), Some((0, 4)));
+        assert_eq!(client.call(version, &sent).await.error_code, 0);
+    }
 }
 
 #[tokio::test]

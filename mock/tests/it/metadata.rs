@@ -1,6 +1,6 @@
 //! Metadata: versions, creation of topics, what is missing.
 
-use kafka_mock::{Api, MockCluster};
+use kafka_mock::{Api, Fault, MockCluster};
 use kafka_protocol::messages::MetadataRequest;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 
@@ -8,7 +8,9 @@ use crate::support::{Client, topic_name};
 
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 const LEADER_NOT_AVAILABLE: i16 = 5;
+const REPLICA_NOT_AVAILABLE: i16 = 9;
 const INVALID_TOPIC_EXCEPTION: i16 = 17;
+const LISTENER_NOT_FOUND: i16 = 72;
 const UNKNOWN_TOPIC_ID: i16 = 100;
 
 #[tokio::test]
@@ -120,4 +122,21 @@ async fn a_partition_without_leader_says_so() {
     let partitions = metadata.topics[0].partitions.iter();
     let seen: Vec<_> = partitions.map(|p| (p.error_code, p.leader_id.0, p.leader_epoch)).collect();
     assert_eq!(seen, [(0, 0, 0), (LEADER_NOT_AVAILABLE, -1, 1)]);
+}
+
+/// Kafka tells these two codes in place of a leader; with any other error the leader stands beside it.
+#[tokio::test]
+async fn an_injected_lack_of_a_leader_names_none() {
+    let cluster = MockCluster::start(1).await.unwrap();
+    cluster.create_topic("t", 1, 1).unwrap();
+    let mut client = Client::connect(&cluster, 0).await;
+    let codes = [(LEADER_NOT_AVAILABLE, -1), (LISTENER_NOT_FOUND, -1), (REPLICA_NOT_AVAILABLE, 0)];
+
+    for (code, leader) in codes {
+        cluster.inject(Fault::error_code(code).api(Api::Metadata).partition("t", 0));
+        let metadata = client.metadata(12, &["t"]).await;
+
+        let partition = &metadata.topics[0].partitions[0];
+        assert_eq!((partition.error_code, partition.leader_id.0, partition.leader_epoch), (code, leader, 0));
+    }
 }

@@ -3,7 +3,9 @@
 use kafka_mock::MockCluster;
 use kafka_protocol::messages::InitProducerIdRequest;
 
-use crate::support::{Client, batch, idempotent_batch, only_partition, produce_request, values};
+use crate::support::{
+    Client, batch, idempotent_batch, only_partition, produce_request, transactional_batch, values,
+};
 
 const CORRUPT_MESSAGE: i16 = 2;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
@@ -13,6 +15,7 @@ const NOT_ENOUGH_REPLICAS: i16 = 19;
 const INVALID_REQUIRED_ACKS: i16 = 21;
 const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
 const INVALID_PRODUCER_EPOCH: i16 = 47;
+const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
 const INVALID_RECORD: i16 = 87;
 const UNKNOWN_TOPIC_ID: i16 = 100;
 
@@ -64,6 +67,29 @@ async fn version_13_names_topics_by_id() {
     assert_eq!((known.responses[0].topic_id, unknown.responses[0].topic_id), (id, id));
     assert_eq!(only_partition(known).error_code, 0);
     assert_eq!(only_partition(unknown).error_code, UNKNOWN_TOPIC_ID);
+}
+
+/// The refusal is of the request, not of the batch; `tests/kafka` shows that Kafka 4.3 answers the same.
+#[tokio::test]
+async fn a_transactional_batch_without_a_transactional_id_is_not_authorized() {
+    let cluster = MockCluster::start(1).await.unwrap();
+    cluster.create_topic("t", 2, 1).unwrap();
+    let mut client = Client::connect(&cluster, 0).await;
+    let mut request = produce_request("t", 0, transactional_batch(&["a"]));
+    let plain = produce_request("t", 1, batch(&["b"])).topic_data.remove(0).partition_data.remove(0);
+    request.topic_data[0].partition_data.push(plain);
+
+    let answer = client.call(9, &request).await;
+
+    let partitions = answer.responses[0].partition_responses.iter();
+    let codes: Vec<_> = partitions.map(|partition| (partition.index, partition.error_code)).collect();
+    assert_eq!(
+        codes,
+        [(0, TRANSACTIONAL_ID_AUTHORIZATION_FAILED), (1, TRANSACTIONAL_ID_AUTHORIZATION_FAILED)]
+    );
+    assert_eq!(cluster.batches("t", 1), []);
+    client.write(9, &request.with_acks(0)).await;
+    assert!(client.is_closed_by_broker().await);
 }
 
 #[tokio::test]

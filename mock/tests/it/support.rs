@@ -162,6 +162,13 @@ pub(crate) fn idempotent_batch(values: &[&str], producer_id: i64, epoch: i16, se
     batch_of(&records(values, producer_id, epoch, sequence))
 }
 
+/// The batch of a transaction.
+pub(crate) fn transactional_batch(values: &[&str]) -> Bytes {
+    let mut records = records(values, 1, 0, 0);
+    records.iter_mut().for_each(|record| record.transactional = true);
+    batch_of(&records)
+}
+
 fn batch_of(records: &[Record]) -> Bytes {
     let options = RecordEncodeOptions { version: 2, compression: Compression::None };
     let mut encoded = BytesMut::new();
