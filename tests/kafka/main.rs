@@ -1,11 +1,12 @@
 //! Tests against real Apache Kafka clusters, which the tests start and end themselves.
 //!
-//! Needed: a JDK 17 (what Kafka 4 wants, and what Kafka 1.0 still starts on), Maven for the first run, `sh` and
-//! `kill`. Without them every test here says `SKIPPED` on stderr and passes, unless `REQUIRE_KAFKA=1`.
+//! `REQUIRE_KAFKA=1 cargo test -p kafka-producer-kafka-tests` runs them. Without that variable they say `SKIPPED` on
+//! stderr and pass, because they take many minutes. Needed: a JDK 17 (what Kafka 4 wants, and what Kafka 1.0 still
+//! starts on), Maven for the first run, `sh` and `kill`.
 //!
 //! | Variable | Meaning |
 //! |---|---|
-//! | `REQUIRE_KAFKA=1` | fail instead of skipping |
+//! | `REQUIRE_KAFKA=1` | run them, and fail where that is impossible |
 //! | `KAFKA_JARS` | where the jars of each version are kept; default `~/.cache/kafka-producer-tests` |
 //! | `KAFKA_FAULT_SEED` | the number that decides which faults come when; default 1 |
 //! | `KAFKA_TRACE` | a file for what the producers under faults log |

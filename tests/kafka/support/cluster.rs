@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Once;
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -23,6 +24,8 @@ use super::work_dir::WorkDir;
 
 /// Two clusters at once would need more memory and cores than a laptop or a CI machine has to spare.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+static SAY_SKIPPED: Once = Once::new();
 
 /// How often a cluster is started when somebody else takes one of its ports first.
 const ATTEMPTS: usize = 3;
@@ -59,14 +62,11 @@ impl ClusterOptions {
 
     /// Starts the cluster and waits until every broker answers and knows all others.
     ///
-    /// `None`, after a line on stderr, when Java or Kafka's jars cannot be had: the test is to return. With
-    /// `REQUIRE_KAFKA=1` that is a failure.
+    /// `None`, after a line on stderr, unless `REQUIRE_KAFKA=1`: the test is to return. With it, a machine without
+    /// Java or Kafka's jars is a failure.
     pub(crate) async fn start(self) -> Option<KafkaCluster> {
         let turn = ONE_AT_A_TIME.lock().await;
-        let jars = match Jars::of(self.version) {
-            Ok(jars) => jars,
-            Err(why) => return skip(why),
-        };
+        let jars = required_jars(self.version)?;
         let begin = wait::now();
         let mut started = self.try_start(jars).await;
         for _ in 1..ATTEMPTS {
@@ -180,19 +180,25 @@ impl Drop for KafkaCluster {
 /// [`ClusterOptions::start`].
 pub(crate) async fn jars_alone(version: Version) -> Option<(&'static Jars, MutexGuard<'static, ()>)> {
     let turn = ONE_AT_A_TIME.lock().await;
-    match Jars::of(version) {
-        Ok(jars) => Some((jars, turn)),
-        Err(why) => skip(why),
-    }
+    Some((required_jars(version)?, turn))
 }
 
-/// Says that a test is skipped where the test runner cannot hide it: it captures what `eprintln!` writes.
-fn skip<T>(why: &str) -> Option<T> {
-    let required = std::env::var("REQUIRE_KAFKA").as_deref() == Ok("1");
-    assert!(!required, "REQUIRE_KAFKA=1, but real-Kafka tests need java and mvn ({why})");
-    let line = format!("SKIPPED: real-Kafka tests need java and mvn ({why})\n");
-    std::io::stderr().write_all(line.as_bytes()).expect("stderr");
-    None
+/// The jars of a version, if they are asked for.
+///
+/// That a JDK is there does not ask for them: these tests take longer than all others together.
+fn required_jars(version: Version) -> Option<&'static Jars> {
+    if std::env::var("REQUIRE_KAFKA").as_deref() != Ok("1") {
+        SAY_SKIPPED.call_once(|| {
+            // Not `eprintln!`, which the test runner captures.
+            let line = b"SKIPPED: tests against real Kafka, which REQUIRE_KAFKA=1 asks for\n";
+            std::io::stderr().write_all(line).expect("stderr");
+        });
+        return None;
+    }
+    match Jars::of(version) {
+        Ok(jars) => Some(jars),
+        Err(why) => panic!("REQUIRE_KAFKA=1, but tests against real Kafka need java and mvn ({why})"),
+    }
 }
 
 /// Prepares the data directory of one `KRaft` node.
