@@ -13,6 +13,7 @@ use crate::topic_partition::{Topic, TopicPartition};
 
 mod changes;
 mod compression_ratio;
+mod incomplete;
 mod partition_queue;
 mod producer_batch;
 mod rescue;
@@ -22,6 +23,7 @@ mod workers;
 
 pub(crate) use self::changes::{Changes, WakeFlag};
 pub(crate) use self::compression_ratio::CompressionRatio;
+pub(crate) use self::incomplete::IncompleteBatches;
 pub(crate) use self::partition_queue::{
     Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
 };
@@ -38,6 +40,7 @@ pub(crate) struct RecordAccumulator {
     memory: Arc<BufferMemory>,
     topics: RwLock<Topics>,
     changes: Arc<Changes>,
+    incomplete: Arc<IncompleteBatches>,
     /// `None`: whoever closes a batch compresses it.
     workers: Option<Arc<dyn Workers>>,
     /// True from a refusal for want of memory until there was some.
@@ -110,6 +113,7 @@ impl RecordAccumulator {
             memory,
             topics: RwLock::default(),
             changes: Arc::default(),
+            incomplete: Arc::default(),
             workers: None,
             memory_is_short: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -146,6 +150,7 @@ impl RecordAccumulator {
                 name,
                 share,
                 Arc::clone(&self.changes),
+                Arc::clone(&self.incomplete),
                 Arc::clone(&ratio),
                 topics.closed,
             )));
@@ -313,19 +318,17 @@ impl RecordAccumulator {
     /// Has every record that was appended so far go without lingering. Returns the cells of the batches that are not
     /// complete.
     pub(crate) fn begin_flush(&self) -> Vec<Arc<BatchCell>> {
-        let mut incomplete = Vec::new();
-        for topic in self.topics() {
-            for queue in topic.iter() {
-                let (cells, announce) = queue.flush();
-                incomplete.extend(cells);
-                if announce {
-                    self.announce(Arc::clone(queue));
-                }
+        let incomplete = self.incomplete.list();
+        for (cell, queue) in &incomplete {
+            if let Some(queue) = queue.upgrade()
+                && queue.flush(cell)
+            {
+                self.announce(queue);
             }
         }
         // Also for queues that were announced before, to a sender that has not been woken for them.
         self.wake_sender();
-        incomplete
+        incomplete.into_iter().map(|(cell, _)| cell).collect()
     }
 
     /// Returns whether every batch is to be sent without waiting for `linger.ms`.
@@ -335,7 +338,13 @@ impl RecordAccumulator {
 
     /// Returns whether every record so far is complete.
     pub(crate) fn is_complete(&self) -> bool {
-        self.topics().iter().all(|topic| topic.queues.iter().all(|queue| queue.is_complete()))
+        self.incomplete.is_empty()
+    }
+
+    /// Returns how many batches are not complete.
+    #[cfg(test)]
+    pub(crate) fn incomplete(&self) -> usize {
+        self.incomplete.list().len()
     }
 
     /// Returns whether further records are refused.
@@ -364,6 +373,11 @@ impl RecordAccumulator {
         self.is_shut.store(true, Ordering::Release);
         self.memory.close();
         self.wake_sender();
+    }
+
+    /// Takes leave of the sender: no more changes are announced to it.
+    pub(crate) fn end(&self) {
+        self.changes.close();
     }
 
     fn after_append(&self, queue: &Arc<PartitionQueue>, mut done: Done) -> Done {

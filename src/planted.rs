@@ -38,6 +38,8 @@ mod switch {
         DisconnectedIsNotWritten,
         /// DUPLICATE_SEQUENCE_NUMBER is an error.
         DuplicateIsFailure,
+        /// A batch that has ended, and its outcome, stay in memory.
+        EndedBatchesKept,
         /// A new epoch begins while batches of the old one are under way.
         EpochBumpWithoutDraining,
         /// A batch that expires while it is under way counts as not written.

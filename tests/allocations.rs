@@ -2,6 +2,7 @@
 
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use allocation_counter::AllocationInfo;
 use bytes::Bytes;
@@ -9,6 +10,9 @@ use kafka_mock::MockCluster;
 use kafka_producer::{Delivery, KafkaProducer, ProducerRecord, Topic};
 
 const RECORDS: usize = 50_000;
+
+/// Topics that a thread keeps in different places.
+const ABANDONED: [&str; 5] = ["a", "b", "c", "d", "e"];
 
 /// Runs a mock cluster on a thread of its own, so that its allocations are not counted.
 fn cluster_elsewhere() -> (String, mpsc::Sender<()>) {
@@ -20,6 +24,9 @@ fn cluster_elsewhere() -> (String, mpsc::Sender<()>) {
         let cluster = runtime.block_on(async {
             let cluster = MockCluster::start(1).await.unwrap();
             cluster.create_topic("counted", 4, 1).unwrap();
+            for letter in ABANDONED {
+                cluster.create_topic(letter, 1, 1).unwrap();
+            }
             cluster
         });
         address.send(cluster.bootstrap_servers()).unwrap();
@@ -69,4 +76,38 @@ fn allocations_grow_with_batches_and_not_with_records() {
     // A record takes about 120 bytes. One allocation each would make 50,000 in both cases.
     assert!(with_small_batches < RECORDS as u64 / 4, "{with_small_batches}");
     assert!(with_large_batches < RECORDS as u64 / 20, "{with_large_batches}");
+}
+
+/// Has a producer accept a megabyte that no broker acknowledges, closes it without patience and drops what came back.
+async fn fill_and_abandon(address: &str, topic: &'static str) {
+    let producer: KafkaProducer = KafkaProducer::builder()
+        .bootstrap_servers(address)
+        .linger(Duration::from_secs(600))
+        .delivery_timeout(Duration::from_secs(900))
+        .batch_size(8 * 1024)
+        .build()
+        .unwrap();
+    let payload = Bytes::from(vec![b'x'; 1000]);
+    for _ in 0..1000 {
+        drop(producer.enqueue(ProducerRecord::to(topic).value(payload.clone())).await.unwrap());
+    }
+    drop(producer.close(Duration::ZERO).await);
+}
+
+#[test]
+fn closed_producers_leave_nothing_in_memory() {
+    let (address, _stop) = cluster_elsewhere();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let round = |topic| {
+        let run = || runtime.block_on(fill_and_abandon(&address, topic));
+        allocation_counter::measure(run).bytes_current
+    };
+    let [first, others @ ..] = ABANDONED;
+    // What the runtime and this thread keep is made once.
+    round(first);
+
+    let left: i64 = others.into_iter().map(round).sum();
+
+    println!("{left} bytes are left of four megabytes");
+    assert!(left < 100_000, "{left}");
 }

@@ -1,7 +1,7 @@
 //! What the sender has yet to look at, and how it is woken to do so.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::task::AtomicWaker;
 
@@ -10,18 +10,25 @@ use crate::accumulator::partition_queue::PartitionQueue;
 /// The way from callers to the sender.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// Queues that changed since the sender looked.
-    queues: Mutex<Vec<Arc<PartitionQueue>>>,
+    list: Mutex<List>,
     wake: WakeFlag,
     /// The sender will look soon by itself. It withdraws this before it looks, and whoever has put a queue on the list
     /// behind that look sees it withdrawn: the lock of the list orders the two.
     is_coming: AtomicBool,
 }
 
+#[derive(Debug, Default)]
+struct List {
+    /// Queues that changed since the sender looked.
+    queues: Vec<Arc<PartitionQueue>>,
+    /// The sender has ended. A queue on the list would be there for ever, and keep the list that it refers to.
+    is_closed: bool,
+}
+
 impl Changes {
     /// Tells the sender that a queue has changed. It looks at once, or soon if it has said that it is coming.
     pub(crate) fn announce(&self, queue: Arc<PartitionQueue>) {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(queue);
+        self.push(queue);
         if !self.is_coming.load(Ordering::Relaxed) {
             self.wake();
         }
@@ -29,8 +36,17 @@ impl Changes {
 
     /// Has the sender look at a queue at once.
     pub(crate) fn announce_at_once(&self, queue: Arc<PartitionQueue>) {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(queue);
+        self.push(queue);
         self.wake();
+    }
+
+    /// Forgets what has changed, and whatever changes later.
+    pub(crate) fn close(&self) {
+        let mut list = self.lock();
+        list.is_closed = true;
+        let queues = std::mem::take(&mut list.queues);
+        drop(list);
+        drop(queues);
     }
 
     /// Says whether the sender will look soon without being woken.
@@ -40,7 +56,7 @@ impl Changes {
 
     /// Moves the queues that changed into `into`.
     pub(crate) fn take(&self, into: &mut Vec<Arc<PartitionQueue>>) {
-        into.append(&mut self.queues.lock().unwrap_or_else(PoisonError::into_inner));
+        into.append(&mut self.lock().queues);
     }
 
     pub(crate) fn wake(&self) {
@@ -49,6 +65,17 @@ impl Changes {
 
     pub(crate) fn wake_flag(&self) -> &WakeFlag {
         &self.wake
+    }
+
+    fn push(&self, queue: Arc<PartitionQueue>) {
+        let mut list = self.lock();
+        if !list.is_closed {
+            list.queues.push(queue);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, List> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::accumulator::changes::Changes;
 use crate::accumulator::compression_ratio::CompressionRatio;
+use crate::accumulator::incomplete::IncompleteBatches;
 use crate::accumulator::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Room, Stage};
 use crate::accumulator::settings::Settings;
 use crate::buffer_memory::{BatchBuffer, PartitionMemory};
@@ -38,6 +39,8 @@ pub(crate) struct PartitionQueue {
     stopped: AtomicBool,
     /// Where the queue itself reports that it has changed.
     changes: Arc<Changes>,
+    /// Of all queues.
+    incomplete: Arc<IncompleteBatches>,
     /// Of the topic.
     ratio: Arc<CompressionRatio>,
     inner: Mutex<Inner>,
@@ -46,8 +49,6 @@ pub(crate) struct PartitionQueue {
 #[derive(Debug, Default)]
 struct Inner {
     batches: VecDeque<ProducerBatch>,
-    /// Completion cells of all batches that are queued or on their way, oldest first; pruned from the front.
-    incomplete: VecDeque<Arc<BatchCell>>,
     /// True while the sender has yet to look at a change that somebody announced.
     announced: bool,
     closed: bool,
@@ -135,6 +136,7 @@ impl PartitionQueue {
         topic_partition: TopicPartition,
         memory: Arc<PartitionMemory>,
         changes: Arc<Changes>,
+        incomplete: Arc<IncompleteBatches>,
         ratio: Arc<CompressionRatio>,
         closed: bool,
     ) -> Self {
@@ -146,6 +148,7 @@ impl PartitionQueue {
             available: AtomicBool::new(true),
             stopped: AtomicBool::new(false),
             changes,
+            incomplete,
             ratio,
             inner: Mutex::new(Inner { closed, ..Inner::default() }),
         }
@@ -315,6 +318,7 @@ impl PartitionQueue {
             return TakenHead::Nothing;
         }
         let taken = inner.batches.pop_front();
+        inner.shrink();
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
         taken.map_or(TakenHead::Nothing, |batch| TakenHead::Batch(Box::new(batch)))
     }
@@ -353,9 +357,9 @@ impl PartitionQueue {
         doubtful
     }
 
-    /// Registers the completion cells of batches that a split has made.
-    pub(crate) fn adopt(&self, cells: impl Iterator<Item = Arc<BatchCell>>) {
-        self.lock().incomplete.extend(cells);
+    /// Returns where the batches of the partition are noted until they end.
+    pub(crate) fn incomplete(&self) -> &Arc<IncompleteBatches> {
+        &self.incomplete
     }
 
     /// Returns a number for a batch that is made outside of the queue.
@@ -374,6 +378,7 @@ impl PartitionQueue {
         {
             expired.extend(inner.batches.pop_front());
         }
+        inner.shrink();
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
         expired
     }
@@ -389,7 +394,7 @@ impl PartitionQueue {
     pub(crate) fn take_all(&self) -> Vec<ProducerBatch> {
         let mut inner = self.lock();
         self.queued.store(0, Ordering::Relaxed);
-        inner.batches.drain(..).collect()
+        std::mem::take(&mut inner.batches).into()
     }
 
     /// Refuses further records and takes everything that is queued.
@@ -397,7 +402,7 @@ impl PartitionQueue {
         let mut inner = self.lock();
         inner.closed = true;
         self.queued.store(0, Ordering::Relaxed);
-        inner.batches.drain(..).collect()
+        std::mem::take(&mut inner.batches).into()
     }
 
     /// Refuses further records until [`PartitionQueue::resume`], and takes what is queued behind a batch.
@@ -420,7 +425,7 @@ impl PartitionQueue {
         inner.stopped |= !inner.batches.is_empty();
         self.stopped.store(inner.stopped, Ordering::Relaxed);
         self.queued.store(0, Ordering::Relaxed);
-        let taken = inner.batches.drain(..).collect();
+        let taken = std::mem::take(&mut inner.batches).into();
         drop(inner);
         self.note_openness();
         taken
@@ -441,32 +446,17 @@ impl PartitionQueue {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Has the youngest batch that is queued go without lingering; those before it go ahead of it. Returns the cells of all
-    /// batches that are not complete, and whether the sender must hear of the change.
-    pub(crate) fn flush(&self) -> (Vec<Arc<BatchCell>>, bool) {
+    /// Has the batch of a cell go without lingering if it is the youngest that is queued: those before the youngest do not
+    /// linger. Returns whether the sender must hear of the change.
+    pub(crate) fn flush(&self, cell: &Arc<BatchCell>) -> bool {
         let mut inner = self.lock();
-        let incomplete = inner.incomplete();
-        let is_news =
-            inner.batches.back_mut().is_some_and(|last| !std::mem::replace(&mut last.is_flushed, true));
-        (incomplete, is_news && inner.announce())
+        let last = inner.batches.back_mut().filter(|last| Arc::ptr_eq(last.cell(), cell));
+        last.is_some_and(|last| !std::mem::replace(&mut last.is_flushed, true)) && inner.announce()
     }
 
     /// Refuses further records.
     pub(crate) fn refuse_appends(&self) {
         self.lock().closed = true;
-    }
-
-    /// Returns the cells of all batches that are not complete.
-    #[cfg(test)]
-    pub(crate) fn incomplete(&self) -> Vec<Arc<BatchCell>> {
-        self.lock().incomplete()
-    }
-
-    /// Returns whether every batch so far is complete.
-    pub(crate) fn is_complete(&self) -> bool {
-        let mut inner = self.lock();
-        inner.prune();
-        inner.batches.is_empty() && inner.incomplete.iter().all(|cell| cell.outcome().is_some())
     }
 
     /// Returns how many records were ever appended.
@@ -526,11 +516,11 @@ impl PartitionQueue {
             let queue: Weak<Self> = Arc::downgrade(self);
             queue as Weak<dyn BatchWatcher>
         });
-        let mut batch =
-            ProducerBatch::new(inner.next_batch_id, name, buffer, settings.compression, watcher, now);
+        let cell = BatchCell::new(name, watcher);
+        let incomplete = self.incomplete.insert(&cell, Arc::downgrade(self));
+        let id = inner.next_batch_id;
+        let mut batch = ProducerBatch::new(id, cell, incomplete, buffer, settings.compression, now);
         batch.open_until = now.checked_add(settings.append_window).unwrap_or(now);
-        inner.prune();
-        inner.incomplete.push_back(Arc::clone(batch.cell()));
         inner.batches.push_back(batch);
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
     }
@@ -564,23 +554,22 @@ impl Inner {
         !std::mem::replace(&mut self.announced, true)
     }
 
+    /// Gives the room of a backlog back once it is gone.
+    fn shrink(&mut self) {
+        if self.batches.is_empty() && self.batches.capacity() > USUAL_BATCHES {
+            self.batches = VecDeque::new();
+        }
+    }
+
     /// Gives a batch that was being compressed its bytes back. Returns false if it has ended meanwhile.
     fn put_sealed(&mut self, batch_id: u64, shared: Arc<BatchBuffer>, compressed: Option<Vec<u8>>) -> bool {
         let batch = self.batches.iter_mut().find(|batch| batch.id == batch_id);
         batch.map(|batch| batch.put_sealed(shared, compressed)).is_some()
     }
-
-    fn incomplete(&mut self) -> Vec<Arc<BatchCell>> {
-        self.prune();
-        self.incomplete.iter().filter(|cell| cell.outcome().is_none()).map(Arc::clone).collect()
-    }
-
-    fn prune(&mut self) {
-        while self.incomplete.front().is_some_and(|cell| cell.outcome().is_some()) {
-            self.incomplete.pop_front();
-        }
-    }
 }
+
+/// A deque that has room for no more is kept when it runs empty.
+const USUAL_BATCHES: usize = 16;
 
 /// Returns `bytes * part / whole`, at most `bytes`.
 #[inline]

@@ -1,14 +1,13 @@
 //! `ProducerBatch`: the records of one batch, encoded, with everything needed to send, retry and complete it.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::accumulator::incomplete::Incomplete;
 use crate::buffer_memory::BatchBuffer;
-use crate::delivery::{
-    AckNote, AckObserver, BatchCell, BatchWatcher, Delivery, Outcome, RecordFacts, Redirect,
-};
+use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Redirect};
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 use crate::protocol::ErrorCode;
 use crate::protocol::compression::{self, Compression};
@@ -25,6 +24,8 @@ pub(crate) struct ProducerBatch {
     /// Its place among the batches of its partition.
     pub(crate) order: BatchOrder,
     cell: Arc<BatchCell>,
+    /// Dropped behind the completion of the cell: whoever finds no batch that is incomplete finds every outcome.
+    incomplete: Incomplete,
     bytes: BatchBytes,
     builder: RecordBatchBuilder,
     /// The codec asked for until the bytes are sealed, then the one in use.
@@ -166,10 +167,10 @@ impl EnqueueWaits {
 impl ProducerBatch {
     pub(crate) fn new(
         id: u64,
-        topic_partition: TopicPartition,
+        cell: Arc<BatchCell>,
+        incomplete: Incomplete,
         mut buffer: BatchBuffer,
         compression: Compression,
-        watcher: Option<Weak<dyn BatchWatcher>>,
         now: Instant,
     ) -> Self {
         // The header is written when everything in it is known.
@@ -177,7 +178,8 @@ impl ProducerBatch {
         Self {
             id,
             order: BatchOrder { batch: id, first_record: 0 },
-            cell: BatchCell::new(topic_partition, watcher),
+            cell,
+            incomplete,
             bytes: BatchBytes::Open(buffer),
             builder: RecordBatchBuilder::default(),
             compression,
@@ -474,10 +476,11 @@ impl ProducerBatch {
     }
 
     fn complete(self, outcome: Outcome, observer: Option<&dyn AckObserver>) {
-        let Self { cell, notes, bytes, .. } = self;
+        let Self { cell, incomplete, notes, bytes, .. } = self;
         // The memory is free before anybody learns of the outcome and sends the next record.
         drop(bytes);
         cell.complete(outcome, observer.map(|observer| (observer, notes.as_slice())));
+        drop(incomplete);
     }
 
     /// Copies the bytes out, so that an error that somebody keeps does not hold on to `buffer.memory`.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::accumulator::partition_queue::PartitionQueue;
 use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Stage};
-use crate::delivery::{AckNote, Redirect};
+use crate::delivery::{AckNote, BatchCell, Redirect};
 use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, RecordRef};
 
 /// Times that a batch is rebuilt without its culprits. Brokers name all of them at once; one that names them one by one
@@ -66,7 +66,6 @@ pub(crate) fn rescue(
     guilty.attempts = batch.attempts;
     innocent.close();
     innocent.clock.enter(Stage::Queued, now);
-    queue.adopt([&innocent, &guilty].map(|part| Arc::clone(part.cell())).into_iter());
     batch.redirect(redirects);
     queue.put_back(std::iter::once(innocent));
     Ok(Rescue { culprits: guilty, messages })
@@ -74,17 +73,19 @@ pub(crate) fn rescue(
 
 fn new_part<'a>(
     batch: &ProducerBatch,
-    queue: &PartitionQueue,
+    queue: &Arc<PartitionQueue>,
     records: impl Iterator<Item = &'a DecodedRecord>,
 ) -> ProducerBatch {
     // Timestamps are kept as distances from the first record, so a record may take more than it did before.
     let most = records.map(|record| MAX_RECORD_OVERHEAD + RecordRef::from(record).payload_len());
+    let cell = BatchCell::new(batch.topic_partition().clone(), None);
+    let incomplete = queue.incomplete().insert(&cell, Arc::downgrade(queue));
     let mut part = ProducerBatch::new(
         queue.next_batch_id(),
-        batch.topic_partition().clone(),
+        cell,
+        incomplete,
         queue.memory().take_beyond(HEADER_LEN + most.sum::<usize>()),
         batch.wanted_compression(),
-        None,
         batch.created,
     );
     part.order = batch.order;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::accumulator::partition_queue::PartitionQueue;
 use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
-use crate::delivery::Redirect;
+use crate::delivery::{BatchCell, Redirect};
 use crate::planted::planted;
 use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, RecordRef};
 
@@ -52,7 +52,6 @@ pub(crate) fn split(
         piece.clock.enter(crate::accumulator::producer_batch::Stage::Queued, now);
     }
     let count = pieces.len();
-    queue.adopt(pieces.iter().map(|piece| Arc::clone(piece.cell())));
     batch.redirect(redirects);
     queue.put_back(pieces.into_iter());
     Ok(count)
@@ -60,18 +59,20 @@ pub(crate) fn split(
 
 fn new_piece(
     batch: &ProducerBatch,
-    queue: &PartitionQueue,
+    queue: &Arc<PartitionQueue>,
     record: &DecodedRecord,
     target: usize,
 ) -> ProducerBatch {
     let least = RecordRef::upper_bound(RecordRef::from(record).payload_len());
     let buffer = queue.memory().take_beyond(least.max(target));
+    let cell = BatchCell::new(batch.topic_partition().clone(), None);
+    let incomplete = queue.incomplete().insert(&cell, Arc::downgrade(queue));
     let mut piece = ProducerBatch::new(
         queue.next_batch_id(),
-        batch.topic_partition().clone(),
+        cell,
+        incomplete,
         buffer,
         batch.wanted_compression(),
-        None,
         batch.created,
     );
     piece.order = batch.order;

@@ -253,6 +253,7 @@ impl SenderCore {
         for batch in batches.into_values().flat_map(in_order) {
             self.fail_into(&mut failed, batch, kind.clone(), now);
         }
+        self.accumulator.end();
         failed
     }
 

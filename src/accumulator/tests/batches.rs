@@ -11,7 +11,9 @@ use super::producer_batch::Room;
 
 fn batch(capacity: usize) -> ProducerBatch {
     let buffer = BatchBuffer::outside_of_budget(capacity);
-    ProducerBatch::new(1, TopicPartition::new("topic", 3), buffer, Compression::None, None, clock::now())
+    let cell = BatchCell::new(TopicPartition::new("topic", 3), None);
+    let incomplete = Arc::<IncompleteBatches>::default().insert(&cell, std::sync::Weak::new());
+    ProducerBatch::new(1, cell, incomplete, buffer, Compression::None, clock::now())
 }
 
 fn append(batch: &mut ProducerBatch, value: &str) -> Option<Delivery> {

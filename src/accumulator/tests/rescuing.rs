@@ -44,7 +44,7 @@ fn every_record_keeps_its_contents_on_either_side() {
     for (at, offset) in [(2, 70), (3, 71), (5, 72)] {
         assert_eq!(results[at].as_ref().unwrap().offset(), Some(offset));
     }
-    assert!(bench.has_all_memory() && bench.queue.is_complete());
+    assert!(bench.has_all_memory() && bench.accumulator.is_complete());
 }
 
 #[test]
@@ -67,10 +67,10 @@ fn innocent_records_are_incomplete_until_they_are_delivered() {
 
     fail(part(&bench, &[0]).unwrap(), None);
 
-    assert!(!bench.queue.is_complete());
-    assert_eq!(bench.queue.incomplete().len(), 1);
+    assert!(!bench.accumulator.is_complete());
+    assert_eq!(bench.accumulator.incomplete(), 1);
     deliver(*bench.take(), 0);
-    assert!(bench.queue.is_complete());
+    assert!(bench.accumulator.is_complete());
 }
 
 #[derive(Debug, Default)]

@@ -122,7 +122,7 @@ fn batch_may_expire_while_it_is_compressed() {
     assert_eq!(error.record().unwrap().value.unwrap(), value_of(900));
     assert!(!bench.has_all_memory(), "the bytes are still being read");
     bench.accumulator.seal(job);
-    assert!(bench.has_all_memory() && bench.queue.is_complete());
+    assert!(bench.has_all_memory() && bench.accumulator.is_complete());
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn cutting_again_and_again_ends_at_single_records() {
 
     assert_eq!(records, names);
     assert!(deliveries.iter().map(offset).eq((0..31).map(Some)));
-    assert!(bench.queue.is_complete());
+    assert!(bench.accumulator.is_complete());
 }
 
 #[derive(Debug, Default)]

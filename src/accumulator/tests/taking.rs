@@ -135,18 +135,48 @@ fn closed_queue_gives_everything_and_takes_nothing() {
 #[test]
 fn records_are_incomplete_until_their_batch_has_an_outcome() {
     let bench = Bench::new();
-    assert!(bench.queue.is_complete());
+    assert!(bench.accumulator.is_complete());
     bench.append_all(&[&value_of(600), &value_of(600)]);
-    assert_eq!(bench.queue.incomplete().len(), 2);
+    assert_eq!(bench.accumulator.incomplete(), 2);
 
     let (first, second) = (bench.take(), bench.take());
-    assert!(!bench.queue.is_complete(), "on its way is not complete");
+    assert!(!bench.accumulator.is_complete(), "on its way is not complete");
     deliver(*second, 1);
-    assert_eq!(bench.queue.incomplete().len(), 1);
+    assert_eq!(bench.accumulator.incomplete(), 1);
     deliver(*first, 0);
 
-    assert!(bench.queue.is_complete() && bench.queue.incomplete().is_empty());
+    assert!(bench.accumulator.is_complete() && bench.accumulator.incomplete() == 0);
     assert_eq!(bench.queue.appended_records(), 2);
+}
+
+#[test]
+fn nothing_but_its_deliveries_keeps_the_outcome_of_a_batch() {
+    let bench = Bench::new();
+    let deliveries = bench.append_all(&[&value_of(600)]);
+    let batch = bench.take();
+    let cell = Arc::downgrade(batch.cell());
+
+    batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None);
+    assert!(cell.upgrade().is_some());
+    drop(deliveries);
+
+    assert!(cell.upgrade().is_none(), "a copy of the bytes of every failed batch would stay");
+}
+
+#[test]
+fn announcement_that_the_sender_has_not_seen_does_not_outlive_it() {
+    let Bench { accumulator, queue, .. } = {
+        let bench = Bench::new();
+        bench.append_all(&[&value_of(600)]);
+        bench
+    };
+    let weak = Arc::downgrade(&queue);
+
+    // What the sender does when it ends.
+    accumulator.end();
+    drop((accumulator, queue));
+
+    assert!(weak.upgrade().is_none(), "the queue and the list of changes would hold each other");
 }
 
 #[test]
@@ -165,5 +195,5 @@ fn batches_under_way_are_not_among_those_that_are_queued() {
     assert!(deliveries[1..].iter().all(|delivery| matches!(delivery.try_result(), Some(Err(_)))));
     deliver(*under_way, 3);
     assert_eq!(offset(&deliveries[0]), Some(3));
-    assert!(bench.has_all_memory() && bench.queue.is_complete());
+    assert!(bench.has_all_memory() && bench.accumulator.is_complete());
 }

@@ -21,6 +21,7 @@ fn partition(leader: Option<NodeId>) -> Partition {
         memory,
         Arc::default(),
         Arc::default(),
+        Arc::default(),
         false,
     );
     let mut partition = Partition::new(Arc::new(queue));
