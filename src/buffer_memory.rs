@@ -19,6 +19,7 @@ use crate::sync::{Mutex, PoisonError};
 
 mod budget;
 mod fair_memory;
+mod hungry;
 mod topic_memory;
 
 use self::budget::{Budget, Line, PartitionId};

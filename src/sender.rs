@@ -4,7 +4,7 @@
 //! place where the sender meets the runtime. It is a hand-written future so that a single wake-up serves callers,
 //! sockets and the timer alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -42,7 +42,7 @@ pub(crate) use self::settings::SenderSettings;
 /// What handles ask of the sender. Each request is followed by a wake-up.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
-    wanted_topics: Mutex<Vec<Topic>>,
+    wanted_topics: Mutex<BTreeSet<Topic>>,
     abort: AtomicBool,
     /// Version of the view of the cluster that was published last.
     cluster_version: AtomicU64,
@@ -57,10 +57,7 @@ type PurgeOrder = (Purge, oneshot::Sender<Vec<DeliveryError>>);
 impl Control {
     /// Asks for the metadata of a topic.
     pub(crate) fn want_topic(&self, topic: Topic) {
-        let mut wanted = self.wanted_topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if !wanted.contains(&topic) {
-            wanted.push(topic);
-        }
+        self.wanted_topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic);
     }
 
     /// Asks to fail whatever is not settled.
@@ -88,7 +85,7 @@ impl Control {
         std::mem::take(&mut self.purges.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn take_wanted_topics(&self) -> Vec<Topic> {
+    fn take_wanted_topics(&self) -> BTreeSet<Topic> {
         std::mem::take(&mut self.wanted_topics.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -4,3 +4,5 @@
 pub(crate) mod budget;
 #[path = "../../src/buffer_memory/fair_memory.rs"]
 pub(crate) mod fair_memory;
+#[path = "../../src/buffer_memory/hungry.rs"]
+pub(crate) mod hungry;

@@ -11,11 +11,17 @@
 //! partition holds nothing would wait for ever if others took each byte that returns: while one waits, partitions get
 //! one buffer at a time.
 //!
+//! Whatever happens to one wait takes a number of steps that grows with the logarithm of how many there are: a hundred thousand
+//! tasks may give up at one moment, all of them under one lock.
+//!
 //! A record that may go to any partition of its topic does not stand in the line of one, which may be the very one that gives
 //! nothing back, but in the line of the topic. That line is served with what the topic's partition that holds least may
 //! take: if that one may have nothing, none may. Partitions that such records should not go to come last.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::buffer_memory::hungry::{Hunger, Hungry};
 
 /// The bytes of `buffer.memory`, divided among partitions.
 #[derive(Debug)]
@@ -31,8 +37,8 @@ pub(crate) struct Budget {
     /// Places in `partitions` to be used again.
     vacant: Vec<usize>,
     topics: Vec<Topic>,
-    /// Lines that somebody stands in, by what their partitions hold and then by turn: the order of service.
-    hungry: BTreeSet<Hunger>,
+    /// Lines that somebody stands in, in the order of service: by what their partitions hold, and then by turn.
+    hungry: Hungry,
     /// The next turn or ticket.
     next_number: u64,
 }
@@ -53,8 +59,8 @@ pub(crate) enum Line {
     Topic(TopicId),
 }
 
-/// Identifies a wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Identifies a wait. Later waits have greater ones.
+#[derive(Debug, Clone, Copy, Eq)]
 pub(crate) struct Ticket(u64);
 
 /// A wait that has ended: its bytes are booked as held.
@@ -92,21 +98,8 @@ struct Topic {
 #[derive(Debug, Default)]
 struct Waits {
     turn: u64,
-    /// First come, first served.
-    queue: VecDeque<Wait>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Wait {
-    ticket: Ticket,
-    least: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Hunger {
-    held: usize,
-    turn: u64,
-    line: Line,
+    /// What each needs at least; first come, first served.
+    queue: BTreeMap<Ticket, usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,12 +116,12 @@ impl Budget {
         Self {
             total,
             whole,
-            smallest: smallest.min(whole),
+            smallest: smallest.min(whole).min(total),
             held: 0,
             partitions: Vec::new(),
             vacant: Vec::new(),
             topics: Vec::new(),
-            hungry: BTreeSet::new(),
+            hungry: Hungry::default(),
             next_number: 0,
         }
     }
@@ -255,14 +248,16 @@ impl Budget {
             if waits.queue.is_empty() {
                 waits.turn = turn;
             }
-            waits.queue.push_back(Wait { ticket, least });
+            waits.queue.insert(ticket, least);
         });
         ticket
     }
 
     /// Gives up a wait that has not ended. [`Budget::next_grant`] must follow.
     pub(crate) fn cancel(&mut self, line: Line, ticket: Ticket) {
-        self.update_waits(line, |waits| waits.queue.retain(|wait| wait.ticket != ticket));
+        self.update_waits(line, |waits| {
+            waits.queue.remove(&ticket);
+        });
     }
 
     /// Ends a wait whose turn it is. To be called until it returns `None`.
@@ -270,7 +265,7 @@ impl Budget {
         let (line, grant) = self.find_grant()?;
         let turn = self.number();
         self.update_waits(line, |waits| {
-            waits.queue.pop_front();
+            waits.queue.pop_first();
             waits.turn = turn;
         });
         self.hold(grant.partition, grant.capacity);
@@ -319,24 +314,20 @@ impl Budget {
     }
 
     fn find_grant(&self) -> Option<(Line, Grant)> {
-        let mut is_starving = false;
-        for Hunger { held, line, .. } in &self.hungry {
-            let partition = match *line {
-                Line::Partition(id) => id,
-                Line::Topic(topic) => self.first_rank(topic)?.id,
-            };
-            let Wait { ticket, least } = *self.waits(*line)?.queue.front()?;
-            if let Some(capacity) = self.offer(*held, least, is_starving) {
-                return Some((*line, Grant { ticket, partition, capacity }));
-            }
-            if *held == 0 {
-                is_starving = true;
-            } else if is_starving || least <= self.whole {
-                // Those that come after hold no less and want no less.
-                return None;
-            }
-        }
-        None
+        let Hunger { held, line, least, .. } = if self.hungry.is_any_with_nothing() {
+            let free = Some(self.free()).filter(|free| *free >= self.smallest)?;
+            self.hungry.next_with_nothing(free)?
+        } else {
+            let may_have = |hunger: &Hunger| self.offer(hunger.held, hunger.least, false).is_some();
+            self.hungry.next_with_something(may_have)?
+        };
+        let partition = match line {
+            Line::Partition(id) => id,
+            Line::Topic(topic) => self.first_rank(topic)?.id,
+        };
+        let (ticket, _) = self.waits(line)?.queue.first_key_value()?;
+        let capacity = self.offer(held, least, false)?;
+        Some((line, Grant { ticket: *ticket, partition, capacity }))
     }
 
     /// Returns what somebody may have while others wait.
@@ -362,7 +353,7 @@ impl Budget {
     /// Whether somebody waits who needs more than is free although his partition, or one that would do, holds nothing.
     fn is_anybody_starving(&self) -> bool {
         // He would have been served if he could be.
-        self.hungry.first().is_some_and(|first| first.held == 0)
+        self.hungry.is_any_with_nothing()
     }
 
     fn hold(&mut self, id: PartitionId, bytes: usize) {
@@ -395,12 +386,13 @@ impl Budget {
 
     /// Returns a line's place in the order of service, if somebody stands in it.
     fn hunger(&self, line: Line) -> Option<Hunger> {
-        let waits = self.waits(line).filter(|waits| !waits.queue.is_empty())?;
+        let waits = self.waits(line)?;
+        let (_, least) = waits.queue.first_key_value()?;
         let held = match line {
             Line::Partition(id) => self.partition(id)?.held,
             Line::Topic(topic) => self.first_rank(topic)?.held,
         };
-        Some(Hunger { held, turn: waits.turn, line })
+        Some(Hunger { held, turn: waits.turn, line, least: *least })
     }
 
     /// Changes a partition and keeps the orders right in which it stands.
@@ -441,12 +433,14 @@ impl Budget {
 
     fn leave(&mut self, line: Line) {
         if let Some(hunger) = self.hunger(line) {
-            self.hungry.remove(&hunger);
+            self.hungry.remove(hunger, self.whole);
         }
     }
 
     fn join(&mut self, line: Line) {
-        self.hungry.extend(self.hunger(line));
+        if let Some(hunger) = self.hunger(line) {
+            self.hungry.insert(hunger, self.whole);
+        }
     }
 
     fn ranks(&mut self, topic: TopicId) -> Option<&mut BTreeSet<Rank>> {
@@ -459,11 +453,33 @@ impl Budget {
     }
 }
 
+impl Ord for Ticket {
+    fn cmp(&self, other: &Self) -> Ordering {
+        #[cfg(test)]
+        steps::count();
+        self.0.cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Ticket {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ticket {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
 impl Partition {
     fn rank(&self, id: PartitionId) -> Rank {
         Rank { is_shunned: self.is_shut || self.is_leaderless, held: self.held, since: self.since, id }
     }
 }
 
+#[cfg(test)]
+pub(super) mod steps;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::{prop_assert, prop_assert_eq, proptest};
 
+use std::collections::VecDeque;
+
 use super::*;
 
 const WHOLE: usize = 1000;
@@ -256,6 +258,64 @@ fn partitions_that_are_added_are_for_those_who_wait_already() {
     budget.give_back(added, WHOLE);
     budget.close(added);
     assert_ne!(budget.roomiest(topic, 1), Some(added));
+}
+
+/// A budget of which nothing is free, with as many waits as `lines` gives lines for.
+fn crowded(
+    lines: impl Fn(&mut Budget) -> Vec<Line>,
+    need: usize,
+) -> (Budget, PartitionId, Vec<(Line, Ticket)>) {
+    let mut budget = budget(100 * WHOLE);
+    let hog = budget.open(None);
+    let lines = lines(&mut budget);
+    let free = budget.free();
+    assert!(budget.try_take_exactly(hog, free, 0));
+    let waits = lines.into_iter().map(|line| (line, budget.wait(line, need))).collect();
+    assert_eq!(budget.next_grant(), None);
+    (budget, hog, waits)
+}
+
+#[test]
+fn work_for_one_wait_hardly_grows_with_the_number_of_waits() {
+    type Lines = fn(&mut Budget, usize) -> Vec<Line>;
+    let one: Lines = |budget, count| vec![Line::Partition(budget.open(None)); count];
+    let many: Lines = |budget, count| (0..count).map(|_| Line::Partition(budget.open(None))).collect();
+    let anywhere: Lines = |budget, count| {
+        let topic = budget.open_topic();
+        for number in 0..count {
+            budget.open(Some((topic, number)));
+        }
+        vec![Line::Topic(topic); count]
+    };
+    // Their partitions hold something, though not all that they may.
+    let holders: Lines = |budget, count| {
+        let ids: Vec<_> = (0..count).map(|_| budget.open(None)).collect();
+        ids.iter().for_each(|id| assert!(budget.try_take_exactly(*id, 1, 0)));
+        ids.into_iter().map(Line::Partition).collect()
+    };
+    for (name, lines) in [("one", one), ("many", many), ("anywhere", anywhere), ("holders", holders)] {
+        for need in [1, WHOLE, 30 * WHOLE] {
+            let steps_for_each = |count: usize| {
+                let (mut budget, hog, mut waits) = crowded(|budget| lines(budget, count), need);
+                let steps = steps::of(|| {
+                    for (at, (line, ticket)) in waits.drain(..).rev().enumerate() {
+                        budget.cancel(line, ticket);
+                        if at % 2 == 0 {
+                            budget.give_back(hog, 1);
+                            budget.take_beyond(hog, 1);
+                        }
+                        assert_eq!(budget.next_grant(), None);
+                    }
+                });
+                steps / count as u64
+            };
+
+            let (few, many) = (steps_for_each(100), steps_for_each(6400));
+
+            // One more look each time that the number doubles would be a few dozens.
+            assert!(many <= few + 100, "{name} {need}: {few} steps for each of 100, {many} for each of 6400");
+        }
+    }
 }
 
 /// What happens, with indexes that are taken modulo the number of what they choose from.
