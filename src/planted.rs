@@ -48,6 +48,8 @@ mod switch {
         GapNotHealed,
         /// A retry does not back off.
         HintLoop,
+        /// An answer of a topic that is gone counts as one of the topic that has its name now.
+        LateAnswerCounts,
         /// Timers of partitions are not reported.
         LostWakeUp,
         /// Answers belong to batches by position.

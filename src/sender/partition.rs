@@ -17,6 +17,10 @@ pub(crate) struct Partition {
     pub(crate) queue: Arc<PartitionQueue>,
     pub(crate) leader: Option<NodeId>,
     pub(crate) leader_epoch: Option<i32>,
+    /// The last leader epoch that was told, also while the topic is gone.
+    last_epoch: Option<i32>,
+    /// Whether the last view of the cluster had the partition.
+    is_found: bool,
     /// Sent, neither answered nor expired; oldest first.
     pub(crate) in_flight: VecDeque<ProducerBatch>,
     /// Unanswered requests that carry a batch of this partition, expired ones included.
@@ -27,6 +31,8 @@ pub(crate) struct Partition {
     /// The youngest batch that is in the log, or has failed and may be.
     youngest_written: Option<BatchOrder>,
     topic_id: Uuid,
+    /// Counts the logs that the partition has had: a topic that is made anew begins another one.
+    log: LogCount,
     /// Since when its batches have waited for answers to those under way, if they do.
     blocked_since: Option<Instant>,
     /// No attempt before this time.
@@ -38,6 +44,10 @@ pub(crate) struct Partition {
     /// True while it waits for a node to have answered everything, so that a batch need not linger.
     pub(crate) is_gathering: bool,
 }
+
+/// Tells the logs apart that a partition has had under one name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LogCount(u32);
 
 /// What a partition needs next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,12 +95,15 @@ impl Partition {
             queue,
             leader: None,
             leader_epoch: None,
+            last_epoch: None,
+            is_found: false,
             in_flight: VecDeque::new(),
             outstanding: 0,
             in_flight_node: None,
             sequence: Sequence::default(),
             youngest_written: None,
             topic_id: Uuid::ZERO,
+            log: LogCount::default(),
             blocked_since: None,
             retry_at: None,
             timer: None,
@@ -105,16 +118,24 @@ impl Partition {
         let found = cluster.partition(topic, *partition);
         // A leader that the view has no address for is as good as none.
         self.leader = cluster.leader(topic, *partition).map(Node::id);
-        let known_epoch = self.leader_epoch;
         self.leader_epoch = found.and_then(PartitionInfo::leader_epoch);
         let id = cluster.topic(topic).map_or(self.topic_id, |topic| topic.id());
-        // Brokers that tell no ids: epochs grow for as long as a topic lives.
+        // Brokers that tell no ids: epochs grow for as long as a topic lives. Those that do not tell them either have only
+        // shown that it was gone.
         let is_younger =
-            matches!((self.leader_epoch, known_epoch), (Some(epoch), Some(known)) if epoch < known);
-        if id != self.topic_id || is_younger {
+            matches!((self.leader_epoch, self.last_epoch), (Some(epoch), Some(known)) if epoch < known);
+        self.last_epoch = self.leader_epoch.or(self.last_epoch);
+        let is_gone = std::mem::replace(&mut self.is_found, found.is_some()) && found.is_none();
+        if id != self.topic_id || is_younger || is_gone {
             self.topic_id = id;
+            self.log.0 += 1;
             self.sequence.forget_acknowledgement();
         }
+    }
+
+    /// Returns which of its logs the partition has now, as far as the sender knows.
+    pub(crate) fn log(&self) -> LogCount {
+        self.log
     }
 
     /// Returns the id of the topic; zero if the brokers are too old to have one.
@@ -240,9 +261,14 @@ impl Partition {
         has_epoch
     }
 
-    /// Notes that the broker has a batch.
-    pub(crate) fn note_delivery(&mut self, batch: &ProducerBatch) {
-        self.sequence.acknowledge(batch.identity());
+    /// Notes that the broker has a batch, which was sent to this log.
+    ///
+    /// An answer may come late, when the topic was made anew: that the old log has the batch does not mean that the broker
+    /// of the new one knows the producer.
+    pub(crate) fn note_delivery(&mut self, batch: &ProducerBatch, log: LogCount) {
+        if log == self.log || planted!(LateAnswerCounts) {
+            self.sequence.acknowledge(batch.identity());
+        }
         self.youngest_written = self.youngest_written.max(Some(batch.order));
     }
 

@@ -8,6 +8,7 @@ use crate::metadata::MetadataRequestId;
 use crate::planted::planted;
 use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceAsked};
 use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
+use crate::sender::partition::LogCount;
 use crate::topic_partition::{Topic, TopicPartition};
 use crate::wire::{EncodeError, Uuid, Writer};
 
@@ -36,6 +37,8 @@ pub(crate) struct SentBatch {
     /// The topic's id when the request was made, by which version 13 and later name it.
     pub(crate) topic_id: Uuid,
     pub(crate) records: u32,
+    /// Which log of the partition it was made for.
+    pub(crate) log: LogCount,
     /// Whether an attempt before this one may have been written.
     pub(crate) was_maybe_written: bool,
     pub(crate) is_answered: bool,

@@ -20,7 +20,8 @@
 //!   numbers begin at 0 (Java counts one epoch for all partitions, which adopt it one by one: to a partition it looks
 //!   the same).
 //! - Until a partition has acknowledged a batch of an epoch, one is under way: a broker that knows nothing of the
-//!   producer takes any first number, so a second batch could slip in before the first.
+//!   producer takes any first number, so a second batch could slip in before the first. What counts is the log that the
+//!   partition has now: an answer of a topic that was deleted says nothing about the one that was made in its place.
 //!
 //! Nothing here is fatal: whatever the broker has forgotten, a new epoch makes it listen again.
 

@@ -72,7 +72,7 @@ impl SenderCore {
         match Verdict::of(code, batch.is_numbered()) {
             Verdict::Delivered => {
                 if let Some(partition) = self.partition_mut(sent.queue_id) {
-                    partition.note_delivery(&batch);
+                    partition.note_delivery(&batch, sent.log);
                 }
                 let base_offset = (answer.base_offset >= 0).then_some(answer.base_offset);
                 let append_time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);

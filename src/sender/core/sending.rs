@@ -139,6 +139,7 @@ impl SenderCore {
             topic_partition: batch.topic_partition().clone(),
             topic_id: partition.topic_id(),
             records: batch.record_count(),
+            log: partition.log(),
             was_maybe_written: batch.maybe_written,
             is_answered: false,
         };

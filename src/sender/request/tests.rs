@@ -7,6 +7,7 @@ fn sent(topic: &'static str, partition: i32) -> SentBatch {
         queue_id: 0,
         batch_id: 1,
         topic_partition: TopicPartition::new(topic, partition),
+        log: LogCount::default(),
         topic_id: id_of(topic),
         records: 1,
         was_maybe_written: false,

@@ -183,6 +183,55 @@ fn batches_go_one_by_one_until_the_new_log_knows_the_producer() {
     }
 }
 
+/// Also if the sender has seen meanwhile that there is no such topic.
+#[test]
+fn batches_go_one_by_one_to_a_topic_that_was_gone_for_a_while() {
+    for brokers in [Ids, IdsInMetadata, Epochs] {
+        let mut bench = bench(brokers);
+        let topic = bench.world.topics.remove(TOPIC).unwrap();
+        bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
+        bench.advance(Duration::from_secs(2));
+        bench.world.topics.insert(TOPIC.to_owned(), topic);
+        remake(&mut bench);
+        bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
+        bench.advance(Duration::from_secs(2));
+
+        let deliveries = send(&mut bench, &["a", "b", "c"]);
+        let request = bench.request();
+        assert_eq!(request.records(), ["a"], "{brokers:?}");
+        bench.acknowledge(&request);
+        serve(&mut bench);
+
+        check(&mut bench, &deliveries, &["a", "b", "c"], brokers);
+    }
+}
+
+/// That the old log has a batch says nothing about the new one, whatever order it is learned in.
+#[test]
+fn late_answer_of_the_old_topic_lets_only_one_batch_go_to_the_new_one() {
+    for brokers in [Ids, IdsInMetadata] {
+        let mut bench = bench(brokers);
+        let old = bench.world.topics[TOPIC].id;
+        let late = bench.send(0, "late");
+        let request = bench.request();
+        remake(&mut bench);
+        bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
+        bench.advance(millis(200));
+        assert_eq!(bench.core.leader(0), Some(2), "{brokers:?}");
+
+        let old = if brokers == Ids { bench.world.name_of(old) } else { TOPIC.to_owned() };
+        bench.reply_with(&request, &[(old, 0, Reply::ok(1))], 0);
+        assert_eq!(offset(&late), Some(1));
+        let deliveries = send(&mut bench, &["a", "b"]);
+        let request = bench.request();
+        assert_eq!(request.records(), ["a"], "{brokers:?}");
+        bench.reply(&request, &Reply::error(19));
+        serve(&mut bench);
+
+        check(&mut bench, &deliveries, &["a", "b"], brokers);
+    }
+}
+
 /// Up to Kafka 2.4 an unknown producer must begin at 0 (`UNKNOWN_PRODUCER_ID`).
 #[test]
 fn broker_that_wants_an_unknown_producer_to_begin_anew_is_obeyed() {
