@@ -307,6 +307,8 @@ impl SenderCore {
         self.send_metadata_request(now);
         self.send_producer_id_request(now);
         self.send_produce_requests(now);
+        // A partition may have used up its epochs only now, and nothing else may happen for long.
+        self.send_producer_id_request(now);
     }
 
     fn ensure_partition(&mut self, queue: Arc<PartitionQueue>) {

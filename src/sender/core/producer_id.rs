@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::SenderCore;
-use crate::accumulator::PartitionQueue;
 use crate::error::DeliveryErrorKind;
 use crate::network::{FailureReason, NetworkRequest};
 use crate::protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
@@ -139,15 +138,16 @@ impl SenderCore {
     fn refuse_queued(&mut self, code: ErrorCode, now: Instant) {
         let message = "no producer id; allow this client to write idempotently (IdempotentWrite on the cluster) or set \
                        enable.idempotence=false";
-        let queues: Vec<_> =
-            self.partitions.iter().flatten().map(|partition| Arc::clone(&partition.queue)).collect();
-        let take = |queue: &Arc<PartitionQueue>| {
-            if self.settings.is_fail_stop { queue.stop_at_head() } else { queue.take_all() }
-        };
-        let batches: Vec<_> = queues.iter().flat_map(take).collect();
-        for batch in batches {
-            let kind = DeliveryErrorKind::Broker { code, message: Some(message.to_owned()) };
-            self.fail(batch, kind, Vec::new(), now, true);
+        for id in 0..self.partitions.len() {
+            let Some(partition) = self.partition_mut(id) else { continue };
+            let queue = Arc::clone(&partition.queue);
+            let batches = if self.settings.is_fail_stop { queue.stop_at_head() } else { queue.take_all() };
+            for (at, mut batch) in batches.into_iter().enumerate() {
+                // The first has everything behind it stopped, under way or not.
+                batch.is_stopped |= at > 0;
+                let kind = DeliveryErrorKind::Broker { code, message: Some(message.to_owned()) };
+                self.give_up(id, batch, kind, Vec::new(), now, true);
+            }
         }
         self.producer_id = ProducerIdState::Refused { until: now + PAUSE_AFTER_REFUSAL };
     }

@@ -56,6 +56,8 @@ pub(super) struct Config {
     pub(super) has_producer_ids: bool,
     /// Hosts of `bootstrap.servers`: `bootstrap` is node 1, and `controller` a controller that is no broker.
     pub(super) bootstrap: &'static [&'static str],
+    /// The epoch that producer ids come with.
+    pub(super) producer_epoch: i16,
     /// Whether batches are compressed at once; otherwise the jobs wait in `seal_jobs`.
     pub(super) seals: bool,
     pub(super) seed: u64,
@@ -83,6 +85,7 @@ impl Default for Config {
             produce_versions: (3, 13),
             has_producer_ids: true,
             bootstrap: &["bootstrap"],
+            producer_epoch: 0,
             seals: true,
             seed: 7,
         }
@@ -131,6 +134,8 @@ pub(super) struct Bench {
     pub(super) received: VecDeque<Received>,
     /// Producer ids given out.
     pub(super) producer_ids: i64,
+    /// With which they are refused, if it is not 0.
+    pub(super) producer_id_error: i16,
     /// Topics of every metadata request so far.
     pub(super) metadata_requests: Vec<Vec<String>>,
     /// Whether they are answered.
@@ -178,6 +183,7 @@ impl Bench {
             attempts: BTreeMap::new(),
             received: VecDeque::new(),
             producer_ids: 0,
+            producer_id_error: 0,
             metadata_requests: Vec::new(),
             answers_metadata: true,
             alter: |_, answer| answer,
@@ -337,7 +343,9 @@ impl Bench {
             }
             Request::InitProducerId => {
                 self.producer_ids += 1;
-                self.answer(connection, head, wire::producer_id(head, self.producer_ids));
+                let epoch = self.config.producer_epoch;
+                let answer = wire::producer_id(head, self.producer_ids, epoch, self.producer_id_error);
+                self.answer(connection, head, answer);
             }
             Request::Metadata { topics } => {
                 let answer = wire::metadata(head, &self.world, &topics);

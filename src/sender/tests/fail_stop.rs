@@ -12,6 +12,7 @@ use super::world::TOPIC;
 use crate::accumulator::PartitionQueue;
 use crate::delivery::Delivery;
 use crate::error::{DeliveryErrorKind, Persisted};
+use crate::protocol::ErrorCode;
 
 fn config() -> Config {
     Config { is_fail_stop: true, is_idempotent: true, max_outstanding: 5, ..Config::default() }
@@ -200,6 +201,39 @@ fn batch_with_records_that_are_refused_by_name_fails_as_a_whole() {
     assert!(deliveries.iter().all(|delivery| failure(delivery).persisted() == Persisted::No));
     assert!(matches!(failure(&deliveries[0]).kind(), DeliveryErrorKind::BatchRefused { .. }));
     assert!(bench.received.is_empty() && bench.is_clean() && queue(&bench).is_stopped());
+}
+
+/// All epochs of the producer id are used up, and brokers give no other: what is queued fails, and what is under way behind
+/// it must not be written any more.
+#[test]
+fn batch_that_gets_no_producer_id_stops_those_under_way_behind_it() {
+    let mut bench = bench(Config { producer_epoch: i16::MAX, ..config() });
+    bench.put(1, "needs another epoch");
+    let request = bench.request();
+    bench.reply(&request, &Reply::error(29));
+    assert!(bench.accumulator.queue(TOPIC, 1).unwrap().resume());
+    let deliveries = send(&mut bench, &["a", "b"]);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+    bench.reply(&requests[0], &Reply::error(19));
+
+    bench.producer_id_error = 31;
+    let other = bench.send(1, "x");
+
+    for delivery in [&deliveries[0], &other] {
+        assert_eq!(failure(delivery).error_code(), Some(ErrorCode::ClusterAuthorizationFailed));
+    }
+    assert!(queue(&bench).is_stopped() && is_pending(&deliveries[1]));
+    bench.acknowledge(&requests[1]);
+    assert!(is_stopped(&deliveries[1]));
+    bench.producer_id_error = 0;
+    assert!(queue(&bench).resume());
+    bench.advance(millis(5000));
+    let next = bench.send(0, "c");
+    bench.advance(millis(5000));
+    bench.acknowledge_all();
+    assert_eq!(offset(&next), Some(1));
+    assert_eq!(bench.world.log(0), ["first", "c"]);
+    assert!(bench.is_clean());
 }
 
 /// Random answers, lost connections and bytes that arrive late.

@@ -355,3 +355,18 @@ fn pieces_of_a_batch_get_consecutive_numbers() {
     assert_eq!(offset(&first), Some(0));
     assert_eq!(deliveries.map(|delivery| offset(&delivery).unwrap()), [1, 2, 3, 4]);
 }
+
+/// Nothing else happens that would have the sender ask later.
+#[test]
+fn another_producer_id_is_asked_for_at_once_when_the_epochs_are_used_up() {
+    let config = Config { is_idempotent: true, producer_epoch: i16::MAX, ..Config::default() };
+    let mut bench = Bench::new(config);
+    bench.put(0, "refused");
+    let request = bench.request();
+    bench.reply(&request, &Reply::error(29));
+
+    bench.put(0, "a");
+
+    let identity = bench.request().batches[0].identity;
+    assert_eq!((identity.id, identity.sequence), (2, 0));
+}

@@ -177,8 +177,11 @@ pub(super) fn api_versions(head: Head, ranges: &[(i16, i16, i16)]) -> Bytes {
     frame(head, &ApiVersionsResponse::default().with_api_keys(ranges.iter().map(range).collect()))
 }
 
-pub(super) fn producer_id(head: Head, id: i64) -> Bytes {
-    frame(head, &InitProducerIdResponse::default().with_producer_id(id.into()).with_producer_epoch(0))
+pub(super) fn producer_id(head: Head, id: i64, epoch: i16, code: i16) -> Bytes {
+    let body = InitProducerIdResponse::default().with_error_code(code);
+    let is_given = code == 0;
+    let (id, epoch) = if is_given { (id, epoch) } else { (-1, -1) };
+    frame(head, &body.with_producer_id(id.into()).with_producer_epoch(epoch))
 }
 
 pub(super) fn metadata(head: Head, world: &World, topics: &[String]) -> Bytes {
