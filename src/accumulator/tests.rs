@@ -212,7 +212,7 @@ fn flush_tells_the_sender_once_and_returns_what_is_to_be_waited_for() {
     bench.append_all(&[&value_of(600), &value_of(600)]);
     assert!(bench.is_announced());
     assert!(!bench.queue.look().unwrap().is_flushed);
-    drop(bench.take());
+    let _under_way = bench.take();
 
     assert_eq!(bench.accumulator.begin_flush().len(), 2);
 
