@@ -30,7 +30,7 @@ pub(crate) use self::partition_queue::{
 pub(crate) use self::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Stage};
 pub(crate) use self::rescue::{Rescue, rescue};
 pub(crate) use self::settings::Settings;
-pub(crate) use self::split::split;
+pub(crate) use self::split::{halve, split};
 pub(crate) use self::workers::{Work, Workers};
 
 /// All partitions' queues, and the border between callers and the sender.

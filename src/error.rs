@@ -289,6 +289,9 @@ pub struct DeliveryError {
 #[non_exhaustive]
 pub enum DeliveryErrorKind {
     /// The broker refused the record for good, or `retries` are used up.
+    ///
+    /// A batch that is refused for a record which the broker does not name is halved until that record stands alone. If an
+    /// earlier attempt may have written the batch, all of its records fail instead.
     #[error("{code}{}", Detail(.message.as_deref()))]
     Broker {
         /// What the broker said.

@@ -58,6 +58,8 @@ pub(crate) struct ProducerBatch {
     pub(crate) sent_leader_epoch: Option<i32>,
     /// True for a piece of a batch that the broker found too large.
     pub(crate) is_split: bool,
+    /// True for a piece of a batch that holds a record which the broker does not want.
+    pub(crate) is_suspect: bool,
     /// Times that it was rebuilt without records that the broker refused.
     pub(crate) rescues: u8,
     /// True once it has reached `batch.size`.
@@ -197,6 +199,7 @@ impl ProducerBatch {
             is_stopped: false,
             sent_leader_epoch: None,
             is_split: false,
+            is_suspect: false,
             rescues: 0,
             is_full: false,
             is_flushed: false,

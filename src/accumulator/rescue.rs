@@ -90,6 +90,7 @@ fn new_part<'a>(
     );
     part.order = batch.order;
     part.is_split = batch.is_split;
+    part.is_suspect = batch.is_suspect;
     part.rescues = batch.rescues + 1;
     part.clock = batch.clock;
     part.maybe_written = batch.maybe_written;

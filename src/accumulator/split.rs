@@ -1,4 +1,4 @@
-//! Splitting a batch that the broker found too large (KIP-126).
+//! Splitting a batch that the broker found too large (KIP-126), or that holds a record which it does not want.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
 use crate::delivery::{BatchCell, Redirect};
 use crate::planted::planted;
-use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, RecordRef};
+use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, RecordRef};
 
 /// Cuts a batch into smaller ones, completes it as moved, and puts the pieces at the front of their queue, in order.
 ///
@@ -32,20 +32,62 @@ pub(crate) fn split(
     let mut pieces: Vec<ProducerBatch> = Vec::new();
     let mut redirects = Vec::new();
     for (first, record) in (0_u32..).zip(&records) {
-        if !append(pieces.last_mut(), record, target) {
-            let mut piece = new_piece(&batch, queue, record, target);
-            if !planted!(SplitLosesOrder) {
-                piece.order.first_record += first;
-            }
-            if batch.is_numbered() {
-                // The pieces bear the numbers that the batch had, so nothing behind it must be numbered anew.
-                piece.set_identity(batch.identity().advanced_by(first));
-            }
+        // However small the last record is, it must not join all others, or nothing would be cut.
+        let is_left_over = pieces.len() == 1 && first as usize + 1 == records.len();
+        if is_left_over || !append(pieces.last_mut(), record, target) {
+            let least = RecordRef::upper_bound(RecordRef::from(record).payload_len());
+            let piece = new_piece(&batch, queue, first, least.max(target));
             redirects.push(Redirect { first, at: 0, cell: Arc::clone(piece.cell()) });
             pieces.push(piece);
             append(pieces.last_mut(), record, usize::MAX);
         }
     }
+    Ok(replace(batch, pieces, redirects, queue, now))
+}
+
+/// Halves a batch that was refused, and is certain not to be in the log, because of a record that the broker has not named.
+/// The halves take its place in the queue, and the half that is refused again is halved again, until the culprit stands
+/// alone.
+///
+/// As with a batch that is too large, the halves bear the numbers that the batch had and take their memory at once.
+///
+/// Gives the batch back if it cannot be cut: a single record, or bytes that cannot be read.
+pub(crate) fn halve(
+    mut batch: ProducerBatch,
+    queue: &Arc<PartitionQueue>,
+    now: Instant,
+) -> Result<(), Box<ProducerBatch>> {
+    let Some((records, _)) = batch.decode().filter(|(records, _)| records.len() > 1) else {
+        return Err(Box::new(batch));
+    };
+    let (front, back) = records.split_at(records.len() / 2);
+    let mut pieces = Vec::new();
+    let mut redirects = Vec::new();
+    let mut first = 0;
+    for records in [front, back] {
+        // Timestamps are kept as distances from the first record, so a record may take more than it did before.
+        let most = records.iter().map(|record| MAX_RECORD_OVERHEAD + RecordRef::from(record).payload_len());
+        let mut piece = new_piece(&batch, queue, first, HEADER_LEN + most.sum::<usize>());
+        piece.is_suspect = true;
+        redirects.push(Redirect { first, at: 0, cell: Arc::clone(piece.cell()) });
+        for record in records {
+            append(Some(&mut piece), record, usize::MAX);
+        }
+        first += piece.record_count();
+        pieces.push(piece);
+    }
+    replace(batch, pieces, redirects, queue, now);
+    Ok(())
+}
+
+/// Puts pieces where the batch was. Returns how many there are.
+fn replace(
+    mut batch: ProducerBatch,
+    mut pieces: Vec<ProducerBatch>,
+    redirects: Vec<Redirect>,
+    queue: &Arc<PartitionQueue>,
+    now: Instant,
+) -> usize {
     batch.move_notes(&redirects, &mut pieces);
     for piece in &mut pieces {
         piece.close();
@@ -54,17 +96,17 @@ pub(crate) fn split(
     let count = pieces.len();
     batch.redirect(redirects);
     queue.put_back(pieces.into_iter());
-    Ok(count)
+    count
 }
 
+/// Makes an empty piece that begins with the record `first` of a batch.
 fn new_piece(
     batch: &ProducerBatch,
     queue: &Arc<PartitionQueue>,
-    record: &DecodedRecord,
-    target: usize,
+    first: u32,
+    capacity: usize,
 ) -> ProducerBatch {
-    let least = RecordRef::upper_bound(RecordRef::from(record).payload_len());
-    let buffer = queue.memory().take_beyond(least.max(target));
+    let buffer = queue.memory().take_beyond(capacity);
     let cell = BatchCell::new(batch.topic_partition().clone(), None);
     let incomplete = queue.incomplete().insert(&cell, Arc::downgrade(queue));
     let mut piece = ProducerBatch::new(
@@ -76,7 +118,15 @@ fn new_piece(
         batch.created,
     );
     piece.order = batch.order;
+    if !planted!(SplitLosesOrder) {
+        piece.order.first_record += first;
+    }
+    if batch.is_numbered() {
+        // The pieces bear the numbers that the batch had, so nothing behind it must be numbered anew.
+        piece.set_identity(batch.identity().advanced_by(first));
+    }
     piece.is_split = true;
+    piece.is_suspect = batch.is_suspect;
     piece.rescues = batch.rescues;
     piece.clock = batch.clock;
     piece.last_error = batch.last_error;

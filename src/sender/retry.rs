@@ -53,6 +53,24 @@ impl Verdict {
     }
 }
 
+/// Attempts after which a batch that is CORRUPT_MESSAGE every time is believed to be so for what is in it.
+///
+/// The code may tell of bytes that were damaged on their way, which another attempt mends; Java tries again until
+/// `delivery.timeout.ms`. But old brokers, and others, give it for a record that they will never take, such as one without a
+/// key for a compacted topic, and everything behind it would wait and expire with it.
+pub(crate) const MAX_CORRUPT_ATTEMPTS: u32 = 3;
+
+/// Whether a broker that gives this code objects to a record of the batch, so that it may take the others.
+pub(crate) fn is_of_a_record(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::CorruptMessage
+            | ErrorCode::InvalidRecord
+            | ErrorCode::InvalidTimestamp
+            | ErrorCode::RecordListTooLarge
+    )
+}
+
 impl Fate {
     fn of(code: ErrorCode) -> Self {
         match code {

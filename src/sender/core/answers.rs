@@ -7,7 +7,7 @@ use std::time::Instant;
 use rand::RngExt;
 
 use super::SenderCore;
-use crate::accumulator::{ProducerBatch, Rescue, Stage, rescue, split};
+use crate::accumulator::{ProducerBatch, Rescue, Stage, halve, rescue, split};
 use crate::error::{BatchFailure, DeliveryErrorKind, Persisted};
 use crate::metadata::LeaderHint;
 use crate::network::FailureReason;
@@ -15,7 +15,7 @@ use crate::planted::planted;
 use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::sender::request::{ProduceSent, SentBatch};
-use crate::sender::retry::{Fate, Verdict};
+use crate::sender::retry::{Fate, MAX_CORRUPT_ATTEMPTS, Verdict, is_of_a_record};
 use crate::topic_partition::NodeId;
 use crate::wire::Reader;
 
@@ -70,6 +70,11 @@ impl SenderCore {
         };
         let code = ErrorCode::from(answer.error_code);
         match Verdict::of(code, batch.is_numbered()) {
+            Verdict::Retriable { fate, .. } if self.is_corrupt_for_good(&batch, code) => {
+                batch.maybe_written = sent.was_maybe_written;
+                batch.last_error = Some(code);
+                self.refuse(sent, batch, fate, answer, now);
+            }
             Verdict::Delivered => {
                 if let Some(partition) = self.partition_mut(sent.queue_id) {
                     partition.note_delivery(&batch, sent.log);
@@ -186,8 +191,17 @@ impl SenderCore {
         }
     }
 
+    /// Whether another attempt with the same records would come to the same.
+    fn is_corrupt_for_good(&self, batch: &ProducerBatch, code: ErrorCode) -> bool {
+        // The batch that a piece was cut from has had its attempts. A record that stands alone has none behind it.
+        let is_known = batch.is_suspect && batch.record_count() > 1;
+        let attempts = if is_known { 1 } else { MAX_CORRUPT_ATTEMPTS };
+        let is_last = batch.attempts >= attempts || batch.attempts > self.settings.retries;
+        code == ErrorCode::CorruptMessage && is_last
+    }
+
     /// The broker does not want a batch. If it names the records that it objects to (KIP-467), the others are sent again
-    /// without them, before anything behind them.
+    /// without them, before anything behind them. If it names none, the batch is halved until the culprit stands alone.
     fn refuse(
         &mut self,
         sent: &SentBatch,
@@ -207,12 +221,22 @@ impl SenderCore {
         // Another number, for a batch that an earlier attempt may have brought into the log, would write it twice.
         let is_doubtful =
             batch.is_numbered() && (batch.maybe_written || batch.is_unanswered || batch.is_of_doubtful);
-        let is_final = fate == Fate::Maybe || is_doubtful || self.settings.is_fail_stop;
+        let is_certain = fate == Fate::NotWritten && !is_doubtful && !batch.is_stopped;
+        let is_nameless = named.is_empty() && is_of_a_record(code);
+        // With `fail_stop` nothing may be written behind a culprit; halves that come before it may.
+        let is_final = !is_certain || (self.settings.is_fail_stop && !is_nameless);
         let queue = self.partition_mut(sent.queue_id).map(|partition| Arc::clone(&partition.queue));
         let Some(queue) = queue.filter(|_| !is_final) else {
             self.give_up(sent.queue_id, batch, kind, named.into_iter().collect(), now, true);
             return;
         };
+        if is_nameless {
+            tracing::debug!(partition = %sent.topic_partition, "halving a batch to find what was refused");
+            if let Err(batch) = halve(batch, &queue, now) {
+                self.give_up(sent.queue_id, *batch, kind, Vec::new(), now, true);
+            }
+            return;
+        }
         self.note_failure(sent.queue_id, &batch);
         match rescue(batch, &named, &queue, now) {
             Ok(Rescue { culprits, messages }) => {

@@ -26,8 +26,9 @@ enum Reaction {
 
 /// What Kafka 4.4's own producer does: code, without idempotence, with it, and whether it asks for metadata.
 ///
-/// Two deviations: with idempotence Java fails the batch that gets `INVALID_PRODUCER_EPOCH` and begins a new epoch for
-/// those behind it, and it has `UNKNOWN_PRODUCER_ID` heal only if the broker tells where its log starts.
+/// Three deviations: with idempotence Java fails the batch that gets `INVALID_PRODUCER_EPOCH` and begins a new epoch for
+/// those behind it, and it has `UNKNOWN_PRODUCER_ID` heal only if the broker tells where its log starts. And it fails a batch
+/// as a whole for a record that the broker does not name (18, 32, 87).
 const TABLE: [(i16, Reaction, Reaction, bool); 62] = [
     (-1, Fail, Fail, false),
     (1, Fail, Fail, false),
@@ -44,13 +45,13 @@ const TABLE: [(i16, Reaction, Reaction, bool); 62] = [
     (15, Retry, Retry, false),
     (16, Retry, Retry, false),
     (17, Fail, Fail, false),
-    (18, Fail, Fail, false),
+    (18, Split, Split, false),
     (19, Retry, Retry, false),
     (20, Retry, Retry, false),
     (21, Fail, Fail, false),
     (29, Fail, Fail, false),
     (31, Fail, Fail, false),
-    (32, Fail, Fail, false),
+    (32, Split, Split, false),
     (35, Fail, Fail, false),
     (41, Retry, Retry, false),
     (42, Fail, Fail, false),
@@ -75,7 +76,7 @@ const TABLE: [(i16, Reaction, Reaction, bool); 62] = [
     (80, Retry, Retry, true),
     (83, Retry, Retry, true),
     (84, Retry, Retry, true),
-    (87, Fail, Fail, false),
+    (87, Split, Split, false),
     (88, Retry, Retry, false),
     (89, Retry, Retry, false),
     (90, Fail, Fail, false),

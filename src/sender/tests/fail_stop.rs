@@ -236,6 +236,27 @@ fn batch_that_gets_no_producer_id_stops_those_under_way_behind_it() {
     assert!(bench.is_clean());
 }
 
+#[test]
+fn records_before_a_culprit_without_a_name_are_written_and_those_behind_it_stop() {
+    let mut bench = bench(Config { linger: millis(5), ..config() });
+    let deliveries: Vec<_> = ["a", "b", "c", "d"].map(|value| bench.append(0, value)).into();
+    bench.advance(millis(5));
+
+    while let Some(request) = bench.received.pop_front() {
+        if request.records().contains(&"c") {
+            bench.reply(&request, &Reply::error(87));
+        } else {
+            bench.acknowledge(&request);
+        }
+    }
+
+    assert_eq!([0, 1].map(|at| offset(&deliveries[at])), [Some(1), Some(2)]);
+    assert_eq!(failure(&deliveries[2]).error_code(), Some(ErrorCode::InvalidRecord));
+    assert!(is_stopped(&deliveries[3]));
+    assert_eq!(bench.world.log(0), ["first", "a", "b"]);
+    assert!(bench.is_clean() && queue(&bench).is_stopped());
+}
+
 /// Random answers, lost connections and bytes that arrive late.
 struct Weather {
     bench: Bench,

@@ -128,15 +128,127 @@ fn innocent_records_fail_if_a_younger_batch_was_written_meanwhile() {
     assert!(bench.is_clean());
 }
 
+/// Serves what comes as a broker that refuses every batch with a culprit in it. Returns the requests that it took.
+fn serve_without(bench: &mut Bench, code: i16, culprits: &[&str]) -> usize {
+    let mut requests = 0;
+    for _ in 0..200 {
+        while let Some(request) = bench.received.pop_front() {
+            requests += 1;
+            if request.records().iter().any(|record| culprits.contains(record)) {
+                bench.reply(&request, &Reply { message: Some("of the batch"), ..Reply::error(code) });
+            } else {
+                bench.acknowledge(&request);
+            }
+        }
+        bench.advance(millis(10));
+    }
+    requests
+}
+
+/// Kafka 1.0.2, and other brokers, name no record: CORRUPT_MESSAGE, INVALID_TIMESTAMP, INVALID_RECORD, RECORD_LIST_TOO_LARGE.
 #[test]
-fn refusal_without_names_fails_all_records_alike() {
+fn culprit_that_the_broker_does_not_name_is_found_by_halving() {
+    let compressed = Config { compression: Compression::Lz4, ..idempotent() };
+    for config in [plain(), idempotent(), compressed, Config { retries: 1, ..idempotent() }] {
+        for code in [2, 18, 32, 87] {
+            let mut bench = Bench::new(config.clone());
+            warm_up(&mut bench);
+            let values = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+            let deliveries = send(&mut bench, &values);
+            let behind = bench.append(0, "j");
+
+            let requests = serve_without(&mut bench, code, &["c", "h"]);
+
+            assert_eq!(bench.world.log(0), ["warm-up", "a", "b", "d", "e", "f", "g", "i", "j"], "{code}");
+            let (culprits, innocent): (Vec<_>, Vec<_>) =
+                values.iter().zip(&deliveries).partition(|(value, _)| ["c", "h"].contains(value));
+            for (_, delivery) in culprits {
+                let error = failure(delivery);
+                assert_eq!(
+                    (error.error_code(), error.persisted()),
+                    (Some(ErrorCode::from(code)), Persisted::No)
+                );
+            }
+            let offsets: Vec<_> = innocent.iter().map(|(_, delivery)| offset(delivery).unwrap()).collect();
+            assert_eq!(offsets, [1, 2, 3, 4, 5, 6, 7]);
+            assert_eq!(offset(&behind), Some(8));
+            assert!(requests < 25, "{requests}");
+            assert!(bench.is_clean());
+        }
+    }
+}
+
+/// They have nothing in them that could make a difference.
+#[test]
+fn culprits_without_key_and_value_are_found_like_others() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["", "", ""]);
+
+    let requests = serve_without(&mut bench, 87, &[""]);
+
+    assert!(deliveries.iter().all(|delivery| message(delivery) == "of the batch"));
+    assert_eq!(requests, 5);
+    assert!(bench.is_clean());
+}
+
+/// Bytes may be damaged on their way.
+#[test]
+fn batch_that_arrives_damaged_is_sent_again_before_it_is_cut() {
     let mut bench = Bench::new(idempotent());
     let deliveries = send(&mut bench, &["a", "b"]);
+
+    for _ in 0..2 {
+        let request = bench.request();
+        bench.reply(&request, &Reply::error(2));
+        bench.advance(millis(100));
+    }
+    let request = bench.request();
+    assert_eq!(request.records(), ["a", "b"]);
+    bench.acknowledge(&request);
+
+    assert_eq!([&deliveries[0], &deliveries[1]].map(offset), [Some(0), Some(1)]);
+}
+
+#[test]
+fn batches_under_way_behind_a_nameless_culprit_stay_behind_it() {
+    let mut bench = Bench::new(idempotent());
+    warm_up(&mut bench);
+    let first = send(&mut bench, &["a", "b", "c"]);
+    let second = send(&mut bench, &["d"]);
+    assert_eq!(bench.received.len(), 2);
+
+    serve_without(&mut bench, 87, &["b"]);
+
+    assert_eq!(bench.world.log(0), ["warm-up", "a", "c", "d"]);
+    assert_eq!(message(&first[1]), "of the batch");
+    assert_eq!([&first[0], &first[2], &second[0]].map(offset), [1, 2, 3].map(Some));
+    assert!(bench.is_clean());
+}
+
+#[test]
+fn batch_that_may_have_been_written_is_not_cut() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["a", "b"]);
+    let request = bench.request();
+    bench.reply(&request, &Reply::error(7));
+    bench.advance(millis(100));
     let request = bench.request();
 
     refuse(&mut bench, &request, &[]);
 
-    assert!(deliveries.iter().all(|delivery| message(delivery) == "of the batch"));
+    assert!(deliveries.iter().all(|delivery| failure(delivery).persisted() == Persisted::Maybe));
+    assert!(bench.received.is_empty() && bench.is_clean());
+}
+
+#[test]
+fn code_that_does_not_concern_records_fails_all_of_them_at_once() {
+    let mut bench = Bench::new(idempotent());
+    let deliveries = send(&mut bench, &["a", "b"]);
+    let request = bench.request();
+
+    bench.reply(&request, &Reply::error(29));
+
+    assert!(!deliveries.iter().any(is_pending));
     assert!(bench.received.is_empty() && bench.is_clean());
 }
 
@@ -160,8 +272,10 @@ fn names_of_records_that_do_not_exist_are_ignored() {
     let strangers = [(-1, Some("x")), (2, Some("x")), (i32::MAX, Some("x")), (i32::MIN, None)];
 
     refuse(&mut bench, &request, &strangers);
+    serve_without(&mut bench, 87, &["a"]);
 
-    assert!(deliveries.iter().all(|delivery| message(delivery) == "of the batch"));
+    assert_eq!(message(&deliveries[0]), "of the batch");
+    assert_eq!(offset(&deliveries[1]), Some(0));
 }
 
 #[test]
