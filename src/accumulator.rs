@@ -395,12 +395,18 @@ impl RecordAccumulator {
         job.run(self.settings.compression_level);
     }
 
-    /// Compresses a batch anywhere but here, if there is anybody else.
-    pub(crate) fn seal_elsewhere(&self, job: SealJob) {
+    /// Has others compress a batch; gives it back as work if there are no others, or none that come.
+    pub(crate) fn seal_elsewhere(&self, job: SealJob) -> Result<(), Work> {
+        let work = self.work_of(job);
         match &self.workers {
-            Some(workers) => workers.take(self.work_of(job)),
-            None => self.seal(job),
+            Some(workers) => workers.take(work),
+            None => Err(work),
         }
+    }
+
+    /// Takes back the compressions that nobody has begun nor will begin soon.
+    pub(crate) fn take_back_work(&self) -> Vec<Work> {
+        self.workers.as_ref().map_or_else(Vec::new, |workers| workers.take_back())
     }
 
     /// Compresses a batch that a caller has closed. With a slow codec one task that sends would be held up by the speed
@@ -409,7 +415,7 @@ impl RecordAccumulator {
         match &self.workers {
             Some(workers) if self.settings.compression.is_slow() => {
                 if let Err(work) = workers.try_take(self.work_of(job)) {
-                    work();
+                    work.run();
                 }
             }
             _ => self.seal(job),
@@ -418,7 +424,7 @@ impl RecordAccumulator {
 
     fn work_of(&self, job: SealJob) -> Work {
         let level = self.settings.compression_level;
-        Box::new(move || job.run(level))
+        Work::new(job.is_quick(level), move || job.run(level))
     }
 
     fn close_open_batch(&self, queue: &Arc<PartitionQueue>) {

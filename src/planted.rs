@@ -64,6 +64,8 @@ mod switch {
         ReturnedOutOfOrder,
         /// A batch that is sent again goes behind those that were not sent so far.
         RetryBehindNewBatch,
+        /// Nobody looks after batches that others are to compress.
+        SealingForEver,
         /// The numbers of a batch that has failed are given out again.
         SequenceReuse,
         /// The pieces of a batch are written in reverse order.

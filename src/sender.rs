@@ -4,7 +4,7 @@
 //! place where the sender meets the runtime. It is a hand-written future so that a single wake-up serves callers,
 //! sockets and the timer alike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Sleep;
 
-use crate::accumulator::RecordAccumulator;
+use crate::accumulator::{RecordAccumulator, Work};
 use crate::clock;
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::metadata::Cluster;
@@ -102,6 +102,8 @@ pub(crate) struct Sender {
     /// For each of `connecting`, how to give it up.
     abort_handles: BTreeMap<ConnectionId, AbortHandle>,
     max_frame: usize,
+    /// Compressions that nobody else comes for.
+    works: VecDeque<Work>,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
     /// True once those who wait for metadata were told that the producer is closed.
@@ -137,6 +139,7 @@ impl Sender {
             connecting: FuturesUnordered::new(),
             abort_handles: BTreeMap::new(),
             max_frame,
+            works: VecDeque::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
             has_told_of_close: false,
@@ -160,6 +163,7 @@ impl Sender {
         }
         is_busy |= self.poll_connecting(cx, now);
         self.poll_connections(cx, now);
+        is_busy |= self.compress_one();
         self.core.poll(now);
         while let Some(action) = self.core.poll_action() {
             is_busy = true;
@@ -246,11 +250,15 @@ impl Sender {
                 self.clusters.send_replace(cluster);
                 self.control.cluster_version.store(version, Ordering::Release);
             }
-            Action::Seal(job) => {
-                // Not awaited: the finished batch announces itself.
-                self.accumulator.seal_elsewhere(job);
-            }
+            // Not awaited: the finished batch announces itself.
+            Action::Seal(job) => self.works.extend(self.accumulator.seal_elsewhere(job).err()),
+            Action::TakeBackSeals => self.works.extend(self.accumulator.take_back_work()),
         }
+    }
+
+    /// Does one of the compressions that nobody else comes for. One, so that the sockets have their turn between two.
+    fn compress_one(&mut self) -> bool {
+        self.works.pop_front().map(Work::run_if_quick).is_some()
     }
 
     fn arm_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {

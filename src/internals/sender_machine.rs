@@ -293,6 +293,8 @@ impl SenderMachine {
             }
             Action::Publish(_) => {}
             Action::Seal(job) => self.seal_jobs.push(job),
+            // The input says when they are run.
+            Action::TakeBackSeals => {}
         }
     }
 }

@@ -30,6 +30,9 @@ struct State {
     under_way: usize,
     /// Threads that run or are about to. Less than `most` only if nothing waits.
     running: usize,
+    /// Work was taken back because no thread came for it. None is taken on until one comes: the runtime may have lent all
+    /// its blocking threads to others, who keep them for as long as they like.
+    is_stuck: bool,
 }
 
 /// One thread at work. If it ends otherwise than by running out of work, it was never started or has panicked.
@@ -62,29 +65,45 @@ impl BlockingWorkers {
 }
 
 impl Workers for BlockingWorkers {
-    fn take(&self, work: Work) {
-        self.add(self.0.lock(), work);
-    }
-
-    fn try_take(&self, work: Work) -> Result<(), Work> {
+    fn take(&self, work: Work) -> Result<(), Work> {
         let state = self.0.lock();
-        if state.under_way + state.waiting.len() >= self.0.most {
+        if state.is_stuck {
             return Err(work);
         }
         self.add(state, work);
         Ok(())
+    }
+
+    fn try_take(&self, work: Work) -> Result<(), Work> {
+        let state = self.0.lock();
+        if state.is_stuck || state.under_way + state.waiting.len() >= self.0.most {
+            return Err(work);
+        }
+        self.add(state, work);
+        Ok(())
+    }
+
+    fn take_back(&self) -> Vec<Work> {
+        let mut state = self.0.lock();
+        // A thread that is at work goes on until nothing waits.
+        if state.under_way > 0 || state.waiting.is_empty() {
+            return Vec::new();
+        }
+        state.is_stuck = true;
+        std::mem::take(&mut state.waiting).into()
     }
 }
 
 impl Worker {
     fn run(mut self) {
         while let Some(work) = self.next() {
-            work();
+            work.run();
         }
     }
 
     fn next(&mut self) -> Option<Work> {
         let mut state = self.shared.lock();
+        state.is_stuck = false;
         state.under_way -= usize::from(self.is_busy);
         let next = state.waiting.pop_front();
         self.is_busy = next.is_some();
@@ -109,6 +128,7 @@ impl Drop for Worker {
         state.running -= 1;
         // Nobody else would do it. Undone work puts its batch back as it is.
         let left = if state.running == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
+        state.is_stuck &= state.running > 0;
         drop(state);
         drop(left);
     }

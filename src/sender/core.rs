@@ -58,6 +58,8 @@ pub(crate) struct SenderCore {
     /// Partitions whose batches would go at once if nothing were under way to the node.
     gathering: BTreeMap<NodeId, Vec<usize>>,
     seal_jobs: Vec<SealJob>,
+    /// A batch waits for its compression for so long that no thread may have come for it.
+    is_seal_late: bool,
     published: Option<Arc<Cluster>>,
     observer: Option<Arc<dyn AckObserver>>,
     counters: Arc<Counters>,
@@ -88,8 +90,10 @@ pub(crate) enum Action {
     Network(NetworkAction),
     /// Show callers a new view of the cluster.
     Publish(Arc<Cluster>),
-    /// Compress a batch, away from the sender's task.
+    /// Have a batch compressed, away from the sender's task.
     Seal(SealJob),
+    /// See whether others come for the batches that they are to compress, and if not, do what is quick of it.
+    TakeBackSeals,
 }
 
 mod answers;
@@ -131,6 +135,7 @@ impl SenderCore {
             stalled: BTreeMap::new(),
             gathering: BTreeMap::new(),
             seal_jobs: Vec::new(),
+            is_seal_late: false,
             published: None,
             observer: parts.observer,
             counters: parts.counters,
@@ -178,6 +183,9 @@ impl SenderCore {
         }
         if let Some(job) = self.seal_jobs.pop() {
             return Some(Action::Seal(job));
+        }
+        if std::mem::take(&mut self.is_seal_late) {
+            return Some(Action::TakeBackSeals);
         }
         let action = self.network.poll_action()?;
         if matches!(action, NetworkAction::Transmit { .. }) {

@@ -35,6 +35,8 @@ pub(crate) struct Partition {
     log: LogCount,
     /// Since when its batches have waited for answers to those under way, if they do.
     blocked_since: Option<Instant>,
+    /// The head, if it is in the hands of others who compress it.
+    sealing: Option<Sealing>,
     /// No attempt before this time.
     pub(crate) retry_at: Option<Instant>,
     /// When the sender looks again if nothing happens before.
@@ -49,6 +51,16 @@ pub(crate) struct Partition {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct LogCount(u32);
 
+/// A batch that others are to compress.
+#[derive(Debug, Clone, Copy)]
+struct Sealing {
+    order: BatchOrder,
+    /// When the sender found that it waits for them.
+    since: Instant,
+    /// When the sender looks after it.
+    look_at: Option<Instant>,
+}
+
 /// What a partition needs next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -58,12 +70,14 @@ pub(crate) enum Next {
     Linger(Instant),
     /// Wait for a leader.
     NoLeader,
-    /// Wait for an answer, or for a batch to be compressed: whoever brings it says so.
+    /// Wait for an answer: it has the sender look again.
     Blocked,
     /// Nothing is queued.
     Idle,
     /// Send to this node.
     Ready(NodeId),
+    /// Wait for the batch to be compressed: whoever does it says so, unless no thread comes for it.
+    Sealing,
 }
 
 /// Whether batches bear sequence numbers.
@@ -105,6 +119,7 @@ impl Partition {
             topic_id: Uuid::ZERO,
             log: LogCount::default(),
             blocked_since: None,
+            sealing: None,
             retry_at: None,
             timer: None,
             is_listed: false,
@@ -149,7 +164,7 @@ impl Partition {
     pub(crate) fn next(&self, head: Option<Head>, pace: Pace, now: Instant) -> Next {
         let Some(head) = head else { return Next::Idle };
         if head.is_sealing {
-            return Next::Blocked;
+            return Next::Sealing;
         }
         if let Some(retry_at) = self.retry_at
             && now < retry_at
@@ -174,7 +189,7 @@ impl Partition {
     /// (KIP-794). Returns when that will be.
     pub(crate) fn note_wait(&mut self, next: Next, timeout: Duration, now: Instant) -> Option<Instant> {
         match next {
-            Next::Blocked if self.outstanding > 0 => {
+            Next::Blocked | Next::Sealing if self.outstanding > 0 => {
                 let since = *self.blocked_since.get_or_insert(now);
                 let is_available = now.saturating_duration_since(since) <= timeout;
                 self.queue.set_available(is_available);
@@ -191,6 +206,24 @@ impl Partition {
                 None
             }
         }
+    }
+
+    /// Says when to look after the compression of the head, if others have it, and whether that is now.
+    pub(crate) fn note_sealing(&mut self, head: Option<Head>, now: Instant) -> (Option<Instant>, bool) {
+        let Some(head) = head.filter(|head| head.is_sealing && !planted!(SealingForEver)) else {
+            self.sealing = None;
+            return (None, false);
+        };
+        let known = self.sealing.filter(|sealing| sealing.order == head.order);
+        let look_at = now.checked_add(SEALING_PATIENCE);
+        let mut sealing = known.unwrap_or(Sealing { order: head.order, since: now, look_at });
+        let is_due = sealing.look_at.is_some_and(|look_at| look_at <= now);
+        if is_due {
+            // Somebody is at it then. Ever longer from here on: a panic might end them.
+            sealing.look_at = now.checked_add(now.saturating_duration_since(sealing.since));
+        }
+        self.sealing = Some(sealing);
+        (sealing.look_at, is_due)
     }
 
     /// Whether the head must wait for an answer to what is under way, or for a producer id.
@@ -353,6 +386,9 @@ impl Partition {
         }
     }
 }
+
+/// A thread that is free comes within microseconds, on a busy machine within a few milliseconds.
+const SEALING_PATIENCE: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod acks;
 mod cancel_safety;
+mod compression;
 mod drop;
 mod enqueue;
 mod errors;

@@ -29,6 +29,12 @@ impl SealJob {
         Self { queue, batch_id, buffer: Some(buffer), compression }
     }
 
+    /// Returns whether that takes about a millisecond at most.
+    pub(crate) fn is_quick(&self, level: i32) -> bool {
+        let len = self.buffer.as_ref().map_or(0, |buffer| buffer.len());
+        len <= self.compression.quick_len(level)
+    }
+
     /// Compresses the batch at a level of its codec, puts it back and tells the sender.
     pub(crate) fn run(mut self, level: i32) {
         let Some(buffer) = self.buffer.as_ref().filter(|_| self.is_wanted()) else { return };

@@ -21,12 +21,12 @@ fn held() -> (Work, mpsc::Receiver<()>, mpsc::Sender<()>) {
         begun.send(()).unwrap();
         is_let_go.recv_timeout(LONG).unwrap();
     };
-    (Box::new(work), has_begun, let_go)
+    (Work::new(true, work), has_begun, let_go)
 }
 
 fn telling(done: &mpsc::Sender<usize>, number: usize) -> Work {
     let done = done.clone();
-    Box::new(move || done.send(number).unwrap())
+    Work::new(true, move || done.send(number).unwrap())
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn work_is_done_on_as_many_threads_as_are_allowed_and_then_declined() {
     assert!(workers.try_take(telling(&done, 7)).is_err());
 
     held.iter().for_each(|(_, let_go)| let_go.send(()).unwrap());
-    workers.take(telling(&done, 8));
+    workers.take(telling(&done, 8)).unwrap();
     assert_eq!(is_done.recv_timeout(LONG), Ok(8));
 }
 
@@ -56,11 +56,11 @@ fn work_beyond_the_threads_waits_in_order() {
     let runtime = runtime();
     let workers = BlockingWorkers::with(runtime.handle().clone(), 1);
     let (work, has_begun, let_go) = held();
-    workers.take(work);
+    workers.take(work).unwrap();
     has_begun.recv_timeout(LONG).unwrap();
     let (done, is_done) = mpsc::channel();
 
-    (0..100).for_each(|number| workers.take(telling(&done, number)));
+    (0..100).for_each(|number| workers.take(telling(&done, number)).unwrap());
     assert!(is_done.try_recv().is_err());
     let_go.send(()).unwrap();
 
@@ -70,22 +70,65 @@ fn work_beyond_the_threads_waits_in_order() {
 }
 
 #[test]
+fn work_is_given_back_while_no_thread_comes_and_taken_on_again_when_one_has() {
+    let runtime = Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    let workers = BlockingWorkers::with(runtime.handle().clone(), 2);
+    let (other, has_begun, let_go) = held();
+    let other = runtime.spawn_blocking(move || other.run());
+    has_begun.recv_timeout(LONG).unwrap();
+    let (done, is_done) = mpsc::channel();
+
+    workers.take(telling(&done, 0)).unwrap();
+    assert!(workers.try_take(telling(&done, 1)).is_ok());
+    let back = workers.take_back();
+    assert_eq!(back.len(), 2);
+    assert!(workers.take(telling(&done, 2)).is_err() && workers.try_take(telling(&done, 3)).is_err());
+    assert!(workers.take_back().is_empty());
+    back.into_iter().for_each(Work::run);
+    assert_eq!((is_done.try_recv(), is_done.try_recv()), (Ok(0), Ok(1)));
+
+    let_go.send(()).unwrap();
+    runtime.block_on(other).unwrap();
+    while workers.take(telling(&done, 4)).is_err() {
+        thread::yield_now();
+    }
+    assert_eq!(is_done.recv_timeout(LONG), Ok(4));
+}
+
+#[test]
+fn work_that_waits_for_a_thread_at_work_is_not_given_back() {
+    let runtime = runtime();
+    let workers = BlockingWorkers::with(runtime.handle().clone(), 1);
+    let (work, has_begun, let_go) = held();
+    workers.take(work).unwrap();
+    has_begun.recv_timeout(LONG).unwrap();
+    let (done, is_done) = mpsc::channel();
+    workers.take(telling(&done, 1)).unwrap();
+
+    assert!(workers.take_back().is_empty());
+
+    let_go.send(()).unwrap();
+    assert_eq!(is_done.recv_timeout(LONG), Ok(1));
+}
+
+#[test]
 fn work_that_panics_leaves_the_others_none_the_worse() {
     let runtime = runtime();
     let workers = BlockingWorkers::with(runtime.handle().clone(), 1);
     let dropped = Arc::new(AtomicUsize::new(0));
     let (done, is_done) = mpsc::channel();
 
-    workers.take(Box::new(|| panic!("on purpose")));
+    workers.take(Work::new(true, || panic!("on purpose"))).unwrap();
     // Until then it is done or dropped, but never left lying.
     let mut number = 0;
     while is_done.recv_timeout(Duration::from_millis(1)).is_err() {
         let told = Told(Arc::clone(&dropped));
         let work = telling(&done, number);
-        workers.take(Box::new(move || {
-            work();
+        let work = Work::new(true, move || {
+            work.run();
             drop(told);
-        }));
+        });
+        workers.take(work).unwrap();
         number += 1;
     }
     drop(runtime);
@@ -110,10 +153,10 @@ fn work_is_dropped_when_the_runtime_has_ended() {
 
     for _ in 0..5 {
         let told = Told(Arc::clone(&dropped));
-        workers.take(Box::new(move || drop(told)));
+        workers.take(Work::new(true, move || drop(told))).unwrap();
     }
     let told = Told(Arc::clone(&dropped));
-    let is_taken = workers.try_take(Box::new(move || drop(told))).is_ok();
+    let is_taken = workers.try_take(Work::new(true, move || drop(told))).is_ok();
 
     assert_eq!((is_taken, dropped.load(Ordering::Relaxed)), (true, 6));
 }

@@ -90,11 +90,12 @@ impl SenderCore {
         let Some(partition) = self.partition_mut(id) else { return };
         let next = partition.next(head, pace, now);
         let too_long = availability_timeout.and_then(|timeout| partition.note_wait(next, timeout, now));
+        let (look_after, is_seal_late) = partition.note_sealing(head, now);
         let stage = match next {
             Next::Backoff(_) => Stage::Backoff,
             Next::Linger(_) => Stage::Linger,
             Next::NoLeader => Stage::NoLeader,
-            Next::Blocked | Next::Idle | Next::Ready(_) => Stage::Queued,
+            Next::Blocked | Next::Idle | Next::Ready(_) | Next::Sealing => Stage::Queued,
         };
         if head.is_some_and(|head| head.stage != stage) {
             partition.queue.enter_stage(stage, now);
@@ -104,6 +105,7 @@ impl SenderCore {
         let expiry = oldest.and_then(|created| created.checked_add(delivery_timeout));
         let wait = match next {
             Next::Backoff(until) | Next::Linger(until) => Some(until),
+            Next::Sealing => look_after,
             Next::Blocked | Next::Idle | Next::NoLeader | Next::Ready(_) => None,
         };
         match next {
@@ -124,6 +126,7 @@ impl SenderCore {
             }
             _ => {}
         }
+        self.is_seal_late |= is_seal_late;
         self.arm(id, [expiry, wait, too_long].into_iter().flatten().min());
     }
 

@@ -87,7 +87,29 @@ fn batch_that_is_being_compressed_is_waited_for() {
     let now = clock::now();
     let sealing = Head { is_sealing: true, is_full: true, ..head(now) };
 
-    assert_eq!(partition(Some(LEADER)).next(Some(sealing), pace(), now + LINGER), Next::Blocked);
+    assert_eq!(partition(Some(LEADER)).next(Some(sealing), pace(), now + LINGER), Next::Sealing);
+}
+
+#[test]
+fn compression_is_looked_after_until_it_is_done() {
+    let mut partition = partition(Some(LEADER));
+    let begin = clock::now();
+    let at = |millis| begin + Duration::from_millis(millis);
+    let sealing = |batch| {
+        let order = BatchOrder { batch, first_record: 0 };
+        Some(Head { is_sealing: true, order, ..head(begin) })
+    };
+
+    assert_eq!(partition.note_sealing(sealing(1), at(0)), (Some(at(5)), false));
+    assert_eq!(partition.note_sealing(sealing(1), at(3)), (Some(at(5)), false));
+    assert_eq!(partition.note_sealing(sealing(1), at(5)), (Some(at(10)), true));
+    assert_eq!(partition.note_sealing(sealing(1), at(6)), (Some(at(10)), false));
+    assert_eq!(partition.note_sealing(sealing(1), at(700)), (Some(at(1400)), true));
+    // The next batch has its own time.
+    assert_eq!(partition.note_sealing(sealing(2), at(701)), (Some(at(706)), false));
+    assert_eq!(partition.note_sealing(Some(head(begin)), at(702)), (None, false));
+    assert_eq!(partition.note_sealing(sealing(2), at(900)), (Some(at(905)), false));
+    assert_eq!(partition.note_sealing(None, at(905)), (None, false));
 }
 
 /// The four cases of Kafka's `testReadyAndDrainWhenABatchIsBeingRetried`.

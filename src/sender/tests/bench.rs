@@ -149,6 +149,8 @@ pub(super) struct Bench {
     pub(super) unwritten: VecDeque<(ConnectionId, Frame)>,
     pub(super) seals: bool,
     pub(super) seal_jobs: Vec<SealJob>,
+    /// Times that the core wanted compressions taken back.
+    pub(super) late_seals: usize,
     pub(super) polls: usize,
 }
 
@@ -192,6 +194,7 @@ impl Bench {
             unwritten: VecDeque::new(),
             seals: config.seals,
             seal_jobs: Vec::new(),
+            late_seals: 0,
             polls: 0,
             config,
         }
@@ -285,6 +288,7 @@ impl Bench {
             Action::Publish(_) => {}
             Action::Seal(job) if self.seals => self.accumulator.seal(job),
             Action::Seal(job) => self.seal_jobs.push(job),
+            Action::TakeBackSeals => self.late_seals += 1,
         }
     }
 

@@ -278,6 +278,29 @@ fn waiting_for_memory_sends_what_lingers() {
 }
 
 #[test]
+fn compression_that_nobody_begins_is_taken_back_in_time() {
+    let mut bench = Bench::new(Config { compression: Compression::Lz4, seals: false, ..Config::default() });
+    let delivery = bench.send(0, &"a".repeat(300));
+    let next = bench.append(1, &"b".repeat(300));
+
+    bench.advance(millis(4));
+    assert_eq!((bench.seal_jobs.len(), bench.late_seals), (2, 0));
+    bench.advance(millis(2));
+    assert_eq!(bench.late_seals, 1, "what waits is taken back together");
+    bench.advance(Duration::from_secs(60));
+    assert!((8..40).contains(&bench.late_seals), "{}", bench.late_seals);
+
+    bench.seal_jobs.drain(..).for_each(drop);
+    bench.settle();
+    bench.acknowledge_all();
+    assert_eq!((offset(&delivery), offset(&next)), (Some(0), Some(0)));
+    let late = bench.late_seals;
+    bench.advance(Duration::from_secs(60));
+    assert_eq!(bench.late_seals, late);
+    assert!(bench.is_clean());
+}
+
+#[test]
 fn compressed_batches_are_read_by_the_broker() {
     let codecs = [Compression::Gzip, Compression::Lz4, Compression::Snappy, Compression::Zstd];
     for compression in codecs.into_iter().filter(|codec| codec.missing_feature().is_none()) {

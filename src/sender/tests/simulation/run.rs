@@ -169,18 +169,22 @@ impl Helpers {
 }
 
 impl Workers for Helpers {
-    fn take(&self, work: Work) {
+    fn take(&self, work: Work) -> Result<(), Work> {
         let mut desk = self.0.lock().unwrap();
         desk.works.push(work);
         desk.news += 1;
+        Ok(())
     }
 
     fn try_take(&self, work: Work) -> Result<(), Work> {
         if self.count() >= MOST_HELPERS {
             return Err(work);
         }
-        self.take(work);
-        Ok(())
+        self.take(work)
+    }
+
+    fn take_back(&self) -> Vec<Work> {
+        Vec::new()
     }
 }
 
@@ -419,6 +423,9 @@ impl Simulation {
                 let delay = self.noise.micros(0, 8000);
                 self.after(delay, Event::Seal);
             }
+            Action::TakeBackSeals => {
+                self.accumulator.take_back_work().into_iter().for_each(Work::run_if_quick);
+            }
         }
     }
 
@@ -472,7 +479,7 @@ impl Simulation {
         let count = self.workers.count();
         let which = self.noise.between(0, count.saturating_sub(1) as u64) as usize;
         if let Some(work) = self.workers.finish(which) {
-            work();
+            work.run();
         }
     }
 
