@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use kafka_mock::Api;
 use kafka_producer::ProducerRecord;
 
 use crate::support::{
@@ -14,11 +13,12 @@ use crate::support::{
 #[tokio::test]
 async fn dropped_while_waiting_for_metadata_is_never_sent() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    cluster.delay(None, Some(Api::Metadata), millis(100));
+    cluster.freeze(0)?;
     let producer = producer(&cluster);
 
     assert!(tokio::time::timeout(millis(20), producer.enqueue(record("dropped"))).await.is_err());
     assert!(tokio::time::timeout(millis(20), producer.send(record("dropped"))).await.is_err());
+    cluster.unfreeze(0)?;
     soon("send", producer.send(record("kept"))).await?;
     soon("flush", producer.flush()).await;
 
@@ -175,10 +175,11 @@ async fn aborted_tasks_leave_the_producer_working() -> TestResult {
 #[tokio::test]
 async fn partitions_for_given_up_changes_nothing() -> TestResult {
     let cluster = cluster_with(1, 3).await;
-    cluster.delay(None, Some(Api::Metadata), millis(50));
+    cluster.freeze(0)?;
     let producer = producer(&cluster);
 
     assert!(tokio::time::timeout(millis(10), producer.partitions_for(TOPIC)).await.is_err());
+    cluster.unfreeze(0)?;
 
     assert_eq!(soon("partitions", producer.partitions_for(TOPIC)).await?.len(), 3);
     let _ = soon("close", producer.close(seconds(5))).await;

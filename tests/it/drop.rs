@@ -15,8 +15,8 @@ use kafka_producer::{
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::{
-    TOPIC, TestResult, builder, cluster_with, delivered, enqueue_all, log_of, millis, producer, record,
-    results, seconds, soon, texts, until,
+    TOPIC, TestResult, builder, cluster_with, delivered, enqueue_all, log_of, producer, record, results,
+    seconds, skip_time, soon, texts, until,
 };
 
 fn runtime() -> Runtime {
@@ -64,12 +64,13 @@ async fn producer_without_records_goes_away_with_its_handle() -> TestResult {
 #[tokio::test]
 async fn dropped_producer_gives_up_after_the_delivery_timeout() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = builder(&cluster).delivery_timeout(millis(200)).request_timeout(millis(100)).build()?;
+    let producer = builder(&cluster).delivery_timeout(seconds(120)).build()?;
     soon("first", producer.send(record("first"))).await?;
     cluster.freeze(0)?;
     let delivery = producer.enqueue(record("x")).await?;
 
     drop(producer);
+    skip_time(seconds(121)).await;
 
     assert!(matches!(soon("delivery", delivery).await.unwrap_err().kind(), DeliveryErrorKind::TimedOut(_)));
     // A frozen broker does not notice anything.
@@ -90,7 +91,7 @@ async fn elsewhere(runtime: &Runtime, cluster: &kafka_mock::MockCluster) -> (Kaf
     while let Ok(delivery) = producer.try_enqueue(record(&filler).key("k")) {
         accepted.push(delivery);
     }
-    until("one is sent", || producer.metrics().requests_in_flight > 0).await;
+    until("one is sent", || producer.metrics().produce_requests_sent == 2).await;
     (producer, accepted)
 }
 

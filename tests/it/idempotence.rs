@@ -62,10 +62,11 @@ async fn several_batches_of_a_partition_are_under_way_at_once() -> TestResult {
     let cluster = cluster_with(1, 1).await;
     let producer = builder(&cluster).batch_size(1).build()?;
     soon("first", producer.send(record(0))).await?;
-    cluster.delay(None, Some(Api::Produce), millis(30));
+    cluster.freeze(0)?;
 
     let deliveries = enqueue_all(&producer, (1..6).map(record)).await;
     until("five are under way", || producer.metrics().requests_in_flight == 5).await;
+    cluster.unfreeze(0)?;
     delivered(deliveries).await;
 
     assert_eq!(log_of(&cluster, 0), texts(0..6));
@@ -188,15 +189,14 @@ async fn leader_moves_between_attempts_double_nothing() -> TestResult {
 async fn expired_batch_leaves_no_stuck_partition() -> TestResult {
     for is_written in [false, true] {
         let cluster = cluster_with(1, 1).await;
-        let producer = builder(&cluster)
-            .batch_size(1)
-            .delivery_timeout(millis(300))
-            .request_timeout(millis(100))
-            .build()?;
+        let producer = builder(&cluster).batch_size(1).delivery_timeout(seconds(120)).build()?;
         soon("first", producer.send(record(0))).await?;
         let fault = if is_written { Fault::error_code_after_append(7) } else { Fault::error_code(7) };
         cluster.inject(fault.api(Api::Produce).always());
-        let results = results(enqueue_all(&producer, (1..4).map(record)).await).await;
+        let deliveries = enqueue_all(&producer, (1..4).map(record)).await;
+        until("the first was refused", || producer.metrics().record_retries > 0).await;
+        skip_time(seconds(121)).await;
+        let results = results(deliveries).await;
         assert!(results.iter().all(Result::is_err));
         cluster.clear_faults();
 
@@ -215,11 +215,14 @@ async fn expired_batch_leaves_no_stuck_partition() -> TestResult {
 #[tokio::test]
 async fn expired_batch_in_flight_leaves_no_stuck_partition() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer =
-        builder(&cluster).batch_size(1).delivery_timeout(millis(300)).request_timeout(millis(300)).build()?;
+    let builder = builder(&cluster).delivery_timeout(seconds(120)).request_timeout(seconds(120));
+    let producer = builder.batch_size(1).build()?;
     soon("first", producer.send(record(0))).await?;
     cluster.freeze(0)?;
-    let results = results(enqueue_all(&producer, (1..8).map(record)).await).await;
+    let deliveries = enqueue_all(&producer, (1..8).map(record)).await;
+    until("they are under way", || producer.metrics().requests_in_flight >= 5).await;
+    skip_time(seconds(121)).await;
+    let results = results(deliveries).await;
     assert!(results.iter().all(Result::is_err));
     cluster.unfreeze(0)?;
 
@@ -400,17 +403,19 @@ async fn refused_id_is_not_asked_for_without_need() -> TestResult {
 #[tokio::test]
 async fn batch_with_an_unanswered_attempt_gets_no_new_number() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let builder = builder(&cluster).request_timeout(millis(1900)).delivery_timeout(seconds(2));
+    let builder = builder(&cluster).request_timeout(seconds(190)).delivery_timeout(seconds(200));
     let producer = builder.linger(millis(0)).build()?;
     soon("first", producer.send(record(0))).await?;
     cluster.freeze(0)?;
     let older = producer.enqueue(record(1)).await?;
     until("the older is sent", || producer.metrics().produce_requests_sent == 2).await;
-    skip_time(millis(1000)).await;
+    skip_time(seconds(100)).await;
     let younger = producer.enqueue(record(2)).await?;
     until("the younger is sent", || producer.metrics().produce_requests_sent == 3).await;
 
     cluster.broker_down(0).await?;
+    until("the connection is lost", || producer.metrics().record_retries >= 2).await;
+    skip_time(seconds(100)).await;
     assert_eq!(soon("older", older).await.unwrap_err().persisted(), Persisted::Maybe);
     cluster.broker_up(0).await?;
     cluster.unfreeze(0)?;

@@ -10,7 +10,7 @@ use kafka_producer::{
 
 use crate::support::{
     TOPIC, TestResult, builder, cluster_with, delivered, enqueue_all, log_of, logs_of, millis, record,
-    record_for, results, seconds, soon, texts, until,
+    record_for, results, run_out, seconds, skip_time, soon, texts, until,
 };
 
 /// One acknowledgement as text: `topic partition offset timestamp key-size value-size headers error`.
@@ -194,13 +194,14 @@ async fn failed_records_are_told_with_their_error() -> TestResult {
 async fn refused_records_are_told_with_what_is_known_of_them() -> TestResult {
     let cluster = cluster_with(1, 2).await;
     let (builder, recorder) = recorded(&cluster);
-    let producer = builder.max_request_size(500).max_block(millis(50)).build()?;
+    let producer = builder.max_request_size(500).build()?;
     soon("metadata", producer.partitions_for(TOPIC)).await?;
 
     let large = "x".repeat(600);
     drop(producer.try_enqueue(record(&large).header("h", "")).unwrap_err());
     drop(producer.try_enqueue(record_for(1, &large)).unwrap_err());
-    drop(soon("enqueue", producer.enqueue(ProducerRecord::to("missing").value("x"))).await.unwrap_err());
+    let missing = producer.enqueue(ProducerRecord::to("missing").value("x"));
+    drop(run_out("enqueue", missing, || true, seconds(61)).await.unwrap_err());
     drop(producer.try_enqueue(record("x").timestamp(-1)).unwrap_err());
     let _ = soon("close", producer.close(seconds(5))).await;
     drop(producer.try_enqueue(record("x")).unwrap_err());
@@ -368,14 +369,13 @@ async fn interceptor_may_enqueue_when_records_expire() -> TestResult {
     let cluster = cluster_with(1, 2).await;
     cluster.set_leader(TOPIC, 0, None)?;
     let chance = Arc::new(SecondChance { producer: Mutex::new(None) });
-    let producer = builder(&cluster)
-        .interceptor(Arc::clone(&chance))
-        .delivery_timeout(millis(300))
-        .request_timeout(millis(300))
-        .build()?;
+    let producer =
+        builder(&cluster).interceptor(Arc::clone(&chance)).delivery_timeout(seconds(120)).build()?;
     *chance.producer.lock().unwrap() = Some(producer.clone());
 
-    let expired = results(enqueue_all(&producer, (0..20).map(|i| record_for(0, i))).await).await;
+    let deliveries = enqueue_all(&producer, (0..20).map(|i| record_for(0, i))).await;
+    skip_time(seconds(121)).await;
+    let expired = results(deliveries).await;
     until("the second chances are written", || cluster.end_offset(TOPIC, 1).unwrap() == 20).await;
 
     assert!(expired.iter().all(Result::is_err));

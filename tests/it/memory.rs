@@ -7,7 +7,7 @@ use kafka_producer::{Compression, Delivery, KafkaProducer, ProducerRecord};
 use tokio::task::JoinHandle;
 
 use crate::support::{
-    TOPIC, TestResult, builder, cluster_with, delivered, enqueue_all, log_of, logs_of, millis, record,
+    TOPIC, TestResult, builder, cluster_with, delivered, empty, enqueue_all, log_of, logs_of, millis, record,
     record_for, results, seconds, soon, texts, until,
 };
 
@@ -16,6 +16,7 @@ async fn full() -> (MockCluster, KafkaProducer, Vec<Delivery>) {
     let cluster = cluster_with(1, 1).await;
     let producer = builder(&cluster).batch_size(1000).buffer_memory(4000).build().unwrap();
     soon("first", producer.send(record(filler("first")))).await.unwrap();
+    empty(&producer).await;
     cluster.freeze(0).unwrap();
     let mut accepted = Vec::new();
     while let Ok(delivery) = producer.try_enqueue(record(filler("accepted"))) {
@@ -201,6 +202,7 @@ async fn flood(
 ) -> (Vec<Delivery>, Vec<JoinHandle<Delivery>>) {
     let record_of = move |i: usize| ProducerRecord::to(topic).partition(0).value(filler(i));
     soon("the topic is known", producer.partitions_for(topic)).await.unwrap();
+    empty(producer).await;
     let mut accepted = Vec::new();
     while let Ok(delivery) = producer.try_enqueue(record_of(accepted.len())) {
         accepted.push(delivery);
@@ -308,6 +310,8 @@ async fn records_without_a_key_go_where_memory_is_left() -> TestResult {
         .build()?;
     soon("first", producer.send(record_for(0, "first"))).await?;
     soon("second", producer.send(record_for(1, "second"))).await?;
+    // What the first two hold back of the memory would be free for the stuck partition later.
+    empty(&producer).await;
     cluster.freeze(1)?;
     while producer.try_enqueue(record_for(1, filler("stuck"))).is_ok() {}
 
@@ -335,6 +339,7 @@ async fn records_without_a_key_wait_for_the_first_partition_that_has_memory_agai
     soon("second", producer.send(record_for(1, "second"))).await?;
 
     for thawed in [0, 1, 0, 1, 0, 1] {
+        empty(&producer).await;
         cluster.freeze(0)?;
         cluster.freeze(1)?;
         for partition in [0, 1] {

@@ -5,7 +5,7 @@ use kafka_producer::{ErrorCode, KafkaProducer, NodeId, ProducerRecord, SendError
 
 use crate::support::{
     TOPIC, TestResult, builder, builder_at, cluster_with, delivered, enqueue_all, log_of, logs_of, millis,
-    producer, record, record_for, seconds, skip_time, soon, texts, until,
+    producer, record, record_for, run_out, seconds, skip_time, soon, texts, until,
 };
 
 fn metadata_requests(cluster: &MockCluster) -> u64 {
@@ -94,13 +94,14 @@ async fn partitions_for_tells_leaders_and_replicas() -> TestResult {
 #[tokio::test]
 async fn partitions_for_an_unknown_topic_times_out() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = builder(&cluster).max_block(millis(100)).build()?;
+    let producer = producer(&cluster);
 
-    let error = soon("partitions", producer.partitions_for("missing")).await.unwrap_err();
+    let is_asked_again = || metadata_requests(&cluster) > 3;
+    let asking = producer.partitions_for("missing");
+    let error = run_out("partitions", asking, is_asked_again, seconds(61)).await.unwrap_err();
 
     let SendErrorKind::MetadataTimeout { cause, .. } = error else { panic!("{error:?}") };
     assert_eq!(cause, Some(ErrorCode::UnknownTopicOrPartition));
-    assert!(metadata_requests(&cluster) > 1, "it was asked for once only");
     Ok(())
 }
 
@@ -171,15 +172,15 @@ async fn known_topics_are_not_asked_for_again() -> TestResult {
 #[tokio::test]
 async fn all_topics_are_asked_for_again_after_max_age() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = builder(&cluster).metadata_max_age(seconds(60)).build()?;
+    let producer = builder(&cluster).metadata_max_age(seconds(600)).build()?;
     soon("first", producer.send(record("x"))).await?;
     let before = metadata_requests(&cluster);
 
     for round in 1..=3 {
-        skip_time(seconds(59)).await;
+        skip_time(seconds(500)).await;
         tokio::time::sleep(millis(10)).await;
         assert_eq!(metadata_requests(&cluster), before + round - 1);
-        skip_time(seconds(2)).await;
+        skip_time(seconds(101)).await;
         until("a refresh", || metadata_requests(&cluster) == before + round).await;
         until("the answer", || producer.metrics().requests_in_flight == 0).await;
     }
@@ -394,8 +395,9 @@ async fn waiting_for_a_missing_topic_does_not_flood_the_brokers() -> TestResult 
         assert!(soon("send", task).await?.is_err());
     }
 
-    // One at once, then one for each backoff, with some slack.
-    assert!(metadata_requests(&cluster) <= 20, "{}", metadata_requests(&cluster));
+    // One at once, then one for each backoff, with slack for timers that are late. Were each wait to ask by itself, there
+    // would be twenty times as many.
+    assert!(metadata_requests(&cluster) <= 60, "{}", metadata_requests(&cluster));
     Ok(())
 }
 
@@ -409,7 +411,7 @@ async fn topic_with_a_name_beyond_all_limits_harms_only_itself() -> TestResult {
             if version < 10 {
                 cluster.set_api_versions(Api::Produce, 0, 12)?;
             }
-            let producer = builder(&cluster).max_block(seconds(2)).build()?;
+            let producer = producer(&cluster);
 
             let long = ProducerRecord::to("x".repeat(length)).value("x");
             let (long, good) = tokio::join!(producer.send(long), producer.send(record("y")));

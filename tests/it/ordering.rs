@@ -232,11 +232,10 @@ impl Chaos {
     async fn run(self) {
         println!("seed {}", self.seed);
         let cluster = Arc::new(cluster_with(3, PARTITIONS).await);
-        let producer =
-            (self.configure)(builder(&cluster).request_timeout(millis(300)).delivery_timeout(seconds(60)))
-                .enable_idempotence(self.is_idempotent)
-                .build()
-                .unwrap();
+        // A request that times out may be written, which a machine that is busy would make of any.
+        let request_timeout = if self.is_ambiguous { millis(300) } else { seconds(60) };
+        let builder = builder(&cluster).request_timeout(request_timeout).delivery_timeout(seconds(120));
+        let producer = (self.configure)(builder).enable_idempotence(self.is_idempotent).build().unwrap();
         let trouble = tokio::spawn(make_trouble(Arc::clone(&cluster), self.seed, self.is_ambiguous));
 
         let tasks: Vec<_> =

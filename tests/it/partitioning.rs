@@ -9,7 +9,7 @@ use kafka_producer::{
 
 use crate::support::{
     TOPIC, TestResult, builder, cluster_with, delivered, enqueue_all, logs_of, millis, record, record_for,
-    seconds, soon, until,
+    seconds, skip_time, soon, until,
 };
 
 /// Hashes from Java: `Utils.toPositive(Utils.murmur2(key))`; the partition is that modulo the number of partitions.
@@ -85,9 +85,11 @@ async fn keys_may_be_ignored() -> TestResult {
 #[tokio::test]
 async fn records_without_a_key_fill_a_batch_and_move_on() -> TestResult {
     let cluster = cluster_with(3, 4).await;
-    let producer = builder(&cluster).linger(millis(20)).batch_size(2000).build()?;
+    let builder = builder(&cluster).linger(seconds(600)).delivery_timeout(seconds(900));
+    let producer = builder.batch_size(2000).build()?;
 
     let deliveries = enqueue_all(&producer, (0..2000).map(|i| record(format!("{i:050}")))).await;
+    soon("flush", producer.flush()).await;
     let partitions: Vec<_> =
         delivered(deliveries).await.iter().map(|metadata| metadata.partition()).collect();
 
@@ -137,7 +139,8 @@ async fn records_without_a_key_wait_for_any_leader_if_there_is_none() -> TestRes
 #[tokio::test]
 async fn records_without_a_key_prefer_short_queues() -> TestResult {
     let cluster = cluster_with(2, 2).await;
-    let producer = builder(&cluster).batch_size(500).linger(millis(1)).build()?;
+    let builder = builder(&cluster).request_timeout(seconds(300)).delivery_timeout(seconds(600));
+    let producer = builder.batch_size(500).linger(millis(1)).build()?;
     delivered(enqueue_all(&producer, (0..2).map(|i| record_for(i, "x"))).await).await;
     let slow = cluster.leader(TOPIC, 0).unwrap();
     cluster.freeze(slow)?;
@@ -280,14 +283,18 @@ async fn unavailable_partitions_are_left_out_when_asked_for() -> TestResult {
     let cluster = cluster_with(3, 3).await;
     let producer = builder(&cluster)
         .batch_size(200)
-        .partitioner_availability_timeout(millis(50))
+        .partitioner_availability_timeout(seconds(50))
         .max_in_flight_requests_per_connection(1)
+        .request_timeout(seconds(300))
+        .delivery_timeout(seconds(600))
         .build()?;
     delivered(enqueue_all(&producer, (0..3).map(|i| record_for(i, "x"))).await).await;
     let slow = cluster.leader(TOPIC, 0).unwrap();
     cluster.freeze(slow)?;
     let stuck = enqueue_all(&producer, (0..3).map(|_| record_for(0, "x".repeat(300)))).await;
-    tokio::time::sleep(millis(150)).await;
+    until("one is under way", || producer.metrics().requests_in_flight > 0).await;
+    skip_time(seconds(150)).await;
+    tokio::time::sleep(millis(20)).await;
     // Leaves the partition that it may have stuck to.
     let settling = enqueue_all(&producer, (0..10).map(|_| record("x".repeat(300)))).await;
 

@@ -128,19 +128,19 @@ async fn doubt_about_a_batch_stays_with_its_pieces() -> TestResult {
 async fn retry_waits_for_its_backoff() -> TestResult {
     let cluster = cluster_with(1, 1).await;
     let producer = builder(&cluster)
-        .retry_backoff(seconds(60))
-        .retry_backoff_max(seconds(60))
-        .delivery_timeout(seconds(300))
+        .retry_backoff(seconds(1000))
+        .retry_backoff_max(seconds(1000))
+        .delivery_timeout(seconds(5000))
         .build()?;
     soon("metadata", producer.partitions_for(TOPIC)).await?;
     cluster.fail_next(Api::Produce, 19, 1);
     let mut delivery = producer.enqueue(record("x")).await?;
     until("the first attempt has failed", || producer.metrics().record_retries == 1).await;
 
-    skip_time(seconds(59)).await;
+    skip_time(seconds(700)).await;
     assert!(tokio::time::timeout(millis(50), &mut delivery).await.is_err());
     assert_eq!(cluster.requests().of(Api::Produce), 1);
-    skip_time(seconds(2)).await;
+    skip_time(seconds(600)).await;
 
     soon("delivery", delivery).await?;
     Ok(())

@@ -226,10 +226,13 @@ async fn record_may_fill_buffer_memory_to_the_byte() -> TestResult {
 #[tokio::test]
 async fn hundreds_of_partitions_on_three_brokers_all_get_their_records() -> TestResult {
     let cluster = cluster_with(3, 500).await;
-    let producer = builder(&cluster).linger(crate::support::millis(5)).build()?;
+    let linger = crate::support::seconds(600);
+    let producer = builder(&cluster).linger(linger).delivery_timeout(2 * linger).build()?;
 
     let records = (0..5000).map(|i| crate::support::record_for(i % 500, i / 500));
-    delivered(enqueue_all(&producer, records).await).await;
+    let deliveries = enqueue_all(&producer, records).await;
+    soon("flush", producer.flush()).await;
+    delivered(deliveries).await;
 
     for log in crate::support::logs_of(&cluster) {
         assert_eq!(log, crate::support::texts(0..10));

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use kafka_mock::{MockCluster, MockRecord};
@@ -14,8 +15,8 @@ pub(crate) type TestResult = Result<(), Box<dyn Error>>;
 /// The topic of most tests.
 pub(crate) const TOPIC: &str = "orders";
 
-/// Long enough for a busy machine, short enough to fail before anybody loses patience.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for the busiest machine, since only a test that fails waits for so long.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -46,8 +47,8 @@ pub(crate) fn builder_at(bootstrap_servers: impl Into<String>) -> KafkaProducerB
         .reconnect_backoff(millis(5))
         .reconnect_backoff_max(millis(20))
         .request_timeout(seconds(5))
-        .delivery_timeout(seconds(15))
-        .max_block(seconds(10))
+        .delivery_timeout(seconds(60))
+        .max_block(seconds(60))
 }
 
 pub(crate) fn producer(cluster: &MockCluster) -> KafkaProducer {
@@ -80,6 +81,35 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
         }
     })
     .await;
+}
+
+/// Waits until the producer has no byte in memory, which may be a moment after the last result.
+pub(crate) async fn empty<K, V>(producer: &KafkaProducer<K, V>)
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    until("memory is back", || producer.metrics().buffered_bytes == 0).await;
+}
+
+/// Begins a call, lets the time run ahead once the condition holds, and waits for what comes of the call.
+///
+/// For calls that end with a timeout: a real one would be so short that a busy machine overruns it too early, or so
+/// long that the test takes its time.
+pub(crate) async fn run_out<F: Future>(
+    what: &str,
+    call: F,
+    condition: impl FnMut() -> bool,
+    time: Duration,
+) -> F::Output {
+    let mut call = pin!(call);
+    tokio::select! {
+        biased;
+        output = &mut call => return output,
+        () = until("the call waits", condition) => {}
+    }
+    skip_time(time).await;
+    soon(what, call).await
 }
 
 /// Enqueues records in their order.
