@@ -1,0 +1,88 @@
+//! Runs producers for a long time against a mock cluster on which everything comes and goes, and watches the heap.
+//!
+//! ```text
+//! cargo run --release -p kafka-producer-soak -- [seconds, 3600 by default] [folder, target/soak by default]
+//! ```
+//!
+//! Topics are made, written to, left alone until they have idled out, and deleted; brokers go down or freeze; producers are built,
+//! filled, closed without patience and dropped; calls that wait for memory are given up. The brokers keep no records, and all
+//! runs on one thread. Samples go to `heap.csv` and a chart of them to `heap.svg`. It fails if the heap of the second half lies
+//! above that of the first.
+
+mod chart;
+mod level;
+mod load;
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use peak_alloc::PeakAlloc;
+use tokio::time::Instant;
+
+use crate::level::{Sample, Verdict};
+use crate::load::{Counts, Load};
+
+#[global_allocator]
+static HEAP: PeakAlloc = PeakAlloc;
+
+const EVERY: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let seconds = arguments.next().map_or(Ok(3600), |text| text.parse());
+    let folder = PathBuf::from(arguments.next().unwrap_or_else(|| "target/soak".to_owned()));
+    let Ok(seconds) = seconds else {
+        eprintln!("usage: soak [seconds] [folder]");
+        return ExitCode::FAILURE;
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let run =
+        |runtime: tokio::runtime::Runtime| runtime.block_on(watch(Duration::from_secs(seconds), &folder));
+    match runtime.and_then(run) {
+        Ok(verdict) => {
+            println!("{verdict}");
+            if verdict.is_flat() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn watch(time: Duration, folder: &PathBuf) -> io::Result<Verdict> {
+    fs::create_dir_all(folder)?;
+    let mut csv = File::create(folder.join("heap.csv"))?;
+    writeln!(csv, "seconds,heap_bytes,resident_bytes,topics,{}", Counts::NAMES)?;
+    let load = Load::start().await.map_err(io::Error::other)?;
+    let begin = Instant::now();
+    let mut samples = Vec::new();
+    while begin.elapsed() < time {
+        tokio::time::sleep(EVERY).await;
+        let sample = Sample {
+            seconds: begin.elapsed().as_secs_f64(),
+            heap: HEAP.current_usage() as f64,
+            resident: resident().unwrap_or_default(),
+        };
+        let (topics, counts) = (load.topics(), load.counts());
+        let Sample { seconds, heap, resident } = sample;
+        writeln!(csv, "{seconds:.1},{heap},{resident},{topics},{counts}")?;
+        samples.push(sample);
+        if samples.len() % 30 == 0 {
+            println!("{seconds:6.0} s: heap {:8.0} kB, {counts}", heap / 1e3);
+            fs::write(folder.join("heap.svg"), chart::draw(&samples))?;
+        }
+    }
+    fs::write(folder.join("heap.svg"), chart::draw(&samples))?;
+    Ok(Verdict::of(&samples))
+}
+
+/// Returns the bytes of memory that the system has given to this process, where it says.
+fn resident() -> Option<f64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: f64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * 4096.0)
+}
