@@ -12,6 +12,11 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// Returns the wall-clock time in milliseconds since 1970.
+pub(crate) fn wall_clock_ms() -> i64 {
+    wall_clock_us().div_euclid(1000)
+}
+
 /// Returns the wall-clock time in microseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 fn wall_clock_us() -> i64 {
@@ -159,10 +164,6 @@ fn micros(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn wall_clock_ms() -> i64 {
-        wall_clock_us() / 1000
-    }
 
     #[test]
     fn timestamps_are_those_of_the_system_and_never_of_the_future() {

@@ -58,6 +58,8 @@ mod switch {
         NoPause,
         /// New batches go behind one that is sent again.
         NoMuteOnRetry,
+        /// Brokers are believed to remember a producer however old the timestamps of its last batch are.
+        OldIsRemembered,
         /// A batch is sent, or sent again, although a younger one is in the log.
         OvertakenIsSent,
         /// What is given back at close, or by a purge, comes as it was found: what is under way before what is queued.

@@ -37,7 +37,7 @@ mod settings;
 pub use self::core::Purge;
 pub(crate) use self::core::{Action, Parts, SenderCore};
 pub(crate) use self::request::Purpose;
-pub(crate) use self::settings::SenderSettings;
+pub(crate) use self::settings::{PRODUCER_ID_LIFETIME, SenderSettings};
 
 /// What handles ask of the sender. Each request is followed by a wake-up.
 #[derive(Debug, Default)]
@@ -164,7 +164,7 @@ impl Sender {
         is_busy |= self.poll_connecting(cx, now);
         self.poll_connections(cx, now);
         is_busy |= self.compress_one();
-        self.core.poll(now);
+        self.core.poll(now, clock::wall_clock_ms());
         while let Some(action) = self.core.poll_action() {
             is_busy = true;
             self.act(action, now);

@@ -422,6 +422,11 @@ impl ProducerBatch {
         self.cell.topic_partition()
     }
 
+    /// Returns the latest timestamp of its records.
+    pub(crate) fn max_timestamp(&self) -> i64 {
+        self.builder.max_timestamp()
+    }
+
     pub(crate) fn record_count(&self) -> u32 {
         self.builder.count()
     }

@@ -18,7 +18,7 @@ use crate::metrics::Counters;
 use crate::network::{ConnectionId, Frame, NetworkAction, NetworkClient, NetworkConfig, next_frame};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
-use crate::sender::{Action, Parts, SHORTEST_SLEEP, SenderCore, SenderSettings};
+use crate::sender::{Action, PRODUCER_ID_LIFETIME, Parts, SHORTEST_SLEEP, SenderCore, SenderSettings};
 use crate::topic_partition::Topic;
 
 /// What differs from run to run.
@@ -161,7 +161,7 @@ impl SenderMachine {
             drop(accumulator.begin_flush());
         }
         for _ in 0..MAX_ROUNDS {
-            self.core.poll(self.now);
+            self.core.poll(self.now, 1);
             let mut is_busy = false;
             while let Some(action) = self.core.poll_action() {
                 is_busy = true;
@@ -308,6 +308,7 @@ fn sender_settings(options: &SenderOptions) -> SenderSettings {
         spares_awaited: options.spares_awaited,
         delivery_timeout: options.delivery_timeout,
         request_timeout: options.request_timeout,
+        producer_id_lifetime: PRODUCER_ID_LIFETIME,
         metadata_max_idle: Duration::from_secs(300),
         retries: options.retries,
         retry_backoff: Backoff::new(options.retry_backoff, options.retry_backoff * 10),

@@ -25,6 +25,7 @@ use crate::pipeline::{InterceptorChain, Partitioner, ProducerInterceptor, Serial
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
 use crate::producer::{Inner, KafkaProducer};
+use crate::sender::PRODUCER_ID_LIFETIME;
 use crate::sender::{Control, Parts, Purpose, Sender, SenderCore, SenderSettings};
 
 /// Configures and makes a [`KafkaProducer`], from [`KafkaProducer::builder`].
@@ -333,6 +334,7 @@ fn sender_settings(settings: &Settings) -> SenderSettings {
         spares_awaited: settings.linger_spares_awaited,
         delivery_timeout: settings.delivery_timeout,
         request_timeout: settings.request_timeout,
+        producer_id_lifetime: PRODUCER_ID_LIFETIME,
         metadata_max_idle: settings.metadata_max_idle,
         retries: settings.retries,
         retry_backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),

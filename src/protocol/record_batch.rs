@@ -69,6 +69,11 @@ pub(crate) struct RecordBatchBuilder {
 }
 
 impl RecordBatchBuilder {
+    /// Returns the latest timestamp of its records.
+    pub(crate) fn max_timestamp(&self) -> i64 {
+        self.max_timestamp
+    }
+
     /// Appends a record to a vector, for tests and benches. Whoever begins a batch leaves [`HEADER_LEN`]
     /// bytes before it.
     #[cfg(any(test, feature = "__internals"))]

@@ -72,6 +72,8 @@ pub(crate) struct SenderCore {
     has_news: bool,
     /// The origin of the seconds in which topics note their use.
     epoch: Instant,
+    /// As of the last poll, in milliseconds since 1970.
+    wall_clock: i64,
 }
 
 /// Which records [`KafkaProducer::purge`](crate::KafkaProducer::purge) gives up.
@@ -145,6 +147,7 @@ impl SenderCore {
             next_look: None,
             has_news: false,
             epoch: parts.epoch,
+            wall_clock: 0,
         };
         let cluster = Arc::clone(core.metadata.cluster());
         core.network.update_nodes(cluster.nodes(), core.epoch);
@@ -161,8 +164,10 @@ impl SenderCore {
         self.metadata.request_topic(topic, now);
     }
 
-    /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`.
-    pub(crate) fn poll(&mut self, now: Instant) {
+    /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`. `wall_clock`: in milliseconds
+    /// since 1970, as record timestamps are.
+    pub(crate) fn poll(&mut self, now: Instant, wall_clock: i64) {
+        self.wall_clock = wall_clock;
         self.accumulator.set_sender_coming(false);
         self.sample_urgency(now);
         self.network.handle_timeout(now);

@@ -99,6 +99,8 @@ pub(crate) struct Pace {
     pub(crate) numbering: Numbering,
     /// Do not linger: somebody waits for memory, or the producer is closed.
     pub(crate) is_urgent: bool,
+    /// Brokers may have forgotten a producer whose last batch has a timestamp older than this.
+    pub(crate) oldest_remembered: i64,
     /// Do not linger with batches whose records are all awaited.
     pub(crate) spares_awaited: bool,
 }
@@ -247,19 +249,22 @@ impl Partition {
                 || (head.is_numbered && !planted!(NoMuteOnRetry))
                 || (is_any_sent_again && !planted!(NoMuteOnRetry))
                 || self.in_flight_node != Some(leader)
-                || self.must_pause()
+                || self.must_pause(pace.oldest_remembered)
                 || producer.is_some_and(|producer| self.sequence.is_of_another(producer)))
     }
 
-    /// Whether the epoch has yet to be heard of by the broker, or is to end.
-    fn must_pause(&self) -> bool {
+    /// Whether the epoch has yet to be heard of by the broker, or may be forgotten there, or is to end.
+    fn must_pause(&self, oldest_remembered: i64) -> bool {
         if planted!(NoPause) {
             return false;
         }
         if planted!(EpochBumpWithoutDraining) {
             return false;
         }
-        !self.sequence.may_pipeline()
+        let oldest = if planted!(OldIsRemembered) { i64::MIN } else { oldest_remembered };
+        // The broker may forget as soon as it has one of these.
+        let is_old = |batch: &ProducerBatch| batch.max_timestamp() < oldest;
+        !self.sequence.may_pipeline(oldest) || self.in_flight.iter().any(is_old)
     }
 
     /// Makes sure that the head can get a number, beginning a new epoch if the broker would not take the next number
@@ -297,10 +302,10 @@ impl Partition {
     /// Notes that the broker has a batch, which was sent to this log.
     ///
     /// An answer may come late, when the topic was made anew: that the old log has the batch does not mean that the broker
-    /// of the new one knows the producer.
-    pub(crate) fn note_delivery(&mut self, batch: &ProducerBatch, log: LogCount) {
+    /// of the new one knows the producer. `timestamp`: of the batch as it is in the log.
+    pub(crate) fn note_delivery(&mut self, batch: &ProducerBatch, log: LogCount, timestamp: i64) {
         if log == self.log || planted!(LateAnswerCounts) {
-            self.sequence.acknowledge(batch.identity());
+            self.sequence.acknowledge(batch.identity(), timestamp);
         }
         self.youngest_written = self.youngest_written.max(Some(batch.order));
     }

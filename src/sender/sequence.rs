@@ -22,6 +22,8 @@
 //! - Until a partition has acknowledged a batch of an epoch, one is under way: a broker that knows nothing of the
 //!   producer takes any first number, so a second batch could slip in before the first. What counts is the log that the
 //!   partition has now: an answer of a topic that was deleted says nothing about the one that was made in its place.
+//! - The same holds while the broker may have forgotten the producer, which it does by the timestamp of the last batch, not by
+//!   the time of the last request: behind a long pause, and while old records are written, one batch is under way.
 //!
 //! Nothing here is fatal: whatever the broker has forgotten, a new epoch makes it listen again.
 
@@ -50,7 +52,15 @@ pub(crate) struct Sequence {
 struct Epoch {
     producer: ProducerId,
     next_sequence: i32,
-    has_acknowledged: bool,
+    /// The youngest batch that the broker has acknowledged.
+    acknowledged: Option<Acknowledged>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Acknowledged {
+    base_sequence: i32,
+    /// Of the batch in the log, in milliseconds since 1970.
+    timestamp: i64,
 }
 
 impl Sequence {
@@ -58,7 +68,7 @@ impl Sequence {
     pub(crate) fn assign(&mut self, producer: ProducerId, count: u32) -> ProducerIdentity {
         let epoch = match &mut self.current {
             Some(epoch) if epoch.producer.id == producer.id => epoch,
-            current => current.insert(Epoch { producer, next_sequence: 0, has_acknowledged: false }),
+            current => current.insert(Epoch { producer, next_sequence: 0, acknowledged: None }),
         };
         let identity = ProducerIdentity {
             producer_id: epoch.producer.id,
@@ -69,12 +79,15 @@ impl Sequence {
         identity
     }
 
-    /// Notes that the broker has a batch.
-    pub(crate) fn acknowledge(&mut self, identity: ProducerIdentity) {
+    /// Notes that the broker has a batch, whose latest timestamp is this.
+    pub(crate) fn acknowledge(&mut self, identity: ProducerIdentity, timestamp: i64) {
         if let Some(epoch) = &mut self.current
             && (identity.producer_id, identity.producer_epoch) == (epoch.producer.id, epoch.producer.epoch)
         {
-            epoch.has_acknowledged = true;
+            let base_sequence = identity.base_sequence;
+            if epoch.acknowledged.is_none_or(|last| is_after(base_sequence, last.base_sequence)) {
+                epoch.acknowledged = Some(Acknowledged { base_sequence, timestamp });
+            }
             // A broker takes numbers one after the other: what came before is there.
             if self.doubt.is_some_and(|doubt| is_after(identity.base_sequence, doubt)) {
                 self.doubt = None;
@@ -124,7 +137,7 @@ impl Sequence {
         let Some(next) = epoch.producer.epoch.checked_add(1) else { return false };
         epoch.producer.epoch = next;
         epoch.next_sequence = 0;
-        epoch.has_acknowledged = false;
+        epoch.acknowledged = None;
         self.needs_new_epoch = false;
         self.doubt = None;
         true
@@ -133,7 +146,7 @@ impl Sequence {
     /// Notes that the partition is another one than before under the same name: what it knew is gone.
     pub(crate) fn forget_acknowledgement(&mut self) {
         if let Some(epoch) = &mut self.current {
-            epoch.has_acknowledged = false;
+            epoch.acknowledged = None;
         }
     }
 
@@ -147,9 +160,11 @@ impl Sequence {
         self.current.is_some_and(|epoch| epoch.producer.id != producer.id)
     }
 
-    /// Whether more than one batch may be under way.
-    pub(crate) fn may_pipeline(&self) -> bool {
-        !self.needs_new_epoch() && self.current.is_some_and(|epoch| epoch.has_acknowledged)
+    /// Whether more than one batch may be under way: the broker knows the producer, and remembers it if the last batch that
+    /// it has acknowledged is no older than `oldest_remembered`.
+    pub(crate) fn may_pipeline(&self, oldest_remembered: i64) -> bool {
+        let acknowledged = self.current.and_then(|epoch| epoch.acknowledged);
+        !self.needs_new_epoch() && acknowledged.is_some_and(|last| last.timestamp >= oldest_remembered)
     }
 }
 
@@ -171,9 +186,9 @@ mod tests {
 
         sequence.note_doubt(second);
         assert!(sequence.needs_new_epoch());
-        sequence.acknowledge(first);
+        sequence.acknowledge(first, 7);
         assert!(sequence.needs_new_epoch());
-        sequence.acknowledge(third);
+        sequence.acknowledge(third, 7);
         assert!(!sequence.needs_new_epoch());
 
         sequence.note_doubt(third);
@@ -221,20 +236,33 @@ mod tests {
     fn new_epoch_begins_at_zero_and_must_be_acknowledged_first() {
         let mut sequence = Sequence::default();
         let first = sequence.assign(PRODUCER, 10);
-        sequence.acknowledge(first);
-        assert!(sequence.may_pipeline());
+        sequence.acknowledge(first, 7);
+        assert!(sequence.may_pipeline(7));
 
         sequence.note_gap();
-        assert!(!sequence.may_pipeline());
+        assert!(!sequence.may_pipeline(7));
         assert!(sequence.begin_epoch());
 
         let second = sequence.assign(PRODUCER, 1);
         assert_eq!((second.producer_epoch, second.base_sequence), (4, 0));
-        assert!(!sequence.may_pipeline());
-        sequence.acknowledge(first);
-        assert!(!sequence.may_pipeline(), "an acknowledgement of the epoch before says nothing");
-        sequence.acknowledge(second);
-        assert!(sequence.may_pipeline());
+        assert!(!sequence.may_pipeline(7));
+        sequence.acknowledge(first, 7);
+        assert!(!sequence.may_pipeline(7), "an acknowledgement of the epoch before says nothing");
+        sequence.acknowledge(second, 7);
+        assert!(sequence.may_pipeline(7));
+    }
+
+    #[test]
+    fn batch_with_an_old_timestamp_ends_the_trust_in_the_memory_of_brokers() {
+        let mut sequence = Sequence::default();
+        let [first, second, third] = [(); 3].map(|()| sequence.assign(PRODUCER, 1));
+
+        sequence.acknowledge(first, 100);
+        assert!(sequence.may_pipeline(100) && !sequence.may_pipeline(101));
+        sequence.acknowledge(third, 50);
+        assert!(!sequence.may_pipeline(51), "brokers go by the last batch, not by the newest timestamp");
+        sequence.acknowledge(second, 100);
+        assert!(!sequence.may_pipeline(51), "it is not the last one");
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub(crate) struct SenderSettings {
     pub(crate) spares_awaited: bool,
     pub(crate) delivery_timeout: Duration,
     pub(crate) request_timeout: Duration,
+    /// So long brokers are trusted to remember a producer behind the timestamp of its last batch, see
+    /// [`PRODUCER_ID_LIFETIME`].
+    pub(crate) producer_id_lifetime: Duration,
     pub(crate) metadata_max_idle: Duration,
     /// Times that a batch may be sent after the first.
     pub(crate) retries: u32,
@@ -32,3 +35,9 @@ pub(crate) struct SenderSettings {
     /// (`partitioner.availability.timeout.ms`).
     pub(crate) availability_timeout: Option<Duration>,
 }
+
+/// Brokers forget a producer whose last batch has a timestamp older than `producer.id.expiration.ms`: a day unless it is set
+/// otherwise, and a week before Kafka 3.5. They look every ten minutes. An hour leaves room for clocks that differ, and for
+/// brokers that were told to forget sooner, and costs next to nothing: behind an older batch, batches of a partition go one by
+/// one until there is a younger one.
+pub(crate) const PRODUCER_ID_LIFETIME: Duration = Duration::from_secs(60 * 60);

@@ -76,11 +76,13 @@ impl SenderCore {
                 self.refuse(sent, batch, fate, answer, now);
             }
             Verdict::Delivered => {
-                if let Some(partition) = self.partition_mut(sent.queue_id) {
-                    partition.note_delivery(&batch, sent.log);
-                }
                 let base_offset = (answer.base_offset >= 0).then_some(answer.base_offset);
                 let append_time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
+                // A broker that stamps records itself has done so now, whatever its clock says.
+                let timestamp = append_time.map_or_else(|| batch.max_timestamp(), |_| self.wall_clock);
+                if let Some(partition) = self.partition_mut(sent.queue_id) {
+                    partition.note_delivery(&batch, sent.log, timestamp);
+                }
                 self.deliver(batch, base_offset, append_time);
             }
             Verdict::OutOfOrder => self.handle_out_of_order(sent, batch, code, answer.error_message, now),

@@ -133,9 +133,11 @@ impl SenderCore {
     pub(super) fn pace(&self, id: usize) -> Pace {
         let leader = self.partitions.get(id).and_then(Option::as_ref).and_then(|partition| partition.leader);
         let is_leader_idle = leader.is_some_and(|leader| self.network.in_flight_count(leader) == 0);
+        let lifetime = i64::try_from(self.settings.producer_id_lifetime.as_millis()).unwrap_or(i64::MAX);
         Pace {
             linger: self.settings.linger,
             max_outstanding: self.settings.max_outstanding_per_partition,
+            oldest_remembered: self.wall_clock.saturating_sub(lifetime),
             numbering: self.producer_id.numbering(),
             // The sample may be of a shortage that is over. A batch that was begun since shall linger.
             is_urgent: self.is_urgent && self.accumulator.is_urgent(),

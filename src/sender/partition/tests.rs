@@ -33,6 +33,7 @@ fn pace() -> Pace {
     Pace {
         linger: LINGER,
         max_outstanding: 1,
+        oldest_remembered: 0,
         numbering: Numbering::None,
         is_urgent: false,
         spares_awaited: false,
@@ -190,7 +191,7 @@ fn numbered_batches_are_pipelined_once_the_broker_knows_the_producer() {
     let first = partition.sequence.assign(producer, 10);
     (partition.outstanding, partition.in_flight_node) = (1, Some(LEADER));
     assert_eq!(next(&partition, full, with), Next::Blocked, "nothing was acknowledged so far");
-    partition.sequence.acknowledge(first);
+    partition.sequence.acknowledge(first, 1);
     assert_eq!(next(&partition, full, with), Next::Ready(LEADER));
 
     // A batch that is sent again goes alone, as does one to another node or under another id.

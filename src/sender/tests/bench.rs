@@ -56,6 +56,7 @@ pub(super) struct Config {
     pub(super) has_producer_ids: bool,
     /// Hosts of `bootstrap.servers`: `bootstrap` is node 1, and `controller` a controller that is no broker.
     pub(super) bootstrap: &'static [&'static str],
+    pub(super) producer_id_lifetime: Duration,
     /// The epoch that producer ids come with.
     pub(super) producer_epoch: i16,
     /// Whether batches are compressed at once; otherwise the jobs wait in `seal_jobs`.
@@ -85,6 +86,7 @@ impl Default for Config {
             produce_versions: (3, 13),
             has_producer_ids: true,
             bootstrap: &["bootstrap"],
+            producer_id_lifetime: Duration::from_secs(3600),
             producer_epoch: 0,
             seals: true,
             seed: 7,
@@ -108,12 +110,18 @@ impl Received {
     }
 }
 
+/// When tests begin, in milliseconds since 1970.
+const BEGIN: i64 = 1_000_000_000;
+
 #[derive(Debug)]
 pub(super) struct Bench {
     pub(super) core: SenderCore,
     pub(super) accumulator: Arc<RecordAccumulator>,
     pub(super) counters: Arc<Counters>,
     pub(super) now: Instant,
+    began: Instant,
+    /// By how much the timestamps of records lie in the past, in milliseconds.
+    pub(super) age: i64,
     pub(super) world: World,
     pub(super) config: Config,
     /// The node at the other end of each connection.
@@ -175,6 +183,8 @@ impl Bench {
             accumulator,
             counters,
             now,
+            began: now,
+            age: 0,
             world: World::new(),
             connections: BTreeMap::new(),
             unanswered: BTreeMap::new(),
@@ -208,7 +218,8 @@ impl Bench {
     /// `None` if memory is short.
     pub(super) fn try_append(&self, topic: &str, partition: i32, value: &str) -> Option<Delivery> {
         let headers = Headers::new();
-        let record = RecordRef { timestamp: 1, key: None, value: Some(value.as_bytes()), headers: &headers };
+        let timestamp = BEGIN - self.age;
+        let record = RecordRef { timestamp, key: None, value: Some(value.as_bytes()), headers: &headers };
         let append = Append {
             record,
             payload_len: record.payload_len(),
@@ -224,6 +235,11 @@ impl Bench {
             TryAppend::NoMemory { .. } | TryAppend::Stopped => None,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Returns what clocks on walls show, in milliseconds since 1970. Records bear the time at which a test begins.
+    fn wall_clock(&self) -> i64 {
+        BEGIN + i64::try_from((self.now - self.began).as_millis()).unwrap()
     }
 
     /// Appends a record and runs the sender.
@@ -242,7 +258,7 @@ impl Bench {
     pub(super) fn settle(&mut self) {
         for _ in 0..1000 {
             self.polls += 1;
-            self.core.poll(self.now);
+            self.core.poll(self.now, self.wall_clock());
             let mut is_busy = false;
             while let Some(action) = self.core.poll_action() {
                 is_busy = true;
@@ -493,6 +509,7 @@ fn sender_settings(config: &Config) -> SenderSettings {
         spares_awaited: config.spares_awaited,
         delivery_timeout: config.delivery_timeout,
         request_timeout: config.request_timeout,
+        producer_id_lifetime: config.producer_id_lifetime,
         metadata_max_idle: Duration::from_secs(300),
         retries: config.retries,
         // Without jitter if it is constant.

@@ -370,3 +370,62 @@ fn another_producer_id_is_asked_for_at_once_when_the_epochs_are_used_up() {
     let identity = bench.request().batches[0].identity;
     assert_eq!((identity.id, identity.sequence), (2, 0));
 }
+
+fn forgotten_after_a_minute() -> Config {
+    let producer_id_lifetime = Duration::from_secs(60);
+    Config { is_idempotent: true, max_outstanding: 5, producer_id_lifetime, ..Config::default() }
+}
+
+/// A sender that was idle for so long, then hands two batches to a broker that has forgotten it and refuses the first.
+fn sent_behind_a_pause(pause: Duration) -> (Bench, usize) {
+    let mut bench = Bench::new(forgotten_after_a_minute());
+    bench.put(0, "first");
+    bench.acknowledge_all();
+    bench.advance(pause);
+    bench.put(0, "a");
+    bench.put(0, "b");
+    let under_way = bench.received.len();
+    (bench, under_way)
+}
+
+/// A broker that has forgotten the producer takes any first number.
+#[test]
+fn first_batch_behind_a_long_pause_goes_alone() {
+    let minute = Duration::from_secs(60);
+
+    let (mut bench, under_way) = sent_behind_a_pause(minute + millis(1));
+
+    assert_eq!(under_way, 1);
+    bench.world.forget_producers(0);
+    let request = bench.request();
+    bench.reply(&request, &Reply::error(19));
+    bench.advance(millis(100));
+    bench.acknowledge_all();
+    assert_eq!(bench.world.log(0), ["first", "a", "b"]);
+    assert_eq!(sent_behind_a_pause(minute).1, 2, "the broker remembers");
+}
+
+/// Brokers go by the timestamps of records, not by when they came.
+#[test]
+fn old_records_go_one_batch_at_a_time() {
+    let mut bench = Bench::new(forgotten_after_a_minute());
+    bench.put(0, "first");
+    bench.acknowledge_all();
+    bench.age = 60_001;
+    bench.put(0, "a");
+
+    for next in ["b", "c", "d"] {
+        bench.put(0, next);
+        let request = bench.request();
+        bench.acknowledge(&request);
+    }
+    bench.acknowledge_all();
+    bench.age = 0;
+    bench.put(0, "e");
+    bench.put(0, "f");
+    let request = bench.request();
+    assert_eq!(request.records(), ["e"], "the broker may have forgotten what is before");
+    bench.acknowledge(&request);
+    bench.put(0, "g");
+    assert_eq!(bench.received.len(), 2);
+}

@@ -356,7 +356,7 @@ impl Simulation {
             }
             let mut is_busy = self.accumulator.wake_flag().poll(cx);
             self.poll_connections(cx);
-            self.core.poll(self.instant());
+            self.core.poll(self.instant(), 1 + self.now.as_millis() as i64);
             while let Some(action) = self.core.poll_action() {
                 is_busy = true;
                 self.act(action);
@@ -557,12 +557,13 @@ impl Simulation {
         let accumulator = Arc::clone(&self.accumulator);
         let (clock, base) = (Arc::clone(&self.clock), self.base);
         let value = format!("{id}:{}", "x".repeat(len));
+        let timestamp = 1 + self.now.as_millis() as i64;
         let future = Box::pin(async move {
             let headers = Headers::new();
             let mut spare = None;
             loop {
                 let value = Some(value.as_bytes());
-                let record = RecordRef { timestamp: 1, key: None, value, headers: &headers };
+                let record = RecordRef { timestamp, key: None, value, headers: &headers };
                 let append = Append {
                     record,
                     payload_len: record.payload_len(),

@@ -299,6 +299,7 @@ impl Setup {
             retry_backoff: millis(self.retry_backoff),
             is_idempotent: self.is_idempotent,
             max_outstanding,
+            producer_id_lifetime: Duration::from_secs(10),
             max_in_flight: self.in_flight,
             max_request_size: self.max_request_size,
             batch_size: self.batch_size,
