@@ -32,6 +32,8 @@ mod switch {
     pub(crate) enum Bug {
         /// Every codec panics: no bug of ours, and none for the simulation to find, for nothing may come of it.
         CodecPanics,
+        /// The numbers of one cluster are used in another.
+        ClusterChangeIgnored,
         /// Memory that compression frees is not given back.
         CreditNotReturned,
         /// A request that a broken connection took along counts as not written.

@@ -54,6 +54,8 @@ pub(crate) struct ProducerBatch {
     pub(crate) is_of_doubtful: bool,
     /// True once an older batch of the partition has failed (`fail_stop`): it is not to be sent again.
     pub(crate) is_stopped: bool,
+    /// True if it was under way when the producer came to another cluster, where its number means nothing.
+    pub(crate) is_of_other_cluster: bool,
     /// Leader epoch that its last attempt went to.
     pub(crate) sent_leader_epoch: Option<i32>,
     /// True for a piece of a batch that the broker found too large.
@@ -197,6 +199,7 @@ impl ProducerBatch {
             is_unanswered: false,
             is_of_doubtful: false,
             is_stopped: false,
+            is_of_other_cluster: false,
             sent_leader_epoch: None,
             is_split: false,
             is_suspect: false,

@@ -72,6 +72,8 @@ pub(crate) struct SenderCore {
     has_news: bool,
     /// The origin of the seconds in which topics note their use.
     epoch: Instant,
+    /// The id of the cluster, as brokers have told it last.
+    cluster_id: Option<Arc<str>>,
     /// As of the last poll, in milliseconds since 1970.
     wall_clock: i64,
 }
@@ -99,6 +101,7 @@ pub(crate) enum Action {
 }
 
 mod answers;
+mod cluster_change;
 mod looking;
 mod producer_id;
 mod scouting;
@@ -147,6 +150,7 @@ impl SenderCore {
             next_look: None,
             has_news: false,
             epoch: parts.epoch,
+            cluster_id: None,
             wall_clock: 0,
         };
         let cluster = Arc::clone(core.metadata.cluster());
@@ -484,6 +488,9 @@ impl SenderCore {
         };
         if version >= 6 {
             self.throttle(node, response.throttle_time_ms, now);
+        }
+        if self.note_cluster(response.cluster_id.as_deref(), now) {
+            return;
         }
         self.note_topics_in_use(now);
         match self.metadata.handle_response(id, &response, version, now) {

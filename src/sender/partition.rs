@@ -351,6 +351,17 @@ impl Partition {
         self.queue.stop_behind(order)
     }
 
+    /// Forgets what the brokers of a cluster knew, for the producer has come to another. What is queued loses its number; the
+    /// batches among it that may be in the log under theirs are returned, for they must not be sent any more.
+    pub(crate) fn leave_cluster(&mut self) -> Vec<ProducerBatch> {
+        self.log.0 += 1;
+        self.sequence.forget_id();
+        for batch in &mut self.in_flight {
+            batch.is_of_other_cluster = true;
+        }
+        self.queue.forget_identities()
+    }
+
     /// Notes that the broker waits for another number than that of a batch, which is back in the queue.
     ///
     /// If an older batch is still to be acknowledged, that is the one it waits for. If not, it has lost what it knew.

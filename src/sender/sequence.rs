@@ -24,6 +24,8 @@
 //!   partition has now: an answer of a topic that was deleted says nothing about the one that was made in its place.
 //! - The same holds while the broker may have forgotten the producer, which it does by the timestamp of the last batch, not by
 //!   the time of the last request: behind a long pause, and while old records are written, one batch is under way.
+//! - In another cluster a producer id belongs to another producer. Numbers are forgotten on the way there; what may be in the
+//!   log under one fails, as maybe written.
 //!
 //! Nothing here is fatal: whatever the broker has forgotten, a new epoch makes it listen again.
 

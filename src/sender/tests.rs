@@ -5,6 +5,7 @@
 
 mod awaited;
 mod bench;
+mod clusters;
 mod codes;
 mod expiry;
 mod fail_stop;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use rand::RngExt;
 
 use super::SenderCore;
+use super::cluster_change::forget_foreign_number;
 use crate::accumulator::{ProducerBatch, Rescue, Stage, halve, rescue, split};
 use crate::error::{BatchFailure, DeliveryErrorKind, Persisted};
 use crate::metadata::LeaderHint;
@@ -207,7 +208,7 @@ impl SenderCore {
     fn refuse(
         &mut self,
         sent: &SentBatch,
-        batch: ProducerBatch,
+        mut batch: ProducerBatch,
         fate: Fate,
         answer: PartitionProduceResponse,
         now: Instant,
@@ -232,6 +233,8 @@ impl SenderCore {
             self.give_up(sent.queue_id, batch, kind, named.into_iter().collect(), now, true);
             return;
         };
+        // What is in doubt has failed above.
+        forget_foreign_number(&mut batch);
         if is_nameless {
             tracing::debug!(partition = %sent.topic_partition, "halving a batch to find what was refused");
             if let Err(batch) = halve(batch, &queue, now) {
@@ -286,6 +289,10 @@ impl SenderCore {
             self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
+        if !forget_foreign_number(&mut batch) {
+            self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
+            return;
+        }
         tracing::debug!(
             partition = %sent.topic_partition, attempts = batch.attempts, reason = %kind, "sending a batch again"
         );
@@ -298,9 +305,14 @@ impl SenderCore {
         }
     }
 
-    fn split(&mut self, sent: &SentBatch, batch: ProducerBatch, message: Option<String>, now: Instant) {
+    fn split(&mut self, sent: &SentBatch, mut batch: ProducerBatch, message: Option<String>, now: Instant) {
         if batch.is_stopped {
             self.give_up(sent.queue_id, batch, DeliveryErrorKind::Stopped, Vec::new(), now, true);
+            return;
+        }
+        if !forget_foreign_number(&mut batch) {
+            let kind = DeliveryErrorKind::Broker { code: ErrorCode::MessageTooLarge, message };
+            self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
         let Some(partition) = self.partition_mut(sent.queue_id) else { return };

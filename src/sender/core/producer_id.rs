@@ -107,6 +107,10 @@ impl SenderCore {
                 return;
             }
         };
+        if self.producer_id != ProducerIdState::Requested {
+            // It comes from a cluster that was left meanwhile.
+            return;
+        }
         if version >= 1 {
             self.throttle(node, response.throttle_time_ms, now);
         }
@@ -123,6 +127,9 @@ impl SenderCore {
     }
 
     pub(super) fn handle_producer_id_failure(&mut self, reason: &FailureReason, now: Instant) {
+        if self.producer_id != ProducerIdState::Requested {
+            return;
+        }
         match reason {
             FailureReason::UnsupportedVersion(_) => self.refuse_queued(ErrorCode::UnsupportedVersion, now),
             _ => self.want_producer_id_later(now),

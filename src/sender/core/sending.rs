@@ -185,7 +185,7 @@ impl SenderCore {
 }
 
 /// Tells of a batch that can be sent no more what its last attempt came to.
-fn last_word(batch: &ProducerBatch, why_not_again: &str) -> DeliveryErrorKind {
+pub(super) fn last_word(batch: &ProducerBatch, why_not_again: &str) -> DeliveryErrorKind {
     match batch.last_error {
         Some(code) => DeliveryErrorKind::Broker { code, message: Some(why_not_again.to_owned()) },
         None => DeliveryErrorKind::Disconnected(format!("no answer came, and {why_not_again}")),

@@ -202,6 +202,7 @@ pub(super) fn metadata(head: Head, world: &World, topics: &[String]) -> Bytes {
     let body = MetadataResponse::default()
         .with_brokers(brokers.collect())
         .with_controller_id(BrokerId(1))
+        .with_cluster_id(Some(StrBytes::from_static_str(world.cluster)))
         .with_topics(topics.collect());
     frame(head, &body)
 }

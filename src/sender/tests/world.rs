@@ -10,6 +10,7 @@ pub(super) const TOPIC: &str = "topic";
 
 #[derive(Debug)]
 pub(super) struct World {
+    pub(super) cluster: &'static str,
     /// Host names by id.
     pub(super) nodes: BTreeMap<i32, String>,
     pub(super) topics: BTreeMap<String, TopicState>,
@@ -56,7 +57,7 @@ impl World {
     /// Makes nodes 1 and 2, and a topic of four partitions that are led by them in turns.
     pub(super) fn new() -> Self {
         let nodes = (1..=2).map(|id| (id, format!("kafka-{id}"))).collect();
-        let mut world = Self { nodes, topics: BTreeMap::new() };
+        let mut world = Self { cluster: "here", nodes, topics: BTreeMap::new() };
         world.add_topic(TOPIC, 4);
         world
     }

@@ -1,0 +1,63 @@
+//! What happens when `bootstrap.servers` lead to another cluster than before, as when DNS has moved.
+//!
+//! The producer id belongs to another producer there, or will. A batch that is sent under it might be taken for one that the
+//! other has written, and told as delivered without being there.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::SenderCore;
+use super::producer_id::ProducerIdState;
+use super::sending::last_word;
+use crate::accumulator::ProducerBatch;
+use crate::planted::planted;
+use crate::protocol::record_batch::ProducerIdentity;
+
+impl SenderCore {
+    /// Takes note of the cluster that an answer comes from. Returns true if it is another one than before: the sender has
+    /// left that one and begins anew with `bootstrap.servers`, and the answer is not to be taken in.
+    pub(super) fn note_cluster(&mut self, id: Option<&str>, now: Instant) -> bool {
+        // Old brokers do not tell.
+        let Some(id) = id.filter(|id| self.cluster_id.as_deref() != Some(*id)) else { return false };
+        let Some(left) = self.cluster_id.replace(Arc::from(id)) else { return false };
+        if planted!(ClusterChangeIgnored) {
+            return false;
+        }
+        tracing::warn!(
+            from = %left, to = %id,
+            "bootstrap.servers lead to another cluster; going on there with another producer id"
+        );
+        self.leave_cluster(now);
+        true
+    }
+
+    fn leave_cluster(&mut self, now: Instant) {
+        if self.producer_id != ProducerIdState::NotNeeded {
+            self.producer_id = ProducerIdState::WANTED;
+        }
+        for id in 0..self.partitions.len() {
+            let Some(partition) = self.partition_mut(id) else { continue };
+            for batch in partition.leave_cluster() {
+                let kind = last_word(&batch, "it may be in the log of a cluster that is another one now");
+                self.give_up(id, batch, kind, Vec::new(), now, true);
+            }
+        }
+        // The same address may be one of another machine by now, so no connection can be told from those to the old cluster.
+        self.network.disconnect_all(now);
+        self.rebootstrap(now);
+    }
+}
+
+/// Takes the number of the cluster that was left from a batch that is to be sent again. Returns false if it may be in the log
+/// there, so that it must not be sent anywhere else.
+pub(super) fn forget_foreign_number(batch: &mut ProducerBatch) -> bool {
+    if !std::mem::take(&mut batch.is_of_other_cluster) {
+        return true;
+    }
+    let is_in_doubt = batch.maybe_written || batch.is_unanswered || batch.is_of_doubtful;
+    if batch.is_numbered() && is_in_doubt {
+        return false;
+    }
+    batch.set_identity(ProducerIdentity::NONE);
+    true
+}
