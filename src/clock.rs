@@ -48,12 +48,18 @@ impl WallClock {
         now.saturating_duration_since(self.origin).as_secs()
     }
 
-    /// Returns the wall-clock time in milliseconds. A step of the system's clock shows after a second at most.
-    pub(crate) fn millis(&self, now: Instant) -> i64 {
+    /// Returns the wall-clock time in milliseconds.
+    ///
+    /// `tick` is what the system's coarse clock says. If that does not agree with what we expect, the system's clock was set to
+    /// another time, and the two are compared again. Without a coarse clock they are compared each time.
+    pub(crate) fn millis(&self, now: Instant, tick: Option<Tick>) -> i64 {
         let elapsed = now.saturating_duration_since(self.origin);
-        if elapsed.as_secs() != self.compared_at.load(Ordering::Relaxed) {
-            self.compare();
+        let expected = self.offset_us.load(Ordering::Relaxed).saturating_add(micros(elapsed));
+        let is_second_over = elapsed.as_secs() != self.compared_at.load(Ordering::Relaxed);
+        if !is_second_over && tick.is_some_and(|tick| tick.agrees_with(expected)) {
+            return expected.div_euclid(1000);
         }
+        self.compare();
         self.offset_us.load(Ordering::Relaxed).saturating_add(micros(elapsed)).div_euclid(1000)
     }
 
@@ -81,7 +87,7 @@ pub(crate) struct Moment {
 /// The precise clock costs about as much as everything else that is done with a small record. The system has a coarse one,
 /// which costs little and advances with each tick of the kernel (1 to 10 ms). While it stands still, and records come so
 /// fast that the last few took less than [`BURST`], the last reading is as good as a new one. So a time is stale by a tick
-/// at most, and only behind a burst.
+/// at most, and only behind a burst. The coarse clock is that of the wall, which does not stand still when it is set.
 #[derive(Debug, Default)]
 pub(crate) struct Stopwatch {
     last: Option<Reading>,
@@ -107,9 +113,10 @@ impl Stopwatch {
     /// Returns the time by the clock of a producer.
     #[inline]
     pub(crate) fn moment(&mut self, producer: u64, clock: &WallClock) -> Moment {
-        self.moment_at(Tick::now(), producer, || {
+        let tick = Tick::now();
+        self.moment_at(tick, producer, || {
             let now = now();
-            Moment { now, millis: clock.millis(now), seconds: clock.seconds(now) }
+            Moment { now, millis: clock.millis(now, tick), seconds: clock.seconds(now) }
         })
     }
 
@@ -135,9 +142,9 @@ impl Stopwatch {
     }
 }
 
-/// A reading of the coarse clock.
+/// A reading of the coarse wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Tick {
+pub(crate) struct Tick {
     seconds: i64,
     nanoseconds: i64,
 }
@@ -146,8 +153,15 @@ impl Tick {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[inline]
     fn now() -> Option<Self> {
-        let time = ClockId::CLOCK_MONOTONIC_COARSE.now().ok()?;
+        let time = ClockId::CLOCK_REALTIME_COARSE.now().ok()?;
         Some(Self { seconds: time.tv_sec(), nanoseconds: time.tv_nsec() })
+    }
+
+    /// Returns whether a time in microseconds is one at which the coarse clock may have said this.
+    #[inline]
+    fn agrees_with(self, wall_us: i64) -> bool {
+        let tick_us = self.seconds.saturating_mul(1_000_000).saturating_add(self.nanoseconds / 1000);
+        (-STEP_US..=STEP_US).contains(&wall_us.saturating_sub(tick_us))
     }
 
     /// Other systems have no such clock.
@@ -156,6 +170,9 @@ impl Tick {
         None
     }
 }
+
+/// The coarse clock lags by a tick, of 10 ms at most, and a thread may be interrupted between two readings.
+const STEP_US: i64 = 20_000;
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
@@ -170,7 +187,7 @@ mod tests {
         let clock = WallClock::new(now());
 
         let before = wall_clock_ms();
-        let millis = clock.millis(now());
+        let millis = clock.millis(now(), None);
         let after = wall_clock_ms();
 
         // The system's clock may be adjusted a little while the test runs.
@@ -182,8 +199,8 @@ mod tests {
         let origin = now();
         let clock = WallClock::new(origin);
 
-        let first = clock.millis(origin);
-        let second = clock.millis(origin + Duration::from_millis(500));
+        let first = clock.millis(origin, None);
+        let second = clock.millis(origin + Duration::from_millis(500), None);
 
         assert!((499..=501).contains(&(second - first)), "{first} {second}");
         assert_eq!(clock.seconds(origin + Duration::from_millis(2999)), 2);
@@ -195,7 +212,8 @@ mod tests {
         let clock = WallClock::new(origin);
 
         assert_eq!(clock.seconds(now()), 0);
-        assert_eq!(clock.millis(now()), clock.millis(origin));
+        let (early, origin) = (clock.millis(now(), None), clock.millis(origin, None));
+        assert!((0..=1).contains(&(origin - early)), "{early} {origin}");
     }
 
     #[test]
@@ -204,7 +222,7 @@ mod tests {
         let clock = WallClock::new(origin);
         let century = Duration::from_secs(100 * 365 * 24 * 3600);
 
-        assert!(clock.millis(origin + century) > wall_clock_ms());
+        assert!(clock.millis(origin + century, None) > wall_clock_ms());
     }
 
     const TICK: Tick = Tick { seconds: 7, nanoseconds: 4_000_000 };
@@ -271,13 +289,61 @@ mod tests {
         assert_eq!(precise.readings, 100);
     }
 
-    #[test]
-    fn ticks_do_not_go_back() {
-        let earlier = Tick::now();
-        let later = Tick::now();
+    /// A clock that believes the system's to be off by this much: as if that had been set back or forward since.
+    fn set_by(step: Duration, is_forward: bool) -> WallClock {
+        let clock = WallClock::new(now());
+        let step = micros(step) * if is_forward { -1 } else { 1 };
+        clock.offset_us.fetch_add(step, Ordering::Relaxed);
+        clock
+    }
 
-        let order = |tick: Tick| (tick.seconds, tick.nanoseconds);
-        assert!(earlier.map(order) <= later.map(order));
+    #[test]
+    fn step_of_the_system_clock_shows_with_the_next_reading() {
+        for step in [Duration::from_millis(30), Duration::from_secs(1), Duration::from_secs(3600)] {
+            for is_forward in [false, true] {
+                let clock = set_by(step, is_forward);
+                let mut stopwatch = Stopwatch::default();
+
+                let before = wall_clock_ms();
+                let millis = stopwatch.moment(1, &clock).millis;
+                let after = wall_clock_ms();
+
+                // The coarse clock lags by up to a tick, and what agrees with it is believed.
+                assert!((before - 20..=after + 20).contains(&millis), "{step:?}: {before} {millis} {after}");
+            }
+        }
+    }
+
+    #[test]
+    fn system_without_a_coarse_clock_is_asked_for_every_record() {
+        let clock = set_by(Duration::from_millis(5), true);
+
+        let before = wall_clock_ms();
+        let millis = clock.millis(now(), None);
+        let after = wall_clock_ms();
+
+        assert!((before - 1..=after).contains(&millis), "{before} {millis} {after}");
+    }
+
+    #[test]
+    fn reading_ends_when_the_clock_is_set_back() {
+        let (mut stopwatch, mut precise) = (Stopwatch::default(), Precise { now: now(), readings: 0 });
+        for _ in 0..4 {
+            precise.ask(&mut stopwatch, Duration::from_micros(1), Some(TICK));
+        }
+
+        let set_back = Tick { seconds: TICK.seconds - 3600, ..TICK };
+        assert_eq!(precise.ask(&mut stopwatch, Duration::from_micros(3), Some(set_back)), Duration::ZERO);
+    }
+
+    #[test]
+    fn coarse_clock_agrees_with_the_precise_one() {
+        let Some(tick) = Tick::now() else { return };
+
+        // A machine that is busy may take its time between the two.
+        assert!((-10_000_000..=STEP_US).contains(&(tick.seconds * 1_000_000 - wall_clock_us())));
+        assert!(tick.agrees_with(tick.seconds * 1_000_000 + tick.nanoseconds / 1000 + 10_000));
+        assert!(!tick.agrees_with(tick.seconds * 1_000_000 + 1_030_000));
     }
 
     #[test]

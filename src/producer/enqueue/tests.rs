@@ -195,13 +195,14 @@ async fn record_that_may_go_anywhere_does_not_pass_those_that_wait() {
 async fn timestamp_is_that_of_the_call_and_not_of_the_end_of_its_waits() {
     let rig = Rig::new(1);
     rig.fill(0);
-    let called = rig.inner.wall_clock.millis(clock::now());
     let mut waiting = pin!(rig.enqueue(large()));
     assert!(waiting.as_mut().now_or_never().is_none());
     let mut unknown = pin!(rig.enqueue(ProducerRecord::to("later")));
     assert!(unknown.as_mut().now_or_never().is_none());
+    let called = rig.inner.wall_clock.millis(clock::now(), None);
 
-    tokio::time::advance(Duration::from_secs(30)).await;
+    // The wall clock goes on although tokio's is paused.
+    std::thread::sleep(Duration::from_millis(100));
     rig.acknowledge(0);
     let waited = waiting.as_mut().now_or_never().unwrap().unwrap();
     let topics =
@@ -212,7 +213,8 @@ async fn timestamp_is_that_of_the_call_and_not_of_the_end_of_its_waits() {
 
     for delivery in [waited, late] {
         let timestamp = delivery.facts().timestamp;
-        assert!((called - 1000..called + 1000).contains(&timestamp), "{timestamp} for {called}");
+        // The coarse clock, which is believed, lags by up to 20 ms.
+        assert!(timestamp <= called + 20, "{timestamp} for {called}");
     }
 }
 
