@@ -17,6 +17,7 @@ mod incomplete;
 mod partition_queue;
 mod producer_batch;
 mod rescue;
+pub(crate) mod salvage;
 mod settings;
 mod split;
 mod workers;
@@ -341,10 +342,9 @@ impl RecordAccumulator {
         self.incomplete.is_empty()
     }
 
-    /// Returns how many batches are not complete.
-    #[cfg(test)]
-    pub(crate) fn incomplete(&self) -> usize {
-        self.incomplete.list().len()
+    /// Returns the cells of the batches that are not complete.
+    pub(crate) fn incomplete(&self) -> Vec<Arc<BatchCell>> {
+        self.incomplete.list().into_iter().map(|(cell, _)| cell).collect()
     }
 
     /// Returns whether further records are refused.

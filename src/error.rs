@@ -54,6 +54,9 @@ struct Inner<K, V> {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum SendErrorKind {
+    /// The call was dropped while the record waited to be accepted. Only interceptors are told of this: the caller is gone.
+    #[error("the call was dropped before the record was accepted")]
+    Cancelled,
     /// The producer is closed, or was closed while the record waited.
     #[error("the producer is closed")]
     Closed,
@@ -125,6 +128,12 @@ pub enum SendErrorKind {
         /// The partitions that exist.
         partition_count: usize,
     },
+    /// The runtime that drove the producer was shut down.
+    #[error("the runtime that drove the producer was shut down")]
+    RuntimeShutdown,
+    /// The producer's background task has panicked, which is a bug here or in code that it was given. The producer has ended.
+    #[error("the producer's background task has panicked: {0}")]
+    SenderPanicked(String),
     /// A serializer failed.
     #[error("the {part} of a record for topic {topic} cannot be serialized")]
     Serialization {
@@ -199,7 +208,10 @@ impl<K, V> SendError<K, V> {
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match &self.0.kind {
-            SendErrorKind::Closed => Disposition::NewProducer,
+            SendErrorKind::Closed | SendErrorKind::RuntimeShutdown | SendErrorKind::SenderPanicked(_) => {
+                Disposition::NewProducer
+            }
+            SendErrorKind::Cancelled => Disposition::RetryLater,
             SendErrorKind::Delivery(error) => error.disposition(),
             SendErrorKind::Stopped { .. } => Disposition::ResumePartition,
             SendErrorKind::TopicRefused { code, .. } => Disposition::of(*code),
@@ -322,6 +334,9 @@ pub enum DeliveryErrorKind {
     /// The runtime that drove the producer was shut down.
     #[error("the runtime was shut down before the record was delivered")]
     RuntimeShutdown,
+    /// The producer's background task has panicked, which is a bug here or in code that it was given. The producer has ended.
+    #[error("the producer's background task has panicked: {0}")]
+    SenderPanicked(String),
     /// An older record of the partition failed, and [`fail_stop`] is on.
     ///
     /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
@@ -467,7 +482,9 @@ impl DeliveryError {
     pub fn disposition(&self) -> Disposition {
         match self.kind() {
             DeliveryErrorKind::Broker { code, .. } => Disposition::of(code),
-            DeliveryErrorKind::Closed | DeliveryErrorKind::RuntimeShutdown => Disposition::NewProducer,
+            DeliveryErrorKind::Closed
+            | DeliveryErrorKind::RuntimeShutdown
+            | DeliveryErrorKind::SenderPanicked(_) => Disposition::NewProducer,
             DeliveryErrorKind::BatchRefused { .. }
             | DeliveryErrorKind::Disconnected(_)
             | DeliveryErrorKind::Purged

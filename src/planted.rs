@@ -76,6 +76,8 @@ mod switch {
         SplitLosesOrder,
         /// Batches that come back change places.
         SwappedRetries,
+        /// What lies in a socket is not read before its request is given up.
+        UnreadAnswersDoNotCount,
         /// Batches under way get no result when the producer is closed.
         UnresolvedAtClose,
         /// Records of a batch that was cut are told offsets as if it had not been.

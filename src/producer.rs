@@ -3,17 +3,16 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::accumulator::{EnqueueWaits, RecordAccumulator};
-use crate::clock::WallClock;
+use crate::clock::{self, WallClock};
 use crate::config::Settings;
 use crate::delivery::{Delivery, RecordMetadata};
-use crate::error::{DeliveryError, SendError, SendErrorKind};
+use crate::error::{DeliveryError, DeliveryErrorKind, SendError, SendErrorKind};
 use crate::metadata::{Cluster, PartitionInfo};
 use crate::metrics::{Counters, Metrics};
 use crate::pipeline::{InterceptorChain, Partitioner, Serializer};
@@ -23,6 +22,7 @@ use crate::topic_partition::Topic;
 
 mod builder;
 mod caller;
+mod deadline;
 mod enqueue;
 mod topic_wait;
 mod topics;
@@ -30,7 +30,7 @@ mod walk;
 mod workers;
 
 pub use self::builder::{BuildError, KafkaProducerBuilder};
-use self::enqueue::{Enqueue, Waits};
+use self::enqueue::{Enqueue, Waits, far};
 use self::topic_wait::{TopicWait, TopicWaitError};
 use self::topics::TopicDirectory;
 use self::walk::{Stop, Walk};
@@ -58,6 +58,14 @@ use self::walk::{Stop, Walk};
 /// [`send`](Self::send) is [`enqueue`](Self::enqueue) followed by awaiting the [`Delivery`]. Awaiting each record before
 /// sending the next costs a round trip per record. To pipeline, enqueue many and await their deliveries later; records of
 /// one partition are written in the order in which `enqueue` returned.
+///
+/// # Runtimes and threads
+///
+/// A producer is built within a tokio runtime that has I/O and timers, and its background task runs there: records are sent
+/// as long as somebody drives that runtime. The producer may be used from anywhere: from other runtimes, whether they have
+/// timers or not, and from threads without one, with any executor or `Handle::block_on`. `max.block.ms` and the timeout of
+/// [`close`](Self::close) hold everywhere. When the runtime is shut down, everything that was accepted fails with
+/// [`DeliveryErrorKind::RuntimeShutdown`](crate::DeliveryErrorKind::RuntimeShutdown).
 ///
 /// # Dropping
 ///
@@ -111,7 +119,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before it has returned withdraws the record: it is not sent and holds no memory.
+    /// Dropping the future before it has returned withdraws the record: it is not sent and holds no memory. Interceptors
+    /// that have seen it are told so.
     ///
     /// # Errors
     ///
@@ -215,7 +224,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// delivered or has failed, and then fails what is left with [`DeliveryErrorKind::Closed`].
     ///
     /// The report gives those back, and each one's error says whether it may have been written. Closing again waits for the
-    /// first call's end and returns the same report.
+    /// end, too, and returns the same report. Of several calls that are under way the longest timeout counts, so that none
+    /// of them cuts another short; to end at once all the same, [`purge`](Self::purge) everything.
+    ///
+    /// The timeout holds even if nobody drives the runtime in which the producer was built, or if this is called outside of
+    /// any runtime: what is left is then failed by the caller itself.
     ///
     /// [`DeliveryErrorKind::Closed`]: crate::DeliveryErrorKind::Closed
     ///
@@ -223,20 +236,36 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// Dropping the future leaves the producer closed to new records while it goes on delivering what it has accepted.
     pub async fn close(&self, timeout: Duration) -> CloseReport {
+        let control = &self.inner.control;
+        let mut closing = control.begin_close(far(clock::now(), timeout));
+        self.inner.accumulator.close();
+        control.end_if_idle();
         let mut clusters = self.inner.clusters.clone();
         // The sender drops its end of the channel when it ends.
         let ended = async move { while clusters.changed().await.is_ok() {} };
         let mut ended = std::pin::pin!(ended);
-        self.inner.accumulator.close();
-        if tokio::time::timeout(timeout, ended.as_mut()).await.is_err() {
-            self.inner.control.abort();
-            self.inner.accumulator.wake_sender();
-            ended.await;
+        while let Some(deadline) = closing.deadline() {
+            let wait = async {
+                tokio::select! {
+                    biased;
+                    () = ended.as_mut() => true,
+                    () = closing.changed() => false,
+                }
+            };
+            match deadline::timeout_at(deadline, wait).await {
+                Some(true) => break,
+                Some(false) => {}
+                None => {
+                    control.abort();
+                    ended.await;
+                    break;
+                }
+            }
         }
         CloseReport {
             delivered: self.inner.counters.records_delivered.value(),
             failed: self.inner.counters.record_errors.value(),
-            undelivered: self.inner.control.undelivered(),
+            undelivered: control.undelivered(),
         }
     }
 
@@ -247,7 +276,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// record, which gives it back, for those whose [`Delivery`] nobody holds.
     ///
     /// Calls of [`enqueue`](Self::enqueue) that still wait are not concerned, and the producer can be used as before. A
-    /// producer that has ended gives up nothing.
+    /// producer that has ended gives up nothing. Nothing is waited for but the producer's background task, if it is just at
+    /// work.
     ///
     /// [`DeliveryErrorKind::Purged`]: crate::DeliveryErrorKind::Purged
     ///
@@ -267,14 +297,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     pub async fn purge(&self, what: Purge) -> Vec<DeliveryError> {
         let purged = self.inner.control.purge(what);
         self.inner.accumulator.wake_sender();
-        // A sender that ended before it saw the order has not taken it.
-        let mut clusters = self.inner.clusters.clone();
-        let ended = async move { while clusters.changed().await.is_ok() {} };
-        tokio::select! {
-            biased;
-            purged = purged => purged.unwrap_or_default(),
-            () = ended => Vec::new(),
-        }
+        purged.await.unwrap_or_default()
     }
 
     /// Has a partition take records again that [`fail_stop`](KafkaProducerBuilder::fail_stop) has stopped, and returns
@@ -361,7 +384,7 @@ impl<K, V> Inner<K, V> {
     ) -> SendErrorKind {
         let topic = record.topic.clone();
         match error {
-            TopicWaitError::Closed => SendErrorKind::Closed,
+            TopicWaitError::Closed => self.end(),
             TopicWaitError::Refused(code) => SendErrorKind::TopicRefused { topic, code },
             TopicWaitError::TimedOut { partition_count, cause, obstacle, is_connected } => {
                 SendErrorKind::MetadataTimeout {
@@ -374,6 +397,17 @@ impl<K, V> Inner<K, V> {
                     is_connected,
                 }
             }
+        }
+    }
+
+    /// Says why records are refused by a producer that has ended or is about to.
+    fn end(&self) -> SendErrorKind {
+        match self.control.end() {
+            Some(DeliveryErrorKind::RuntimeShutdown) => SendErrorKind::RuntimeShutdown,
+            Some(DeliveryErrorKind::SenderPanicked(message)) => {
+                SendErrorKind::SenderPanicked(message.clone())
+            }
+            _ => SendErrorKind::Closed,
         }
     }
 

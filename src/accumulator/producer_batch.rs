@@ -1,11 +1,13 @@
 //! `ProducerBatch`: the records of one batch, encoded, with everything needed to send, retry and complete it.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::accumulator::incomplete::Incomplete;
+use crate::accumulator::salvage;
 use crate::buffer_memory::BatchBuffer;
 use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Redirect};
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
@@ -25,7 +27,8 @@ pub(crate) struct ProducerBatch {
     pub(crate) order: BatchOrder,
     cell: Arc<BatchCell>,
     /// Dropped behind the completion of the cell: whoever finds no batch that is incomplete finds every outcome.
-    incomplete: Incomplete,
+    /// `None` only in what is left of a batch that was put aside.
+    incomplete: Option<Incomplete>,
     bytes: BatchBytes,
     builder: RecordBatchBuilder,
     /// The codec asked for until the bytes are sealed, then the one in use.
@@ -183,7 +186,7 @@ impl ProducerBatch {
             id,
             order: BatchOrder { batch: id, first_record: 0 },
             cell,
-            incomplete,
+            incomplete: Some(incomplete),
             bytes: BatchBytes::Open(buffer),
             builder: RecordBatchBuilder::default(),
             compression,
@@ -486,18 +489,37 @@ impl ProducerBatch {
         self.clock.spent
     }
 
-    fn complete(self, outcome: Outcome, observer: Option<&dyn AckObserver>) {
-        let Self { cell, incomplete, notes, bytes, .. } = self;
+    fn complete(mut self, outcome: Outcome, observer: Option<&dyn AckObserver>) {
+        let notes = std::mem::take(&mut self.notes);
         // The memory is free before anybody learns of the outcome and sends the next record.
-        drop(bytes);
-        cell.complete(outcome, observer.map(|observer| (observer, notes.as_slice())));
-        drop(incomplete);
+        drop(self.bytes.take());
+        self.cell.complete(outcome, observer.map(|observer| (observer, notes.as_slice())));
+    }
+
+    /// Takes everything out of a batch that is dropped.
+    fn take(&mut self) -> Self {
+        Self {
+            cell: Arc::clone(&self.cell),
+            bytes: self.bytes.take(),
+            builder: std::mem::take(&mut self.builder),
+            notes: std::mem::take(&mut self.notes),
+            incomplete: self.incomplete.take(),
+            ..*self
+        }
     }
 
     /// Copies the bytes out, so that an error that somebody keeps does not hold on to `buffer.memory`.
     fn failed_batch(&mut self) -> FailedBatch {
         let bytes = self.freeze();
         FailedBatch::new(Bytes::copy_from_slice(&bytes), self.compression, self.plain_len)
+    }
+}
+
+impl Drop for ProducerBatch {
+    fn drop(&mut self) {
+        if thread::panicking() && self.cell.outcome().is_none() {
+            salvage::put_aside(|| self.take());
+        }
     }
 }
 

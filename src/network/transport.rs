@@ -87,7 +87,7 @@ impl Connection {
         self.outgoing.iter().find(|frame| !frame.is_started).map(|frame| frame.correlation_id)
     }
 
-    /// Writes and reads what the socket takes and gives.
+    /// Writes and reads what the socket takes and gives. Returns whether everything was read that it had to give.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         events: &mut impl FnMut(ConnectionEvent),
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         // Answers that have come count even if nothing can be written any more.
         let written = match self.poll_write(cx, events) {
             Poll::Ready(result) => result,
@@ -105,12 +105,12 @@ impl Connection {
         for _ in 0..READS_PER_POLL {
             match self.poll_read(cx, events) {
                 Poll::Ready(result) => result?,
-                Poll::Pending => return written,
+                Poll::Pending => return written.map(|()| true),
             }
         }
         written?;
         cx.waker().wake_by_ref();
-        Ok(())
+        Ok(false)
     }
 
     fn poll_write(

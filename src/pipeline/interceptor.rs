@@ -62,7 +62,8 @@ pub trait ProducerInterceptor<K = Bytes, V = Bytes>: Send + Sync + 'static {
 
     /// Is called once for each record with what became of it, before its sender learns of it.
     ///
-    /// That includes records which were refused before they were given to a partition.
+    /// That includes records which were refused before they were given to a partition, and those whose `send` or `enqueue`
+    /// was dropped while it waited: their error is [`SendErrorKind::Cancelled`](crate::SendErrorKind::Cancelled).
     fn on_acknowledgement(&self, acknowledgement: &Acknowledgement<'_>) {
         let _ = acknowledgement;
     }

@@ -1,12 +1,16 @@
 //! Puts a producer together: checks the configuration, joins the rooms, and starts the sender.
 
 use std::fmt;
+#[cfg(unix)]
+use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rand::RngExt;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -24,7 +28,7 @@ use crate::network::{MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
 use crate::pipeline::{InterceptorChain, Partitioner, ProducerInterceptor, Serializable, Serializer};
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
-use crate::producer::{Inner, KafkaProducer};
+use crate::producer::{Inner, KafkaProducer, deadline};
 use crate::sender::PRODUCER_ID_LIFETIME;
 use crate::sender::{Control, Parts, Purpose, Sender, SenderCore, SenderSettings};
 
@@ -66,9 +70,15 @@ pub enum BuildError {
     /// `fail_stop` is on, and with `acks=0` no failure is ever told.
     #[error("fail_stop needs acks=all or acks=1: with acks=0 brokers do not tell what has failed")]
     FailStopWithoutAcks,
+    /// The tokio runtime has no I/O driver, which connections need (`enable_io` or `enable_all` of its builder).
+    #[error("the tokio runtime has no I/O driver: call `enable_io` on its builder")]
+    NoIo,
     /// There is no tokio runtime for the background task.
     #[error("a producer must be built within a tokio runtime")]
     NoRuntime,
+    /// The tokio runtime has no timers, which the background task needs (`enable_time` or `enable_all` of its builder).
+    #[error("the tokio runtime has no timers: call `enable_time` on its builder")]
+    NoTimers,
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K, V> {
@@ -174,6 +184,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             send_buffer: settings.send_buffer.and_then(|size| u32::try_from(size).ok()),
             receive_buffer: settings.receive_buffer.and_then(|size| u32::try_from(size).ok()),
         };
+        if !has_io() {
+            return Err(BuildError::NoIo);
+        }
         self.build_on(settings, Arc::new(connector))
     }
 
@@ -191,6 +204,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     ) -> Result<KafkaProducer<K, V>, BuildError> {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let epoch = clock::now();
+        if deadline::new_sleep(epoch).is_none() {
+            return Err(BuildError::NoTimers);
+        }
         let interceptors = Arc::new(self.interceptors);
         let has_interceptors = !interceptors.is_empty();
         let observer = has_interceptors
@@ -263,6 +279,19 @@ impl<K, V> fmt::Debug for KafkaProducerBuilder<K, V> {
             .field("interceptors", &self.interceptors)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns whether the current runtime has an I/O driver, or `true` if that cannot be found out.
+fn has_io() -> bool {
+    #[cfg(unix)]
+    if Handle::try_current().is_ok()
+        && let Ok((one, _other)) = std::os::unix::net::UnixStream::pair()
+        && one.set_nonblocking(true).is_ok()
+    {
+        // Tokio has no other way of telling.
+        return catch_unwind(|| drop(UnixStream::from_std(one))).is_ok();
+    }
+    true
 }
 
 fn new_accumulator(settings: &Settings, keep_notes: bool, runtime: &Handle) -> RecordAccumulator {

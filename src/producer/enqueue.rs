@@ -2,20 +2,20 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::coop;
-use tokio::time::Instant;
 
 use crate::accumulator::{EnqueueWaits, PartitionQueue, TopicQueues};
 use crate::buffer_memory::{BatchBuffer, MemoryClosed};
 use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
-use crate::producer::Inner;
 use crate::producer::walk::{Kept, Stop, Walk};
+use crate::producer::{Inner, deadline};
 use crate::record::ProducerRecord;
 
 /// A record on its way into its batch.
@@ -122,38 +122,41 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
         kept: Kept,
         mut stop: Stop,
     ) -> Accepted<K, V> {
-        let mut walk = Walk::resume(self, &mut record, kept);
+        let mut walk = Waiting(Some(Walk::resume(self, &mut record, kept)));
         let mut waited = Waits::default();
         loop {
             match stop {
                 Stop::Refused(kind) => return Err(walk.refuse(*kind)),
                 Stop::TopicUnknown => {
                     let deadline = waited.deadline(self.settings.max_block);
-                    let since = Instant::from_std(clock::now());
+                    let since = clock::now();
                     if let Err(error) = self.wait_for_topic(walk.record(), deadline).await {
                         let kind = self.topic_error(walk.record(), error, waited.spent);
                         return Err(walk.refuse(kind));
                     }
-                    waited.spent.metadata += since.elapsed();
+                    waited.spent.metadata += clock::now() - since;
                 }
                 Stop::NoMemory { queue, anywhere, least } => {
-                    let deadline = waited.deadline(self.settings.max_block);
-                    let since = Instant::from_std(clock::now());
+                    let until = waited.deadline(self.settings.max_block);
+                    let since = clock::now();
                     let wait = self.wait_for_memory(&queue, anywhere.as_deref(), least);
-                    match tokio::time::timeout_at(deadline, wait).await {
-                        Ok(Ok((buffer, offered))) => walk.take_buffer(buffer, offered),
-                        Ok(Err(_)) => return Err(walk.refuse(SendErrorKind::Closed)),
-                        Err(_) => {
-                            waited.spent.memory += since.elapsed();
+                    match deadline::timeout_at(until, wait).await {
+                        Some(Ok((buffer, offered))) => walk.take_buffer(buffer, offered),
+                        Some(Err(_)) => return Err(walk.refuse(self.end())),
+                        None => {
+                            waited.spent.memory += clock::now() - since;
                             let kind = self.memory_timeout(least, waited.spent);
                             return Err(walk.refuse(kind));
                         }
                     }
-                    waited.spent.memory += since.elapsed();
+                    waited.spent.memory += clock::now() - since;
                 }
             }
             match walk.step(waited.spent) {
-                Ok(delivery) => return Ok(delivery),
+                Ok(delivery) => {
+                    walk.arrive();
+                    return Ok(delivery);
+                }
                 Err(next) => stop = next,
             }
         }
@@ -190,6 +193,45 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
     }
 }
 
+/// A walk that waits. Interceptors hear of its end even if the caller drops it.
+struct Waiting<'a, K: Send + Sync + 'static, V: Send + Sync + 'static>(
+    /// `None` once it has ended.
+    Option<Walk<'a, K, V>>,
+);
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Waiting<'_, K, V> {
+    /// Ends with the record in a batch.
+    fn arrive(&mut self) {
+        self.0 = None;
+    }
+
+    fn refuse(&mut self, kind: SendErrorKind) -> SendError<K, V> {
+        self.0.take().expect("a walk ends once").refuse(kind)
+    }
+}
+
+impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Deref for Waiting<'a, K, V> {
+    type Target = Walk<'a, K, V>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().expect("nothing is asked of a walk that has ended")
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> DerefMut for Waiting<'_, K, V> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.0.as_mut().expect("nothing is asked of a walk that has ended")
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Drop for Waiting<'_, K, V> {
+    fn drop(&mut self) {
+        if let Some(walk) = self.0.take() {
+            drop(walk.refuse(SendErrorKind::Cancelled));
+        }
+    }
+}
+
 /// The time that one `enqueue` has waited, and until when it may.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
@@ -200,11 +242,13 @@ pub(super) struct Waits {
 impl Waits {
     /// Returns the end of `max.block.ms`, which begins with the first wait.
     pub(super) fn deadline(&mut self, max_block: Duration) -> Instant {
-        *self.deadline.get_or_insert_with(|| {
-            let now = Instant::from_std(clock::now());
-            now.checked_add(max_block).unwrap_or(now + FAR_FUTURE)
-        })
+        *self.deadline.get_or_insert_with(|| far(clock::now(), max_block))
     }
+}
+
+/// Returns the time that is `after` from `now`, however long that is.
+pub(super) fn far(now: Instant, after: Duration) -> Instant {
+    now.checked_add(after).unwrap_or(now + FAR_FUTURE)
 }
 
 /// Stands for "never" where an instant is needed.

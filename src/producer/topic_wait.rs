@@ -1,12 +1,13 @@
 //! Waits until a topic, and the partition that a record names, is in the published cluster.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::accumulator::RecordAccumulator;
 use crate::metadata::Cluster;
+use crate::producer::deadline;
 use crate::protocol::ErrorCode;
 use crate::sender::Control;
 use crate::topic_partition::Topic;
@@ -51,10 +52,10 @@ impl TopicWait<'_> {
             if self.accumulator.is_closed() {
                 return Err(TopicWaitError::Closed);
             }
-            match tokio::time::timeout_at(deadline, clusters.changed()).await {
-                Ok(Ok(())) => cluster = Arc::clone(&clusters.borrow_and_update()),
-                Ok(Err(_)) => return Err(TopicWaitError::Closed),
-                Err(_) => {
+            match deadline::timeout_at(deadline, clusters.changed()).await {
+                Some(Ok(())) => cluster = Arc::clone(&clusters.borrow_and_update()),
+                Some(Err(_)) => return Err(TopicWaitError::Closed),
+                None => {
                     let partition_count = cluster.partition_count(self.topic);
                     let cause = cluster.topic_error(self.topic);
                     // Nodes have their real ids once a broker has answered.

@@ -145,7 +145,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     fn step_as(&mut self, caller: &mut Caller, waits: EnqueueWaits) -> Result<Delivery, Stop> {
         let inner = self.inner;
         if inner.accumulator.is_closed() {
-            return Err(Stop::refused(SendErrorKind::Closed));
+            return Err(Stop::refused(inner.end()));
         }
         self.record
             .check()
@@ -328,7 +328,7 @@ fn append_step_by_step<K, V>(
                 append.stop_at_boundary = false;
                 entry.sticky.still_on(to_i32(partition), true, next);
             }
-            TryAppend::Closed => return Err(Stop::refused(SendErrorKind::Closed)),
+            TryAppend::Closed => return Err(Stop::refused(inner.end())),
             TryAppend::Done(done) => {
                 if fixed.is_none() {
                     entry.sticky.appended(to_i32(partition), to_u32(done.bytes), false, next);

@@ -22,8 +22,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::accumulator::{Head, PartitionQueue, ProducerBatch, RecordAccumulator, SealJob};
-use crate::delivery::AckObserver;
-use crate::error::{DeliveryError, DeliveryErrorKind};
+use crate::delivery::{AckObserver, Outcome};
+use crate::error::{BatchFailure, DeliveryError, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 use crate::metadata::{Cluster, Metadata, MetadataFailure, MetadataUpdate};
 use crate::metrics::Counters;
 use crate::network::{DisconnectReason, NetworkAction, NetworkClient, NetworkEvent, NetworkRequest};
@@ -33,7 +33,7 @@ use crate::protocol::messages::metadata::MetadataResponse;
 use crate::sender::partition::Partition;
 use crate::sender::request::Purpose;
 use crate::sender::settings::SenderSettings;
-use crate::topic_partition::{NodeId, Topic};
+use crate::topic_partition::{NodeId, Topic, TopicPartition};
 use crate::wire::Reader;
 
 /// The deciding half of the sender.
@@ -76,6 +76,8 @@ pub(crate) struct SenderCore {
     cluster_id: Option<Arc<str>>,
     /// As of the last poll, in milliseconds since 1970.
     wall_clock: i64,
+    /// What had come by then was handed over.
+    read_until: Instant,
 }
 
 /// Which records [`KafkaProducer::purge`](crate::KafkaProducer::purge) gives up.
@@ -152,6 +154,7 @@ impl SenderCore {
             epoch: parts.epoch,
             cluster_id: None,
             wall_clock: 0,
+            read_until: parts.epoch,
         };
         let cluster = Arc::clone(core.metadata.cluster());
         core.network.update_nodes(cluster.nodes(), core.epoch);
@@ -168,13 +171,23 @@ impl SenderCore {
         self.metadata.request_topic(topic, now);
     }
 
-    /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`. `wall_clock`: in milliseconds
-    /// since 1970, as record timestamps are.
+    /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`, by a shell that has handed over
+    /// everything that had come by now. `wall_clock`: in milliseconds since 1970, as record timestamps are.
+    #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn poll(&mut self, now: Instant, wall_clock: i64) {
+        self.poll_as_of(now, wall_clock, now);
+    }
+
+    /// The same for a shell that has handed over what had come by `read_until`: what came later may still lie in a socket. So
+    /// nothing is given up whose time has ended since, however late it is.
+    pub(crate) fn poll_as_of(&mut self, now: Instant, wall_clock: i64, read_until: Instant) {
         self.wall_clock = wall_clock;
+        self.read_until = if planted!(UnreadAnswersDoNotCount) { now } else { read_until.min(now) };
         self.accumulator.set_sender_coming(false);
+        // Answers first: what they settle is not given up.
+        self.handle_network_events(now);
         self.sample_urgency(now);
-        self.network.handle_timeout(now);
+        self.network.handle_timeout(self.read_until);
         for _ in 0..MAX_PASSES {
             self.pass(now);
             if !self.network.has_events() {
@@ -255,9 +268,27 @@ impl SenderCore {
     /// Refuses further records and fails everything that is not settled. Returns the error of each record, in their order
     /// within each partition.
     pub(crate) fn abort(&mut self, kind: &DeliveryErrorKind, now: Instant) -> Vec<DeliveryError> {
-        self.accumulator.close();
         let mut failed = Vec::new();
+        self.abort_with(Vec::new(), kind, now, &mut failed);
+        failed
+    }
+
+    /// The same, together with batches that were taken out of their places. The errors are in `failed` even if this ends
+    /// in a panic.
+    pub(crate) fn abort_with(
+        &mut self,
+        lost: Vec<ProducerBatch>,
+        kind: &DeliveryErrorKind,
+        now: Instant,
+        failed: &mut Vec<DeliveryError>,
+    ) {
+        self.accumulator.close();
         let mut batches: BTreeMap<usize, Vec<ProducerBatch>> = BTreeMap::new();
+        for batch in lost {
+            let TopicPartition { topic, partition } = batch.topic_partition();
+            let queue = self.accumulator.queue(topic, *partition);
+            batches.entry(queue.map_or(usize::MAX, |queue| queue.id())).or_default().push(batch);
+        }
         for partition in self.partitions.iter_mut().flatten() {
             let in_flight = partition.in_flight.drain(..).filter(|_| !planted!(UnresolvedAtClose));
             batches.entry(partition.queue.id()).or_default().extend(in_flight);
@@ -268,10 +299,26 @@ impl SenderCore {
             }
         }
         for batch in batches.into_values().flat_map(in_order) {
-            self.fail_into(&mut failed, batch, kind.clone(), now);
+            self.fail_into(failed, batch, kind.clone(), now);
         }
         self.accumulator.end();
-        failed
+    }
+
+    /// Fails the records of which nothing is left but the place where their outcome is waited for.
+    pub(crate) fn fail_what_is_left(&self, kind: &DeliveryErrorKind) {
+        self.accumulator.close();
+        for cell in self.accumulator.incomplete() {
+            let failure = BatchFailure {
+                kind: kind.clone(),
+                persisted: Persisted::Maybe,
+                topic_partition: cell.topic_partition().clone(),
+                time_spent: TimeSpent::default(),
+                record_errors: Vec::new(),
+                batch: FailedBatch::default(),
+            };
+            cell.complete(Outcome::Failed(Arc::new(failure)), None);
+        }
+        self.accumulator.end();
     }
 
     /// Fails what is queued, or that and what is under way. Returns the error of each record, in their order within
@@ -280,6 +327,8 @@ impl SenderCore {
     /// A batch that was sent before is treated as if it had expired: what has become of its number is found out with
     /// the next batch of its partition.
     pub(crate) fn purge(&mut self, what: Purge, now: Instant) -> Vec<DeliveryError> {
+        // What brokers have answered is settled by their answers.
+        self.handle_network_events(now);
         // Partitions are made when they are first looked at.
         self.look_at_changed(now);
         let mut purged = Vec::new();
@@ -346,15 +395,20 @@ impl SenderCore {
 
     /// Fails what is too old. `head` is that of the queue. Returns whether there was any.
     fn expire(&mut self, id: usize, head: Option<Head>, now: Instant) -> bool {
+        if self.network.has_events() && !planted!(UnreadAnswersDoNotCount) {
+            // The answer may be among them. The timer, which is due, has us come back.
+            return false;
+        }
+        let judged_at = self.read_until;
         let timeout = self.settings.delivery_timeout;
         let Some(partition) = self.partition_mut(id) else { return false };
         let leader_known = partition.leader.is_some();
-        let mut expired = partition.expire_in_flight(now, timeout);
+        let mut expired = partition.expire_in_flight(judged_at, timeout);
         if planted!(ExpiredIsNotWritten) {
             expired.iter_mut().for_each(|batch| batch.maybe_written = false);
         }
-        if head.is_some_and(|head| now.saturating_duration_since(head.created) >= timeout) {
-            expired.extend(partition.queue.expire(now, timeout));
+        if head.is_some_and(|head| judged_at.saturating_duration_since(head.created) >= timeout) {
+            expired.extend(partition.queue.expire(judged_at, timeout));
         }
         expired.sort_by_key(|batch| batch.order);
         let are_some = !expired.is_empty();
@@ -427,7 +481,8 @@ impl SenderCore {
         }
     }
 
-    fn handle_network_events(&mut self, now: Instant) {
+    /// Takes in what brokers have answered, and which connections came and went.
+    pub(crate) fn handle_network_events(&mut self, now: Instant) {
         while let Some(event) = self.network.poll_event() {
             self.has_news = true;
             match event {

@@ -435,26 +435,6 @@ async fn second_close_returns_the_same_report() -> TestResult {
 }
 
 #[tokio::test]
-async fn second_close_may_cut_the_first_short() -> TestResult {
-    let cluster = cluster_with(1, 1).await;
-    let producer = producer(&cluster);
-    soon("first", producer.send(record("first"))).await?;
-    cluster.freeze(0)?;
-    drop(producer.enqueue(record("stuck")).await?);
-
-    let patient = tokio::spawn({
-        let producer = producer.clone();
-        async move { producer.close(seconds(600)).await }
-    });
-    tokio::time::sleep(millis(10)).await;
-    let report = soon("close", producer.close(millis(10))).await;
-
-    assert_eq!(report.undelivered.len(), 1);
-    assert_eq!(format!("{:?}", soon("first close", patient).await?), format!("{report:?}"));
-    Ok(())
-}
-
-#[tokio::test]
 async fn close_given_up_leaves_the_producer_closed_and_delivering() -> TestResult {
     let cluster = cluster_with(1, 1).await;
     let producer = producer(&cluster);

@@ -18,6 +18,7 @@ mod partitioning;
 mod purge;
 mod reconnect;
 mod retry;
+mod runtimes;
 mod scripted;
 mod send;
 mod serializers;

@@ -67,7 +67,8 @@ async fn purge_that_is_given_up_happens_all_the_same() -> TestResult {
 
     {
         let mut purge = pin!(producer.purge(Purge::Queued));
-        assert!(purge.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        // The sender may have been at work, and then it is the one who does it.
+        drop(purge.as_mut().poll(&mut Context::from_waker(Waker::noop())));
     }
 
     assert!(results(deliveries).await[0].is_err());

@@ -111,7 +111,7 @@ impl Bench {
                 ConnectionEvent::Written { correlation_id } => Event::Written(correlation_id),
             });
         });
-        (events, result)
+        (events, result.map(drop))
     }
 
     fn poll(&mut self) -> Vec<Event> {

@@ -238,7 +238,7 @@ impl Bench {
     }
 
     /// Returns what clocks on walls show, in milliseconds since 1970. Records bear the time at which a test begins.
-    fn wall_clock(&self) -> i64 {
+    pub(super) fn wall_clock(&self) -> i64 {
         BEGIN + i64::try_from((self.now - self.began).as_millis()).unwrap()
     }
 

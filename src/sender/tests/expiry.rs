@@ -206,3 +206,53 @@ fn batch_for_a_throttled_node_expires_in_time() {
     assert!(is_timed_out(&failure(&delivery).kind()));
     assert_eq!(failure(&delivery).persisted(), Persisted::No);
 }
+
+/// A runtime that was blocked polls the sender before it has looked at the sockets.
+#[test]
+fn nothing_is_given_up_before_the_sockets_are_read() {
+    for (request_timeout, delivery_timeout) in
+        [(TIMEOUT / 2, TIMEOUT), (TIMEOUT, TIMEOUT * 9), (TIMEOUT * 9, TIMEOUT)]
+    {
+        let mut bench =
+            Bench::new(Config { request_timeout, delivery_timeout, acks: 1, ..Config::default() });
+        let delivery = bench.send(0, "a");
+        let (request, read_until) = (bench.request(), bench.now);
+
+        bench.now += TIMEOUT * 2;
+        bench.core.poll_as_of(bench.now, bench.wall_clock(), read_until);
+        assert!(bench.core.poll_action().is_none() && is_pending(&delivery));
+        let now = bench.now;
+        assert!(bench.core.poll_timeout(now).unwrap() <= now, "it asks to be polled again");
+        bench.reply(&request, &Reply::ok(7));
+
+        assert_eq!(offset(&delivery), Some(7));
+        assert!(bench.received.is_empty() && bench.is_clean());
+    }
+}
+
+#[test]
+fn what_has_come_until_the_deadline_is_all_that_counts() {
+    let mut bench = Bench::new(Config { request_timeout: TIMEOUT * 2, ..config() });
+    let (delivery, start) = (bench.send(0, "a"), bench.now);
+
+    bench.now += TIMEOUT * 2;
+    bench.core.poll_as_of(bench.now, bench.wall_clock(), start + TIMEOUT - millis(1));
+    assert!(is_pending(&delivery));
+    bench.core.poll_as_of(bench.now, bench.wall_clock(), start + TIMEOUT);
+
+    assert!(is_timed_out(&failure(&delivery).kind()));
+}
+
+/// Closing has all partitions looked at.
+#[test]
+fn answer_that_was_read_counts_before_anything_expires() {
+    let mut bench = Bench::new(config());
+    let delivery = bench.send(0, "a");
+    let request = bench.request();
+
+    bench.now += TIMEOUT;
+    bench.accumulator.close();
+    bench.reply(&request, &Reply::ok(7));
+
+    assert_eq!(offset(&delivery), Some(7));
+}

@@ -1,10 +1,13 @@
 //! The task around the core, on tokio's paused time, with connections that are never made.
 
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 
 use super::bench::{self, Config};
@@ -14,10 +17,10 @@ use crate::delivery::Delivery;
 use crate::error::{DeliveryErrorKind, Persisted};
 use crate::metadata::Cluster;
 use crate::metrics::Counters;
-use crate::network::transport::{Connecting, Connector};
+use crate::network::transport::{Connecting, Connector, Stream};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
-use crate::sender::{Control, Sender};
+use crate::sender::{Control, Purge, Sender};
 use crate::topic_partition::Topic;
 
 /// Counts attempts to connect, and those under way.
@@ -25,15 +28,55 @@ use crate::topic_partition::Topic;
 struct Attempts {
     made: AtomicUsize,
     under_way: Arc<AtomicUsize>,
-    /// Refused at once; otherwise never decided.
-    refuses: bool,
+    outcome: Outcome,
+}
+
+/// What becomes of attempts to connect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Outcome {
+    /// Nothing is decided.
+    #[default]
+    None,
+    /// A stream that panics when it is used.
+    Panic,
+    Refused,
+}
+
+/// A stream that panics.
+struct Broken;
+
+impl AsyncRead for Broken {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        panic!("a bug of number {}", 7);
+    }
+}
+
+impl AsyncWrite for Broken {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl Connector for Attempts {
     fn connect(&self, _: &str, _: u16, _: usize) -> Connecting {
         self.made.fetch_add(1, Ordering::Relaxed);
-        if self.refuses {
-            return Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) });
+        match self.outcome {
+            Outcome::None => {}
+            Outcome::Panic => {
+                return Box::pin(async {
+                    let stream: Box<dyn Stream> = Box::new(Broken);
+                    Ok(stream)
+                });
+            }
+            Outcome::Refused => return Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) }),
         }
         let under_way = UnderWay::new(&self.under_way);
         Box::pin(async move {
@@ -67,12 +110,12 @@ struct Shell {
 }
 
 impl Shell {
-    fn new(refuses: bool) -> Self {
+    fn new(outcome: Outcome) -> Self {
         let config = Config::default();
         let accumulator = bench::accumulator(&config);
         let core = bench::core(&config, &accumulator, &Arc::new(Counters::default()), clock::now());
         let control = Arc::new(Control::default());
-        let attempts = Arc::new(Attempts { refuses, ..Attempts::default() });
+        let attempts = Arc::new(Attempts { outcome, ..Attempts::default() });
         let (published, clusters) = watch::channel(Arc::default());
         let connector: Arc<dyn Connector> = Arc::<Attempts>::clone(&attempts);
         let sender =
@@ -112,7 +155,7 @@ impl Shell {
 
 #[tokio::test(start_paused = true)]
 async fn attempt_that_takes_too_long_is_let_go_of() {
-    let shell = Shell::new(false);
+    let shell = Shell::new(Outcome::None);
     let task = tokio::spawn(shell.sender());
 
     for _ in 0..20 {
@@ -128,7 +171,7 @@ async fn attempt_that_takes_too_long_is_let_go_of() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_attempts_keep_their_distance() {
-    let shell = Shell::new(true);
+    let shell = Shell::new(Outcome::Refused);
     let task = tokio::spawn(shell.sender());
 
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -140,7 +183,7 @@ async fn refused_attempts_keep_their_distance() {
 
 #[tokio::test(start_paused = true)]
 async fn closed_sender_without_records_ends() {
-    let mut shell = Shell::new(false);
+    let mut shell = Shell::new(Outcome::None);
     let task = tokio::spawn(shell.sender());
     tokio::task::yield_now().await;
 
@@ -153,7 +196,7 @@ async fn closed_sender_without_records_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn closed_sender_goes_on_until_its_records_have_an_outcome() {
-    let shell = Shell::new(false);
+    let shell = Shell::new(Outcome::None);
     let delivery = shell.append();
     let task = tokio::spawn(shell.sender());
     shell.accumulator.close();
@@ -166,7 +209,7 @@ async fn closed_sender_goes_on_until_its_records_have_an_outcome() {
 
 #[tokio::test(start_paused = true)]
 async fn waits_for_metadata_hear_of_the_close_at_once() {
-    let mut shell = Shell::new(false);
+    let mut shell = Shell::new(Outcome::None);
     let _delivery = shell.append();
     let _task = tokio::spawn(shell.sender());
     tokio::task::yield_now().await;
@@ -179,7 +222,7 @@ async fn waits_for_metadata_hear_of_the_close_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn aborted_sender_fails_its_records_at_once() {
-    let shell = Shell::new(false);
+    let shell = Shell::new(Outcome::None);
     let delivery = shell.append();
     let task = tokio::spawn(shell.sender());
     tokio::task::yield_now().await;
@@ -197,7 +240,7 @@ async fn aborted_sender_fails_its_records_at_once() {
 fn sender_that_is_dropped_with_its_runtime_fails_its_records() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (shell, delivery) = runtime.block_on(async {
-        let shell = Shell::new(false);
+        let shell = Shell::new(Outcome::None);
         let delivery = shell.append();
         tokio::spawn(shell.sender());
         tokio::task::yield_now().await;
@@ -211,4 +254,82 @@ fn sender_that_is_dropped_with_its_runtime_fails_its_records() {
     assert_eq!(error.record().unwrap().value.unwrap(), "v");
     assert!(shell.accumulator.is_closed() && shell.accumulator.is_complete());
     assert_eq!(shell.under_way(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sender_that_panics_says_so_and_gives_its_records_back() {
+    let mut shell = Shell::new(Outcome::Panic);
+    let delivery = shell.append();
+    let panicked = DeliveryErrorKind::SenderPanicked("a bug of number 7".to_owned());
+
+    tokio::spawn(shell.sender()).await.unwrap();
+
+    let error = delivery.try_result().unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.persisted()), (panicked.clone(), Persisted::No));
+    assert!(error.to_string().contains("a bug of number 7"), "{error}");
+    assert_eq!(error.record().unwrap().value.unwrap(), "v");
+    assert_eq!(shell.control.undelivered().len(), 1);
+    assert_eq!(shell.control.end(), Some(&panicked));
+    assert!(shell.clusters.changed().await.is_err(), "whoever waits for metadata hears of it");
+    assert!(shell.accumulator.is_closed() && shell.accumulator.is_complete());
+    assert_eq!(shell.accumulator.memory().available(), shell.accumulator.memory().total());
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_are_carried_out_although_the_task_is_not_polled() {
+    let shell = Shell::new(Outcome::None);
+    let (first, task) = (shell.append(), shell.sender());
+
+    let purged = shell.control.purge(Purge::All).try_recv().unwrap();
+    let second = shell.append();
+    shell.control.abort();
+
+    assert_eq!(purged.len(), 1);
+    assert_eq!(first.try_result().unwrap().unwrap_err().kind(), DeliveryErrorKind::Purged);
+    assert_eq!(second.try_result().unwrap().unwrap_err().kind(), DeliveryErrorKind::Closed);
+    assert_eq!(shell.control.undelivered().len(), 1);
+    assert!(shell.control.purge(Purge::All).try_recv().is_err(), "there is no sender any more");
+    task.await;
+}
+
+#[test]
+fn orders_of_many_threads_are_all_carried_out() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let guard = runtime.enter();
+    let shell = Shell::new(Outcome::None);
+    let task = runtime.spawn(shell.sender());
+    drop(guard);
+
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    let delivery = shell.append();
+                    let result = shell.control.purge(Purge::Queued);
+                    shell.accumulator.wake_sender();
+                    drop(result.blocking_recv().unwrap());
+                    let error = delivery.try_result().unwrap().unwrap_err();
+                    assert_eq!(error.kind(), DeliveryErrorKind::Purged);
+                }
+            });
+        }
+    });
+
+    shell.accumulator.close();
+    shell.control.end_if_idle();
+    runtime.block_on(task).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn idle_sender_that_is_closed_ends_without_its_task() {
+    let mut shell = Shell::new(Outcome::None);
+    let _task = shell.sender();
+    shell.control.end_if_idle();
+    assert!(!shell.clusters.has_changed().unwrap_or(true));
+
+    shell.accumulator.close();
+    shell.control.end_if_idle();
+
+    assert!(shell.clusters.changed().await.is_err());
+    assert_eq!(shell.control.end(), Some(&DeliveryErrorKind::Closed));
 }

@@ -1,0 +1,211 @@
+//! `Control`: what handles and the sender's task share, and how handles reach the sender when nobody drives its task.
+//!
+//! The sender itself lies here, in its seat. Its task takes the seat for each poll. A handle that has an order takes it, too,
+//! and has the order carried out on its own thread; if the seat is taken, the one who sits there sees to the order before
+//! leaving for good. So an order waits for one poll at most, and never for the runtime.
+
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::time::Instant;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::accumulator::salvage;
+use crate::error::{DeliveryError, DeliveryErrorKind};
+use crate::sender::core::Purge;
+use crate::sender::shell::Shell;
+use crate::topic_partition::Topic;
+
+/// What handles ask of the sender.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    wanted_topics: Mutex<BTreeSet<Topic>>,
+    /// Version of the view of the cluster that was published last.
+    cluster_version: AtomicU64,
+    /// Of each record that was not settled when the sender ended.
+    undelivered: Mutex<Vec<DeliveryError>>,
+    orders: Mutex<Vec<Order>>,
+    /// Empty once the sender has ended.
+    seat: Mutex<Option<Box<Shell>>>,
+    /// Why the sender has ended. Set before anybody can notice that it has.
+    end: OnceLock<DeliveryErrorKind>,
+    /// Calls of `close` that are under way, each with the end of its timeout.
+    closes: watch::Sender<BTreeMap<u64, Instant>>,
+    next_close: AtomicU64,
+}
+
+/// What the sender shall do at once.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Fail whatever is not settled, and end.
+    Abort,
+    /// End if nothing is left to do.
+    EndIfIdle,
+    /// Give records up, and return the error of each.
+    Purge(Purge, oneshot::Sender<Vec<DeliveryError>>),
+}
+
+impl Control {
+    /// Asks for the metadata of a topic. To be followed by a wake-up.
+    pub(crate) fn want_topic(&self, topic: Topic) {
+        self.wanted_topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic);
+    }
+
+    /// Fails whatever is not settled.
+    pub(crate) fn abort(&self) {
+        self.give(Order::Abort);
+    }
+
+    /// Ends a sender that is closed and has nothing left to do, without waiting for its task.
+    pub(crate) fn end_if_idle(&self) {
+        self.give(Order::EndIfIdle);
+    }
+
+    /// Gives records up. The receiver fails if the sender has ended. To be followed by a wake-up.
+    pub(crate) fn purge(&self, what: Purge) -> oneshot::Receiver<Vec<DeliveryError>> {
+        let (result, receiver) = oneshot::channel();
+        self.give(Order::Purge(what, result));
+        receiver
+    }
+
+    pub(crate) fn cluster_version(&self) -> u64 {
+        self.cluster_version.load(Ordering::Acquire)
+    }
+
+    /// Returns the error of each record that was not settled when the sender ended.
+    pub(crate) fn undelivered(&self) -> Vec<DeliveryError> {
+        self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns why the sender has ended, if it has.
+    pub(crate) fn end(&self) -> Option<&DeliveryErrorKind> {
+        self.end.get()
+    }
+
+    /// Registers a call of `close` that waits until `deadline`.
+    pub(crate) fn begin_close(&self, deadline: Instant) -> Closing<'_> {
+        let id = self.next_close.fetch_add(1, Ordering::Relaxed);
+        self.closes.send_modify(|closes| {
+            closes.insert(id, deadline);
+        });
+        Closing { control: self, id, news: self.closes.subscribe() }
+    }
+
+    pub(super) fn take_wanted_topics(&self) -> BTreeSet<Topic> {
+        std::mem::take(&mut self.wanted_topics.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn take_orders(&self) -> Vec<Order> {
+        std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_cluster_version(&self, version: u64) {
+        self.cluster_version.store(version, Ordering::Release);
+    }
+
+    /// Says why the sender ends. Only the first reason counts.
+    pub(super) fn note_end(&self, kind: &DeliveryErrorKind) {
+        // A second end is of a sender that could not finish its first.
+        let _ = self.end.set(kind.clone());
+    }
+
+    pub(super) fn note_undelivered(&self, failed: Vec<DeliveryError>) {
+        self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
+    }
+
+    /// Puts a new sender into its seat.
+    pub(super) fn seat(&self, shell: Shell) {
+        *self.lock_seat() = Some(Box::new(shell));
+    }
+
+    /// Has the sender do something, for its task. Returns `None` if it has ended, by that at the latest.
+    pub(super) fn drive<T>(&self, act: impl FnOnce(&mut Shell) -> T) -> Option<T> {
+        let done = self.drive_in(&mut self.lock_seat(), act);
+        self.serve();
+        done
+    }
+
+    fn give(&self, order: Order) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
+        self.serve();
+    }
+
+    /// Has the orders carried out.
+    ///
+    /// Whoever finds the seat taken may leave: who sits there looks for orders after having got up, and finds those that were
+    /// given before the seat was found taken.
+    fn serve(&self) {
+        while !self.orders.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            let mut seat = match self.seat.try_lock() {
+                Ok(seat) => seat,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            if seat.is_none() {
+                // Those who gave them learn that there is no sender.
+                drop(self.take_orders());
+            }
+            let _: Option<()> = self.drive_in(&mut seat, |shell| shell.handle_orders(self));
+        }
+    }
+
+    fn drive_in<T>(&self, seat: &mut Option<Box<Shell>>, act: impl FnOnce(&mut Shell) -> T) -> Option<T> {
+        let shell = seat.as_mut()?;
+        let (done, lost) = salvage::catch_unwind(|| act(shell));
+        match done {
+            Ok(done) if !shell.is_finished() => return Some(done),
+            Ok(_) => {}
+            Err(panic) => {
+                let message = message_of(&*panic);
+                tracing::error!(message, "the sender panicked; its records fail");
+                // What was thrown may itself throw when it is dropped.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
+                shell.end_in_panic(self, message, lost);
+            }
+        }
+        let _ = catch_unwind(AssertUnwindSafe(|| *seat = None));
+        None
+    }
+
+    fn lock_seat(&self) -> MutexGuard<'_, Option<Box<Shell>>> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call of `close` that is under way.
+#[derive(Debug)]
+pub(crate) struct Closing<'a> {
+    control: &'a Control,
+    id: u64,
+    news: watch::Receiver<BTreeMap<u64, Instant>>,
+}
+
+impl Closing<'_> {
+    /// Returns when the last of the calls that are under way gives up.
+    pub(crate) fn deadline(&mut self) -> Option<Instant> {
+        self.news.borrow_and_update().values().max().copied()
+    }
+
+    /// Waits until another call has begun or has been given up.
+    pub(crate) async fn changed(&mut self) {
+        if self.news.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.control.closes.send_modify(|closes| {
+            closes.remove(&self.id);
+        });
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
