@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed, TopicMemory};
 use crate::delivery::BatchCell;
+use crate::sync::Held;
 use crate::topic_partition::{Topic, TopicPartition};
 
 mod changes;
@@ -131,6 +132,7 @@ impl RecordAccumulator {
     /// Returns the queues of a topic, made or extended to have at least `partitions` of them.
     pub(crate) fn topic(&self, topic: &Topic, partitions: usize) -> Arc<TopicQueues> {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let held = Held::new();
         let known = topics.by_name.get(topic).map(Arc::clone);
         if let Some(known) = &known
             && known.len() >= partitions
@@ -160,7 +162,10 @@ impl RecordAccumulator {
         let last_used = known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used));
         let queues = queues.into();
         let entry = Arc::new(TopicQueues { topic: topic.clone(), queues, memory, ratio, last_used });
-        topics.by_name.insert(topic.clone(), Arc::clone(&entry));
+        let replaced = topics.by_name.insert(topic.clone(), Arc::clone(&entry));
+        drop((topics, held));
+        drop(replaced);
+        self.memory.serve_waits();
         entry
     }
 

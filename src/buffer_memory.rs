@@ -59,7 +59,14 @@ impl BufferMemory {
     /// Makes the share of a partition that belongs to no topic.
     #[cfg(test)]
     pub(crate) fn partition(self: &Arc<Self>) -> Arc<PartitionMemory> {
-        Arc::new(PartitionMemory { id: self.fair.open(None), memory: Arc::clone(self) })
+        let partition = PartitionMemory { id: self.fair.open(None), memory: Arc::clone(self) };
+        self.serve_waits();
+        Arc::new(partition)
+    }
+
+    /// Ends the waits whose turn has come.
+    pub(crate) fn serve_waits(&self) {
+        self.fair.serve_waits();
     }
 
     /// Fails everybody who waits now or later, and frees the idle buffers: threads that have sent may hold on to this for
@@ -221,8 +228,8 @@ impl BatchBuffer {
         self.filled += write(room).min(most);
     }
 
-    /// Moves the contents into a larger buffer.
-    pub(crate) fn move_into(self, mut larger: Self) -> Self {
+    /// Writes the contents into a larger buffer, which is empty.
+    pub(crate) fn copy_into(&self, larger: &mut Self) {
         larger.append(|room| match room.split_at_mut_checked(self.filled) {
             Some((place, _)) => {
                 place.copy_from_slice(self.bytes());
@@ -230,19 +237,19 @@ impl BatchBuffer {
             }
             None => 0,
         });
-        larger
     }
 
-    /// Puts other, shorter contents in place and gives the difference back to the budget.
-    pub(crate) fn replace_by(&mut self, shorter: Vec<u8>) {
+    /// Puts other, shorter contents in place. Returns what is left over; dropping it gives the difference back to the budget,
+    /// which may wake others.
+    #[must_use]
+    pub(crate) fn replace_by(&mut self, shorter: Vec<u8>) -> Self {
         debug_assert!(shorter.len() <= self.reserved, "contents may only get shorter");
         let kept = shorter.len().min(self.reserved);
         self.filled = shorter.len();
-        drop(std::mem::replace(&mut self.bytes, shorter));
+        let bytes = std::mem::replace(&mut self.bytes, shorter);
         let reserved = std::mem::replace(&mut self.reserved, kept);
-        if let Some(partition) = self.partition.as_ref().filter(|_| !planted!(CreditNotReturned)) {
-            partition.memory.fair.give_back(partition.id, reserved - kept);
-        }
+        let partition = self.partition.as_ref().filter(|_| !planted!(CreditNotReturned)).map(Arc::clone);
+        Self { bytes, filled: 0, reserved: reserved - kept, partition }
     }
 
     /// Books the bytes on another partition.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::task::AtomicWaker;
 
 use crate::accumulator::partition_queue::PartitionQueue;
+use crate::sync::expect_none_held;
 
 /// The way from callers to the sender.
 #[derive(Debug, Default)]
@@ -88,6 +89,7 @@ pub(crate) struct WakeFlag {
 
 impl WakeFlag {
     pub(crate) fn wake(&self) {
+        expect_none_held();
         if !self.is_set.swap(true, Ordering::AcqRel) {
             self.waker.wake();
         }

@@ -4,6 +4,7 @@
 //! await, and never while a batch is compressed.
 
 use std::collections::VecDeque;
+use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use crate::delivery::{BatchCell, BatchWatcher, Delivery};
 use crate::planted::planted;
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordRef};
+use crate::sync::Held;
 use crate::topic_partition::TopicPartition;
 
 mod seal_job;
@@ -251,7 +253,8 @@ impl PartitionQueue {
                 Room::Grow { capacity, replaced } => {
                     match spare.take_if(|spare| spare.capacity() >= capacity) {
                         Some(larger) => {
-                            last.grow(larger);
+                            // The one that is left over is for the caller to drop: that may wake others.
+                            *spare = Some(last.grow(larger));
                             return self.append_to_last(&mut inner, append, settings, limit, 0, None);
                         }
                         None if spare.is_none() => {
@@ -533,8 +536,31 @@ impl PartitionQueue {
     }
 
     #[inline]
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Locked<'_> {
+        Locked { inner: self.inner.lock().unwrap_or_else(PoisonError::into_inner), _held: Held::new() }
+    }
+}
+
+/// The contents of a queue. What gives memory back is dropped after this is: that wakes others.
+#[derive(Debug)]
+struct Locked<'a> {
+    inner: MutexGuard<'a, Inner>,
+    _held: Held,
+}
+
+impl Deref for Locked<'_> {
+    type Target = Inner;
+
+    #[inline]
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Inner {
+        &mut self.inner
     }
 }
 
@@ -561,10 +587,18 @@ impl Inner {
         }
     }
 
-    /// Gives a batch that was being compressed its bytes back. Returns false if it has ended meanwhile.
-    fn put_sealed(&mut self, batch_id: u64, shared: Arc<BatchBuffer>, compressed: Option<Vec<u8>>) -> bool {
-        let batch = self.batches.iter_mut().find(|batch| batch.id == batch_id);
-        batch.map(|batch| batch.put_sealed(shared, compressed)).is_some()
+    /// Gives a batch that was being compressed its bytes back. Returns the memory that is left over, or the bytes if the batch
+    /// has ended meanwhile.
+    fn put_sealed(
+        &mut self,
+        batch_id: u64,
+        shared: Arc<BatchBuffer>,
+        compressed: Option<Vec<u8>>,
+    ) -> Result<Option<BatchBuffer>, Arc<BatchBuffer>> {
+        match self.batches.iter_mut().find(|batch| batch.id == batch_id && batch.is_sealing()) {
+            Some(batch) => Ok(batch.put_sealed(shared, compressed)),
+            None => Err(shared),
+        }
     }
 }
 

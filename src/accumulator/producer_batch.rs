@@ -231,12 +231,14 @@ impl ProducerBatch {
         }
     }
 
-    /// Moves an open batch into a larger buffer.
-    pub(crate) fn grow(&mut self, larger: BatchBuffer) {
-        self.bytes = match self.bytes.take() {
-            BatchBytes::Open(buffer) => BatchBytes::Open(buffer.move_into(larger)),
-            other => other,
-        };
+    /// Moves an open batch into a larger buffer. Returns the buffer that is left over.
+    #[must_use]
+    pub(crate) fn grow(&mut self, mut larger: BatchBuffer) -> BatchBuffer {
+        if let BatchBytes::Open(buffer) = &mut self.bytes {
+            buffer.copy_into(&mut larger);
+            std::mem::swap(buffer, &mut larger);
+        }
+        larger
     }
 
     /// Appends a record if the batch is open to it, has room to spare and stays under `limit`. Returns by how many bytes
@@ -303,15 +305,23 @@ impl ProducerBatch {
     }
 
     /// Ends what [`ProducerBatch::share_for_sealing`] began. `compressed` is the batch with compressed records behind
-    /// its header, or `None` if they stay as they are. The compression of the batch is final then.
-    pub(crate) fn put_sealed(&mut self, shared: Arc<BatchBuffer>, compressed: Option<Vec<u8>>) {
+    /// its header, or `None` if they stay as they are. The compression of the batch is final then. Returns the memory that
+    /// is left over.
+    #[must_use]
+    pub(crate) fn put_sealed(
+        &mut self,
+        shared: Arc<BatchBuffer>,
+        compressed: Option<Vec<u8>>,
+    ) -> Option<BatchBuffer> {
+        // The batch has the other reference.
         drop(shared);
+        let mut left = None;
         self.bytes = match self.bytes.take() {
             BatchBytes::Sealing(own) => match Arc::try_unwrap(own) {
                 Ok(mut buffer) => {
                     if let Some(compressed) = compressed {
                         self.plain_len = buffer.bytes().len();
-                        buffer.replace_by(compressed);
+                        left = Some(buffer.replace_by(compressed));
                     } else {
                         self.compression = Compression::None;
                     }
@@ -321,6 +331,7 @@ impl ProducerBatch {
             },
             other => other,
         };
+        left
     }
 
     pub(crate) fn is_open(&self) -> bool {

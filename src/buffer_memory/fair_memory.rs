@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::buffer_memory::budget::{Budget, Grant, Line, PartitionId, Ticket, TopicId};
-use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError, expect_none_held};
 
 /// Bytes that partitions take and give back.
 #[derive(Debug)]
@@ -52,11 +52,15 @@ impl FairMemory {
         self.lock().budget.open_topic()
     }
 
+    /// [`FairMemory::serve_waits`] must follow: there may be waits that a new partition ends, but their wakers must not run
+    /// under the lock that the caller may hold here.
     pub(crate) fn open(&self, topic: Option<(TopicId, usize)>) -> PartitionId {
-        let mut state = self.lock();
-        let id = state.budget.open(topic);
-        self.serve(state);
-        id
+        self.lock().budget.open(topic)
+    }
+
+    /// Ends the waits whose turn has come.
+    pub(crate) fn serve_waits(&self) {
+        self.serve(self.lock());
     }
 
     pub(crate) fn close_partition(&self, id: PartitionId) {
@@ -148,6 +152,7 @@ impl FairMemory {
             })
             .collect();
         drop(state);
+        expect_none_held();
         wakers.into_iter().for_each(Waker::wake);
     }
 
@@ -178,6 +183,7 @@ impl FairMemory {
         }
         self.publish(&state);
         drop(state);
+        expect_none_held();
         wakers.into_iter().for_each(Waker::wake);
     }
 

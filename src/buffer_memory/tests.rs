@@ -181,7 +181,7 @@ fn shorter_contents_give_the_difference_back() {
     let memory = BufferMemory::new(4 * BATCH, BATCH);
     let mut buffer = memory.try_take(1).unwrap();
 
-    buffer.replace_by(vec![7; 100]);
+    drop(buffer.replace_by(vec![7; 100]));
 
     assert_eq!((buffer.bytes(), buffer.capacity()), (&[7; 100][..], 100));
     assert_eq!(memory.available(), 4 * BATCH - 100);
@@ -196,7 +196,7 @@ fn contents_that_give_memory_back_let_a_waiter_through() {
     let mut waiter = take(&memory.partition(), 1);
     assert!(is_pending(&mut waiter));
 
-    buffer.replace_by(vec![7; BATCH]);
+    drop(buffer.replace_by(vec![7; BATCH]));
 
     assert_eq!(taken(&mut waiter).capacity(), BATCH);
 }
@@ -207,7 +207,9 @@ fn growing_moves_the_contents_and_returns_the_old_buffer() {
     let mut small = memory.try_take_exactly(10).unwrap();
     fill(&mut small, b"0123456789");
 
-    let larger = small.move_into(memory.try_take_exactly(20).unwrap());
+    let mut larger = memory.try_take_exactly(20).unwrap();
+    small.copy_into(&mut larger);
+    drop(small);
 
     assert_eq!((larger.bytes(), larger.capacity()), (&b"0123456789"[..], 20));
     assert_eq!(memory.available(), 4 * BATCH - 20);
@@ -219,7 +221,7 @@ fn buffers_outside_of_the_budget_leave_it_alone() {
     let mut outside = BatchBuffer::outside_of_budget(BATCH);
     fill(&mut outside, &[1; 50]);
 
-    outside.replace_by(vec![2; 10]);
+    drop(outside.replace_by(vec![2; 10]));
     assert_eq!((outside.bytes(), outside.capacity()), (&[2; 10][..], 10));
     drop(outside.freeze());
 
@@ -421,7 +423,10 @@ impl Bench {
                 let Some(buffer) = self.remove(index) else { return };
                 let partition = Arc::clone(buffer.partition.as_ref().unwrap());
                 match partition.try_take_larger(buffer.capacity() + more, buffer.capacity()) {
-                    Some(larger) => self.buffers.push(buffer.move_into(larger)),
+                    Some(mut larger) => {
+                        buffer.copy_into(&mut larger);
+                        self.buffers.push(larger);
+                    }
                     None => self.buffers.push(buffer),
                 }
             }
@@ -432,7 +437,7 @@ impl Bench {
             }
             Operation::Replace(index, len) => {
                 let Some(mut buffer) = self.remove(index) else { return };
-                buffer.replace_by(vec![1; len.min(buffer.capacity())]);
+                drop(buffer.replace_by(vec![1; len.min(buffer.capacity())]));
                 self.buffers.push(buffer);
             }
             Operation::TryTake(index, least) => {

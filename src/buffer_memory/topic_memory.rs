@@ -17,7 +17,7 @@ impl TopicMemory {
         Self { memory: Arc::clone(memory), id: memory.fair.open_topic() }
     }
 
-    /// Makes the share of the partition with this number.
+    /// Makes the share of the partition with this number. [`BufferMemory::serve_waits`] must follow, without locks.
     pub(crate) fn partition(&self, number: usize) -> Arc<PartitionMemory> {
         let id = self.memory.fair.open(Some((self.id, number)));
         Arc::new(PartitionMemory { id, memory: Arc::clone(&self.memory) })

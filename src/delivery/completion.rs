@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use crate::sync::{AtomicU32, Mutex, MutexGuard, OnceLock, Ordering, PoisonError};
+use crate::sync::{AtomicU32, Mutex, MutexGuard, OnceLock, Ordering, PoisonError, expect_none_held};
 
 /// A value to come.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ impl<T> Completion<T> {
         wakers.closed = true;
         let slots = std::mem::take(&mut wakers.slots);
         drop(wakers);
+        expect_none_held();
         for waker in slots.into_iter().flatten() {
             waker.wake();
         }

@@ -66,7 +66,9 @@ impl TopicDirectory {
     }
 
     pub(crate) fn insert(&self, topic: Topic, entry: Arc<TopicEntry>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(topic, entry);
+        let replaced = self.0.write().unwrap_or_else(PoisonError::into_inner).insert(topic, entry);
+        // Not under the lock: with the queues of a topic goes what they hold of the memory, and others wait for that.
+        drop(replaced);
     }
 }
 

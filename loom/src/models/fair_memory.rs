@@ -14,6 +14,7 @@ const TOTAL: usize = 2;
 fn full() -> (Arc<FairMemory>, [PartitionId; 3]) {
     let memory = FairMemory::new(Budget::new(TOTAL, TOTAL, TOTAL));
     let partitions = [memory.open(None), memory.open(None), memory.open(None)];
+    memory.serve_waits();
     assert!(memory.try_take_exactly(partitions[0], TOTAL, 0));
     (Arc::new(memory), partitions)
 }
@@ -84,6 +85,7 @@ pub fn waiter_for_any_partition_and_release() {
         let memory = Arc::new(FairMemory::new(Budget::new(TOTAL, TOTAL, TOTAL)));
         let topic = memory.open_topic();
         let partitions = [0, 1].map(|number| memory.open(Some((topic, number))));
+        memory.serve_waits();
         assert!(memory.try_take_exactly(partitions[0], TOTAL, 0));
         let releasing = {
             let memory = Arc::clone(&memory);

@@ -59,9 +59,11 @@ impl SealJob {
     fn put_back(&mut self, compressed: Option<Vec<u8>>) {
         let Some(buffer) = self.buffer.take() else { return };
         let mut inner = self.queue.lock();
-        let is_back = inner.put_sealed(self.batch_id, buffer, compressed);
-        let announce = is_back && inner.announce();
+        let left = inner.put_sealed(self.batch_id, buffer, compressed);
+        let announce = left.is_ok() && inner.announce();
         drop(inner);
+        // Others may wait for that memory, and their wakers do what they like.
+        drop(left);
         if announce {
             self.queue.changes.announce(Arc::clone(&self.queue));
         }

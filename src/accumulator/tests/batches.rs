@@ -57,7 +57,7 @@ fn growing_keeps_the_records() {
     let mut batch = batch(100);
     drop(append(&mut batch, "a").unwrap());
 
-    batch.grow(BatchBuffer::outside_of_budget(500));
+    drop(batch.grow(BatchBuffer::outside_of_budget(500)));
     drop(append(&mut batch, &value_of(300)).unwrap());
 
     assert_eq!(values(&mut batch), ["a".to_owned(), value_of(300)]);

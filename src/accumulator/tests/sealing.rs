@@ -153,3 +153,36 @@ fn pieces_of_the_queue_are_compressed_independently() {
     let lens: Vec<_> = (0..2).map(|_| values(&mut bench.take())[0].len()).collect();
     assert_eq!(lens, [900 - 13, 800 - 13]);
 }
+
+/// Wakes like an executor that runs the task at once: it looks at the queue, which takes its lock.
+struct Looking(Arc<PartitionQueue>, AtomicUsize);
+
+impl std::task::Wake for Looking {
+    fn wake(self: Arc<Self>) {
+        self.0.look();
+        self.1.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn waker_may_look_at_the_queue_whose_batch_gives_memory_back() {
+    let bench = bench();
+    bench.append(&value_of(900));
+    let job = job(&bench);
+    let topic = bench.accumulator.topic(&Topic::from("other"), 2);
+    let waking = Arc::new(Looking(Arc::clone(&bench.queue), AtomicUsize::new(0)));
+    let waker = Waker::from(Arc::clone(&waking));
+    let mut taken = Vec::new();
+    while let Some(buffer) = [0, 1].iter().find_map(|number| topic.queue(*number)?.memory().try_take(1)) {
+        taken.push(buffer);
+    }
+    let memory = Arc::clone(topic.queue(0).unwrap().memory());
+    let mut wait = std::pin::pin!(memory.take(1));
+    assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+
+    bench.accumulator.seal(job);
+    taken.clear();
+
+    assert_eq!(waking.1.load(Ordering::Relaxed), 1);
+    assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+}
