@@ -172,6 +172,27 @@ async fn retried_records_are_told_once() -> TestResult {
     Ok(())
 }
 
+/// A call that was never polled has shown its record to nobody.
+#[tokio::test]
+async fn calls_that_are_dropped_while_they_wait_are_told_once() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let (builder, recorder) = recorded(&cluster);
+    let producer = builder.build()?;
+
+    drop(producer.enqueue(record("not polled")));
+    let waiting = producer.enqueue(ProducerRecord::to("missing").value("x").header("h", ""));
+    assert!(tokio::time::timeout(millis(1), waiting).await.is_err());
+
+    let seen = recorder.take();
+    assert_eq!(
+        seen,
+        ["missing None None None None None h the call was dropped before the record was accepted"]
+    );
+    soon("send", producer.send(record("x"))).await?;
+    assert_eq!(recorder.take().len(), 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn failed_records_are_told_with_their_error() -> TestResult {
     let cluster = cluster_with(1, 1).await;
