@@ -10,6 +10,8 @@
 //! ```
 
 mod cluster;
+mod doubt;
+mod leader_epochs;
 mod node;
 mod reading;
 mod refresh;
@@ -26,9 +28,10 @@ use crate::config::HostPort;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use crate::protocol::messages::produce::NodeEndpoint;
-use crate::topic_partition::{NodeId, Topic};
+use crate::topic_partition::{NodeId, Topic, TopicPartition};
 use crate::wire::Uuid;
 
+use self::reading::Source;
 use self::refresh::RefreshSchedule;
 use self::topic_answers::TopicAnswers;
 use self::tracked_topics::TrackedTopics;
@@ -244,11 +247,9 @@ impl Metadata {
         }
         self.topics.expire(now);
         self.topics.handle_answer(&in_flight.topics);
-        let mut answers = match in_flight.is_full {
-            true => TopicAnswers::new(),
-            false => TopicAnswers::carried_over(&self.cluster, &self.topics),
-        };
-        answers.read(response, version, &in_flight.topics, &self.cluster, &mut self.topics);
+        let mut answers = TopicAnswers::carried_over(&self.cluster, &self.topics, &in_flight.topics);
+        let source = Source { nodes: &nodes, has_reliable_epochs: version >= RELIABLE_EPOCHS, now };
+        answers.read(response, &in_flight.topics, source, &self.cluster, &mut self.topics);
         self.schedule.handle_success(in_flight.is_full, answers.is_progress, now);
         if self.topics.has_unanswered() {
             self.schedule.skip_backoff();
@@ -332,13 +333,16 @@ impl Metadata {
         Some(self.publish(cluster.with_topics(topics, errors)))
     }
 
-    /// Notes that a broker denies to lead a partition of a topic, as far as we know its leader. If brokers tell no ids,
-    /// the topic may have been made anew, with leader epochs that begin again: the next answer counts whatever its epochs.
-    pub(crate) fn doubt_leader(&mut self, topic: &Topic) {
-        if self.cluster.topic(topic).is_some_and(|topic| topic.id() == Uuid::default())
-            && let Some(epochs) = self.topics.leader_epochs_mut(topic)
-        {
-            epochs.clear();
+    /// Notes that a broker denies to lead a partition, though it does as far as we know. If brokers tell no ids, the topic
+    /// may have been made anew, with leader epochs that begin again: the next answer counts whatever its epochs.
+    pub(crate) fn doubt_leader(&mut self, partition: &TopicPartition) {
+        let TopicPartition { topic, partition } = partition;
+        let has_id = self.cluster.topic(topic).is_some_and(|topic| topic.id() != Uuid::default());
+        if let Some(epochs) = self.topics.leader_epochs_mut(topic) {
+            if !has_id {
+                epochs.clear();
+            }
+            epochs.deny(*partition);
         }
     }
 
@@ -431,6 +435,9 @@ fn metadata_request(topics: &[Topic]) -> MetadataRequest {
     // The broker's own setting still has the last word on topics made by their first use.
     MetadataRequest { topics: Some(topics.collect()), allow_auto_topic_creation: true }
 }
+
+/// Brokers that speak only older versions of Metadata give out leader epochs that may lag behind (KIP-320).
+const RELIABLE_EPOCHS: i16 = 9;
 
 #[cfg(test)]
 mod tests;

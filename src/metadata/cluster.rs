@@ -106,6 +106,10 @@ impl Cluster {
         self.topics.get(name).map(|topic| &**topic)
     }
 
+    pub(super) fn shared_topic(&self, name: &str) -> Option<&Arc<TopicInfo>> {
+        self.topics.get(name)
+    }
+
     /// Returns how many partitions a topic has, with or without a leader, or `None` for an unknown topic.
     #[must_use]
     pub fn partition_count(&self, name: &str) -> Option<usize> {

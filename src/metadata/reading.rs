@@ -1,6 +1,7 @@
 //! Reads what an answer says of brokers and topics, and holds it against what was known.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::time::Instant;
 
 use crate::config::HostPort;
 use crate::protocol::messages::metadata::{MetadataResponse, MetadataResponseTopic};
@@ -9,6 +10,7 @@ use crate::protocol::messages::produce::NodeEndpoint;
 use crate::topic_partition::{NodeId, Topic};
 use crate::wire::Uuid;
 
+use super::leader_epochs::{Claim, LeaderEpochs};
 use super::node::Node;
 use super::topic_info::{PartitionInfo, TopicInfo};
 
@@ -18,7 +20,7 @@ pub(super) struct TopicReading {
     pub(super) topic: TopicInfo,
     /// Whether the answer is newer than what was known.
     pub(super) is_progress: bool,
-    /// Whether some partition is described with an error.
+    /// Whether some partition is described with an error, or in a way that was not believed.
     pub(super) is_incomplete: bool,
 }
 
@@ -49,17 +51,26 @@ pub(super) fn read_node_id(id: i32) -> Option<NodeId> {
     (id >= 0).then_some(NodeId(id))
 }
 
-/// Reads a topic without an error. `epochs` are the highest leader epochs seen of its partitions; they are
-/// brought up to date.
+/// Where an answer comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// The brokers that it names.
+    pub(super) nodes: &'a [Node],
+    pub(super) has_reliable_epochs: bool,
+    pub(super) now: Instant,
+}
+
+/// Reads a topic without an error. `epochs` are brought up to date.
 ///
 /// A description with a lower epoch comes from a broker that lags behind and does not count, unless the topic
-/// was made anew: then its id differs and its epochs begin again.
+/// was made anew: then its id differs and its epochs begin again. A leader that is known stays when an answer names none
+/// in the same epoch. But what answers repeat is believed in the end.
 pub(super) fn read_topic(
     answer: &MetadataResponseTopic,
     name: &Topic,
     known: Option<&TopicInfo>,
-    epochs: &mut BTreeMap<i32, i32>,
-    has_reliable_epochs: bool,
+    epochs: &mut LeaderEpochs,
+    source: Source<'_>,
 ) -> TopicReading {
     let known_id = known.map_or_else(Uuid::default, TopicInfo::id);
     let is_other_topic = answer.topic_id != Uuid::default() && answer.topic_id != known_id;
@@ -67,54 +78,98 @@ pub(super) fn read_topic(
         epochs.clear();
     }
 
+    let denials = known.map_or(0, TopicInfo::denials);
     let mut is_progress = is_other_topic;
+    let mut is_incomplete = answer.partitions.iter().any(|p| p.error_code != 0);
     let mut partitions = Vec::with_capacity(answer.partitions.len());
+    let known = known.filter(|_| !is_other_topic);
     for partition in &answer.partitions {
         let known = known.and_then(|known| known.partition(partition.partition_index));
-        let reading = read_partition(partition, known, epochs, has_reliable_epochs);
+        let reading = read_partition(partition, known, epochs, source);
         is_progress |= reading.is_progress;
+        is_incomplete |= reading.is_doubtful;
         partitions.push(reading.partition);
     }
 
     let topic =
         TopicInfo::new(name.clone(), partitions).with_id(answer.topic_id).with_internal(answer.is_internal);
-    epochs.retain(|number, _| topic.partition(*number).is_some());
-    let is_incomplete = answer.partitions.iter().any(|p| p.error_code != 0);
+    let topic = topic.with_denials(denials);
+    epochs.retain(|number| topic.partition(number).is_some());
     TopicReading { topic, is_progress, is_incomplete }
 }
 
 struct PartitionReading {
     partition: PartitionInfo,
     is_progress: bool,
+    /// Whether the answer was not believed, so that others must be heard.
+    is_doubtful: bool,
 }
 
 fn read_partition(
     answer: &MetadataResponsePartition,
     known: Option<&PartitionInfo>,
-    epochs: &mut BTreeMap<i32, i32>,
-    has_reliable_epochs: bool,
+    epochs: &mut LeaderEpochs,
+    source: Source<'_>,
 ) -> PartitionReading {
     let number = answer.partition_index;
-    let partition = PartitionInfo::new(number, read_node_id(answer.leader_id))
-        .with_replicas(read_node_ids(&answer.replica_nodes), read_node_ids(&answer.isr_nodes));
-
-    if !has_reliable_epochs || answer.leader_epoch < 0 {
-        epochs.remove(&number);
-        let is_same = known.is_some_and(|known| known.is_reported_like(&partition));
-        return PartitionReading { partition, is_progress: !has_reliable_epochs || !is_same };
-    }
-
-    let epoch = answer.leader_epoch;
-    let last_epoch = epochs.get(&number).copied();
-    if last_epoch.is_some_and(|last| epoch < last) {
+    let epoch = (source.has_reliable_epochs && answer.leader_epoch >= 0).then_some(answer.leader_epoch);
+    let last_epoch = epochs.highest(number);
+    if !is_believed(answer, epoch, known, epochs, source) {
         // The partition stays even if nothing else is known of it, for keys are hashed over the count.
         let partition = known.cloned().unwrap_or_else(|| PartitionInfo::new(number, None));
-        return PartitionReading { partition, is_progress: false };
+        return PartitionReading { partition, is_progress: false, is_doubtful: true };
     }
-    epochs.insert(number, epoch);
+
+    let partition = PartitionInfo::new(number, read_node_id(answer.leader_id))
+        .with_replicas(read_node_ids(&answer.replica_nodes), read_node_ids(&answer.isr_nodes));
+    if known.is_none_or(|known| !known.has_reported_leader_of(&partition)) {
+        epochs.settle(number);
+    }
+    let Some(epoch) = epoch else {
+        epochs.forget(number);
+        let is_same = known.is_some_and(|known| known.is_reported_like(&partition));
+        let is_progress = !source.has_reliable_epochs || !is_same;
+        return PartitionReading { partition, is_progress, is_doubtful: false };
+    };
+    epochs.set(number, epoch);
     PartitionReading {
         partition: partition.with_leader_epoch(Some(epoch)),
         is_progress: last_epoch != Some(epoch),
+        is_doubtful: false,
+    }
+}
+
+/// Whether an answer is to take the place of what is known of a partition.
+fn is_believed(
+    answer: &MetadataResponsePartition,
+    epoch: Option<i32>,
+    known: Option<&PartitionInfo>,
+    epochs: &mut LeaderEpochs,
+    source: Source<'_>,
+) -> bool {
+    let number = answer.partition_index;
+    let leader = read_node_id(answer.leader_id);
+    let known_leader = known.and_then(PartitionInfo::reported_leader);
+    let is_there = |leader| source.nodes.iter().any(|node| node.id() == leader);
+    let is_healthy = |epochs: &LeaderEpochs| known_leader.is_some_and(is_there) && !epochs.is_denied(number);
+    let order = epoch.zip(epochs.highest(number)).map(|(epoch, highest)| epoch.cmp(&highest));
+    let claim = match (order, epoch, leader) {
+        (Some(Ordering::Greater), _, _) => None,
+        // Who knows no leader need not know a newer epoch, either.
+        (Some(Ordering::Less), _, None) => return false,
+        (Some(Ordering::Less), Some(epoch), Some(leader)) => Some(Claim::Older { leader, epoch }),
+        (_, _, None) if is_healthy(epochs) => Some(Claim::NoLeader),
+        _ => None,
+    };
+    match claim {
+        Some(claim) => {
+            let is_urgent = !is_healthy(epochs);
+            epochs.contradict(number, claim, is_urgent, source.now)
+        }
+        None => {
+            epochs.confirm(number);
+            true
+        }
     }
 }
 

@@ -6,7 +6,9 @@ use crate::protocol::messages::metadata::{MetadataResponseBroker, MetadataRespon
 
 use super::*;
 
+mod passing;
 mod random;
+mod rewinds;
 
 const VERSION: i16 = 12;
 const MAX_AGE: Duration = Duration::from_secs(300);
@@ -50,6 +52,11 @@ fn refresh(metadata: &mut Metadata, topics: Vec<MetadataResponseTopic>, now: Ins
     metadata.request_update();
     answer(metadata, topics, later);
     later
+}
+
+/// Has answers say the same until it must be believed; returns the time of the last.
+fn refresh_often(metadata: &mut Metadata, topics: &[MetadataResponseTopic], now: Instant) -> Instant {
+    (0..4).fold(now, |now, _| refresh(metadata, topics.to_vec(), now))
 }
 
 fn response(topics: Vec<MetadataResponseTopic>) -> MetadataResponse {
@@ -489,7 +496,7 @@ mod epochs {
         let mut metadata = metadata_with(vec![topic("t", 0, partitions)], now);
 
         let gone = topic_error("t", ErrorCode::LeaderNotAvailable);
-        let now = refresh(&mut metadata, vec![gone], now);
+        let now = refresh_often(&mut metadata, &[gone], now);
         assert_eq!(metadata.cluster().partition_count("t"), None);
         let partitions = vec![partition(0, 2, 11), partition(1, 2, 9)];
         refresh(&mut metadata, vec![topic("t", 0, partitions)], now);
@@ -519,7 +526,7 @@ mod epochs {
             let now = clock::now();
             let mut metadata = metadata_with(vec![topic("t", id, vec![partition(0, 1, 10)])], now);
 
-            metadata.doubt_leader(&Topic::from("t"));
+            metadata.doubt_leader(&TopicPartition::new("t", 0));
             refresh(&mut metadata, vec![topic("t", id, vec![partition(0, 2, 3)])], now);
 
             assert_eq!(leader(&metadata, "t", 0), Some(if counts { 1 } else { 2 }));
@@ -655,7 +662,8 @@ mod topics {
         let now = clock::now();
         let mut metadata = metadata_with(both(), now);
 
-        refresh(&mut metadata, vec![topic("a", 1, vec![partition(0, 2, 6)])], now);
+        let now = refresh(&mut metadata, both(), now);
+        refresh_often(&mut metadata, &[topic("a", 1, vec![partition(0, 2, 6)])], now);
 
         assert_eq!(leader(&metadata, "a", 0), Some(2));
         assert!(metadata.cluster().topic("b").is_none());

@@ -1,12 +1,14 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::metadata::{MetadataResponse, MetadataResponseTopic};
 use crate::topic_partition::Topic;
+use crate::wire::Uuid;
 
 use super::cluster::Cluster;
-use super::reading;
+use super::reading::{self, Source};
 use super::topic_info::TopicInfo;
 use super::tracked_topics::TrackedTopics;
 
@@ -23,15 +25,12 @@ pub(super) struct TopicAnswers {
 }
 
 impl TopicAnswers {
-    /// Begins with nothing, for an answer about all topics.
-    pub(super) fn new() -> Self {
-        Self::default()
-    }
-
-    /// Begins with what is known of the topics that are still tracked, for an answer about some others.
-    pub(super) fn carried_over(cluster: &Cluster, tracked: &TrackedTopics) -> Self {
-        let topics = cluster.topics().filter(|topic| tracked.contains(topic.name()));
-        let errors = cluster.topic_errors().iter().filter(|(name, _)| tracked.contains(name));
+    /// Begins with what is known of the topics that are still tracked and that the answer need not be about.
+    pub(super) fn carried_over(cluster: &Cluster, tracked: &TrackedTopics, asked: &[Topic]) -> Self {
+        let asked: HashSet<&Topic> = asked.iter().collect();
+        let is_kept = |name: &Topic| tracked.contains(name) && !asked.contains(name);
+        let topics = cluster.topics().filter(|topic| is_kept(topic.name()));
+        let errors = cluster.topic_errors().iter().filter(|(name, _)| is_kept(name));
         Self {
             topics: topics.map(|topic| (topic.name().clone(), Arc::clone(topic))).collect(),
             errors: errors.map(|(name, code)| (name.clone(), *code)).collect(),
@@ -39,12 +38,12 @@ impl TopicAnswers {
         }
     }
 
-    /// Reads an answer to a request for the topics `asked`, and brings the leader epochs in `tracked` up to date.
+    /// Reads an answer to a request for the topics `asked`, and brings what is tracked of them up to date.
     pub(super) fn read(
         &mut self,
         response: &MetadataResponse,
-        version: i16,
         asked: &[Topic],
+        source: Source<'_>,
         known: &Cluster,
         tracked: &mut TrackedTopics,
     ) {
@@ -56,45 +55,82 @@ impl TopicAnswers {
             answered.insert(name.clone());
 
             match ErrorCode::from(answer.error_code) {
-                ErrorCode::None => self.read_topic(answer, name, version, known, tracked),
-                code => self.read_error(name, code, tracked),
+                ErrorCode::None => self.read_topic(answer, name, source, known, tracked),
+                code => self.read_error(name, code, source.now, known, tracked),
             }
         }
-        self.is_incomplete |= asked.iter().any(|topic| tracked.contains(topic) && !answered.contains(topic));
+        for topic in asked.iter().filter(|topic| !answered.contains(*topic)) {
+            self.read_omission(topic, source.now, known, tracked);
+        }
     }
 
     fn read_topic(
         &mut self,
         answer: &MetadataResponseTopic,
         name: Topic,
-        version: i16,
+        source: Source<'_>,
         known: &Cluster,
         tracked: &mut TrackedTopics,
     ) {
+        tracked.handle_description(&name);
         let Some(epochs) = tracked.leader_epochs_mut(&name) else { return };
-        let has_reliable_epochs = version >= RELIABLE_EPOCHS;
-        let reading = reading::read_topic(answer, &name, known.topic(&name), epochs, has_reliable_epochs);
+        let reading = reading::read_topic(answer, &name, known.topic(&name), epochs, source);
         self.is_progress |= reading.is_progress;
         self.is_incomplete |= reading.is_incomplete;
         self.errors.remove(&name);
         self.topics.insert(name, Arc::new(reading.topic));
     }
 
-    fn read_error(&mut self, name: Topic, code: ErrorCode, tracked: &mut TrackedTopics) {
+    fn read_error(
+        &mut self,
+        name: Topic,
+        code: ErrorCode,
+        now: Instant,
+        known: &Cluster,
+        tracked: &mut TrackedTopics,
+    ) {
         tracing::debug!(topic = %name, %code, "metadata has an error in place of the topic");
         // These two stay until somebody changes the name or the rights.
-        self.is_incomplete |=
-            !matches!(code, ErrorCode::InvalidTopicException | ErrorCode::TopicAuthorizationFailed);
-        if code == ErrorCode::UnknownTopicOrPartition
-            && let Some(epochs) = tracked.leader_epochs_mut(&name)
-        {
-            // It is gone. If it is made anew, its epochs begin again.
+        let is_final = matches!(code, ErrorCode::InvalidTopicException | ErrorCode::TopicAuthorizationFailed);
+        self.is_incomplete |= !is_final;
+        let kept = known.shared_topic(&name).filter(|_| !is_final && !tracked.count_error(&name, now));
+        let is_gone = code == ErrorCode::UnknownTopicOrPartition
+            && kept.is_none_or(|topic| topic.id() == Uuid::default());
+        if is_gone && let Some(epochs) = tracked.leader_epochs_mut(&name) {
+            // If it is made anew, its epochs begin again. Where topics have ids, these tell.
             epochs.clear();
         }
-        self.topics.remove(&name);
-        self.errors.insert(name, code);
+        match kept {
+            Some(topic) => {
+                self.keep(topic);
+            }
+            None => {
+                self.topics.remove(&name);
+                self.errors.insert(name, code);
+            }
+        }
+    }
+
+    /// Keeps a topic as it was known. It may be another of its name when it is described again.
+    fn keep(&mut self, topic: &TopicInfo) {
+        let kept = topic.clone().with_denials(topic.denials().wrapping_add(1));
+        self.topics.insert(topic.name().clone(), Arc::new(kept));
+    }
+
+    /// A topic that was asked for is not in the answer.
+    fn read_omission(&mut self, name: &Topic, now: Instant, known: &Cluster, tracked: &mut TrackedTopics) {
+        if !tracked.contains(name) {
+            return;
+        }
+        self.is_incomplete = true;
+        if let Some(topic) = known.shared_topic(name) {
+            if tracked.count_error(name, now) {
+                self.topics.remove(name);
+            } else {
+                self.keep(topic);
+            }
+        } else if let Some(code) = known.topic_error(name) {
+            self.errors.insert(name.clone(), code);
+        }
     }
 }
-
-/// Brokers that speak only older versions of Metadata give out leader epochs that may lag behind (KIP-320).
-const RELIABLE_EPOCHS: i16 = 9;

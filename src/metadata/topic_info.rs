@@ -1,9 +1,8 @@
-use std::collections::BTreeMap;
-
 use crate::topic_partition::{NodeId, Topic};
 use crate::wire::Uuid;
 
 use super::LeaderHint;
+use super::leader_epochs::LeaderEpochs;
 
 /// A topic and its partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +11,8 @@ pub struct TopicInfo {
     /// All zero when the brokers are too old to give ids.
     id: Uuid,
     is_internal: bool,
+    /// How often brokers have not described the topic, though it was known.
+    denials: u32,
     /// Partition `i` is at index `i`.
     partitions: Vec<PartitionInfo>,
     /// Numbers of the partitions that have a leader, ascending.
@@ -29,6 +30,7 @@ impl TopicInfo {
             name: name.into(),
             id: Uuid::default(),
             is_internal: false,
+            denials: 0,
             partitions: by_number(partitions.into_iter().collect()),
             available: Vec::new(),
         }
@@ -37,6 +39,11 @@ impl TopicInfo {
 
     pub(crate) fn with_id(mut self, id: Uuid) -> Self {
         self.id = id;
+        self
+    }
+
+    pub(super) fn with_denials(mut self, denials: u32) -> Self {
+        self.denials = denials;
         self
     }
 
@@ -75,6 +82,12 @@ impl TopicInfo {
         self.partitions.get(usize::try_from(number).ok()?)
     }
 
+    /// Returns a number that changes whenever brokers do not describe the topic: when they do again, it may be another of
+    /// the same name.
+    pub(crate) fn denials(&self) -> u32 {
+        self.denials
+    }
+
     pub(crate) fn id(&self) -> Uuid {
         self.id
     }
@@ -98,19 +111,15 @@ impl TopicInfo {
     }
 
     /// Returns the topic as it is if `hint` is right, or `None` unless its epoch is newer than any in `epochs`.
-    pub(super) fn with_newer_leader(
-        &self,
-        hint: &LeaderHint,
-        epochs: &mut BTreeMap<i32, i32>,
-    ) -> Option<Self> {
+    pub(super) fn with_newer_leader(&self, hint: &LeaderHint, epochs: &mut LeaderEpochs) -> Option<Self> {
         let index = usize::try_from(hint.partition).ok()?;
         let partition = self.partitions.get(index)?;
-        let epoch = epochs.get(&hint.partition).copied().or(partition.leader_epoch).unwrap_or(-1);
+        let epoch = epochs.highest(hint.partition).or(partition.leader_epoch).unwrap_or(-1);
         if hint.leader_epoch <= epoch {
             return None;
         }
 
-        epochs.insert(hint.partition, hint.leader_epoch);
+        epochs.set(hint.partition, hint.leader_epoch);
         let mut topic = self.clone();
         if let Some(partition) = topic.partitions.get_mut(index) {
             partition.leader = Some(hint.leader);
@@ -164,6 +173,15 @@ impl PartitionInfo {
     pub(crate) fn with_leader_epoch(mut self, leader_epoch: Option<i32>) -> Self {
         self.leader_epoch = leader_epoch;
         self
+    }
+
+    /// Returns the leader that brokers name, whether or not it can be reached.
+    pub(super) fn reported_leader(&self) -> Option<NodeId> {
+        self.reported_leader
+    }
+
+    pub(super) fn has_reported_leader_of(&self, other: &Self) -> bool {
+        self.reported_leader == other.reported_leader
     }
 
     /// Whether the brokers report the same leader and replicas, epochs aside.

@@ -3,6 +3,9 @@ use std::time::{Duration, Instant};
 
 use crate::topic_partition::Topic;
 
+use super::doubt::Doubt;
+use super::leader_epochs::LeaderEpochs;
+
 /// The topics that the producer uses, each until it has been idle for some time.
 #[derive(Debug)]
 pub(super) struct TrackedTopics {
@@ -15,8 +18,9 @@ pub(super) struct TrackedTopics {
 #[derive(Debug)]
 struct TrackedTopic {
     last_used: Instant,
-    /// The highest leader epoch seen of each partition.
-    leader_epochs: BTreeMap<i32, i32>,
+    leader_epochs: LeaderEpochs,
+    /// Answers in a row that have had an error in place of the topic.
+    errors: Option<Doubt<()>>,
 }
 
 impl TrackedTopics {
@@ -31,7 +35,7 @@ impl TrackedTopics {
             return false;
         }
 
-        let tracked = TrackedTopic { last_used: now, leader_epochs: BTreeMap::new() };
+        let tracked = TrackedTopic { last_used: now, leader_epochs: LeaderEpochs::default(), errors: None };
         self.topics.insert(topic.clone(), tracked);
         self.unanswered.insert(topic.clone())
     }
@@ -63,8 +67,23 @@ impl TrackedTopics {
         }
     }
 
+    /// Counts an answer with an error in place of a topic. Returns whether the error is to be believed, though the topic was
+    /// known. One does if a leader denies, too.
+    pub(super) fn count_error(&mut self, topic: &str, now: Instant) -> bool {
+        self.topics.get_mut(topic).is_none_or(|tracked| {
+            tracked.leader_epochs.is_any_denied() || Doubt::count(&mut tracked.errors, (), false, now)
+        })
+    }
+
+    /// Notes that an answer has described a topic.
+    pub(super) fn handle_description(&mut self, topic: &str) {
+        if let Some(tracked) = self.topics.get_mut(topic) {
+            tracked.errors = None;
+        }
+    }
+
     /// Returns the leader epochs seen of a topic, by partition, if the topic is tracked.
-    pub(super) fn leader_epochs_mut(&mut self, topic: &str) -> Option<&mut BTreeMap<i32, i32>> {
+    pub(super) fn leader_epochs_mut(&mut self, topic: &str) -> Option<&mut LeaderEpochs> {
         self.topics.get_mut(topic).map(|tracked| &mut tracked.leader_epochs)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::accumulator::{BatchOrder, Head, PartitionQueue, ProducerBatch};
-use crate::metadata::{Cluster, Node, PartitionInfo};
+use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 use crate::planted::planted;
 use crate::sender::sequence::{ProducerId, Sequence};
 use crate::topic_partition::{NodeId, TopicPartition};
@@ -21,6 +21,8 @@ pub(crate) struct Partition {
     last_epoch: Option<i32>,
     /// Whether the last view of the cluster had the partition.
     is_found: bool,
+    /// How often brokers have not described the topic, as of that view.
+    denials: u32,
     /// Sent, neither answered nor expired; oldest first.
     pub(crate) in_flight: VecDeque<ProducerBatch>,
     /// Unanswered requests that carry a batch of this partition, expired ones included.
@@ -113,6 +115,7 @@ impl Partition {
             leader_epoch: None,
             last_epoch: None,
             is_found: false,
+            denials: 0,
             in_flight: VecDeque::new(),
             outstanding: 0,
             in_flight_node: None,
@@ -142,7 +145,9 @@ impl Partition {
         let is_younger =
             matches!((self.leader_epoch, self.last_epoch), (Some(epoch), Some(known)) if epoch < known);
         self.last_epoch = self.leader_epoch.or(self.last_epoch);
-        let is_gone = std::mem::replace(&mut self.is_found, found.is_some()) && found.is_none();
+        let denials = cluster.topic(topic).map_or(self.denials, TopicInfo::denials);
+        let is_denied = std::mem::replace(&mut self.denials, denials) != denials;
+        let is_gone = std::mem::replace(&mut self.is_found, found.is_some()) && found.is_none() || is_denied;
         if id != self.topic_id || is_younger || is_gone {
             self.topic_id = id;
             self.log.0 += 1;

@@ -99,7 +99,7 @@ impl SenderCore {
                     self.metadata.request_update();
                 }
                 if matches!(code, ErrorCode::NotLeaderOrFollower | ErrorCode::UnknownTopicOrPartition) {
-                    self.metadata.doubt_leader(sent.topic());
+                    self.metadata.doubt_leader(&sent.topic_partition);
                 }
                 let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
                 self.retry_or_fail(sent, batch, kind, now);

@@ -268,3 +268,105 @@ fn topic_that_shrank_leaves_its_records_to_expire() {
     assert!(!is_pending(&delivery));
     assert!(bench.is_clean());
 }
+
+/// Brokers with ids of topics, and without.
+const METADATA_VERSIONS: [i16; 2] = [13, 9];
+
+/// A sender that has learned of node 2 as the leader of partition 0 in an epoch that was thrown away since: brokers now
+/// say that node 1 leads it in an older one.
+fn rewound(metadata_version: i16) -> Bench {
+    // Produce names topics by their ids from version 13 on.
+    let produce_versions = (3, if metadata_version < 13 { 9 } else { 13 });
+    let mut bench = Bench::unconnected(Config { produce_versions, ..Config::default() });
+    bench.metadata_version = metadata_version;
+    bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
+    bench.settle();
+    bench.world.lead(0, 2);
+    bench.world.partition(TOPIC, 0).unwrap().epoch = 9;
+    bench.refresh();
+    assert_eq!(bench.core.leader(0), None, "no record has come yet");
+    bench.put(0, "before");
+    assert_eq!(bench.core.leader(0), Some(2));
+    bench.acknowledge_all();
+    bench.world.lead(0, 1);
+    bench.world.partition(TOPIC, 0).unwrap().epoch = 7;
+    bench
+}
+
+/// Has brokers serve what comes for some seconds.
+fn serve(bench: &mut Bench) {
+    for _ in 0..100 {
+        bench.acknowledge_all();
+        bench.advance(millis(50));
+    }
+}
+
+#[test]
+fn epoch_that_goes_back_while_its_leader_lives_costs_a_moment() {
+    for version in METADATA_VERSIONS {
+        let mut bench = rewound(version);
+
+        let delivery = bench.send(0, "a");
+        serve(&mut bench);
+
+        assert_eq!(offset(&delivery), Some(1), "version {version}");
+        assert_eq!(bench.core.leader(0), Some(1));
+    }
+}
+
+#[test]
+fn epoch_that_goes_back_when_its_leader_is_gone_costs_a_moment() {
+    for version in METADATA_VERSIONS {
+        let mut bench = rewound(version);
+        bench.world.nodes.remove(&2);
+        bench.down.insert(2);
+        for index in [1, 3] {
+            bench.world.lead(index, 1);
+        }
+        bench.close(bench.connection_to(2), None);
+
+        let delivery = bench.send(0, "a");
+        serve(&mut bench);
+
+        assert_eq!(offset(&delivery), Some(1), "version {version}");
+        assert!(bench.is_clean());
+    }
+}
+
+#[test]
+fn newer_leader_ends_the_backoff_also_after_an_epoch_that_went_back() {
+    let config = Config { retry_backoff: Duration::from_secs(2), ..Config::default() };
+    let mut bench = Bench::new(config);
+    bench.world.partition(TOPIC, 0).unwrap().epoch = 9;
+    bench.refresh();
+    let delivery = bench.send(0, "a");
+    let request = bench.request();
+    bench.world.partition(TOPIC, 0).unwrap().epoch = 7;
+    bench.world.partition(TOPIC, 0).unwrap().leader = 2;
+    bench.reply(&request, &Reply::error(6));
+    for _ in 0..200 {
+        bench.acknowledge_all();
+        bench.advance(millis(100));
+    }
+
+    assert_eq!(offset(&delivery), Some(0));
+}
+
+#[test]
+fn stray_error_of_the_topic_does_not_stop_its_partitions() {
+    let mut bench = Bench::new(Config::default());
+    bench.put(0, "a");
+    bench.acknowledge_all();
+
+    for code in [3, 5] {
+        bench.world.topics.get_mut(TOPIC).unwrap().error = code;
+        bench.refresh();
+
+        let delivery = bench.send(0, "b");
+        let request = bench.request();
+        bench.acknowledge(&request);
+        assert!(offset(&delivery).is_some(), "code {code}");
+        bench.world.topics.get_mut(TOPIC).unwrap().error = 0;
+        bench.refresh();
+    }
+}
