@@ -73,6 +73,8 @@ pub(crate) struct Metadata {
     rebootstrap_trigger: Option<Duration>,
     /// Somebody asked for all topics, and no answer to a later request has come yet.
     needs_full_update: bool,
+    /// The last request allowed brokers to create topics.
+    has_allowed_creation: bool,
     in_flight: Option<InFlight>,
     next_id: u64,
 }
@@ -81,6 +83,7 @@ pub(crate) struct Metadata {
 struct InFlight {
     id: MetadataRequestId,
     is_full: bool,
+    may_create: bool,
     topics: Vec<Topic>,
     /// Somebody asked for news that this request may have been too early for.
     needs_full_update_after: bool,
@@ -141,6 +144,7 @@ impl Metadata {
             is_bootstrap: true,
             rebootstrap_trigger: config.rebootstrap_trigger,
             needs_full_update: true,
+            has_allowed_creation: false,
             in_flight: None,
             next_id: 0,
         }
@@ -156,10 +160,13 @@ impl Metadata {
         is_new
     }
 
-    /// Adds a topic that somebody waits for; if it is known already, asks for news of all topics.
+    /// Adds a topic that a record waits for. One that is not known is asked for so that brokers may create it; if it is
+    /// known, asks for news of all topics.
     pub(crate) fn request_topic(&mut self, topic: &Topic, now: Instant) {
         let is_new = self.add_topic(topic, now);
-        if !is_new && !self.topics.is_unanswered(topic) {
+        if self.cluster.topic(topic).is_none() {
+            self.topics.want(topic);
+        } else if !is_new && !self.topics.is_unanswered(topic) {
             self.request_update();
         }
     }
@@ -179,27 +186,47 @@ impl Metadata {
             return None;
         }
 
-        let is_full = self.needs_full_update || self.schedule.is_stale(now);
+        let needs_full = self.needs_full_update || self.schedule.is_stale(now);
         self.schedule.handle_attempt(now);
-        let topics: Vec<Topic> = if is_full {
-            self.topics.all().cloned().collect()
-        } else {
-            self.topics.unanswered().cloned().collect()
+        // A request allows all of its topics to be created or none. Only those that a record waits for are to be created:
+        // others may have been deleted.
+        let wanted = self.topics.wanted();
+        let are_all_wanted = wanted.len() == self.topics.len();
+        let may_create = !wanted.is_empty() && (are_all_wanted || !(needs_full && self.has_allowed_creation));
+        let is_full = needs_full && (are_all_wanted || !may_create);
+        let topics: Vec<Topic> = match (may_create, is_full) {
+            (true, _) => wanted.iter().cloned().collect(),
+            (false, true) => self.topics.all().cloned().collect(),
+            (false, false) => self.topics.unanswered().cloned().collect(),
         };
 
+        self.has_allowed_creation = may_create;
         let id = MetadataRequestId(self.next_id);
         self.next_id += 1;
-        let request = metadata_request(&topics);
-        self.in_flight = Some(InFlight { id, is_full, topics, needs_full_update_after: false });
+        let request = MetadataRequest { allow_auto_topic_creation: may_create, ..metadata_request(&topics) };
+        self.in_flight = Some(InFlight { id, is_full, may_create, topics, needs_full_update_after: false });
         Some((id, request))
+    }
+
+    /// Makes a request fit for a version. Those before 4 cannot forbid to create topics, so topics that the brokers have
+    /// not described, and that may have been deleted, are left out.
+    pub(crate) fn adapt(&self, mut request: MetadataRequest, version: i16) -> MetadataRequest {
+        if version >= 4 || request.allow_auto_topic_creation {
+            return request;
+        }
+        let is_described = |name: &str| self.cluster.topic(name).is_some() && !self.topics.has_error(name);
+        if let Some(topics) = &mut request.topics {
+            topics.retain(|topic| topic.name.as_deref().is_some_and(is_described));
+        }
+        request.allow_auto_topic_creation = true;
+        request
     }
 
     /// Returns a request for what is known of the topics that somebody waits for and no answer has been about, if there
     /// are any. It creates no topics, needs version 4, and changes nothing here: see [`Metadata::scouted`].
     pub(crate) fn scout_request(&self) -> Option<MetadataRequest> {
         let topics: Vec<Topic> = self.topics.unanswered().cloned().collect();
-        let request = MetadataRequest { allow_auto_topic_creation: false, ..metadata_request(&topics) };
-        Some(request).filter(|_| !topics.is_empty())
+        Some(metadata_request(&topics)).filter(|_| !topics.is_empty())
     }
 
     /// Reads the answer to a scout request: all nodes there are, with those that are known already but for entries of
@@ -246,7 +273,7 @@ impl Metadata {
             self.needs_full_update = in_flight.needs_full_update_after;
         }
         self.topics.expire(now);
-        self.topics.handle_answer(&in_flight.topics);
+        self.topics.handle_answer(&in_flight.topics, in_flight.may_create);
         let mut answers = TopicAnswers::carried_over(&self.cluster, &self.topics, &in_flight.topics);
         let source = Source { nodes: &nodes, has_reliable_epochs: version >= RELIABLE_EPOCHS, now };
         answers.read(response, &in_flight.topics, source, &self.cluster, &mut self.topics);
@@ -402,7 +429,8 @@ impl Metadata {
     }
 
     fn wait(&self, now: Instant) -> Duration {
-        self.schedule.wait(self.needs_full_update || self.topics.has_unanswered(), now)
+        let has_questions = self.topics.has_unanswered() || !self.topics.wanted().is_empty();
+        self.schedule.wait(self.needs_full_update || has_questions, now)
     }
 
     fn wait_for_rebootstrap(&self, now: Instant) -> Option<Duration> {
@@ -432,8 +460,7 @@ fn metadata_request(topics: &[Topic]) -> MetadataRequest {
         topic_id: Uuid::default(),
         name: Some(topic.as_str().to_owned()),
     });
-    // The broker's own setting still has the last word on topics made by their first use.
-    MetadataRequest { topics: Some(topics.collect()), allow_auto_topic_creation: true }
+    MetadataRequest { topics: Some(topics.collect()), allow_auto_topic_creation: false }
 }
 
 /// Brokers that speak only older versions of Metadata give out leader epochs that may lag behind (KIP-320).

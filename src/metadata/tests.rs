@@ -6,6 +6,7 @@ use crate::protocol::messages::metadata::{MetadataResponseBroker, MetadataRespon
 
 use super::*;
 
+mod creation;
 mod passing;
 mod random;
 mod rewinds;
@@ -119,7 +120,6 @@ mod schedule {
         let (_, request) = metadata.next_request(now).unwrap();
 
         assert_eq!(requested_topics(&request), ["a", "b"]);
-        assert!(request.allow_auto_topic_creation);
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod schedule {
         let mut metadata = metadata_with(vec![topic("old", 1, vec![partition(0, 1, 5)])], now);
 
         metadata.request_update();
-        metadata.request_topic(&Topic::from("new"), now);
+        metadata.add_topic(&Topic::from("new"), now);
         let (_, request) = metadata.next_request(now).unwrap();
 
         assert_eq!(requested_topics(&request), ["new", "old"]);

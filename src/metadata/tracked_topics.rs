@@ -13,6 +13,8 @@ pub(super) struct TrackedTopics {
     topics: BTreeMap<Topic, TrackedTopic>,
     /// Those of `topics` that no answer has been about yet. They do not expire.
     unanswered: BTreeSet<Topic>,
+    /// Those of `topics` that are not known and that a record waits for, until brokers were asked with leave to create them.
+    wanted: BTreeSet<Topic>,
 }
 
 #[derive(Debug)]
@@ -25,7 +27,7 @@ struct TrackedTopic {
 
 impl TrackedTopics {
     pub(super) fn new(max_idle: Duration) -> Self {
-        Self { max_idle, topics: BTreeMap::new(), unanswered: BTreeSet::new() }
+        Self { max_idle, topics: BTreeMap::new(), unanswered: BTreeSet::new(), wanted: BTreeSet::new() }
     }
 
     /// Notes the use of a topic. Returns whether the topic is new.
@@ -40,9 +42,18 @@ impl TrackedTopics {
         self.unanswered.insert(topic.clone())
     }
 
-    pub(super) fn handle_answer(&mut self, asked: &[Topic]) {
+    /// Notes that a record waits for a topic that is not known.
+    pub(super) fn want(&mut self, topic: &Topic) {
+        self.wanted.insert(topic.clone());
+    }
+
+    /// Notes that there is an answer about topics, and whether brokers were free to create them.
+    pub(super) fn handle_answer(&mut self, asked: &[Topic], may_create: bool) {
         for topic in asked {
             self.unanswered.remove(topic);
+            if may_create {
+                self.wanted.remove(topic);
+            }
         }
     }
 
@@ -53,6 +64,7 @@ impl TrackedTopics {
             let is_idle = now.saturating_duration_since(tracked.last_used) >= self.max_idle;
             let is_expired = is_idle && !self.unanswered.contains(topic);
             if is_expired {
+                self.wanted.remove(topic);
                 expired.push(topic.clone());
             }
             !is_expired
@@ -75,8 +87,14 @@ impl TrackedTopics {
         })
     }
 
+    /// Whether the last answer did not describe a topic, though it was known.
+    pub(super) fn has_error(&self, topic: &str) -> bool {
+        self.topics.get(topic).is_some_and(|tracked| tracked.errors.is_some())
+    }
+
     /// Notes that an answer has described a topic.
     pub(super) fn handle_description(&mut self, topic: &str) {
+        self.wanted.remove(topic);
         if let Some(tracked) = self.topics.get_mut(topic) {
             tracked.errors = None;
         }
@@ -106,6 +124,15 @@ impl TrackedTopics {
 
     pub(super) fn unanswered(&self) -> impl Iterator<Item = &Topic> {
         self.unanswered.iter()
+    }
+
+    /// Returns the topics that may be created for the record that waits for them.
+    pub(super) fn wanted(&self) -> &BTreeSet<Topic> {
+        &self.wanted
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.topics.len()
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Topic> {

@@ -469,7 +469,10 @@ impl SenderCore {
             expects_response: true,
             timeout,
         };
-        self.network.send(request_for_network, now, |version, out| request.encode(out, version));
+        let metadata = &self.metadata;
+        self.network.send(request_for_network, now, |version, out| {
+            metadata.adapt(request, version).encode(out, version)
+        });
     }
 
     fn note_topics_in_use(&mut self, now: Instant) {
