@@ -94,7 +94,7 @@ fn full_records() -> Vec<ProducerRecord> {
 async fn failed_records_come_back_as_they_were_sent() -> TestResult {
     for compression in [Compression::None, Compression::Lz4] {
         let cluster = cluster_with(1, 1).await;
-        cluster.fail_next(Api::Produce, 87, 1);
+        cluster.fail_next(Api::Produce, 29, 1);
         let producer = builder(&cluster).linger(millis(20)).compression(compression).build()?;
 
         let deliveries = enqueue_all(&producer, full_records()).await;

@@ -196,7 +196,7 @@ async fn calls_that_are_dropped_while_they_wait_are_told_once() -> TestResult {
 #[tokio::test]
 async fn failed_records_are_told_with_their_error() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    cluster.fail_next(Api::Produce, 87, 1);
+    cluster.fail_next(Api::Produce, 29, 1);
     let (builder, recorder) = recorded(&cluster);
     let producer = builder.linger(millis(20)).build()?;
 
