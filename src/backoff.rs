@@ -15,6 +15,11 @@ impl Backoff {
         Self { initial: initial.min(max), max }
     }
 
+    /// Returns the same with a maximum that is `factor` times as long.
+    pub(crate) fn with_longer_max(self, factor: u32) -> Self {
+        Self { max: self.max.saturating_mul(factor), ..self }
+    }
+
     /// Returns the wait after failure number `attempt`, counted from 0, for a `random` drawn from `[0, 1)`.
     ///
     /// As in Java's `ExponentialBackoff`, the cap comes after the jitter, and a backoff that cannot grow has

@@ -389,19 +389,34 @@ impl Metadata {
         self.publish(cluster)
     }
 
-    /// Whether to go back to the bootstrap servers (KIP-899, KIP-1102): a request is due but there is nobody to take
-    /// it (`has_usable_node` says whether some node is connected or may be), or none has succeeded for too long.
+    /// Whether to go back to the bootstrap servers (KIP-899, KIP-1102): a request is due but no node is worth waiting for
+    /// (`is_promising`), or none has succeeded for too long. The former backs off while it leads to no broker.
     ///
     /// To be asked each time that the sender looks around. It is never so twice without an answer in between:
     /// the bootstrap servers are all there is then.
-    pub(crate) fn should_rebootstrap(&mut self, has_usable_node: bool, now: Instant) -> bool {
+    pub(crate) fn should_rebootstrap(&mut self, is_promising: bool, now: Instant) -> bool {
         let Some(trigger) = self.rebootstrap_trigger.filter(|_| !self.is_bootstrap) else { return false };
         let is_due = self.is_due(now);
         if is_due {
             self.schedule.handle_attempt(now);
         }
         let is_stuck = self.schedule.unsuccessful_for(now).is_some_and(|time| time >= trigger);
-        is_stuck || (is_due && !has_usable_node)
+        is_stuck || (is_due && !is_promising && self.schedule.restart_wait(now).is_none())
+    }
+
+    /// Notes that a broker is connected that the cluster has named.
+    pub(crate) fn handle_recovery(&mut self) {
+        self.schedule.handle_recovery();
+    }
+
+    /// Whether all started over from the bootstrap servers and no broker was connected since.
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.schedule.is_recovering()
+    }
+
+    /// Returns when to look whether to start over while a request is due, if that must wait.
+    pub(crate) fn poll_restart(&self, now: Instant) -> Option<Instant> {
+        self.schedule.restart_wait(now).filter(|_| !self.is_bootstrap)
     }
 
     /// Whether `next_request` would return one.

@@ -13,6 +13,7 @@
 mod api_versions;
 mod client;
 mod connection_states;
+mod correlation_ids;
 mod event;
 mod frame;
 mod in_flight_requests;

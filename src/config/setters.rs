@@ -226,7 +226,8 @@ macro_rules! config_setters {
 
         /// Sets what to do when no known broker can be reached (`metadata.recovery.strategy`, default rebootstrap).
         ///
-        /// Without rebootstrap a producer does not find a cluster again whose brokers all got new addresses.
+        /// The producer goes back to `bootstrap.servers` when an attempt at each known broker has failed, the connection to the
+        /// bootstrap server is gone, too, and metadata is due. Without rebootstrap a producer does not find a cluster again whose brokers all got new addresses.
         #[must_use]
         pub fn metadata_recovery_strategy(mut self, strategy: $crate::MetadataRecoveryStrategy) -> Self {
             self$(.$config)?.set("metadata.recovery.strategy", strategy, |settings| &mut settings.metadata_recovery_strategy);

@@ -28,6 +28,12 @@ pub(super) struct RefreshSchedule {
     equivalent_delay: Duration,
     /// When the attempts began that have not succeeded since.
     unsuccessful_since: Option<Instant>,
+    /// Between two new starts that led to no broker.
+    restart_backoff: Backoff,
+    /// New starts since a broker was reached that the cluster had named.
+    restarts: u32,
+    /// When the next new start may be, by itself.
+    next_restart: Option<Instant>,
 }
 
 impl RefreshSchedule {
@@ -43,6 +49,9 @@ impl RefreshSchedule {
             failure_delay: Duration::ZERO,
             equivalent_delay: Duration::ZERO,
             unsuccessful_since: None,
+            restart_backoff: backoff.with_longer_max(RESTART_PATIENCE),
+            restarts: 0,
+            next_restart: None,
         }
     }
 
@@ -86,6 +95,24 @@ impl RefreshSchedule {
         self.equivalent_delay = Duration::ZERO;
         self.last_success = None;
         self.unsuccessful_since = Some(now);
+        let delay = self.restart_backoff.delay(self.restarts, self.random.random());
+        self.next_restart = now.checked_add(delay);
+        self.restarts = self.restarts.saturating_add(1);
+    }
+
+    /// Notes that a broker was reached that the cluster had named: the last new start has led to something.
+    pub(super) fn handle_recovery(&mut self) {
+        self.restarts = 0;
+        self.next_restart = None;
+    }
+
+    pub(super) fn is_recovering(&self) -> bool {
+        self.restarts > 0
+    }
+
+    /// Returns until when the next new start must wait, if it must.
+    pub(super) fn restart_wait(&self, now: Instant) -> Option<Instant> {
+        self.next_restart.filter(|at| now < *at)
     }
 
     /// Returns how long the next request must wait; `is_wanted` if somebody asks for one before its age does.
@@ -132,6 +159,10 @@ impl RefreshSchedule {
         };
     }
 }
+
+/// The longest wait between two new starts, in those between two requests. What a new start brings is a connection to a
+/// bootstrap server, which stays: another start soon after has little to add.
+const RESTART_PATIENCE: u32 = 10;
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,7 @@ use crate::wire::{EncodeError, Reader, Segments, Writer};
 
 use super::api_versions::ApiVersions;
 use super::connection_states::{ConnectionState, ConnectionStates, NodeConnection};
+use super::correlation_ids::CorrelationIds;
 use super::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};
 use super::event::{NetworkAction, NetworkEvent};
 use super::in_flight_requests::{InFlightRequest, InFlightRequests};
@@ -59,7 +60,7 @@ pub(crate) struct NetworkRequest<P> {
 /// A node has at most one connection. Requests on it are answered in the order in which they were sent; several may
 /// be under way at once.
 ///
-/// - Wishes: `update_nodes`, `connect`, `send`, `throttle`, `disconnect_all`. None of them fails: what comes of
+/// - Wishes: `update_nodes`, `connect`, `send`, `throttle`, `retire`, `close`. None of them fails: what comes of
 ///   them is told by events.
 /// - What happened: the methods named `handle_…`. What is said of a connection that is gone is ignored.
 /// - What is to be done: `poll_action` and `poll_event`, until they return `None`, after each of the above.
@@ -77,7 +78,6 @@ pub(crate) struct NetworkClient<P> {
     events: VecDeque<NetworkEvent<P>>,
     random: StdRng,
     next_connection: u64,
-    next_correlation_id: i32,
     /// Those of `in_flight` that callers have sent.
     callers_in_flight: usize,
 }
@@ -102,7 +102,6 @@ impl<P> NetworkClient<P> {
             events: VecDeque::new(),
             random: StdRng::seed_from_u64(seed),
             next_connection: 0,
-            next_correlation_id: 0,
             callers_in_flight: 0,
             config,
         }
@@ -112,12 +111,12 @@ impl<P> NetworkClient<P> {
     ///
     /// The connection to a node that is gone, or that has moved to another address, takes no more requests and is
     /// closed when those under way are done. That to an entry of `bootstrap.servers` becomes that of the broker which
-    /// turns out to be at its address.
+    /// turns out to be at its address; if there is none, it is kept in use until some broker is connected.
     pub(crate) fn update_nodes(&mut self, nodes: &[Node], now: Instant) {
         self.nodes = nodes.iter().map(|node| (node.id(), node.clone())).collect();
         let known: Vec<_> = self.states.nodes().map(|(node, _)| node).collect();
+        let known: Vec<_> = known.into_iter().map(|node| self.hand_over(node)).collect();
         for node in known {
-            let node = self.hand_over(node);
             self.settle(node, now);
         }
     }
@@ -170,7 +169,7 @@ impl<P> NetworkClient<P> {
         encode: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
     ) {
         let NetworkRequest { node, api_key, purpose, expects_response, timeout } = request;
-        let correlation_id = self.new_correlation_id();
+        let correlation_id = self.new_correlation_id(node);
         let segments = match self.encode(api_key, version, correlation_id, encode) {
             Ok(segments) => segments,
             Err(error) => return self.refuse(node, purpose, FailureReason::Unencodable(error)),
@@ -217,6 +216,12 @@ impl<P> NetworkClient<P> {
         }
     }
 
+    /// Closes the connection to a node as soon as what is under way on it is done. It takes no more requests.
+    pub(crate) fn retire(&mut self, node: NodeId, now: Instant) {
+        self.states.retire(node);
+        self.settle(node, now);
+    }
+
     /// Notes that a connection is made, encrypted and authenticated as far as it has to be.
     pub(crate) fn handle_connected(&mut self, connection: ConnectionId, now: Instant) {
         let Some(node) = self.connections.get(&connection).copied() else { return };
@@ -237,7 +242,8 @@ impl<P> NetworkClient<P> {
         let Some(node) = self.connections.get(&connection).copied() else { return };
         self.states.touch(node, now);
         let body = match self.match_response(node, &frame) {
-            Ok(body) => body,
+            Ok(Some(body)) => body,
+            Ok(None) => return tracing::debug!(%node, "dropped an answer to a request that expects none"),
             Err(problem) => return self.disconnect(node, DisconnectReason::Malformed(problem), None, now),
         };
         self.complete_written_before_response(node);
@@ -313,9 +319,11 @@ impl<P> NetworkClient<P> {
         self.events.pop_front()
     }
 
-    /// Returns the best node for a request that any node can answer.
-    pub(crate) fn least_loaded_node(&mut self, now: Instant) -> LeastLoadedNode {
-        let nodes: Vec<_> = self.nodes.keys().map(|node| (*node, self.standing(*node, now))).collect();
+    /// Returns the best node for a request that any node can answer if it speaks it.
+    pub(crate) fn least_loaded_node(&mut self, api_key: ApiKey, now: Instant) -> LeastLoadedNode {
+        let kept = self.states.nodes().filter(|(node, known)| self.is_kept(*node, known));
+        let nodes = self.nodes.keys().copied().chain(kept.map(|(node, _)| node));
+        let nodes: Vec<_> = nodes.map(|node| (node, self.standing(node, api_key, now))).collect();
         least_loaded_node(&nodes, self.random.random_range(..nodes.len().max(1)))
     }
 
@@ -340,6 +348,13 @@ impl<P> NetworkClient<P> {
             .or_else(|| Some(known.throttle_delay(now)).filter(|delay| !delay.is_zero()))
     }
 
+    /// Whether a broker is connected that is known by more than an entry of `bootstrap.servers`.
+    pub(crate) fn has_ready_broker(&self) -> bool {
+        self.states
+            .nodes()
+            .any(|(node, known)| node.0 >= 0 && known.is_connected() && self.nodes.contains_key(&node))
+    }
+
     /// Whether some node is being connected to.
     #[cfg(test)]
     pub(crate) fn is_connecting(&self) -> bool {
@@ -350,6 +365,11 @@ impl<P> NetworkClient<P> {
     /// does not speak one that we do.
     pub(crate) fn version_for(&self, node: NodeId, api_key: ApiKey) -> Option<i16> {
         self.ready_connection(node)?.1.version_for(api_key)
+    }
+
+    /// Whether a node is connected and known not to speak a request.
+    pub(crate) fn lacks(&self, node: NodeId, api_key: ApiKey) -> bool {
+        self.ready_connection(node).is_some_and(|(_, versions)| versions.version_for(api_key).is_none())
     }
 
     /// Returns how many requests to a node are under way.
@@ -398,31 +418,35 @@ impl<P> NetworkClient<P> {
         self.events.push_back(NetworkEvent::Failed { node, purpose, reason, on_wire: false });
     }
 
-    /// Ids go round, but skip those that Java clients keep for authentication.
-    fn new_correlation_id(&mut self) -> i32 {
-        if self.next_correlation_id >= FIRST_RESERVED_CORRELATION_ID {
-            self.next_correlation_id = i32::MIN;
-        }
-        let id = self.next_correlation_id;
-        self.next_correlation_id += 1;
-        id
+    /// Takes the next id of a connection. Without one the request fails before the id is of any use.
+    fn new_correlation_id(&mut self, node: NodeId) -> i32 {
+        self.states.correlation_ids_mut(node).map_or(0, CorrelationIds::take_next)
     }
 }
 
 /// What comes of responses.
 impl<P> NetworkClient<P> {
-    /// Returns the body of a response if it is the one that is expected next.
-    fn match_response(&self, node: NodeId, frame: &Bytes) -> Result<Bytes, MalformedResponse> {
-        let request = self.in_flight.next_to_be_answered(node).ok_or(MalformedResponse::Unasked)?;
+    /// Returns the body of a response if it is the one that is expected next, and `None` if it belongs to a request that
+    /// expects none.
+    fn match_response(&mut self, node: NodeId, frame: &Bytes) -> Result<Option<Bytes>, MalformedResponse> {
+        let request = self.in_flight.next_to_be_answered(node);
+        let found = frame.first_chunk().map(|id| i32::from_be_bytes(*id));
+        if let (Some(id), Some(ids)) = (found, self.states.correlation_ids_mut(node)) {
+            let is_unexpected = ids.is_unexpected(id, request.map(|request| request.correlation_id));
+            ids.handle_answered(id);
+            if is_unexpected {
+                return Ok(None);
+            }
+        }
+        let request = request.ok_or(MalformedResponse::Unasked)?;
         let mut reader = Reader::new(frame);
         let version = request.api_key.response_header_version(request.version);
         let header = ResponseHeader::decode(&mut reader, version);
         // A wrong id is the better explanation if the header is wrong too.
-        let (expected, found) =
-            (request.correlation_id, frame.first_chunk().map(|id| i32::from_be_bytes(*id)));
+        let expected = request.correlation_id;
         match found {
             Some(found) if found != expected => Err(MalformedResponse::CorrelationId { expected, found }),
-            _ => header.map_err(MalformedResponse::Header).map(|_| frame.slice(reader.position()..)),
+            _ => header.map_err(MalformedResponse::Header).map(|_| Some(frame.slice(reader.position()..))),
         }
     }
 
@@ -452,20 +476,27 @@ impl<P> NetworkClient<P> {
         }
     }
 
-    fn standing(&self, node: NodeId, now: Instant) -> Standing {
-        let Some(known) = self.states.node(node) else { return Standing::CanConnect(None) };
-        if self.can_send(node, now) {
-            Standing::CanSend(self.in_flight.count(node))
-        } else if self.is_ready(node, now) {
-            Standing::Full
-        } else if self.is_retired(node) {
-            Standing::Unavailable
-        } else if known.is_connecting() {
-            Standing::Connecting
-        } else if known.connection_delay(now).is_some_and(|delay| delay.is_zero()) {
-            Standing::CanConnect(Some(known.last_attempt()))
-        } else {
-            Standing::Unavailable
+    fn standing(&self, node: NodeId, api_key: ApiKey, now: Instant) -> Standing {
+        let Some(known) = self.states.node(node) else {
+            return Standing::CanConnect { last_attempt: None, has_failed: false };
+        };
+        if self.is_retired(node) {
+            return Standing::Unavailable;
+        }
+        let has_failed = known.has_failed();
+        match known.state() {
+            ConnectionState::Ready(_, versions) if versions.version_for(api_key).is_none() => {
+                Standing::Incapable
+            }
+            ConnectionState::Ready(..) if self.can_send(node, now) => {
+                Standing::CanSend(self.in_flight.count(node))
+            }
+            ConnectionState::Ready(..) => Standing::Busy,
+            ConnectionState::CheckingApiVersions(_) | ConnectionState::Connecting(_) => Standing::Connecting,
+            ConnectionState::Disconnected if may_connect(known, known.address(), now) => {
+                Standing::CanConnect { last_attempt: Some(known.last_attempt()), has_failed }
+            }
+            ConnectionState::Disconnected => Standing::Resting { has_failed },
         }
     }
 }
@@ -483,9 +514,6 @@ fn may_connect(known: &NodeConnection, address: &Node, now: Instant) -> bool {
 /// Brokers ask for some seconds: the longest quota window by default is 11. A longer time would let a broker that
 /// has gone mad hold up what only it was asked for.
 const MAX_THROTTLE: Duration = Duration::from_secs(300);
-
-/// The first of the ids that end with the largest.
-const FIRST_RESERVED_CORRELATION_ID: i32 = 2_147_483_640;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use crate::protocol::ApiKey;
 use crate::topic_partition::NodeId;
 
 use super::api_versions::ApiVersions;
+use super::correlation_ids::CorrelationIds;
 use super::event::ConnectionId;
 
 /// How the connections to all nodes stand, and when the lost ones may be tried again.
@@ -39,6 +40,8 @@ pub(super) struct NodeConnection {
     last_attempt: Instant,
     /// Attempts and connections lost since the node was ready last.
     failures: u32,
+    /// Whether an attempt came to nothing since the node was ready last.
+    has_failed: bool,
     /// Wait after `last_attempt` while disconnected.
     reconnect_backoff: Duration,
     /// Attempts that failed before there was a connection, since there was one.
@@ -49,6 +52,10 @@ pub(super) struct NodeConnection {
     last_activity: Instant,
     /// The version of ApiVersions to ask with on the next connection.
     handshake_version: i16,
+    /// Those of the connection.
+    correlation_ids: CorrelationIds,
+    /// Whether the connection takes no more requests and ends with those under way.
+    is_leaving: bool,
 }
 
 impl ConnectionStates {
@@ -66,25 +73,32 @@ impl ConnectionStates {
         random: f64,
     ) -> usize {
         let known = self.nodes.remove(&node.id()).filter(|known| known.address.has_address_of(node));
+        let attempts = known.as_ref().map_or(0, |known| known.attempts.wrapping_add(1));
         let connecting = match known {
-            Some(known) => {
-                NodeConnection { last_attempt: now, attempts: known.attempts.wrapping_add(1), ..known }
-            }
+            Some(known) => NodeConnection {
+                last_attempt: now,
+                attempts,
+                correlation_ids: CorrelationIds::new(),
+                is_leaving: false,
+                ..known
+            },
             None => NodeConnection {
                 address: node.clone(),
                 state: ConnectionState::Disconnected,
-                attempts: 0,
+                attempts,
                 last_attempt: now,
                 failures: 0,
+                has_failed: false,
                 reconnect_backoff: Duration::ZERO,
                 setup_failures: 0,
                 setup_timeout: self.setup_timeout.delay(0, random),
-                throttled_until: None,
+                throttled_until: self.throttled_until(node),
                 last_activity: now,
                 handshake_version: *ApiKey::ApiVersions.versions().end(),
+                correlation_ids: CorrelationIds::new(),
+                is_leaving: false,
             },
         };
-        let attempts = connecting.attempts;
         let state = ConnectionState::Connecting(connection);
         self.nodes.insert(node.id(), NodeConnection { state, ..connecting });
         attempts
@@ -114,11 +128,13 @@ impl ConnectionStates {
         let ConnectionState::CheckingApiVersions(connection) = node.state else { return };
         node.state = ConnectionState::Ready(connection, versions);
         node.failures = 0;
+        node.has_failed = false;
     }
 
     /// Notes the failure of an attempt or the loss of a connection. The next attempt must wait.
     pub(super) fn disconnected(&mut self, node: NodeId, now: Instant, random: f64) {
         let Some(node) = self.nodes.get_mut(&node) else { return };
+        node.has_failed |= node.is_connecting();
         match node.state {
             ConnectionState::Connecting(_) => {
                 node.setup_failures = node.setup_failures.saturating_add(1);
@@ -151,6 +167,13 @@ impl ConnectionStates {
         }
     }
 
+    /// Has the connection to a node take no more requests.
+    pub(super) fn retire(&mut self, node: NodeId) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.is_leaving = true;
+        }
+    }
+
     /// Forgets a node.
     pub(super) fn remove(&mut self, node: NodeId) {
         self.nodes.remove(&node);
@@ -163,6 +186,11 @@ impl ConnectionStates {
         }
     }
 
+    /// Returns the correlation ids of the connection to a node.
+    pub(super) fn correlation_ids_mut(&mut self, node: NodeId) -> Option<&mut CorrelationIds> {
+        self.nodes.get_mut(&node).map(|node| &mut node.correlation_ids)
+    }
+
     pub(super) fn touch(&mut self, node: NodeId, now: Instant) {
         if let Some(node) = self.nodes.get_mut(&node) {
             node.last_activity = now;
@@ -171,6 +199,13 @@ impl ConnectionStates {
 
     pub(super) fn node(&self, node: NodeId) -> Option<&NodeConnection> {
         self.nodes.get(&node)
+    }
+
+    /// Returns until when the broker at the address of a node wants to be left alone, under whatever id it is known: another
+    /// connection to it must not evade its quota.
+    fn throttled_until(&self, node: &Node) -> Option<Instant> {
+        let same_place = self.nodes.values().filter(|known| known.address.has_address_of(node));
+        same_place.filter_map(|known| known.throttled_until).max()
     }
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeId, &NodeConnection)> {
@@ -195,13 +230,26 @@ impl NodeConnection {
         self.last_activity
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving
+    }
+
+    /// Whether there is a connection whose broker has said what it speaks.
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(self.state, ConnectionState::Ready(..))
+    }
+
     pub(super) fn is_connecting(&self) -> bool {
         matches!(self.state, ConnectionState::Connecting(_) | ConnectionState::CheckingApiVersions(_))
     }
 
     /// Whether requests may be sent, as far as the connection goes.
     pub(super) fn is_ready(&self, now: Instant) -> bool {
-        matches!(self.state, ConnectionState::Ready(..)) && self.throttle_delay(now).is_zero()
+        self.is_connected() && self.throttle_delay(now).is_zero()
     }
 
     /// Returns the connection, or the attempt at it, if there is one.

@@ -2,18 +2,26 @@ use std::time::Instant;
 
 use crate::topic_partition::NodeId;
 
-/// How fit a node is for a request that any node can answer.
+/// How fit a node is for a request that any node can answer if it speaks it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// There is no connection, but one may be asked for. Holds when that was done last.
-    CanConnect(Option<Instant>),
+    /// It is connected, and will take a request later: it is throttled, or has too many unanswered.
+    Busy,
+    /// There is no connection, but one may be asked for.
+    CanConnect {
+        last_attempt: Option<Instant>,
+        /// Whether the last attempt came to nothing.
+        has_failed: bool,
+    },
     /// It can take a request now. Holds how many it has not answered yet.
     CanSend(usize),
     /// It has a connection that will be ready soon.
     Connecting,
-    /// It is ready, but cannot take one more request.
-    Full,
-    /// It is backing off, throttled or on its way out.
+    /// It is connected and does not speak the request.
+    Incapable,
+    /// It is backing off.
+    Resting { has_failed: bool },
+    /// It is on its way out.
     Unavailable,
 }
 
@@ -22,14 +30,19 @@ pub(super) enum Standing {
 pub(crate) struct LeastLoadedNode {
     /// The best of all nodes, if any is of use. It may have to be connected to first.
     pub(crate) node: Option<NodeId>,
-    /// Whether some node is connected and ready, even if it cannot take one more request.
+    /// Whether some node is connected that speaks the request, even if it takes none now.
     pub(crate) has_ready_connection: bool,
+    /// Whether it is worth waiting for these nodes: one is connected or being connected, or has been since an attempt at it
+    /// failed last.
+    pub(crate) is_promising: bool,
+    /// One of the nodes, if all are known not to speak the request.
+    pub(crate) incapable: Option<NodeId>,
 }
 
 impl LeastLoadedNode {
-    /// Whether some node will be able to take the request without outside help.
-    pub(crate) fn has_usable_node(&self) -> bool {
-        self.node.is_some() || self.has_ready_connection
+    /// Whether the request must wait for nodes that are connected.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.node.is_none() && self.has_ready_connection
     }
 }
 
@@ -37,38 +50,50 @@ impl LeastLoadedNode {
 ///
 /// A node that can send is best, one without unanswered requests best of all. Next comes one that is being
 /// connected to, then one that may be, the one that was tried longest ago first. The order is that of Java's
-/// `NetworkClient.leastLoadedNode`.
+/// `NetworkClient.leastLoadedNode`, which does not ask what nodes speak, though.
 pub(super) fn least_loaded_node(nodes: &[(NodeId, Standing)], start: usize) -> LeastLoadedNode {
     let start = start.checked_rem(nodes.len()).unwrap_or(0);
     let (before, from) = nodes.split_at(start);
 
     let mut has_ready_connection = false;
+    let mut is_promising = false;
     let mut ready: Option<(usize, NodeId)> = None;
     let mut connecting = None;
     let mut connectable: Option<(Option<Instant>, NodeId)> = None;
     for &(node, standing) in from.iter().chain(before) {
+        is_promising |= standing.is_promising();
+        has_ready_connection |= matches!(standing, Standing::Busy | Standing::CanSend(_));
         match standing {
-            Standing::CanSend(0) => return LeastLoadedNode { node: Some(node), has_ready_connection: true },
             Standing::CanSend(in_flight) => {
-                has_ready_connection = true;
                 if ready.is_none_or(|(least, _)| in_flight < least) {
                     ready = Some((in_flight, node));
                 }
             }
             Standing::Connecting => connecting = Some(node),
-            Standing::CanConnect(last_attempt) => {
+            Standing::CanConnect { last_attempt, .. } => {
                 // Never is earlier than any time.
                 if connectable.is_none_or(|(oldest, _)| last_attempt < oldest) {
                     connectable = Some((last_attempt, node));
                 }
             }
-            Standing::Full => has_ready_connection = true,
-            Standing::Unavailable => {}
+            Standing::Busy | Standing::Incapable | Standing::Resting { .. } | Standing::Unavailable => {}
         }
     }
 
     let node = ready.map(|(_, node)| node).or(connecting).or_else(|| connectable.map(|(_, node)| node));
-    LeastLoadedNode { node, has_ready_connection }
+    let is_incapable = nodes.iter().all(|(_, standing)| *standing == Standing::Incapable);
+    let incapable = nodes.first().map(|(node, _)| *node).filter(|_| is_incapable);
+    LeastLoadedNode { node, has_ready_connection, is_promising, incapable }
+}
+
+impl Standing {
+    fn is_promising(self) -> bool {
+        match self {
+            Self::Busy | Self::CanSend(_) | Self::Connecting => true,
+            Self::CanConnect { has_failed, .. } | Self::Resting { has_failed } => !has_failed,
+            Self::Incapable | Self::Unavailable => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -82,6 +107,10 @@ mod tests {
     /// The standings of nodes 0, 1, 2 …
     fn choose(standings: &[Standing], start: usize) -> Option<i32> {
         least_loaded_node(&number(standings), start).node.map(|node| node.0)
+    }
+
+    fn can_connect(last_attempt: Option<Instant>) -> Standing {
+        Standing::CanConnect { last_attempt, has_failed: false }
     }
 
     fn number(standings: &[Standing]) -> Vec<(NodeId, Standing)> {
@@ -126,8 +155,8 @@ mod tests {
     fn node_tried_longest_ago_is_connected_to_and_one_never_tried_before_all() {
         let now = clock::now();
         let later = now + Duration::from_secs(1);
-        let tried = [Standing::CanConnect(Some(later)), Standing::CanConnect(Some(now))];
-        let untried = [Standing::CanConnect(Some(now)), Standing::CanConnect(None)];
+        let tried = [can_connect(Some(later)), can_connect(Some(now))];
+        let untried = [can_connect(Some(now)), can_connect(None)];
 
         assert_eq!(choose(&tried, 0), Some(1));
         assert_eq!(choose(&tried, 1), Some(1));
@@ -136,7 +165,7 @@ mod tests {
 
     #[test]
     fn first_from_the_start_is_taken_of_nodes_never_tried() {
-        let nodes = [Standing::CanConnect(None); 3];
+        let nodes = [can_connect(None); 3];
 
         assert_eq!(choose(&nodes, 0), Some(0));
         assert_eq!(choose(&nodes, 2), Some(2));
@@ -149,12 +178,14 @@ mod tests {
             Standing::CanSend(0),
             Standing::CanSend(1),
             Standing::Connecting,
-            Standing::CanConnect(None),
-            Standing::Full,
+            can_connect(None),
+            Standing::Busy,
+            Standing::Incapable,
+            Standing::Resting { has_failed: true },
             Standing::Unavailable,
         ];
         let rank = |standing| all.iter().position(|s| *s == standing).unwrap();
-        let is_ready = |s: &Standing| matches!(s, Standing::CanSend(_) | Standing::Full);
+        let is_ready = |s: &Standing| matches!(s, Standing::CanSend(_) | Standing::Busy);
         let count = all.len();
         for number in 0..count.pow(3) {
             let standings = [number, number / count, number / count / count].map(|n| all[n % count]);
@@ -171,10 +202,32 @@ mod tests {
     }
 
     #[test]
-    fn full_connection_is_usable_though_no_node_is_offered() {
-        let chosen = least_loaded_node(&number(&[Standing::Full]), 0);
+    fn busy_node_is_waited_for_though_it_is_not_offered() {
+        let chosen = least_loaded_node(&number(&[Standing::Busy, Standing::Incapable]), 0);
 
-        assert_eq!(chosen.node, None);
-        assert!(chosen.has_usable_node());
+        assert_eq!((chosen.node, chosen.incapable), (None, None));
+        assert!(chosen.is_busy() && chosen.is_promising);
+    }
+
+    #[test]
+    fn nodes_that_have_failed_promise_nothing_though_they_are_tried() {
+        let failed = Standing::CanConnect { last_attempt: Some(clock::now()), has_failed: true };
+        let resting = |has_failed| Standing::Resting { has_failed };
+        let is_promising = |nodes: &[Standing]| least_loaded_node(&number(nodes), 0).is_promising;
+
+        assert_eq!(choose(&[resting(true), failed], 0), Some(1));
+        assert!(!is_promising(&[resting(true), failed, Standing::Incapable, Standing::Unavailable]));
+        for hope in [resting(false), can_connect(None), Standing::Connecting, Standing::Busy] {
+            assert!(is_promising(&[resting(true), failed, hope]), "{hope:?}");
+        }
+    }
+
+    #[test]
+    fn request_that_no_node_speaks_has_only_nodes_that_are_known_not_to() {
+        let incapable = |nodes: &[Standing]| least_loaded_node(&number(nodes), 1).incapable;
+
+        assert_eq!(incapable(&[Standing::Incapable, Standing::Incapable]), Some(NodeId(0)));
+        assert_eq!(incapable(&[Standing::Incapable, Standing::Resting { has_failed: true }]), None);
+        assert_eq!(incapable(&[]), None);
     }
 }

@@ -105,10 +105,10 @@ pub(crate) enum Action {
 mod answers;
 mod cluster_change;
 mod looking;
+mod obstacles;
 mod producer_id;
 mod scouting;
 mod sending;
-mod unreadable;
 
 use self::producer_id::ProducerIdState;
 use self::scouting::Scouting;
@@ -430,8 +430,8 @@ impl SenderCore {
 
     fn metadata_timeout(&self, now: Instant) -> Option<Instant> {
         if self.metadata.is_due(now) {
-            // Due and not sent: a node must become usable first.
-            return self.any_node_timeout(now);
+            // Due and not sent: a node must become usable first, or all starts over.
+            return [self.any_node_timeout(now), self.metadata.poll_restart(now)].into_iter().flatten().min();
         }
         self.metadata.poll_timeout(now)
     }
@@ -443,16 +443,23 @@ impl SenderCore {
     }
 
     fn send_metadata_request(&mut self, now: Instant) {
+        if self.metadata.is_recovering() && self.network.has_ready_broker() {
+            self.metadata.handle_recovery();
+        }
         // Looking at every node is for the rare moments when a request is due.
-        let has_usable_node =
-            !self.metadata.is_due(now) || self.network.least_loaded_node(now).has_usable_node();
-        if self.metadata.should_rebootstrap(has_usable_node, now) {
+        let is_due = self.metadata.is_due(now);
+        let chosen = is_due.then(|| self.network.least_loaded_node(ApiKey::Metadata, now));
+        if chosen.is_some_and(|chosen| chosen.is_busy()) {
+            // A broker that asks to be left alone is not gone. Another connection would evade its quota.
+            return;
+        }
+        if self.metadata.should_rebootstrap(chosen.is_none_or(|chosen| chosen.is_promising), now) {
             self.rebootstrap(now);
         }
         if !self.metadata.is_due(now) {
             return;
         }
-        let Some(node) = self.network.least_loaded_node(now).node else { return };
+        let Some(node) = self.network.least_loaded_node(ApiKey::Metadata, now).node else { return };
         if !self.network.can_send(node, now) {
             self.network.connect(node, now);
             self.send_scout(node, now);
@@ -489,15 +496,15 @@ impl SenderCore {
         while let Some(event) = self.network.poll_event() {
             self.has_news = true;
             match event {
-                NetworkEvent::Ready { .. } => self.counters.connections_created.add(1),
+                NetworkEvent::Ready { node } => {
+                    self.counters.connections_created.add(1);
+                    self.note_missing_metadata(node);
+                }
                 NetworkEvent::Disconnected { node, reason, .. } => {
                     tracing::debug!(%node, %reason, "disconnected");
-                    if let DisconnectReason::Malformed(problem) = &reason {
-                        self.note_malformed(node, problem);
-                    }
                     // What we closed ourselves says nothing about the cluster.
                     if !reason.is_release() {
-                        self.metadata.handle_disconnect(now);
+                        self.handle_lost_connection(node, &reason, now);
                     }
                 }
                 NetworkEvent::Written { purpose: Purpose::Produce(sent), .. } => {
@@ -516,8 +523,8 @@ impl SenderCore {
                 NetworkEvent::Failed { purpose: Purpose::Metadata(id), .. } => {
                     self.metadata.handle_failure(id, now);
                 }
-                NetworkEvent::Failed { purpose: Purpose::ProducerId, reason, .. } => {
-                    self.handle_producer_id_failure(&reason, now);
+                NetworkEvent::Failed { node, purpose: Purpose::ProducerId, reason, .. } => {
+                    self.handle_producer_id_failure(node, &reason, now);
                 }
                 NetworkEvent::Failed { purpose: Purpose::Scout, .. } => self.scouting = Scouting::GivenUp,
                 NetworkEvent::Failed { purpose: Purpose::Produce(sent), reason, on_wire, .. } => {
@@ -556,8 +563,26 @@ impl SenderCore {
                 self.allow_scouting();
                 self.take_in(update, now);
             }
-            Err(MetadataFailure::RebootstrapRequired) => self.rebootstrap(now),
-            Err(failure) => tracing::debug!(%node, %failure, "no metadata"),
+            Err(MetadataFailure::RebootstrapRequired) => {
+                // Its name may have come to stand for another broker: it must be connected to anew.
+                self.network.retire(node, now);
+                self.rebootstrap(now);
+            }
+            Err(failure) => self.note_no_metadata(node, failure),
+        }
+    }
+
+    /// A connection has ended that we did not let go of, or none could be made.
+    fn handle_lost_connection(&mut self, node: NodeId, reason: &DisconnectReason, now: Instant) {
+        if self.network.least_loaded_node(ApiKey::Metadata, now).has_ready_connection {
+            // A request that is due did not go to the broker that is lost.
+            self.metadata.request_update();
+        } else {
+            self.metadata.handle_disconnect(now);
+            self.note_no_connection(node, reason);
+        }
+        if let DisconnectReason::Malformed(problem) = reason {
+            self.note_malformed(node, problem);
         }
     }
 
@@ -568,9 +593,14 @@ impl SenderCore {
     }
 
     fn rebootstrap(&mut self, now: Instant) {
-        tracing::info!("starting over from bootstrap.servers");
+        if self.metadata.is_recovering() {
+            tracing::debug!(
+                "starting over from bootstrap.servers once more: no broker could be reached since"
+            );
+        } else {
+            tracing::info!("starting over from bootstrap.servers");
+        }
         let update = self.metadata.rebootstrap(now);
-        self.network.disconnect_all(now);
         self.take_in(update, now);
     }
 

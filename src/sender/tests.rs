@@ -13,6 +13,7 @@ mod idempotence;
 mod leaders;
 mod purging;
 mod record_errors;
+mod recovery;
 mod recreation;
 mod restarts;
 mod retrying;

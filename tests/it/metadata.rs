@@ -430,13 +430,13 @@ async fn topic_with_a_name_beyond_all_limits_harms_only_itself() -> TestResult {
     Ok(())
 }
 
-/// Java: `testInflightRequestsDuringRebootstrap`. Nothing but the rebootstrap ends the wait for the answer.
+/// Java: `testInflightRequestsDuringRebootstrap`, in which the rebootstrap ends the wait for the answer. Here the wait goes on.
 #[tokio::test]
 async fn batch_under_way_during_a_rebootstrap_is_written_once() -> TestResult {
     let cluster = cluster_with(2, 2).await;
     let producer = builder(&cluster)
         .metadata_max_age(seconds(60))
-        .request_timeout(seconds(300))
+        .request_timeout(seconds(100))
         .delivery_timeout(seconds(600))
         .build()?;
     delivered(enqueue_all(&producer, (0..2).map(|partition| record_for(partition, 0))).await).await;
@@ -447,7 +447,11 @@ async fn batch_under_way_during_a_rebootstrap_is_written_once() -> TestResult {
     until("it is written", || cluster.end_offset(TOPIC, 0).unwrap() == 2).await;
     cluster.fail_next(Api::Metadata, 129, 1);
 
+    let requests = metadata_requests(&cluster);
     skip_time(seconds(61)).await;
+    until("a bootstrap server was asked", || metadata_requests(&cluster) >= requests + 2).await;
+    assert!(delivery.try_result().is_none());
+    skip_time(seconds(40)).await;
 
     assert_eq!(soon("delivery", delivery).await?.offset(), Some(1));
     assert!(cluster.connections_accepted(leader) > connections);

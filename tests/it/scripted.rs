@@ -1,11 +1,13 @@
 //! Answers that `kafka-mock` does not give: errors of single records, and answers that make no sense.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use kafka_producer::{
-    DeliveryErrorKind, Disposition, ErrorCode, KafkaProducer, KafkaProducerBuilder, Persisted, SendErrorKind,
+    Acks, DeliveryErrorKind, Disposition, ErrorCode, KafkaProducer, KafkaProducerBuilder, Persisted,
+    SendErrorKind,
 };
 use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition};
 use kafka_protocol::messages::produce_response::{
@@ -21,7 +23,7 @@ use self::broker::{
 };
 use crate::support::{
     TOPIC, TestResult, builder_at, delivered, enqueue_all, millis, record_for, run_out, seconds, skip_time,
-    soon,
+    soon, until,
 };
 
 mod broker;
@@ -45,6 +47,26 @@ fn culprit(index: i32, message: Option<&'static str>) -> BatchIndexAndErrorMessa
     BatchIndexAndErrorMessage::default()
         .with_batch_index(index)
         .with_batch_index_error_message(message.map(StrBytes::from_static_str))
+}
+
+/// Some test brokers answer what is not to be answered.
+#[tokio::test]
+async fn broker_that_answers_requests_without_acks_gets_every_record() -> TestResult {
+    let records = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&records);
+    let broker = ScriptedBroker::start(move |produce| {
+        // The count of records stands behind the 57 bytes of a batch's header before it.
+        let count = |batch: &Bytes| u32::from_be_bytes(batch[57..61].try_into().unwrap());
+        counter.fetch_add(produce.batches.values().map(count).sum::<u32>() as usize, Ordering::SeqCst);
+        all_written(produce)
+    })
+    .await;
+    let producer = builder(&broker).acks(Acks::None).build()?;
+
+    delivered(enqueue_all(&producer, (0..5000).map(|i| record_for(i % 3, i))).await).await;
+
+    until("every record has come", || records.load(Ordering::SeqCst) == 5000).await;
+    Ok(())
 }
 
 /// KIP-467. Java (`testRecordErrorPropagatedToApplication`) fails the innocent records too.

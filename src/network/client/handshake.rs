@@ -28,7 +28,7 @@ impl<P> NetworkClient<P> {
             client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         let api_key = ApiKey::ApiVersions;
-        let correlation_id = self.new_correlation_id();
+        let correlation_id = self.new_correlation_id(node);
         let encode = |version, out: &mut Writer| request.encode(out, version);
         let segments = match self.encode(api_key, version, correlation_id, encode) {
             Ok(segments) => segments,
@@ -95,6 +95,7 @@ impl<P> NetworkClient<P> {
             ErrorCode::None => {
                 self.states.ready(node, ApiVersions::new(&response));
                 self.events.push_back(NetworkEvent::Ready { node });
+                self.settle_kept(now);
                 let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
                 self.throttle(node, Duration::from_millis(throttle_ms), now);
             }

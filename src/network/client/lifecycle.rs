@@ -113,10 +113,30 @@ impl<P> NetworkClient<P> {
         self.nodes.values().find(is_heir).filter(|_| is_bootstrap).cloned()
     }
 
-    /// Whether what is known of a node is not about its present address.
+    /// Lets go of the connections to entries of `bootstrap.servers` that were kept, if they are of no more use.
+    pub(super) fn settle_kept(&mut self, now: Instant) {
+        let is_kept = |node: &NodeId| node.0 < 0 && !self.nodes.contains_key(node);
+        let nodes: Vec<_> = self.states.nodes().map(|(node, _)| node).filter(is_kept).collect();
+        for node in nodes {
+            self.settle(node, now);
+        }
+    }
+
+    /// Whether a connection takes no more requests: what is known of its node is not about the present address, or it was
+    /// retired.
     pub(super) fn is_retired(&self, node: NodeId) -> bool {
         let Some(known) = self.states.node(node) else { return false };
-        self.nodes.get(&node).is_none_or(|address| !address.has_address_of(known.address()))
+        match self.nodes.get(&node) {
+            Some(address) => known.is_leaving() || !address.has_address_of(known.address()),
+            None => !self.is_kept(node, known),
+        }
+    }
+
+    /// Whether a connection to an entry of `bootstrap.servers` stays in use although the brokers are known: as long as none
+    /// of these is connected. They may not be reachable where they say, and news of that come from here.
+    pub(super) fn is_kept(&self, node: NodeId, known: &NodeConnection) -> bool {
+        let is_bootstrap = node.0 < 0 && !self.nodes.contains_key(&node);
+        is_bootstrap && known.is_connected() && !known.is_leaving() && !self.has_ready_broker()
     }
 
     pub(super) fn find_timeout(&self, node: NodeId, now: Instant) -> Option<DisconnectReason> {

@@ -56,7 +56,13 @@ impl SenderCore {
         if !self.is_producer_id_due(now) {
             return;
         }
-        let Some(node) = self.network.least_loaded_node(now).node else { return };
+        let chosen = self.network.least_loaded_node(ApiKey::InitProducerId, now);
+        // That the bootstrap servers do not speak it says nothing: they may be controllers.
+        if let Some(node) = chosen.incapable.filter(|node| node.0 >= 0) {
+            self.refuse_without_ids(node, now);
+            return;
+        }
+        let Some(node) = chosen.node else { return };
         if !self.network.can_send(node, now) {
             self.network.connect(node, now);
             return;
@@ -122,18 +128,37 @@ impl SenderCore {
                 self.look_at_all(now);
             }
             code if code.is_retriable() => self.want_producer_id_later(now),
-            code => self.refuse_queued(code, now),
+            code => {
+                let message = "no producer id; allow this client to write idempotently (IdempotentWrite on the \
+                               cluster) or set enable.idempotence=false";
+                let kind = DeliveryErrorKind::Broker { code, message: Some(message.to_owned()) };
+                self.refuse_queued(&kind, now);
+            }
         }
     }
 
-    pub(super) fn handle_producer_id_failure(&mut self, reason: &FailureReason, now: Instant) {
+    pub(super) fn handle_producer_id_failure(&mut self, node: NodeId, reason: &FailureReason, now: Instant) {
         if self.producer_id != ProducerIdState::Requested {
             return;
         }
         match reason {
-            FailureReason::UnsupportedVersion(_) => self.refuse_queued(ErrorCode::UnsupportedVersion, now),
+            FailureReason::UnsupportedVersion(_) => self.refuse_without_ids(node, now),
             _ => self.want_producer_id_later(now),
         }
+    }
+
+    /// No broker speaks InitProducerId, for example this one.
+    fn refuse_without_ids(&mut self, node: NodeId, now: Instant) {
+        let kind = if self.network.lacks(node, ApiKey::Produce) {
+            // It is older than Kafka 0.11: without numbers its answer would be the same.
+            DeliveryErrorKind::UnsupportedVersion
+        } else {
+            let broker = self.describe_node(node);
+            let message =
+                format!("broker {broker} does not speak InitProducerId; set enable.idempotence=false");
+            DeliveryErrorKind::Broker { code: ErrorCode::UnsupportedVersion, message: Some(message) }
+        };
+        self.refuse_queued(&kind, now);
     }
 
     fn want_producer_id_later(&mut self, now: Instant) {
@@ -142,9 +167,7 @@ impl SenderCore {
     }
 
     /// Fails what waits for the id that brokers will not give, and goes on asking in case they change their mind.
-    fn refuse_queued(&mut self, code: ErrorCode, now: Instant) {
-        let message = "no producer id; allow this client to write idempotently (IdempotentWrite on the cluster) or set \
-                       enable.idempotence=false";
+    fn refuse_queued(&mut self, kind: &DeliveryErrorKind, now: Instant) {
         for id in 0..self.partitions.len() {
             let Some(partition) = self.partition_mut(id) else { continue };
             let queue = Arc::clone(&partition.queue);
@@ -152,8 +175,7 @@ impl SenderCore {
             for (at, mut batch) in batches.into_iter().enumerate() {
                 // The first has everything behind it stopped, under way or not.
                 batch.is_stopped |= at > 0;
-                let kind = DeliveryErrorKind::Broker { code, message: Some(message.to_owned()) };
-                self.give_up(id, batch, kind, Vec::new(), now, true);
+                self.give_up(id, batch, kind.clone(), Vec::new(), now, true);
             }
         }
         self.producer_id = ProducerIdState::Refused { until: now + PAUSE_AFTER_REFUSAL };

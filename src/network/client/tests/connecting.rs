@@ -101,16 +101,16 @@ fn attempt_that_the_transport_has_not_heard_of_is_withdrawn() {
 fn single_node_is_least_loaded_before_and_while_it_is_connected_but_not_while_it_backs_off() {
     let mut bench = Bench::new();
     bench.client.update_nodes(&[node(NODE)], bench.now);
-    assert_eq!(bench.client.least_loaded_node(bench.now).node, Some(NODE));
+    assert_eq!(bench.client.least_loaded_node(ApiKey::Metadata, bench.now).node, Some(NODE));
 
     let connection = bench.make_ready(NODE);
-    let chosen = bench.client.least_loaded_node(bench.now);
-    assert_eq!(chosen, LeastLoadedNode { node: Some(NODE), has_ready_connection: true });
+    let chosen = bench.client.least_loaded_node(ApiKey::Metadata, bench.now);
+    assert_eq!((chosen.node, chosen.has_ready_connection), (Some(NODE), true));
 
     bench.client.handle_closed(connection, Arc::from("reset"), None, bench.now);
-    let chosen = bench.client.least_loaded_node(bench.now);
-    assert_eq!(chosen, LeastLoadedNode { node: None, has_ready_connection: false });
-    assert!(!chosen.has_usable_node());
+    let chosen = bench.client.least_loaded_node(ApiKey::Metadata, bench.now);
+    assert_eq!((chosen.node, chosen.has_ready_connection), (None, false));
+    assert!(chosen.is_promising, "no attempt has failed yet");
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn full_connection_is_reported_though_no_node_is_offered() {
         bench.send(NODE, "request");
     }
 
-    let chosen = bench.client.least_loaded_node(bench.now);
-    assert_eq!(chosen, LeastLoadedNode { node: None, has_ready_connection: true });
+    let chosen = bench.client.least_loaded_node(ApiKey::Metadata, bench.now);
+    assert!(chosen.is_busy());
 }
 
 #[test]
@@ -135,11 +135,26 @@ fn node_that_failed_longest_ago_is_least_loaded() {
         bench.advance(RECONNECT_BACKOFF);
     }
     for expected in [NODE, OTHER, NODE, OTHER] {
-        assert_eq!(bench.client.least_loaded_node(bench.now).node, Some(expected));
+        assert_eq!(bench.client.least_loaded_node(ApiKey::Metadata, bench.now).node, Some(expected));
         let connection = bench.connect(expected);
         bench.client.handle_connect_failed(connection, Arc::from("refused"), bench.now);
         bench.advance(RECONNECT_BACKOFF);
     }
+}
+
+#[test]
+fn node_is_offered_only_for_what_it_speaks() {
+    let (mut bench, _) = Bench::ready();
+    bench.client.update_nodes(&[node(NODE)], bench.now);
+
+    let chosen = bench.client.least_loaded_node(ApiKey::InitProducerId, bench.now);
+
+    assert_eq!((chosen.node, chosen.has_ready_connection), (None, false));
+    assert_eq!(chosen.incapable, Some(NODE));
+    assert!(bench.client.lacks(NODE, ApiKey::InitProducerId) && !bench.client.lacks(NODE, ApiKey::Metadata));
+    bench.client.update_nodes(&[node(NODE), node(OTHER)], bench.now);
+    let chosen = bench.client.least_loaded_node(ApiKey::InitProducerId, bench.now);
+    assert_eq!((chosen.node, chosen.incapable), (Some(OTHER), None));
 }
 
 #[test]
@@ -149,11 +164,11 @@ fn throttled_node_is_not_offered() {
 
     bench.client.throttle(NODE, Duration::from_millis(100), bench.now);
 
-    assert_eq!(bench.client.least_loaded_node(bench.now).node, None);
+    assert!(bench.client.least_loaded_node(ApiKey::Metadata, bench.now).is_busy());
     assert_eq!(bench.client.ready_delay(NODE, bench.now), Some(Duration::from_millis(100)));
     assert_eq!(bench.client.poll_timeout(), Some(bench.now + Duration::from_millis(100)));
     bench.advance(Duration::from_millis(100));
-    assert_eq!(bench.client.least_loaded_node(bench.now).node, Some(NODE));
+    assert_eq!(bench.client.least_loaded_node(ApiKey::Metadata, bench.now).node, Some(NODE));
 }
 
 #[test]
@@ -161,7 +176,8 @@ fn load_is_spread_over_idle_nodes() {
     let (mut bench, _) = Bench::ready();
     bench.make_ready(OTHER);
 
-    let chosen: Vec<_> = (0..100).map(|_| bench.client.least_loaded_node(bench.now).node).collect();
+    let chosen: Vec<_> =
+        (0..100).map(|_| bench.client.least_loaded_node(ApiKey::Metadata, bench.now).node).collect();
 
     for id in [NODE, OTHER] {
         let count = chosen.iter().filter(|node| **node == Some(id)).count();

@@ -168,6 +168,22 @@ fn giving_up_all_connections_fails_all_requests() {
 }
 
 #[test]
+fn retired_connection_ends_with_what_is_under_way() {
+    let (mut bench, connection) = Bench::ready();
+    let sent = bench.send_and_poll(NODE, "a");
+
+    bench.client.retire(NODE, bench.now);
+    assert!(!bench.client.can_send(NODE, bench.now) && bench.has_no_action());
+    assert!(!bench.client.connect(NODE, bench.now));
+    bench.answer(sent);
+
+    assert!(matches!(bench.events()[0], NetworkEvent::Response { purpose: "a", .. }));
+    assert_eq!(bench.closed(), connection);
+    bench.make_ready(NODE);
+    assert!(bench.client.can_send(NODE, bench.now));
+}
+
+#[test]
 fn closing_a_connection_fails_its_requests_and_no_others() {
     let (mut bench, connection) = Bench::ready();
     bench.make_ready(OTHER);
@@ -285,6 +301,59 @@ fn attempt_to_connect_is_handed_over_too() {
     bench.client.handle_frame(connection, versions_answer(sent, 4, 0), bench.now);
 
     assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+}
+
+/// A client that is ready for requests to an entry of `bootstrap.servers` that is none of the brokers.
+fn kept() -> (Bench, ConnectionId) {
+    let mut bench = Bench::new();
+    bench.client.update_nodes(&[Node::new(BOOTSTRAP, "bootstrap", 9092)], bench.now);
+    let connection = bench.make_ready(BOOTSTRAP);
+    bench.client.update_nodes(&[node(NODE), node(OTHER)], bench.now);
+    (bench, connection)
+}
+
+#[test]
+fn connection_to_a_bootstrap_server_is_kept_in_use_until_a_broker_is_connected() {
+    let (mut bench, connection) = kept();
+    let refused = bench.connect(NODE);
+    bench.client.handle_connect_failed(refused, Arc::from("refused"), bench.now);
+    bench.events();
+
+    let chosen = bench.client.least_loaded_node(ApiKey::Metadata, bench.now);
+    assert_eq!(chosen.node, Some(BOOTSTRAP));
+    let sent = bench.send_and_poll(BOOTSTRAP, "a");
+
+    bench.make_ready(OTHER);
+    assert!(!bench.client.can_send(BOOTSTRAP, bench.now) && bench.has_no_action());
+    bench.answer(sent);
+    assert_eq!(bench.closed(), connection);
+    assert_eq!(bench.client.least_loaded_node(ApiKey::Metadata, bench.now).node, Some(OTHER));
+}
+
+#[test]
+fn kept_connection_is_lost_for_good() {
+    let (mut bench, connection) = kept();
+
+    bench.client.handle_closed(connection, Arc::from("reset"), None, bench.now);
+
+    assert!(!bench.client.connect(BOOTSTRAP, bench.now));
+    let chosen = bench.client.least_loaded_node(ApiKey::Metadata, bench.now).node;
+    assert!(chosen.is_some_and(|node| node.0 > 0), "{chosen:?}");
+}
+
+#[test]
+fn another_connection_to_the_same_place_does_not_evade_a_quota() {
+    let (mut bench, _) = Bench::ready();
+    bench.send_and_poll(NODE, "a");
+    bench.client.throttle(NODE, Duration::from_secs(1), bench.now);
+    let address = node(NODE);
+    bench.client.update_nodes(&[Node::new(BOOTSTRAP, address.host(), address.port())], bench.now);
+
+    bench.make_ready(BOOTSTRAP);
+
+    assert!(!bench.client.can_send(BOOTSTRAP, bench.now));
+    bench.advance(Duration::from_secs(1));
+    assert!(bench.client.can_send(BOOTSTRAP, bench.now));
 }
 
 #[test]

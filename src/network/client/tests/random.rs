@@ -20,7 +20,9 @@ enum Step {
     Connect(i32),
     Connected(usize),
     ConnectFailed(usize),
-    DisconnectAll,
+    /// Brokers close all connections.
+    CloseAll,
+    Retire(i32),
     Garbage(usize, Vec<u8>),
     /// All that it takes to make a node ready, or to answer what it has been asked.
     MakeReady(i32),
@@ -46,7 +48,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => node().prop_map(Step::Connect),
         4 => index().prop_map(Step::Connected),
         1 => index().prop_map(Step::ConnectFailed),
-        1 => Just(Step::DisconnectAll),
+        1 => Just(Step::CloseAll),
+        1 => node().prop_map(Step::Retire),
         1 => (index(), vec(any::<u8>(), 0..12)).prop_map(|(connection, bytes)| Step::Garbage(connection, bytes)),
         6 => node().prop_map(Step::MakeReady),
         8 => index().prop_map(Step::PollActions),
@@ -126,7 +129,8 @@ impl Run {
                 self.client.handle_connect_failed(connection, Arc::from("refused"), now);
                 self.world.closed.push(connection);
             }
-            Step::DisconnectAll => self.client.disconnect_all(now),
+            Step::CloseAll => self.close_all(),
+            Step::Retire(node) => self.client.retire(NodeId(node), now),
             Step::Garbage(index, bytes) => {
                 self.client.handle_frame(self.connection(index)?, Bytes::from(bytes), now);
             }
@@ -158,6 +162,14 @@ impl Run {
             }
         }
         Some(())
+    }
+
+    fn close_all(&mut self) {
+        self.poll_actions(usize::MAX);
+        for connection in self.open() {
+            self.client.handle_closed(connection, Arc::from("reset"), None, self.now);
+            self.world.closed.push(connection);
+        }
     }
 
     fn answer(&mut self, connection: ConnectionId, id_offset: i32) -> Option<()> {
@@ -261,7 +273,7 @@ proptest! {
             run.apply(step);
         }
 
-        run.apply(Step::DisconnectAll);
+        run.apply(Step::CloseAll);
 
         prop_assert!(run.world.purposes.iter().all(|(_, _, count)| *count == 1));
     }

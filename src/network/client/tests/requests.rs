@@ -279,11 +279,35 @@ fn connection_lost_before_the_write_fails_a_request_without_response() {
 }
 
 #[test]
-fn correlation_ids_skip_those_of_authentication() {
-    let (mut bench, _) = Bench::ready();
-    bench.client.next_correlation_id = FIRST_RESERVED_CORRELATION_ID - 1;
+fn answer_to_a_request_without_response_is_dropped() {
+    let (mut bench, connection) = Bench::ready();
+    let mut silent = ["a", "b", "c"].map(|purpose| {
+        bench.send_silently(NODE, purpose);
+        let (sent, _) = bench.sent();
+        bench.client.handle_written(connection, sent.correlation_id, bench.now);
+        sent
+    });
+    let asked = bench.send_and_poll(NODE, "d");
+    bench.events();
 
-    let ids = ["a", "b", "c"].map(|purpose| bench.send_and_poll(NODE, purpose).correlation_id);
+    silent.iter().for_each(|sent| bench.answer(*sent));
+    assert!(bench.events().is_empty() && bench.has_no_action());
+    bench.answer(asked);
+    assert!(matches!(bench.events()[..], [NetworkEvent::Response { purpose: "d", .. }]));
 
-    assert_eq!(ids, [2_147_483_639, -2_147_483_648, -2_147_483_647]);
+    // The same once more is an answer to nothing.
+    silent.reverse();
+    bench.answer(silent[0]);
+    assert_eq!(bench.closed(), connection);
+}
+
+#[test]
+fn answer_to_a_request_that_was_never_made_is_nonsense_though_others_expect_none() {
+    let (mut bench, connection) = Bench::ready();
+    bench.send_silently(NODE, "a");
+    let (sent, _) = bench.sent();
+
+    bench.answer(Sent { correlation_id: sent.correlation_id + 1, ..sent });
+
+    assert_eq!(bench.closed(), connection);
 }
