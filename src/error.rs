@@ -27,13 +27,15 @@ pub(crate) type SharedError = Arc<dyn StdError + Send + Sync + 'static>;
 
 /// Whether a record may stand in the log although its delivery failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a record that is known to be in the log has not failed: there is no third"
+)]
 pub enum Persisted {
     /// It was never put on the wire, or the broker refused it: it is not in the log.
     No,
     /// It was sent and no answer settled its fate. Sending it again may write it twice.
     Maybe,
-    /// It is in the log.
-    Yes,
 }
 
 /// Why a record was not sent, or not delivered.

@@ -97,6 +97,8 @@
 //! - Memory is taken as batches grow; a partition with few records does not reserve `batch.size` when memory is short.
 
 #![warn(
+    clippy::exhaustive_enums,
+    clippy::exhaustive_structs,
     missing_docs,
     missing_debug_implementations,
     clippy::missing_errors_doc,
@@ -108,6 +110,7 @@
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
 #[path = "internals.rs"]
+#[expect(clippy::exhaustive_structs, reason = "not part of the public API")]
 pub mod __internals;
 mod accumulator;
 mod backoff;

@@ -143,6 +143,7 @@ impl fmt::Display for Topic {
 
 /// A partition of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_structs, reason = "the name says what it is made of, and users build it")]
 pub struct TopicPartition {
     /// The topic.
     pub topic: Topic,
@@ -166,6 +167,7 @@ impl fmt::Display for TopicPartition {
 
 /// The id of a broker. Negative ids stand for `bootstrap.servers` entries whose real id is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[expect(clippy::exhaustive_structs, reason = "a number with a name")]
 pub struct NodeId(pub i32);
 
 impl fmt::Display for NodeId {

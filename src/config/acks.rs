@@ -4,6 +4,7 @@ use std::fmt;
 
 /// Which replicas must have stored a batch before the broker answers for it (`acks`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[expect(clippy::exhaustive_enums, reason = "these are all that the protocol has, and users match them")]
 pub enum Acks {
     /// All in-sync replicas, Kafka's `all` or `-1`. The broker refuses the batch when fewer than the topic's
     /// `min.insync.replicas` are in sync.

@@ -4,6 +4,7 @@ use std::fmt;
 
 /// What the producer does when no broker that it knows of can be reached (`metadata.recovery.strategy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum MetadataRecoveryStrategy {
     /// Goes on trying the brokers it knows of.
     None,

@@ -87,6 +87,7 @@ impl<T: ?Sized, S: Serializer<T> + ?Sized> Serializer<T> for Arc<S> {
 ///
 /// Java's `ByteArraySerializer`, `ByteBufferSerializer` and `BytesSerializer`.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a unit to be named as a value; it will never hold anything")]
 pub struct BytesSerializer;
 
 impl<T: AsRef<[u8]> + ?Sized> Serializer<T> for BytesSerializer {
@@ -105,6 +106,7 @@ impl<T: AsRef<[u8]> + ?Sized> Serializer<T> for BytesSerializer {
 ///
 /// Java's `StringSerializer` with its default encoding.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a unit to be named as a value; it will never hold anything")]
 pub struct StringSerializer;
 
 impl<T: AsRef<str> + ?Sized> Serializer<T> for StringSerializer {

@@ -82,6 +82,7 @@ pub(crate) struct SenderCore {
 
 /// Which records [`KafkaProducer::purge`](crate::KafkaProducer::purge) gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Purge {
     /// Those that wait in the producer, and those whose request is under way: whether a broker writes the latter
     /// is not known.

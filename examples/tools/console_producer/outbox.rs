@@ -159,6 +159,5 @@ fn failure(error: &DeliveryError) -> String {
     match error.persisted() {
         Persisted::No => error.to_string(),
         Persisted::Maybe => format!("{error} (it may have been written all the same)"),
-        Persisted::Yes => format!("{error} (it was written all the same)"),
     }
 }

@@ -187,7 +187,6 @@ fn kind(error: &DeliveryError) -> String {
     let fate = match error.persisted() {
         Persisted::No => "not written",
         Persisted::Maybe => "may have been written",
-        Persisted::Yes => "written",
     };
     format!("{kind} ({fate})")
 }

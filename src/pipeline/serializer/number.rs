@@ -6,6 +6,7 @@ macro_rules! big_endian_serializers {
     ($($(#[$doc:meta])+ $name:ident($number:ty);)+) => {$(
         $(#[$doc])+
         #[derive(Debug, Clone, Copy, Default)]
+        #[expect(clippy::exhaustive_structs, reason = "a unit to be named as a value; it will never hold anything")]
         pub struct $name;
 
         impl Serializer<$number> for $name {
