@@ -348,20 +348,23 @@ async fn max_block_of_zero_never_waits_but_asks() -> TestResult {
 #[tokio::test]
 async fn full_memory_times_out_after_max_block() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = builder(&cluster).batch_size(1000).buffer_memory(4000).max_block(millis(200)).build()?;
+    let producer = timed(builder(&cluster)).batch_size(1000).buffer_memory(4000).build()?;
     soon("first", producer.send(record("first"))).await?;
+    empty(&producer).await;
     cluster.freeze(0)?;
     let filler = "x".repeat(900);
     while producer.try_enqueue(record(&filler)).is_ok() {}
 
-    let error = soon("enqueue", producer.enqueue(record(&filler).key("k"))).await.unwrap_err();
+    let is_waiting = || producer.metrics().waiting_for_memory == 1;
+    let waiting = producer.enqueue(record(&filler).key("k"));
+    let error = run_out("enqueue", waiting, is_waiting, seconds(61)).await.unwrap_err();
 
     let SendErrorKind::MemoryTimeout { needed, limit, metadata_wait, memory_wait } = *error.kind() else {
         panic!("{error:?}")
     };
     assert!(needed > 900 && limit == 4000);
     assert_eq!(metadata_wait, Duration::ZERO);
-    assert!((millis(190)..seconds(5)).contains(&memory_wait), "{memory_wait:?}");
+    assert!((seconds(60)..seconds(100)).contains(&memory_wait), "{memory_wait:?}");
     assert_eq!((error.persisted(), error.disposition()), (Persisted::No, Disposition::RetryLater));
     assert_eq!(error.into_record().unwrap().key.unwrap(), "k");
     assert_eq!(producer.metrics().waiting_for_memory, 0);
@@ -472,12 +475,14 @@ async fn longest_durations_do_no_harm() -> TestResult {
 #[tokio::test]
 async fn memory_that_is_freed_in_part_does_not_prolong_the_wait() -> TestResult {
     let cluster = cluster_with(2, 2).await;
-    let producer = builder(&cluster).batch_size(1000).buffer_memory(4000).max_block(millis(600)).build()?;
+    let builder = builder(&cluster).request_timeout(seconds(300)).delivery_timeout(seconds(600));
+    let producer = builder.batch_size(1000).buffer_memory(4000).build()?;
     delivered(enqueue_all(&producer, (0..2).map(|partition| record_for(partition, "first"))).await).await;
     let (frozen, other) = (cluster.leader(TOPIC, 0).unwrap(), cluster.leader(TOPIC, 1).unwrap());
     assert_ne!(frozen, other);
+    empty(&producer).await;
     cluster.freeze(frozen)?;
-    cluster.delay(Some(other), Some(Api::Produce), millis(100));
+    cluster.delay(Some(other), Some(Api::Produce), seconds(30));
     let filler = "x".repeat(900);
     let freed = producer.enqueue(record_for(1, &filler)).await?;
     let mut stuck = Vec::new();
@@ -485,10 +490,19 @@ async fn memory_that_is_freed_in_part_does_not_prolong_the_wait() -> TestResult 
         stuck.push(delivery);
     }
 
-    let error = soon("enqueue", producer.enqueue(record_for(1, "y".repeat(3500)))).await.unwrap_err();
+    let waiting = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.enqueue(record_for(1, "y".repeat(3500))).await }
+    });
+    until("it waits", || producer.metrics().waiting_for_memory == 1).await;
+    until("it is written", || cluster.end_offset(TOPIC, 1).unwrap() == 2).await;
+    skip_time(seconds(31)).await;
+    until("a part is freed", || freed.try_result().is_some()).await;
+    skip_time(seconds(30)).await;
+    let error = soon("enqueue", waiting).await?.unwrap_err();
 
     let SendErrorKind::MemoryTimeout { memory_wait, .. } = *error.kind() else { panic!("{error:?}") };
-    assert!((millis(590)..seconds(5)).contains(&memory_wait), "{memory_wait:?}");
+    assert!((seconds(60)..seconds(100)).contains(&memory_wait), "{memory_wait:?}");
     soon("what made room", freed).await?;
     cluster.unfreeze(frozen)?;
     delivered(stuck).await;
