@@ -5,6 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::compression::Compression;
 use crate::error::code;
 use crate::record::{MockRecord, RecordReader};
+use crate::sans_io::RecordJudge;
 
 /// A record batch as it lies in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +34,13 @@ pub struct MockBatch {
 pub(crate) struct Rejection {
     pub(crate) code: i16,
     pub(crate) message: String,
-    /// Index in the batch of the record at fault, if one is.
-    pub(crate) record: Option<i32>,
+    /// Indices in the batch of the records at fault, if some are.
+    pub(crate) records: Vec<i32>,
 }
 
 impl Rejection {
     pub(crate) fn new(code: i16, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), record: None }
+        Self { code, message: message.into(), records: Vec::new() }
     }
 
     fn corrupt(message: impl Into<String>) -> Self {
@@ -51,7 +52,7 @@ impl Rejection {
     }
 
     fn at(record: i32, message: impl Into<String>) -> Self {
-        Self { record: Some(record), ..Self::invalid(message) }
+        Self { records: vec![record], ..Self::invalid(message) }
     }
 }
 
@@ -142,6 +143,21 @@ impl CheckedBatch {
 
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Refuses the batch if one of its records does not please.
+    pub(crate) fn judge_records(&self, judge: &RecordJudge) -> Result<(), Rejection> {
+        let is_refused = |record: &MockRecord| record.value.as_deref().is_some_and(judge.is_refused);
+        let records = self.store(0, 0).records();
+        let refused: Vec<_> = (0_i32..).zip(&records).filter(|(_, record)| is_refused(record)).collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let mut rejection = Rejection::new(judge.code, "records are not as this topic wants them");
+        if judge.names_records {
+            rejection.records = refused.into_iter().map(|(index, _)| index).collect();
+        }
+        Err(rejection)
     }
 
     /// Makes the stored form: the broker's offset and epoch, the client's bytes.

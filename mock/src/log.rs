@@ -60,6 +60,16 @@ impl PartitionLog {
         self.producers.retain(|_, producer| producer.last_used() >= time);
     }
 
+    /// Forgets the producers whose newest records bear timestamps before this one.
+    pub(crate) fn expire_producers(&mut self, timestamp: i64) {
+        self.producers.retain(|_, producer| producer.last_timestamp() >= timestamp);
+    }
+
+    /// Knows the producers of another log, as if they had gone on, without their records.
+    pub(crate) fn know_producers_of(&mut self, other: &Self, now: Duration) {
+        self.producers = other.producers.iter().map(|(id, producer)| (*id, producer.gone_on(now))).collect();
+    }
+
     /// Remembers no more of producers than a broker does that is restarted.
     pub(crate) fn restart(&mut self) {
         self.producers.values_mut().for_each(ProducerState::restart);

@@ -14,6 +14,8 @@ pub(crate) struct ProducerState {
     epoch: i16,
     /// When it wrote last.
     last_used: Duration,
+    /// The highest timestamp in its newest batch, in milliseconds since 1970.
+    last_timestamp: i64,
     /// The newest batches of this epoch, oldest first; at most [`REMEMBERED_BATCHES`], never empty.
     batches: VecDeque<RememberedBatch>,
 }
@@ -82,6 +84,21 @@ impl ProducerState {
         self.last_used
     }
 
+    pub(crate) fn last_timestamp(&self) -> i64 {
+        self.last_timestamp
+    }
+
+    /// What would be known had the producer gone on by five records, each in a batch of its own.
+    pub(crate) fn gone_on(&self, now: Duration) -> Self {
+        let last = self.batches.back().map_or(-1, |batch| batch.last_sequence);
+        let batches = (last.saturating_add(1)..=last.saturating_add(5)).map(|sequence| RememberedBatch {
+            first_sequence: sequence,
+            last_sequence: sequence,
+            base_offset: sequence.into(),
+        });
+        Self { epoch: self.epoch, last_used: now, last_timestamp: i64::MAX, batches: batches.collect() }
+    }
+
     /// Remembers a batch that was appended.
     pub(crate) fn remember(
         known: Option<Self>,
@@ -92,9 +109,11 @@ impl ProducerState {
         let mut state = known.filter(|known| known.epoch == header.producer_epoch).unwrap_or_else(|| Self {
             epoch: header.producer_epoch,
             last_used: now,
+            last_timestamp: header.max_timestamp,
             batches: VecDeque::with_capacity(REMEMBERED_BATCHES),
         });
         state.last_used = now;
+        state.last_timestamp = header.max_timestamp;
         if state.batches.len() == REMEMBERED_BATCHES {
             state.batches.pop_front();
         }

@@ -71,6 +71,15 @@ impl Replication {
         }
     }
 
+    pub(crate) fn expire_producers(&mut self, timestamp: i64) {
+        self.followers.values_mut().for_each(|follower| follower.log.expire_producers(timestamp));
+    }
+
+    /// Has all followers know what the leader knows of producers.
+    pub(crate) fn share_producers(&mut self, leader: &PartitionLog) {
+        self.followers.values_mut().for_each(|follower| follower.log = leader.clone());
+    }
+
     /// Whether a follower has something to copy, or something to tell, or is not in sync.
     pub(crate) fn is_behind(&self, id: i32, leader: &PartitionLog) -> bool {
         self.followers.get(&id).is_some_and(|follower| {

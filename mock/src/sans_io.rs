@@ -50,6 +50,17 @@ pub struct Brokers {
     state: ClusterState,
 }
 
+/// Which records brokers refuse, together with their batch, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordJudge {
+    /// Whether a record with this value is refused.
+    pub is_refused: fn(&[u8]) -> bool,
+    /// The error code.
+    pub code: i16,
+    /// Whether the answer names the records, in versions that can (KIP-467).
+    pub names_records: bool,
+}
+
 /// The log of one partition, for brokers whose other answers are made up by a test.
 #[derive(Debug, Default)]
 pub struct Log(PartitionLog);
@@ -95,6 +106,8 @@ pub enum Reaction {
         frame: Bytes,
         /// Ordered by [`Fault::delay`].
         delay: Duration,
+        /// Ordered by [`Fault::throttle`]: read nothing from the connection for this long once the answer is sent.
+        mute: Duration,
     },
     /// The client expects no answer.
     Silence,
@@ -126,6 +139,16 @@ impl Brokers {
         let settings = Settings { auto_create_topics: false, replicates: true, ..Settings::default() };
         let mut state = ClusterState::new("simulated".to_owned(), brokers, settings, VersionTable::newest());
         state.count_topic_ids();
+        Self { state }
+    }
+
+    /// Makes a cluster of other brokers, as many and with the same settings, without topics: what is found where the first
+    /// one was. Ids of topics are others, and producer ids that were given out belong to others.
+    pub fn replacement(&self, cluster_id: &str) -> Self {
+        let brokers = i32::try_from(self.state.broker_ids().count()).unwrap_or(i32::MAX);
+        let (settings, versions) = (self.state.settings.clone(), self.state.versions.clone());
+        let mut state = ClusterState::new(cluster_id.to_owned(), brokers, settings, versions);
+        state.count_on(&self.state);
         Self { state }
     }
 
@@ -173,7 +196,9 @@ impl Brokers {
         match reaction {
             broker::Reaction::Close => Reaction::Close,
             broker::Reaction::Hang => Reaction::Hang,
-            broker::Reaction::Reply { frame, delay } => Reaction::Reply { frame, delay },
+            broker::Reaction::Reply { frame, delay } => {
+                Reaction::Reply { frame, delay, mute: waiting.plan.throttle.unwrap_or_default() }
+            }
             broker::Reaction::Silence => Reaction::Silence,
             broker::Reaction::Wait { at_most } => {
                 waiting.until.get_or_insert(now + at_most);
@@ -324,6 +349,39 @@ impl Brokers {
         }
     }
 
+    /// Has all replicas forget the producers whose newest records bear timestamps before this one, in milliseconds since
+    /// 1970: so Kafka does after `producer.id.expiration.ms`, however lately the records were written.
+    pub fn expire_producers(&mut self, timestamp: i64) {
+        for partition in self.state.partitions_mut() {
+            partition.log.expire_producers(timestamp);
+            if let Some(replication) = &mut partition.replication {
+                replication.expire_producers(timestamp);
+            }
+        }
+    }
+
+    /// Has the replicas of a topic, which must be empty, know the producers of the topic of the same name in another
+    /// cluster, as if they were others that have the same ids, and have written a little more.
+    pub fn know_producers_of(&mut self, other: &Self, topic: &str) {
+        let now = self.state.now;
+        for index in 0..i32::try_from(self.partition_count(topic)).unwrap_or(0) {
+            let Some(model) = other.state.partition(topic, index) else { continue };
+            let Some(found) = self.state.partition_mut(topic, index) else { continue };
+            found.log.know_producers_of(&model.log, now);
+            if let Some(replication) = &mut found.replication {
+                replication.share_producers(&found.log);
+            }
+        }
+    }
+
+    /// Has clients be told of a leader epoch that is this much higher than the one that counts, as from a broker that an
+    /// unclean election has made leader, and whose word the others do not know.
+    pub fn set_epoch_lead(&mut self, topic: &str, partition: i32, lead: i32) {
+        if let Some(found) = self.state.partition_mut(topic, partition) {
+            found.epoch_lead = lead;
+        }
+    }
+
     /// Returns the batches of a partition, as its leader has them; none if it does not exist.
     pub fn batches(&self, topic: &str, partition: i32) -> &[MockBatch] {
         self.state.partition(topic, partition).map_or(&[], |partition| partition.log.batches())
@@ -370,6 +428,16 @@ impl Brokers {
     /// [`MockError::InvalidVersions`] if the lowest is negative or above the highest.
     pub fn set_api_versions(&mut self, api: Api, min: i16, max: i16) -> Result<(), MockError> {
         self.state.versions.set(api, min, max)
+    }
+
+    /// Offers a kind of request no longer.
+    pub fn remove_api(&mut self, api: Api) {
+        self.state.versions.remove(api);
+    }
+
+    /// Refuses batches with records that do not please, `None` for none.
+    pub fn set_record_judge(&mut self, judge: Option<RecordJudge>) {
+        self.state.settings.record_judge = judge;
     }
 
     /// Sets how many replicas must be in sync for `acks=all`.

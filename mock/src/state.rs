@@ -9,6 +9,7 @@ use crate::error::MockError;
 use crate::faults::Faults;
 use crate::replication::Replication;
 use crate::requests::Requests;
+use crate::sans_io::RecordJudge;
 use crate::topic::{Partition, Topic, TopicId, is_valid_name};
 
 /// One broker as the others see it.
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) knows_all_producers: bool,
     /// Whether each replica has a log of its own, which follows the leader's when it is told to.
     pub(crate) replicates: bool,
+    pub(crate) record_judge: Option<RecordJudge>,
 }
 
 impl Default for Settings {
@@ -42,6 +44,7 @@ impl Default for Settings {
             keeps_records: true,
             knows_all_producers: false,
             replicates: false,
+            record_judge: None,
         }
     }
 }
@@ -288,6 +291,12 @@ impl ClusterState {
     /// Makes ids of topics that are the same in every run.
     pub(crate) fn count_topic_ids(&mut self) {
         self.topic_ids = Some(FIRST_TOPIC_ID);
+    }
+
+    /// Goes on where another cluster is with the ids of topics, and after the producer ids that it has given out.
+    pub(crate) fn count_on(&mut self, other: &Self) {
+        self.topic_ids = other.topic_ids;
+        self.next_producer_id = other.next_producer_id;
     }
 
     pub(crate) fn partitions_mut(&mut self) -> impl Iterator<Item = &mut Partition> {

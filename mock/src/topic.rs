@@ -34,6 +34,8 @@ pub(crate) struct Partition {
     pub(crate) leader: Option<i32>,
     /// 0 at first, one more at each move of the leader, also from and to nobody.
     pub(crate) leader_epoch: i32,
+    /// By how much the epoch that clients are told of is higher.
+    pub(crate) epoch_lead: i32,
     /// The leader's log, or that of the last leader; everybody's if there is no `replication`.
     pub(crate) log: PartitionLog,
     pub(crate) replication: Option<Replication>,
@@ -41,7 +43,12 @@ pub(crate) struct Partition {
 
 impl Partition {
     pub(crate) fn new(replicas: Vec<i32>, leader: Option<i32>, replication: Option<Replication>) -> Self {
-        Self { replicas, leader, leader_epoch: 0, log: PartitionLog::default(), replication }
+        Self { replicas, leader, leader_epoch: 0, epoch_lead: 0, log: PartitionLog::default(), replication }
+    }
+
+    /// The leader epoch that clients are told of.
+    pub(crate) fn told_epoch(&self) -> i32 {
+        self.leader_epoch.saturating_add(self.epoch_lead)
     }
 
     /// Whether a replica may lead without what was acknowledged being lost.

@@ -147,7 +147,7 @@ impl Broker<'_> {
             .with_replica_nodes(ids(partition.replicas.clone()))
             .with_isr_nodes(ids(in_sync));
         match version {
-            7.. => described.with_leader_epoch(partition.leader_epoch).with_offline_replicas(ids(offline)),
+            7.. => described.with_leader_epoch(partition.told_epoch()).with_offline_replicas(ids(offline)),
             5.. => described.with_offline_replicas(ids(offline)),
             _ => described,
         }

@@ -213,6 +213,9 @@ impl Broker<'_> {
                 &format!("batch of {} bytes exceeds {limit}", batch.len()),
             );
         }
+        if let Some(judge) = &self.state.settings.record_judge {
+            batch.judge_records(judge)?;
+        }
         let leader_epoch = partition.leader_epoch;
         let base_offset = self.append(topic, index, batch)?;
         let end_offset = base_offset.saturating_add(batch.header.record_count.into());
@@ -244,7 +247,7 @@ impl Broker<'_> {
         };
         LeaderIdAndEpoch::default()
             .with_leader_id(BrokerId(partition.leader.unwrap_or(-1)))
-            .with_leader_epoch(partition.leader_epoch)
+            .with_leader_epoch(partition.told_epoch())
     }
 
     fn endpoints_of_leaders(&self, responses: &[TopicProduceResponse]) -> Vec<NodeEndpoint> {
@@ -278,10 +281,10 @@ fn partition_response(
         return response;
     }
     let message = StrBytes::from_string(rejection.message);
-    let records = rejection.record.map(|index| {
+    let records = rejection.records.into_iter().map(|index| {
         BatchIndexAndErrorMessage::default()
             .with_batch_index(index)
             .with_batch_index_error_message(Some(message.clone()))
     });
-    response.with_record_errors(records.into_iter().collect()).with_error_message(Some(message))
+    response.with_record_errors(records.collect()).with_error_message(Some(message))
 }

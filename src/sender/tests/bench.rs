@@ -45,6 +45,9 @@ pub(super) struct Config {
     pub(super) retry_backoff_max: Option<Duration>,
     pub(super) is_idempotent: bool,
     pub(super) is_fail_stop: bool,
+    pub(super) max_idle: Duration,
+    /// Entries of `bootstrap.servers` in front of the one of brokers.
+    pub(super) controllers: u16,
     pub(super) max_outstanding: usize,
     pub(super) max_in_flight: usize,
     pub(super) max_request_size: usize,
@@ -77,6 +80,8 @@ impl Default for Config {
             retry_backoff_max: None,
             is_idempotent: false,
             is_fail_stop: false,
+            max_idle: Duration::from_secs(300),
+            controllers: 0,
             max_outstanding: 1,
             max_in_flight: 5,
             max_request_size: 1024 * 1024,
@@ -510,7 +515,7 @@ fn sender_settings(config: &Config) -> SenderSettings {
         delivery_timeout: config.delivery_timeout,
         request_timeout: config.request_timeout,
         producer_id_lifetime: config.producer_id_lifetime,
-        metadata_max_idle: Duration::from_secs(300),
+        metadata_max_idle: config.max_idle,
         retries: config.retries,
         // Without jitter if it is constant.
         retry_backoff: Backoff::new(
@@ -526,11 +531,13 @@ fn sender_settings(config: &Config) -> SenderSettings {
 fn metadata(config: &Config) -> Metadata {
     let metadata = MetadataConfig {
         max_age: Duration::from_secs(300),
-        max_idle: Duration::from_secs(300),
+        max_idle: config.max_idle,
         retry_backoff: Backoff::new(millis(100), millis(100)),
         rebootstrap_trigger: Some(Duration::from_secs(300)),
     };
-    Metadata::new(&metadata, config.bootstrap.iter().map(|host| HostPort::new(*host, 9092)), config.seed)
+    let controllers = (1..=config.controllers).map(|number| HostPort::new("controller", 9092 + number));
+    let brokers = config.bootstrap.iter().map(|host| HostPort::new(*host, 9092));
+    Metadata::new(&metadata, controllers.chain(brokers), config.seed)
 }
 
 fn network(config: &Config) -> NetworkClient<Purpose> {

@@ -22,9 +22,11 @@
 //! SIMULATION_SEEDS=0..1000000 cargo test --release --lib simulation::seeds -- --nocapture
 //! ```
 
+mod callers;
 mod check;
 mod corpus;
 mod line;
+mod mix;
 mod plants;
 mod run;
 mod schedule;
@@ -35,7 +37,8 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use self::run::{Accepted, Simulation};
+use self::callers::Accepted;
+use self::run::Simulation;
 use self::schedule::Schedule;
 use super::bench::millis;
 
@@ -51,6 +54,8 @@ fn simulate(schedule: &Schedule) -> Result<Figures, String> {
 /// What a run was like.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Figures {
+    runs: usize,
+    connects: usize,
     accepted: usize,
     delivered: usize,
     requests: usize,
@@ -67,7 +72,7 @@ fn simulate_or_panic(schedule: &Schedule) -> Result<Figures, String> {
         simulation.abort();
     }
     simulation.heal();
-    if !schedule.setup.is_aborted {
+    if !schedule.setup.is_aborted && !simulation.is_closing {
         recover(&mut simulation)?;
         simulation.accumulator.close();
     }
@@ -80,7 +85,7 @@ fn simulate_or_panic(schedule: &Schedule) -> Result<Figures, String> {
         simulation.connections_end();
     }
     simulation.run_until(simulation.now + Duration::from_secs(8), |_| false)?;
-    simulation.seal();
+    simulation.seal_all();
     simulation.check()?;
     Ok(simulation.figures())
 }
@@ -102,6 +107,7 @@ fn recover(simulation: &mut Simulation) -> Result<(), String> {
     let rounds = if simulation.setup.retries > 10 { 3 } else { 6 };
     let mut failed = String::new();
     for _ in 0..rounds {
+        simulation.resume_partitions();
         let before = simulation.accepted.len();
         (0..=simulation.setup.partitions).for_each(|place| simulation.send(place, 1));
         simulation.run_until(simulation.now + millis(patience), is_done)?;

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use kafka_mock::MockBatch;
 
-use super::run::{Accepted, ORDERS, Simulation};
+use super::callers::Accepted;
+use super::run::{ORDERS, Simulation};
 use super::schedule::Op;
-use crate::error::Persisted;
+use crate::error::{DeliveryErrorKind, Persisted};
+use crate::protocol::ErrorCode;
 
 /// The ids of the records in one partition's log, in order of offsets.
 type Log = Vec<usize>;
@@ -14,6 +16,9 @@ type Log = Vec<usize>;
 impl Simulation {
     /// Returns what is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
+        if let Some(violation) = &self.violation {
+            return Err(violation.clone());
+        }
         self.check_results()?;
         // By acceptance, in which order they must be written.
         let rank: BTreeMap<_, _> =
@@ -71,6 +76,15 @@ impl Simulation {
             }
         }
         self.check_acknowledged(&name, &logs, records())?;
+        self.check_stops(&name, &logs, records())?;
+        if let Some(record) =
+            records().find(|record| record.is_bad && self.setup.acks != 0 && is_delivered(record))
+        {
+            return Err(format!("{name}: record {} is delivered, which brokers refuse", record.id));
+        }
+        if let Some(record) = records().find(|record| self.is_wronged(record)) {
+            return Err(format!("{name}: record {} fails for another one", record.id));
+        }
         for record in records() {
             Self::check_failure(&name, logs.last().map_or(&[], Vec::as_slice), record)?;
         }
@@ -125,6 +139,58 @@ impl Simulation {
         Ok(())
     }
 
+    /// Whether a record failed although brokers objected to another one of its batch, and it could be sent again.
+    fn is_wronged(&self, record: &Accepted) -> bool {
+        let refusal = self.setup.refusal;
+        // Where brokers have forgotten the producer, younger records may be in the log.
+        let is_excuse = |op: &Op| match op {
+            Op::Refusal { code, .. } | Op::Doubt { code, .. } => *code == refusal,
+            op => matches!(op, Op::Expire | Op::ForgetProducers | Op::Recreate { .. } | Op::Replace),
+        };
+        let Some(Err(error)) = record.delivery.as_ref().and_then(|delivery| delivery.try_result()) else {
+            return false;
+        };
+        let is_refused =
+            matches!(error.kind(), DeliveryErrorKind::Broker { .. } | DeliveryErrorKind::BatchRefused { .. });
+        is_refused
+            && !record.is_bad
+            && error.persisted() == Persisted::No
+            && error.error_code() == Some(ErrorCode::from(refusal))
+            && self.setup.retries > 10
+            && !self.setup.is_fail_stop
+            && !self.ops.iter().any(|(_, op)| is_excuse(op))
+    }
+
+    /// With `fail_stop`, nothing that was accepted behind a record that has failed is written before somebody resumes
+    /// the partition.
+    fn check_stops<'a>(
+        &self,
+        name: &str,
+        logs: &[Log],
+        records: impl Iterator<Item = &'a Accepted>,
+    ) -> Result<(), String> {
+        let mut failed: Option<&Accepted> = None;
+        for record in records.filter(|_| self.setup.is_fail_stop) {
+            if failed.is_some_and(|failed| failed.session != record.session) {
+                failed = None;
+            }
+            let Some(result) = record.delivery.as_ref().and_then(|delivery| delivery.try_result()) else {
+                continue;
+            };
+            match result {
+                Ok(_) if let Some(failed) = failed => {
+                    return Err(format!(
+                        "{name}: {} is written behind {}, which has failed: {logs:?}",
+                        record.id, failed.id
+                    ));
+                }
+                Err(error) if error.persisted() == Persisted::No => failed = failed.or(Some(record)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// What has failed tells the truth about the log.
     fn check_failure(name: &str, log: &[usize], record: &Accepted) -> Result<(), String> {
         let Some(Err(error)) = record.delivery.as_ref().and_then(|delivery| delivery.try_result()) else {
@@ -147,6 +213,9 @@ impl Simulation {
         if self.timeouts > 300 * seconds {
             return Err(format!("the sender wakes up {} times in {seconds} seconds", self.timeouts));
         }
+        if self.connects > 50 + 5 * seconds {
+            return Err(format!("{} attempts to connect in {seconds} seconds", self.connects));
+        }
         let places = self.setup.partitions.unsigned_abs() as usize + 1;
         let backoffs = (self.active.as_millis() / u128::from(self.setup.retry_backoff)) as usize;
         let connections = self.lines.len();
@@ -166,10 +235,14 @@ impl Simulation {
     /// The log of a partition, behind those that it had in topics of the same name that were deleted.
     fn logs(&self, place: i32) -> Vec<Log> {
         let (topic, partition) = self.place(place);
-        let buried = self.buried.iter().filter(|_| topic == ORDERS);
-        let buried = buried.filter_map(|logs| logs.get(partition as usize)).map(Vec::as_slice);
+        let buried = self.buried.iter().filter(|(name, index, _)| (*name, *index) == (topic, partition));
+        let buried = buried.map(|(_, _, log)| log.as_slice());
         buried.chain([self.brokers.batches(topic, partition)]).map(ids).collect()
     }
+}
+
+fn is_delivered(record: &Accepted) -> bool {
+    matches!(record.delivery.as_ref().and_then(|delivery| delivery.try_result()), Some(Ok(_)))
 }
 
 fn ids(batches: &[MockBatch]) -> Log {
@@ -177,7 +250,7 @@ fn ids(batches: &[MockBatch]) -> Log {
     records.map(|record| record.value.as_deref().and_then(id_of).expect("values begin with an id")).collect()
 }
 
-fn id_of(value: &[u8]) -> Option<usize> {
+pub(super) fn id_of(value: &[u8]) -> Option<usize> {
     let (id, _) = std::str::from_utf8(value).ok()?.split_once(':')?;
     id.parse().ok()
 }

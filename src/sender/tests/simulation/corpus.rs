@@ -27,11 +27,16 @@ const USUAL: Setup = Setup {
     min_insync: 1,
     partitions: 2,
     knows_all_producers: false,
+    is_fail_stop: false,
+    refusal: 87,
+    names_culprits: true,
+    controllers: 0,
+    max_idle: 300_000,
     is_aborted: false,
 };
 
 #[expect(clippy::too_many_lines, reason = "it is a table")]
-fn kept() -> Vec<(&'static str, Schedule)> {
+pub(super) fn kept() -> Vec<(&'static str, Schedule)> {
     vec![
         (
             "EpochBumpWithoutDraining",

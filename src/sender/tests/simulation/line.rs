@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) node: i32,
+    /// Made to the address in front of all brokers.
+    is_bootstrap: bool,
     socket: Arc<Mutex<Socket>>,
     /// On their way to the broker, and back.
     pub(super) up: Way,
@@ -27,6 +29,15 @@ pub(super) struct Line {
     pub(super) is_busy: bool,
     /// That request waits for something.
     pub(super) waiting: Option<Box<Waiting>>,
+    /// The broker reads nothing before this.
+    pub(super) muted_until: Duration,
+    /// As the producer knows from an answer.
+    pub(super) told_until: Duration,
+    /// Answers that tell the producer to wait: behind how many bytes, and how long.
+    pub(super) orders: VecDeque<(usize, Duration)>,
+    /// Bytes for the producer that have been sent, and received.
+    pub(super) sent: usize,
+    pub(super) heard: usize,
     /// The broker reads no more.
     pub(super) is_deaf: bool,
     /// The producer hears no more. The broker may still get what was sent.
@@ -60,10 +71,11 @@ pub(super) enum End {
 }
 
 impl Line {
-    pub(super) fn new(node: i32, window: usize) -> Self {
+    pub(super) fn new(node: i32, is_bootstrap: bool, window: usize) -> Self {
         let socket = Socket { written: BytesMut::new(), room: window, received: BytesMut::new(), end: None };
         Self {
             node,
+            is_bootstrap,
             socket: Arc::new(Mutex::new(socket)),
             up: Way::default(),
             down: Way::default(),
@@ -71,9 +83,19 @@ impl Line {
             api: (0, 0),
             is_busy: false,
             waiting: None,
+            muted_until: Duration::ZERO,
+            told_until: Duration::ZERO,
+            orders: VecDeque::new(),
+            sent: 0,
+            heard: 0,
             is_deaf: false,
             is_left: false,
         }
+    }
+
+    /// Whether it works, and is one to the own address of a node.
+    pub(super) fn is_at(&self, node: i32) -> bool {
+        self.node == node && !self.is_bootstrap && !self.is_left && !self.is_deaf
     }
 
     /// What the transport gets.

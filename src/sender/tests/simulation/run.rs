@@ -9,26 +9,23 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kafka_mock::sans_io::Brokers;
+use kafka_mock::sans_io::{Brokers, RecordJudge};
 use kafka_mock::{Api, MockBatch};
 
 use super::super::bench::{self, millis};
 use super::Figures;
+use super::callers::{Accepted, Caller, is_bad};
 use super::line::Line;
 use super::schedule::{Damage, NODES, Noise, Op, Schedule, Setup};
-use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, SealJob, TryAppend, Work, Workers};
+use crate::accumulator::{RecordAccumulator, Work, Workers};
 use crate::clock;
-use crate::delivery::Delivery;
-use crate::error::DeliveryErrorKind;
 use crate::metrics::Counters;
 use crate::network::transport::{Connection, ConnectionEvent};
 use crate::network::{ConnectionId, MAX_RESPONSE_LEN, NetworkAction};
-use crate::protocol::record_batch::RecordRef;
-use crate::record::Headers;
 use crate::sender::{Action, SHORTEST_SLEEP, SenderCore};
 use crate::topic_partition::Topic;
 
@@ -40,9 +37,9 @@ pub(super) struct Simulation {
     pub(super) ops: Vec<(u64, Op)>,
     pub(super) noise: Noise,
     pub(super) now: Duration,
-    base: Instant,
+    pub(super) base: Instant,
     /// `now` in microseconds, for callers.
-    clock: Arc<AtomicU64>,
+    pub(super) clock: Arc<AtomicU64>,
     events: BTreeMap<(Duration, u64), Event>,
     next_event: u64,
 
@@ -50,41 +47,64 @@ pub(super) struct Simulation {
     pub(super) accumulator: Arc<RecordAccumulator>,
     pub(super) counters: Arc<Counters>,
     connections: BTreeMap<ConnectionId, Connection>,
-    /// Attempts, each with the node if there is one at the address.
-    connecting: BTreeMap<ConnectionId, Option<i32>>,
+    connecting: BTreeMap<ConnectionId, Attempt>,
     woken: Arc<Flag>,
     is_due: bool,
     timer: Option<Duration>,
     pub(super) asleep_until: Duration,
-    pub(super) seal_jobs: Vec<SealJob>,
     pub(super) workers: Arc<Helpers>,
     pub(super) callers: Vec<Caller>,
     pub(super) flushes: VecDeque<Pin<Box<dyn Future<Output = ()>>>>,
     /// In the order in which they were accepted.
     pub(super) accepted: Vec<Accepted>,
-    next_record: usize,
+    pub(super) next_record: usize,
 
     pub(super) brokers: Brokers,
     pub(super) nodes: Vec<Node>,
     pub(super) lines: BTreeMap<ConnectionId, Line>,
-    /// Logs of topics that were deleted.
-    pub(super) buried: Vec<Vec<Vec<MockBatch>>>,
+    /// KRaft controllers, which are no use to producers.
+    pub(super) controllers: Brokers,
+    /// Logs of partitions that are gone, with the names of their topics.
+    pub(super) buried: Vec<(&'static str, i32, Vec<MockBatch>)>,
     /// Partitions of the topic, also while it does not exist.
     pub(super) partitions: i32,
+    /// Clusters that were put in the place of the one before.
+    pub(super) replacements: usize,
+    /// The producer is closed.
+    pub(super) is_closing: bool,
     /// The sender has ended.
-    is_over: bool,
+    pub(super) is_over: bool,
+    /// Those who compress are busy with something else.
+    pub(super) busy_until: Duration,
+    /// Of each partition, how often it was resumed.
+    pub(super) sessions: BTreeMap<i32, usize>,
+    /// The first thing that should not have happened.
+    pub(super) violation: Option<String>,
 
     /// Times that the sender woke up by itself.
     pub(super) timeouts: usize,
+    /// Attempts to connect.
+    pub(super) connects: usize,
     /// Time during which something was to be done.
     pub(super) active: Duration,
     /// Changes that excuse an attempt before its time.
     pub(super) changes: usize,
 }
 
+/// An attempt to connect.
+#[derive(Debug, Clone, Copy)]
+struct Attempt {
+    /// Where it goes; `None` if there is nothing at the address.
+    node: Option<i32>,
+    /// By the address in front of all brokers.
+    is_bootstrap: bool,
+}
+
 /// Something that will happen.
 #[derive(Debug)]
 pub(super) enum Event {
+    /// The producer's patience with what is not settled is over.
+    Abort,
     /// A chunk comes to the broker.
     Arrive(ConnectionId),
     /// What was under way on a connection that broke.
@@ -101,7 +121,7 @@ pub(super) enum Event {
     Resume(ConnectionId),
     /// A chunk comes to the producer.
     Return(ConnectionId),
-    Seal,
+    WorkersFree,
     /// Somebody has compressed a batch in a caller's stead.
     Sealed,
     Serve(ConnectionId),
@@ -120,26 +140,10 @@ pub(super) struct Node {
     pub(super) slow_until: Duration,
     pub(super) latency: Duration,
     pub(super) lags_until: Duration,
+    /// Cannot be reached at its own address.
+    pub(super) hidden_until: Duration,
     is_fetching: bool,
     pub(super) damages: VecDeque<Damage>,
-}
-
-/// Somebody who hands over a record and may have to wait for memory.
-pub(super) struct Caller {
-    id: usize,
-    place: i32,
-    future: Pin<Box<dyn Future<Output = Option<Delivery>>>>,
-    woken: Arc<Flag>,
-}
-
-/// A record that the producer has accepted.
-pub(super) struct Accepted {
-    pub(super) id: usize,
-    pub(super) place: i32,
-    /// `None` if nobody wants to know.
-    pub(super) delivery: Option<Delivery>,
-    /// Raised when the one who waits for the result is woken.
-    pub(super) woken: Arc<Flag>,
 }
 
 /// Those who compress in the callers' stead, a few batches at a time.
@@ -151,6 +155,10 @@ struct Desk {
     works: Vec<Work>,
     /// Of these, how many the simulation has yet to hear of.
     news: usize,
+    /// They have other things to do.
+    is_busy: bool,
+    /// What nobody has begun was taken back: nothing more is taken on while they are busy.
+    is_refusing: bool,
 }
 
 impl Helpers {
@@ -166,13 +174,30 @@ impl Helpers {
         let mut desk = self.0.lock().unwrap();
         (which < desk.works.len()).then(|| desk.works.swap_remove(which))
     }
+
+    fn clear(&self) {
+        let works = std::mem::take(&mut self.0.lock().unwrap().works);
+        drop(works);
+    }
+
+    fn set_busy(&self, is_busy: bool) {
+        let mut desk = self.0.lock().unwrap();
+        desk.is_busy = is_busy;
+        desk.is_refusing = false;
+        if !is_busy {
+            desk.news = desk.works.len();
+        }
+    }
 }
 
 impl Workers for Helpers {
     fn take(&self, work: Work) -> Result<(), Work> {
         let mut desk = self.0.lock().unwrap();
+        if desk.is_refusing {
+            return Err(work);
+        }
         desk.works.push(work);
-        desk.news += 1;
+        desk.news += usize::from(!desk.is_busy);
         Ok(())
     }
 
@@ -184,7 +209,9 @@ impl Workers for Helpers {
     }
 
     fn take_back(&self) -> Vec<Work> {
-        Vec::new()
+        let mut desk = self.0.lock().unwrap();
+        desk.is_refusing = desk.is_busy;
+        if desk.is_busy { std::mem::take(&mut desk.works) } else { Vec::new() }
     }
 }
 
@@ -202,7 +229,7 @@ impl Flag {
         self.0.swap(false, Ordering::Relaxed)
     }
 
-    fn raised() -> Arc<Self> {
+    pub(super) fn raised() -> Arc<Self> {
         Arc::new(Self(AtomicBool::new(true)))
     }
 }
@@ -231,6 +258,8 @@ impl Simulation {
         // If partitions are added, it begins with one.
         let grows = ops.iter().any(|(_, op)| *op == Op::AddPartition);
         let partitions = if grows { 1 } else { setup.partitions };
+        let has_bad_records = ops.iter().any(|(_, op)| matches!(op, Op::BadRecord { .. }));
+        let machines = NODES + i32::from(setup.controllers);
         let mut simulation = Self {
             noise: Noise(setup.noise),
             now: Duration::ZERO,
@@ -247,19 +276,25 @@ impl Simulation {
             is_due: true,
             timer: None,
             asleep_until: Duration::ZERO,
-            seal_jobs: Vec::new(),
             workers,
             callers: Vec::new(),
             flushes: VecDeque::new(),
             accepted: Vec::new(),
             next_record: 0,
-            brokers: brokers(&setup, partitions),
-            nodes: (0..NODES).map(|id| Node { port: port(id, 0), ..Node::default() }).collect(),
+            brokers: brokers(&setup, partitions, has_bad_records),
+            controllers: controllers(&setup),
+            nodes: (0..machines).map(|id| Node { port: port(id, 0), ..Node::default() }).collect(),
             lines: BTreeMap::new(),
             buried: Vec::new(),
             partitions,
+            replacements: 0,
+            is_closing: false,
             is_over: false,
+            busy_until: Duration::ZERO,
+            sessions: BTreeMap::new(),
+            violation: None,
             timeouts: 0,
+            connects: 0,
             active: Duration::ZERO,
             changes: 0,
             setup,
@@ -356,7 +391,7 @@ impl Simulation {
             }
             let mut is_busy = self.accumulator.wake_flag().poll(cx);
             self.poll_connections(cx);
-            self.core.poll(self.instant(), 1 + self.now.as_millis() as i64);
+            self.core.poll(self.instant(), self.wall_clock());
             while let Some(action) = self.core.poll_action() {
                 is_busy = true;
                 self.act(action);
@@ -392,8 +427,9 @@ impl Simulation {
     fn act(&mut self, action: Action) {
         match action {
             Action::Network(NetworkAction::Connect { connection, port, .. }) => {
+                self.connects += 1;
                 let node = self.node_at(port);
-                self.connecting.insert(connection, node);
+                self.connecting.insert(connection, Attempt { node, is_bootstrap: port == BOOTSTRAP_PORT });
                 let latency = self.latency(node.unwrap_or(0));
                 self.after(latency, Event::Connected(connection));
             }
@@ -407,6 +443,10 @@ impl Simulation {
             }
             Action::Network(NetworkAction::Transmit { connection, frame }) => {
                 let now = self.instant();
+                if let Some(line) = self.lines.get(&connection).filter(|line| line.told_until > self.now) {
+                    let wait = line.told_until - self.now;
+                    self.violate(format!("node {} is asked {wait:?} before its quota ends", line.node));
+                }
                 match self.connections.get_mut(&connection) {
                     Some(connection) => connection.transmit(frame),
                     None => self.core.network().handle_closed(
@@ -419,9 +459,9 @@ impl Simulation {
             }
             Action::Publish(_) => {}
             Action::Seal(job) => {
-                self.seal_jobs.push(job);
-                let delay = self.noise.micros(0, 8000);
-                self.after(delay, Event::Seal);
+                if let Err(work) = self.accumulator.seal_elsewhere(job) {
+                    work.run_if_quick();
+                }
             }
             Action::TakeBackSeals => {
                 self.accumulator.take_back_work().into_iter().for_each(Work::run_if_quick);
@@ -449,7 +489,7 @@ impl Simulation {
     }
 
     pub(super) fn connected(&mut self, id: ConnectionId) {
-        let Some(node) = self.connecting.get(&id).copied() else { return };
+        let Some(Attempt { node, is_bootstrap }) = self.connecting.get(&id).copied() else { return };
         let later = node.map_or(Duration::ZERO, |node| self.node(node).stalled_until).max(self.asleep_until);
         if later > self.now {
             return self.at(later, Event::Connected(id));
@@ -457,20 +497,51 @@ impl Simulation {
         self.connecting.remove(&id);
         self.is_due = true;
         let now = self.instant();
-        let is_open = |node: &i32| !self.node(*node).is_dead && self.node(*node).refuses_until <= self.now;
+        let is_open = |node: &i32| {
+            let state = self.node(*node);
+            let is_hidden = !is_bootstrap && state.hidden_until > self.now;
+            !state.is_dead && !is_hidden && state.refuses_until <= self.now
+        };
         let Some(node) = node.filter(is_open) else {
             return self.core.network().handle_connect_failed(id, "refused".into(), now);
         };
         let window = if self.noise.is(80) { 65_536 } else { self.noise.between(50, 500) as usize };
-        let line = Line::new(node, window);
+        let mut others = self.lines.values();
+        if !is_bootstrap && others.any(|line| line.is_at(node) && line.told_until > self.now) {
+            self.violate(format!("another connection to node {node}, which wants to be left alone"));
+        }
+        let line = Line::new(node, is_bootstrap, window);
         self.connections.insert(id, Connection::new(line.stream(), MAX_RESPONSE_LEN));
         self.lines.insert(id, line);
         self.core.network().handle_connected(id, now);
     }
 
-    pub(super) fn seal(&mut self) {
-        for job in std::mem::take(&mut self.seal_jobs) {
-            self.accumulator.seal(job);
+    /// Notes something that must never happen.
+    pub(super) fn violate(&mut self, what: String) {
+        let now = self.now;
+        self.violation.get_or_insert_with(|| format!("at {now:?}: {what}"));
+    }
+
+    pub(super) fn drop_work(&mut self) {
+        self.workers.clear();
+    }
+
+    pub(super) fn busy_workers(&mut self, lasts: Duration) {
+        self.busy_until = self.busy_until.max(self.now + lasts);
+        self.workers.set_busy(true);
+        self.at(self.busy_until, Event::WorkersFree);
+    }
+
+    pub(super) fn free_workers(&mut self) {
+        if self.busy_until <= self.now {
+            self.workers.set_busy(false);
+        }
+    }
+
+    /// Ends all compressions that are left.
+    pub(super) fn seal_all(&mut self) {
+        while let Some(work) = self.workers.finish(0) {
+            work.run();
         }
     }
 
@@ -478,19 +549,12 @@ impl Simulation {
     pub(super) fn sealed(&mut self) {
         let count = self.workers.count();
         let which = self.noise.between(0, count.saturating_sub(1) as u64) as usize;
-        if let Some(work) = self.workers.finish(which) {
-            work.run();
-        }
+        let work = self.workers.finish(which).filter(|_| self.busy_until <= self.now);
+        work.into_iter().for_each(Work::run);
     }
 
     pub(super) fn wake(&mut self) {
         self.is_due = true;
-    }
-
-    pub(super) fn abort(&mut self) {
-        let now = self.instant();
-        self.core.abort(&DeliveryErrorKind::Closed, now);
-        self.connections_end();
     }
 
     /// The shell ends, and its sockets with it.
@@ -507,81 +571,14 @@ impl Simulation {
         };
         let places = (0..=self.setup.partitions).map(|place| self.place(place));
         Figures {
+            runs: 1,
+            connects: self.connects,
             accepted: self.accepted.len(),
             delivered: self.accepted.iter().filter(is_delivered).count(),
             requests: self.counters.produce_requests_sent.value() as usize,
             truncated: places.map(|(topic, partition)| self.brokers.truncated(topic, partition)).sum(),
             virtual_time: self.now,
         }
-    }
-
-    fn poll_callers(&mut self) {
-        let mut at = 0;
-        while at < self.callers.len() {
-            let caller = &mut self.callers[at];
-            if !caller.woken.take() {
-                at += 1;
-                continue;
-            }
-            let waker = Waker::from(Arc::clone(&caller.woken));
-            match caller.future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                Poll::Pending => at += 1,
-                Poll::Ready(delivery) => {
-                    let Caller { id, place, .. } = self.callers.remove(at);
-                    if let Some(delivery) = delivery {
-                        self.accept(id, place, delivery);
-                    }
-                    // Others may have been let in front of those that were looked at already.
-                    at = 0;
-                }
-            }
-        }
-    }
-
-    fn accept(&mut self, id: usize, place: i32, mut delivery: Delivery) {
-        let woken = Arc::new(Flag::default());
-        let waker = Waker::from(Arc::clone(&woken));
-        if Pin::new(&mut delivery).poll(&mut Context::from_waker(&waker)).is_ready() {
-            waker.wake();
-        }
-        self.accepted.push(Accepted { id, place, delivery: Some(delivery), woken });
-    }
-
-    /// A caller comes with a record.
-    pub(super) fn send(&mut self, place: i32, len: usize) {
-        let id = self.next_record;
-        self.next_record += 1;
-        let (topic, partition) = self.place(place);
-        let topic = self.accumulator.topic(&Topic::from(topic), partition as usize + 1);
-        topic.touch(self.now.as_secs());
-        let accumulator = Arc::clone(&self.accumulator);
-        let (clock, base) = (Arc::clone(&self.clock), self.base);
-        let value = format!("{id}:{}", "x".repeat(len));
-        let timestamp = 1 + self.now.as_millis() as i64;
-        let future = Box::pin(async move {
-            let headers = Headers::new();
-            let mut spare = None;
-            loop {
-                let value = Some(value.as_bytes());
-                let record = RecordRef { timestamp, key: None, value, headers: &headers };
-                let append = Append {
-                    record,
-                    payload_len: record.payload_len(),
-                    waits: EnqueueWaits::default(),
-                    now: base + Duration::from_micros(clock.load(Ordering::Relaxed)),
-                    stop_at_boundary: false,
-                };
-                let queue = topic.queue(partition as usize)?;
-                match accumulator.try_append(queue, &append, &mut spare) {
-                    TryAppend::Done(done) => return Some(done.delivery),
-                    TryAppend::NoMemory { least } => {
-                        spare = Some(accumulator.wait_for_memory(queue, least).await.ok()?);
-                    }
-                    TryAppend::BatchEnded | TryAppend::Closed | TryAppend::Stopped => return None,
-                }
-            }
-        });
-        self.callers.push(Caller { id, place, future, woken: Flag::raised() });
     }
 
     pub(super) fn flush(&mut self) {
@@ -617,6 +614,10 @@ impl Simulation {
             let alive: Vec<_> = (0..NODES).filter(|id| !self.node(*id).is_dead).collect();
             return (!alive.is_empty()).then(|| self.noise.pick(&alive));
         }
+        let controllers = BOOTSTRAP_PORT + 1..=BOOTSTRAP_PORT + self.setup.controllers;
+        if controllers.contains(&port) {
+            return Some(NODES + i32::from(port - BOOTSTRAP_PORT - 1));
+        }
         (0..NODES).find(|id| self.node(*id).port == port)
     }
 
@@ -627,7 +628,7 @@ impl Simulation {
     }
 }
 
-fn brokers(setup: &Setup, partitions: i32) -> Brokers {
+fn brokers(setup: &Setup, partitions: i32, has_bad_records: bool) -> Brokers {
     let mut brokers = Brokers::new(NODES);
     for id in 0..NODES {
         brokers.broker_up(id, port(id, 0)).unwrap();
@@ -638,7 +639,24 @@ fn brokers(setup: &Setup, partitions: i32) -> Brokers {
     brokers.set_max_message_bytes(setup.max_message_bytes);
     brokers.set_min_insync_replicas(setup.min_insync);
     brokers.set_knows_all_producers(setup.knows_all_producers);
+    // Reading every record takes time.
+    brokers.set_record_judge(has_bad_records.then(|| RecordJudge {
+        is_refused: is_bad,
+        code: setup.refusal,
+        names_records: setup.names_culprits,
+    }));
     brokers
+}
+
+fn controllers(setup: &Setup) -> Brokers {
+    let mut controllers = Brokers::new(setup.controllers.into());
+    for id in 0..setup.controllers.into() {
+        controllers.broker_up(id, 0).unwrap();
+    }
+    for api in [Api::InitProducerId, Api::ListOffsets, Api::Metadata, Api::Produce] {
+        controllers.remove_api(api);
+    }
+    controllers
 }
 
 /// Where a broker listens after it has moved so many times.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::super::bench::{Config, millis};
+use super::mix;
 use crate::config::Compression;
 
 /// A run. All else follows from this.
@@ -38,6 +39,14 @@ pub(super) struct Setup {
     pub(super) min_insync: usize,
     pub(super) partitions: i32,
     pub(super) knows_all_producers: bool,
+    pub(super) is_fail_stop: bool,
+    /// The code with which brokers refuse bad records, and whether they say which these are.
+    pub(super) refusal: i16,
+    pub(super) names_culprits: bool,
+    /// KRaft controllers in front of the others in the list of bootstrap servers.
+    pub(super) controllers: u16,
+    /// After this long without use a topic is forgotten.
+    pub(super) max_idle: u64,
     /// Ends with the faults still there, by an abort.
     pub(super) is_aborted: bool,
 }
@@ -47,6 +56,23 @@ pub(super) struct Setup {
 pub(super) enum Op {
     /// The topic gets another partition.
     AddPartition,
+    /// Records with timestamps of long ago.
+    Backfill {
+        partition: i32,
+        spread: i32,
+        count: u32,
+        age: u64,
+    },
+    /// One that brokers refuse, among others.
+    BadRecord {
+        partition: i32,
+        before: u32,
+        after: u32,
+    },
+    /// Those who compress begin nothing.
+    BusyPool {
+        lasts: u64,
+    },
     /// Callers that wait for memory lose patience.
     CancelCallers,
     Crash {
@@ -61,6 +87,10 @@ pub(super) enum Op {
         up: Rest,
         down: Rest,
     },
+    /// The producer is closed; what is not settled is given up after so long.
+    Close {
+        patience: u64,
+    },
     /// A produce request is carried out, and refused all the same.
     Doubt {
         node: i32,
@@ -69,6 +99,15 @@ pub(super) enum Op {
     },
     /// Callers do not want to know any more.
     DropDeliveries,
+    /// Work of compressing is dropped undone.
+    DropWork,
+    /// Clients are told of a leader epoch that the cluster goes back on.
+    EpochLead {
+        partition: i32,
+        lead: i32,
+    },
+    /// Brokers forget producers by the timestamps of their records.
+    Expire,
     Flush {
         lasts: u64,
     },
@@ -77,6 +116,10 @@ pub(super) enum Op {
     /// A broker reads nothing.
     Freeze {
         node: i32,
+        lasts: u64,
+    },
+    /// The brokers cannot be reached at the addresses that they advertise, only at that of bootstrap.
+    Hide {
         lasts: u64,
     },
     /// The request for a producer id is refused.
@@ -101,11 +144,10 @@ pub(super) enum Op {
         partition: i32,
         lasts: u64,
     },
-    /// An answer is never given (0), or the connection closed before (1) or after the request (2) is carried out.
     Lose {
         node: i32,
         api: i16,
-        how: u8,
+        what: Loss,
     },
     /// An answer is damaged on its way.
     Mangle {
@@ -119,6 +161,15 @@ pub(super) enum Op {
     /// The producer's process sleeps, the world does not.
     Pause {
         lasts: u64,
+    },
+    /// Records are given up: those that wait, or those under way, too.
+    Purge {
+        all: bool,
+    },
+    /// Every broker tells its clients to wait.
+    Quota {
+        time: u64,
+        times: u32,
     },
     /// The topic is deleted and, later, created again.
     Recreate {
@@ -135,6 +186,14 @@ pub(super) enum Op {
         code: i16,
         times: u32,
     },
+    /// All brokers are gone, and come back at other addresses.
+    Relocate {
+        lasts: u64,
+    },
+    /// Behind the address of bootstrap is another cluster, in which the same producer ids are others'.
+    Replace,
+    /// Partitions that have stopped take records again.
+    Resume,
     /// Records for as many partitions as `spread`, in turns.
     Send {
         partition: i32,
@@ -170,6 +229,17 @@ pub(super) enum Rest {
     ArrivesLate(u64),
     ArrivesUpTo(usize),
     IsLost,
+}
+
+/// What is lost with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// The answer, and the connection stays open.
+    Answer,
+    /// The connection, before the request is carried out.
+    Request,
+    /// The connection, after the request is carried out.
+    Connection,
 }
 
 /// How an answer is damaged.
@@ -245,7 +315,9 @@ impl Schedule {
                 op => ops.push((now, op)),
             }
         }
-        Self { setup, ops }
+        let mut schedule = Self { setup, ops };
+        mix::add(&mut schedule, seed);
+        schedule
     }
 }
 
@@ -279,6 +351,11 @@ impl Setup {
             min_insync: noise.pick(&[1, 2, 2]),
             partitions: noise.between(1, 3) as i32,
             knows_all_producers: noise.is(20),
+            is_fail_stop: false,
+            refusal: 87,
+            names_culprits: true,
+            controllers: 0,
+            max_idle: 300_000,
             is_aborted: noise.is(10),
         }
     }
@@ -298,6 +375,9 @@ impl Setup {
             retries: self.retries,
             retry_backoff: millis(self.retry_backoff),
             is_idempotent: self.is_idempotent,
+            is_fail_stop: self.is_fail_stop,
+            max_idle: millis(self.max_idle),
+            controllers: self.controllers,
             max_outstanding,
             producer_id_lifetime: Duration::from_secs(10),
             max_in_flight: self.in_flight,
@@ -356,7 +436,7 @@ fn fault(setup: &Setup, noise: &mut Noise) -> Op {
         12 => Op::Slow { node, latency: noise.between(5, 400), lasts },
         13 | 14 => Op::Refusal { node, code: noise.pick(&REFUSALS), times },
         15 => Op::Doubt { node, code: noise.pick(&DOUBTS), times },
-        16 => Op::Lose { node, api: noise.pick(&[0, 0, 3, 18, 22]), how: noise.between(0, 2) as u8 },
+        16 => Op::Lose { node, api: noise.pick(&[0, 0, 3, 18, 22]), what: loss(noise) },
         17 | 28 => Op::Mangle { node, how: damage(noise) },
         18 | 19 => Op::Lag { node, lasts },
         20 => Op::Shrink { node },
@@ -390,6 +470,14 @@ fn ping_pong(partition: i32, begin: u64, noise: &mut Noise, ops: &mut Vec<(u64, 
         now += noise.between(0, 30);
     }
     now
+}
+
+fn loss(noise: &mut Noise) -> Loss {
+    match noise.between(0, 2) {
+        0 => Loss::Answer,
+        1 => Loss::Request,
+        _ => Loss::Connection,
+    }
 }
 
 fn rest(noise: &mut Noise) -> Rest {

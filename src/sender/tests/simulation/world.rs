@@ -12,12 +12,13 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 use super::super::bench::millis;
 use super::line::End;
 use super::run::{EVENTS, Event, ORDERS, Simulation, port};
-use super::schedule::{Damage, NODES, Op, Rest};
+use super::schedule::{Damage, Loss, NODES, Op, Rest};
 use crate::network::ConnectionId;
 
 impl Simulation {
     pub(super) fn happen(&mut self, event: Event) {
         match event {
+            Event::Abort => self.abort(),
             Event::Arrive(id) => self.arrive(id),
             Event::ArriveLate(id, chunks) => {
                 if let Some(line) = self.lines.get_mut(&id) {
@@ -35,7 +36,7 @@ impl Simulation {
             Event::Restart(node) => self.restart(node),
             Event::Resume(id) => self.resume(id),
             Event::Return(id) => self.come_back(id),
-            Event::Seal => self.seal(),
+            Event::WorkersFree => self.free_workers(),
             Event::Sealed => self.sealed(),
             Event::Serve(id) => self.serve(id),
             Event::Writable => self.wake(),
@@ -62,7 +63,16 @@ impl Simulation {
             return self.at(stalled_until, Event::Return(id));
         }
         match line.down.chunks.pop_front() {
-            Some(chunk) => line.receive(&chunk),
+            Some(chunk) => {
+                line.receive(&chunk);
+                line.heard += chunk.len();
+                while let Some((at, time)) = line.orders.front().copied()
+                    && at <= line.heard
+                {
+                    line.orders.pop_front();
+                    line.told_until = line.told_until.max(self.now + time);
+                }
+            }
             None if line.down.is_ended => line.end(End::Closed),
             None => {}
         }
@@ -77,14 +87,17 @@ impl Simulation {
         if state.is_dead || line.is_busy || line.is_deaf {
             return;
         }
-        let frozen_until = state.frozen_until;
-        if frozen_until > self.now {
-            return self.at(frozen_until, Event::Serve(id));
+        let later = state.frozen_until.max(line.muted_until);
+        if later > self.now {
+            return self.at(later, Event::Serve(id));
         }
         if let Some(frame) = line.next_frame() {
             line.is_busy = true;
             line.api = (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
-            let reaction = self.brokers.handle(node, frame, self.now);
+            let reaction = match node {
+                0..NODES => self.brokers.handle(node, frame, self.now),
+                _ => self.controllers.handle(node - NODES, frame, self.now),
+            };
             self.react(id, reaction);
             self.tend();
         }
@@ -101,9 +114,10 @@ impl Simulation {
                 self.at(at, Event::Return(id));
             }
             Reaction::Hang => line.is_deaf = true,
-            Reaction::Reply { frame, delay } => {
+            Reaction::Reply { frame, delay, mute } => {
                 line.is_busy = false;
-                self.answer(id, node, frame, delay);
+                line.muted_until = self.now + delay + mute;
+                self.answer(id, node, frame, delay, mute);
                 let pause = delay + self.noise.micros(0, 500);
                 self.after(pause, Event::Serve(id));
             }
@@ -119,16 +133,24 @@ impl Simulation {
         }
     }
 
-    fn answer(&mut self, id: ConnectionId, node: i32, frame: Bytes, delay: Duration) {
+    fn answer(&mut self, id: ConnectionId, node: i32, frame: Bytes, delay: Duration, mute: Duration) {
         let api = self.lines[&id].api;
         let fits = |damage: &Damage| {
             api.0 == Api::Produce.key() || !matches!(damage, Damage::LeftOut | Damage::Swapped)
         };
         let damages = &mut self.node_mut(node).damages;
+        let before = damages.len();
         let (mut frame, is_torn) = match damages.iter().position(fits).and_then(|at| damages.remove(at)) {
             None => (frame, false),
             Some(damage) => inflict(frame, damage, api.1),
         };
+        let is_damaged = self.node(node).damages.len() < before;
+        if let Some(line) = self.lines.get_mut(&id) {
+            line.sent += frame.len();
+            if !mute.is_zero() && !is_damaged && obeys(api) {
+                line.orders.push_back((line.sent, mute));
+            }
+        }
         while !frame.is_empty() {
             let len = if self.noise.is(85) { frame.len() } else { self.noise.between(1, 100) as usize };
             let chunk = frame.split_to(len.min(frame.len()));
@@ -288,13 +310,51 @@ impl Simulation {
     fn delete(&mut self) {
         let count = self.brokers.partition_count(ORDERS);
         if count > 0 {
-            let partitions = 0..self.setup.partitions;
-            let logs = partitions.map(|partition| self.brokers.batches(ORDERS, partition).to_vec());
-            self.buried.push(logs.collect());
+            self.bury(ORDERS);
             self.brokers.delete_topic(ORDERS).unwrap();
             self.changes += 1;
             self.tend();
         }
+    }
+
+    fn bury(&mut self, topic: &'static str) {
+        for partition in 0..self.setup.partitions {
+            self.buried.push((topic, partition, self.brokers.batches(topic, partition).to_vec()));
+        }
+    }
+
+    /// What the producer knows is gone, and at the address where it began there is another cluster, where others have
+    /// the producer ids that were given out here.
+    fn replace(&mut self) {
+        self.bury(EVENTS);
+        let has_orders = self.brokers.partition_count(ORDERS) > 0;
+        if has_orders {
+            self.bury(ORDERS);
+        }
+        let ids: Vec<_> = self.lines.keys().copied().collect();
+        for id in ids {
+            self.cut(id, Rest::IsLost, Rest::IsLost);
+        }
+        self.changes += 1;
+        self.replacements += 1;
+        let fresh = self.brokers.replacement(&format!("replacement {}", self.replacements));
+        let old = std::mem::replace(&mut self.brokers, fresh);
+        for node in 0..NODES {
+            let state = self.node_mut(node);
+            state.port += port(0, 1) - port(0, 0);
+            if !state.is_dead {
+                let port = state.port;
+                self.brokers.broker_up(node, port).unwrap();
+            }
+        }
+        self.brokers.create_topic(EVENTS, 1, 3).unwrap();
+        if has_orders {
+            self.brokers.create_topic(ORDERS, self.partitions, 3).unwrap();
+        }
+        for topic in [ORDERS, EVENTS] {
+            self.brokers.know_producers_of(&old, topic);
+        }
+        self.tend();
     }
 
     fn create(&mut self) {
@@ -314,8 +374,21 @@ impl Simulation {
 
     fn operate(&mut self, op: Op) {
         let now = self.now;
+        tracing::debug!(?now, ?op, "simulated");
         match op {
             Op::AddPartition => self.add_partition(),
+            Op::Backfill { partition, spread, count, age } => {
+                let places = self.setup.partitions + 1;
+                let place = |index: u32| (partition + index as i32 % spread) % places;
+                (0..count).for_each(|index| self.send_as(place(index), 10, millis(age), false));
+            }
+            Op::BadRecord { partition, before, after } => {
+                (0..before).for_each(|_| self.send(partition, 10));
+                self.send_as(partition, 10, Duration::ZERO, true);
+                (0..after).for_each(|_| self.send(partition, 10));
+            }
+            Op::BusyPool { lasts } => self.busy_workers(millis(lasts)),
+            Op::Close { patience } => self.close(millis(patience)),
             Op::CancelCallers => self.callers.clear(),
             Op::Crash { node, noticed, lasts, moves } => {
                 if !self.node(node).is_dead {
@@ -334,6 +407,15 @@ impl Simulation {
                 }
             }
             Op::DropDeliveries => self.accepted.iter_mut().for_each(|accepted| accepted.delivery = None),
+            Op::DropWork => self.drop_work(),
+            Op::EpochLead { partition, lead } => {
+                let (topic, partition) = self.place(partition);
+                self.brokers.set_epoch_lead(topic, partition, lead);
+            }
+            Op::Expire => {
+                let oldest = self.wall_clock() - FORGOTTEN_AFTER.as_millis() as i64;
+                self.brokers.expire_producers(oldest);
+            }
             Op::Flush { lasts } => {
                 self.flush();
                 self.after(millis(lasts), Event::EndFlush);
@@ -342,6 +424,11 @@ impl Simulation {
                 // Longer than anything of theirs can still be under way.
                 let idle = millis(self.setup.delivery_timeout) + FORGOTTEN_AFTER;
                 self.brokers.forget_producers(idle);
+            }
+            Op::Hide { lasts } => {
+                for node in 0..NODES {
+                    self.node_mut(node).hidden_until = now + millis(lasts);
+                }
             }
             Op::Freeze { node, lasts } => self.node_mut(node).frozen_until = now + millis(lasts),
             Op::Jump { lasts } => self.advance(now + millis(lasts)),
@@ -353,6 +440,17 @@ impl Simulation {
             }
             Op::Mangle { node, how } => self.node_mut(node).damages.push_back(how),
             Op::Pause { lasts } => self.asleep_until = now + millis(lasts),
+            Op::Purge { all } => self.purge(all),
+            Op::Quota { time, times } => {
+                (0..NODES).for_each(|node| self.inject(Op::Throttle { node, time, times }));
+            }
+            Op::Relocate { lasts } => {
+                for node in 0..NODES {
+                    self.operate(Op::Crash { node, noticed: lasts / 2, lasts: lasts / 2, moves: true });
+                }
+            }
+            Op::Replace => self.replace(),
+            Op::Resume => self.resume_partitions(),
             Op::Recreate { lasts } => {
                 self.delete();
                 self.after(millis(lasts), Event::Create);
@@ -382,11 +480,11 @@ impl Simulation {
                 Fault::error_code_after_append(code).api(Api::Produce).broker(node).times(times)
             }
             Op::IdError { code, times } => Fault::error_code(code).api(Api::InitProducerId).times(times),
-            Op::Lose { node, api, how } => {
-                let fault = match how {
-                    0 => Fault::drop_response(),
-                    1 => Fault::disconnect_before(),
-                    _ => Fault::disconnect_after(),
+            Op::Lose { node, api, what } => {
+                let fault = match what {
+                    Loss::Answer => Fault::drop_response(),
+                    Loss::Request => Fault::disconnect_before(),
+                    Loss::Connection => Fault::disconnect_after(),
                 };
                 fault.api(Api::from_key(api).unwrap()).broker(node)
             }
@@ -417,6 +515,7 @@ impl Simulation {
                 &mut state.refuses_until,
                 &mut state.slow_until,
                 &mut state.lags_until,
+                &mut state.hidden_until,
             ] {
                 *until = (*until).min(now);
             }
@@ -424,6 +523,8 @@ impl Simulation {
                 self.notice(node);
             }
             self.restart(node);
+            // One that was to come late need not wait for that time.
+            self.set_fetching(node, false);
         }
         while self.partitions < self.setup.partitions {
             self.add_partition();
@@ -431,6 +532,8 @@ impl Simulation {
         self.create();
         for place in 0..=self.setup.partitions {
             self.relead(place);
+            let (topic, partition) = self.place(place);
+            self.brokers.set_epoch_lead(topic, partition, 0);
         }
         debug_assert!(self.brokers.leader(EVENTS, 0).is_some());
         self.tend();
@@ -473,3 +576,12 @@ fn rewrite(frame: BytesMut, version: i16, change: impl Fn(&mut Vec<PartitionProd
 }
 
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15);
+
+/// Whether an answer of this kind and version has clients wait, rather than only their broker (KIP-219).
+fn obeys((api, version): (i16, i16)) -> bool {
+    match Api::from_key(api) {
+        Some(Api::Produce | Api::Metadata) => version >= 6,
+        Some(Api::ApiVersions) => version >= 2,
+        _ => version >= 1,
+    }
+}

@@ -1,0 +1,192 @@
+//! What some runs have in addition: two or three kinds of trouble each, so that most runs stay simple enough to show plain
+//! mistakes, and every kind meets every other one in some.
+
+use std::sync::LazyLock;
+
+use super::schedule::{NODES, Noise, Op, Schedule, Setup};
+
+/// A kind of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    BadRecords,
+    Backfill,
+    BusyPool,
+    Close,
+    Controllers,
+    Epochs,
+    FailStop,
+    Hidden,
+    Idle,
+    Purge,
+    Quota,
+    Reborn,
+    Relocation,
+    Replacement,
+    StandStill,
+}
+
+const ALL: &[Trouble] = &[
+    Trouble::BadRecords,
+    Trouble::Backfill,
+    Trouble::BusyPool,
+    Trouble::Close,
+    Trouble::Controllers,
+    Trouble::Epochs,
+    Trouble::FailStop,
+    Trouble::Hidden,
+    Trouble::Idle,
+    Trouble::Purge,
+    Trouble::Quota,
+    Trouble::Reborn,
+    Trouble::Relocation,
+    Trouble::Replacement,
+    Trouble::StandStill,
+];
+
+/// What does not happen yet, since the sender does not cope with it.
+const OFF: &[Trouble] = &[Trouble::Backfill, Trouble::Controllers, Trouble::Epochs, Trouble::Quota];
+
+/// All there is but `OFF`, or what `SIMULATION_TROUBLES=Quota,Close` names, to search for mistakes of one kind.
+static ON: LazyLock<Vec<Trouble>> = LazyLock::new(|| {
+    let is_on = |trouble: &&Trouble| match std::env::var("SIMULATION_TROUBLES") {
+        Ok(wanted) => wanted.split(',').any(|name| name == format!("{trouble:?}")),
+        Err(_) => !OFF.contains(trouble),
+    };
+    ALL.iter().filter(is_on).copied().collect()
+});
+
+/// Adds to a run that is made up already.
+pub(super) fn add(schedule: &mut Schedule, seed: u64) {
+    // Drawn apart from the rest, so that what there was before stays what it was.
+    let mut noise = Noise(seed.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1));
+    let kinds = noise.pick(&[0, 0, 1, 1, 2, 3]);
+    let mut troubles: Vec<Trouble> = Vec::new();
+    for _ in 0..kinds {
+        let trouble = noise.pick(ALL);
+        if !troubles.contains(&trouble) {
+            troubles.push(trouble);
+        }
+    }
+    let end = schedule.ops.last().map_or(0, |(at, _)| *at);
+    for trouble in troubles.into_iter().filter(|trouble| ON.contains(trouble)) {
+        prepare(&mut schedule.setup, trouble, &mut noise);
+        for _ in 0..noise.between(1, 4) {
+            // Where something happens rather than in a long pause.
+            let near = schedule.ops.get(noise.between(0, 60) as usize % schedule.ops.len().max(1));
+            let at = near.map_or(end, |(at, _)| *at) + noise.between(0, 3);
+            happen(schedule, trouble, at, &mut noise);
+        }
+    }
+    // Two at one time keep their order.
+    schedule.ops.sort_by_key(|(at, _)| *at);
+}
+
+fn prepare(setup: &mut Setup, trouble: Trouble, noise: &mut Noise) {
+    match trouble {
+        Trouble::BadRecords => {
+            (setup.refusal, setup.names_culprits) =
+                noise.pick(&[(87, true), (87, true), (87, false), (32, false), (32, true), (2, false)]);
+        }
+        Trouble::BusyPool => setup.is_compressed = true,
+        Trouble::Controllers => setup.controllers = noise.between(1, 3) as u16,
+        Trouble::FailStop if setup.acks != 0 => setup.is_fail_stop = true,
+        Trouble::Idle => setup.max_idle = noise.pick(&[5000, 20_000]),
+        _ => {}
+    }
+}
+
+fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise) {
+    let partition = noise.between(0, schedule.setup.partitions.unsigned_abs().into()) as i32;
+    let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
+    let spread = noise.between(1, 2) as i32;
+    let lasts = noise.pick(&[20, 200, 700, 2500, 9000]);
+    let ops = &mut schedule.ops;
+    let send = |count| Op::Send { partition, spread: 1, count, len: 10 };
+    match trouble {
+        Trouble::BadRecords => {
+            let (before, after) = (noise.between(0, 4) as u32, noise.between(0, 4) as u32);
+            ops.push((at, Op::BadRecord { partition, before, after }));
+        }
+        Trouble::Backfill => {
+            let count = noise.between(1, 6) as u32;
+            let age = noise.pick(&[0, 3_600_000, 100_000_000]);
+            ops.push((at, Op::Backfill { partition, spread, count, age }));
+            if noise.is(70) {
+                ops.push((at + noise.between(0, 20), Op::Expire));
+                ops.push((at + noise.between(0, 20), Op::Backfill { partition, spread, count, age }));
+            }
+        }
+        Trouble::BusyPool => match noise.is(60) {
+            true => ops.push((at, Op::BusyPool { lasts: noise.pick(&[lasts, 1_000_000]) })),
+            false => ops.push((at, Op::DropWork)),
+        },
+        Trouble::Close => {
+            let has_closed = ops.iter().any(|(_, op)| matches!(op, Op::Close { .. }));
+            if !has_closed && noise.is(60) {
+                ops.push((at, Op::Close { patience: noise.pick(&[0, 5, 200, 3000, 100_000]) }));
+            }
+        }
+        // The list does it.
+        Trouble::Controllers | Trouble::Idle => {}
+        Trouble::Epochs => {
+            let lead = noise.between(1, 10) as i32;
+            ops.push((at, Op::EpochLead { partition, lead }));
+            ops.push((at, Op::MetadataError { code: 5, times: 1 }));
+            ops.push((at + noise.between(20, 300), send(2)));
+            if noise.is(50) {
+                ops.push((at + lasts, Op::Crash { node, noticed: 5, lasts: 2500, moves: false }));
+            }
+            ops.push((at + lasts, Op::Lead { partition, node }));
+            ops.push((at + lasts, Op::EpochLead { partition, lead: 0 }));
+            ops.push((at + lasts + 1, send(2)));
+        }
+        Trouble::FailStop => {
+            if noise.is(50) {
+                ops.push((at, Op::BadRecord { partition, before: 1, after: 2 }));
+            }
+            ops.push((at + noise.between(1, 300), Op::Resume));
+            ops.push((at + noise.between(1, 300), send(3)));
+        }
+        Trouble::Hidden => ops.push((at, Op::Hide { lasts })),
+        Trouble::Purge => ops.push((at, Op::Purge { all: noise.is(50) })),
+        Trouble::Quota => {
+            let time = noise.pick(&[50, 400, 2000, 6000]);
+            ops.push((at, Op::Quota { time, times: noise.pick(&[1, 2, 6]) }));
+            ops.push((at + 1, send(2)));
+        }
+        Trouble::Reborn => reborn(ops, at, partition, node, noise),
+        Trouble::Relocation => ops.push((at, Op::Relocate { lasts })),
+        Trouble::Replacement => {
+            if !ops.iter().any(|(_, op)| matches!(op, Op::Replace)) {
+                ops.push((at, Op::Replace));
+                ops.push((at + lasts, Op::Send { partition: 0, spread: 4, count: 4, len: 10 }));
+            }
+        }
+        Trouble::StandStill => {
+            ops.push((at, send(2)));
+            ops.push((at + noise.between(0, 6), Op::Pause { lasts: noise.pick(&[600, 2100, 3000, 11_000]) }));
+        }
+    }
+}
+
+/// A topic is made anew while answers of the old one are late, and what is sent to the new one is refused at first.
+fn reborn(ops: &mut Vec<(u64, Op)>, begin: u64, partition: i32, node: i32, noise: &mut Noise) {
+    let mut now = begin;
+    let send = |count| Op::Send { partition, spread: 1, count, len: 10 };
+    ops.push((now, send(2)));
+    now += noise.between(0, 8);
+    match noise.between(0, 2) {
+        0 => ops.push((now, Op::Slow { node, latency: noise.between(20, 300), lasts: 400 })),
+        1 => ops.push((now, Op::Stall { node, lasts: noise.between(20, 300) })),
+        _ => ops.push((now, Op::Freeze { node, lasts: noise.between(20, 300) })),
+    }
+    ops.push((now, send(1)));
+    now += noise.between(0, 8);
+    ops.push((now, Op::Recreate { lasts: noise.between(1, 40) }));
+    for _ in 0..noise.between(1, 3) {
+        ops.push((now, send(noise.between(1, 3) as u32)));
+        now += noise.between(0, 150);
+    }
+    ops.push((now, Op::Refusal { node, code: noise.pick(&[19, 3, 100]), times: 1 }));
+    ops.push((now, send(2)));
+}
