@@ -3,7 +3,7 @@
 //! Per partition a deque of [`ProducerBatch`]es. Callers append under the lock of one partition; the sender learns of
 //! partitions that changed from a list, so that its work grows with what is ready and not with what exists.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -43,6 +43,8 @@ pub(crate) struct RecordAccumulator {
     topics: RwLock<Topics>,
     changes: Arc<Changes>,
     incomplete: Arc<IncompleteBatches>,
+    /// Is told of topics whose queues are given up.
+    topic_watcher: Option<Arc<dyn TopicWatcher>>,
     /// `None`: whoever closes a batch compresses it.
     workers: Option<Arc<dyn Workers>>,
     /// True from a refusal for want of memory until there was some.
@@ -56,6 +58,10 @@ pub(crate) struct RecordAccumulator {
 struct Topics {
     by_name: HashMap<Topic, Arc<TopicQueues>>,
     next_queue_id: usize,
+    /// Smaller ids, to be used again.
+    vacant_ids: BTreeSet<usize>,
+    /// Records that queues took that were given up.
+    past_records: u64,
     closed: bool,
 }
 
@@ -71,6 +77,40 @@ pub(crate) struct TopicQueues {
     /// When the topic was last written to, in seconds of a clock of the producer's own; shared by replacements.
     last_used: Arc<AtomicU64>,
 }
+
+/// Keeps queues of topics, and lets go of those that are given up.
+pub(crate) trait TopicWatcher: std::fmt::Debug + Send + Sync {
+    /// The queues that a topic had so far are given up; there may be others by now.
+    fn handle_retired(&self, topic: &Topic);
+}
+
+impl Topics {
+    fn take_id(&mut self) -> usize {
+        self.vacant_ids.pop_first().unwrap_or_else(|| {
+            self.next_queue_id += 1;
+            self.next_queue_id - 1
+        })
+    }
+
+    fn remove(&mut self, topic: &Topic, queues: &TopicQueues) {
+        self.by_name.remove(topic);
+        if self.by_name.capacity() / 4 > self.by_name.len().max(USUAL_TOPICS) {
+            self.by_name.shrink_to(self.by_name.len() * 2);
+        }
+        for queue in queues.iter() {
+            self.past_records += queue.appended_records();
+            self.vacant_ids.insert(queue.id());
+        }
+        while let Some(last) = self.next_queue_id.checked_sub(1)
+            && self.vacant_ids.remove(&last)
+        {
+            self.next_queue_id = last;
+        }
+    }
+}
+
+/// A table with room for no more is kept.
+const USUAL_TOPICS: usize = 64;
 
 impl TopicQueues {
     pub(crate) fn topic(&self) -> &Topic {
@@ -95,6 +135,11 @@ impl TopicQueues {
         self.queues.iter()
     }
 
+    /// Returns whether the queues were given up.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.queues.first().is_some_and(|queue| queue.is_retired())
+    }
+
     /// Notes that the topic is in use, at most one store a second.
     #[inline]
     pub(crate) fn touch(&self, seconds: u64) {
@@ -116,6 +161,7 @@ impl RecordAccumulator {
             topics: RwLock::default(),
             changes: Arc::default(),
             incomplete: Arc::default(),
+            topic_watcher: None,
             workers: None,
             memory_is_short: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -126,6 +172,12 @@ impl RecordAccumulator {
     /// Has others compress where compressing would hold up whoever closes a batch.
     pub(crate) fn with_workers(mut self, workers: Arc<dyn Workers>) -> Self {
         self.workers = Some(workers);
+        self
+    }
+
+    /// Has somebody who keeps queues of topics let go of those that are given up.
+    pub(crate) fn with_topic_watcher(mut self, watcher: Arc<dyn TopicWatcher>) -> Self {
+        self.topic_watcher = Some(watcher);
         self
     }
 
@@ -149,7 +201,7 @@ impl RecordAccumulator {
             let partition = i32::try_from(partition).unwrap_or(i32::MAX);
             let name = TopicPartition::new(topic, partition);
             queues.push(Arc::new(PartitionQueue::new(
-                topics.next_queue_id,
+                topics.take_id(),
                 name,
                 share,
                 Arc::clone(&self.changes),
@@ -157,7 +209,6 @@ impl RecordAccumulator {
                 Arc::clone(&ratio),
                 topics.closed,
             )));
-            topics.next_queue_id += 1;
         }
         let last_used = known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used));
         let queues = queues.into();
@@ -173,6 +224,39 @@ impl RecordAccumulator {
     pub(crate) fn topics(&self) -> Vec<Arc<TopicQueues>> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         topics.by_name.values().map(Arc::clone).collect()
+    }
+
+    /// Returns the queues of a topic, if there are any.
+    pub(crate) fn known_topic(&self, topic: &str) -> Option<Arc<TopicQueues>> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.by_name.get(topic).map(Arc::clone)
+    }
+
+    /// Gives up the queues of a topic, unless something is queued, somebody waits for memory, or `is_in_use` says of one of
+    /// them, by its id, that it is in use. Returns what was given up.
+    ///
+    /// A caller that has the queues by then appends nothing to them: it is sent to look for others. The ids are used again.
+    pub(crate) fn retire_topic(
+        &self,
+        topic: &Topic,
+        is_in_use: impl Fn(usize) -> bool,
+    ) -> Option<Arc<TopicQueues>> {
+        // Under this lock nobody finds other queues meanwhile.
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let queues = topics.by_name.get(topic).map(Arc::clone)?;
+        if queues.memory.is_waited_for() || queues.iter().any(|queue| is_in_use(queue.id())) {
+            return None;
+        }
+        if !queues.iter().all(|queue| queue.retire()) {
+            queues.iter().for_each(|queue| queue.reinstate());
+            return None;
+        }
+        topics.remove(topic, &queues);
+        drop(topics);
+        if let Some(watcher) = &self.topic_watcher {
+            watcher.handle_retired(topic);
+        }
+        Some(queues)
     }
 
     /// Returns the queue of a partition, if there is one.
@@ -199,6 +283,7 @@ impl RecordAccumulator {
                     return TryAppend::BatchEnded;
                 }
                 Appended::Closed => return TryAppend::Closed,
+                Appended::Retired => return TryAppend::Retired,
                 Appended::Stopped => return TryAppend::Stopped,
                 Appended::Done(done) => return TryAppend::Done(self.after_append(queue, done)),
                 Appended::NeedsBuffer(BufferNeed::Larger { capacity, replaced }) => {
@@ -229,7 +314,7 @@ impl RecordAccumulator {
                 None
             }
             Appended::Done(done) => Some(self.after_append(queue, done)),
-            Appended::Closed | Appended::NeedsBuffer(_) | Appended::Stopped => None,
+            Appended::Closed | Appended::NeedsBuffer(_) | Appended::Retired | Appended::Stopped => None,
         }
     }
 
@@ -259,7 +344,8 @@ impl RecordAccumulator {
     ) -> Result<(usize, BatchBuffer), MemoryClosed> {
         // Partitions may have been added when the wait ends.
         let partition = |number| {
-            let queue = self.queue(&queues.topic, i32::try_from(number).ok()?)?;
+            let added = || self.queue(&queues.topic, i32::try_from(number).ok()?);
+            let queue = queues.queue(number).map(Arc::clone).or_else(added)?;
             Some(Arc::clone(queue.memory()))
         };
         self.wait(queues.memory.take(least, partition)).await
@@ -287,7 +373,9 @@ impl RecordAccumulator {
 
     /// Returns how many records were ever appended.
     pub(crate) fn appended_records(&self) -> u64 {
-        self.topics().iter().flat_map(|topic| topic.iter()).map(|queue| queue.appended_records()).sum()
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        let queues = topics.by_name.values().flat_map(|topic| topic.iter());
+        topics.past_records + queues.map(|queue| queue.appended_records()).sum::<u64>()
     }
 
     pub(crate) fn memory(&self) -> &Arc<BufferMemory> {
@@ -457,6 +545,8 @@ pub(crate) enum TryAppend {
     NoMemory {
         least: usize,
     },
+    /// The queues of the topic were given up: there are others, or will be.
+    Retired,
     /// The partition takes no records until it is resumed.
     Stopped,
 }

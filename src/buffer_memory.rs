@@ -59,7 +59,7 @@ impl BufferMemory {
     /// Makes the share of a partition that belongs to no topic.
     #[cfg(test)]
     pub(crate) fn partition(self: &Arc<Self>) -> Arc<PartitionMemory> {
-        let partition = PartitionMemory { id: self.fair.open(None), memory: Arc::clone(self) };
+        let partition = PartitionMemory { id: self.fair.open(None), memory: Arc::clone(self), _topic: None };
         self.serve_waits();
         Arc::new(partition)
     }
@@ -127,6 +127,8 @@ impl BufferMemory {
 pub(crate) struct PartitionMemory {
     memory: Arc<BufferMemory>,
     id: PartitionId,
+    /// Its place in the budget is that of the topic for as long as the partition has one.
+    _topic: Option<Arc<TopicMemory>>,
 }
 
 impl PartitionMemory {
@@ -276,7 +278,7 @@ impl AsRef<[u8]> for BatchBuffer {
 
 impl Drop for BatchBuffer {
     fn drop(&mut self) {
-        if let Some(PartitionMemory { memory, id }) = self.partition.as_deref() {
+        if let Some(PartitionMemory { memory, id, .. }) = self.partition.as_deref() {
             memory.keep(std::mem::take(&mut self.bytes), self.reserved);
             memory.fair.give_back(*id, self.reserved);
         }

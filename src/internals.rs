@@ -188,9 +188,11 @@ impl Accumulator {
         let append = Append { record, payload_len, waits, now, stop_at_boundary: false };
         match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
-            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::NoMemory { .. } | TryAppend::Stopped => {
-                None
-            }
+            TryAppend::BatchEnded
+            | TryAppend::Closed
+            | TryAppend::NoMemory { .. }
+            | TryAppend::Retired
+            | TryAppend::Stopped => None,
         }
     }
 

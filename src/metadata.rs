@@ -297,6 +297,16 @@ impl Metadata {
         Ok(self.publish(cluster))
     }
 
+    /// Whether an answer that comes now may find topics idle for too long.
+    pub(crate) fn may_topics_expire(&self, now: Instant) -> bool {
+        self.topics.may_expire(now)
+    }
+
+    /// Whether a topic is asked for: it is in use, or was lately.
+    pub(crate) fn is_tracked(&self, topic: &Topic) -> bool {
+        self.topics.contains(topic)
+    }
+
     /// Notes that a request has failed, or could not even be sent. Unknown ids are ignored.
     pub(crate) fn handle_failure(&mut self, id: MetadataRequestId, now: Instant) {
         if self.in_flight.take_if(|in_flight| in_flight.id == id).is_some() {

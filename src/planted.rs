@@ -48,6 +48,8 @@ mod switch {
         ExpiredIsNotWritten,
         /// A gap in the numbers does not lead to a new epoch.
         GapNotHealed,
+        /// A partition that has idled out begins again with the numbers that it began with.
+        ForgottenNumbers,
         /// A retry does not back off.
         HintLoop,
         /// An answer of a topic that is gone counts as one of the topic that has its name now.
@@ -66,6 +68,8 @@ mod switch {
         OvertakenIsSent,
         /// What is given back at close, or by a purge, comes as it was found: what is under way before what is queued.
         ReturnedOutOfOrder,
+        /// A topic that has idled out is forgotten together with the records in it.
+        RetiredWithRecords,
         /// A batch that is sent again goes behind those that were not sent so far.
         RetryBehindNewBatch,
         /// Nobody looks after batches that others are to compress.

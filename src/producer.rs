@@ -86,7 +86,7 @@ pub(crate) struct Inner<K, V> {
     key_serializer: Box<dyn Serializer<K>>,
     value_serializer: Box<dyn Serializer<V>>,
     partitioner: Option<Box<dyn Partitioner>>,
-    topics: TopicDirectory,
+    topics: Arc<TopicDirectory>,
     accumulator: Arc<RecordAccumulator>,
     clusters: watch::Receiver<Arc<Cluster>>,
     control: Arc<Control>,
@@ -147,7 +147,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         let kind = match walk.step(EnqueueWaits::default()) {
             Ok(delivery) => return Ok(delivery),
             Err(Stop::Refused(kind)) => *kind,
-            Err(Stop::TopicUnknown) => self.inner.ask_for_topic(walk.record()),
+            Err(Stop::Retired | Stop::TopicUnknown) => self.inner.ask_for_topic(walk.record()),
             Err(Stop::NoMemory { queue, least, .. }) => {
                 // Lingering batches would keep it full.
                 self.inner.accumulator.want_memory();

@@ -54,6 +54,8 @@ struct Inner {
     /// True while the sender has yet to look at a change that somebody announced.
     announced: bool,
     closed: bool,
+    /// The sender no longer knows the queue: another is made for the next record of the partition.
+    retired: bool,
     /// A record has failed, and no more are taken until somebody resumes (`fail_stop`).
     stopped: bool,
     next_batch_id: u64,
@@ -84,6 +86,8 @@ pub(crate) enum Appended {
     Done(Done),
     /// It needs a buffer: call again with one.
     NeedsBuffer(BufferNeed),
+    /// The queue was given up because the topic had idled out: there is another, or will be.
+    Retired,
     /// The queue takes no more records until it is resumed.
     Stopped,
 }
@@ -209,7 +213,7 @@ impl PartitionQueue {
         let limit = self.plain_limit(settings);
         let mut inner = self.lock();
         let inner = &mut *inner;
-        if inner.closed || inner.stopped {
+        if inner.closed || inner.stopped || inner.retired {
             return None;
         }
         let last = inner.batches.back_mut().filter(|last| now <= last.open_until)?;
@@ -239,6 +243,9 @@ impl PartitionQueue {
     ) -> Appended {
         let limit = self.plain_limit(settings);
         let mut inner = self.lock();
+        if inner.retired {
+            return Appended::Retired;
+        }
         if inner.closed {
             return Appended::Closed;
         }
@@ -455,6 +462,23 @@ impl PartitionQueue {
         let mut inner = self.lock();
         let last = inner.batches.back_mut().filter(|last| Arc::ptr_eq(last.cell(), cell));
         last.is_some_and(|last| !std::mem::replace(&mut last.is_flushed, true)) && inner.announce()
+    }
+
+    /// Gives the queue up if nothing is queued: it takes no more records, and those who want to append look for another. A
+    /// queue that is stopped stays, for it must stay stopped. Returns whether it is given up.
+    pub(crate) fn retire(&self) -> bool {
+        let mut inner = self.lock();
+        inner.retired = (inner.batches.is_empty() && !inner.stopped) || planted!(RetiredWithRecords);
+        inner.retired
+    }
+
+    /// Takes a [`PartitionQueue::retire`] back.
+    pub(crate) fn reinstate(&self) {
+        self.lock().retired = false;
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.lock().retired
     }
 
     /// Refuses further records.

@@ -35,8 +35,10 @@ pub(crate) struct Budget {
     held: usize,
     partitions: Vec<Partition>,
     /// Places in `partitions` to be used again.
-    vacant: Vec<usize>,
+    vacant: BTreeSet<usize>,
     topics: Vec<Topic>,
+    /// Places in `topics` to be used again.
+    vacant_topics: BTreeSet<usize>,
     /// Lines that somebody stands in, in the order of service: by what their partitions hold, and then by turn.
     hungry: Hungry,
     /// The next turn or ticket.
@@ -119,8 +121,9 @@ impl Budget {
             smallest: smallest.min(whole).min(total),
             held: 0,
             partitions: Vec::new(),
-            vacant: Vec::new(),
+            vacant: BTreeSet::new(),
             topics: Vec::new(),
+            vacant_topics: BTreeSet::new(),
             hungry: Hungry::default(),
             next_number: 0,
         }
@@ -128,13 +131,23 @@ impl Budget {
 
     /// Adds a topic.
     pub(crate) fn open_topic(&mut self) -> TopicId {
-        self.topics.push(Topic::default());
-        TopicId(self.topics.len() - 1)
+        TopicId(self.vacant_topics.pop_first().unwrap_or_else(|| {
+            self.topics.push(Topic::default());
+            self.topics.len() - 1
+        }))
+    }
+
+    /// Removes a topic without partitions that nobody waits for.
+    pub(crate) fn close_topic(&mut self, TopicId(id): TopicId) {
+        if let Some(topic) = self.topics.get_mut(id) {
+            *topic = Topic::default();
+        }
+        give_up_place(&mut self.topics, &mut self.vacant_topics, id);
     }
 
     /// Adds a partition, of a topic with its number there or of none. [`Budget::next_grant`] must follow.
     pub(crate) fn open(&mut self, topic: Option<(TopicId, usize)>) -> PartitionId {
-        let id = self.vacant.pop().unwrap_or_else(|| {
+        let id = self.vacant.pop_first().unwrap_or_else(|| {
             self.partitions.push(Partition::default());
             self.partitions.len() - 1
         });
@@ -158,7 +171,7 @@ impl Budget {
             topic.partitions.remove(&id);
         }
         self.update(id, |partition| *partition = Partition::default());
-        self.vacant.push(id.0);
+        give_up_place(&mut self.partitions, &mut self.vacant, id.0);
     }
 
     /// Says whether a partition takes no records, or none that may go elsewhere. [`Budget::next_grant`] must follow.
@@ -452,6 +465,22 @@ impl Budget {
         self.next_number
     }
 }
+
+/// Notes a place as vacant, and gives memory back once many at the end are.
+fn give_up_place<T>(places: &mut Vec<T>, vacant: &mut BTreeSet<usize>, place: usize) {
+    vacant.insert(place);
+    while let Some(last) = places.len().checked_sub(1)
+        && vacant.remove(&last)
+    {
+        places.pop();
+    }
+    if places.capacity() / 4 > places.len().max(USUAL_PLACES) {
+        places.shrink_to(places.len() * 2);
+    }
+}
+
+/// So many places are kept, used or not.
+const USUAL_PLACES: usize = 64;
 
 impl Ord for Ticket {
     fn cmp(&self, other: &Self) -> Ordering {

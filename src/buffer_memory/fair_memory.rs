@@ -52,6 +52,10 @@ impl FairMemory {
         self.lock().budget.open_topic()
     }
 
+    pub(crate) fn close_topic(&self, topic: TopicId) {
+        self.lock().budget.close_topic(topic);
+    }
+
     /// [`FairMemory::serve_waits`] must follow: there may be waits that a new partition ends, but their wakers must not run
     /// under the lock that the caller may hold here.
     pub(crate) fn open(&self, topic: Option<(TopicId, usize)>) -> PartitionId {

@@ -18,9 +18,9 @@ impl TopicMemory {
     }
 
     /// Makes the share of the partition with this number. [`BufferMemory::serve_waits`] must follow, without locks.
-    pub(crate) fn partition(&self, number: usize) -> Arc<PartitionMemory> {
+    pub(crate) fn partition(self: &Arc<Self>, number: usize) -> Arc<PartitionMemory> {
         let id = self.memory.fair.open(Some((self.id, number)));
-        Arc::new(PartitionMemory { id, memory: Arc::clone(&self.memory) })
+        Arc::new(PartitionMemory { id, memory: Arc::clone(&self.memory), _topic: Some(Arc::clone(self)) })
     }
 
     /// Tells which partitions have leaders, if this version of the cluster is news. Those without are taken only if none has.
@@ -56,5 +56,12 @@ impl TopicMemory {
             self.memory.fair.give_back(id, capacity);
             MemoryClosed
         })
+    }
+}
+
+impl Drop for TopicMemory {
+    fn drop(&mut self) {
+        // Partitions and waits keep it alive, so there are none.
+        self.memory.fair.close_topic(self.id);
     }
 }

@@ -130,7 +130,7 @@ impl SenderMachine {
                 self.accumulator.want_memory();
                 None
             }
-            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::Stopped => None,
+            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::Retired | TryAppend::Stopped => None,
         }
     }
 

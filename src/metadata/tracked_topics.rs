@@ -15,7 +15,12 @@ pub(super) struct TrackedTopics {
     unanswered: BTreeSet<Topic>,
     /// Those of `topics` that are not known and that a record waits for, until brokers were asked with leave to create them.
     wanted: BTreeSet<Topic>,
+    /// No topic expires before. To look at all of them for each answer would make a new topic the dearer the more there are.
+    next_expiry: Option<Instant>,
 }
+
+/// Between two looks for topics that have expired passes at least this part of `max_idle`.
+const LOOKS_IN_MAX_IDLE: u32 = 32;
 
 #[derive(Debug)]
 struct TrackedTopic {
@@ -27,7 +32,13 @@ struct TrackedTopic {
 
 impl TrackedTopics {
     pub(super) fn new(max_idle: Duration) -> Self {
-        Self { max_idle, topics: BTreeMap::new(), unanswered: BTreeSet::new(), wanted: BTreeSet::new() }
+        Self {
+            max_idle,
+            topics: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
+            wanted: BTreeSet::new(),
+            next_expiry: None,
+        }
     }
 
     /// Notes the use of a topic. Returns whether the topic is new.
@@ -37,6 +48,8 @@ impl TrackedTopics {
             return false;
         }
 
+        let expiry = now.checked_add(self.max_idle);
+        self.next_expiry = [self.next_expiry, expiry].into_iter().flatten().min();
         let tracked = TrackedTopic { last_used: now, leader_epochs: LeaderEpochs::default(), errors: None };
         self.topics.insert(topic.clone(), tracked);
         self.unanswered.insert(topic.clone())
@@ -57,9 +70,17 @@ impl TrackedTopics {
         }
     }
 
+    /// Whether topics may have been idle for too long.
+    pub(super) fn may_expire(&self, now: Instant) -> bool {
+        self.next_expiry.is_some_and(|expiry| now >= expiry)
+    }
+
     /// Forgets the topics that have been idle for too long.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Topic> {
         let mut expired = Vec::new();
+        if !self.may_expire(now) {
+            return expired;
+        }
         self.topics.retain(|topic, tracked| {
             let is_idle = now.saturating_duration_since(tracked.last_used) >= self.max_idle;
             let is_expired = is_idle && !self.unanswered.contains(topic);
@@ -69,6 +90,10 @@ impl TrackedTopics {
             }
             !is_expired
         });
+        let oldest = self.topics.values().map(|tracked| tracked.last_used).min();
+        let first = oldest.and_then(|oldest| oldest.checked_add(self.max_idle));
+        let soonest = now.checked_add(self.max_idle / LOOKS_IN_MAX_IDLE);
+        self.next_expiry = first.max(soonest);
         expired
     }
 

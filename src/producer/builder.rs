@@ -213,7 +213,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             .then(|| Arc::clone(&interceptors))
             .map(|chain| -> Arc<dyn AckObserver> { chain });
         let counters = Arc::new(Counters::default());
-        let accumulator = Arc::new(new_accumulator(&settings, has_interceptors, &runtime));
+        let topics = Arc::<TopicDirectory>::default();
+        let accumulator =
+            Arc::new(new_accumulator(&settings, has_interceptors, &runtime).with_topic_watcher(Arc::<
+                TopicDirectory,
+            >::clone(
+                &topics
+            )));
         let metadata = new_metadata(&settings);
         let (published, clusters) = watch::channel(Arc::clone(metadata.cluster()));
         let control = Arc::new(Control::default());
@@ -244,7 +250,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             key_serializer: self.key_serializer,
             value_serializer: self.value_serializer,
             partitioner: self.partitioner,
-            topics: TopicDirectory::default(),
+            topics,
             accumulator,
             clusters,
             control,

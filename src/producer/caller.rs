@@ -28,8 +28,8 @@ pub(super) struct Scratch {
 
 /// The topics that a thread has sent to last.
 ///
-/// An entry outlives its producer until another topic takes its place. It holds queues without batches then, a few
-/// hundred bytes for each partition.
+/// An entry outlives its producer, or its topic's idling out, until the thread comes upon another topic or another version of
+/// the cluster. It holds queues without batches then, a few hundred bytes for each partition.
 #[derive(Debug, Default)]
 pub(super) struct RecentTopics([Option<RecentTopic>; RECENT_TOPICS]);
 
@@ -108,7 +108,18 @@ impl RecentTopics {
         self.0.get(place(topic))?.as_ref().map(|recent| &*recent.entry)
     }
 
+    /// Lets go of what is kept of a topic.
+    pub(super) fn forget(&mut self, topic: &Topic) {
+        if let Some(place) = self.0.get_mut(place(topic)) {
+            *place = None;
+        }
+    }
+
+    /// Remembers a topic, and lets go of those that are gone.
     pub(super) fn insert(&mut self, producer: u64, topic: &Topic, entry: Arc<TopicEntry>) {
+        for place in &mut self.0 {
+            place.take_if(|recent| recent.entry.queues.is_retired());
+        }
         if let Some(place) = self.0.get_mut(place(topic)) {
             *place = Some(RecentTopic { producer, topic: topic.clone(), entry });
         }

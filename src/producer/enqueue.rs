@@ -75,7 +75,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
             Stop::Refused(kind) => {
                 Poll::Ready(Err(Walk::resume(self.inner, &mut record, kept).refuse(*kind)))
             }
-            Stop::NoMemory { .. } | Stop::TopicUnknown => {
+            Stop::NoMemory { .. } | Stop::Retired | Stop::TopicUnknown => {
                 self.state = State::Waiting(Box::pin(self.inner.enqueue_waiting(record, kept, stop)));
                 Poll::Pending
             }
@@ -127,7 +127,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
         loop {
             match stop {
                 Stop::Refused(kind) => return Err(walk.refuse(*kind)),
-                Stop::TopicUnknown => {
+                Stop::Retired | Stop::TopicUnknown => {
                     let deadline = waited.deadline(self.settings.max_block);
                     let since = clock::now();
                     if let Err(error) = self.wait_for_topic(walk.record(), deadline).await {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::accumulator::TopicQueues;
+use crate::accumulator::{TopicQueues, TopicWatcher};
 use crate::pipeline::{LoadTable, StickyPartitioner};
 use crate::topic_partition::Topic;
 
@@ -65,12 +65,33 @@ impl TopicDirectory {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(topic).map(Arc::clone)
     }
 
+    /// Lets go of what is kept of a topic. At worst it is made anew.
+    pub(crate) fn forget(&self, topic: &Topic) {
+        let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = topics.remove(topic);
+        if topics.capacity() / 4 > topics.len().max(USUAL_TOPICS) {
+            let enough = topics.len() * 2;
+            topics.shrink_to(enough);
+        }
+        drop(topics);
+        drop(entry);
+    }
+
     pub(crate) fn insert(&self, topic: Topic, entry: Arc<TopicEntry>) {
         let replaced = self.0.write().unwrap_or_else(PoisonError::into_inner).insert(topic, entry);
         // Not under the lock: with the queues of a topic goes what they hold of the memory, and others wait for that.
         drop(replaced);
     }
 }
+
+impl TopicWatcher for TopicDirectory {
+    fn handle_retired(&self, topic: &Topic) {
+        self.forget(topic);
+    }
+}
+
+/// A table with room for no more is kept.
+const USUAL_TOPICS: usize = 64;
 
 #[cfg(test)]
 pub(super) mod tests {

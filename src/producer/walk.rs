@@ -64,6 +64,8 @@ pub(super) enum Stop {
     NoMemory { queue: Arc<PartitionQueue>, anywhere: Option<Arc<TopicQueues>>, least: usize },
     /// It ends here.
     Refused(Box<SendErrorKind>),
+    /// The queues that were found were given up: look for others. [`Walk::step`] does.
+    Retired,
     /// The topic, or the partition that the record names, must become known.
     TopicUnknown,
 }
@@ -138,7 +140,20 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     /// Goes on until the record is in a batch or something must be waited for.
     #[inline]
     pub(super) fn step(&mut self, waits: EnqueueWaits) -> Result<Delivery, Stop> {
-        Caller::with(|caller| self.step_as(caller, waits))
+        loop {
+            match Caller::with(|caller| self.step_as(caller, waits)) {
+                // The topic had idled out. There are other queues, or the topic must become known again.
+                Err(Stop::Retired) => self.forget_topic(),
+                result => return result,
+            }
+        }
+    }
+
+    #[cold]
+    fn forget_topic(&self) {
+        let topic = &self.record.topic;
+        self.inner.topics.forget(topic);
+        Caller::with(|caller| caller.topics.forget(topic));
     }
 
     #[inline]
@@ -329,6 +344,7 @@ fn append_step_by_step<K, V>(
                 entry.sticky.still_on(to_i32(partition), true, next);
             }
             TryAppend::Closed => return Err(Stop::refused(inner.end())),
+            TryAppend::Retired => return Err(Stop::Retired),
             TryAppend::Done(done) => {
                 if fixed.is_none() {
                     entry.sticky.appended(to_i32(partition), to_u32(done.bytes), false, next);

@@ -43,8 +43,10 @@ pub(crate) struct SenderCore {
     accumulator: Arc<RecordAccumulator>,
     metadata: Metadata,
     network: NetworkClient<Purpose>,
-    /// By the id of the queue; empty places are partitions that never had records.
-    partitions: Vec<Option<Partition>>,
+    /// By the id of the queue; empty places are partitions that had no records so far, or have idled out.
+    partitions: Vec<Option<Box<Partition>>>,
+    /// Those with batches queued or under way: no others have anything to do.
+    active: BTreeSet<usize>,
     /// When to look at which partition again: its `timer`, if there is one.
     timers: BTreeSet<(Instant, usize)>,
     /// Partitions whose head can go to the node that leads them, longest waiting first.
@@ -105,6 +107,7 @@ pub(crate) enum Action {
 
 mod answers;
 mod cluster_change;
+mod forgetting;
 mod looking;
 mod obstacles;
 mod producer_id;
@@ -136,6 +139,7 @@ impl SenderCore {
             metadata: parts.metadata,
             network: parts.network,
             partitions: Vec::new(),
+            active: BTreeSet::new(),
             timers: BTreeSet::new(),
             ready: BTreeMap::new(),
             changed: Vec::new(),
@@ -239,7 +243,7 @@ impl SenderCore {
 
     #[cfg(test)]
     pub(crate) fn leader(&self, id: usize) -> Option<i32> {
-        self.partitions.get(id)?.as_ref()?.leader.map(|node| node.0)
+        self.partitions.get(id)?.as_deref()?.leader.map(|node| node.0)
     }
 
     /// Lists the partition of a queue as ready for a node, as if it had been looked at.
@@ -254,6 +258,12 @@ impl SenderCore {
     #[cfg(test)]
     pub(crate) fn cluster(&self) -> &Cluster {
         self.metadata.cluster()
+    }
+
+    /// Returns how many partitions are known, and how many of them are looked at when something concerns all.
+    #[cfg(test)]
+    pub(crate) fn partitions(&self) -> (usize, usize) {
+        (self.partitions.iter().flatten().count(), self.active.len())
     }
 
     #[cfg(test)]
@@ -334,7 +344,7 @@ impl SenderCore {
         self.look_at_changed(now);
         let mut purged = Vec::new();
         let is_fail_stop = self.settings.is_fail_stop;
-        for id in 0..self.partitions.len() {
+        for id in self.active.clone() {
             let Some(partition) = self.partition_mut(id) else { continue };
             let mut batches: Vec<_> = match what {
                 Purge::All => partition.in_flight.drain(..).collect(),
@@ -384,14 +394,14 @@ impl SenderCore {
             self.partitions.resize_with(id + 1, || None);
         }
         if let Some(place @ None) = self.partitions.get_mut(id) {
-            let mut partition = Partition::new(queue);
+            let mut partition = Box::new(Partition::new(queue));
             partition.update_leader(self.metadata.cluster());
             *place = Some(partition);
         }
     }
 
     fn partition_mut(&mut self, id: usize) -> Option<&mut Partition> {
-        self.partitions.get_mut(id).and_then(Option::as_mut)
+        self.partitions.get_mut(id).and_then(Option::as_deref_mut)
     }
 
     /// Fails what is too old. `head` is that of the queue. Returns whether there was any.
@@ -466,7 +476,6 @@ impl SenderCore {
             self.send_scout(node, now);
             return;
         }
-        self.note_topics_in_use(now);
         let Some((id, request)) = self.metadata.next_request(now) else { return };
         self.counters.metadata_requests_sent.add(1);
         let timeout = self.settings.request_timeout;
@@ -558,11 +567,17 @@ impl SenderCore {
         if self.note_cluster(response.cluster_id.as_deref(), now) {
             return;
         }
-        self.note_topics_in_use(now);
+        let may_topics_expire = self.metadata.may_topics_expire(now);
+        if may_topics_expire {
+            self.note_topics_in_use(now);
+        }
         match self.metadata.handle_response(id, &response, version, now) {
             Ok(update) => {
                 self.allow_scouting();
                 self.take_in(update, now);
+                if may_topics_expire {
+                    self.forget_idle_topics();
+                }
             }
             Err(MetadataFailure::RebootstrapRequired) => {
                 // Its name may have come to stand for another broker: it must be connected to anew.
@@ -609,15 +624,26 @@ impl SenderCore {
     fn take_in(&mut self, update: MetadataUpdate, now: Instant) {
         self.network.update_nodes(update.cluster.nodes(), now);
         // Whoever was listed for a node that leads no longer is listed anew below.
-        self.ready.clear();
         self.stalled.clear();
-        self.gathering.clear();
-        for partition in self.partitions.iter_mut().flatten() {
-            partition.is_listed = false;
-            partition.is_gathering = false;
-            partition.update_leader(&update.cluster);
+        for id in std::mem::take(&mut self.ready).into_values().flatten() {
+            if let Some(partition) = self.partition_mut(id) {
+                partition.is_listed = false;
+            }
         }
-        self.look_at_all(now);
+        for id in std::mem::take(&mut self.gathering).into_values().flatten() {
+            if let Some(partition) = self.partition_mut(id) {
+                partition.is_gathering = false;
+            }
+        }
+        for topic in &update.changed_topics {
+            let Some(queues) = self.accumulator.known_topic(topic) else { continue };
+            for queue in queues.iter() {
+                if let Some(partition) = self.partition_mut(queue.id()) {
+                    partition.update_leader(&update.cluster);
+                }
+            }
+        }
+        self.look_at_active(now);
         self.published = Some(update.cluster);
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Partition {
     pub(crate) timer: Option<Instant>,
     /// True while it stands in the ready list of a node.
     pub(crate) is_listed: bool,
+    /// True while the core counts it among those that have something to do.
+    pub(crate) is_active: bool,
     /// True while it waits for a node to have answered everything, so that a batch need not linger.
     pub(crate) is_gathering: bool,
 }
@@ -128,6 +130,7 @@ impl Partition {
             retry_at: None,
             timer: None,
             is_listed: false,
+            is_active: false,
             is_gathering: false,
         }
     }
@@ -158,6 +161,15 @@ impl Partition {
     /// Returns which of its logs the partition has now, as far as the sender knows.
     pub(crate) fn log(&self) -> LogCount {
         self.log
+    }
+
+    /// Whether anything refers to it: a batch or an unanswered request, or a list of the core's.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.is_active
+            || !self.in_flight.is_empty()
+            || self.outstanding > 0
+            || self.is_listed
+            || self.is_gathering
     }
 
     /// Returns the id of the topic; zero if the brokers are too old to have one.

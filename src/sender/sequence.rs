@@ -27,6 +27,10 @@
 //! - In another cluster a producer id belongs to another producer. Numbers are forgotten on the way there; what may be in the
 //!   log under one fails, as maybe written.
 //!
+//! - A partition that has idled out is forgotten, numbers and all. Brokers do not forget as soon, so when it is used again it
+//!   begins in an epoch after all that partitions were forgotten in (`core/forgetting.rs`). With its first numbers again, in
+//!   the same epoch, its records would count as doubles of those before and be lost.
+//!
 //! Nothing here is fatal: whatever the broker has forgotten, a new epoch makes it listen again.
 
 use crate::planted::planted;
@@ -155,6 +159,11 @@ impl Sequence {
     /// Begins anew with another producer id, at the next batch.
     pub(crate) fn forget_id(&mut self) {
         *self = Self::default();
+    }
+
+    /// Returns the epoch that is in use with a producer id.
+    pub(crate) fn epoch(&self, producer_id: i64) -> Option<i16> {
+        self.current.filter(|epoch| epoch.producer.id == producer_id).map(|epoch| epoch.producer.epoch)
     }
 
     /// Whether the numbers in use belong to another producer id than this.

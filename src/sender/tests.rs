@@ -9,6 +9,7 @@ mod clusters;
 mod codes;
 mod expiry;
 mod fail_stop;
+mod forgetting;
 mod idempotence;
 mod leaders;
 mod purging;

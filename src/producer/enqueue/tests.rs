@@ -16,7 +16,6 @@ use crate::config::{Compression, ProducerConfig};
 use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 use crate::metrics::Counters;
 use crate::pipeline::{BytesSerializer, InterceptorChain};
-use crate::producer::topics::TopicDirectory;
 use crate::sender::Control;
 use crate::topic_partition::NodeId;
 
@@ -60,7 +59,7 @@ impl Rig {
             key_serializer: Box::new(BytesSerializer),
             value_serializer: Box::new(BytesSerializer),
             partitioner: None,
-            topics: TopicDirectory::default(),
+            topics: Arc::default(),
             accumulator: Arc::new(RecordAccumulator::new(accumulator, memory)),
             clusters,
             control: Arc::new(Control::default()),

@@ -18,7 +18,7 @@ impl SenderCore {
         let mut changed = std::mem::take(&mut self.changed);
         self.accumulator.take_changed(&mut changed);
         self.has_news |= !changed.is_empty();
-        for queue in changed.drain(..) {
+        for queue in changed.drain(..).filter(|queue| !queue.is_retired()) {
             let id = queue.id();
             self.ensure_partition(queue);
             self.look(id, now);
@@ -48,7 +48,7 @@ impl SenderCore {
         let is_urgent = self.accumulator.is_urgent();
         let was_urgent = std::mem::replace(&mut self.is_urgent, is_urgent);
         if is_urgent && !was_urgent {
-            self.look_at_all(now);
+            self.look_at_active(now);
         }
     }
 
@@ -71,8 +71,9 @@ impl SenderCore {
         }
     }
 
-    pub(super) fn look_at_all(&mut self, now: Instant) {
-        for id in 0..self.partitions.len() {
+    /// Looks at the partitions that have something to do.
+    pub(super) fn look_at_active(&mut self, now: Instant) {
+        for id in self.active.clone() {
             self.look(id, now);
         }
     }
@@ -100,6 +101,8 @@ impl SenderCore {
         if head.is_some_and(|head| head.stage != stage) {
             partition.queue.enter_stage(stage, now);
         }
+        let is_active = head.is_some() || !partition.in_flight.is_empty();
+        let is_news = std::mem::replace(&mut partition.is_active, is_active) != is_active;
         let oldest_in_flight = partition.in_flight.front().map(|batch| batch.created);
         let oldest = [head.map(|head| head.created), oldest_in_flight].into_iter().flatten().min();
         let expiry = oldest.and_then(|created| created.checked_add(delivery_timeout));
@@ -127,11 +130,19 @@ impl SenderCore {
             _ => {}
         }
         self.is_seal_late |= is_seal_late;
+        if is_news {
+            if is_active {
+                self.active.insert(id)
+            } else {
+                self.active.remove(&id)
+            };
+        }
         self.arm(id, [expiry, wait, too_long].into_iter().flatten().min());
     }
 
     pub(super) fn pace(&self, id: usize) -> Pace {
-        let leader = self.partitions.get(id).and_then(Option::as_ref).and_then(|partition| partition.leader);
+        let leader =
+            self.partitions.get(id).and_then(Option::as_deref).and_then(|partition| partition.leader);
         let is_leader_idle = leader.is_some_and(|leader| self.network.in_flight_count(leader) == 0);
         let lifetime = i64::try_from(self.settings.producer_id_lifetime.as_millis()).unwrap_or(i64::MAX);
         Pace {

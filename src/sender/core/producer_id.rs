@@ -125,7 +125,7 @@ impl SenderCore {
                 let producer = ProducerId { id: response.producer_id, epoch: response.producer_epoch };
                 tracing::debug!(?producer, "producer id");
                 self.producer_id = ProducerIdState::Known(producer);
-                self.look_at_all(now);
+                self.look_at_active(now);
             }
             code if code.is_retriable() => self.want_producer_id_later(now),
             code => {

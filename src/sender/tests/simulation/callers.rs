@@ -86,7 +86,7 @@ impl Simulation {
         let id = self.next_record;
         self.next_record += 1;
         let (topic, partition) = self.place(place);
-        let topic = self.accumulator.topic(&Topic::from(topic), partition as usize + 1);
+        let mut topic = self.accumulator.topic(&Topic::from(topic), partition as usize + 1);
         topic.touch(self.now.as_secs());
         let accumulator = Arc::clone(&self.accumulator);
         let (clock, base) = (Arc::clone(&self.clock), self.base);
@@ -110,6 +110,8 @@ impl Simulation {
                     TryAppend::NoMemory { least } => {
                         spare = Some(accumulator.wait_for_memory(queue, least).await.ok()?);
                     }
+                    // The topic had idled out.
+                    TryAppend::Retired => topic = accumulator.topic(topic.topic(), partition as usize + 1),
                     TryAppend::BatchEnded | TryAppend::Closed | TryAppend::Stopped => return None,
                 }
             }

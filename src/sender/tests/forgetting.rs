@@ -1,0 +1,134 @@
+//! Topics that idle out, and what is kept of them: nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::bench::{Bench, Config, millis, offset};
+use super::world::TOPIC;
+use crate::topic_partition::Topic;
+
+/// Of metadata and of a topic that is not used.
+const MAX_AGE: Duration = Duration::from_secs(300);
+
+fn config() -> Config {
+    let timeouts = Config {
+        delivery_timeout: Duration::from_secs(2000),
+        request_timeout: Duration::from_secs(1000),
+        ..Config::default()
+    };
+    Config { is_idempotent: true, max_outstanding: 5, ..timeouts }
+}
+
+/// A sender whose topic has idled out after a record in partition 0.
+fn idled_out() -> Bench {
+    let mut bench = Bench::new(config());
+    bench.put(0, "old");
+    bench.acknowledge_all();
+    assert_eq!(bench.core.partitions().0, 1);
+    bench.advance(MAX_AGE + millis(1000));
+    bench
+}
+
+#[test]
+fn topic_that_idles_out_gives_everything_back() {
+    let bench = idled_out();
+
+    assert!(bench.accumulator.topics().is_empty());
+    assert_eq!((bench.core.partitions(), bench.core.timers()), ((0, 0), 0));
+    assert_eq!(bench.accumulator.appended_records(), 1, "it is still counted");
+}
+
+#[test]
+fn partition_that_was_forgotten_begins_in_a_new_epoch() {
+    for generation in 1..4 {
+        let mut bench = idled_out();
+        for _ in 1..generation {
+            bench.put(0, "between");
+            bench.acknowledge_all();
+            bench.advance(MAX_AGE + MAX_AGE);
+        }
+
+        let delivery = bench.send(0, "new");
+        let request = bench.request();
+        let identity = request.batches[0].identity;
+        bench.acknowledge(&request);
+
+        assert_eq!((identity.epoch, identity.sequence), (generation, 0));
+        assert_eq!(offset(&delivery), Some(i64::from(generation)), "no double of what was there");
+        assert!(bench.is_clean());
+    }
+}
+
+#[test]
+fn queue_that_was_given_up_takes_no_records() {
+    let mut bench = Bench::new(config());
+    bench.put(0, "old");
+    bench.acknowledge_all();
+    let kept = bench.accumulator.queue(TOPIC, 0).unwrap();
+
+    bench.advance(MAX_AGE + millis(1000));
+    let delivery = bench.send(0, "new");
+
+    let made = bench.accumulator.queue(TOPIC, 0).unwrap();
+    assert!(!Arc::ptr_eq(&kept, &made) && kept.is_retired() && !made.is_retired());
+    assert_eq!(kept.id(), made.id(), "ids are used again");
+    // Announced when it was still in use, and seen by the sender only now.
+    bench.accumulator.announce(kept);
+    bench.acknowledge_all();
+    assert_eq!(offset(&delivery), Some(1));
+}
+
+#[test]
+fn topic_with_a_record_under_way_is_kept() {
+    let mut bench = Bench::new(config());
+    let delivery = bench.send(0, "slow");
+    let request = bench.request();
+
+    bench.advance(MAX_AGE + millis(1000));
+
+    assert_eq!(bench.core.partitions(), (1, 1));
+    let behind = bench.send(0, "behind");
+    bench.acknowledge(&request);
+    bench.acknowledge_all();
+    assert_eq!([offset(&delivery), offset(&behind)], [Some(0), Some(1)]);
+}
+
+#[test]
+fn stopped_partition_stays_stopped_when_its_topic_idles_out() {
+    let mut bench = Bench::new(Config { is_fail_stop: true, ..config() });
+    bench.put(0, "old");
+    bench.acknowledge_all();
+    drop(bench.append(0, "refused"));
+    let queue = bench.accumulator.queue(TOPIC, 0).unwrap();
+    drop(queue.stop_at_head());
+
+    bench.advance(MAX_AGE + MAX_AGE);
+
+    assert!(bench.try_append(TOPIC, 0, "behind the gap").is_none());
+}
+
+#[test]
+fn caller_who_waits_for_memory_keeps_the_topic() {
+    let bench = Bench::new(config());
+    let topic = bench.accumulator.topic(&Topic::from(TOPIC), 2);
+    let queue = Arc::clone(topic.queue(0).unwrap());
+    let mut wait = std::pin::pin!(bench.accumulator.wait_for_memory_anywhere(&topic, 200_000));
+    let waker = std::task::Waker::noop();
+    assert!(wait.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
+
+    assert!(bench.accumulator.retire_topic(topic.topic(), |_| false).is_none());
+
+    assert!(!queue.is_retired());
+}
+
+#[test]
+fn partitions_without_records_are_not_looked_at() {
+    let mut bench = Bench::new(config());
+    for partition in 0..4 {
+        bench.put(partition, "done");
+    }
+    assert_eq!(bench.core.partitions(), (4, 4));
+    bench.acknowledge_all();
+
+    assert_eq!(bench.core.partitions(), (4, 0));
+}
