@@ -267,12 +267,14 @@ async fn unknown_topic_times_out_after_max_block() -> TestResult {
 async fn timeout_says_so_if_no_broker_has_answered() -> TestResult {
     let cluster = cluster_with(1, 1).await;
     let producer = builder(&cluster).max_block(millis(200)).build()?;
+    // Of brokers that are up only.
+    let address = cluster.bootstrap_servers();
     cluster.broker_down(0).await?;
 
     let error = soon("send", producer.send(record("x"))).await.unwrap_err();
 
     let text = error.to_string();
-    let reason = format!("(max.block.ms): broker {}: could not connect: ", cluster.bootstrap_servers());
+    let reason = format!("(max.block.ms): broker {address}: could not connect: ");
     assert!(text.contains(&reason), "{text}");
     Ok(())
 }
