@@ -193,14 +193,15 @@ impl<P> NetworkClient<P> {
         self.transmit(node, connection, frame, now);
     }
 
-    /// Obeys a broker's wish to be left alone for a time. Its answers to requests under way may come later by as
-    /// much.
+    /// Obeys a broker's wish to be left alone for a time, on every connection to its address. Its answers to requests
+    /// under way may come later by as much.
     pub(crate) fn throttle(&mut self, node: NodeId, delay: Duration, now: Instant) {
         let delay = delay.min(MAX_THROTTLE);
         let Some(until) = now.checked_add(delay).filter(|until| *until > now) else { return };
-        self.states.throttle(node, until);
         self.in_flight.extend_timeouts(node, delay);
-        self.rearm(node, now);
+        for node in self.states.throttle(node, until, now) {
+            self.rearm(node, now);
+        }
     }
 
     /// Closes the connection to a node whose answer to a request makes no sense. What else is under way to it fails.

@@ -17,6 +17,8 @@ pub(super) struct ConnectionStates {
     setup_timeout: Backoff,
     /// Nodes that a connection was ever asked for, until they are removed.
     nodes: BTreeMap<NodeId, NodeConnection>,
+    /// Until when the brokers at these places want to be left alone. A place outlives what is known of a node there.
+    throttles: Vec<(Node, Instant)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +62,7 @@ pub(super) struct NodeConnection {
 
 impl ConnectionStates {
     pub(super) fn new(reconnect_backoff: Backoff, setup_timeout: Backoff) -> Self {
-        Self { reconnect_backoff, setup_timeout, nodes: BTreeMap::new() }
+        Self { reconnect_backoff, setup_timeout, nodes: BTreeMap::new(), throttles: Vec::new() }
     }
 
     /// Begins an attempt. What is known of earlier ones counts if they were made at the same address. `random`
@@ -179,11 +181,21 @@ impl ConnectionStates {
         self.nodes.remove(&node);
     }
 
-    /// Holds requests to a node back for a time; an earlier demand to do so for longer stays.
-    pub(super) fn throttle(&mut self, node: NodeId, until: Instant) {
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.throttled_until = node.throttled_until.max(Some(until));
+    /// Holds requests to the broker at a node's address back for a time, under whatever ids it is known; an earlier
+    /// demand to do so for longer stays. Returns the nodes at that address.
+    pub(super) fn throttle(&mut self, node: NodeId, until: Instant, now: Instant) -> Vec<NodeId> {
+        let Some(place) = self.nodes.get(&node).map(|known| known.address.clone()) else { return Vec::new() };
+        let until = self.throttled_until(&place).map_or(until, |earlier| earlier.max(until));
+        self.throttles.retain(|(other, end)| *end > now && !other.has_address_of(&place));
+        let mut nodes = Vec::new();
+        for (id, known) in &mut self.nodes {
+            if known.address.has_address_of(&place) {
+                known.throttled_until = Some(until);
+                nodes.push(*id);
+            }
         }
+        self.throttles.push((place, until));
+        nodes
     }
 
     /// Returns the correlation ids of the connection to a node.
@@ -201,11 +213,10 @@ impl ConnectionStates {
         self.nodes.get(&node)
     }
 
-    /// Returns until when the broker at the address of a node wants to be left alone, under whatever id it is known: another
-    /// connection to it must not evade its quota.
+    /// Returns until when the broker at the address of a node wants to be left alone: another connection to it must not
+    /// evade its quota.
     fn throttled_until(&self, node: &Node) -> Option<Instant> {
-        let same_place = self.nodes.values().filter(|known| known.address.has_address_of(node));
-        same_place.filter_map(|known| known.throttled_until).max()
+        self.throttles.iter().find(|(place, _)| place.has_address_of(node)).map(|(_, until)| *until)
     }
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeId, &NodeConnection)> {
@@ -487,8 +498,8 @@ mod tests {
         let mut states = states();
         connect_fully(&mut states, now);
 
-        states.throttle(NODE, now + millis(100));
-        states.throttle(NODE, now + millis(40));
+        states.throttle(NODE, now + millis(100), now);
+        states.throttle(NODE, now + millis(40), now);
 
         let node = states.node(NODE).unwrap();
         assert!(!node.is_ready(now + millis(99)));
@@ -501,12 +512,25 @@ mod tests {
         let now = clock::now();
         let mut states = states();
         connect_fully(&mut states, now);
-        states.throttle(NODE, now + millis(100));
+        states.throttle(NODE, now + millis(100), now);
 
         states.disconnected(NODE, now, MEAN);
         connect_fully(&mut states, now);
 
         assert!(!states.node(NODE).unwrap().is_ready(now));
+    }
+
+    #[test]
+    fn throttling_that_is_over_takes_no_memory() {
+        let now = clock::now();
+        let mut states = states();
+        connect_fully(&mut states, now);
+
+        for round in 1..100 {
+            let now = now + millis(100 * round);
+            assert_eq!(states.throttle(NODE, now + millis(50), now), [NODE]);
+            assert_eq!(states.throttles.len(), 1);
+        }
     }
 
     #[test]

@@ -357,6 +357,57 @@ fn another_connection_to_the_same_place_does_not_evade_a_quota() {
 }
 
 #[test]
+fn broker_that_metadata_leaves_out_for_a_moment_keeps_its_quota() {
+    let (mut bench, connection) = Bench::ready();
+    bench.client.throttle(NODE, Duration::from_secs(1), bench.now);
+    bench.client.update_nodes(&[node(OTHER)], bench.now);
+    assert_eq!(bench.closed(), connection);
+    bench.events();
+    bench.client.update_nodes(&[node(NODE), node(OTHER)], bench.now);
+
+    bench.make_ready(NODE);
+
+    assert!(!bench.client.can_send(NODE, bench.now));
+    bench.advance(Duration::from_secs(1));
+    assert!(bench.client.can_send(NODE, bench.now));
+}
+
+#[test]
+fn broker_that_moves_away_and_back_keeps_its_quota() {
+    let (mut bench, connection) = Bench::ready();
+    bench.client.throttle(NODE, Duration::from_secs(1), bench.now);
+    bench.client.update_nodes(&[Node::new(NODE, "elsewhere", 9092)], bench.now);
+    assert_eq!(bench.closed(), connection);
+    bench.events();
+    bench.make_ready(NODE);
+    assert!(bench.client.can_send(NODE, bench.now));
+    bench.client.update_nodes(&[node(NODE)], bench.now);
+    bench.closed();
+    bench.events();
+
+    bench.make_ready(NODE);
+
+    assert!(!bench.client.can_send(NODE, bench.now));
+}
+
+#[test]
+fn quota_holds_for_every_connection_to_a_place() {
+    let (mut bench, _) = bootstrapped();
+    let address = node(NODE);
+    let entry = Node::new(BOOTSTRAP, address.host(), address.port());
+    bench.client.update_nodes(&[entry, node(NODE), node(OTHER)], bench.now);
+    bench.make_ready(NODE);
+    bench.make_ready(OTHER);
+
+    bench.client.throttle(BOOTSTRAP, Duration::from_secs(1), bench.now);
+
+    assert!(!bench.client.can_send(NODE, bench.now) && bench.client.can_send(OTHER, bench.now));
+    assert_eq!(bench.client.poll_timeout(), Some(bench.now + Duration::from_secs(1)));
+    bench.advance(Duration::from_secs(1));
+    assert!(bench.client.can_send(NODE, bench.now));
+}
+
+#[test]
 fn broker_that_is_connected_inherits_nothing() {
     let (mut bench, bootstrap) = bootstrapped();
     let address = node(NODE);

@@ -44,7 +44,7 @@ const ALL: &[Trouble] = &[
 ];
 
 /// What does not happen yet, since the sender does not cope with it.
-const OFF: &[Trouble] = &[Trouble::Backfill, Trouble::Quota];
+const OFF: &[Trouble] = &[Trouble::Backfill];
 
 /// All there is but `OFF`, or what `SIMULATION_TROUBLES=Quota,Close` names, to search for mistakes of one kind.
 static ON: LazyLock<Vec<Trouble>> = LazyLock::new(|| {

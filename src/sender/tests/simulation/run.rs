@@ -408,7 +408,7 @@ impl Simulation {
 
     fn poll_connections(&mut self, cx: &mut Context<'_>) {
         let now = self.instant();
-        let core = &mut self.core;
+        let (core, lines) = (&mut self.core, &mut self.lines);
         self.connections.retain(|id, connection| {
             let result = connection.poll(cx, &mut |event| match event {
                 ConnectionEvent::Frame(frame) => core.network().handle_frame(*id, frame, now),
@@ -419,6 +419,10 @@ impl Simulation {
             if let Err(error) = &result {
                 let reason = error.to_string().into();
                 core.network().handle_closed(*id, reason, connection.first_unsent(), now);
+                if let Some(line) = lines.get_mut(id) {
+                    // The producer has given it up, for instance because a frame makes no sense.
+                    line.is_left = true;
+                }
             }
             result.is_ok()
         });
