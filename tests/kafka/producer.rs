@@ -1,9 +1,15 @@
 //! The producer against real clusters, judged by Kafka's own tools.
 
+mod bootstrap;
 mod console;
 mod contents;
+mod culprits;
+mod deletion;
 mod partitioning;
+mod quota;
 mod samples;
+
+use std::time::SystemTime;
 
 use crate::support::Version;
 
@@ -18,4 +24,10 @@ fn codecs(version: Version) -> impl Iterator<Item = &'static str> {
     ]
     .into_iter()
     .filter_map(|(codec, is_known)| is_known.then_some(codec))
+}
+
+/// The time in milliseconds since 1970, as Kafka counts it.
+fn epoch_millis() -> i64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970");
+    i64::try_from(since.as_millis()).expect("a clock before the year 292 million")
 }

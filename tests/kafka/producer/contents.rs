@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::time::Duration;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use kafka_producer::Acks;
@@ -12,8 +11,12 @@ use kafka_producer::ProducerRecord;
 use kafka_producer::RecordMetadata;
 #[cfg(feature = "zstd")]
 use kafka_producer::{Compression, DeliveryErrorKind, Disposition, Persisted};
+use rand::Rng;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 use super::codecs;
+use super::epoch_millis;
 use super::samples::Samples;
 use crate::support::ConsumedRecord;
 use crate::support::Isolation;
@@ -77,6 +80,37 @@ async fn everything_sent_is_read_as_it_was(version: Version, brokers: usize) {
         // A batch that compression would not make smaller is sent as it is.
         assert!(codecs.iter().all(|found| found == codec || found == "none"), "{topic}: {codecs:?}");
     }
+}
+
+/// A codec that keeps something of a batch that it could not make smaller damages the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn text_compressed_behind_noise_is_read_back() {
+    let Some(cluster) = KafkaCluster::start(Version::V4_3_1, 1).await else { return };
+    cluster.create_topic("noisy", 1, 1, &[]).await;
+    let producer: KafkaProducer = KafkaProducer::builder()
+        .bootstrap_servers(cluster.bootstrap_servers())
+        .property("compression.type", "gzip")
+        .compression_gzip_level(1)
+        .build()
+        .expect("a valid configuration");
+    let mut random = StdRng::seed_from_u64(1);
+    let mut values: Vec<Bytes> = Vec::new();
+    for _ in 0..6 {
+        let mut noise = vec![0; 15_000];
+        random.fill_bytes(&mut noise);
+        values.push(noise.into());
+    }
+    values.push("compresses well ".repeat(500).into());
+
+    for value in &values {
+        producer.send(ProducerRecord::to("noisy").value(value.clone())).await.expect("delivered");
+    }
+
+    let found = cluster.consume_all("noisy", Isolation::ReadUncommitted).await;
+    let codecs = cluster.batch_codecs("noisy", 0).await;
+    let found: Vec<Bytes> = found.into_iter().filter_map(|record| record.value).collect();
+    assert!(found == values, "{} records came back, not all as they were", found.len());
+    assert_eq!(codecs.last().map(String::as_str), Some("gzip"), "{codecs:?}");
 }
 
 /// A broker that does not know zstd would say of it that something unexpected has happened.
@@ -224,10 +258,4 @@ const fn acks_name(acks: Acks) -> &'static str {
         Acks::Leader => "1",
         Acks::All => "all",
     }
-}
-
-/// The time in milliseconds since 1970, as Kafka counts it.
-fn epoch_millis() -> i64 {
-    let since = SystemTime::UNIX_EPOCH.elapsed().expect("a clock after 1970");
-    i64::try_from(since.as_millis()).expect("a clock before the year 292 million")
 }

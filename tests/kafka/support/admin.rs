@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use kafka_protocol::messages::AlterClientQuotasRequest;
 use kafka_protocol::messages::BrokerId;
 use kafka_protocol::messages::CreateTopicsRequest;
 use kafka_protocol::messages::DeleteTopicsRequest;
@@ -15,6 +16,9 @@ use kafka_protocol::messages::ListOffsetsRequest;
 use kafka_protocol::messages::MetadataRequest;
 use kafka_protocol::messages::MetadataResponse;
 use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::alter_client_quotas_request::EntityData;
+use kafka_protocol::messages::alter_client_quotas_request::EntryData;
+use kafka_protocol::messages::alter_client_quotas_request::OpData;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_request::CreatableTopicConfig;
 use kafka_protocol::messages::describe_quorum_request;
@@ -39,6 +43,8 @@ const DELETE_TOPICS_VERSION: i16 = 1;
 const DESCRIBE_QUORUM_VERSION: i16 = 0;
 /// Since Kafka 2.3.
 const INCREMENTAL_ALTER_CONFIGS_VERSION: i16 = 0;
+/// Since Kafka 2.6.
+const ALTER_CLIENT_QUOTAS_VERSION: i16 = 0;
 const LIST_OFFSETS_VERSION: i16 = 2;
 
 /// For a request that a healthy broker answers at once.
@@ -135,6 +141,22 @@ impl KafkaCluster {
         wait::wait_for(&format!("{key}={value} for {topic}"), LIMIT, async || {
             let response = self.ask_controller(INCREMENTAL_ALTER_CONFIGS_VERSION, &request).await.ok()?;
             (response.responses.first().expect("an answer about the topic").error_code == NONE).then_some(())
+        })
+        .await;
+    }
+
+    /// Bounds the bytes per second that a broker takes from producers with this `client.id`, for brokers since Kafka 2.6.
+    ///
+    /// Brokers may take in the bound a little later.
+    pub(crate) async fn set_producer_byte_rate(&self, client_id: &str, rate: f64) {
+        let entity =
+            EntityData::default().with_entity_type(text("client-id")).with_entity_name(Some(text(client_id)));
+        let bound = OpData::default().with_key(text("producer_byte_rate")).with_value(rate);
+        let entry = EntryData::default().with_entity(vec![entity]).with_ops(vec![bound]);
+        let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
+        wait::wait_for(&format!("{rate} bytes per second for {client_id}"), LIMIT, async || {
+            let response = self.ask_controller(ALTER_CLIENT_QUOTAS_VERSION, &request).await.ok()?;
+            (response.entries.first().expect("an answer about the client").error_code == NONE).then_some(())
         })
         .await;
     }

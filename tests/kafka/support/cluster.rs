@@ -1,6 +1,7 @@
 //! A cluster of real brokers on this machine.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
@@ -36,6 +37,7 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub(crate) struct KafkaCluster {
     brokers: Vec<Broker>,
+    controllers: Controllers,
     /// `None` for `KRaft`.
     _zookeeper: Option<Process>,
     jars: &'static Jars,
@@ -75,16 +77,24 @@ impl ClusterOptions {
             }
             started = self.try_start(jars).await;
         }
-        let (brokers, zookeeper, work_dir) = started.unwrap_or_else(|error| panic!("{error}"));
+        let (brokers, controllers, zookeeper, work_dir) = started.unwrap_or_else(|error| panic!("{error}"));
         let (version, count) = (self.version, self.brokers);
         eprintln!("started Kafka {} with {count} broker(s) in {:?}", version.number(), begin.elapsed());
-        Some(KafkaCluster { brokers, _zookeeper: zookeeper, jars, version, work_dir, _turn: turn })
+        Some(KafkaCluster {
+            brokers,
+            controllers,
+            _zookeeper: zookeeper,
+            jars,
+            version,
+            work_dir,
+            _turn: turn,
+        })
     }
 
     async fn try_start(
         &self,
         jars: &'static Jars,
-    ) -> Result<(Vec<Broker>, Option<Process>, WorkDir), String> {
+    ) -> Result<(Vec<Broker>, Controllers, Option<Process>, WorkDir), String> {
         let work_dir = WorkDir::new().map_err(|error| format!("work directory: {error}"))?;
         let ports = self.ports();
         let brokers = self.lay_out(&ports, work_dir.path(), jars).map_err(|error| error.to_string())?;
@@ -99,7 +109,7 @@ impl ClusterOptions {
             broker.spawn().map_err(|error| format!("java: {error}"))?;
         }
         wait_until_ready(&brokers).await?;
-        Ok((brokers, zookeeper, work_dir))
+        Ok((brokers, ports.controllers, zookeeper, work_dir))
     }
 
     fn ports(&self) -> Ports {
@@ -142,6 +152,15 @@ impl KafkaCluster {
     pub(crate) fn bootstrap_servers(&self) -> String {
         let addresses: Vec<String> = self.brokers.iter().map(|broker| broker.address().to_string()).collect();
         addresses.join(",")
+    }
+
+    /// Where the node with this id takes requests as a controller only; `KRaft` only.
+    pub(crate) fn controller_address(&self, id: i32) -> SocketAddr {
+        let Controllers::Nodes(controllers) = &self.controllers else {
+            panic!("ZooKeeper has no such address")
+        };
+        let index = usize::try_from(id - 1).expect("nodes are numbered from 1");
+        ports::address(controllers[index])
     }
 
     /// The broker with this node id.
