@@ -342,6 +342,7 @@ impl SenderCore {
         self.handle_network_events(now);
         // Partitions are made when they are first looked at.
         self.look_at_changed(now);
+        self.look_at_unannounced(now);
         let mut purged = Vec::new();
         let is_fail_stop = self.settings.is_fail_stop;
         for id in self.active.clone() {

@@ -1,5 +1,6 @@
 //! Which partitions to look at, when, and what follows from a look.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::SenderCore;
@@ -68,6 +69,20 @@ impl SenderCore {
         let due: Vec<_> = self.timers.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
         for id in due {
             self.look(id, now);
+        }
+    }
+
+    /// Looks at the partitions that have records of which the sender does not know yet: the caller that has opened a batch
+    /// announces it a moment later, and meanwhile others may have added to it and returned.
+    pub(super) fn look_at_unannounced(&mut self, now: Instant) {
+        for topic in self.accumulator.topics() {
+            for queue in topic.iter().filter(|queue| queue.look().is_some()) {
+                let id = queue.id();
+                if !self.active.contains(&id) {
+                    self.ensure_partition(Arc::clone(queue));
+                    self.look(id, now);
+                }
+            }
         }
     }
 
