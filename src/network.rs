@@ -18,6 +18,7 @@ mod event;
 mod frame;
 mod in_flight_requests;
 mod least_loaded_node;
+pub(crate) mod lookup;
 pub(crate) mod resolver;
 mod timers;
 pub(crate) mod transport;

@@ -1,10 +1,11 @@
-//! Names to addresses, addresses to TCP connections.
+//! Addresses to TCP connections. `lookup` has the addresses of a name.
 
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
 
+use crate::network::lookup::Lookups;
 use crate::network::transport::{Connecting, Connector, Stream};
 
 /// Connects over TCP. A name is looked up anew for every attempt, so that a broker may move.
@@ -14,6 +15,7 @@ pub(crate) struct TcpConnector {
     pub(crate) send_buffer: Option<u32>,
     /// `receive.buffer.bytes`; `None` leaves it to the system.
     pub(crate) receive_buffer: Option<u32>,
+    pub(crate) lookups: Lookups,
 }
 
 impl Connector for TcpConnector {
@@ -31,7 +33,7 @@ impl Connector for TcpConnector {
 impl TcpConnector {
     /// Tries the addresses of a name, beginning with another one at each attempt (`client.dns.lookup=use_all_dns_ips`).
     async fn connect_to_one_of(&self, host: &str, port: u16, attempt: usize) -> io::Result<TcpStream> {
-        let addresses = lookup_host((host, port)).await?.collect();
+        let addresses = self.lookups.look_up(host, port).await?;
         self.connect_to_first(in_turn(addresses, attempt)).await
     }
 
@@ -73,7 +75,9 @@ mod tests {
 
     use super::*;
 
-    const CONNECTOR: TcpConnector = TcpConnector { send_buffer: None, receive_buffer: None };
+    fn connector() -> TcpConnector {
+        TcpConnector { send_buffer: None, receive_buffer: None, lookups: Lookups::new() }
+    }
 
     fn addresses(ports: &[u16]) -> Vec<SocketAddr> {
         ports.iter().map(|port| SocketAddr::from(([127, 0, 0, 1], *port))).collect()
@@ -103,15 +107,15 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let open = listener.local_addr().unwrap();
 
-        let stream = CONNECTOR.connect_to_first([addresses(&[1]), vec![open]].concat()).await.unwrap();
+        let stream = connector().connect_to_first([addresses(&[1]), vec![open]].concat()).await.unwrap();
 
         assert_eq!(stream.peer_addr().unwrap(), open);
     }
 
     #[tokio::test]
     async fn last_refusal_is_told_when_all_addresses_refuse() {
-        let refused = CONNECTOR.connect_to_first(addresses(&[1, 2])).await.unwrap_err();
-        let nowhere = CONNECTOR.connect_to_first(Vec::new()).await.unwrap_err();
+        let refused = connector().connect_to_first(addresses(&[1, 2])).await.unwrap_err();
+        let nowhere = connector().connect_to_first(Vec::new()).await.unwrap_err();
 
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
         assert_eq!(nowhere.to_string(), "the name has no address");

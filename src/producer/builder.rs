@@ -22,6 +22,7 @@ use crate::config::{Acks, ConfigError, MetadataRecoveryStrategy, ProducerConfig,
 use crate::delivery::AckObserver;
 use crate::metadata::{Metadata, MetadataConfig};
 use crate::metrics::Counters;
+use crate::network::lookup::Lookups;
 use crate::network::resolver::TcpConnector;
 use crate::network::transport::Connector;
 use crate::network::{MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
@@ -183,6 +184,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         let connector = TcpConnector {
             send_buffer: settings.send_buffer.and_then(|size| u32::try_from(size).ok()),
             receive_buffer: settings.receive_buffer.and_then(|size| u32::try_from(size).ok()),
+            lookups: Lookups::new(),
         };
         if !has_io() {
             return Err(BuildError::NoIo);

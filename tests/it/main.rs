@@ -13,6 +13,7 @@ mod idempotence;
 mod interceptors;
 mod memory;
 mod metadata;
+mod name_lookup;
 mod ordering;
 mod partitioning;
 mod purge;
