@@ -12,6 +12,14 @@ pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// Returns whether the monotonic time is that of a test, which stands still or leaps until tokio's timers are due.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+pub(crate) fn is_paused() -> bool {
+    let before = Instant::now();
+    let told = now();
+    !(before..=Instant::now()).contains(&told)
+}
+
 /// Returns the wall-clock time in milliseconds since 1970.
 pub(crate) fn wall_clock_ms() -> i64 {
     wall_clock_us().div_euclid(1000)

@@ -51,7 +51,7 @@ impl Cluster {
         Self::default().with_nodes(nodes.into_iter().collect()).with_topics(topics, HashMap::new())
     }
 
-    pub(super) fn with_version(mut self, version: u64) -> Self {
+    pub(crate) fn with_version(mut self, version: u64) -> Self {
         self.version = version;
         self
     }

@@ -1,16 +1,17 @@
 //! Waits that end at a time, on whichever task or thread the caller is.
 //!
-//! Within a tokio runtime its timer is used. Elsewhere, and in a runtime without timers, there is none to be had: the
-//! producer's own runtime may stand still or be gone. A thread that lives as long as somebody waits takes its place.
+//! A timer of tokio's fires only while its runtime is driven, and of that nobody tells us: a runtime may have been entered and
+//! stand still all the same. So a thread of ours ends the waits. It stays for a while after the last of them. Only if the time
+//! is paused, as tests do, the runtime's timer is used: there is no other that knows the time.
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
@@ -46,9 +47,15 @@ const LAST_LOOKS: usize = 3;
 
 /// Waits until `deadline`.
 pub(super) async fn sleep_until(deadline: Instant) {
-    match new_sleep(deadline) {
-        Some(sleep) => sleep.await,
-        None => ThreadSleep { deadline, id: None }.await,
+    if clock::is_paused()
+        && let Some(sleep) = new_sleep(deadline)
+    {
+        return sleep.await;
+    }
+    if let Err(NoThread) = (ThreadSleep { deadline, id: None }).await
+        && let Some(sleep) = new_sleep(deadline)
+    {
+        sleep.await;
     }
 }
 
@@ -67,44 +74,90 @@ struct ThreadSleep {
     id: Option<u64>,
 }
 
-/// Those who sleep, and whether there is a thread to wake them.
+/// The system has refused the thread, so that the sleep would never end.
+#[derive(Debug)]
+struct NoThread;
+
+/// Those who sleep, and the thread that wakes them.
 #[derive(Debug)]
 struct Sleepers {
     by_deadline: BTreeMap<(Instant, u64), Waker>,
     next_id: u64,
-    has_thread: bool,
+    thread: Option<TimerThread>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct TimerThread {
+    /// A fork of the process has no such thread.
+    process: u32,
+    /// When it looks at the sleepers by itself; `None` if that is at once.
+    looks_at: Option<Instant>,
 }
 
 static SLEEPERS: Mutex<Sleepers> =
-    Mutex::new(Sleepers { by_deadline: BTreeMap::new(), next_id: 0, has_thread: false });
+    Mutex::new(Sleepers { by_deadline: BTreeMap::new(), next_id: 0, thread: None });
 static NEWS: Condvar = Condvar::new();
+
+/// The thread stays for so long without anybody to wake: starting one for each wait would cost more than the wait. It looks
+/// at the sleepers as often, so that it need not be told of most of those who come and go.
+const LINGER: Duration = Duration::from_secs(5);
 
 fn lock() -> MutexGuard<'static, Sleepers> {
     SLEEPERS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Future for ThreadSleep {
-    type Output = ();
+impl Sleepers {
+    fn set_looks_at(&mut self, looks_at: Option<Instant>) {
+        if let Some(thread) = &mut self.thread {
+            thread.looks_at = looks_at;
+        }
+    }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    /// Sees to it that there is a thread. Returns when it looks at the sleepers.
+    fn have_thread(&mut self) -> Result<Option<Instant>, NoThread> {
+        let process = std::process::id();
+        if let Some(thread) = self.thread
+            && thread.process == process
+        {
+            return Ok(thread.looks_at);
+        }
+        let thread = thread::Builder::new().name("kafka-producer-timer".to_owned()).spawn(run_thread);
+        thread.map_err(|_| NoThread)?;
+        self.thread = Some(TimerThread { process, looks_at: None });
+        Ok(None)
+    }
+}
+
+impl Future for ThreadSleep {
+    type Output = Result<(), NoThread>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.deadline <= clock::now() {
-            return Poll::Ready(());
+            return Poll::Ready(Ok(()));
         }
         let mut sleepers = lock();
-        let id = *self.id.get_or_insert(sleepers.next_id);
-        sleepers.next_id = sleepers.next_id.max(id + 1);
-        let old = sleepers.by_deadline.insert((self.deadline, id), cx.waker().clone());
-        if !sleepers.has_thread {
-            let thread = thread::Builder::new().name("kafka-producer-timer".to_owned()).spawn(wake_sleepers);
-            if thread.is_err() {
-                // Without a thread a wait would never end. So it ends at once.
-                return Poll::Ready(());
-            }
-            sleepers.has_thread = true;
+        if let Some(id) = self.id {
+            // If it is not there any more the thread has ended the sleep.
+            let Some(waker) = sleepers.by_deadline.get_mut(&(self.deadline, id)) else {
+                return Poll::Ready(Ok(()));
+            };
+            let old = (!waker.will_wake(cx.waker())).then(|| std::mem::replace(waker, cx.waker().clone()));
+            drop(sleepers);
+            drop(old);
+            return Poll::Pending;
         }
+        let looks_at = match sleepers.have_thread() {
+            Ok(looks_at) => looks_at,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        let id = sleepers.next_id;
+        sleepers.next_id += 1;
+        sleepers.by_deadline.insert((self.deadline, id), cx.waker().clone());
+        self.id = Some(id);
         drop(sleepers);
-        NEWS.notify_one();
-        drop(old);
+        if looks_at.is_some_and(|looks_at| self.deadline < looks_at) {
+            NEWS.notify_one();
+        }
         Poll::Pending
     }
 }
@@ -118,31 +171,51 @@ impl Drop for ThreadSleep {
     }
 }
 
-/// Wakes those whose time has come, until nobody sleeps any more.
+/// The thread. It goes on after a panic, for those who sleep have no other.
+fn run_thread() {
+    while let Err(panic) = catch_unwind(wake_sleepers) {
+        // What was thrown may itself throw when it is dropped.
+        std::mem::forget(panic);
+    }
+}
+
+/// Wakes those whose time has come, until there has been nobody for a while.
 fn wake_sleepers() {
     let mut sleepers = lock();
-    while let Some(((deadline, _), _)) = sleepers.by_deadline.first_key_value() {
-        let left = deadline.saturating_duration_since(clock::now());
-        if !left.is_zero() {
-            (sleepers, _) = NEWS.wait_timeout(sleepers, left).unwrap_or_else(PoisonError::into_inner);
+    loop {
+        let now = clock::now();
+        let first = sleepers.by_deadline.first_key_value().map(|((deadline, _), _)| *deadline);
+        if first.is_some_and(|deadline| deadline <= now) {
+            let first = sleepers.by_deadline.pop_first();
+            drop(sleepers);
+            wake(first.map(|(_, waker)| waker));
+            sleepers = lock();
             continue;
         }
-        let first = sleepers.by_deadline.pop_first();
-        drop(sleepers);
-        if let Some((_, waker)) = first {
-            // An executor's waker that panics must not end the sleep of others.
-            let _ = catch_unwind(std::panic::AssertUnwindSafe(|| waker.wake()));
+        let looks_at = first.map_or(now + LINGER, |deadline| deadline.min(now + LINGER));
+        sleepers.set_looks_at(Some(looks_at));
+        let timeout;
+        (sleepers, timeout) =
+            NEWS.wait_timeout(sleepers, looks_at - now).unwrap_or_else(PoisonError::into_inner);
+        sleepers.set_looks_at(None);
+        if timeout.timed_out() && sleepers.by_deadline.is_empty() {
+            sleepers.thread = None;
+            return;
         }
-        sleepers = lock();
     }
-    sleepers.has_thread = false;
+}
+
+/// An executor's waker that panics must not end the sleep of others.
+fn wake(waker: Option<Waker>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.map(Waker::wake))) {
+        std::mem::forget(panic);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
     use std::task::Wake;
-    use std::time::Duration;
 
     use super::*;
 
@@ -185,6 +258,49 @@ mod tests {
         runtime.block_on(sleep_until(start + SHORT));
 
         assert!(clock::now() - start >= SHORT);
+    }
+
+    /// The runtime has timers, and nobody drives it.
+    #[test]
+    fn sleep_needs_nobody_to_drive_the_runtime() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let start = clock::now();
+
+        runtime.handle().block_on(sleep_until(start + SHORT));
+        let guard = runtime.enter();
+        let outcome = block_on(timeout_at(start + SHORT * 2, std::future::pending::<()>()));
+        drop(guard);
+
+        assert!(outcome.is_none() && clock::now() - start >= SHORT * 2);
+    }
+
+    #[tokio::test]
+    async fn waker_that_panics_keeps_no_other_asleep() {
+        struct Thrown;
+
+        impl Drop for Thrown {
+            fn drop(&mut self) {
+                panic!("thrown by what was thrown");
+            }
+        }
+
+        struct Throws;
+
+        impl Wake for Throws {
+            fn wake(self: Arc<Self>) {
+                std::panic::panic_any(Thrown);
+            }
+        }
+
+        let start = clock::now();
+        let mut bad = ThreadSleep { deadline: start + SHORT, id: None };
+        let waker = Waker::from(Arc::new(Throws));
+        assert!(Pin::new(&mut bad).poll(&mut Context::from_waker(&waker)).is_pending());
+
+        sleep_until(start + SHORT * 2).await;
+        sleep_until(start + SHORT * 3).await;
+
+        assert!(Pin::new(&mut bad).poll(&mut Context::from_waker(&waker)).is_ready());
     }
 
     #[test]

@@ -8,13 +8,14 @@ use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
 use crate::accumulator::salvage;
 use crate::error::{DeliveryError, DeliveryErrorKind};
+use crate::metadata::Cluster;
 use crate::sender::core::Purge;
 use crate::sender::shell::Shell;
 use crate::topic_partition::Topic;
@@ -102,8 +103,12 @@ impl Control {
         std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn set_cluster_version(&self, version: u64) {
-        self.cluster_version.store(version, Ordering::Release);
+    /// Shows a new view of the cluster to all who wait for one.
+    pub(super) fn publish(&self, clusters: &watch::Sender<Arc<Cluster>>, cluster: Arc<Cluster>) {
+        // The version first: a caller who sees the new view and takes the old version for that of it would go by what it has kept
+        // of the old view, find that it need not wait, and so on without end. The other way round it waits for the news.
+        self.cluster_version.store(cluster.version(), Ordering::Release);
+        clusters.send_replace(cluster);
     }
 
     /// Says why the sender ends. Only the first reason counts.

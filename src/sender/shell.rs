@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -227,14 +227,15 @@ impl Shell {
     }
 
     /// Takes in what lies in the sockets before records are given up by order. The task is woken afterwards, or ends.
+    ///
+    /// Attempts to connect are left to the task: they need its runtime around them, and have no answers to take in.
     fn take_in(&mut self, now: Instant) {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.poll_connecting(&mut cx, now);
-        for _ in 0..MAX_ROUNDS {
-            if self.poll_connections(&mut cx, now) {
-                break;
-            }
-        }
+        // The caller's task may have used up its budget, without which sockets say that there is nothing.
+        let reading = coop::unconstrained(std::future::poll_fn(|cx| {
+            let has_read_all = (0..MAX_ROUNDS).any(|_| self.poll_connections(cx, now));
+            if has_read_all { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        let _ = pin!(reading).poll(&mut Context::from_waker(Waker::noop()));
         self.core.handle_network_events(now);
     }
 
@@ -308,11 +309,7 @@ impl Shell {
                     ),
                 }
             }
-            Action::Publish(cluster) => {
-                let version = cluster.version();
-                self.clusters.send_replace(cluster);
-                control.set_cluster_version(version);
-            }
+            Action::Publish(cluster) => control.publish(&self.clusters, cluster),
             // Not awaited: the finished batch announces itself.
             Action::Seal(job) => self.works.extend(self.accumulator.seal_elsewhere(job).err()),
             Action::TakeBackSeals => self.works.extend(self.accumulator.take_back_work()),

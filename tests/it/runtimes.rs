@@ -164,6 +164,19 @@ fn waits_in_a_runtime_without_timers_end_in_time() {
 }
 
 #[test]
+fn waits_in_a_runtime_that_stands_still_end_in_time() {
+    let still = own_runtime();
+    waits(
+        || builder_at("127.0.0.1:1"),
+        |producer, record| {
+            let kind = still.handle().block_on(producer.enqueue(record)).unwrap_err().kind().clone();
+            still.handle().block_on(producer.close(millis(10)));
+            kind
+        },
+    );
+}
+
+#[test]
 fn wait_for_memory_outside_of_a_runtime_ends_in_time() -> TestResult {
     without_runtime(|cluster| {
         let own = own_runtime();

@@ -1,14 +1,17 @@
 //! The task around the core, on tokio's paused time, with connections that are never made.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
+use tokio::task::coop;
 
 use super::bench::{self, Config};
 use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, TryAppend};
@@ -28,6 +31,7 @@ use crate::topic_partition::Topic;
 struct Attempts {
     made: AtomicUsize,
     under_way: Arc<AtomicUsize>,
+    reads: Arc<AtomicUsize>,
     outcome: Outcome,
 }
 
@@ -40,6 +44,35 @@ enum Outcome {
     /// A stream that panics when it is used.
     Panic,
     Refused,
+    /// It goes on for ever, and only within a runtime.
+    Restless,
+    /// A stream that counts how often it is read.
+    Counted,
+}
+
+/// A stream that counts reads, and does as tokio's do: without a budget it has nothing.
+struct Counted(Arc<AtomicUsize>);
+
+impl AsyncRead for Counted {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        std::task::ready!(coop::poll_proceed(cx)).made_progress();
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// A stream that panics.
@@ -77,6 +110,20 @@ impl Connector for Attempts {
                 });
             }
             Outcome::Refused => return Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) }),
+            Outcome::Restless => {
+                return Box::pin(std::future::poll_fn(|cx| {
+                    let _runtime = Handle::current();
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }));
+            }
+            Outcome::Counted => {
+                let reads = Arc::clone(&self.reads);
+                return Box::pin(async move {
+                    let stream: Box<dyn Stream> = Box::new(Counted(reads));
+                    Ok(stream)
+                });
+            }
         }
         let under_way = UnderWay::new(&self.under_way);
         Box::pin(async move {
@@ -238,7 +285,7 @@ async fn aborted_sender_fails_its_records_at_once() {
 
 #[test]
 fn sender_that_is_dropped_with_its_runtime_fails_its_records() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (shell, delivery) = runtime.block_on(async {
         let shell = Shell::new(Outcome::None);
         let delivery = shell.append();
@@ -294,7 +341,7 @@ async fn orders_are_carried_out_although_the_task_is_not_polled() {
 
 #[test]
 fn orders_of_many_threads_are_all_carried_out() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
     let guard = runtime.enter();
     let shell = Shell::new(Outcome::None);
     let task = runtime.spawn(shell.sender());
@@ -332,4 +379,81 @@ async fn idle_sender_that_is_closed_ends_without_its_task() {
 
     assert!(shell.clusters.changed().await.is_err());
     assert_eq!(shell.control.end(), Some(&DeliveryErrorKind::Closed));
+}
+
+/// Polls the sender's task once.
+async fn poll_once(task: &mut Pin<Box<Sender>>) {
+    std::future::poll_fn(|cx| {
+        assert!(task.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[test]
+fn attempts_to_connect_are_left_to_the_runtime_of_the_sender() {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let guard = runtime.enter();
+    let shell = Shell::new(Outcome::Restless);
+    let mut task = Box::pin(shell.sender());
+    drop(guard);
+    runtime.block_on(poll_once(&mut task));
+    assert_eq!(shell.made(), 1);
+    let delivery = shell.append();
+
+    let purged = shell.control.purge(Purge::All).try_recv().unwrap();
+
+    assert_eq!(purged.len(), 1);
+    assert_eq!(delivery.try_result().unwrap().unwrap_err().kind(), DeliveryErrorKind::Purged);
+    assert_eq!(shell.control.end(), None);
+    runtime.block_on(poll_once(&mut task));
+}
+
+#[tokio::test(start_paused = true)]
+async fn sockets_are_read_before_a_purge_whatever_is_left_of_the_budget_of_the_caller() {
+    let shell = Shell::new(Outcome::Counted);
+    let mut task = Box::pin(shell.sender());
+    poll_once(&mut task).await;
+    let reads = || shell.attempts.reads.load(Ordering::Relaxed);
+    let before = reads();
+
+    std::future::poll_fn(|cx| {
+        while let Poll::Ready(budget) = coop::poll_proceed(cx) {
+            budget.made_progress();
+        }
+        shell.control.purge(Purge::All).try_recv().unwrap();
+        Poll::Ready(())
+    })
+    .await;
+
+    assert!(before > 0 && reads() > before, "{before} reads, and {} with the purge", reads());
+}
+
+/// What a task sees that is polled as soon as it is woken.
+struct Sees {
+    control: Arc<Control>,
+    clusters: watch::Receiver<Arc<Cluster>>,
+    seen: Mutex<Vec<(u64, u64)>>,
+}
+
+impl Wake for Sees {
+    fn wake(self: Arc<Self>) {
+        let published = self.clusters.borrow().version();
+        self.seen.lock().unwrap().push((published, self.control.cluster_version()));
+    }
+}
+
+#[test]
+fn task_that_sees_a_new_cluster_sees_its_version() {
+    let control = Arc::new(Control::default());
+    let (published, mut clusters) = watch::channel(Arc::<Cluster>::default());
+    let seen = Mutex::default();
+    let sees = Arc::new(Sees { control: Arc::clone(&control), clusters: clusters.clone(), seen });
+    let waker = Waker::from(Arc::clone(&sees));
+    let mut changed = Box::pin(clusters.changed());
+    assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+
+    control.publish(&published, Arc::new(Cluster::default().with_version(7)));
+
+    assert_eq!(*sees.seen.lock().unwrap(), [(7, 7)]);
 }
