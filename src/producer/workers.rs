@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -35,7 +36,7 @@ struct State {
     is_stuck: bool,
 }
 
-/// One thread at work. If it ends otherwise than by running out of work, it was never started or has panicked.
+/// One thread at work, or one that is to come. If it ends otherwise than by running out of work, it was never started or has panicked.
 struct Worker {
     shared: Arc<Shared>,
     is_busy: bool,
@@ -51,17 +52,35 @@ impl BlockingWorkers {
         Self(Arc::new(Shared { runtime, most, state: Mutex::default() }))
     }
 
-    fn add(&self, mut state: MutexGuard<'_, State>, work: Work) {
+    /// Gives work back if the system refuses the thread that it would need.
+    fn add(&self, mut state: MutexGuard<'_, State>, work: Work) -> Result<(), Work> {
         state.waiting.push_back(work);
         if state.running == self.0.most {
-            return;
+            return Ok(());
         }
         state.running += 1;
         drop(state);
         let worker = Worker { shared: Arc::clone(&self.0), is_busy: false, is_done: false };
-        // A runtime that is shut down drops the worker.
-        drop(self.0.runtime.spawn_blocking(move || worker.run()));
+        let place = Arc::new(Mutex::new(Some(worker)));
+        let thread = {
+            let place = Arc::clone(&place);
+            move || take_from(&place).map_or((), Worker::run)
+        };
+        // A runtime that is shut down drops the worker. One that is refused a thread panics, and keeps what it was to run for a
+        // thread that may come much later.
+        match catch_unwind(AssertUnwindSafe(|| drop(self.0.runtime.spawn_blocking(thread)))) {
+            Ok(()) => Ok(()),
+            Err(panic) => {
+                drop(panic);
+                tracing::warn!("the system refuses a thread to compress on");
+                take_from(&place).and_then(Worker::give_up).map_or(Ok(()), Err)
+            }
+        }
     }
+}
+
+fn take_from(place: &Mutex<Option<Worker>>) -> Option<Worker> {
+    place.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 impl Workers for BlockingWorkers {
@@ -70,8 +89,7 @@ impl Workers for BlockingWorkers {
         if state.is_stuck {
             return Err(work);
         }
-        self.add(state, work);
-        Ok(())
+        self.add(state, work)
     }
 
     fn try_take(&self, work: Work) -> Result<(), Work> {
@@ -79,8 +97,7 @@ impl Workers for BlockingWorkers {
         if state.is_stuck || state.under_way + state.waiting.len() >= self.0.most {
             return Err(work);
         }
-        self.add(state, work);
-        Ok(())
+        self.add(state, work)
     }
 
     fn take_back(&self) -> Vec<Work> {
@@ -99,6 +116,14 @@ impl Worker {
         while let Some(work) = self.next() {
             work.run();
         }
+    }
+
+    /// Ends a worker that has got no thread. Returns the work that was added last unless another will come to it.
+    fn give_up(self) -> Option<Work> {
+        let mut state = self.shared.lock();
+        let last = if state.running == 1 { state.waiting.pop_back() } else { None };
+        drop(state);
+        last
     }
 
     fn next(&mut self) -> Option<Work> {

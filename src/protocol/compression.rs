@@ -3,9 +3,10 @@
 //! Everything behind the 61-byte header is one stream, in the framing that Kafka's Java reader demands; each codec has
 //! a file. What they need again and again is kept per thread.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
+use std::thread::AccessError;
 
 use bytes::Bytes;
 
@@ -121,22 +122,23 @@ impl Compression {
         if self == Self::None {
             return take(None);
         }
-        OUTPUT.with_borrow_mut(|output| {
-            output.clear();
-            let done = self.guarded(|| match self {
-                Self::Gzip => gzip::compress(records, level, output),
-                Self::Lz4 => lz4::compress(records, output),
-                Self::None => None,
-                Self::Snappy => snappy::compress(records, level, output),
-                Self::Zstd => zstd::compress(records, level, output),
-            });
-            let smaller = done.filter(|()| output.len() < records.len());
-            let taken = take(smaller.map(|()| output.as_slice()));
-            if output.capacity() > MOST_KEPT {
-                *output = Vec::new();
-            }
-            taken
-        })
+        // Out of its place while it is used: what the codec's panic is told to may send records itself. A thread that ends may
+        // do so, too, and has nothing kept any more.
+        let mut output = OUTPUT.try_with(Cell::take).unwrap_or_default();
+        output.clear();
+        let done = self.guarded(|| match self {
+            Self::Gzip => gzip::compress(records, level, &mut output),
+            Self::Lz4 => lz4::compress(records, &mut output),
+            Self::None => None,
+            Self::Snappy => snappy::compress(records, level, &mut output),
+            Self::Zstd => zstd::compress(records, level, &mut output),
+        });
+        let smaller = done.filter(|()| output.len() < records.len());
+        let taken = take(smaller.map(|()| output.as_slice()));
+        if output.capacity() <= MOST_KEPT {
+            let _: Result<(), AccessError> = OUTPUT.try_with(|place| place.set(output));
+        }
+        taken
     }
 
     /// Restores what [`Compression::compress`] made of records; `None` if the bytes are damaged or stand for more than
@@ -182,7 +184,7 @@ pub(crate) fn uncompressed(batch: &Bytes, compression: Compression, limit: usize
 }
 
 thread_local! {
-    static OUTPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static OUTPUT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// A thread keeps no more than this of its output: the room of a batch as large as `max.request.size` is by default.

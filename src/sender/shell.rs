@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable, abortable};
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::watch;
 use tokio::task::coop;
 use tokio::time::Sleep;
@@ -22,7 +23,7 @@ use crate::error::DeliveryErrorKind;
 use crate::metadata::Cluster;
 use crate::network::transport::{Connection, ConnectionEvent, Connector, Stream};
 use crate::network::{ConnectionId, NetworkAction};
-use crate::sender::control::{Control, Order};
+use crate::sender::control::{Control, Order, message_of};
 use crate::sender::core::{Action, SenderCore};
 
 /// The acting half of the sender.
@@ -285,9 +286,15 @@ impl Shell {
         match action {
             Action::Network(NetworkAction::Connect { connection, node, host, port, attempt }) => {
                 tracing::debug!(%node, %host, port, "connecting");
-                let connecting = self.connector.connect(&host, port, attempt);
-                let attempt: Pin<Box<dyn Future<Output = _> + Send>> =
-                    Box::pin(async move { (connection, connecting.await) });
+                let connecting =
+                    AssertUnwindSafe(self.connector.connect(&host, port, attempt)).catch_unwind();
+                let attempt: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
+                    // Tokio panics when the system refuses it a thread to look a name up. That may pass.
+                    (
+                        connection,
+                        connecting.await.unwrap_or_else(|panic| Err(io::Error::other(message_of(&*panic)))),
+                    )
+                });
                 let (attempt, abort_handle) = abortable(attempt);
                 self.abort_handles.insert(connection, abort_handle);
                 self.connecting.push(attempt);

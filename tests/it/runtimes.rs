@@ -170,7 +170,7 @@ fn waits_in_a_runtime_that_stands_still_end_in_time() {
         || builder_at("127.0.0.1:1"),
         |producer, record| {
             let kind = still.handle().block_on(producer.enqueue(record)).unwrap_err().kind().clone();
-            still.handle().block_on(producer.close(millis(10)));
+            drop(still.handle().block_on(producer.close(millis(10))));
             kind
         },
     );

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -142,6 +142,33 @@ impl Drop for Told {
     fn drop(&mut self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+#[test]
+fn work_is_given_back_while_the_system_refuses_threads() {
+    let refuses = Arc::new(AtomicBool::new(true));
+    let name = {
+        let refuses = Arc::clone(&refuses);
+        // As tokio does when a thread cannot be made.
+        move || {
+            assert!(!refuses.load(Ordering::Relaxed), "OS can't spawn worker thread");
+            "worker".to_owned()
+        }
+    };
+    let runtime = Builder::new_current_thread().thread_name_fn(name).build().unwrap();
+    let workers = BlockingWorkers::with(runtime.handle().clone(), 2);
+    let (done, is_done) = mpsc::channel();
+
+    for number in 0..5 {
+        workers.try_take(telling(&done, number)).unwrap_err().run();
+        assert_eq!(is_done.try_recv(), Ok(number));
+        workers.take(telling(&done, number)).unwrap_err().run();
+        assert_eq!(is_done.try_recv(), Ok(number));
+    }
+
+    refuses.store(false, Ordering::Relaxed);
+    workers.take(telling(&done, 7)).unwrap();
+    assert_eq!(is_done.recv_timeout(LONG), Ok(7));
 }
 
 #[test]

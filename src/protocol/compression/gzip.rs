@@ -26,16 +26,14 @@ pub(super) fn compress(records: &[u8], level: i32, output: &mut Vec<u8>) -> Opti
     output.resize(HEADER.len() + room, 0);
     let fits = |(kept_level, _): &(i32, Compress)| *kept_level == level;
     let make = || Some((level, Compress::new(level_of(level), false)));
-    let len = DEFLATE.with(|kept| {
-        kept.lend(fits, make, |(_, deflate)| {
-            deflate.reset();
-            let place = output.get_mut(HEADER.len()..).ok_or(Broken)?;
-            match deflate.compress(records, place, FlushCompress::Finish) {
-                Ok(Status::StreamEnd) => Ok(usize::try_from(deflate.total_out()).ok()),
-                // What did not fit is still in there, and `reset` does not drop all of it.
-                Ok(Status::BufError | Status::Ok) | Err(_) => Err(Broken),
-            }
-        })
+    let len = Kept::lend(&DEFLATE, fits, make, |(_, deflate)| {
+        deflate.reset();
+        let place = output.get_mut(HEADER.len()..).ok_or(Broken)?;
+        match deflate.compress(records, place, FlushCompress::Finish) {
+            Ok(Status::StreamEnd) => Ok(usize::try_from(deflate.total_out()).ok()),
+            // What did not fit is still in there, and `reset` does not drop all of it.
+            Ok(Status::BufError | Status::Ok) | Err(_) => Err(Broken),
+        }
     })?;
     output.truncate(HEADER.len() + len);
     output.extend_from_slice(&trailer(records));

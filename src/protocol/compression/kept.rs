@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::thread::{AccessError, LocalKey};
 
 /// The state of a codec between two batches.
 ///
@@ -19,16 +20,18 @@ impl<S> Kept<S> {
         Self(Cell::new(None))
     }
 
-    /// Lends the state to `work`, or what `make` makes if none `fits`. It is kept unless `work` says that it is broken.
+    /// Lends the state of this thread to `work`, or what `make` makes if none `fits`. It is kept unless `work` says that it is
+    /// broken, or the thread is about to end.
     pub(super) fn lend<T>(
-        &self,
+        place: &'static LocalKey<Self>,
         fits: impl FnOnce(&S) -> bool,
         make: impl FnOnce() -> Option<S>,
         work: impl FnOnce(&mut S) -> Result<Option<T>, Broken>,
     ) -> Option<T> {
-        let mut state = self.0.take().filter(fits).or_else(make)?;
+        let kept = place.try_with(|kept| kept.0.take()).ok().flatten();
+        let mut state = kept.filter(fits).or_else(make)?;
         let done = work(&mut state).ok()?;
-        self.0.set(Some(state));
+        let _: Result<(), AccessError> = place.try_with(|kept| kept.0.set(Some(state)));
         done
     }
 }

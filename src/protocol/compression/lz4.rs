@@ -33,28 +33,27 @@ impl Lz4 {
 /// Appends a frame to `output`; `None` once it is clear that it gets no smaller than the records.
 pub(super) fn compress(records: &[u8], output: &mut Vec<u8>) -> Option<()> {
     output.extend_from_slice(&FRAME_HEADER);
-    LZ4.with(|kept| {
-        kept.lend(
-            |_| true,
-            || Some(Lz4::new()),
-            |Lz4 { table, block }| {
-                for chunk in records.chunks(BLOCK_LEN) {
-                    // The block has room for whatever comes of a chunk.
-                    let len = block::compress_into_with_table(chunk, block, table).map_err(|_| Broken)?;
-                    let compressed = block.get(..len).filter(|compressed| compressed.len() < chunk.len());
-                    let (stored, bytes) = compressed.map_or((STORED, chunk), |bytes| (0, bytes));
-                    let len = u32::try_from(bytes.len()).map_err(|_| Broken)?;
-                    output.extend_from_slice(&(len | stored).to_le_bytes());
-                    output.extend_from_slice(bytes);
-                    if output.len() >= records.len() {
-                        return Ok(None);
-                    }
+    Kept::lend(
+        &LZ4,
+        |_| true,
+        || Some(Lz4::new()),
+        |Lz4 { table, block }| {
+            for chunk in records.chunks(BLOCK_LEN) {
+                // The block has room for whatever comes of a chunk.
+                let len = block::compress_into_with_table(chunk, block, table).map_err(|_| Broken)?;
+                let compressed = block.get(..len).filter(|compressed| compressed.len() < chunk.len());
+                let (stored, bytes) = compressed.map_or((STORED, chunk), |bytes| (0, bytes));
+                let len = u32::try_from(bytes.len()).map_err(|_| Broken)?;
+                output.extend_from_slice(&(len | stored).to_le_bytes());
+                output.extend_from_slice(bytes);
+                if output.len() >= records.len() {
+                    return Ok(None);
                 }
-                output.extend_from_slice(&END_MARK);
-                Ok(Some(()))
-            },
-        )
-    })
+            }
+            output.extend_from_slice(&END_MARK);
+            Ok(Some(()))
+        },
+    )
 }
 
 pub(super) fn decompress(frame: &[u8], limit: usize) -> Option<Vec<u8>> {

@@ -18,21 +18,20 @@ thread_local! {
 /// no levels.
 pub(super) fn compress(records: &[u8], _level: i32, output: &mut Vec<u8>) -> Option<()> {
     output.extend_from_slice(&HEADER);
-    ENCODER.with(|kept| {
-        kept.lend(
-            |_| true,
-            || Some(Encoder::new()),
-            |encoder| {
-                for chunk in records.chunks(BLOCK_LEN) {
-                    append_block(chunk, encoder, output).ok_or(Broken)?;
-                    if output.len() >= records.len() {
-                        return Ok(None);
-                    }
+    Kept::lend(
+        &ENCODER,
+        |_| true,
+        || Some(Encoder::new()),
+        |encoder| {
+            for chunk in records.chunks(BLOCK_LEN) {
+                append_block(chunk, encoder, output).ok_or(Broken)?;
+                if output.len() >= records.len() {
+                    return Ok(None);
                 }
-                Ok(Some(()))
-            },
-        )
-    })
+            }
+            Ok(Some(()))
+        },
+    )
 }
 
 fn append_block(chunk: &[u8], encoder: &mut Encoder, output: &mut Vec<u8>) -> Option<()> {

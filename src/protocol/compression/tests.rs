@@ -239,3 +239,46 @@ proptest! {
         }
     }
 }
+
+/// Compresses while its thread ends, when the places of what a thread keeps are gone.
+struct Last(std::sync::mpsc::Sender<usize>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        let records = [7; 1000];
+        let count = codecs().filter_map(|codec| compress(codec, &records)).count();
+        self.0.send(count).unwrap();
+    }
+}
+
+#[test]
+fn thread_that_ends_can_compress() {
+    thread_local! {
+        static LAST: Cell<Option<Last>> = const { Cell::new(None) };
+    }
+
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Places that are used first are gone last, on some systems, and first on others. So use them before and after.
+        LAST.set(None);
+        assert!(codecs().all(|codec| compress(codec, &[7; 1000]).is_some()));
+        LAST.set(Some(Last(sender)));
+    })
+    .join()
+    .unwrap();
+
+    assert_eq!(receiver.recv(), Ok(codecs().count()));
+}
+
+#[test]
+fn compressed_bytes_can_be_taken_by_one_who_compresses() {
+    let (outer, inner) = ([7; 1000], [8; 500]);
+
+    let taken = Compression::Lz4.compress(LEVEL, &outer, |compressed| {
+        let within = compress(Compression::Lz4, &inner).unwrap();
+        (compressed.unwrap().to_vec(), within)
+    });
+
+    assert_eq!(decompress_by_oracle(Compression::Lz4, &taken.0), outer);
+    assert_eq!(decompress_by_oracle(Compression::Lz4, &taken.1), inner);
+}

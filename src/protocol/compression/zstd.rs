@@ -15,10 +15,8 @@ pub(super) fn compress(records: &[u8], level: i32, output: &mut Vec<u8>) -> Opti
     output.reserve(compress_bound(records.len()));
     let fits = |(kept_level, _): &(i32, Compressor<'static>)| *kept_level == level;
     let make = || Some((level, Compressor::new(level).ok()?));
-    COMPRESSOR.with(|kept| {
-        kept.lend(fits, make, |(_, compressor)| {
-            compressor.compress_to_buffer(records, output).map(|_| Some(())).map_err(|_| Broken)
-        })
+    Kept::lend(&COMPRESSOR, fits, make, |(_, compressor)| {
+        compressor.compress_to_buffer(records, output).map(|_| Some(())).map_err(|_| Broken)
     })
 }
 

@@ -46,6 +46,8 @@ enum Outcome {
     Refused,
     /// It goes on for ever, and only within a runtime.
     Restless,
+    /// The attempt panics.
+    PanicAtOnce,
     /// A stream that counts how often it is read.
     Counted,
 }
@@ -116,6 +118,9 @@ impl Connector for Attempts {
                     cx.waker().wake_by_ref();
                     Poll::Pending
                 }));
+            }
+            Outcome::PanicAtOnce => {
+                return Box::pin(async { panic!("OS can't spawn worker thread") });
             }
             Outcome::Counted => {
                 let reads = Arc::clone(&self.reads);
@@ -225,6 +230,20 @@ async fn refused_attempts_keep_their_distance() {
 
     // Backoffs from 50 ms to a second.
     assert!((50..100).contains(&shell.made()), "{} attempts", shell.made());
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempt_that_panics_is_one_that_has_failed() {
+    let shell = Shell::new(Outcome::PanicAtOnce);
+    let task = tokio::spawn(shell.sender());
+
+    tokio::time::sleep(Duration::from_secs(60)).await;
+
+    assert!((50..100).contains(&shell.made()), "{} attempts", shell.made());
+    assert_eq!(shell.control.end(), None);
+    let obstacle = shell.clusters.borrow().obstacle().unwrap().to_owned();
+    assert!(obstacle.contains("OS can't spawn worker thread"), "{obstacle}");
     task.abort();
 }
 

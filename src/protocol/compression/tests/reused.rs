@@ -94,10 +94,13 @@ fn outcome_around_the_length_of_the_records_leaves_no_trace() {
 
 #[test]
 fn state_is_kept_only_if_the_codec_has_ended_as_it_should() {
-    let kept = Kept::new();
+    thread_local! {
+        static KEPT: Kept<i32> = const { Kept::new() };
+    }
     let lend = |broken: Result<Option<()>, Broken>| {
         let mut seen = 0;
-        kept.lend(
+        Kept::lend(
+            &KEPT,
             |_| true,
             || Some(0),
             |uses| {
@@ -112,7 +115,7 @@ fn state_is_kept_only_if_the_codec_has_ended_as_it_should() {
     assert_eq!(lend(Err(Broken)), 2);
     assert_eq!(lend(Ok(Some(()))), 0);
     let panicking =
-        || kept.lend(|_| true, || None, |_| -> Result<Option<()>, _> { panic!("part of the test") });
+        || Kept::lend(&KEPT, |_| true, || None, |_| -> Result<Option<()>, _> { panic!("part of the test") });
     assert!(panic::catch_unwind(AssertUnwindSafe(panicking)).is_err());
     assert_eq!(lend(Ok(None)), 0, "what has panicked is not used again");
 }
