@@ -275,7 +275,8 @@ impl Metadata {
         self.topics.expire(now);
         self.topics.handle_answer(&in_flight.topics, in_flight.may_create);
         let mut answers = TopicAnswers::carried_over(&self.cluster, &self.topics, &in_flight.topics);
-        let source = Source { nodes: &nodes, has_reliable_epochs: version >= RELIABLE_EPOCHS, now };
+        let node_ids = nodes.iter().map(Node::id).collect();
+        let source = Source { nodes: &node_ids, has_reliable_epochs: version >= RELIABLE_EPOCHS, now };
         answers.read(response, &in_flight.topics, source, &self.cluster, &mut self.topics);
         self.schedule.handle_success(in_flight.is_full, answers.is_progress, now);
         if self.topics.has_unanswered() {

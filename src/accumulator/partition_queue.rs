@@ -367,6 +367,23 @@ impl PartitionQueue {
         doubtful
     }
 
+    /// Takes the batches older than another that are certain not to be in the log.
+    pub(crate) fn take_certain_before(&self, order: BatchOrder) -> Vec<ProducerBatch> {
+        let mut inner = self.lock();
+        let at = inner.batches.partition_point(|queued| queued.order < order);
+        if at == 0 {
+            return Vec::new();
+        }
+        let younger = inner.batches.split_off(at);
+        let older = std::mem::take(&mut inner.batches);
+        let (kept, taken) = older.into_iter().partition(|batch| batch.is_numbered() && batch.maybe_written);
+        inner.batches = kept;
+        inner.batches.extend(younger);
+        self.queued.store(inner.batches.len(), Ordering::Relaxed);
+        let taken: VecDeque<_> = taken;
+        taken.into()
+    }
+
     /// Returns where the batches of the partition are noted until they end.
     pub(crate) fn incomplete(&self) -> &Arc<IncompleteBatches> {
         &self.incomplete

@@ -1,6 +1,7 @@
 //! Reads what an answer says of brokers and topics, and holds it against what was known.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::config::HostPort;
@@ -54,8 +55,8 @@ pub(super) fn read_node_id(id: i32) -> Option<NodeId> {
 /// Where an answer comes from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source<'a> {
-    /// The brokers that it names.
-    pub(super) nodes: &'a [Node],
+    /// The brokers that it names. Every partition asks for one, and an answer may have very many of both.
+    pub(super) nodes: &'a BTreeSet<NodeId>,
     pub(super) has_reliable_epochs: bool,
     pub(super) now: Instant,
 }
@@ -78,7 +79,7 @@ pub(super) fn read_topic(
         epochs.clear();
     }
 
-    let denials = known.map_or(0, TopicInfo::denials);
+    let denials = known.map_or(0, TopicInfo::denials_when_described);
     let mut is_progress = is_other_topic;
     let mut is_incomplete = answer.partitions.iter().any(|p| p.error_code != 0);
     let mut partitions = Vec::with_capacity(answer.partitions.len());
@@ -150,7 +151,7 @@ fn is_believed(
     let number = answer.partition_index;
     let leader = read_node_id(answer.leader_id);
     let known_leader = known.and_then(PartitionInfo::reported_leader);
-    let is_there = |leader| source.nodes.iter().any(|node| node.id() == leader);
+    let is_there = |leader| source.nodes.contains(&leader);
     let is_healthy = |epochs: &LeaderEpochs| known_leader.is_some_and(is_there) && !epochs.is_denied(number);
     let order = epoch.zip(epochs.highest(number)).map(|(epoch, highest)| epoch.cmp(&highest));
     let claim = match (order, epoch, leader) {

@@ -113,7 +113,7 @@ impl TopicAnswers {
 
     /// Keeps a topic as it was known. It may be another of its name when it is described again.
     fn keep(&mut self, topic: &TopicInfo) {
-        let kept = topic.clone().with_denials(topic.denials().wrapping_add(1));
+        let kept = topic.clone().with_denials(topic.denials_when_denied());
         self.topics.insert(topic.name().clone(), Arc::new(kept));
     }
 

@@ -11,7 +11,7 @@ pub struct TopicInfo {
     /// All zero when the brokers are too old to give ids.
     id: Uuid,
     is_internal: bool,
-    /// How often brokers have not described the topic, though it was known.
+    /// Counts how often brokers have not described the topic, though it was known, and have again. Odd while they do not.
     denials: u32,
     /// Partition `i` is at index `i`.
     partitions: Vec<PartitionInfo>,
@@ -82,10 +82,24 @@ impl TopicInfo {
         self.partitions.get(usize::try_from(number).ok()?)
     }
 
-    /// Returns a number that changes whenever brokers do not describe the topic: when they do again, it may be another of
-    /// the same name.
+    /// Returns a number that changes whenever brokers do not describe the topic, and when they do again: it may be another of
+    /// the same name, and what was heard in between may be of the old one.
     pub(crate) fn denials(&self) -> u32 {
         self.denials
+    }
+
+    /// Returns the number for a topic that brokers do not describe: an odd one.
+    pub(super) fn denials_when_denied(&self) -> u32 {
+        self.denials.wrapping_add(if self.is_denied() { 2 } else { 1 })
+    }
+
+    /// Returns the number for a topic that brokers describe: an even one.
+    pub(super) fn denials_when_described(&self) -> u32 {
+        self.denials.wrapping_add(u32::from(self.is_denied()))
+    }
+
+    fn is_denied(&self) -> bool {
+        self.denials % 2 == 1
     }
 
     pub(crate) fn id(&self) -> Uuid {

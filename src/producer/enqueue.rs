@@ -187,7 +187,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
             drop(clusters.borrow_and_update());
             // The line is served as of now, and partitions that are new are for those in it, too.
             let topic = queues.topic();
-            let count = clusters.borrow().partition_count(topic).unwrap_or_default();
+            // One that is gone is not to be kept without partitions.
+            let Some(count) = clusters.borrow().partition_count(topic).filter(|count| *count > 0) else {
+                continue;
+            };
             self.tell_leaders(&self.accumulator.topic(topic, count), topic);
         }
     }

@@ -422,15 +422,13 @@ impl SenderCore {
         if head.is_some_and(|head| judged_at.saturating_duration_since(head.created) >= timeout) {
             expired.extend(partition.queue.expire(judged_at, timeout));
         }
-        expired.sort_by_key(|batch| batch.order);
         let are_some = !expired.is_empty();
-        for (at, mut batch) in expired.into_iter().enumerate() {
-            let spent = batch.time_spent(now, self.settings.linger, leader_known);
-            // Whoever learns of the first may resume the partition before the others have failed.
-            batch.is_stopped |= at > 0;
-            let kind = DeliveryErrorKind::TimedOut(Box::new(spent));
-            self.give_up(id, batch, kind, Vec::new(), now, leader_known);
-        }
+        let linger = self.settings.linger;
+        let with_time = |mut batch: ProducerBatch| {
+            let spent = batch.time_spent(now, linger, leader_known);
+            (batch, DeliveryErrorKind::TimedOut(Box::new(spent)))
+        };
+        self.give_up_all(id, expired.into_iter().map(with_time).collect(), now, leader_known);
         are_some
     }
 
@@ -565,7 +563,7 @@ impl SenderCore {
         if version >= 6 {
             self.throttle(node, response.throttle_time_ms, now);
         }
-        if self.note_cluster(response.cluster_id.as_deref(), now) {
+        if self.note_cluster(id, response.cluster_id.as_deref(), now) {
             return;
         }
         let may_topics_expire = self.metadata.may_topics_expire(now);

@@ -150,8 +150,9 @@ impl Partition {
         self.last_epoch = self.leader_epoch.or(self.last_epoch);
         let denials = cluster.topic(topic).map_or(self.denials, TopicInfo::denials);
         let is_denied = std::mem::replace(&mut self.denials, denials) != denials;
-        let is_gone = std::mem::replace(&mut self.is_found, found.is_some()) && found.is_none() || is_denied;
-        if id != self.topic_id || is_younger || is_gone {
+        // An answer of the old log may come when it is gone, so that it is back says as much as that it was gone.
+        let has_come_or_gone = std::mem::replace(&mut self.is_found, found.is_some()) != found.is_some();
+        if id != self.topic_id || is_younger || has_come_or_gone || is_denied {
             self.topic_id = id;
             self.log.0 += 1;
             self.sequence.forget_acknowledgement();
@@ -340,6 +341,14 @@ impl Partition {
         !is_in_doubt
             && !planted!(OvertakenIsSent)
             && self.youngest_written.is_some_and(|youngest| youngest > batch.order)
+    }
+
+    /// Takes what is queued and could only be written out of order once a batch has failed that may be in the log.
+    pub(crate) fn take_overtaken(&mut self, by: BatchOrder) -> Vec<ProducerBatch> {
+        if planted!(OvertakenIsSent) {
+            return Vec::new();
+        }
+        self.queue.take_certain_before(by)
     }
 
     /// Notes that a batch has failed: its number will never come, or nobody knows whether it has come. In the epoch that

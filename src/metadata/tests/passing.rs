@@ -149,3 +149,40 @@ fn topic_is_given_up_at_once_when_its_leader_denies_too() {
 
     assert_eq!(metadata.cluster().partition_count("t"), None);
 }
+
+#[test]
+fn topic_that_is_described_again_after_an_error_may_be_another() {
+    let now = clock::now();
+    let mut metadata = metadata_with(healthy(), now);
+    let denials = |metadata: &Metadata| metadata.cluster().topic("t").unwrap().denials();
+    let mut seen = vec![denials(&metadata)];
+
+    let error = || vec![topic_error("t", ErrorCode::UnknownTopicOrPartition)];
+    let mut now = now;
+    for answer in [error(), error(), healthy(), healthy(), error(), healthy()] {
+        now = refresh(&mut metadata, answer, now);
+        seen.push(denials(&metadata));
+    }
+
+    let changes: Vec<_> = seen.windows(2).map(|pair| pair[0] != pair[1]).collect();
+    assert_eq!(changes, [true, true, true, false, true, true]);
+}
+
+/// To look for each leader among all brokers would take hours.
+#[test]
+fn answer_of_very_many_partitions_and_brokers_is_read() {
+    const MANY: i32 = 200_000;
+    let now = clock::now();
+    let partitions = |leader| (0..MANY).map(|number| partition(number, leader, 5)).collect();
+    let mut metadata = metadata_with(vec![topic("t", 1, partitions(1))], now);
+
+    let now = now + Duration::from_secs(2);
+    metadata.request_update();
+    let (id, _) = metadata.next_request(now).unwrap();
+    let brokers = (2..MANY).map(broker).collect();
+    let answer = MetadataResponse { brokers, ..response(vec![topic("t", 1, partitions(-1))]) };
+    metadata.handle_response(id, &answer, VERSION, now).unwrap();
+
+    assert_eq!(metadata.cluster().partition_count("t"), Some(200_000));
+    assert_eq!(leader(&metadata, "t", 0), None);
+}

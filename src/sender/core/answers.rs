@@ -8,6 +8,7 @@ use rand::RngExt;
 
 use super::SenderCore;
 use super::cluster_change::forget_foreign_number;
+use super::sending::last_word;
 use crate::accumulator::{ProducerBatch, Rescue, Stage, halve, rescue, split};
 use crate::error::{BatchFailure, DeliveryErrorKind, Persisted};
 use crate::metadata::LeaderHint;
@@ -265,15 +266,49 @@ impl SenderCore {
         now: Instant,
         leader_known: bool,
     ) {
-        self.note_failure(queue_id, &batch);
-        // The partition stops before anybody learns of the failure: who learns of it may resume it at once.
-        let is_first = self.settings.is_fail_stop && !batch.is_stopped;
-        let partition = self.partition_mut(queue_id).filter(|_| is_first);
-        let stopped = partition.map(|partition| partition.stop_behind(batch.order)).unwrap_or_default();
-        self.fail(batch, kind, record_errors, now, leader_known);
-        for batch in stopped {
+        self.end_failed(queue_id, vec![Failed { batch, kind, record_errors }], now, leader_known);
+    }
+
+    /// The same for several batches of a partition that fail at one moment. For `fail_stop` they are one failure.
+    pub(super) fn give_up_all(
+        &mut self,
+        queue_id: usize,
+        batches: Vec<(ProducerBatch, DeliveryErrorKind)>,
+        now: Instant,
+        leader_known: bool,
+    ) {
+        let failed =
+            batches.into_iter().map(|(batch, kind)| Failed { batch, kind, record_errors: Vec::new() });
+        self.end_failed(queue_id, failed.collect(), now, leader_known);
+    }
+
+    /// Fails batches in their order, with all that fails because of them.
+    ///
+    /// All of it is taken from its places before a caller learns of the first failure: the caller may resume the partition
+    /// at once, and what it sends from then on is not to fail for a failure from before.
+    fn end_failed(&mut self, queue_id: usize, mut failed: Vec<Failed>, now: Instant, leader_known: bool) {
+        let in_doubt = failed.iter().map(|failed| &failed.batch).filter(|batch| batch.is_numbered());
+        let youngest = in_doubt.filter(|batch| batch.maybe_written).map(|batch| batch.order).max();
+        let is_fail_stop = self.settings.is_fail_stop;
+        if let Some(partition) = self.partition_mut(queue_id) {
+            let overtaken = youngest.map(|youngest| partition.take_overtaken(youngest));
+            failed.extend(overtaken.into_iter().flatten().map(|batch| {
+                let kind = last_word(&batch, "a younger batch may be in the log");
+                Failed { batch, kind, record_errors: Vec::new() }
+            }));
+            failed.sort_by_key(|failed| failed.batch.order);
+            let first = failed.first().filter(|first| is_fail_stop && !first.batch.is_stopped);
+            let stopped = first.map(|first| partition.stop_behind(first.batch.order));
+            failed.extend(stopped.into_iter().flatten().map(|batch| Failed {
+                batch,
+                kind: DeliveryErrorKind::Stopped,
+                record_errors: Vec::new(),
+            }));
+        }
+        failed.sort_by_key(|failed| failed.batch.order);
+        for Failed { batch, kind, record_errors } in failed {
             self.note_failure(queue_id, &batch);
-            self.fail(batch, DeliveryErrorKind::Stopped, Vec::new(), now, leader_known);
+            self.fail(batch, kind, record_errors, now, leader_known);
         }
     }
 
@@ -365,6 +400,13 @@ impl SenderCore {
         );
         batch.fail(kind, persisted, record_errors, self.observer.as_deref())
     }
+}
+
+/// A batch that has failed, and why.
+struct Failed {
+    batch: ProducerBatch,
+    kind: DeliveryErrorKind,
+    record_errors: Vec<(u32, Option<String>)>,
 }
 
 /// Reads who leads the partition now, if the broker knows better than to name itself.

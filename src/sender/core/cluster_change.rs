@@ -8,17 +8,28 @@ use std::time::Instant;
 
 use super::SenderCore;
 use super::producer_id::ProducerIdState;
-use super::sending::last_word;
+use super::sending::with_last_words;
 use crate::accumulator::ProducerBatch;
+use crate::metadata::MetadataRequestId;
 use crate::planted::planted;
 use crate::protocol::record_batch::ProducerIdentity;
 
 impl SenderCore {
     /// Takes note of the cluster that an answer comes from. Returns true if it is another one than before: the sender has
     /// left that one and begins anew with `bootstrap.servers`, and the answer is not to be taken in.
-    pub(super) fn note_cluster(&mut self, id: Option<&str>, now: Instant) -> bool {
-        // Old brokers do not tell.
-        let Some(id) = id.filter(|id| self.cluster_id.as_deref() != Some(*id)) else { return false };
+    ///
+    /// It counts as a failure of the request, so that addresses that lead to one cluster and the other by turns are not asked
+    /// without a pause.
+    pub(super) fn note_cluster(
+        &mut self,
+        request: MetadataRequestId,
+        id: Option<&str>,
+        now: Instant,
+    ) -> bool {
+        // Old brokers do not tell, and what is no broker may say nothing.
+        let Some(id) = id.filter(|id| !id.is_empty() && self.cluster_id.as_deref() != Some(*id)) else {
+            return false;
+        };
         let Some(left) = self.cluster_id.replace(Arc::from(id)) else { return false };
         if planted!(ClusterChangeIgnored) {
             return false;
@@ -27,6 +38,7 @@ impl SenderCore {
             from = %left, to = %id,
             "bootstrap.servers lead to another cluster; going on there with another producer id"
         );
+        self.metadata.handle_failure(request, now);
         self.leave_cluster(now);
         true
     }
@@ -37,10 +49,9 @@ impl SenderCore {
         }
         for id in 0..self.partitions.len() {
             let Some(partition) = self.partition_mut(id) else { continue };
-            for batch in partition.leave_cluster() {
-                let kind = last_word(&batch, "it may be in the log of a cluster that is another one now");
-                self.give_up(id, batch, kind, Vec::new(), now, true);
-            }
+            let doubtful = partition.leave_cluster();
+            let why = "it may be in the log of a cluster that is another one now";
+            self.give_up_all(id, with_last_words(doubtful, why), now, true);
         }
         // The same address may be one of another machine by now, so no connection can be told from those to the old cluster.
         self.network.disconnect_all(now);

@@ -172,11 +172,8 @@ impl SenderCore {
             let Some(partition) = self.partition_mut(id) else { continue };
             let queue = Arc::clone(&partition.queue);
             let batches = if self.settings.is_fail_stop { queue.stop_at_head() } else { queue.take_all() };
-            for (at, mut batch) in batches.into_iter().enumerate() {
-                // The first has everything behind it stopped, under way or not.
-                batch.is_stopped |= at > 0;
-                self.give_up(id, batch, kind.clone(), Vec::new(), now, true);
-            }
+            let refused = batches.into_iter().map(|batch| (batch, kind.clone())).collect();
+            self.give_up_all(id, refused, now, true);
         }
         self.producer_id = ProducerIdState::Refused { until: now + PAUSE_AFTER_REFUSAL };
     }

@@ -93,6 +93,11 @@ impl SenderCore {
             return true;
         }
         let Some(partition) = self.partition_mut(id) else { return true };
+        if partition.queue.look().map(|now| now.order) != head.map(|head| head.order) {
+            // It was given up together with a younger one. What is behind it has not been looked at.
+            draft.has_refused = true;
+            return true;
+        }
         match partition.queue.take_head() {
             TakenHead::Nothing => {}
             TakenHead::Seal(job) => self.seal_jobs.push(job),
@@ -159,10 +164,8 @@ impl SenderCore {
         let Some(partition) = self.partition_mut(id) else { return true };
         let mut doubtful = Vec::new();
         let can_be_numbered = partition.prepare_numbers(head, producer, &mut doubtful);
-        for batch in doubtful {
-            let kind = last_word(&batch, "it may be in the log under a number that cannot be used any more");
-            self.give_up(id, batch, kind, Vec::new(), now, true);
-        }
+        let why = "it may be in the log under a number that cannot be used any more";
+        self.give_up_all(id, with_last_words(doubtful, why), now, true);
         can_be_numbered
     }
 
@@ -182,6 +185,18 @@ impl SenderCore {
         };
         self.network.send(request, now, |version, out| draft.encode(head, version, out));
     }
+}
+
+/// Pairs batches that can be sent no more with what their last attempts came to.
+pub(super) fn with_last_words(
+    batches: Vec<ProducerBatch>,
+    why_not_again: &str,
+) -> Vec<(ProducerBatch, DeliveryErrorKind)> {
+    let with_last_word = |batch| {
+        let kind = last_word(&batch, why_not_again);
+        (batch, kind)
+    };
+    batches.into_iter().map(with_last_word).collect()
 }
 
 /// Tells of a batch that can be sent no more what its last attempt came to.

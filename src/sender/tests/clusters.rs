@@ -22,7 +22,7 @@ fn bench(is_idempotent: bool) -> Bench {
 }
 
 /// Puts another cluster at the same addresses and has the sender ask for metadata.
-fn move_to_another_cluster(bench: &mut Bench) {
+pub(super) fn move_to_another_cluster(bench: &mut Bench) {
     bench.world.cluster = "there";
     bench.world.topics.remove(TOPIC);
     bench.world.add_topic(TOPIC, 4);
@@ -119,4 +119,34 @@ fn batches_without_numbers_are_sent_again() {
     assert_eq!(offset(&delivery), Some(0));
     assert_eq!(bench.world.log(0), ["a"]);
     assert!(bench.is_clean());
+}
+
+/// Addresses may lead to one cluster and the other by turns.
+#[test]
+fn another_cluster_is_asked_after_a_pause() {
+    let mut bench = bench(true);
+    let before = bench.metadata_requests.len();
+    bench.world.cluster = "there";
+
+    bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
+    bench.settle();
+    assert_eq!(bench.metadata_requests.len(), before + 1);
+    bench.advance(millis(50));
+    assert_eq!(bench.metadata_requests.len(), before + 1);
+    bench.advance(millis(100));
+
+    assert_eq!(bench.metadata_requests.len(), before + 2);
+}
+
+#[test]
+fn answer_that_names_no_cluster_is_not_of_another() {
+    let mut bench = bench(true);
+    let delivery = bench.send(0, "a");
+    bench.world.cluster = "";
+
+    bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
+    bench.advance(millis(20));
+    bench.acknowledge_all();
+
+    assert_eq!((offset(&delivery), bench.producer_ids), (Some(1), 1));
 }

@@ -1,12 +1,16 @@
 //! Partitions that the first failure stops (`fail_stop`).
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Wake};
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use super::bench::{Bench, Config, Received, failure, is_pending, millis, offset};
+use super::clusters::move_to_another_cluster;
 use super::wire::{self, Reply};
 use super::world::TOPIC;
 use crate::accumulator::PartitionQueue;
@@ -123,6 +127,59 @@ fn older_batch_that_is_being_retried_goes_on() {
     assert_eq!(offset(&deliveries[0]), Some(1));
     assert!(is_stopped(&deliveries[2]));
     assert_eq!(bench.world.log(0), ["first", "a"]);
+}
+
+/// Resumes a partition as soon as it is told of a failure.
+struct Resume(Arc<PartitionQueue>);
+
+impl Wake for Resume {
+    fn wake(self: Arc<Self>) {
+        self.0.resume();
+    }
+}
+
+#[test]
+fn partition_that_is_resumed_at_the_first_of_several_failures_stays_so() {
+    let mut bench = bench(Config { retry_backoff: Duration::from_secs(5), ..config() });
+    let mut deliveries = send(&mut bench, &["a", "b"]);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+    for request in &requests {
+        bench.reply(request, &Reply::error(7));
+    }
+    let waker = Arc::new(Resume(queue(&bench))).into();
+    assert!(Pin::new(&mut deliveries[0]).poll(&mut Context::from_waker(&waker)).is_pending());
+
+    move_to_another_cluster(&mut bench);
+    bench.advance(millis(200));
+
+    assert!(deliveries.iter().all(|delivery| failure(delivery).persisted() == Persisted::Maybe));
+    assert!(!queue(&bench).is_stopped());
+    assert!(bench.is_clean());
+}
+
+/// It could only be written out of order, so its failure is part of the same stop.
+#[test]
+fn older_batch_fails_together_with_a_younger_one_in_doubt() {
+    let mut bench = bench(Config { retry_backoff: Duration::from_secs(5), ..config() });
+    let deliveries = send(&mut bench, &["a", "b"]);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+    bench.reply(&requests[0], &Reply::error(19));
+    bench.reply(&requests[1], &Reply::error(7));
+
+    move_to_another_cluster(&mut bench);
+    bench.advance(millis(200));
+    assert_eq!(failure(&deliveries[0]).persisted(), Persisted::No);
+    assert_eq!(failure(&deliveries[1]).persisted(), Persisted::Maybe);
+    assert!(queue(&bench).resume());
+    let next = send(&mut bench, &["c", "d"]);
+    for _ in 0..200 {
+        bench.acknowledge_all();
+        bench.advance(millis(50));
+    }
+
+    assert_eq!([&next[0], &next[1]].map(offset), [Some(0), Some(1)]);
+    assert_eq!(bench.world.log(0), ["c", "d"]);
+    assert!(bench.is_clean());
 }
 
 /// What may be in the log is said to be so: the failed record itself, and those behind it.

@@ -206,6 +206,30 @@ fn batches_go_one_by_one_to_a_topic_that_was_gone_for_a_while() {
     }
 }
 
+/// A broker that has not heard of it yet may still write to the old log after another has told that the topic is gone.
+#[test]
+fn answer_of_the_old_log_after_the_topic_was_gone_does_not_count_for_the_new_one() {
+    for brokers in [Epochs, Names] {
+        let mut bench = bench(brokers);
+        let late = bench.send(0, "late");
+        let request = bench.request();
+        let topic = bench.world.topics.remove(TOPIC).unwrap();
+        bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
+        bench.advance(millis(20));
+        bench.reply(&request, &Reply::ok(1));
+        let between = bench.send(0, "between");
+        let request = bench.request();
+        bench.reply(&request, &Reply::ok(2));
+        assert_eq!([&late, &between].map(offset), [Some(1), Some(2)], "{brokers:?}");
+
+        bench.world.topics.insert(TOPIC.to_owned(), topic);
+        bench.advance(Duration::from_secs(1));
+        let _deliveries = send(&mut bench, &["a", "b"]);
+
+        assert_eq!(bench.request().records(), ["a"], "{brokers:?}");
+    }
+}
+
 /// That the old log has a batch says nothing about the new one, whatever order it is learned in.
 #[test]
 fn late_answer_of_the_old_topic_lets_only_one_batch_go_to_the_new_one() {
