@@ -1,7 +1,9 @@
 //! What puts tasks to sleep and wakes them is built from these; `loom/` builds the same files with loom's in their place.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 
 /// Stands beside a lock of ours, for as long as it is held, under which nobody else's code may run: a waker, say, may call
 /// back into the producer and want the same lock.
@@ -33,11 +35,65 @@ pub(crate) fn expect_none_held() {
     assert_eq!(count::HELD.get(), 0, "a waker would run under a lock");
 }
 
+/// Wakes them all. A waker that panics neither leaves those behind it asleep nor ends the one who wakes it.
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
+    expect_none_held();
+    for waker in wakers {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            tracing::error!("a waker panicked");
+            // What was thrown may itself throw when it is dropped.
+            std::mem::forget(panic);
+        }
+    }
+}
+
 #[cfg(test)]
 mod count {
     use std::cell::Cell;
 
     thread_local! {
         pub(super) static HELD: Cell<usize> = const { Cell::new(0) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Counts, or panics with what panics again.
+    struct Sleeper {
+        woken: AtomicUsize,
+        panics: bool,
+    }
+
+    struct Thrown;
+
+    impl Drop for Thrown {
+        fn drop(&mut self) {
+            panic!("thrown by what was thrown");
+        }
+    }
+
+    impl Wake for Sleeper {
+        fn wake(self: Arc<Self>) {
+            if self.panics {
+                std::panic::panic_any(Thrown);
+            }
+            self.woken.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn waker_that_panics_leaves_no_other_asleep() {
+        let sleepers: [_; 4] = std::array::from_fn(|number| {
+            Arc::new(Sleeper { woken: AtomicUsize::new(0), panics: number % 2 == 0 })
+        });
+
+        wake_all(sleepers.iter().map(|sleeper| Waker::from(Arc::clone(sleeper))));
+
+        assert_eq!(sleepers.each_ref().map(|sleeper| sleeper.woken.load(Ordering::Relaxed)), [0, 1, 0, 1]);
     }
 }

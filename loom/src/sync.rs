@@ -28,5 +28,9 @@ impl<T> OnceLock<T> {
     }
 }
 
+pub(crate) fn wake_all(wakers: impl IntoIterator<Item = std::task::Waker>) {
+    wakers.into_iter().for_each(std::task::Waker::wake);
+}
+
 /// The crate's tests look at that.
 pub(crate) fn expect_none_held() {}

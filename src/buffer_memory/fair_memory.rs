@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::buffer_memory::budget::{Budget, Grant, Line, PartitionId, Ticket, TopicId};
-use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError, expect_none_held};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError, wake_all};
 
 /// Bytes that partitions take and give back.
 #[derive(Debug)]
@@ -156,8 +156,7 @@ impl FairMemory {
             })
             .collect();
         drop(state);
-        expect_none_held();
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
     }
 
     /// Returns the bytes that nobody holds.
@@ -187,8 +186,7 @@ impl FairMemory {
         }
         self.publish(&state);
         drop(state);
-        expect_none_held();
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
     }
 
     fn publish(&self, state: &State) {

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use crate::sync::{AtomicU32, Mutex, MutexGuard, OnceLock, Ordering, PoisonError, expect_none_held};
+use crate::sync::{AtomicU32, Mutex, MutexGuard, OnceLock, Ordering, PoisonError, wake_all};
 
 /// A value to come.
 #[derive(Debug)]
@@ -41,10 +41,7 @@ impl<T> Completion<T> {
         wakers.closed = true;
         let slots = std::mem::take(&mut wakers.slots);
         drop(wakers);
-        expect_none_held();
-        for waker in slots.into_iter().flatten() {
-            waker.wake();
-        }
+        wake_all(slots.into_iter().flatten());
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
@@ -109,5 +106,44 @@ impl<T> Completion<T> {
 
     fn lock(&self) -> MutexGuard<'_, Wakers> {
         self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a bug of the application");
+        }
+    }
+
+    #[derive(Default)]
+    struct Counts(AtomicU32);
+
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn waker_that_panics_leaves_no_other_asleep() {
+        let (completion, counts) = (Completion::new(), Arc::<Counts>::default());
+        let wakers = [Waker::from(Arc::new(Panics)), Waker::from(Arc::clone(&counts))];
+        for waker in &wakers {
+            assert!(completion.poll(&Context::from_waker(waker), &mut { NO_SLOT }).is_pending());
+        }
+
+        assert!(completion.set(7));
+        completion.wake();
+
+        assert_eq!(counts.0.load(Ordering::SeqCst), 1);
     }
 }

@@ -173,6 +173,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     ///
     /// No broker needs to be reachable yet: connections are made in the background.
     ///
+    /// Tokio tells only by a panic that a runtime lacks I/O or timers. With `panic = "abort"` such a runtime ends the program
+    /// here; with the default, the panic is caught and becomes [`BuildError::NoIo`] or [`BuildError::NoTimers`].
+    ///
     /// # Errors
     ///
     /// [`BuildError::Config`] lists everything that is wrong with the configuration.

@@ -38,6 +38,9 @@ pub(crate) struct Control {
     next_close: AtomicU64,
 }
 
+/// Tries to tell of a new view of the cluster while wakers panic.
+const MAX_TRIES: usize = 10;
+
 /// What the sender shall do at once.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -108,7 +111,14 @@ impl Control {
         // The version first: a caller who sees the new view and takes the old version for that of it would go by what it has kept
         // of the old view, find that it need not wait, and so on without end. The other way round it waits for the news.
         self.cluster_version.store(cluster.version(), Ordering::Release);
-        clusters.send_replace(cluster);
+        let mut shown = catch_unwind(AssertUnwindSafe(|| drop(clusters.send_replace(cluster))));
+        for _ in 0..MAX_TRIES {
+            // A waker that panics must not end the sender. Some of those behind it are woken if all are told again.
+            let Err(panic) = shown else { return };
+            tracing::error!("a waker panicked");
+            std::mem::forget(panic);
+            shown = catch_unwind(AssertUnwindSafe(|| clusters.send_modify(|_| {})));
+        }
     }
 
     /// Says why the sender ends. Only the first reason counts.

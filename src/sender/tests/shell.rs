@@ -476,3 +476,25 @@ fn task_that_sees_a_new_cluster_sees_its_version() {
 
     assert_eq!(*sees.seen.lock().unwrap(), [(7, 7)]);
 }
+
+#[test]
+fn waker_that_panics_neither_hides_a_new_cluster_nor_ends_the_one_who_shows_it() {
+    struct Panics;
+
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a bug of the application");
+        }
+    }
+
+    let control = Control::default();
+    let (published, mut clusters) = watch::channel(Arc::<Cluster>::default());
+    let seen = clusters.clone();
+    let waker = Waker::from(Arc::new(Panics));
+    let mut changed = Box::pin(clusters.changed());
+    assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+
+    control.publish(&published, Arc::new(Cluster::default().with_version(7)));
+
+    assert_eq!(seen.borrow().version(), 7);
+}
