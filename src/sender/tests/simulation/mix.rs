@@ -44,7 +44,7 @@ const ALL: &[Trouble] = &[
 ];
 
 /// What does not happen yet, since the sender does not cope with it.
-const OFF: &[Trouble] = &[Trouble::Backfill];
+const OFF: &[Trouble] = &[];
 
 /// All there is but `OFF`, or what `SIMULATION_TROUBLES=Quota,Close` names, to search for mistakes of one kind.
 static ON: LazyLock<Vec<Trouble>> = LazyLock::new(|| {
@@ -98,7 +98,6 @@ fn prepare(setup: &mut Setup, trouble: Trouble, noise: &mut Noise) {
 fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise) {
     let partition = noise.between(0, schedule.setup.partitions.unsigned_abs().into()) as i32;
     let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
-    let spread = noise.between(1, 2) as i32;
     let lasts = noise.pick(&[20, 200, 700, 2500, 9000]);
     let ops = &mut schedule.ops;
     let send = |count| Op::Send { partition, spread: 1, count, len: 10 };
@@ -107,15 +106,7 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
             let (before, after) = (noise.between(0, 4) as u32, noise.between(0, 4) as u32);
             ops.push((at, Op::BadRecord { partition, before, after }));
         }
-        Trouble::Backfill => {
-            let count = noise.between(1, 6) as u32;
-            let age = noise.pick(&[0, 3_600_000, 100_000_000]);
-            ops.push((at, Op::Backfill { partition, spread, count, age }));
-            if noise.is(70) {
-                ops.push((at + noise.between(0, 20), Op::Expire));
-                ops.push((at + noise.between(0, 20), Op::Backfill { partition, spread, count, age }));
-            }
-        }
+        Trouble::Backfill => backfill(ops, at, partition, noise),
         Trouble::BusyPool => match noise.is(60) {
             true => ops.push((at, Op::BusyPool { lasts: noise.pick(&[lasts, 1_000_000]) })),
             false => ops.push((at, Op::DropWork)),
@@ -128,18 +119,7 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
         }
         // The list does it.
         Trouble::Controllers | Trouble::Idle => {}
-        Trouble::Epochs => {
-            let lead = noise.between(1, 10) as i32;
-            ops.push((at, Op::EpochLead { partition, lead }));
-            ops.push((at, Op::MetadataError { code: 5, times: 1 }));
-            ops.push((at + noise.between(20, 300), send(2)));
-            if noise.is(50) {
-                ops.push((at + lasts, Op::Crash { node, noticed: 5, lasts: 2500, moves: false }));
-            }
-            ops.push((at + lasts, Op::Lead { partition, node }));
-            ops.push((at + lasts, Op::EpochLead { partition, lead: 0 }));
-            ops.push((at + lasts + 1, send(2)));
-        }
+        Trouble::Epochs => epochs(ops, at, partition, node, noise),
         Trouble::FailStop => {
             if noise.is(50) {
                 ops.push((at, Op::BadRecord { partition, before: 1, after: 2 }));
@@ -148,7 +128,15 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
             ops.push((at + noise.between(1, 300), send(3)));
         }
         Trouble::Hidden => ops.push((at, Op::Hide { lasts })),
-        Trouble::Purge => ops.push((at, Op::Purge { all: noise.is(50) })),
+        Trouble::Purge => {
+            if noise.is(50) {
+                // Of two batches under way the older is refused, and waits for another attempt behind the younger.
+                let count = noise.between(2, 6) as u32;
+                ops.push((at, Op::Refusal { node, code: 19, times: 1 }));
+                ops.push((at, Op::Send { partition, spread: 1, count, len: 150 }));
+            }
+            ops.push((at + noise.between(0, 12), Op::Purge { all: noise.is(70) }));
+        }
         Trouble::Quota => {
             let time = noise.pick(&[50, 400, 2000, 6000]);
             ops.push((at, Op::Quota { time, times: noise.pick(&[1, 2, 6]) }));
@@ -167,6 +155,32 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
             ops.push((at + noise.between(0, 6), Op::Pause { lasts: noise.pick(&[600, 2100, 3000, 11_000]) }));
         }
     }
+}
+
+/// Records with old timestamps, whose producer brokers forget.
+fn backfill(ops: &mut Vec<(u64, Op)>, at: u64, partition: i32, noise: &mut Noise) {
+    let (spread, count) = (noise.between(1, 2) as i32, noise.between(1, 6) as u32);
+    let age = noise.pick(&[0, 3_600_000, 100_000_000]);
+    ops.push((at, Op::Backfill { partition, spread, count, age }));
+    if noise.is(70) {
+        ops.push((at + noise.between(0, 20), Op::Expire));
+        ops.push((at + noise.between(0, 20), Op::Backfill { partition, spread, count, age }));
+    }
+}
+
+/// Clients are told of a leader epoch that nobody knows of later.
+fn epochs(ops: &mut Vec<(u64, Op)>, at: u64, partition: i32, node: i32, noise: &mut Noise) {
+    let lasts = noise.pick(&[20, 200, 700, 2500, 9000]);
+    let send = |count| Op::Send { partition, spread: 1, count, len: 10 };
+    ops.push((at, Op::EpochLead { partition, lead: noise.between(1, 10) as i32 }));
+    ops.push((at, Op::MetadataError { code: 5, times: 1 }));
+    ops.push((at + noise.between(20, 300), send(2)));
+    if noise.is(50) {
+        ops.push((at + lasts, Op::Crash { node, noticed: 5, lasts: 2500, moves: false }));
+    }
+    ops.push((at + lasts, Op::Lead { partition, node }));
+    ops.push((at + lasts, Op::EpochLead { partition, lead: 0 }));
+    ops.push((at + lasts + 1, send(2)));
 }
 
 /// A topic is made anew while answers of the old one are late, and what is sent to the new one is refused at first.

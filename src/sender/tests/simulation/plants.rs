@@ -36,8 +36,7 @@ const BUGS: &[Bug] = &[
 const ENOUGH: u64 = 2000;
 
 /// Bugs that other walls hide, or that take trouble that is off.
-const NOT_FOUND: &[Bug] =
-    &[Bug::EpochBumpWithoutDraining, Bug::NoPause, Bug::OvertakenIsSent, Bug::ReturnedOutOfOrder];
+const NOT_FOUND: &[Bug] = &[Bug::OvertakenIsSent];
 
 /// `SIMULATION_ENOUGH` has it search for longer.
 fn enough() -> u64 {

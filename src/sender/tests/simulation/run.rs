@@ -644,11 +644,8 @@ fn brokers(setup: &Setup, partitions: i32, has_bad_records: bool) -> Brokers {
     brokers.set_min_insync_replicas(setup.min_insync);
     brokers.set_knows_all_producers(setup.knows_all_producers);
     // Reading every record takes time.
-    brokers.set_record_judge(has_bad_records.then(|| RecordJudge {
-        is_refused: is_bad,
-        code: setup.refusal,
-        names_records: setup.names_culprits,
-    }));
+    let judge = RecordJudge { is_refused: is_bad, code: setup.refusal, names_records: setup.names_culprits };
+    brokers.set_record_judge(has_bad_records.then_some(judge));
     brokers
 }
 

@@ -377,19 +377,6 @@ impl Simulation {
         tracing::debug!(?now, ?op, "simulated");
         match op {
             Op::AddPartition => self.add_partition(),
-            Op::Backfill { partition, spread, count, age } => {
-                let places = self.setup.partitions + 1;
-                let place = |index: u32| (partition + index as i32 % spread) % places;
-                (0..count).for_each(|index| self.send_as(place(index), 10, millis(age), false));
-            }
-            Op::BadRecord { partition, before, after } => {
-                (0..before).for_each(|_| self.send(partition, 10));
-                self.send_as(partition, 10, Duration::ZERO, true);
-                (0..after).for_each(|_| self.send(partition, 10));
-            }
-            Op::BusyPool { lasts } => self.busy_workers(millis(lasts)),
-            Op::Close { patience } => self.close(millis(patience)),
-            Op::CancelCallers => self.callers.clear(),
             Op::Crash { node, noticed, lasts, moves } => {
                 if !self.node(node).is_dead {
                     self.crash(node);
@@ -407,15 +394,6 @@ impl Simulation {
                 }
             }
             Op::DropDeliveries => self.accepted.iter_mut().for_each(|accepted| accepted.delivery = None),
-            Op::DropWork => self.drop_work(),
-            Op::EpochLead { partition, lead } => {
-                let (topic, partition) = self.place(partition);
-                self.brokers.set_epoch_lead(topic, partition, lead);
-            }
-            Op::Expire => {
-                let oldest = self.wall_clock() - FORGOTTEN_AFTER.as_millis() as i64;
-                self.brokers.expire_producers(oldest);
-            }
             Op::Flush { lasts } => {
                 self.flush();
                 self.after(millis(lasts), Event::EndFlush);
@@ -424,11 +402,6 @@ impl Simulation {
                 // Longer than anything of theirs can still be under way.
                 let idle = millis(self.setup.delivery_timeout) + FORGOTTEN_AFTER;
                 self.brokers.forget_producers(idle);
-            }
-            Op::Hide { lasts } => {
-                for node in 0..NODES {
-                    self.node_mut(node).hidden_until = now + millis(lasts);
-                }
             }
             Op::Freeze { node, lasts } => self.node_mut(node).frozen_until = now + millis(lasts),
             Op::Jump { lasts } => self.advance(now + millis(lasts)),
@@ -440,17 +413,6 @@ impl Simulation {
             }
             Op::Mangle { node, how } => self.node_mut(node).damages.push_back(how),
             Op::Pause { lasts } => self.asleep_until = now + millis(lasts),
-            Op::Purge { all } => self.purge(all),
-            Op::Quota { time, times } => {
-                (0..NODES).for_each(|node| self.inject(Op::Throttle { node, time, times }));
-            }
-            Op::Relocate { lasts } => {
-                for node in 0..NODES {
-                    self.operate(Op::Crash { node, noticed: lasts / 2, lasts: lasts / 2, moves: true });
-                }
-            }
-            Op::Replace => self.replace(),
-            Op::Resume => self.resume_partitions(),
             Op::Recreate { lasts } => {
                 self.delete();
                 self.after(millis(lasts), Event::Create);
@@ -470,6 +432,52 @@ impl Simulation {
                 (state.latency, state.slow_until) = (millis(latency), now + millis(lasts));
             }
             Op::Stall { node, lasts } => self.node_mut(node).stalled_until = now + millis(lasts),
+            op => self.trouble(op),
+        }
+    }
+
+    /// What only some runs have.
+    fn trouble(&mut self, op: Op) {
+        let now = self.now;
+        match op {
+            Op::Backfill { partition, spread, count, age } => {
+                let places = self.setup.partitions + 1;
+                let place = |index: u32| (partition + index as i32 % spread) % places;
+                (0..count).for_each(|index| self.send_as(place(index), 10, millis(age), false));
+            }
+            Op::BadRecord { partition, before, after } => {
+                (0..before).for_each(|_| self.send(partition, 10));
+                self.send_as(partition, 10, Duration::ZERO, true);
+                (0..after).for_each(|_| self.send(partition, 10));
+            }
+            Op::BusyPool { lasts } => self.busy_workers(millis(lasts)),
+            Op::Close { patience } => self.close(millis(patience)),
+            Op::DropWork => self.drop_work(),
+            Op::EpochLead { partition, lead } => {
+                let (topic, partition) = self.place(partition);
+                self.brokers.set_epoch_lead(topic, partition, lead);
+            }
+            Op::Expire => {
+                let oldest = self.wall_clock() - FORGOTTEN_AFTER.as_millis() as i64;
+                self.brokers.expire_producers(oldest);
+            }
+            Op::Hide { lasts } => {
+                for node in 0..NODES {
+                    self.node_mut(node).hidden_until = now + millis(lasts);
+                }
+            }
+            Op::Purge { all } => self.purge(all),
+            Op::Quota { time, times } => {
+                (0..NODES).for_each(|node| self.inject(Op::Throttle { node, time, times }));
+            }
+            Op::Relocate { lasts } => {
+                for node in 0..NODES {
+                    self.operate(Op::Crash { node, noticed: lasts / 2, lasts: lasts / 2, moves: true });
+                }
+            }
+            Op::Replace => self.replace(),
+            Op::Resume => self.resume_partitions(),
+            Op::CancelCallers => self.callers.clear(),
             fault => self.inject(fault),
         }
     }
@@ -525,6 +533,11 @@ impl Simulation {
             self.restart(node);
             // One that was to come late need not wait for that time.
             self.set_fetching(node, false);
+        }
+        let ids: Vec<_> = self.lines.keys().copied().collect();
+        for id in ids {
+            self.lines.entry(id).and_modify(|line| line.muted_until = now);
+            self.after(Duration::ZERO, Event::Serve(id));
         }
         while self.partitions < self.setup.partitions {
             self.add_partition();
