@@ -30,10 +30,13 @@ fn decode(api_key: i16, data: &[u8]) {
     assert!(memory.bytes_max <= limit, "{} bytes of memory for {} bytes", memory.bytes_max, body.len());
     assert_eq!(memory.bytes_current, 0, "a decoder keeps nothing");
     if is_read {
-        let (_, shorter) = body.split_last().expect("no answer is empty");
-        assert!(!decode_response(api_key, version, shorter), "an answer that ends too early is read");
         let longer = [body, &[0]].concat();
-        assert!(!decode_response(api_key, version, &longer), "an answer with bytes behind its end is read");
+        assert!(
+            decode_response(api_key, version, &longer),
+            "bytes behind the end of an answer are in the way"
+        );
+        // The input may have such bytes itself. Whatever they are, an answer has a beginning that cannot do without its end.
+        assert!(!decode_response(api_key, version, &[]), "an answer of nothing is read");
     }
 }
 
