@@ -64,7 +64,8 @@ use self::walk::{Stop, Walk};
 /// A producer is built within a tokio runtime that has I/O and timers, and its background task runs there: records are sent
 /// as long as somebody drives that runtime. The producer may be used from anywhere: from other runtimes, whether they have
 /// timers or not, and from threads without one, with any executor or `Handle::block_on`. `max.block.ms` and the timeout of
-/// [`close`](Self::close) hold everywhere. When the runtime is shut down, everything that was accepted fails with
+/// [`close`](Self::close) hold everywhere. Only in a program that is built with `panic = "abort"` a current-thread runtime around
+/// the caller needs timers, for tokio tells by a panic that it has none. When the runtime is shut down, everything that was accepted fails with
 /// [`DeliveryErrorKind::RuntimeShutdown`](crate::DeliveryErrorKind::RuntimeShutdown).
 ///
 /// # Dropping

@@ -1,8 +1,8 @@
 //! Waits that end at a time, on whichever task or thread the caller is.
 //!
 //! A timer of tokio's fires only while its runtime is driven, and of that nobody tells us: a runtime may have been entered and
-//! stand still all the same. So a thread of ours ends the waits. It stays for a while after the last of them. Only if the time
-//! is paused, as tests do, the runtime's timer is used: there is no other that knows the time.
+//! stand still all the same. So a thread of ours ends the waits. It stays for a while after the last of them. In runtimes whose
+//! time tests can pause, which are those of one thread, the runtime's timer ends them, too: no other knows of that time.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::yield_now;
 
 use crate::clock;
@@ -47,16 +47,39 @@ const LAST_LOOKS: usize = 3;
 
 /// Waits until `deadline`.
 pub(super) async fn sleep_until(deadline: Instant) {
-    if clock::is_paused()
-        && let Some(sleep) = new_sleep(deadline)
-    {
-        return sleep.await;
-    }
-    if let Err(NoThread) = (ThreadSleep { deadline, id: None }).await
+    let mut thread_sleep = pin!(ThreadSleep { deadline, id: None });
+    let mut timer = pin!(pausable_sleep(deadline));
+    // While the time is paused the thread, which knows of no other time than the system's, has no say.
+    let mut has_thread = timer.is_none() || !clock::is_paused();
+    let either = std::future::poll_fn(|cx| {
+        if let Some(timer) = timer.as_mut().as_pin_mut()
+            && timer.poll(cx).is_ready()
+        {
+            return Poll::Ready(true);
+        }
+        if !has_thread {
+            return Poll::Pending;
+        }
+        match thread_sleep.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if timer.is_none() || deadline <= clock::now() => Poll::Ready(true),
+            Poll::Ready(outcome) => {
+                has_thread = false;
+                if timer.is_none() { Poll::Ready(outcome.is_ok()) } else { Poll::Pending }
+            }
+        }
+    });
+    if !either.await
         && let Some(sleep) = new_sleep(deadline)
     {
         sleep.await;
     }
+}
+
+/// Returns a timer of the current runtime if that is one whose time can be paused, now or later.
+fn pausable_sleep(deadline: Instant) -> Option<tokio::time::Sleep> {
+    let is_pausable = Handle::try_current().ok()?.runtime_flavor() == RuntimeFlavor::CurrentThread;
+    is_pausable.then(|| new_sleep(deadline)).flatten()
 }
 
 /// Returns a timer of the current runtime, if it has any.
@@ -336,6 +359,18 @@ mod tests {
         assert_eq!(timeout_at(start + SHORT, std::future::pending::<()>()).await, None);
 
         assert_eq!(clock::now() - start, SHORT);
+    }
+
+    #[tokio::test]
+    async fn wait_ends_by_a_time_that_is_paused_while_it_lasts() {
+        let start = clock::now();
+        let wait = tokio::spawn(sleep_until(start + Duration::from_secs(3600)));
+        yield_now().await;
+
+        tokio::time::pause();
+
+        wait.await.unwrap();
+        assert!(clock::now() - start >= Duration::from_secs(3600));
     }
 
     /// The runtime was blocked: it finds the timer and the answer at the same time, and the timer first.
