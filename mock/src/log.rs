@@ -66,8 +66,9 @@ impl PartitionLog {
     }
 
     /// Knows the producers of another log, as if they had gone on, without their records.
-    pub(crate) fn know_producers_of(&mut self, other: &Self, now: Duration) {
-        self.producers = other.producers.iter().map(|(id, producer)| (*id, producer.gone_on(now))).collect();
+    pub(crate) fn know_producers_of(&mut self, other: &Self, is_next_epoch: bool, now: Duration) {
+        let known = other.producers.iter();
+        self.producers = known.map(|(id, producer)| (*id, producer.gone_on(is_next_epoch, now))).collect();
     }
 
     /// Remembers no more of producers than a broker does that is restarted.

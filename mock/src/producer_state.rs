@@ -88,15 +88,19 @@ impl ProducerState {
         self.last_timestamp
     }
 
-    /// What would be known had the producer gone on by five records, each in a batch of its own.
-    pub(crate) fn gone_on(&self, now: Duration) -> Self {
+    /// What would be known had the producer gone on by five records, each in a batch of its own, in this epoch or the next.
+    pub(crate) fn gone_on(&self, is_next_epoch: bool, now: Duration) -> Self {
         let last = self.batches.back().map_or(-1, |batch| batch.last_sequence);
-        let batches = (last.saturating_add(1)..=last.saturating_add(5)).map(|sequence| RememberedBatch {
+        let (epoch, first) = match is_next_epoch {
+            true => (self.epoch.saturating_add(1), 0),
+            false => (self.epoch, last.saturating_add(1)),
+        };
+        let batches = (first..=first.saturating_add(4)).map(|sequence| RememberedBatch {
             first_sequence: sequence,
             last_sequence: sequence,
             base_offset: sequence.into(),
         });
-        Self { epoch: self.epoch, last_used: now, last_timestamp: i64::MAX, batches: batches.collect() }
+        Self { epoch, last_used: now, last_timestamp: i64::MAX, batches: batches.collect() }
     }
 
     /// Remembers a batch that was appended.

@@ -361,13 +361,14 @@ impl Brokers {
     }
 
     /// Has the replicas of a topic, which must be empty, know the producers of the topic of the same name in another
-    /// cluster, as if they were others that have the same ids, and have written a little more.
+    /// cluster, as if they were others that have the same ids, and have written a little more, in every second partition in their
+    /// next epoch.
     pub fn know_producers_of(&mut self, other: &Self, topic: &str) {
         let now = self.state.now;
         for index in 0..i32::try_from(self.partition_count(topic)).unwrap_or(0) {
             let Some(model) = other.state.partition(topic, index) else { continue };
             let Some(found) = self.state.partition_mut(topic, index) else { continue };
-            found.log.know_producers_of(&model.log, now);
+            found.log.know_producers_of(&model.log, index % 2 == 0, now);
             if let Some(replication) = &mut found.replication {
                 replication.share_producers(&found.log);
             }

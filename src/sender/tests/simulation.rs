@@ -74,6 +74,10 @@ fn simulate_or_panic(schedule: &Schedule) -> Result<Figures, String> {
     simulation.heal();
     if !schedule.setup.is_aborted && !simulation.is_closing {
         recover(&mut simulation)?;
+        if schedule.setup.max_idle < 300_000 {
+            idle(&mut simulation)?;
+            recover(&mut simulation)?;
+        }
         simulation.accumulator.close();
     }
     let patience = Duration::from_secs(200);
@@ -88,6 +92,21 @@ fn simulate_or_panic(schedule: &Schedule) -> Result<Figures, String> {
     simulation.seal_all();
     simulation.check()?;
     Ok(simulation.figures())
+}
+
+/// Topics that are used no more leave nothing behind.
+fn idle(simulation: &mut Simulation) -> Result<(), String> {
+    // They are looked at when metadata is asked for again.
+    let long = millis(2 * simulation.setup.max_idle) + Duration::from_secs(400);
+    simulation.run_until(simulation.now + long, |_| false)?;
+    let topics = simulation.accumulator.topics().len();
+    let (partitions, timers) = (simulation.core.partitions(), simulation.core.timers());
+    if topics > 0 || partitions != (0, 0) || timers > 0 {
+        return Err(format!(
+            "{topics} topics, {partitions:?} partitions and {timers} timers outlive their use"
+        ));
+    }
+    Ok(())
 }
 
 /// Once all is well, so is everything that is sent then.

@@ -27,6 +27,9 @@ impl Simulation {
             self.check_place(place, &rank)?;
         }
         self.check_pace()?;
+        if !self.accumulator.is_complete() {
+            return Err("batches that have ended are kept".to_owned());
+        }
         let memory = self.accumulator.memory();
         if memory.available() != memory.total() {
             return Err(format!("{} bytes are not given back", memory.total() - memory.available()));
@@ -90,6 +93,9 @@ impl Simulation {
         }
         if let Some(record) = records().find(|record| self.is_wronged(record)) {
             return Err(format!("{name}: record {} fails for another one", record.id));
+        }
+        if let Some(record) = records().find(|record| keeps_order && self.is_given_up(record)) {
+            return Err(format!("{name}: record {} is given up, but could be sent again", record.id));
         }
         for record in records() {
             Self::check_failure(&name, logs.last().map_or(&[], Vec::as_slice), record)?;
@@ -167,6 +173,23 @@ impl Simulation {
             && !self.ops.iter().any(|(_, op)| is_excuse(op))
     }
 
+    /// Whether a record failed for an error that passes, was certainly not written, and had attempts left.
+    fn is_given_up(&self, record: &Accepted) -> bool {
+        let Some(Err(error)) = record.delivery.as_ref().and_then(|delivery| delivery.try_result()) else {
+            return false;
+        };
+        self.setup.is_idempotent
+            && self.setup.retries > 10
+            && error.persisted() == Persisted::No
+            && matches!(
+                error.kind(),
+                DeliveryErrorKind::Broker {
+                    code: ErrorCode::NotEnoughReplicas | ErrorCode::UnknownTopicId,
+                    ..
+                }
+            )
+    }
+
     /// With `fail_stop`, nothing that was accepted behind a record that has failed is written before somebody resumes
     /// the partition.
     fn check_stops<'a>(
@@ -177,7 +200,7 @@ impl Simulation {
     ) -> Result<(), String> {
         // Without topic ids a batch that is under way behind the one that fails may reach the topic that was made in the old
         // one's place, whose brokers know nothing of the producer and take any number.
-        let is_made_anew = self.ops.iter().any(|(_, op)| matches!(op, Op::Recreate { .. }));
+        let is_made_anew = logs.len() > 1;
         let is_promised = self.setup.is_fail_stop && (self.setup.produce_version >= 13 || !is_made_anew);
         let mut failed: Option<&Accepted> = None;
         for record in records.filter(|_| is_promised) {

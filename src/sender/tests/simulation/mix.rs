@@ -118,7 +118,14 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
             }
         }
         // The list does it.
-        Trouble::Controllers | Trouble::Idle => {}
+        Trouble::Controllers => {}
+        Trouble::Idle => {
+            // What waits for longer than a topic may idle is in use.
+            if noise.is(60) {
+                ops.push((at, Op::Leaderless { partition, lasts: noise.pick(&[2500, 9000, 30_000]) }));
+                ops.push((at + 1, send(2)));
+            }
+        }
         Trouble::Epochs => epochs(ops, at, partition, node, noise),
         Trouble::FailStop => {
             if noise.is(50) {
@@ -185,6 +192,9 @@ fn epochs(ops: &mut Vec<(u64, Op)>, at: u64, partition: i32, node: i32, noise: &
 
 /// A topic is made anew while answers of the old one are late, and what is sent to the new one is refused at first.
 fn reborn(ops: &mut Vec<(u64, Op)>, begin: u64, partition: i32, node: i32, noise: &mut Noise) {
+    if noise.is(50) {
+        return late_answer(ops, begin, partition, noise);
+    }
     let mut now = begin;
     let send = |count| Op::Send { partition, spread: 1, count, len: 10 };
     ops.push((now, send(2)));
@@ -203,4 +213,20 @@ fn reborn(ops: &mut Vec<(u64, Op)>, begin: u64, partition: i32, node: i32, noise
     }
     ops.push((now, Op::Refusal { node, code: noise.pick(&[19, 3, 100]), times: 1 }));
     ops.push((now, send(2)));
+}
+
+/// An answer of the old topic comes when the new one is known, and of the next two batches the first is refused.
+fn late_answer(ops: &mut Vec<(u64, Op)>, begin: u64, partition: i32, noise: &mut Noise) {
+    // As topics are made.
+    let node = partition % NODES;
+    let latency = noise.between(100, 300);
+    let send = |partition, count, len| Op::Send { partition, spread: 1, count, len };
+    ops.push((begin, send(partition, 1, 10)));
+    ops.push((begin + noise.between(1, 4), Op::Slow { node, latency, lasts: noise.between(3, 12) }));
+    let now = begin + noise.between(8, 20);
+    ops.push((now, Op::Recreate { lasts: 1 }));
+    ops.push((now + 2, send(partition + 1, 1, 10)));
+    let now = begin + latency + noise.between(5, 30);
+    ops.push((now, Op::Refusal { node, code: 19, times: 1 }));
+    ops.push((now, send(partition, 3, 150)));
 }

@@ -29,6 +29,12 @@ const BUGS: &[Bug] = &[
     Bug::SplitLosesOrder,
     Bug::SwappedRetries,
     Bug::UnresolvedAtClose,
+    Bug::ClusterChangeIgnored,
+    Bug::EndedBatchesKept,
+    Bug::ForgottenNumbers,
+    Bug::LateAnswerCounts,
+    Bug::OldIsRemembered,
+    Bug::RetiredWithRecords,
     Bug::WrongOffset,
 ];
 
