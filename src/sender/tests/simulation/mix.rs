@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::schedule::{NODES, Noise, Op, Schedule, Setup};
+use super::schedule::{NODES, Noise, Op, Rest, Schedule, Setup};
 
 /// A kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,11 @@ fn prepare(setup: &mut Setup, trouble: Trouble, noise: &mut Noise) {
         }
         Trouble::BusyPool => setup.is_compressed = true,
         Trouble::Controllers => setup.controllers = noise.between(1, 3) as u16,
+        // Batches that are under way beside each other, of one record each.
+        Trouble::Backfill | Trouble::Purge | Trouble::Reborn if noise.is(50) => {
+            setup.batch_size = 200;
+            setup.in_flight = setup.in_flight.max(3);
+        }
         Trouble::FailStop if setup.acks != 0 => setup.is_fail_stop = true,
         Trouble::Idle => setup.max_idle = noise.pick(&[5000, 20_000]),
         _ => {}
@@ -99,6 +104,7 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
     let partition = noise.between(0, schedule.setup.partitions.unsigned_abs().into()) as i32;
     let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
     let lasts = noise.pick(&[20, 200, 700, 2500, 9000]);
+    let leader = if partition == schedule.setup.partitions { 0 } else { partition % NODES };
     let ops = &mut schedule.ops;
     let send = |count| Op::Send { partition, spread: 1, count, len: 10 };
     match trouble {
@@ -106,7 +112,7 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
             let (before, after) = (noise.between(0, 4) as u32, noise.between(0, 4) as u32);
             ops.push((at, Op::BadRecord { partition, before, after }));
         }
-        Trouble::Backfill => backfill(ops, at, partition, noise),
+        Trouble::Backfill => backfill(ops, at, (partition, leader), noise),
         Trouble::BusyPool => match noise.is(60) {
             true => ops.push((at, Op::BusyPool { lasts: noise.pick(&[lasts, 1_000_000]) })),
             false => ops.push((at, Op::DropWork)),
@@ -121,10 +127,15 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
         Trouble::Controllers => {}
         Trouble::Idle => {
             // What waits for longer than a topic may idle is in use.
-            if noise.is(60) {
-                ops.push((at, Op::Leaderless { partition, lasts: noise.pick(&[2500, 9000, 30_000]) }));
-                ops.push((at + 1, send(2)));
+            match noise.between(0, 2) {
+                0 => ops.push((at, Op::Leaderless { partition, lasts: noise.pick(&[2500, 9000, 30_000]) })),
+                1 => {
+                    ops.push((at, Op::Refuse { node: leader, lasts: noise.pick(&[9000, 40_000]) }));
+                    ops.push((at, Op::Cut { node: leader, up: Rest::IsLost, down: Rest::IsLost }));
+                }
+                _ => {}
             }
+            ops.push((at + 1, send(2)));
         }
         Trouble::Epochs => epochs(ops, at, partition, node, noise),
         Trouble::FailStop => {
@@ -137,12 +148,13 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
         Trouble::Hidden => ops.push((at, Op::Hide { lasts })),
         Trouble::Purge => {
             if noise.is(50) {
-                // Of two batches under way the older is refused, and waits for another attempt behind the younger.
+                // Of batches under way the oldest is refused and waits for another attempt, the others are not read.
                 let count = noise.between(2, 6) as u32;
-                ops.push((at, Op::Refusal { node, code: 19, times: 1 }));
+                ops.push((at, Op::Refusal { node: leader, code: 19, times: 1 }));
                 ops.push((at, Op::Send { partition, spread: 1, count, len: 150 }));
+                ops.push((at + noise.between(1, 3), Op::Freeze { node: leader, lasts: 60 }));
             }
-            ops.push((at + noise.between(0, 12), Op::Purge { all: noise.is(70) }));
+            ops.push((at + noise.between(0, 20), Op::Purge { all: noise.is(70) }));
         }
         Trouble::Quota => {
             let time = noise.pick(&[50, 400, 2000, 6000]);
@@ -165,11 +177,17 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
 }
 
 /// Records with old timestamps, whose producer brokers forget.
-fn backfill(ops: &mut Vec<(u64, Op)>, at: u64, partition: i32, noise: &mut Noise) {
+fn backfill(ops: &mut Vec<(u64, Op)>, at: u64, (partition, leader): (i32, i32), noise: &mut Noise) {
     let (spread, count) = (noise.between(1, 2) as i32, noise.between(1, 6) as u32);
     let age = noise.pick(&[0, 3_600_000, 100_000_000]);
     ops.push((at, Op::Backfill { partition, spread, count, age }));
-    if noise.is(70) {
+    if noise.is(30) {
+        // All of it is acknowledged, and of what comes next the first is refused.
+        let at = at + noise.between(100, 300);
+        ops.push((at, Op::Expire));
+        ops.push((at, Op::Refusal { node: leader, code: 19, times: 1 }));
+        ops.push((at, Op::Send { partition, spread: 1, count: 3, len: 150 }));
+    } else if noise.is(70) {
         ops.push((at + noise.between(0, 20), Op::Expire));
         ops.push((at + noise.between(0, 20), Op::Backfill { partition, spread, count, age }));
     }

@@ -9,7 +9,7 @@ use super::shrink::shrink;
 use super::simulate;
 use crate::planted::{Bug, plant};
 
-const BUGS: &[Bug] = &[
+pub(super) const BUGS: &[Bug] = &[
     Bug::CreditNotReturned,
     Bug::DisconnectedIsNotWritten,
     Bug::DuplicateIsFailure,
@@ -42,7 +42,13 @@ const BUGS: &[Bug] = &[
 const ENOUGH: u64 = 2000;
 
 /// Bugs that other walls hide, or that take trouble that is off.
-const NOT_FOUND: &[Bug] = &[Bug::OvertakenIsSent];
+const NOT_FOUND: &[Bug] = &[
+    Bug::ClusterChangeIgnored,
+    Bug::LateAnswerCounts,
+    Bug::OldIsRemembered,
+    Bug::OvertakenIsSent,
+    Bug::RetiredWithRecords,
+];
 
 /// `SIMULATION_ENOUGH` has it search for longer.
 fn enough() -> u64 {
