@@ -88,17 +88,18 @@ impl ProducerState {
         self.last_timestamp
     }
 
-    /// What would be known had the producer gone on by five records, each in a batch of its own, in this epoch or the next.
+    /// What would be known had the producer gone on, in this epoch or the next: a batch that begins there and has up to five
+    /// records counts as written.
     pub(crate) fn gone_on(&self, is_next_epoch: bool, now: Duration) -> Self {
         let last = self.batches.back().map_or(-1, |batch| batch.last_sequence);
         let (epoch, first) = match is_next_epoch {
             true => (self.epoch.saturating_add(1), 0),
             false => (self.epoch, last.saturating_add(1)),
         };
-        let batches = (first..=first.saturating_add(4)).map(|sequence| RememberedBatch {
-            first_sequence: sequence,
-            last_sequence: sequence,
-            base_offset: sequence.into(),
+        let batches = (first..=first.saturating_add(4)).map(|last_sequence| RememberedBatch {
+            first_sequence: first,
+            last_sequence,
+            base_offset: first.into(),
         });
         Self { epoch, last_used: now, last_timestamp: i64::MAX, batches: batches.collect() }
     }

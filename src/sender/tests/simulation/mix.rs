@@ -125,18 +125,7 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
         }
         // The list does it.
         Trouble::Controllers => {}
-        Trouble::Idle => {
-            // What waits for longer than a topic may idle is in use.
-            match noise.between(0, 2) {
-                0 => ops.push((at, Op::Leaderless { partition, lasts: noise.pick(&[2500, 9000, 30_000]) })),
-                1 => {
-                    ops.push((at, Op::Refuse { node: leader, lasts: noise.pick(&[9000, 40_000]) }));
-                    ops.push((at, Op::Cut { node: leader, up: Rest::IsLost, down: Rest::IsLost }));
-                }
-                _ => {}
-            }
-            ops.push((at + 1, send(2)));
-        }
+        Trouble::Idle => idle(ops, at, (partition, leader), noise),
         Trouble::Epochs => epochs(ops, at, partition, node, noise),
         Trouble::FailStop => {
             if noise.is(50) {
@@ -146,16 +135,7 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
             ops.push((at + noise.between(1, 300), send(3)));
         }
         Trouble::Hidden => ops.push((at, Op::Hide { lasts })),
-        Trouble::Purge => {
-            if noise.is(50) {
-                // Of batches under way the oldest is refused and waits for another attempt, the others are not read.
-                let count = noise.between(2, 6) as u32;
-                ops.push((at, Op::Refusal { node: leader, code: 19, times: 1 }));
-                ops.push((at, Op::Send { partition, spread: 1, count, len: 150 }));
-                ops.push((at + noise.between(1, 3), Op::Freeze { node: leader, lasts: 60 }));
-            }
-            ops.push((at + noise.between(0, 20), Op::Purge { all: noise.is(70) }));
-        }
+        Trouble::Purge => purge(ops, at, (partition, leader), noise),
         Trouble::Quota => {
             let time = noise.pick(&[50, 400, 2000, 6000]);
             ops.push((at, Op::Quota { time, times: noise.pick(&[1, 2, 6]) }));
@@ -191,6 +171,30 @@ fn backfill(ops: &mut Vec<(u64, Op)>, at: u64, (partition, leader): (i32, i32), 
         ops.push((at + noise.between(0, 20), Op::Expire));
         ops.push((at + noise.between(0, 20), Op::Backfill { partition, spread, count, age }));
     }
+}
+
+/// What waits for longer than a topic may idle is in use.
+fn idle(ops: &mut Vec<(u64, Op)>, at: u64, (partition, leader): (i32, i32), noise: &mut Noise) {
+    match noise.between(0, 2) {
+        0 => ops.push((at, Op::Leaderless { partition, lasts: noise.pick(&[2500, 9000, 30_000]) })),
+        1 => {
+            ops.push((at, Op::Refuse { node: leader, lasts: noise.pick(&[9000, 40_000]) }));
+            ops.push((at, Op::Cut { node: leader, up: Rest::IsLost, down: Rest::IsLost }));
+        }
+        _ => {}
+    }
+    ops.push((at + 1, Op::Send { partition, spread: 1, count: 2, len: 10 }));
+}
+
+fn purge(ops: &mut Vec<(u64, Op)>, at: u64, (partition, leader): (i32, i32), noise: &mut Noise) {
+    if noise.is(50) {
+        // Of batches under way the oldest is refused and waits for another attempt, the others are not read.
+        let count = noise.between(2, 6) as u32;
+        ops.push((at, Op::Refusal { node: leader, code: 19, times: 1 }));
+        ops.push((at, Op::Send { partition, spread: 1, count, len: 150 }));
+        ops.push((at + noise.between(1, 3), Op::Freeze { node: leader, lasts: 60 }));
+    }
+    ops.push((at + noise.between(0, 20), Op::Purge { all: noise.is(70) }));
 }
 
 /// Clients are told of a leader epoch that nobody knows of later.
