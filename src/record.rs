@@ -58,8 +58,9 @@ pub struct ProducerRecord<K = Bytes, V = Bytes> {
     pub topic: Topic,
     /// The partition, from 0; `None` leaves the choice to the producer's partitioner.
     pub partition: Option<i32>,
-    /// When the record was created, in milliseconds since 1970; `None` is the time of the call of `send`,
-    /// however long that has to wait. In a burst of records up to 16 share one look at the clock, never across a tick of the system (1 to 10 ms).
+    /// When the record was created, in milliseconds since 1970; `None` is the time of the call of `send`, however long that
+    /// has to wait. In a burst of records up to 16 share one look at the clock, never across a tick of the system (1 to
+    /// 10 ms).
     pub timestamp: Option<i64>,
     /// The key; `None` is null.
     pub key: Option<K>,

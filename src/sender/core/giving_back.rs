@@ -1,0 +1,123 @@
+//! Giving records back before they are settled: at the end of the sender, and when the caller purges.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Purge, SenderCore};
+use crate::accumulator::ProducerBatch;
+use crate::delivery::Outcome;
+use crate::error::{BatchFailure, DeliveryError, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
+use crate::planted::planted;
+use crate::topic_partition::TopicPartition;
+
+impl SenderCore {
+    /// Refuses further records and fails everything that is not settled. Returns the error of each record, in their order
+    /// within each partition.
+    pub(crate) fn abort(&mut self, kind: &DeliveryErrorKind, now: Instant) -> Vec<DeliveryError> {
+        let mut failed = Vec::new();
+        self.abort_with(Vec::new(), kind, now, &mut failed);
+        failed
+    }
+
+    /// The same, together with batches that were taken out of their places. The errors are in `failed` even if this ends
+    /// in a panic.
+    pub(crate) fn abort_with(
+        &mut self,
+        lost: Vec<ProducerBatch>,
+        kind: &DeliveryErrorKind,
+        now: Instant,
+        failed: &mut Vec<DeliveryError>,
+    ) {
+        self.accumulator.close();
+        let mut batches: BTreeMap<usize, Vec<ProducerBatch>> = BTreeMap::new();
+        for batch in lost {
+            let TopicPartition { topic, partition } = batch.topic_partition();
+            let queue = self.accumulator.queue(topic, *partition);
+            batches.entry(queue.map_or(usize::MAX, |queue| queue.id())).or_default().push(batch);
+        }
+        for partition in self.partitions.iter_mut().flatten() {
+            let in_flight = partition.in_flight.drain(..).filter(|_| !planted!(UnresolvedAtClose));
+            batches.entry(partition.queue.id()).or_default().extend(in_flight);
+        }
+        for topic in self.accumulator.topics() {
+            for queue in topic.iter() {
+                batches.entry(queue.id()).or_default().extend(queue.close());
+            }
+        }
+        for batch in batches.into_values().flat_map(in_order) {
+            self.fail_into(failed, batch, kind.clone(), now);
+        }
+        self.accumulator.end();
+    }
+
+    /// Fails the records of which nothing is left but the place where their outcome is waited for.
+    pub(crate) fn fail_what_is_left(&self, kind: &DeliveryErrorKind) {
+        self.accumulator.close();
+        for cell in self.accumulator.incomplete() {
+            let failure = BatchFailure {
+                kind: kind.clone(),
+                persisted: Persisted::Maybe,
+                topic_partition: cell.topic_partition().clone(),
+                time_spent: TimeSpent::default(),
+                record_errors: Vec::new(),
+                batch: FailedBatch::default(),
+            };
+            cell.complete(Outcome::Failed(Arc::new(failure)), None);
+        }
+        self.accumulator.end();
+    }
+
+    /// Fails what is queued, or that and what is under way. Returns the error of each record, in their order within
+    /// each partition.
+    ///
+    /// A batch that was sent before is treated as if it had expired: what has become of its number is found out with
+    /// the next batch of its partition.
+    pub(crate) fn purge(&mut self, what: Purge, now: Instant) -> Vec<DeliveryError> {
+        // What brokers have answered is settled by their answers.
+        self.handle_network_events(now);
+        // Partitions are made when they are first looked at.
+        self.look_at_changed(now);
+        self.look_at_unannounced(now);
+        let mut purged = Vec::new();
+        let is_fail_stop = self.settings.is_fail_stop;
+        for id in self.active.clone() {
+            let Some(partition) = self.partition_mut(id) else { continue };
+            let mut batches: Vec<_> = match what {
+                Purge::All => partition.in_flight.drain(..).collect(),
+                Purge::Queued => Vec::new(),
+            };
+            batches.extend(partition.queue.take_all());
+            if is_fail_stop && let Some(first) = batches.iter().map(|batch| batch.order).min() {
+                batches.extend(partition.stop_behind(first));
+            }
+            for batch in in_order(batches) {
+                self.note_failure(id, &batch);
+                self.fail_into(&mut purged, batch, DeliveryErrorKind::Purged, now);
+            }
+            self.look(id, now);
+        }
+        purged
+    }
+
+    fn fail_into(
+        &mut self,
+        errors: &mut Vec<DeliveryError>,
+        batch: ProducerBatch,
+        kind: DeliveryErrorKind,
+        now: Instant,
+    ) {
+        let count = batch.record_count();
+        let failure = self.fail(batch, kind, Vec::new(), now, true);
+        errors.extend(DeliveryError::of_batch(&failure, count));
+    }
+}
+
+/// Brings batches of one partition into the order in which they were to be written. One that was refused and is queued
+/// again may be older than one that is under way, and the caller may send the records again in the order of their errors.
+fn in_order(mut batches: Vec<ProducerBatch>) -> Vec<ProducerBatch> {
+    if !planted!(ReturnedOutOfOrder) {
+        batches.sort_by_key(|batch| batch.order);
+    }
+    batches
+}
