@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::plants::BUGS;
+use super::plants::bugs;
 use super::schedule::Schedule;
 use super::shrink::shrink;
 use super::{Figures, simulate};
@@ -76,9 +76,7 @@ impl Work {
     fn run(&self) {
         // To see how a planted bug shows.
         let wanted = std::env::var("SIMULATION_PLANT").ok();
-        plant(
-            BUGS.iter().copied().find(|bug| wanted.as_ref().is_some_and(|name| *name == format!("{bug:?}"))),
-        );
+        plant(bugs().find(|bug| wanted.as_ref().is_some_and(|name| *name == format!("{bug:?}"))));
         while let Some(seed) = self.next_seed() {
             match simulate(&Schedule::new(seed)) {
                 Ok(figures) => self.total.lock().unwrap().add(figures),
