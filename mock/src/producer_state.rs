@@ -88,7 +88,7 @@ impl ProducerState {
         self.last_timestamp
     }
 
-    /// What would be known had the producer gone on, in this epoch or the next: a batch that begins there and has up to five
+    /// What would be known had the producer gone on, in this epoch or the next: a batch that begins there and has up to forty
     /// records counts as written.
     pub(crate) fn gone_on(&self, is_next_epoch: bool, now: Duration) -> Self {
         let last = self.batches.back().map_or(-1, |batch| batch.last_sequence);
@@ -96,10 +96,11 @@ impl ProducerState {
             true => (self.epoch.saturating_add(1), 0),
             false => (self.epoch, last.saturating_add(1)),
         };
-        let batches = (first..=first.saturating_add(4)).map(|last_sequence| RememberedBatch {
+        let batches = (first..=first.saturating_add(39)).map(|last_sequence| RememberedBatch {
             first_sequence: first,
             last_sequence,
-            base_offset: first.into(),
+            // Those records lie in front of all that is in the log.
+            base_offset: i64::from(first) - i64::from(last_sequence) - 1,
         });
         Self { epoch, last_used: now, last_timestamp: i64::MAX, batches: batches.collect() }
     }

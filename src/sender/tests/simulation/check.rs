@@ -179,6 +179,7 @@ impl Simulation {
             return false;
         };
         self.setup.is_idempotent
+            && self.setup.trust < 15_000
             && self.setup.retries > 10
             && error.persisted() == Persisted::No
             && matches!(
@@ -201,7 +202,9 @@ impl Simulation {
         // Without topic ids a batch that is under way behind the one that fails may reach the topic that was made in the old
         // one's place, whose brokers know nothing of the producer and take any number.
         let is_made_anew = logs.len() > 1;
-        let is_promised = self.setup.is_fail_stop && (self.setup.produce_version >= 13 || !is_made_anew);
+        let is_promised = self.setup.is_fail_stop
+            && self.setup.trust < 15_000
+            && (self.setup.produce_version >= 13 || !is_made_anew);
         let mut failed: Option<&Accepted> = None;
         for record in records.filter(|_| is_promised) {
             if failed.is_some_and(|failed| failed.session != record.session) {

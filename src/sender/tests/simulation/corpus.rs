@@ -28,6 +28,7 @@ const USUAL: Setup = Setup {
     partitions: 2,
     knows_all_producers: false,
     is_fail_stop: false,
+    trust: 10_000,
     refusal: 87,
     names_culprits: true,
     controllers: 0,

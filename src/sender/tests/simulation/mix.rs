@@ -59,7 +59,7 @@ static ON: LazyLock<Vec<Trouble>> = LazyLock::new(|| {
 pub(super) fn add(schedule: &mut Schedule, seed: u64) {
     // Drawn apart from the rest, so that what there was before stays what it was.
     let mut noise = Noise(seed.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1));
-    let kinds = noise.pick(&[0, 0, 1, 1, 2, 3]);
+    let kinds = noise.pick(&[0, 1, 1, 2, 2, 3]);
     let mut troubles: Vec<Trouble> = Vec::new();
     for _ in 0..kinds {
         let trouble = noise.pick(ALL);
@@ -93,6 +93,9 @@ fn prepare(setup: &mut Setup, trouble: Trouble, noise: &mut Noise) {
         Trouble::Backfill | Trouble::Purge | Trouble::Reborn if noise.is(50) => {
             setup.batch_size = 200;
             setup.in_flight = setup.in_flight.max(3);
+            if trouble == Trouble::Backfill && noise.is(50) {
+                setup.trust = 3_600_000;
+            }
         }
         Trouble::FailStop if setup.acks != 0 => setup.is_fail_stop = true,
         Trouble::Idle => setup.max_idle = noise.pick(&[5000, 20_000]),
@@ -161,7 +164,7 @@ fn backfill(ops: &mut Vec<(u64, Op)>, at: u64, (partition, leader): (i32, i32), 
     let (spread, count) = (noise.between(1, 2) as i32, noise.between(1, 6) as u32);
     let age = noise.pick(&[0, 3_600_000, 100_000_000]);
     ops.push((at, Op::Backfill { partition, spread, count, age }));
-    if noise.is(30) {
+    if noise.is(50) {
         // All of it is acknowledged, and of what comes next the first is refused.
         let at = at + noise.between(100, 300);
         ops.push((at, Op::Expire));
@@ -214,7 +217,7 @@ fn epochs(ops: &mut Vec<(u64, Op)>, at: u64, partition: i32, node: i32, noise: &
 
 /// A topic is made anew while answers of the old one are late, and what is sent to the new one is refused at first.
 fn reborn(ops: &mut Vec<(u64, Op)>, begin: u64, partition: i32, node: i32, noise: &mut Noise) {
-    if noise.is(50) {
+    if noise.is(70) {
         return late_answer(ops, begin, partition, noise);
     }
     let mut now = begin;

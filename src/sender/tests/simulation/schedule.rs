@@ -40,6 +40,8 @@ pub(super) struct Setup {
     pub(super) partitions: i32,
     pub(super) knows_all_producers: bool,
     pub(super) is_fail_stop: bool,
+    /// For how long the sender trusts brokers to remember it. They forget after `FORGOTTEN_AFTER`.
+    pub(super) trust: u64,
     /// The code with which brokers refuse bad records, and whether they say which these are.
     pub(super) refusal: i16,
     pub(super) names_culprits: bool,
@@ -352,6 +354,7 @@ impl Setup {
             partitions: noise.between(1, 3) as i32,
             knows_all_producers: noise.is(20),
             is_fail_stop: false,
+            trust: 10_000,
             refusal: 87,
             names_culprits: true,
             controllers: 0,
@@ -379,7 +382,7 @@ impl Setup {
             max_idle: millis(self.max_idle),
             controllers: self.controllers,
             max_outstanding,
-            producer_id_lifetime: Duration::from_secs(10),
+            producer_id_lifetime: millis(self.trust),
             max_in_flight: self.in_flight,
             max_request_size: self.max_request_size,
             batch_size: self.batch_size,
