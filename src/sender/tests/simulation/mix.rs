@@ -7,7 +7,7 @@ use super::schedule::{NODES, Noise, Op, Rest, Schedule, Setup};
 
 /// A kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trouble {
+pub(super) enum Trouble {
     BadRecords,
     Backfill,
     BusyPool,
@@ -57,6 +57,11 @@ static ON: LazyLock<Vec<Trouble>> = LazyLock::new(|| {
 
 /// Adds to a run that is made up already.
 pub(super) fn add(schedule: &mut Schedule, seed: u64) {
+    add_or(schedule, seed, &[]);
+}
+
+/// Adds kinds of trouble, or what the seed decides.
+pub(super) fn add_or(schedule: &mut Schedule, seed: u64, wanted: &[Trouble]) {
     // Drawn apart from the rest, so that what there was before stays what it was.
     let mut noise = Noise(seed.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1));
     let kinds = noise.pick(&[0, 1, 1, 2, 2, 3]);
@@ -66,6 +71,9 @@ pub(super) fn add(schedule: &mut Schedule, seed: u64) {
         if !troubles.contains(&trouble) {
             troubles.push(trouble);
         }
+    }
+    if !wanted.is_empty() {
+        troubles = wanted.to_vec();
     }
     let end = schedule.ops.last().map_or(0, |(at, _)| *at);
     for trouble in troubles.into_iter().filter(|trouble| ON.contains(trouble)) {

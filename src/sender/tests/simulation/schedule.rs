@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::super::bench::{Config, millis};
-use super::mix;
+use super::mix::{self, Trouble};
 use crate::config::Compression;
 
 /// A run. All else follows from this.
@@ -297,6 +297,19 @@ pub(super) const NODES: i32 = 3;
 impl Schedule {
     /// Makes up a run.
     pub(super) fn new(seed: u64) -> Self {
+        let mut schedule = Self::plain(seed);
+        mix::add(&mut schedule, seed);
+        schedule
+    }
+
+    /// Makes up a run with these kinds of trouble.
+    pub(super) fn with(seed: u64, troubles: &[Trouble]) -> Self {
+        let mut schedule = Self::plain(seed);
+        mix::add_or(&mut schedule, seed, troubles);
+        schedule
+    }
+
+    fn plain(seed: u64) -> Self {
         let mut noise = Noise(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let setup = Setup::new(&mut noise);
         let mut ops = Vec::new();
@@ -317,9 +330,7 @@ impl Schedule {
                 op => ops.push((now, op)),
             }
         }
-        let mut schedule = Self { setup, ops };
-        mix::add(&mut schedule, seed);
-        schedule
+        Self { setup, ops }
     }
 }
 
