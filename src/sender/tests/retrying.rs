@@ -377,6 +377,25 @@ fn throttled_node_is_left_alone_for_as_long_as_it_wishes() {
 }
 
 #[test]
+fn wish_to_be_left_alone_for_weeks_holds_for_as_long_as_records_may_wait() {
+    let mut bench = Bench::new(Config { delivery_timeout: millis(5000), ..Config::default() });
+    bench.put(0, "a");
+    let request = bench.request();
+    bench.reply_with(&request, &[(TOPIC.to_owned(), 0, Reply::ok(0))], i32::MAX);
+    let early = bench.send(0, "b");
+
+    bench.advance(millis(1000));
+    let late = bench.send(0, "c");
+    bench.advance(millis(4000));
+
+    assert!(!is_pending(&early) && is_pending(&late));
+    let request = bench.request();
+    assert_eq!(request.records(), ["c"]);
+    bench.acknowledge(&request);
+    assert!(!is_pending(&late));
+}
+
+#[test]
 fn error_about_the_leader_asks_for_metadata() {
     for (code, asks) in [(6, true), (3, true), (56, true), (19, false), (7, false)] {
         let mut bench = Bench::new(Config::default());
