@@ -57,6 +57,7 @@ impl Simulation {
     }
 
     fn come_back(&mut self, id: ConnectionId) {
+        let longest_pause = millis(self.setup.delivery_timeout);
         let Some(line) = self.lines.get_mut(&id) else { return };
         let stalled_until = self.nodes[line.node as usize].stalled_until;
         if stalled_until > self.now {
@@ -70,7 +71,8 @@ impl Simulation {
                     && at <= line.heard
                 {
                     line.orders.pop_front();
-                    line.told_until = line.told_until.max(self.now + time);
+                    // The sender waits for no longer than records may.
+                    line.told_until = line.told_until.max(self.now + time.min(longest_pause));
                 }
             }
             None if line.down.is_ended => line.end(End::Closed),
