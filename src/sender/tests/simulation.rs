@@ -130,7 +130,9 @@ fn recover(simulation: &mut Simulation) -> Result<(), String> {
         let before = simulation.accepted.len();
         (0..=simulation.setup.partitions).for_each(|place| simulation.send(place, 1));
         simulation.run_until(simulation.now + millis(patience), is_done)?;
-        simulation.run_until(simulation.now + millis(300), |_| false)?;
+        // An answer about a topic that was lost just before is waited for.
+        let pause = if simulation.setup.retries > 10 { 300 } else { 300 + simulation.setup.request_timeout };
+        simulation.run_until(simulation.now + millis(pause), |_| false)?;
         let result = |record: &Accepted| record.delivery.as_ref().and_then(|delivery| delivery.try_result());
         let is_lost = |record: &&Accepted| !matches!(result(record), Some(Ok(_)));
         match simulation.accepted[before..].iter().find(is_lost) {

@@ -520,6 +520,17 @@ impl Simulation {
         self.core.network().handle_connected(id, now);
     }
 
+    pub(super) fn hurry_attempts(&mut self) {
+        let ids: Vec<_> = self.connecting.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.after(Duration::ZERO, Event::Connected(id)));
+    }
+
+    /// Nothing is any longer where connections are being made to, but for the address of bootstrap.
+    pub(super) fn divert_attempts(&mut self) {
+        let attempts = self.connecting.values_mut().filter(|attempt| !attempt.is_bootstrap);
+        attempts.for_each(|attempt| attempt.node = None);
+    }
+
     /// Notes something that must never happen.
     pub(super) fn violate(&mut self, what: String) {
         let now = self.now;

@@ -337,6 +337,7 @@ impl Simulation {
         for id in ids {
             self.cut(id, Rest::IsLost, Rest::IsLost);
         }
+        self.divert_attempts();
         self.changes += 1;
         self.replacements += 1;
         let fresh = self.brokers.replacement(&format!("replacement {}", self.replacements));
@@ -536,6 +537,8 @@ impl Simulation {
             // One that was to come late need not wait for that time.
             self.set_fetching(node, false);
         }
+        // What was to go on late need not wait for that time.
+        self.hurry_attempts();
         let ids: Vec<_> = self.lines.keys().copied().collect();
         for id in ids {
             self.lines.entry(id).and_modify(|line| line.muted_until = now);
