@@ -157,8 +157,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     /// stand in the log or not. Other partitions are not touched; records that may go to any partition avoid those that
     /// are stopped.
     ///
-    /// A batch of which a broker refuses some records fails as a whole. `acks=0` is refused. Without idempotence the log
-    /// may hold records twice, as ever.
+    /// There is an exception with brokers that tell no topic ids (before Produce 13): if the topic is deleted and made anew
+    /// meanwhile, a batch that is under way behind the failed one may reach the new topic.
+    ///
+    /// A batch fails as a whole if the broker names the records that it refuses. If the broker names none, the batch is
+    /// halved, and the records before the refused one are written. `acks=0` is refused. Without idempotence the log may
+    /// hold records twice.
     ///
     /// [`DeliveryErrorKind::Stopped`]: crate::DeliveryErrorKind::Stopped
     /// [`Persisted::Maybe`]: crate::Persisted::Maybe
