@@ -127,6 +127,14 @@ impl Line {
         self.socket().end.get_or_insert(end);
     }
 
+    /// The broker gets nothing more of what the producer has sent.
+    pub(super) fn forget(&mut self) {
+        self.up.chunks.clear();
+        self.inbox.clear();
+        self.is_deaf = true;
+        self.waiting = None;
+    }
+
     /// Takes the next request off the bytes that the broker has, without its length.
     pub(super) fn next_frame(&mut self) -> Option<Bytes> {
         let length = u32::from_be_bytes(*self.inbox.first_chunk()?) as usize;

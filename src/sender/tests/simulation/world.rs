@@ -236,6 +236,10 @@ impl Simulation {
             self.lines.iter().filter(|(_, line)| line.node == node).map(|(id, _)| *id).collect();
         for id in ids {
             self.cut(id, Rest::IsLost, Rest::IsLost);
+            // A broker that starts anew knows nothing of what had come for it, also where the producer had left before.
+            if let Some(line) = self.lines.get_mut(&id) {
+                line.forget();
+            }
         }
     }
 
@@ -266,12 +270,7 @@ impl Simulation {
                 self.after(millis(delay), Event::ArriveLate(id, late));
             }
             Rest::ArrivesUpTo(len) => line.up.keep(len),
-            Rest::IsLost => {
-                line.up.chunks.clear();
-                line.inbox.clear();
-                line.is_deaf = true;
-                line.waiting = None;
-            }
+            Rest::IsLost => line.forget(),
         }
         let Some(line) = self.lines.get_mut(&id) else { return };
         match down {
