@@ -192,7 +192,9 @@ impl Metadata {
         // others may have been deleted.
         let wanted = self.topics.wanted();
         let are_all_wanted = wanted.len() == self.topics.len();
-        let may_create = !wanted.is_empty() && (are_all_wanted || !(needs_full && self.has_allowed_creation));
+        // The others have their turn after each request that allows it.
+        let has_others = needs_full || self.topics.unanswered().any(|topic| !wanted.contains(topic));
+        let may_create = !wanted.is_empty() && (are_all_wanted || !(has_others && self.has_allowed_creation));
         let is_full = needs_full && (are_all_wanted || !may_create);
         let topics: Vec<Topic> = match (may_create, is_full) {
             (true, _) => wanted.iter().cloned().collect(),

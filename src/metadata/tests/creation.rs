@@ -102,6 +102,25 @@ fn those_that_wait_for_a_missing_topic_do_not_keep_others_from_being_refreshed()
 }
 
 #[test]
+fn those_that_wait_for_a_refused_topic_do_not_keep_a_topic_in_use_from_being_asked_for() {
+    let now = clock::now();
+    let mut metadata = metadata_with(known(), now);
+    let refused = || vec![topic_error("refused", ErrorCode::TopicAuthorizationFailed)];
+    metadata.request_topic(&Topic::from("refused"), now);
+    metadata.add_topic(&Topic::from("used"), now);
+
+    assert_eq!(ask(&mut metadata, refused(), now), asked(&["refused"], true));
+    // Those who wait ask again after each answer.
+    metadata.request_topic(&Topic::from("refused"), now);
+    let used = topic("used", 2, vec![partition(0, 2, 1)]);
+    assert_eq!(ask(&mut metadata, vec![used], now), asked(&["used"], false));
+
+    assert_eq!(leader(&metadata, "used", 0), Some(2));
+    assert!(!metadata.is_due(now), "the backoff holds back what remains");
+    assert_eq!(ask(&mut metadata, refused(), now + BACKOFF), asked(&["refused"], true));
+}
+
+#[test]
 fn nothing_is_created_for_those_that_have_given_up() {
     let mut now = clock::now();
     let mut metadata = metadata_with(known(), now);

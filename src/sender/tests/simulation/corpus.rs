@@ -2,7 +2,9 @@
 //!
 //! Those named after a bug of `planted.rs` are the least that it took to find it.
 
-use super::schedule::Op::{AddPartition, Leaderless, Pause, Recreate, Send, Stall, Throttle};
+use super::schedule::Op::{
+    AddPartition, Close, Leaderless, MetadataError, Pause, Recreate, Send, Stall, Throttle,
+};
 use super::schedule::{Schedule, Setup};
 use super::simulate;
 
@@ -93,6 +95,32 @@ pub(super) fn kept() -> Vec<(&'static str, Schedule)> {
                     (60_873, Send { partition: 1, spread: 1, count: 5, len: 60 }),
                     (60_879, AddPartition),
                     (61_730, Send { partition: 1, spread: 2, count: 1, len: 0 }),
+                ],
+            },
+        ),
+        (
+            "a topic that is in use is never asked for beside one that is refused",
+            Schedule {
+                setup: Setup {
+                    noise: 3_863_252_469_067_047_450,
+                    in_flight: 1,
+                    linger: 5,
+                    request_timeout: 500,
+                    retry_backoff: 50,
+                    batch_size: 200,
+                    buffer_memory: 400,
+                    is_compressed: true,
+                    max_message_bytes: 1_000_000,
+                    min_insync: 2,
+                    max_idle: 20_000,
+                    ..USUAL
+                },
+                ops: vec![
+                    (1151, MetadataError { code: 29, times: 3000 }),
+                    (1151, Leaderless { partition: 1, lasts: 30_000 }),
+                    (1225, Send { partition: 0, spread: 3, count: 3, len: 300 }),
+                    (34_345, Send { partition: 1, spread: 3, count: 2, len: 300 }),
+                    (65_777, Close { patience: 100_000 }),
                 ],
             },
         ),
