@@ -111,3 +111,47 @@ fn closed_producers_leave_nothing_in_memory() {
     println!("{left} bytes are left of four megabytes");
     assert!(left < 100_000, "{left}");
 }
+
+/// Has a producer write to each partition of a topic that is deleted afterwards, while a broker is down, and returns once
+/// the brokers know that the producer is gone.
+async fn come_and_go(cluster: &MockCluster) {
+    const PARTITIONS: i32 = 6;
+    cluster.create_topic("passing", PARTITIONS, 3).unwrap();
+    let producer: KafkaProducer =
+        KafkaProducer::builder().bootstrap_servers(cluster.bootstrap_servers()).build().unwrap();
+    cluster.broker_down(2).await.unwrap();
+    let targets = (0..PARTITIONS).flat_map(|index| [("lasting", index), ("passing", index)]);
+    let records = targets.map(|(topic, index)| ProducerRecord::to(topic).partition(index).value("x"));
+    for result in producer.send_all(records).await {
+        result.unwrap();
+    }
+    cluster.broker_up(2).await.unwrap();
+    drop(producer.close(Duration::from_secs(60)).await);
+    drop(producer);
+    cluster.delete_topic("passing").unwrap();
+    while (0..3).any(|broker| cluster.open_connections(broker) > 0) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn producers_topics_and_outages_leave_nothing_in_memory() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let cluster = MockCluster::builder().brokers(3).keep_records(false).auto_create_topics(false, 1);
+    let cluster = runtime.block_on(cluster.start()).unwrap();
+    cluster.create_topic("lasting", 6, 3).unwrap();
+    let rounds = |count| {
+        for _ in 0..count {
+            runtime.block_on(come_and_go(&cluster));
+            cluster.expire_producers(i64::MAX);
+        }
+    };
+    // Tables find their size.
+    rounds(5);
+
+    let left = allocation_counter::measure(|| rounds(30)).bytes_current;
+
+    println!("{left} bytes are left of thirty producers");
+    // A few small tables may have grown; what each of the producers leaves would be more.
+    assert!(left < 3_000, "{left}");
+}

@@ -82,7 +82,8 @@ impl MockClusterBuilder {
     /// Sets whether records are kept in memory (default yes).
     ///
     /// Without, every batch is checked and counted as usual and then forgotten, so that load tests may run for
-    /// as long as they like; consumers then find nothing to read.
+    /// as long as they like; consumers then find nothing to read. Where producers come and go meanwhile, see
+    /// [`MockCluster::expire_producers`].
     pub fn keep_records(mut self, is_enabled: bool) -> Self {
         self.settings.keeps_records = is_enabled;
         self

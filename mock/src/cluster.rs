@@ -201,6 +201,15 @@ impl MockCluster {
         let found = state.partition(topic, partition).ok_or_else(|| unknown(topic, partition))?;
         Ok(found.log.end_offset())
     }
+
+    /// Has all brokers forget the producers whose newest records bear timestamps before this one, in milliseconds since
+    /// 1970.
+    ///
+    /// The mock keeps no time, so each partition remembers the last batches of every producer that ever wrote to it, some
+    /// 200 bytes, until this is called. Kafka forgets by itself after a day (`producer.id.expiration.ms`).
+    pub fn expire_producers(&self, timestamp: i64) {
+        self.shared.state().expire_producers(timestamp);
+    }
 }
 
 /// What clients did.

@@ -352,12 +352,7 @@ impl Brokers {
     /// Has all replicas forget the producers whose newest records bear timestamps before this one, in milliseconds since
     /// 1970: so Kafka does after `producer.id.expiration.ms`, however lately the records were written.
     pub fn expire_producers(&mut self, timestamp: i64) {
-        for partition in self.state.partitions_mut() {
-            partition.log.expire_producers(timestamp);
-            if let Some(replication) = &mut partition.replication {
-                replication.expire_producers(timestamp);
-            }
-        }
+        self.state.expire_producers(timestamp);
     }
 
     /// Has the replicas of a topic, which must be empty, know the producers of the topic of the same name in another

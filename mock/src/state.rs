@@ -303,6 +303,16 @@ impl ClusterState {
         self.topics.values_mut().flat_map(|topic| &mut topic.partitions)
     }
 
+    /// Has all replicas forget the producers whose newest records bear timestamps before this one.
+    pub(crate) fn expire_producers(&mut self, timestamp: i64) {
+        for partition in self.partitions_mut() {
+            partition.log.expire_producers(timestamp);
+            if let Some(replication) = &mut partition.replication {
+                replication.expire_producers(timestamp);
+            }
+        }
+    }
+
     fn insert_topic(&mut self, name: &str, assignment: Vec<Vec<i32>>) {
         let id = match &mut self.topic_ids {
             None => TopicId::random(),

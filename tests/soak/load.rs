@@ -1,27 +1,34 @@
 //! What goes on meanwhile: everything that comes and goes.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use kafka_mock::{MockCluster, MockError};
+use kafka_mock::MockCluster;
 use kafka_producer::{KafkaProducer, KafkaProducerBuilder, ProducerRecord};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+
+use crate::pace::Pace;
 
 const BROKERS: i32 = 3;
 
 /// Topics that are there all the time.
 const LASTING: [&str; 3] = ["orders", "payments", "clicks"];
 
-/// A topic that is left alone idles out well before it is deleted.
+/// A topic that is left alone idles out well before it is deleted. Less is not allowed, so this is the same at any pace.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Topics that exist at once; the oldest is deleted then. A new one is made each [`TOPIC_EVERY`].
+/// Topics that exist at once, at a pace of 1; the oldest is deleted then. A new one is made each [`TOPIC_EVERY`].
 const TOPICS: usize = 60;
 const TOPIC_EVERY: Duration = Duration::from_millis(400);
+
+/// After which time brokers forget producers (Kafka: a day, `producer.id.expiration.ms`), and how often they look.
+const EXPIRATION: Duration = Duration::from_secs(60);
+const EXPIRATION_CHECK: Duration = Duration::from_secs(10);
 
 /// The cluster, and the tasks that use it.
 #[derive(Debug)]
@@ -32,6 +39,7 @@ pub(crate) struct Load {
 #[derive(Debug)]
 struct Shared {
     cluster: MockCluster,
+    pace: Pace,
     topics: AtomicUsize,
     counts: Counts,
     random: Mutex<StdRng>,
@@ -67,7 +75,7 @@ impl fmt::Display for Counts {
 
 impl Load {
     /// Starts a cluster and everything that goes on, for as long as the runtime lives.
-    pub(crate) async fn start() -> Result<Self, MockError> {
+    pub(crate) async fn start(pace: Pace) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let builder = MockCluster::builder().brokers(BROKERS).keep_records(false);
         let cluster = builder.auto_create_topics(false, 1).start().await?;
         for topic in LASTING {
@@ -75,14 +83,18 @@ impl Load {
         }
         let shared = Arc::new(Shared {
             cluster,
+            pace,
             topics: AtomicUsize::new(0),
             counts: Counts::default(),
             random: Mutex::new(StdRng::seed_from_u64(9)),
         });
-        tokio::spawn(Arc::clone(&shared).topics_that_come_and_go());
+        let (used, filled) = (shared.producer(), shared.producer());
+        let (used, filled) = (used.buffer_memory(4 << 20).build()?, filled.buffer_memory(128 << 10).build()?);
+        tokio::spawn(Arc::clone(&shared).topics_that_come_and_go(used));
         tokio::spawn(Arc::clone(&shared).outages());
+        tokio::spawn(Arc::clone(&shared).expiry());
         tokio::spawn(Arc::clone(&shared).producers_that_come_and_go());
-        tokio::spawn(Arc::clone(&shared).waits_that_are_given_up());
+        tokio::spawn(Arc::clone(&shared).waits_that_are_given_up(filled));
         Ok(Self { shared })
     }
 
@@ -99,13 +111,16 @@ impl Shared {
     fn producer(&self) -> KafkaProducerBuilder {
         KafkaProducer::builder()
             .bootstrap_servers(self.cluster.bootstrap_servers())
-            .linger(Duration::from_millis(20))
+            .linger(self.pace.millis(20))
             .metadata_max_idle(IDLE)
-            .metadata_max_age(Duration::from_secs(3))
-            .request_timeout(Duration::from_millis(1500))
-            .delivery_timeout(Duration::from_secs(7))
-            .max_block(Duration::from_secs(3))
-            .reconnect_backoff_max(Duration::from_millis(500))
+            .metadata_max_age(self.pace.millis(3000))
+            .request_timeout(self.pace.millis(1500))
+            .delivery_timeout(self.pace.millis(7000))
+            .max_block(self.pace.millis(3000))
+            .retry_backoff(self.pace.millis(100))
+            .retry_backoff_max(self.pace.millis(1000))
+            .reconnect_backoff(self.pace.millis(50))
+            .reconnect_backoff_max(self.pace.millis(500))
     }
 
     fn random(&self, below: u64) -> u64 {
@@ -137,8 +152,8 @@ impl Shared {
         });
     }
 
-    async fn topics_that_come_and_go(self: Arc<Self>) {
-        let Ok(producer) = self.producer().buffer_memory(4 << 20).build() else { return };
+    async fn topics_that_come_and_go(self: Arc<Self>, producer: KafkaProducer) {
+        let most = TOPICS * self.pace.0.get() as usize;
         let mut topics = VecDeque::new();
         for number in 0_u64.. {
             let topic = format!("topic-{number}");
@@ -149,27 +164,27 @@ impl Shared {
             for topic in LASTING {
                 self.send(&producer, topic, 5, 2000);
             }
-            if topics.len() > TOPICS
+            if topics.len() > most
                 && let Some(oldest) = topics.pop_front()
             {
                 drop(self.cluster.delete_topic(&oldest));
             }
             // Some that have idled out are used again.
             if number % 10 == 0
-                && let Some(topic) = topics.get(TOPICS / 4)
+                && let Some(topic) = topics.get(most / 4)
             {
                 self.send(&producer, topic, 10, 1000);
             }
             self.topics.store(topics.len(), Ordering::Relaxed);
-            tokio::time::sleep(TOPIC_EVERY).await;
+            tokio::time::sleep(self.pace.of(TOPIC_EVERY)).await;
         }
     }
 
     async fn outages(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(Duration::from_millis(4000 + self.random(4000))).await;
+            tokio::time::sleep(self.pace.millis(4000 + self.random(4000))).await;
             let broker = 1 + i32::try_from(self.random(BROKERS as u64)).unwrap_or_default();
-            let time = Duration::from_millis(500 + self.random(4000));
+            let time = self.pace.millis(500 + self.random(4000));
             Counts::add(&self.counts.outages);
             if self.random(2) == 0 {
                 drop(self.cluster.broker_down(broker).await);
@@ -183,33 +198,43 @@ impl Shared {
         }
     }
 
+    /// Has brokers forget producers, as Kafka's do, but sooner than after a day.
+    #[expect(clippy::disallowed_methods, reason = "the timestamps of records are real")]
+    async fn expiry(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(self.pace.of(EXPIRATION_CHECK)).await;
+            let oldest = SystemTime::now() - self.pace.of(EXPIRATION);
+            let since_1970 = oldest.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.cluster.expire_producers(i64::try_from(since_1970.as_millis()).unwrap_or_default());
+        }
+    }
+
     async fn producers_that_come_and_go(self: Arc<Self>) {
         for round in 0_usize.. {
-            tokio::time::sleep(Duration::from_secs(3)).await;
-            let lingering = self.producer().linger(Duration::from_secs(5)).batch_size(4096);
+            tokio::time::sleep(self.pace.millis(3000)).await;
+            let lingering = self.producer().linger(self.pace.millis(5000)).batch_size(4096);
             let Ok(producer) = lingering.build() else { continue };
             Counts::add(&self.counts.producers);
             let topic = LASTING[round % LASTING.len()];
             for _ in 0..100 {
                 let record = self.record(topic, 2000);
                 let enqueue = producer.enqueue(record);
-                drop(tokio::time::timeout(Duration::from_millis(500), enqueue).await);
+                drop(tokio::time::timeout(self.pace.millis(500), enqueue).await);
             }
             match round % 3 {
                 0 => drop(producer.close(Duration::ZERO).await),
-                1 => drop(producer.close(Duration::from_millis(300)).await),
+                1 => drop(producer.close(self.pace.millis(300)).await),
                 _ => drop(producer),
             }
         }
     }
 
-    async fn waits_that_are_given_up(self: Arc<Self>) {
-        let Ok(producer) = self.producer().buffer_memory(128 << 10).build() else { return };
+    async fn waits_that_are_given_up(self: Arc<Self>, producer: KafkaProducer) {
         loop {
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            tokio::time::sleep(self.pace.millis(2000)).await;
             for number in 0..60_usize {
                 let (this, producer) = (Arc::clone(&self), producer.clone());
-                let time = Duration::from_millis(self.random(200));
+                let time = self.pace.millis(self.random(200));
                 let record = self.record(LASTING[number % LASTING.len()], 10_000);
                 tokio::spawn(async move {
                     if tokio::time::timeout(time, producer.enqueue(record)).await.is_err() {

@@ -256,3 +256,19 @@ async fn records_can_be_forgotten_but_not_their_sequences() {
     assert_eq!(cluster.end_offset("t", 0).unwrap(), 2);
     assert_eq!(cluster.batches("t", 0), []);
 }
+
+#[tokio::test]
+async fn producers_whose_records_are_old_can_be_forgotten() {
+    let cluster = MockCluster::start(1).await.unwrap();
+    cluster.create_topic("t", 1, 1).unwrap();
+    let mut client = Client::connect(&cluster, 0).await;
+    client.produce("t", 0, idempotent_batch(&["a"], 7, 1, 0)).await;
+    let newest = cluster.batches("t", 0)[0].max_timestamp();
+
+    cluster.expire_producers(newest);
+    let gap = client.produce("t", 0, idempotent_batch(&["c"], 7, 1, 2)).await;
+    cluster.expire_producers(newest + 1);
+    let first = client.produce("t", 0, idempotent_batch(&["c"], 7, 1, 2)).await;
+
+    assert_eq!([gap.error_code, first.error_code], [OUT_OF_ORDER_SEQUENCE_NUMBER, 0]);
+}
