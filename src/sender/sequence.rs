@@ -12,7 +12,9 @@
 //!   has left behind may still be read, and written under the old number. The records fail, as maybe written.
 //! - A batch that is certain not to be in the log is not sent once a younger one is there, or has failed and may be there:
 //!   it fails, for it could only be written out of order. That holds for whatever brings it to be sent: a first attempt,
-//!   another one, a new epoch, a new producer id, or its having been cut or rebuilt.
+//!   another one, a new epoch, a new producer id, or its having been cut or rebuilt. It holds, too, where the younger one can
+//!   only be in the log of a topic that was deleted meanwhile, or of another cluster: the sender keeps no account of which of
+//!   a batch's attempts went where, and a failure that is certain can be sent again by the caller.
 //! - After a batch that failed in doubt a new epoch begins, unless the broker has acknowledged a later one: it does not wait
 //!   for the lost number then, and does not take it any more.
 //! - A batch that is sent again goes alone, with nothing behind it: brokers look for doubles among the last five batches.

@@ -171,6 +171,7 @@ impl Simulation {
             && self.setup.retries > 10
             && !self.setup.is_fail_stop
             && !self.ops.iter().any(|(_, op)| is_excuse(op))
+            && !self.is_in_front_of_doubt(record)
     }
 
     /// Whether a record failed for an error that passes, was certainly not written, and had attempts left.
@@ -189,6 +190,26 @@ impl Simulation {
                     ..
                 }
             )
+            && !self.is_in_front_of_doubt(record)
+    }
+
+    /// Whether a record failed together with a younger one of its partition that may be in the log: it could only be written
+    /// behind that one.
+    fn is_in_front_of_doubt(&self, record: &Accepted) -> bool {
+        let error = |record: &Accepted| record.delivery.as_ref()?.try_result()?.err();
+        // What became of some is not known: their deliveries were dropped.
+        let is_in_doubt = |younger: &Accepted| {
+            younger.place == record.place
+                && (younger.delivery.is_none()
+                    || error(younger).is_some_and(|error| error.persisted() == Persisted::Maybe))
+        };
+        let says_so = error(record).is_some_and(|error| {
+            matches!(
+                error.kind(),
+                DeliveryErrorKind::Broker { message: Some(message), .. } if message == "a younger batch may be in the log"
+            )
+        });
+        says_so && self.accepted.iter().skip_while(|other| other.id != record.id).skip(1).any(is_in_doubt)
     }
 
     /// With `fail_stop`, nothing that was accepted behind a record that has failed is written before somebody resumes
