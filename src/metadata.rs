@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::config::HostPort;
+use crate::planted::planted;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
 use crate::protocol::messages::produce::NodeEndpoint;
@@ -205,7 +206,8 @@ impl Metadata {
         self.has_allowed_creation = may_create;
         let id = MetadataRequestId(self.next_id);
         self.next_id += 1;
-        let request = MetadataRequest { allow_auto_topic_creation: may_create, ..metadata_request(&topics) };
+        let allow_auto_topic_creation = may_create || planted!(RefreshCreatesTopics);
+        let request = MetadataRequest { allow_auto_topic_creation, ..metadata_request(&topics) };
         self.in_flight = Some(InFlight { id, is_full, may_create, topics, needs_full_update_after: false });
         Some((id, request))
     }

@@ -34,6 +34,8 @@ mod switch {
         CodecPanics,
         /// The numbers of one cluster are used in another.
         ClusterChangeIgnored,
+        /// Nodes are asked for what they do not speak.
+        ControllersAreAsked,
         /// Memory that compression frees is not given back.
         CreditNotReturned,
         /// A request that a broken connection took along counts as not written.
@@ -44,6 +46,8 @@ mod switch {
         EndedBatchesKept,
         /// A new epoch begins while batches of the old one are under way.
         EpochBumpWithoutDraining,
+        /// A leader epoch that was seen once is believed for ever.
+        EpochsNeverGoBack,
         /// A batch that expires while it is under way counts as not written.
         ExpiredIsNotWritten,
         /// A gap in the numbers does not lead to a new epoch.
@@ -58,6 +62,8 @@ mod switch {
         LostWakeUp,
         /// Answers belong to batches by position.
         MismatchedAnswer,
+        /// A refusal that names no record fails all of the batch.
+        NamelessFailsAll,
         /// A second batch goes before the first of an epoch is acknowledged.
         NoPause,
         /// New batches go behind one that is sent again.
@@ -66,6 +72,12 @@ mod switch {
         OldIsRemembered,
         /// A batch is sent, or sent again, although a younger one is in the log.
         OvertakenIsSent,
+        /// One answer with an error in place of a topic makes the topic unknown.
+        PassingErrorCounts,
+        /// Brokers are not left alone for as long as they wish.
+        QuotaIgnored,
+        /// Brokers may create topics that are known already, or were.
+        RefreshCreatesTopics,
         /// What is given back at close, or by a purge, comes as it was found: what is under way before what is queued.
         ReturnedOutOfOrder,
         /// A topic that has idled out is forgotten together with the records in it.
@@ -78,6 +90,8 @@ mod switch {
         SequenceReuse,
         /// The pieces of a batch are written in reverse order.
         SplitLosesOrder,
+        /// With `fail_stop`, what is under way behind a failure is sent again.
+        StopSparesInFlight,
         /// Batches that come back change places.
         SwappedRetries,
         /// What lies in a socket is not read before its request is given up.

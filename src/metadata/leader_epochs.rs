@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use crate::planted::planted;
 use crate::topic_partition::NodeId;
 
 use super::doubt::Doubt;
@@ -55,6 +56,7 @@ impl LeaderEpochs {
     /// Counts an answer that contradicts what is known of a partition. Returns whether it is to be believed.
     pub(super) fn contradict(&mut self, partition: i32, claim: Claim, is_urgent: bool, now: Instant) -> bool {
         Doubt::count(self.doubts.entry(partition).or_default(), claim, is_urgent, now)
+            && !planted!(EpochsNeverGoBack)
     }
 
     /// Notes that an answer agrees with what is known of a partition. That weighs nothing if the leader itself denies.

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use crate::planted::planted;
 use crate::topic_partition::Topic;
 
 use super::doubt::Doubt;
@@ -108,7 +109,9 @@ impl TrackedTopics {
     /// known. One does if a leader denies, too.
     pub(super) fn count_error(&mut self, topic: &str, now: Instant) -> bool {
         self.topics.get_mut(topic).is_none_or(|tracked| {
-            tracked.leader_epochs.is_any_denied() || Doubt::count(&mut tracked.errors, (), false, now)
+            tracked.leader_epochs.is_any_denied()
+                || Doubt::count(&mut tracked.errors, (), false, now)
+                || planted!(PassingErrorCounts)
         })
     }
 

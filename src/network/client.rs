@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 
 use crate::backoff::Backoff;
 use crate::metadata::Node;
+use crate::planted::planted;
 use crate::protocol::{ApiKey, RequestHeader, ResponseHeader};
 use crate::topic_partition::NodeId;
 use crate::wire::{EncodeError, Reader, Segments, Writer};
@@ -486,7 +487,9 @@ impl<P> NetworkClient<P> {
         }
         let has_failed = known.has_failed();
         match known.state() {
-            ConnectionState::Ready(_, versions) if versions.version_for(api_key).is_none() => {
+            ConnectionState::Ready(_, versions)
+                if versions.version_for(api_key).is_none() && !planted!(ControllersAreAsked) =>
+            {
                 Standing::Incapable
             }
             ConnectionState::Ready(..) if self.can_send(node, now) => {

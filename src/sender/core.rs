@@ -507,6 +507,9 @@ impl SenderCore {
     /// A single answer that is damaged may wish for weeks. A broker that means it does not read until its time is over.
     fn throttle(&mut self, node: NodeId, throttle_time_ms: i32, now: Instant) {
         if let Ok(delay @ 1..) = u64::try_from(throttle_time_ms) {
+            if planted!(QuotaIgnored) {
+                return;
+            }
             let delay = Duration::from_millis(delay).min(self.settings.delivery_timeout);
             self.network.throttle(node, delay, now);
         }

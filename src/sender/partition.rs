@@ -372,7 +372,7 @@ impl Partition {
     /// again.
     pub(crate) fn stop_behind(&mut self, order: BatchOrder) -> Vec<ProducerBatch> {
         for batch in self.in_flight.iter_mut().filter(|batch| batch.order > order) {
-            batch.is_stopped = true;
+            batch.is_stopped = !planted!(StopSparesInFlight);
         }
         self.queue.stop_behind(order)
     }

@@ -226,7 +226,7 @@ impl SenderCore {
         let is_doubtful =
             batch.is_numbered() && (batch.maybe_written || batch.is_unanswered || batch.is_of_doubtful);
         let is_certain = fate == Fate::NotWritten && !is_doubtful && !batch.is_stopped;
-        let is_nameless = named.is_empty() && is_of_a_record(code);
+        let is_nameless = named.is_empty() && is_of_a_record(code) && !planted!(NamelessFailsAll);
         // With `fail_stop` nothing may be written behind a culprit; halves that come before it may.
         let is_final = !is_certain || (self.settings.is_fail_stop && !is_nameless);
         let queue = self.partition_mut(sent.queue_id).map(|partition| Arc::clone(&partition.queue));

@@ -32,6 +32,7 @@ mod run;
 mod schedule;
 mod seeds;
 mod shrink;
+mod topics;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -21,6 +21,7 @@ use super::Figures;
 use super::callers::{Accepted, Caller, is_bad};
 use super::line::Line;
 use super::schedule::{Damage, NODES, Noise, Op, Schedule, Setup};
+use super::topics::TopicNews;
 use crate::accumulator::{RecordAccumulator, Work, Workers};
 use crate::clock;
 use crate::metrics::Counters;
@@ -78,6 +79,8 @@ pub(super) struct Simulation {
     pub(super) busy_until: Duration,
     /// Of each partition, how often it was resumed.
     pub(super) sessions: BTreeMap<i32, usize>,
+    /// What the producer knows of the topic, and has heard of it.
+    pub(super) topic_news: TopicNews,
     /// The first thing that should not have happened.
     pub(super) violation: Option<String>,
 
@@ -258,7 +261,6 @@ impl Simulation {
         // If partitions are added, it begins with one.
         let grows = ops.iter().any(|(_, op)| *op == Op::AddPartition);
         let partitions = if grows { 1 } else { setup.partitions };
-        let has_bad_records = ops.iter().any(|(_, op)| matches!(op, Op::BadRecord { .. }));
         let machines = NODES + i32::from(setup.controllers);
         let mut simulation = Self {
             noise: Noise(setup.noise),
@@ -281,7 +283,7 @@ impl Simulation {
             flushes: VecDeque::new(),
             accepted: Vec::new(),
             next_record: 0,
-            brokers: brokers(&setup, partitions, has_bad_records),
+            brokers: brokers(&setup, partitions, &ops),
             controllers: controllers(&setup),
             nodes: (0..machines).map(|id| Node { port: port(id, 0), ..Node::default() }).collect(),
             lines: BTreeMap::new(),
@@ -292,6 +294,7 @@ impl Simulation {
             is_over: false,
             busy_until: Duration::ZERO,
             sessions: BTreeMap::new(),
+            topic_news: TopicNews::default(),
             violation: None,
             timeouts: 0,
             connects: 0,
@@ -451,6 +454,7 @@ impl Simulation {
                     let wait = line.told_until - self.now;
                     self.violate(format!("node {} is asked {wait:?} before its quota ends", line.node));
                 }
+                self.check_creation(&frame);
                 match self.connections.get_mut(&connection) {
                     Some(connection) => connection.transmit(frame),
                     None => self.core.network().handle_closed(
@@ -461,7 +465,9 @@ impl Simulation {
                     ),
                 }
             }
-            Action::Publish(_) => {}
+            Action::Publish(cluster) => {
+                self.check_forgetting(cluster.topic(ORDERS).is_some());
+            }
             Action::Seal(job) => {
                 if let Err(work) = self.accumulator.seal_elsewhere(job) {
                     work.run_if_quick();
@@ -643,7 +649,7 @@ impl Simulation {
     }
 }
 
-fn brokers(setup: &Setup, partitions: i32, has_bad_records: bool) -> Brokers {
+fn brokers(setup: &Setup, partitions: i32, ops: &[(u64, Op)]) -> Brokers {
     let mut brokers = Brokers::new(NODES);
     for id in 0..NODES {
         brokers.broker_up(id, port(id, 0)).unwrap();
@@ -655,6 +661,7 @@ fn brokers(setup: &Setup, partitions: i32, has_bad_records: bool) -> Brokers {
     brokers.set_min_insync_replicas(setup.min_insync);
     brokers.set_knows_all_producers(setup.knows_all_producers);
     // Reading every record takes time.
+    let has_bad_records = ops.iter().any(|(_, op)| matches!(op, Op::BadRecord { .. }));
     let judge = RecordJudge { is_refused: is_bad, code: setup.refusal, names_records: setup.names_culprits };
     brokers.set_record_judge(has_bad_records.then_some(judge));
     brokers

@@ -137,6 +137,9 @@ impl Simulation {
 
     fn answer(&mut self, id: ConnectionId, node: i32, frame: Bytes, delay: Duration, mute: Duration) {
         let api = self.lines[&id].api;
+        if node < NODES {
+            self.note_answer(&frame, api);
+        }
         let fits = |damage: &Damage| {
             api.0 == Api::Produce.key() || !matches!(damage, Damage::LeftOut | Damage::Swapped)
         };
