@@ -44,7 +44,8 @@ impl HostPort {
 
     /// Whether both are the same place. Case does not matter in host names.
     pub(crate) fn is_same_place(&self, other: &Self) -> bool {
-        self.port == other.port && self.host.eq_ignore_ascii_case(&other.host)
+        // It is asked for with each request, and nearly always of names that are the same to the letter.
+        self.port == other.port && (self.host == other.host || self.host.eq_ignore_ascii_case(&other.host))
     }
 
     /// Reads addresses separated by commas. As in Kafka, an address that is given twice is used once.
