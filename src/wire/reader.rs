@@ -129,12 +129,8 @@ impl<'a> Reader<'a> {
         min_size: usize,
         read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
-        let position = self.position();
-        self.nullable_array(min_size, read)?.ok_or(DecodeError {
-            expected: "array",
-            position,
-            problem: DecodeProblem::Null,
-        })
+        let count = self.count_of_array(min_size)?;
+        self.elements(count, read)
     }
 
     /// Takes an array as [`array`](Self::array) does, of no more elements than `limit` allows, and counts them off it.
@@ -145,13 +141,13 @@ impl<'a> Reader<'a> {
         read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
         let position = self.position();
-        let count = self.clone().count(min_size)?.unwrap_or(0);
+        let count = self.count_of_array(min_size)?;
         *limit = limit.checked_sub(count).ok_or(DecodeError {
             expected: "array",
             position,
             problem: DecodeProblem::MoreThanAsked { count, limit: *limit },
         })?;
-        self.array(min_size, read)
+        self.elements(count, read)
     }
 
     /// Passes over an array whose elements `skip` passes over, keeping nothing.
@@ -160,28 +156,19 @@ impl<'a> Reader<'a> {
         min_size: usize,
         mut skip: impl FnMut(&mut Self) -> Result<(), DecodeError>,
     ) -> Result<(), DecodeError> {
-        let position = self.position();
-        let count = self.count(min_size)?.ok_or(DecodeError {
-            expected: "array",
-            position,
-            problem: DecodeProblem::Null,
-        })?;
+        let count = self.count_of_array(min_size)?;
         (0..count).try_for_each(|_| skip(self))
     }
 
     /// Takes an array as [`array`](Self::array) does, or a null in its place.
+    #[cfg(test)]
     pub(crate) fn nullable_array<T>(
         &mut self,
         min_size: usize,
-        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+        read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
         let Some(count) = self.count(min_size)? else { return Ok(None) };
-        let remaining = self.remaining();
-        let mut elements = Vec::with_capacity(count.min(remaining / size_of::<T>().max(1)));
-        for _ in 0..count {
-            elements.push(read(self)?);
-        }
-        Ok(Some(elements))
+        self.elements(count, read).map(Some)
     }
 
     pub(crate) fn i32_array(&mut self) -> Result<Vec<i32>, DecodeError> {
@@ -266,6 +253,25 @@ impl<'a> Reader<'a> {
             }
             count => Ok(count),
         }
+    }
+
+    /// The same for an array that must be there.
+    fn count_of_array(&mut self, min_size: usize) -> Result<usize, DecodeError> {
+        let position = self.position();
+        self.count(min_size)?.ok_or(DecodeError { expected: "array", position, problem: DecodeProblem::Null })
+    }
+
+    fn elements<T>(
+        &mut self,
+        count: usize,
+        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
+        let remaining = self.remaining();
+        let mut elements = Vec::with_capacity(count.min(remaining / size_of::<T>().max(1)));
+        for _ in 0..count {
+            elements.push(read(self)?);
+        }
+        Ok(elements)
     }
 
     fn truncated(&self, expected: &'static str, needed: usize) -> DecodeError {
