@@ -20,6 +20,16 @@ pub(crate) fn is_paused() -> bool {
     !(before..=Instant::now()).contains(&told)
 }
 
+/// Returns the first of the times that there are.
+#[inline]
+pub(crate) fn earliest<const N: usize>(times: [Option<Instant>; N]) -> Option<Instant> {
+    // Each look at a partition takes two of these, and `flatten` over an array is not always inlined.
+    times.into_iter().fold(None, |first, time| match (first, time) {
+        (Some(first), Some(time)) => Some(first.min(time)),
+        (first, time) => first.or(time),
+    })
+}
+
 /// Returns the wall-clock time in milliseconds since 1970.
 pub(crate) fn wall_clock_ms() -> i64 {
     wall_clock_us().div_euclid(1000)
@@ -189,6 +199,16 @@ fn micros(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn earliest_time_is_found_among_those_that_there_are() {
+        let first = now();
+        let later = first + Duration::from_millis(1);
+
+        assert_eq!(earliest([None, Some(later), None, Some(first)]), Some(first));
+        assert_eq!(earliest([Some(first), Some(later)]), Some(first));
+        assert_eq!(earliest([None, None]), None);
+    }
 
     #[test]
     fn timestamps_are_those_of_the_system_and_never_of_the_future() {

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt;
 
+use crate::clock::earliest;
 use crate::metadata::Node;
 use crate::topic_partition::NodeId;
 
@@ -162,7 +163,7 @@ impl<P> NetworkClient<P> {
         let look_again =
             [delay, throttle].into_iter().flatten().min().and_then(|delay| now.checked_add(delay));
         let deadlines = [setup, self.in_flight.deadline(node), self.idle_deadline(node), look_again];
-        self.timers.arm(node, deadlines.into_iter().flatten().min());
+        self.timers.arm(node, earliest(deadlines));
     }
 
     /// Returns when a connection without requests has been of no use for too long.

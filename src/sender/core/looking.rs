@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::SenderCore;
 use crate::accumulator::Stage;
+use crate::clock::earliest;
 use crate::sender::partition::{Next, Pace};
 use crate::topic_partition::NodeId;
 
@@ -119,7 +120,7 @@ impl SenderCore {
         let is_active = head.is_some() || !partition.in_flight.is_empty();
         let is_news = std::mem::replace(&mut partition.is_active, is_active) != is_active;
         let oldest_in_flight = partition.in_flight.front().map(|batch| batch.created);
-        let oldest = [head.map(|head| head.created), oldest_in_flight].into_iter().flatten().min();
+        let oldest = earliest([head.map(|head| head.created), oldest_in_flight]);
         let expiry = oldest.and_then(|created| created.checked_add(delivery_timeout));
         let wait = match next {
             Next::Backoff(until) | Next::Linger(until) => Some(until),
@@ -152,7 +153,7 @@ impl SenderCore {
                 self.active.remove(&id)
             };
         }
-        self.arm(id, [expiry, wait, too_long].into_iter().flatten().min());
+        self.arm(id, earliest([expiry, wait, too_long]));
     }
 
     pub(super) fn pace(&self, id: usize) -> Pace {
