@@ -323,14 +323,16 @@ impl SenderCore {
         if head.is_some_and(|head| judged_at.saturating_duration_since(head.created) >= timeout) {
             expired.extend(partition.queue.expire(judged_at, timeout));
         }
-        let are_some = !expired.is_empty();
+        if expired.is_empty() {
+            return false;
+        }
         let linger = self.settings.linger;
         let with_time = |mut batch: ProducerBatch| {
             let spent = batch.time_spent(now, linger, leader_known);
             (batch, DeliveryErrorKind::TimedOut(Box::new(spent)))
         };
         self.give_up_all(id, expired.into_iter().map(with_time).collect(), now, leader_known);
-        are_some
+        true
     }
 
     /// Returns when a node that batches wait for is worth another look.
@@ -364,10 +366,13 @@ impl SenderCore {
             // A broker that asks to be left alone is not gone. Another connection would evade its quota.
             return;
         }
-        if self.metadata.should_rebootstrap(chosen.is_none_or(|chosen| chosen.is_promising), now) {
+        let starts_over =
+            self.metadata.should_rebootstrap(chosen.is_none_or(|chosen| chosen.is_promising), now);
+        if starts_over {
             self.rebootstrap(now);
         }
-        if !self.metadata.is_due(now) {
+        let is_due = if starts_over { self.metadata.is_due(now) } else { is_due };
+        if !is_due {
             return;
         }
         let Some(node) = self.network.least_loaded_node(ApiKey::Metadata, now).node else { return };

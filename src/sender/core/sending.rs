@@ -85,19 +85,23 @@ impl SenderCore {
         if !is_ready {
             return true;
         }
-        if let (Numbering::With(producer), Some(head)) = (pace.numbering, head)
-            && !self.prepare_numbers(id, head, producer, now)
-        {
-            // All its epochs are used up; partitions that still have some go on meanwhile.
-            self.producer_id = ProducerIdState::WANTED;
-            return true;
+        if let (Numbering::With(producer), Some(head)) = (pace.numbering, head) {
+            match self.prepare_numbers(id, head, producer, now) {
+                Prepared::Ready => {}
+                Prepared::GaveUp if self.is_head(id, head) => {}
+                Prepared::GaveUp => {
+                    // What is behind it has not been looked at.
+                    draft.has_refused = true;
+                    return true;
+                }
+                Prepared::NeedsId => {
+                    // All its epochs are used up; partitions that still have some go on meanwhile.
+                    self.producer_id = ProducerIdState::WANTED;
+                    return true;
+                }
+            }
         }
         let Some(partition) = self.partition_mut(id) else { return true };
-        if partition.queue.look().map(|now| now.order) != head.map(|head| head.order) {
-            // It was given up together with a younger one. What is behind it has not been looked at.
-            draft.has_refused = true;
-            return true;
-        }
         match partition.queue.take_head() {
             TakenHead::Nothing => {}
             TakenHead::Seal(job) => self.seal_jobs.push(job),
@@ -159,14 +163,27 @@ impl SenderCore {
         draft.push(sent, bytes);
     }
 
-    /// Makes sure that the head of a partition can get a number. Returns false if a new producer id is needed for that.
-    fn prepare_numbers(&mut self, id: usize, head: Head, producer: ProducerId, now: Instant) -> bool {
-        let Some(partition) = self.partition_mut(id) else { return true };
+    /// Makes sure that the head of a partition can get a number.
+    fn prepare_numbers(&mut self, id: usize, head: Head, producer: ProducerId, now: Instant) -> Prepared {
+        let Some(partition) = self.partition_mut(id) else { return Prepared::Ready };
         let mut doubtful = Vec::new();
         let can_be_numbered = partition.prepare_numbers(head, producer, &mut doubtful);
-        let why = "it may be in the log under a number that cannot be used any more";
-        self.give_up_all(id, with_last_words(doubtful, why), now, true);
-        can_be_numbered
+        let gave_up = !doubtful.is_empty();
+        if gave_up {
+            let why = "it may be in the log under a number that cannot be used any more";
+            self.give_up_all(id, with_last_words(doubtful, why), now, true);
+        }
+        match (can_be_numbered, gave_up) {
+            (false, _) => Prepared::NeedsId,
+            (true, true) => Prepared::GaveUp,
+            (true, false) => Prepared::Ready,
+        }
+    }
+
+    /// Whether a batch is still at the head of its queue.
+    fn is_head(&mut self, id: usize, head: Head) -> bool {
+        let now = self.partition_mut(id).and_then(|partition| partition.queue.look());
+        now.is_some_and(|now| now.order == head.order)
     }
 
     fn transmit(&mut self, node: NodeId, mut draft: ProduceDraft, now: Instant) {
@@ -185,6 +202,16 @@ impl SenderCore {
         };
         self.network.send(request, now, |version, out| draft.encode(head, version, out));
     }
+}
+
+/// What came of making sure that a head can get a number.
+enum Prepared {
+    /// It can, but others were given up, and it may have been among them.
+    GaveUp,
+    /// A new producer id is needed for that.
+    NeedsId,
+    /// It can.
+    Ready,
 }
 
 /// Pairs batches that can be sent no more with what their last attempts came to.
