@@ -46,7 +46,7 @@ pub(crate) struct SenderCore {
     /// By the id of the queue; empty places are partitions that had no records so far, or have idled out.
     partitions: Vec<Option<Box<Partition>>>,
     /// Those with batches queued or under way: no others have anything to do.
-    active: BTreeSet<usize>,
+    active: ActivePartitions,
     /// When to look at which partition again: its `timer`, if there is one.
     timers: BTreeSet<(Instant, usize)>,
     /// Partitions whose head can go to the node that leads them, longest waiting first.
@@ -105,6 +105,7 @@ pub(crate) enum Action {
     TakeBackSeals,
 }
 
+mod active_partitions;
 mod answers;
 mod cluster_change;
 mod forgetting;
@@ -115,6 +116,7 @@ mod producer_id;
 mod scouting;
 mod sending;
 
+use self::active_partitions::ActivePartitions;
 use self::producer_id::ProducerIdState;
 use self::scouting::Scouting;
 
@@ -140,7 +142,7 @@ impl SenderCore {
             metadata: parts.metadata,
             network: parts.network,
             partitions: Vec::new(),
-            active: BTreeSet::new(),
+            active: ActivePartitions::default(),
             timers: BTreeSet::new(),
             ready: BTreeMap::new(),
             changed: Vec::new(),

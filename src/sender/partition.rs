@@ -45,8 +45,8 @@ pub(crate) struct Partition {
     pub(crate) timer: Option<Instant>,
     /// True while it stands in the ready list of a node.
     pub(crate) is_listed: bool,
-    /// True while the core counts it among those that have something to do.
-    pub(crate) is_active: bool,
+    /// Its place in the core's list of those that have something to do, while it is one of them.
+    pub(crate) active_at: Option<usize>,
     /// True while it waits for a node to have answered everything, so that a batch need not linger.
     pub(crate) is_gathering: bool,
 }
@@ -130,7 +130,7 @@ impl Partition {
             retry_at: None,
             timer: None,
             is_listed: false,
-            is_active: false,
+            active_at: None,
             is_gathering: false,
         }
     }
@@ -166,7 +166,7 @@ impl Partition {
 
     /// Whether anything refers to it: a batch or an unanswered request, or a list of the core's.
     pub(crate) fn is_in_use(&self) -> bool {
-        self.is_active
+        self.active_at.is_some()
             || !self.in_flight.is_empty()
             || self.outstanding > 0
             || self.is_listed

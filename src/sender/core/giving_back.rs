@@ -81,7 +81,7 @@ impl SenderCore {
         self.look_at_unannounced(now);
         let mut purged = Vec::new();
         let is_fail_stop = self.settings.is_fail_stop;
-        for id in self.active.clone() {
+        for id in self.active.ids() {
             let Some(partition) = self.partition_mut(id) else { continue };
             let mut batches: Vec<_> = match what {
                 Purge::All => partition.in_flight.drain(..).collect(),

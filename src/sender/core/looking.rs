@@ -79,7 +79,7 @@ impl SenderCore {
         for topic in self.accumulator.topics() {
             for queue in topic.iter().filter(|queue| queue.look().is_some()) {
                 let id = queue.id();
-                if !self.active.contains(&id) {
+                if self.partition_mut(id).is_none_or(|partition| partition.active_at.is_none()) {
                     self.ensure_partition(Arc::clone(queue));
                     self.look(id, now);
                 }
@@ -89,7 +89,7 @@ impl SenderCore {
 
     /// Looks at the partitions that have something to do.
     pub(super) fn look_at_active(&mut self, now: Instant) {
-        for id in self.active.clone() {
+        for id in self.active.ids() {
             self.look(id, now);
         }
     }
@@ -118,7 +118,7 @@ impl SenderCore {
             partition.queue.enter_stage(stage, now);
         }
         let is_active = head.is_some() || !partition.in_flight.is_empty();
-        let is_news = std::mem::replace(&mut partition.is_active, is_active) != is_active;
+        let is_news = partition.active_at.is_some() != is_active;
         let oldest_in_flight = partition.in_flight.front().map(|batch| batch.created);
         let oldest = earliest([head.map(|head| head.created), oldest_in_flight]);
         let expiry = oldest.and_then(|created| created.checked_add(delivery_timeout));
@@ -147,11 +147,7 @@ impl SenderCore {
         }
         self.is_seal_late |= is_seal_late;
         if is_news {
-            if is_active {
-                self.active.insert(id)
-            } else {
-                self.active.remove(&id)
-            };
+            self.set_active(id, is_active);
         }
         self.arm(id, earliest([expiry, wait, too_long]));
     }
@@ -169,6 +165,23 @@ impl SenderCore {
             // The sample may be of a shortage that is over. A batch that was begun since shall linger.
             is_urgent: self.is_urgent && self.accumulator.is_urgent(),
             spares_awaited: self.settings.spares_awaited && is_leader_idle,
+        }
+    }
+
+    /// Takes a partition into the list of those that have something to do, or off it.
+    fn set_active(&mut self, id: usize, is_active: bool) {
+        let active = &mut self.active;
+        let Some(partition) = self.partitions.get_mut(id).and_then(Option::as_deref_mut) else { return };
+        match partition.active_at {
+            None if is_active => partition.active_at = Some(active.push(id)),
+            Some(at) if !is_active => {
+                partition.active_at = None;
+                let moved = active.remove(at);
+                if let Some(moved) = moved.and_then(|moved| self.partition_mut(moved)) {
+                    moved.active_at = Some(at);
+                }
+            }
+            _ => {}
         }
     }
 
