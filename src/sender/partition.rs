@@ -24,7 +24,7 @@ pub(crate) struct Partition {
     /// How often brokers have not described the topic, as of that view.
     denials: u32,
     /// Sent, neither answered nor expired; oldest first.
-    pub(crate) in_flight: VecDeque<ProducerBatch>,
+    pub(crate) in_flight: VecDeque<Box<ProducerBatch>>,
     /// Unanswered requests that carry a batch of this partition, expired ones included.
     pub(crate) outstanding: usize,
     /// Where the batches under way were sent.
@@ -282,7 +282,7 @@ impl Partition {
         let oldest = if planted!(OldIsRemembered) { i64::MIN } else { oldest_remembered };
         // The broker may forget as soon as it has one of these.
         let is_old = |batch: &ProducerBatch| batch.max_timestamp() < oldest;
-        !self.sequence.may_pipeline(oldest) || self.in_flight.iter().any(is_old)
+        !self.sequence.may_pipeline(oldest) || self.in_flight.iter().any(|batch| is_old(batch))
     }
 
     /// Makes sure that the head can get a number, beginning a new epoch if the broker would not take the next number
@@ -403,16 +403,17 @@ impl Partition {
     /// Takes the batches in flight that are `timeout` old or older.
     pub(crate) fn expire_in_flight(&mut self, now: Instant, timeout: Duration) -> Vec<ProducerBatch> {
         let is_expired = |batch: &ProducerBatch| now.saturating_duration_since(batch.created) >= timeout;
-        if !self.in_flight.front().is_some_and(is_expired) {
+        if !self.in_flight.front().is_some_and(|batch| is_expired(batch)) {
             return Vec::new();
         }
-        let (expired, kept): (Vec<_>, Vec<_>) = self.in_flight.drain(..).partition(is_expired);
-        self.in_flight = kept.into();
-        expired
+        let in_flight = std::mem::take(&mut self.in_flight).into_iter();
+        let (expired, kept): (VecDeque<_>, _) = in_flight.partition(|batch| is_expired(batch));
+        self.in_flight = kept;
+        expired.into_iter().map(|batch| *batch).collect()
     }
 
     /// Takes a batch off the list of those in flight. `None` if it has expired meanwhile.
-    pub(crate) fn take_in_flight(&mut self, batch_id: u64) -> Option<ProducerBatch> {
+    pub(crate) fn take_in_flight(&mut self, batch_id: u64) -> Option<Box<ProducerBatch>> {
         let at = self.in_flight.iter().position(|batch| batch.id == batch_id)?;
         self.in_flight.remove(at)
     }

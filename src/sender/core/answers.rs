@@ -75,7 +75,7 @@ impl SenderCore {
             Verdict::Retriable { fate, .. } if self.is_corrupt_for_good(&batch, code) => {
                 batch.maybe_written = sent.was_maybe_written;
                 batch.last_error = Some(code);
-                self.refuse(sent, batch, fate, answer, now);
+                self.refuse(sent, *batch, fate, answer, now);
             }
             Verdict::Delivered => {
                 let base_offset = (answer.base_offset >= 0).then_some(answer.base_offset);
@@ -87,11 +87,11 @@ impl SenderCore {
                 }
                 self.deliver(batch, base_offset, append_time);
             }
-            Verdict::OutOfOrder => self.handle_out_of_order(sent, batch, code, answer.error_message, now),
+            Verdict::OutOfOrder => self.handle_out_of_order(sent, *batch, code, answer.error_message, now),
             Verdict::TooLarge => {
                 batch.maybe_written = sent.was_maybe_written;
                 batch.last_error = Some(code);
-                self.split(sent, batch, answer.error_message, now);
+                self.split(sent, *batch, answer.error_message, now);
             }
             Verdict::Retriable { fate, refresh_metadata } => {
                 batch.maybe_written = sent.was_maybe_written || fate == Fate::Maybe;
@@ -103,12 +103,12 @@ impl SenderCore {
                     self.metadata.doubt_leader(&sent.topic_partition);
                 }
                 let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
-                self.retry_or_fail(sent, batch, kind, now);
+                self.retry_or_fail(sent, *batch, kind, now);
             }
             Verdict::Refused(fate) => {
                 batch.maybe_written = sent.was_maybe_written || fate == Fate::Maybe;
                 batch.last_error = Some(code);
-                self.refuse(sent, batch, fate, answer, now);
+                self.refuse(sent, *batch, fate, answer, now);
             }
         }
         self.look(sent.queue_id, now);
@@ -137,7 +137,7 @@ impl SenderCore {
                     if let Some(mut batch) = self.take_in_flight(&sent) {
                         batch.maybe_written = sent.was_maybe_written;
                         let kind = DeliveryErrorKind::UnsupportedVersion;
-                        self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
+                        self.give_up(sent.queue_id, *batch, kind, Vec::new(), now, true);
                     }
                     self.look(sent.queue_id, now);
                 }
@@ -158,7 +158,7 @@ impl SenderCore {
                 batch.maybe_written = sent.was_maybe_written || on_wire;
                 batch.is_unanswered |= on_wire;
                 let kind = DeliveryErrorKind::Disconnected(reason.to_owned());
-                self.retry_or_fail(&sent, batch, kind, now);
+                self.retry_or_fail(&sent, *batch, kind, now);
             }
             self.look(sent.queue_id, now);
         }
@@ -364,7 +364,7 @@ impl SenderCore {
         }
     }
 
-    fn take_in_flight(&mut self, sent: &SentBatch) -> Option<ProducerBatch> {
+    fn take_in_flight(&mut self, sent: &SentBatch) -> Option<Box<ProducerBatch>> {
         let partition = self.partition_mut(sent.queue_id)?;
         partition.outstanding = partition.outstanding.saturating_sub(1);
         partition.take_in_flight(sent.batch_id)
@@ -376,7 +376,7 @@ impl SenderCore {
         }
     }
 
-    fn deliver(&mut self, batch: ProducerBatch, base_offset: Option<i64>, append_time: Option<i64>) {
+    fn deliver(&mut self, batch: Box<ProducerBatch>, base_offset: Option<i64>, append_time: Option<i64>) {
         self.counters.batches_completed.add(1);
         self.counters.records_delivered.add(u64::from(batch.record_count()));
         batch.deliver(base_offset, append_time, self.observer.as_deref());

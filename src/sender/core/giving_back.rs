@@ -38,7 +38,7 @@ impl SenderCore {
         }
         for partition in self.partitions.iter_mut().flatten() {
             let in_flight = partition.in_flight.drain(..).filter(|_| !planted!(UnresolvedAtClose));
-            batches.entry(partition.queue.id()).or_default().extend(in_flight);
+            batches.entry(partition.queue.id()).or_default().extend(in_flight.map(|batch| *batch));
         }
         for topic in self.accumulator.topics() {
             for queue in topic.iter() {
@@ -84,7 +84,7 @@ impl SenderCore {
         for id in self.active.ids() {
             let Some(partition) = self.partition_mut(id) else { continue };
             let mut batches: Vec<_> = match what {
-                Purge::All => partition.in_flight.drain(..).collect(),
+                Purge::All => partition.in_flight.drain(..).map(|batch| *batch).collect(),
                 Purge::Queued => Vec::new(),
             };
             batches.extend(partition.queue.take_all());

@@ -105,7 +105,7 @@ impl SenderCore {
         match partition.queue.take_head() {
             TakenHead::Nothing => {}
             TakenHead::Seal(job) => self.seal_jobs.push(job),
-            TakenHead::Batch(batch) => self.take_into(draft, node, id, *batch, pace.numbering, now),
+            TakenHead::Batch(batch) => self.take_into(draft, node, id, batch, pace.numbering, now),
         }
         true
     }
@@ -116,7 +116,7 @@ impl SenderCore {
         draft: &mut ProduceDraft,
         node: NodeId,
         id: usize,
-        mut batch: ProducerBatch,
+        mut batch: Box<ProducerBatch>,
         numbering: Numbering,
         now: Instant,
     ) {
@@ -126,14 +126,14 @@ impl SenderCore {
         if least > 0 && version().is_some_and(|version| version < least) {
             draft.has_refused = true;
             let kind = DeliveryErrorKind::UnsupportedCompression(codec);
-            self.give_up(id, batch, kind, Vec::new(), now, true);
+            self.give_up(id, *batch, kind, Vec::new(), now, true);
             return;
         }
         let Some(partition) = self.partition_mut(id) else { return };
         if numbering != Numbering::None && partition.is_overtaken(&batch) {
             draft.has_refused = true;
             let kind = last_word(&batch, "a younger batch is in the log, or may be");
-            self.give_up(id, batch, kind, Vec::new(), now, true);
+            self.give_up(id, *batch, kind, Vec::new(), now, true);
             return;
         }
         if let Numbering::With(producer) = numbering
