@@ -8,7 +8,8 @@ use crate::topic_partition::NodeId;
 #[derive(Debug)]
 pub(super) struct InFlightRequests<P> {
     max_per_node: usize,
-    /// No queue is empty.
+    /// A queue that runs empty is kept until the connection ends: most connections have one request at a time, and would
+    /// make a queue for each.
     requests: BTreeMap<NodeId, VecDeque<InFlightRequest<P>>>,
 }
 
@@ -91,7 +92,7 @@ impl<P> InFlightRequests<P> {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty()
+        self.requests.values().all(VecDeque::is_empty)
     }
 
     /// Returns when the first of a node's requests times out. Their timeouts may differ.
@@ -100,12 +101,7 @@ impl<P> InFlightRequests<P> {
     }
 
     fn take(&mut self, node: NodeId, index: usize) -> Option<InFlightRequest<P>> {
-        let queue = self.requests.get_mut(&node)?;
-        let request = queue.remove(index);
-        if queue.is_empty() {
-            self.requests.remove(&node);
-        }
-        request
+        self.requests.get_mut(&node)?.remove(index)
     }
 }
 
