@@ -2,7 +2,9 @@
 
 use std::task::{Context, Poll, Waker};
 
-use crate::sync::{AtomicU32, Mutex, MutexGuard, OnceLock, Ordering, PoisonError, wake_all};
+use crate::sync::{
+    AtomicU32, Mutex, MutexGuard, OnceLock, Ordering, PoisonError, expect_none_held, wake_all,
+};
 
 /// A value to come.
 #[derive(Debug)]
@@ -41,7 +43,11 @@ impl<T> Completion<T> {
         wakers.closed = true;
         let slots = std::mem::take(&mut wakers.slots);
         drop(wakers);
-        wake_all(slots.into_iter().flatten());
+        expect_none_held();
+        // Often nothing waits.
+        if !slots.is_empty() {
+            wake_all(slots.into_iter().flatten());
+        }
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
