@@ -160,17 +160,6 @@ impl<'a> Reader<'a> {
         (0..count).try_for_each(|_| skip(self))
     }
 
-    /// Takes an array as [`array`](Self::array) does, or a null in its place.
-    #[cfg(test)]
-    pub(crate) fn nullable_array<T>(
-        &mut self,
-        min_size: usize,
-        read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
-    ) -> Result<Option<Vec<T>>, DecodeError> {
-        let Some(count) = self.count(min_size)? else { return Ok(None) };
-        self.elements(count, read).map(Some)
-    }
-
     pub(crate) fn i32_array(&mut self) -> Result<Vec<i32>, DecodeError> {
         self.array(size_of::<i32>(), Self::i32)
     }

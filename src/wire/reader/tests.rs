@@ -63,14 +63,13 @@ fn byte_strings_come_in_two_shapes() {
 fn arrays_come_in_two_shapes() {
     assert_eq!(Reader::new(b"\x00\x00\x00\x01\x00\x00\x00\x09").i32_array(), Ok(vec![9]));
     assert_eq!(flexible(b"\x02\x00\x00\x00\x09").i32_array(), Ok(vec![9]));
-    assert_eq!(Reader::new(b"\xff\xff\xff\xff").nullable_array(4, Reader::i32), Ok(None));
-    assert_eq!(flexible(b"\x00").nullable_array(4, Reader::i32), Ok(None));
 }
 
 #[test]
 fn null_where_none_may_be_is_refused() {
     assert_eq!(Reader::new(b"\xff\xff").string(), Err(error("string", 0, DecodeProblem::Null)));
     assert_eq!(flexible(b"\x00").bytes(), Err(error("bytes", 0, DecodeProblem::Null)));
+    assert_eq!(Reader::new(b"\xff\xff\xff\xff").i32_array(), Err(error("array", 0, DecodeProblem::Null)));
     assert_eq!(flexible(b"\x00").i32_array(), Err(error("array", 0, DecodeProblem::Null)));
 }
 
