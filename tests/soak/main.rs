@@ -7,7 +7,7 @@
 //! Topics are made, written to, left alone until they have idled out, and deleted; brokers go down or freeze; producers are built,
 //! filled, closed without patience and dropped; calls that wait for memory are given up. The brokers keep no records and forget
 //! producers soon; all runs on one thread. A pace of 20 has an hour pass in three minutes, with twenty times as many topics.
-//! Samples go to `heap.csv` and a chart of them to `heap.svg`. It fails if the heap of the second half lies
+//! Samples go to `heap.csv` and a chart of them to `heap.svg`. It fails if the heap of the second half lies more than a tenth
 //! above that of the first.
 
 mod chart;
