@@ -25,13 +25,15 @@ pub(super) struct TopicNews {
 impl Simulation {
     /// Only the question for a record that waits creates topics, and nothing waits for a topic that is known.
     pub(super) fn check_creation(&mut self, frame: &Frame) {
-        let mut bytes = Bytes::from(frame.segments.segments.concat());
-        bytes.advance(4);
-        let (api, version) =
-            (i16::from_be_bytes([bytes[0], bytes[1]]), i16::from_be_bytes([bytes[2], bytes[3]]));
-        if api != Api::Metadata.key() {
+        let segments = &frame.segments.segments;
+        // Most frames are of another kind, and need not be copied.
+        let is_metadata = |head: &Bytes| head.get(4..6) == Some(&Api::Metadata.key().to_be_bytes());
+        if !segments.first().is_some_and(is_metadata) {
             return;
         }
+        let mut bytes = Bytes::from(segments.concat());
+        bytes.advance(4);
+        let version = i16::from_be_bytes([bytes[2], bytes[3]]);
         RequestHeader::decode(&mut bytes, MetadataRequest::header_version(version)).unwrap();
         let request = MetadataRequest::decode(&mut bytes, version).unwrap();
         let names = request.topics.into_iter().flatten().filter_map(|topic| topic.name);
