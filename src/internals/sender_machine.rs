@@ -151,7 +151,9 @@ impl SenderMachine {
 
     /// Fails whatever is not settled.
     pub fn abort(&mut self) -> u64 {
-        self.core.abort(&DeliveryErrorKind::Closed, self.now).len() as u64
+        let mut failed = Vec::new();
+        self.core.abort(&DeliveryErrorKind::Closed, self.now, &mut failed);
+        failed.len() as u64
     }
 
     /// Does everything that is to do at this time. False if there is no end to it.

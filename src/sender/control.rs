@@ -111,13 +111,18 @@ impl Control {
         // The version first: a caller who sees the new view and takes the old version for that of it would go by what it has kept
         // of the old view, find that it need not wait, and so on without end. The other way round it waits for the news.
         self.cluster_version.store(cluster.version(), Ordering::Release);
-        let mut shown = catch_unwind(AssertUnwindSafe(|| drop(clusters.send_replace(cluster))));
+        if !guarded(|| drop(clusters.send_replace(cluster))) {
+            Self::tell_again(clusters);
+        }
+    }
+
+    /// Has all who wait for a view of the cluster look again. If a waker panics, some of those behind it are woken by telling
+    /// all once more.
+    pub(super) fn tell_again(clusters: &watch::Sender<Arc<Cluster>>) {
         for _ in 0..MAX_TRIES {
-            // A waker that panics must not end the sender. Some of those behind it are woken if all are told again.
-            let Err(panic) = shown else { return };
-            tracing::error!("a waker panicked");
-            std::mem::forget(panic);
-            shown = catch_unwind(AssertUnwindSafe(|| clusters.send_modify(|_| {})));
+            if guarded(|| clusters.send_modify(|_| {})) {
+                return;
+            }
         }
     }
 
@@ -127,7 +132,7 @@ impl Control {
         let _ = self.end.set(kind.clone());
     }
 
-    pub(super) fn note_undelivered(&self, failed: Vec<DeliveryError>) {
+    fn note_undelivered(&self, failed: Vec<DeliveryError>) {
         self.undelivered.lock().unwrap_or_else(PoisonError::into_inner).extend(failed);
     }
 
@@ -185,6 +190,13 @@ impl Control {
         None
     }
 
+    /// Calls `f` as if another thread had the seat meanwhile.
+    #[cfg(test)]
+    pub(super) fn while_taken<T>(&self, f: impl FnOnce() -> T) -> T {
+        let _seat = self.lock_seat();
+        f()
+    }
+
     fn lock_seat(&self) -> MutexGuard<'_, Option<Box<Shell>>> {
         self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,6 +230,39 @@ impl Drop for Closing<'_> {
             closes.remove(&self.id);
         });
     }
+}
+
+/// The errors of records that are being given up. If they are not taken, because of a panic or because the sender ends,
+/// they are noted as those of records that were not delivered.
+#[derive(Debug)]
+pub(super) struct Report<'a> {
+    control: &'a Control,
+    pub(super) errors: Vec<DeliveryError>,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(control: &'a Control) -> Self {
+        Self { control, errors: Vec::new() }
+    }
+
+    pub(super) fn take(mut self) -> Vec<DeliveryError> {
+        std::mem::take(&mut self.errors)
+    }
+}
+
+impl Drop for Report<'_> {
+    fn drop(&mut self) {
+        self.control.note_undelivered(std::mem::take(&mut self.errors));
+    }
+}
+
+/// Does something that runs wakers of callers. One that panics must not end the sender. Returns whether none did.
+pub(super) fn guarded(act: impl FnOnce()) -> bool {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(act)) else { return true };
+    tracing::error!("a waker panicked");
+    // What was thrown may itself throw when it is dropped.
+    std::mem::forget(panic);
+    false
 }
 
 pub(super) fn message_of(panic: &(dyn Any + Send)) -> String {

@@ -23,7 +23,7 @@ use crate::error::DeliveryErrorKind;
 use crate::metadata::Cluster;
 use crate::network::transport::{Connection, ConnectionEvent, Connector, Stream};
 use crate::network::{ConnectionId, NetworkAction};
-use crate::sender::control::{Control, Order, message_of};
+use crate::sender::control::{Control, Order, Report, guarded, message_of};
 use crate::sender::core::{Action, SenderCore};
 
 /// The acting half of the sender.
@@ -157,7 +157,11 @@ impl Shell {
                 // A caller who has given up waiting for the result wants the purge all the same.
                 Order::Purge(what, result) if !self.is_finished => {
                     self.take_in(now);
-                    drop(result.send(self.core.purge(what, now)));
+                    let mut report = Report::new(control);
+                    self.core.purge(what, now, &mut report.errors);
+                    let errors = report.take();
+                    // Wakes the caller.
+                    guarded(|| drop(result.send(errors)));
                 }
                 Order::Abort | Order::EndIfIdle | Order::Purge(..) => {}
             }
@@ -167,8 +171,9 @@ impl Shell {
     /// Fails whatever is not settled, and ends.
     pub(super) fn finish(&mut self, control: &Control, kind: &DeliveryErrorKind, now: Instant) {
         control.note_end(kind);
-        let failed = self.core.abort(kind, now);
-        control.note_undelivered(failed);
+        let mut report = Report::new(control);
+        self.core.abort(kind, now, &mut report.errors);
+        drop(report);
         self.is_finished = true;
         self.connections.clear();
     }
@@ -180,17 +185,17 @@ impl Shell {
         let kind = DeliveryErrorKind::SenderPanicked(message);
         control.note_end(&kind);
         let now = clock::now();
-        let (mut lost, mut failed) = (lost, Vec::new());
+        let (mut lost, mut report) = (lost, Report::new(control));
         for _ in 0..MAX_TRIES {
             let taken = std::mem::take(&mut lost);
             let (done, lost_again) =
-                salvage::catch_unwind(|| self.core.abort_with(taken, &kind, now, &mut failed));
+                salvage::catch_unwind(|| self.core.abort_with(taken, &kind, now, &mut report.errors));
             if done.is_ok() {
                 break;
             }
             lost = lost_again;
         }
-        control.note_undelivered(failed);
+        drop(report);
         self.core.fail_what_is_left(&kind);
         self.is_finished = true;
     }
@@ -221,7 +226,7 @@ impl Shell {
             }
             if !std::mem::replace(&mut self.has_told_of_close, true) {
                 // Delivering the rest may take long. Nobody needs to wait for metadata meanwhile.
-                self.clusters.send_modify(|_| {});
+                Control::tell_again(&self.clusters);
             }
         }
         is_busy

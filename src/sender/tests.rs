@@ -5,6 +5,7 @@
 
 mod awaited;
 mod bench;
+mod broken_log;
 mod clusters;
 mod codes;
 mod expiry;

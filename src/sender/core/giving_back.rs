@@ -1,6 +1,7 @@
 //! Giving records back before they are settled: at the end of the sender, and when the caller purges.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,16 +13,13 @@ use crate::planted::planted;
 use crate::topic_partition::TopicPartition;
 
 impl SenderCore {
-    /// Refuses further records and fails everything that is not settled. Returns the error of each record, in their order
-    /// within each partition.
-    pub(crate) fn abort(&mut self, kind: &DeliveryErrorKind, now: Instant) -> Vec<DeliveryError> {
-        let mut failed = Vec::new();
-        self.abort_with(Vec::new(), kind, now, &mut failed);
-        failed
+    /// Refuses further records and fails everything that is not settled. Adds the error of each record to `failed`, in their
+    /// order within each partition, also if it ends in a panic.
+    pub(crate) fn abort(&mut self, kind: &DeliveryErrorKind, now: Instant, failed: &mut Vec<DeliveryError>) {
+        self.abort_with(Vec::new(), kind, now, failed);
     }
 
-    /// The same, together with batches that were taken out of their places. The errors are in `failed` even if this ends
-    /// in a panic.
+    /// The same, together with batches that were taken out of their places.
     pub(crate) fn abort_with(
         &mut self,
         lost: Vec<ProducerBatch>,
@@ -68,18 +66,17 @@ impl SenderCore {
         self.accumulator.end();
     }
 
-    /// Fails what is queued, or that and what is under way. Returns the error of each record, in their order within
-    /// each partition.
+    /// Fails what is queued, or that and what is under way. Adds the error of each record to `purged`, in their order within
+    /// each partition, also if it ends in a panic.
     ///
     /// A batch that was sent before is treated as if it had expired: what has become of its number is found out with
     /// the next batch of its partition.
-    pub(crate) fn purge(&mut self, what: Purge, now: Instant) -> Vec<DeliveryError> {
+    pub(crate) fn purge(&mut self, what: Purge, now: Instant, purged: &mut Vec<DeliveryError>) {
         // What brokers have answered is settled by their answers.
         self.handle_network_events(now);
         // Partitions are made when they are first looked at.
         self.look_at_changed(now);
         self.look_at_unannounced(now);
-        let mut purged = Vec::new();
         let is_fail_stop = self.settings.is_fail_stop;
         for id in self.active.ids() {
             let Some(partition) = self.partition_mut(id) else { continue };
@@ -93,11 +90,10 @@ impl SenderCore {
             }
             for batch in in_order(batches) {
                 self.note_failure(id, &batch);
-                self.fail_into(&mut purged, batch, DeliveryErrorKind::Purged, now);
+                self.fail_into(purged, batch, DeliveryErrorKind::Purged, now);
             }
             self.look(id, now);
         }
-        purged
     }
 
     fn fail_into(
@@ -107,9 +103,15 @@ impl SenderCore {
         kind: DeliveryErrorKind,
         now: Instant,
     ) {
-        let count = batch.record_count();
-        let failure = self.fail(batch, kind, Vec::new(), now, true);
-        errors.extend(DeliveryError::of_batch(&failure, count));
+        let (cell, count) = (Arc::clone(batch.cell()), batch.record_count());
+        let done = catch_unwind(AssertUnwindSafe(|| drop(self.fail(batch, kind, Vec::new(), now, true))));
+        // A batch that has its outcome is not saved from a panic: what its records were told counts.
+        if let Some(Outcome::Failed(failure)) = cell.outcome() {
+            errors.extend(DeliveryError::of_batch(failure, count));
+        }
+        if let Err(panic) = done {
+            resume_unwind(panic);
+        }
     }
 }
 

@@ -12,7 +12,8 @@ fn values(errors: &[DeliveryError]) -> Vec<String> {
 }
 
 fn purge(bench: &mut Bench, what: Purge) -> Vec<DeliveryError> {
-    let purged = bench.core.purge(what, bench.now);
+    let mut purged = Vec::new();
+    bench.core.purge(what, bench.now, &mut purged);
     bench.settle();
     purged
 }
@@ -87,7 +88,8 @@ fn records_come_back_in_order_from_a_sender_that_ends() {
     let mut bench = with_an_older_batch_queued_than_under_way();
     bench.put(0, "d");
 
-    let undelivered = bench.core.abort(&DeliveryErrorKind::Closed, bench.now);
+    let mut undelivered = Vec::new();
+    bench.core.abort(&DeliveryErrorKind::Closed, bench.now, &mut undelivered);
 
     assert_eq!(values(&undelivered), ["b", "c", "d"]);
 }

@@ -446,7 +446,8 @@ fn closing_by_force_fails_what_is_left_and_tells_what_may_have_been_written() {
     let sent = bench.send(0, "a");
     let queued = bench.send(0, "b");
 
-    let failed = bench.core.abort(&DeliveryErrorKind::Closed, bench.now);
+    let mut failed = Vec::new();
+    bench.core.abort(&DeliveryErrorKind::Closed, bench.now, &mut failed);
 
     let records: Vec<_> = failed.iter().map(|error| error.record().unwrap().value.unwrap()).collect();
     assert_eq!(records, ["a", "b"]);
@@ -462,7 +463,7 @@ fn closing_by_force_gives_back_records_that_are_being_compressed() {
     let delivery = bench.send(0, &"a".repeat(300));
     assert_eq!(bench.seal_jobs.len(), 1);
 
-    bench.core.abort(&DeliveryErrorKind::Closed, bench.now);
+    bench.core.abort(&DeliveryErrorKind::Closed, bench.now, &mut Vec::new());
 
     assert_eq!(failure(&delivery).record().unwrap().value.unwrap(), "a".repeat(300));
     assert!(!bench.is_clean());

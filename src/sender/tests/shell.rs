@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::coop;
 
 use super::bench::{self, Config};
+use super::broken_log::BrokenLog;
 use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, TryAppend};
 use crate::clock;
 use crate::delivery::Delivery;
@@ -180,6 +181,10 @@ impl Shell {
     }
 
     fn append(&self) -> Delivery {
+        self.append_to("topic")
+    }
+
+    fn append_to(&self, topic: &'static str) -> Delivery {
         let headers = Headers::new();
         let record = RecordRef { timestamp: 1, key: None, value: Some(b"v"), headers: &headers };
         let append = Append {
@@ -189,7 +194,7 @@ impl Shell {
             now: clock::now(),
             stop_at_boundary: false,
         };
-        let topic = self.accumulator.topic(&Topic::from("topic"), 1);
+        let topic = self.accumulator.topic(&Topic::from(topic), 1);
         match self.accumulator.try_append(topic.queue(0).unwrap(), &append, &mut None) {
             TryAppend::Done(done) => done.delivery,
             other => panic!("{other:?}"),
@@ -446,6 +451,82 @@ async fn sockets_are_read_before_a_purge_whatever_is_left_of_the_budget_of_the_c
     .await;
 
     assert!(before > 0 && reads() > before, "{before} reads, and {} with the purge", reads());
+}
+
+/// A waker of an executor that has a bug.
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("a bug of the application");
+    }
+}
+
+/// Has three records given up by `order` while the log panics at a message. All three must have failed, and be reported once.
+#[track_caller]
+fn give_up_with_a_broken_log(order: impl FnOnce(&Control), message: &'static str, nth: usize) {
+    let shell = Shell::new(Outcome::None);
+    let _task = shell.sender();
+    let topics = ["a", "b", "c"];
+    let mut deliveries = topics.map(|topic| shell.append_to(topic));
+    let waker = Waker::from(Arc::new(Panics));
+    for delivery in &mut deliveries {
+        assert!(Pin::new(delivery).poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+
+    BrokenLog::during(message, nth, || order(&shell.control));
+
+    for delivery in &deliveries {
+        assert!(delivery.try_result().unwrap().is_err());
+    }
+    let mut reported: Vec<_> =
+        shell.control.undelivered().iter().map(|error| error.topic_partition().topic.to_string()).collect();
+    reported.sort_unstable();
+    assert_eq!(reported, topics, "{message:?}, {nth}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_are_reported_once_although_the_sender_panics_while_it_gives_records_up() {
+    for message in ["records failed", "a waker panicked"] {
+        for nth in 1..=3 {
+            give_up_with_a_broken_log(|control| drop(control.purge(Purge::All)), message, nth);
+            give_up_with_a_broken_log(Control::abort, message, nth);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waker_that_panics_when_the_errors_of_a_purge_have_come_does_not_end_the_sender() {
+    let shell = Shell::new(Outcome::Counted);
+    let mut task = Box::pin(shell.sender());
+    let (first, second) = (shell.append(), shell.append());
+    let mut purged = shell.control.while_taken(|| shell.control.purge(Purge::All));
+    let waker = Waker::from(Arc::new(Panics));
+    assert!(Pin::new(&mut purged).poll(&mut Context::from_waker(&waker)).is_pending());
+
+    poll_once(&mut task).await;
+
+    assert_eq!(purged.try_recv().unwrap().len(), 2);
+    assert_eq!(shell.control.end(), None);
+    drop((first, second));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waker_that_panics_when_it_hears_of_the_close_does_not_end_the_sender() {
+    let shell = Shell::new(Outcome::None);
+    let mut task = Box::pin(shell.sender());
+    let delivery = shell.append();
+    poll_once(&mut task).await;
+    let mut clusters = shell.clusters.clone();
+    clusters.borrow_and_update();
+    let waker = Waker::from(Arc::new(Panics));
+    let mut changed = Box::pin(clusters.changed());
+    assert!(changed.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+
+    shell.accumulator.close();
+    poll_once(&mut task).await;
+
+    assert_eq!((shell.control.end(), delivery.try_result().is_none()), (None, true));
 }
 
 /// What a task sees that is polled as soon as it is woken.

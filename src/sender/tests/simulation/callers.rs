@@ -140,7 +140,8 @@ impl Simulation {
         }
         let before = self.unsettled();
         let now = self.instant();
-        let purged = self.core.purge(if all { Purge::All } else { Purge::Queued }, now);
+        let mut purged = Vec::new();
+        self.core.purge(if all { Purge::All } else { Purge::Queued }, now, &mut purged);
         self.wake();
         self.check_returned(&DeliveryErrorKind::Purged, &before, &purged);
         if all && !self.unsettled().is_empty() {
@@ -161,7 +162,8 @@ impl Simulation {
         }
         let before = self.unsettled();
         let now = self.instant();
-        let undelivered = self.core.abort(&DeliveryErrorKind::Closed, now);
+        let mut undelivered = Vec::new();
+        self.core.abort(&DeliveryErrorKind::Closed, now, &mut undelivered);
         self.connections_end();
         self.check_returned(&DeliveryErrorKind::Closed, &before, &undelivered);
         if !self.unsettled().is_empty() {
