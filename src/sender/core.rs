@@ -60,7 +60,7 @@ pub(crate) struct SenderCore {
     /// Partitions whose batches would go at once if nothing were under way to the node.
     gathering: BTreeMap<NodeId, Vec<usize>>,
     seal_jobs: Vec<SealJob>,
-    /// A batch waits for its compression for so long that no thread may have come for it.
+    /// A batch has waited for its compression for so long that no thread may have come for it, or has failed before it came.
     is_seal_late: bool,
     published: Option<Arc<Cluster>>,
     observer: Option<Arc<dyn AckObserver>>,

@@ -392,6 +392,8 @@ impl SenderCore {
     ) -> Arc<BatchFailure> {
         self.counters.batches_completed.add(1);
         self.counters.record_errors.add(u64::from(batch.record_count()));
+        // The work holds the memory of the batch until a thread comes for it.
+        self.is_seal_late |= batch.is_sealing();
         let persisted = if batch.maybe_written { Persisted::Maybe } else { Persisted::No };
         batch.time_spent(now, self.settings.linger, leader_known);
         tracing::warn!(

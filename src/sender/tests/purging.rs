@@ -61,6 +61,18 @@ fn what_is_under_way_may_have_been_written_and_its_answer_changes_nothing() {
     assert!(bench.is_clean());
 }
 
+#[test]
+fn compression_that_no_thread_has_begun_is_taken_back_for_its_memory() {
+    let mut bench = Bench::new(Config { compression: Compression::Lz4, seals: false, ..Config::default() });
+    let delivery = bench.send(0, &"a".repeat(300));
+    assert_eq!((bench.seal_jobs.len(), bench.late_seals), (1, 0));
+
+    purge(&mut bench, Purge::Queued);
+
+    assert_eq!(failure(&delivery).kind(), DeliveryErrorKind::Purged);
+    assert_eq!(bench.late_seals, 1);
+}
+
 /// A sender with "b", which was refused and is queued again, and "c", which is younger and under way.
 fn with_an_older_batch_queued_than_under_way() -> Bench {
     let mut bench = Bench::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });

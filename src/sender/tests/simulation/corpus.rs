@@ -3,7 +3,7 @@
 //! Those named after a bug of `planted.rs` are the least that it took to find it.
 
 use super::schedule::Op::{
-    AddPartition, Close, Leaderless, MetadataError, Pause, Recreate, Send, Stall, Throttle,
+    AddPartition, BusyPool, Close, Leaderless, MetadataError, Pause, Purge, Recreate, Send, Stall, Throttle,
 };
 use super::schedule::{Schedule, Setup};
 use super::simulate;
@@ -121,6 +121,31 @@ pub(super) fn kept() -> Vec<(&'static str, Schedule)> {
                     (1225, Send { partition: 0, spread: 3, count: 3, len: 300 }),
                     (34_345, Send { partition: 1, spread: 3, count: 2, len: 300 }),
                     (65_777, Close { patience: 100_000 }),
+                ],
+            },
+        ),
+        (
+            "a compression that is wanted no more keeps its memory",
+            Schedule {
+                setup: Setup {
+                    noise: 4_093_892_843_308_397_718,
+                    in_flight: 4,
+                    linger: 5,
+                    spares_awaited: true,
+                    delivery_timeout: 2500,
+                    request_timeout: 500,
+                    retry_backoff: 50,
+                    is_compressed: true,
+                    produce_version: 3,
+                    max_message_bytes: 1_000_000,
+                    min_insync: 2,
+                    partitions: 1,
+                    ..USUAL
+                },
+                ops: vec![
+                    (3422, BusyPool { lasts: 1_000_000 }),
+                    (3430, Send { partition: 0, spread: 3, count: 3, len: 0 }),
+                    (3432, Purge { all: false }),
                 ],
             },
         ),
