@@ -393,7 +393,7 @@ impl SenderCore {
         self.counters.batches_completed.add(1);
         self.counters.record_errors.add(u64::from(batch.record_count()));
         // The work holds the memory of the batch until a thread comes for it.
-        self.is_seal_late |= batch.is_sealing();
+        self.is_seal_late |= batch.is_sealing() && !planted!(SealingForEver);
         let persisted = if batch.maybe_written { Persisted::Maybe } else { Persisted::No };
         batch.time_spent(now, self.settings.linger, leader_known);
         tracing::warn!(
