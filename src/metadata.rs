@@ -11,12 +11,14 @@
 
 mod cluster;
 mod doubt;
+mod full_update;
 mod leader_epochs;
 mod node;
 mod reading;
 mod refresh;
 mod topic_answers;
 mod topic_info;
+mod topic_line;
 mod tracked_topics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,14 +34,17 @@ use crate::protocol::messages::produce::NodeEndpoint;
 use crate::topic_partition::{NodeId, Topic, TopicPartition};
 use crate::wire::Uuid;
 
+use self::full_update::FullUpdate;
 use self::reading::Source;
 use self::refresh::RefreshSchedule;
 use self::topic_answers::TopicAnswers;
+use self::topic_line::within_one_request;
 use self::tracked_topics::TrackedTopics;
 
 pub use self::cluster::Cluster;
 pub use self::node::Node;
 pub use self::topic_info::{PartitionInfo, TopicInfo};
+pub(crate) use self::topic_line::{MAX_NAME_BYTES, MAX_TOPICS};
 
 /// How [`Metadata`] goes about its work.
 #[derive(Debug, Clone)]
@@ -57,7 +62,8 @@ pub(crate) struct MetadataConfig {
 
 /// The producer's view of the cluster and the schedule by which it is renewed.
 ///
-/// At most one request is under way at a time. Calls, in the order of a refresh:
+/// At most one request is under way at a time. It names a bounded number of topics; what is left goes in the next one, as soon
+/// as there is an answer. Calls, in the order of a refresh:
 /// - `add_topic`, `request_update`: somebody wants news;
 /// - `is_due`, `poll_timeout`: whether to ask, or when;
 /// - `next_request`: what to ask, once there is a broker to be asked;
@@ -72,8 +78,14 @@ pub(crate) struct Metadata {
     /// Whether `cluster` still has the nodes of `bootstrap`.
     is_bootstrap: bool,
     rebootstrap_trigger: Option<Duration>,
-    /// Somebody asked for all topics, and no answer to a later request has come yet.
+    /// All topics are to be asked for, once the full update is over that is under way, if one is.
     needs_full_update: bool,
+    full_update: Option<FullUpdate>,
+    full_updates: u64,
+    /// Topics that are wanted and came before this place in their line are asked for without a pause between the requests.
+    wanted_until: u64,
+    /// Whether an answer has brought anything new since the last pause between requests.
+    has_progressed: bool,
     /// The last request allowed brokers to create topics.
     has_allowed_creation: bool,
     in_flight: Option<InFlight>,
@@ -83,11 +95,8 @@ pub(crate) struct Metadata {
 #[derive(Debug)]
 struct InFlight {
     id: MetadataRequestId,
-    is_full: bool,
     may_create: bool,
     topics: Vec<Topic>,
-    /// Somebody asked for news that this request may have been too early for.
-    needs_full_update_after: bool,
 }
 
 /// Tells a request for metadata from the ones before and after it.
@@ -145,6 +154,10 @@ impl Metadata {
             is_bootstrap: true,
             rebootstrap_trigger: config.rebootstrap_trigger,
             needs_full_update: true,
+            full_update: None,
+            full_updates: 0,
+            wanted_until: 0,
+            has_progressed: false,
             has_allowed_creation: false,
             in_flight: None,
             next_id: 0,
@@ -161,55 +174,87 @@ impl Metadata {
         is_new
     }
 
-    /// Adds a topic that a record waits for. One that is not known is asked for so that brokers may create it; if it is
-    /// known, asks for news of all topics.
+    /// Adds a topic that a record waits for in its queue. One that is not known is asked for so that brokers may create it; if
+    /// it is known, asks for news of all topics.
     pub(crate) fn request_topic(&mut self, topic: &Topic, now: Instant) {
         let is_new = self.add_topic(topic, now);
-        if self.cluster.topic(topic).is_none() {
-            self.topics.want(topic);
-        } else if !is_new && !self.topics.is_unanswered(topic) {
-            self.request_update();
-        }
+        self.ask_for(topic, is_new);
     }
 
-    /// Asks for news of all topics, as soon as the backoff allows. An answer that is under way may be too old to
-    /// bring them, so it does not count.
+    /// The same for a topic that a caller asks for. If no caller waits for it and brokers do not describe it, it is kept for
+    /// some time, because the caller may come back, unless there are too many topics like it.
+    pub(crate) fn request_topic_for_caller(&mut self, topic: &Topic, is_awaited: bool, now: Instant) {
+        let is_new = self.topics.note_caller(topic, is_awaited, now);
+        if is_new {
+            self.schedule.skip_backoff();
+        }
+        self.ask_for(topic, is_new);
+    }
+
+    /// Notes that no caller waits for a topic any more.
+    pub(crate) fn note_no_caller(&mut self, topic: &Topic, now: Instant) {
+        self.topics.note_no_caller(topic, now);
+    }
+
+    /// Asks for news of all topics, as soon as the backoff allows. Answers to requests that are under way may be too old to
+    /// bring them, so they do not count.
     pub(crate) fn request_update(&mut self) {
         self.needs_full_update = true;
-        if let Some(in_flight) = &mut self.in_flight {
-            in_flight.needs_full_update_after = true;
-        }
     }
 
     /// Returns the request that is due, if one is. It stays under way until `handle_response` or `handle_failure`.
     pub(crate) fn next_request(&mut self, now: Instant) -> Option<(MetadataRequestId, MetadataRequest)> {
+        self.topics.expire_loose(now);
         if !self.is_due(now) {
             return None;
         }
 
         let needs_full = self.needs_full_update || self.schedule.is_stale(now);
         self.schedule.handle_attempt(now);
-        // A request allows all of its topics to be created or none. Only those that a record waits for are to be created:
-        // others may have been deleted.
-        let wanted = self.topics.wanted();
-        let are_all_wanted = wanted.len() == self.topics.len();
-        // The others have their turn after each request that allows it.
-        let has_others = needs_full || self.topics.unanswered().any(|topic| !wanted.contains(topic));
-        let may_create = !wanted.is_empty() && (are_all_wanted || !(has_others && self.has_allowed_creation));
-        let is_full = needs_full && (are_all_wanted || !may_create);
-        let topics: Vec<Topic> = match (may_create, is_full) {
-            (true, _) => wanted.iter().cloned().collect(),
-            (false, true) => self.topics.all().cloned().collect(),
-            (false, false) => self.topics.unanswered().cloned().collect(),
-        };
-
+        let (topics, may_create) = self.next_question(needs_full);
+        self.topics.handle_request(&topics);
         self.has_allowed_creation = may_create;
         let id = MetadataRequestId(self.next_id);
         self.next_id += 1;
         let allow_auto_topic_creation = may_create || planted!(RefreshCreatesTopics);
         let request = MetadataRequest { allow_auto_topic_creation, ..metadata_request(&topics) };
-        self.in_flight = Some(InFlight { id, is_full, may_create, topics, needs_full_update_after: false });
+        self.in_flight = Some(InFlight { id, may_create, topics });
         Some((id, request))
+    }
+
+    /// Returns which topics to ask for next, and whether brokers may create them. `needs_full` says that a full update is due.
+    fn next_question(&mut self, needs_full: bool) -> (Vec<Topic>, bool) {
+        // A request allows all of its topics to be created or none. Only those that a record waits for are to be created:
+        // others may have been deleted.
+        let wanted = self.topics.wanted();
+        let are_all_wanted = match &self.full_update {
+            Some(update) => self.left_of(update).iter().all(|topic| wanted.contains(topic)),
+            None => wanted.len() == self.topics.len(),
+        };
+        let needs_full = needs_full || self.full_update.is_some();
+        // The others have their turn after each request that allows it.
+        let has_others = needs_full || self.topics.unanswered().any(|topic| !wanted.contains(topic));
+        let may_create = !wanted.is_empty() && (are_all_wanted || !(has_others && self.has_allowed_creation));
+        if may_create && !wanted.begins_before(self.wanted_until) {
+            self.wanted_until = wanted.next_place();
+        }
+        if needs_full && self.full_update.is_none() && (are_all_wanted || !may_create) {
+            self.needs_full_update = false;
+            self.full_updates += 1;
+            self.full_update = Some(FullUpdate::new(self.full_updates, self.topics.all()));
+        }
+        let mut topics = match &self.full_update {
+            _ if may_create => within_one_request(self.topics.wanted().iter()),
+            Some(update) => self.left_of(update),
+            None => within_one_request(self.topics.unanswered()),
+        };
+        topics.sort();
+        (topics, may_create)
+    }
+
+    /// Returns which topics the next request of a full update names.
+    fn left_of(&self, update: &FullUpdate) -> Vec<Topic> {
+        within_one_request(update.left().filter(|topic| self.topics.is_left_by(update.number(), topic)))
     }
 
     /// Makes a request fit for a version. Those before 4 cannot forbid to create topics, so topics that the brokers have
@@ -229,7 +274,7 @@ impl Metadata {
     /// Returns a request for what is known of the topics that somebody waits for and no answer has been about, if there
     /// are any. It creates no topics, needs version 4, and changes nothing here: see [`Metadata::scouted`].
     pub(crate) fn scout_request(&self) -> Option<MetadataRequest> {
-        let topics: Vec<Topic> = self.topics.unanswered().cloned().collect();
+        let topics = within_one_request(self.topics.unanswered());
         Some(metadata_request(&topics)).filter(|_| !topics.is_empty())
     }
 
@@ -267,25 +312,22 @@ impl Metadata {
     ) -> Result<MetadataUpdate, MetadataFailure> {
         let in_flight = self.in_flight.take_if(|in_flight| in_flight.id == id);
         let in_flight = in_flight.ok_or(MetadataFailure::Abandoned)?;
+        let InFlight { may_create, topics: asked, .. } = in_flight;
         let nodes = reading::read_nodes(response);
         if let Some(failure) = find_failure(response, &nodes) {
             self.schedule.handle_failure(now);
+            self.ask_later(&asked);
             return Err(failure);
         }
 
-        if in_flight.is_full {
-            self.needs_full_update = in_flight.needs_full_update_after;
-        }
         self.topics.expire(now);
-        self.topics.handle_answer(&in_flight.topics, in_flight.may_create);
-        let mut answers = TopicAnswers::carried_over(&self.cluster, &self.topics, &in_flight.topics);
+        self.topics.handle_answer(&asked, may_create, self.full_update.as_ref().map(FullUpdate::number));
+        let mut answers = TopicAnswers::carried_over(&self.cluster, &self.topics, &asked);
         let node_ids = nodes.iter().map(Node::id).collect();
         let source = Source { nodes: &node_ids, has_reliable_epochs: version >= RELIABLE_EPOCHS, now };
-        answers.read(response, &in_flight.topics, source, &self.cluster, &mut self.topics);
-        self.schedule.handle_success(in_flight.is_full, answers.is_progress, now);
-        if self.topics.has_unanswered() {
-            self.schedule.skip_backoff();
-        }
+        answers.read(response, &asked, source, &self.cluster, &mut self.topics);
+        self.topics.handle_end(&asked);
+        self.plan_next(answers.is_progress, now);
 
         let is_incomplete = answers.is_incomplete;
         self.is_bootstrap = false;
@@ -314,8 +356,9 @@ impl Metadata {
 
     /// Notes that a request has failed, or could not even be sent. Unknown ids are ignored.
     pub(crate) fn handle_failure(&mut self, id: MetadataRequestId, now: Instant) {
-        if self.in_flight.take_if(|in_flight| in_flight.id == id).is_some() {
+        if let Some(in_flight) = self.in_flight.take_if(|in_flight| in_flight.id == id) {
             self.schedule.handle_failure(now);
+            self.ask_later(&in_flight.topics);
         }
     }
 
@@ -394,7 +437,10 @@ impl Metadata {
     pub(crate) fn rebootstrap(&mut self, now: Instant) -> MetadataUpdate {
         self.is_bootstrap = true;
         self.needs_full_update = true;
-        self.in_flight = None;
+        self.full_update = None;
+        if let Some(in_flight) = self.in_flight.take() {
+            self.topics.handle_end(&in_flight.topics);
+        }
         self.schedule.restart(now);
         self.topics.forget_epochs();
         let topics: Vec<_> = self.cluster.topics().map(Arc::clone).collect();
@@ -460,7 +506,49 @@ impl Metadata {
 
     fn wait(&self, now: Instant) -> Duration {
         let has_questions = self.topics.has_unanswered() || !self.topics.wanted().is_empty();
-        self.schedule.wait(self.needs_full_update || has_questions, now)
+        let is_wanted = self.needs_full_update || self.full_update.is_some() || has_questions;
+        self.schedule.wait(is_wanted, now)
+    }
+
+    fn ask_for(&mut self, topic: &Topic, is_new: bool) {
+        if self.cluster.topic(topic).is_none() {
+            self.topics.want(topic);
+        } else if !is_new && !self.topics.is_unanswered(topic) {
+            self.request_update();
+        }
+    }
+
+    /// Decides when to ask again after an answer: at once if it leaves something open that was to be asked with it.
+    fn plan_next(&mut self, is_progress: bool, now: Instant) {
+        let is_full = self.full_update.take_if(|update| {
+            let number = update.number();
+            update.handle_answer(|topic| self.topics.is_left_by(number, topic));
+            update.is_over()
+        });
+        self.has_progressed |= is_progress;
+        if self.full_update.is_some() || self.topics.wanted().begins_before(self.wanted_until) {
+            self.schedule.handle_part(is_full.is_some(), now);
+            return;
+        }
+        let is_progress = std::mem::take(&mut self.has_progressed);
+        self.schedule.handle_success(is_full.is_some(), is_progress, now);
+        if self.topics.has_unanswered() {
+            self.schedule.skip_backoff();
+        }
+    }
+
+    /// Takes back what a request has asked in vain. A full update that has no answer yet begins again when it is due.
+    fn ask_later(&mut self, asked: &[Topic]) {
+        self.topics.handle_failure(asked);
+        self.topics.handle_end(asked);
+        match &mut self.full_update {
+            Some(update) if update.is_begun() => update.postpone(asked),
+            Some(_) => {
+                self.full_update = None;
+                self.needs_full_update = true;
+            }
+            None => {}
+        }
     }
 
     fn wait_for_rebootstrap(&self, now: Instant) -> Option<Duration> {

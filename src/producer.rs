@@ -364,7 +364,7 @@ impl<K, V> Inner<K, V> {
     }
 
     fn ask_for_topic(&self, record: &ProducerRecord<K, V>) -> SendErrorKind {
-        self.control.want_topic(record.topic.clone());
+        self.control.want_topic(&record.topic);
         self.accumulator.wake_sender();
         let cluster = Arc::clone(&self.clusters.borrow());
         match topic_wait::refusal(&cluster, &record.topic) {

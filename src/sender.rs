@@ -29,6 +29,7 @@ mod retry;
 mod sequence;
 mod settings;
 mod shell;
+mod topic_interests;
 
 pub(crate) use self::control::Control;
 #[cfg(any(test, feature = "__internals"))]

@@ -1,6 +1,9 @@
 //! The path of a record from `enqueue` to its acknowledgement allocates per batch, never per record.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::mpsc;
+use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
@@ -154,4 +157,34 @@ fn producers_topics_and_outages_leave_nothing_in_memory() {
     println!("{left} bytes are left of thirty producers");
     // A few small tables may have grown; what each of the producers leaves would be more.
     assert!(left < 3_000, "{left}");
+}
+
+/// Asks a producer that reaches no broker for topics, each time with another name: as callers that do not wait, and as callers
+/// that give up.
+async fn ask_for_new_topics(producer: &KafkaProducer, topics: std::ops::Range<usize>) {
+    for number in topics {
+        let record = |kind| ProducerRecord::to(format!("{kind}-{number:0200}")).value(Bytes::new());
+        drop(producer.try_enqueue(record("refused")));
+        let mut waiting = pin!(producer.enqueue(record("given-up")));
+        assert!(poll_fn(|cx| Poll::Ready(waiting.as_mut().poll(cx).is_pending())).await);
+        // The sender has its turn.
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn topics_that_callers_asked_for_in_vain_are_not_kept() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _guard = runtime.enter();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers(address).build().unwrap();
+    runtime.block_on(ask_for_new_topics(&producer, 0..2000));
+
+    let run = || runtime.block_on(ask_for_new_topics(&producer, 2000..22_000));
+    let left = allocation_counter::measure(run).bytes_current;
+
+    println!("{left} bytes are left of eight megabytes of names");
+    assert!(left < 500_000, "{left}");
 }

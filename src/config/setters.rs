@@ -207,7 +207,8 @@ macro_rules! config_setters {
 
         /// Sets how long a topic is remembered after its last record (`metadata.max.idle.ms`, default 300 s).
         ///
-        /// At least 5000 ms. The first record after that waits for metadata again.
+        /// At least 5000 ms. The first record after that waits for metadata again. Of topics that brokers do not describe and
+        /// that no call waits for, at most a thousand are remembered.
         #[must_use]
         pub fn metadata_max_idle(mut self, idle: ::std::time::Duration) -> Self {
             self$(.$config)?.set("metadata.max.idle.ms", idle, |settings| &mut settings.metadata_max_idle);

@@ -81,6 +81,16 @@ impl RefreshSchedule {
         self.draw_delays();
     }
 
+    /// Takes in an answer that is to be followed by another request at once: whether it was the last about all topics.
+    pub(super) fn handle_part(&mut self, is_full: bool, now: Instant) {
+        self.last_refresh = None;
+        self.failures = 0;
+        self.unsuccessful_since = None;
+        if is_full {
+            self.last_success = Some(now);
+        }
+    }
+
     pub(super) fn handle_failure(&mut self, now: Instant) {
         self.last_refresh = Some(now);
         self.failures = self.failures.saturating_add(1);

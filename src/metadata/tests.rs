@@ -6,6 +6,7 @@ use crate::protocol::messages::metadata::{MetadataResponseBroker, MetadataRespon
 
 use super::*;
 
+mod bounds;
 mod creation;
 mod passing;
 mod random;

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::planted::planted;
@@ -6,16 +6,20 @@ use crate::topic_partition::Topic;
 
 use super::doubt::Doubt;
 use super::leader_epochs::LeaderEpochs;
+use super::topic_line::TopicLine;
 
 /// The topics that the producer uses, each until it has been idle for some time.
 #[derive(Debug)]
 pub(super) struct TrackedTopics {
     max_idle: Duration,
     topics: BTreeMap<Topic, TrackedTopic>,
-    /// Those of `topics` that no answer has been about yet. They do not expire.
-    unanswered: BTreeSet<Topic>,
+    /// Those of `topics` that no answer has been about yet. They do not expire, unless they are in `loose`, too.
+    unanswered: TopicLine,
     /// Those of `topics` that are not known and that a record waits for, until brokers were asked with leave to create them.
-    wanted: BTreeSet<Topic>,
+    wanted: TopicLine,
+    /// Those of `topics` that are kept only because a caller asked for them. Callers may name any number of topics, so only the
+    /// newest of these stay.
+    loose: TopicLine,
     /// No topic expires before. To look at all of them for each answer would make a new topic the dearer the more there are.
     next_expiry: Option<Instant>,
 }
@@ -29,6 +33,20 @@ struct TrackedTopic {
     leader_epochs: LeaderEpochs,
     /// Answers in a row that have had an error in place of the topic.
     errors: Option<Doubt<()>>,
+    /// The last full update that had an answer about the topic.
+    full_update: u64,
+    /// Callers wait for it.
+    is_awaited: bool,
+    /// A request that names it is under way.
+    is_asked: bool,
+    /// An answer has described it, or there are queues for its records.
+    is_established: bool,
+}
+
+impl TrackedTopic {
+    fn is_loose(&self) -> bool {
+        !(self.is_awaited || self.is_asked || self.is_established)
+    }
 }
 
 impl TrackedTopics {
@@ -36,39 +54,74 @@ impl TrackedTopics {
         Self {
             max_idle,
             topics: BTreeMap::new(),
-            unanswered: BTreeSet::new(),
-            wanted: BTreeSet::new(),
+            unanswered: TopicLine::default(),
+            wanted: TopicLine::default(),
+            loose: TopicLine::default(),
             next_expiry: None,
         }
     }
 
-    /// Notes the use of a topic. Returns whether the topic is new.
+    /// Notes that there are queues for a topic, which were used at this time. Returns whether the topic is new.
     pub(super) fn touch(&mut self, topic: &Topic, now: Instant) -> bool {
-        if let Some(tracked) = self.topics.get_mut(topic) {
-            tracked.last_used = tracked.last_used.max(now);
-            return false;
-        }
+        self.update(topic, now, |tracked| tracked.is_established = true)
+    }
 
-        let expiry = now.checked_add(self.max_idle);
-        self.next_expiry = [self.next_expiry, expiry].into_iter().flatten().min();
-        let tracked = TrackedTopic { last_used: now, leader_epochs: LeaderEpochs::default(), errors: None };
-        self.topics.insert(topic.clone(), tracked);
-        self.unanswered.insert(topic.clone())
+    /// Notes that a caller asks for a topic, and waits for it or not. Returns whether the topic is new.
+    pub(super) fn note_caller(&mut self, topic: &Topic, is_awaited: bool, now: Instant) -> bool {
+        let is_new = self.update(topic, now, |tracked| tracked.is_awaited = is_awaited);
+        self.loose.postpone(topic);
+        self.drop_loose();
+        is_new
+    }
+
+    /// Notes that no caller waits for a topic any more.
+    pub(super) fn note_no_caller(&mut self, topic: &Topic, now: Instant) {
+        if self.contains(topic) {
+            self.note_caller(topic, false, now);
+        }
     }
 
     /// Notes that a record waits for a topic that is not known.
     pub(super) fn want(&mut self, topic: &Topic) {
-        self.wanted.insert(topic.clone());
+        if self.contains(topic) {
+            self.wanted.insert(topic);
+        }
+    }
+
+    /// Notes that a request names topics, which keeps them until it has ended.
+    pub(super) fn handle_request(&mut self, asked: &[Topic]) {
+        for topic in asked {
+            self.change(topic, |tracked| tracked.is_asked = true);
+        }
     }
 
     /// Notes that there is an answer about topics, and whether brokers were free to create them.
-    pub(super) fn handle_answer(&mut self, asked: &[Topic], may_create: bool) {
+    pub(super) fn handle_answer(&mut self, asked: &[Topic], may_create: bool, full_update: Option<u64>) {
         for topic in asked {
             self.unanswered.remove(topic);
             if may_create {
                 self.wanted.remove(topic);
             }
+            if let Some((tracked, number)) = self.topics.get_mut(topic).zip(full_update) {
+                tracked.full_update = number;
+            }
         }
+    }
+
+    /// Notes that a request has failed. Its topics may be the reason, so other topics go first.
+    pub(super) fn handle_failure(&mut self, asked: &[Topic]) {
+        for topic in asked {
+            self.unanswered.postpone(topic);
+            self.wanted.postpone(topic);
+        }
+    }
+
+    /// Notes that a request has ended, in whatever way.
+    pub(super) fn handle_end(&mut self, asked: &[Topic]) {
+        for topic in asked {
+            self.change(topic, |tracked| tracked.is_asked = false);
+        }
+        self.drop_loose();
     }
 
     /// Whether topics may have been idle for too long.
@@ -77,25 +130,31 @@ impl TrackedTopics {
     }
 
     /// Forgets the topics that have been idle for too long.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<Topic> {
-        let mut expired = Vec::new();
+    pub(super) fn expire(&mut self, now: Instant) {
         if !self.may_expire(now) {
-            return expired;
+            return;
         }
-        self.topics.retain(|topic, tracked| {
-            let is_idle = now.saturating_duration_since(tracked.last_used) >= self.max_idle;
-            let is_expired = is_idle && !self.unanswered.contains(topic);
-            if is_expired {
-                self.wanted.remove(topic);
-                expired.push(topic.clone());
-            }
-            !is_expired
-        });
+        self.expire_loose(now);
+        let is_expired = |(topic, tracked): &(&Topic, &TrackedTopic)| {
+            self.is_idle(tracked, now) && !tracked.is_awaited && !self.unanswered.contains(topic)
+        };
+        let expired: Vec<Topic> =
+            self.topics.iter().filter(is_expired).map(|(topic, _)| topic.clone()).collect();
+        expired.iter().for_each(|topic| self.forget(topic));
         let oldest = self.topics.values().map(|tracked| tracked.last_used).min();
         let first = oldest.and_then(|oldest| oldest.checked_add(self.max_idle));
         let soonest = now.checked_add(self.max_idle / LOOKS_IN_MAX_IDLE);
         self.next_expiry = first.max(soonest);
-        expired
+    }
+
+    /// Forgets topics that only a caller asked for and that have been idle for too long. This needs no answer, so that they also
+    /// go while no broker answers.
+    pub(super) fn expire_loose(&mut self, now: Instant) {
+        while let Some(topic) = self.loose.first().cloned()
+            && self.topics.get(&topic).is_none_or(|tracked| self.is_idle(tracked, now))
+        {
+            self.forget(&topic);
+        }
     }
 
     /// Forgets the leader epochs: another cluster may answer next.
@@ -123,8 +182,10 @@ impl TrackedTopics {
     /// Notes that an answer has described a topic.
     pub(super) fn handle_description(&mut self, topic: &str) {
         self.wanted.remove(topic);
+        self.loose.remove(topic);
         if let Some(tracked) = self.topics.get_mut(topic) {
             tracked.errors = None;
+            tracked.is_established = true;
         }
     }
 
@@ -155,8 +216,13 @@ impl TrackedTopics {
     }
 
     /// Returns the topics that may be created for the record that waits for them.
-    pub(super) fn wanted(&self) -> &BTreeSet<Topic> {
+    pub(super) fn wanted(&self) -> &TopicLine {
         &self.wanted
+    }
+
+    /// Whether a topic is tracked and no answer that belongs to a full update has been about it.
+    pub(super) fn is_left_by(&self, full_update: u64, topic: &str) -> bool {
+        self.topics.get(topic).is_some_and(|tracked| tracked.full_update != full_update)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -165,5 +231,59 @@ impl TrackedTopics {
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Topic> {
         self.topics.keys()
+    }
+
+    fn update(&mut self, topic: &Topic, now: Instant, change: impl FnOnce(&mut TrackedTopic)) -> bool {
+        let is_new = !self.contains(topic);
+        if is_new {
+            let expiry = now.checked_add(self.max_idle);
+            self.next_expiry = [self.next_expiry, expiry].into_iter().flatten().min();
+            let tracked = TrackedTopic {
+                last_used: now,
+                leader_epochs: LeaderEpochs::default(),
+                errors: None,
+                full_update: 0,
+                is_awaited: false,
+                is_asked: false,
+                is_established: false,
+            };
+            self.topics.insert(topic.clone(), tracked);
+            self.unanswered.insert(topic);
+        }
+        self.change(topic, |tracked| {
+            tracked.last_used = tracked.last_used.max(now);
+            change(tracked);
+        });
+        is_new
+    }
+
+    fn change(&mut self, topic: &Topic, change: impl FnOnce(&mut TrackedTopic)) {
+        let Some(tracked) = self.topics.get_mut(topic) else { return };
+        change(tracked);
+        if tracked.is_loose() {
+            self.loose.insert(topic);
+        } else {
+            self.loose.remove(topic);
+        }
+    }
+
+    /// Of the topics that only a caller asked for, keeps the newest, as many as one request may name.
+    fn drop_loose(&mut self) {
+        while self.loose.is_too_long()
+            && let Some(oldest) = self.loose.first().cloned()
+        {
+            self.forget(&oldest);
+        }
+    }
+
+    fn forget(&mut self, topic: &Topic) {
+        self.topics.remove(topic);
+        self.wanted.remove(topic);
+        self.loose.remove(topic);
+        self.unanswered.remove(topic);
+    }
+
+    fn is_idle(&self, tracked: &TrackedTopic, now: Instant) -> bool {
+        now.saturating_duration_since(tracked.last_used) >= self.max_idle
     }
 }

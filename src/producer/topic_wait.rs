@@ -43,11 +43,12 @@ impl TopicWait<'_> {
     ) -> Result<Arc<Cluster>, TopicWaitError> {
         let mut clusters = clusters.clone();
         let mut cluster = Arc::clone(&clusters.borrow_and_update());
+        if self.is_found(&cluster) {
+            return Ok(cluster);
+        }
+        let _awaiting = self.control.await_topic(self.topic);
         loop {
-            if self.is_found(&cluster) {
-                return Ok(cluster);
-            }
-            self.control.want_topic(self.topic.clone());
+            self.control.want_topic(self.topic);
             self.accumulator.wake_sender();
             if self.accumulator.is_closed() {
                 return Err(TopicWaitError::Closed);
@@ -66,6 +67,9 @@ impl TopicWait<'_> {
             }
             if let Some(code) = refusal(&cluster, self.topic) {
                 return Err(TopicWaitError::Refused(code));
+            }
+            if self.is_found(&cluster) {
+                return Ok(cluster);
             }
         }
     }

@@ -5,7 +5,7 @@
 //! leaving for good. So an order waits for one poll at most, and never for the runtime.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -18,12 +18,13 @@ use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::metadata::Cluster;
 use crate::sender::core::Purge;
 use crate::sender::shell::Shell;
+use crate::sender::topic_interests::{TopicInterest, TopicInterests};
 use crate::topic_partition::Topic;
 
 /// What handles ask of the sender.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
-    wanted_topics: Mutex<BTreeSet<Topic>>,
+    topic_interests: Mutex<TopicInterests>,
     /// Version of the view of the cluster that was published last.
     cluster_version: AtomicU64,
     /// Of each record that was not settled when the sender ended.
@@ -54,8 +55,14 @@ pub(super) enum Order {
 
 impl Control {
     /// Asks for the metadata of a topic. To be followed by a wake-up.
-    pub(crate) fn want_topic(&self, topic: Topic) {
-        self.wanted_topics.lock().unwrap_or_else(PoisonError::into_inner).insert(topic);
+    pub(crate) fn want_topic(&self, topic: &Topic) {
+        self.topic_interests().want(topic);
+    }
+
+    /// The same for a caller that waits for it, until it lets go of what this returns.
+    pub(crate) fn await_topic<'a>(&'a self, topic: &'a Topic) -> AwaitingTopic<'a> {
+        self.topic_interests().begin_wait(topic);
+        AwaitingTopic { control: self, topic }
     }
 
     /// Fails whatever is not settled.
@@ -98,8 +105,8 @@ impl Control {
         Closing { control: self, id, news: self.closes.subscribe() }
     }
 
-    pub(super) fn take_wanted_topics(&self) -> BTreeSet<Topic> {
-        std::mem::take(&mut self.wanted_topics.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(super) fn take_topic_interests(&self) -> Vec<TopicInterest> {
+        self.topic_interests().take()
     }
 
     pub(super) fn take_orders(&self) -> Vec<Order> {
@@ -197,8 +204,26 @@ impl Control {
         f()
     }
 
+    fn topic_interests(&self) -> MutexGuard<'_, TopicInterests> {
+        self.topic_interests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock_seat(&self) -> MutexGuard<'_, Option<Box<Shell>>> {
         self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A caller that waits for the metadata of a topic.
+#[derive(Debug)]
+#[must_use = "the wait ends when this is dropped"]
+pub(crate) struct AwaitingTopic<'a> {
+    control: &'a Control,
+    topic: &'a Topic,
+}
+
+impl Drop for AwaitingTopic<'_> {
+    fn drop(&mut self) {
+        self.control.topic_interests().end_wait(self.topic);
     }
 }
 

@@ -33,7 +33,10 @@ use crate::protocol::messages::metadata::MetadataResponse;
 use crate::sender::partition::Partition;
 use crate::sender::request::Purpose;
 use crate::sender::settings::SenderSettings;
-use crate::topic_partition::{NodeId, Topic};
+use crate::sender::topic_interests::TopicInterest;
+use crate::topic_partition::NodeId;
+#[cfg(any(test, feature = "__internals"))]
+use crate::topic_partition::Topic;
 use crate::wire::Reader;
 
 /// The deciding half of the sender.
@@ -174,9 +177,20 @@ impl SenderCore {
         &mut self.network
     }
 
-    /// Somebody waits for the metadata of a topic.
+    /// A caller asks for the metadata of a topic, or waits for it no longer.
+    pub(crate) fn handle_topic_interest(&mut self, interest: &TopicInterest, now: Instant) {
+        let TopicInterest { topic, is_wanted, is_awaited } = interest;
+        if *is_wanted {
+            self.metadata.request_topic_for_caller(topic, *is_awaited, now);
+        } else if !is_awaited {
+            self.metadata.note_no_caller(topic, now);
+        }
+    }
+
+    /// A caller asks for the metadata of a topic.
+    #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn handle_topic_wanted(&mut self, topic: &Topic, now: Instant) {
-        self.metadata.request_topic(topic, now);
+        self.metadata.request_topic_for_caller(topic, false, now);
     }
 
     /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`, by a shell that has handed over

@@ -203,8 +203,8 @@ impl Shell {
     /// Takes in what happened and does what is due. Returns whether there may be more to do at once.
     fn round(&mut self, control: &Control, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut is_busy = self.accumulator.wake_flag().poll(cx);
-        for topic in control.take_wanted_topics() {
-            self.core.handle_topic_wanted(&topic, now);
+        for interest in control.take_topic_interests() {
+            self.core.handle_topic_interest(&interest, now);
         }
         self.handle_orders(control);
         if self.is_finished {
