@@ -132,6 +132,8 @@ pub(crate) struct Head {
     pub(crate) maybe_written: bool,
     /// Somebody waits for each of its records: nobody who waits for it will add to it.
     pub(crate) is_awaited: bool,
+    /// The latest of its records, in milliseconds since 1970.
+    pub(crate) max_timestamp: i64,
     pub(crate) order: BatchOrder,
     pub(crate) len: usize,
     pub(crate) stage: Stage,
@@ -310,6 +312,7 @@ impl PartitionQueue {
             is_numbered: head.is_numbered(),
             maybe_written: head.maybe_written,
             is_awaited: head.cell().is_all_awaited(),
+            max_timestamp: head.max_timestamp(),
             order: head.order,
             len: head.len(),
             stage: head.clock.stage(),

@@ -267,12 +267,12 @@ impl Partition {
                 || (head.is_numbered && !planted!(NoMuteOnRetry))
                 || (is_any_sent_again && !planted!(NoMuteOnRetry))
                 || self.in_flight_node != Some(leader)
-                || self.must_pause(pace.oldest_remembered)
+                || self.must_pause(head, pace.oldest_remembered)
                 || producer.is_some_and(|producer| self.sequence.is_of_another(producer)))
     }
 
     /// Whether the epoch has yet to be heard of by the broker, or may be forgotten there, or is to end.
-    fn must_pause(&self, oldest_remembered: i64) -> bool {
+    fn must_pause(&self, head: Head, oldest_remembered: i64) -> bool {
         if planted!(NoPause) {
             return false;
         }
@@ -280,9 +280,11 @@ impl Partition {
             return false;
         }
         let oldest = if planted!(OldIsRemembered) { i64::MIN } else { oldest_remembered };
-        // The broker may forget as soon as it has one of these.
+        // The broker may forget as soon as it has one of these, and then takes again what was under way in front of it.
         let is_old = |batch: &ProducerBatch| batch.max_timestamp() < oldest;
-        !self.sequence.may_pipeline(oldest) || self.in_flight.iter().any(|batch| is_old(batch))
+        !self.sequence.may_pipeline(oldest)
+            || head.max_timestamp < oldest
+            || self.in_flight.iter().any(|batch| is_old(batch))
     }
 
     /// Makes sure that the head can get a number, beginning a new epoch if the broker would not take the next number

@@ -25,7 +25,8 @@
 //!   producer takes any first number, so a second batch could slip in before the first. What counts is the log that the
 //!   partition has now: an answer of a topic that was deleted says nothing about the one that was made in its place.
 //! - The same holds while the broker may have forgotten the producer, which it does by the timestamp of the last batch, not by
-//!   the time of the last request: behind a long pause, and while old records are written, one batch is under way.
+//!   the time of the last request: behind a long pause, and while old records are written, one batch is under way. A batch of
+//!   old records waits for those in front of it, too: it makes the broker forget that it has them.
 //! - In another cluster a producer id belongs to another producer. Numbers are forgotten on the way there; what may be in the
 //!   log under one fails, as maybe written.
 //!

@@ -52,6 +52,7 @@ fn head(created: Instant) -> Head {
         is_numbered: false,
         maybe_written: false,
         is_awaited: false,
+        max_timestamp: 0,
         order: BatchOrder { batch: 1, first_record: 0 },
         len: 100,
         stage: Stage::Linger,
@@ -202,6 +203,25 @@ fn numbered_batches_are_pipelined_once_the_broker_knows_the_producer() {
     assert_eq!(next(&partition, full, with), Next::Blocked);
     (partition.outstanding, partition.in_flight_node) = (5, Some(LEADER));
     assert_eq!(next(&partition, full, with), Next::Blocked);
+}
+
+/// The broker may forget the producer as soon as it has the old records, and then takes what was in front of them again.
+#[test]
+fn batch_of_old_records_does_not_follow_one_that_is_under_way() {
+    let now = clock::now();
+    let producer = ProducerId { id: 4000, epoch: 0 };
+    let mut partition = partition(Some(LEADER));
+    let first = partition.sequence.assign(producer, 10);
+    partition.sequence.acknowledge(first, 100);
+    (partition.outstanding, partition.in_flight_node) = (1, Some(LEADER));
+    let pace =
+        Pace { max_outstanding: 5, numbering: Numbering::With(producer), oldest_remembered: 100, ..pace() };
+    let with = |max_timestamp| Some(Head { is_full: true, max_timestamp, ..head(now) });
+
+    assert_eq!(partition.next(with(100), pace, now), Next::Ready(LEADER));
+    assert_eq!(partition.next(with(99), pace, now), Next::Blocked);
+    partition.outstanding = 0;
+    assert_eq!(partition.next(with(99), pace, now), Next::Ready(LEADER));
 }
 
 #[test]

@@ -3,9 +3,10 @@
 //! Those named after a bug of `planted.rs` are the least that it took to find it.
 
 use super::schedule::Op::{
-    AddPartition, BusyPool, Close, Leaderless, MetadataError, Pause, Purge, Recreate, Send, Stall, Throttle,
+    AddPartition, Backfill, BusyPool, Close, Expire, Lag, Lead, Leaderless, Mangle, MetadataError, Pause,
+    Purge, Recreate, Send, Stall, Throttle,
 };
-use super::schedule::{Schedule, Setup};
+use super::schedule::{Damage, Schedule, Setup};
 use super::simulate;
 
 /// What the schedules below have in common.
@@ -171,6 +172,59 @@ pub(super) fn kept() -> Vec<(&'static str, Schedule)> {
                     (1497, Send { partition: 0, spread: 1, count: 1, len: 150 }),
                     (1499, Stall { node: 0, lasts: 2500 }),
                     (3311, Recreate { lasts: 200 }),
+                ],
+            },
+        ),
+        (
+            "record that is sent again behind older ones, which made the broker forget the producer",
+            Schedule {
+                setup: Setup {
+                    noise: 5_506_777_786_628_903_489,
+                    in_flight: 4,
+                    spares_awaited: true,
+                    request_timeout: 500,
+                    buffer_memory: 60_000,
+                    max_request_size: 1000,
+                    produce_version: 3,
+                    max_message_bytes: 1_000_000,
+                    min_insync: 2,
+                    partitions: 1,
+                    ..USUAL
+                },
+                ops: vec![
+                    (6, Send { partition: 0, spread: 1, count: 1, len: 150 }),
+                    (170, Mangle { node: 0, how: Damage::Short(11) }),
+                    (227, Send { partition: 1, spread: 3, count: 3, len: 60 }),
+                    (230, Backfill { partition: 0, spread: 1, count: 3, age: 100_000_000 }),
+                    (233, Pause { lasts: 2100 }),
+                    (617, Expire),
+                ],
+            },
+        ),
+        (
+            "record that is sent again behind older ones, to another leader",
+            Schedule {
+                setup: Setup {
+                    noise: 7_098_727_327_334_541_980,
+                    request_timeout: 2000,
+                    batch_size: 200,
+                    buffer_memory: 8000,
+                    produce_version: 3,
+                    max_message_bytes: 1_000_000,
+                    min_insync: 2,
+                    partitions: 1,
+                    is_fail_stop: true,
+                    ..USUAL
+                },
+                ops: vec![
+                    (15, Send { partition: 0, spread: 3, count: 3, len: 300 }),
+                    (724, Send { partition: 0, spread: 2, count: 6, len: 60 }),
+                    (727, Backfill { partition: 1, spread: 2, count: 6, age: 100_000_000 }),
+                    (743, Lag { node: 1, lasts: 144 }),
+                    (754, Lead { partition: 0, node: 2 }),
+                    (785, Lead { partition: 0, node: 0 }),
+                    (802, Throttle { node: 0, time: 254, times: 1 }),
+                    (979, Expire),
                 ],
             },
         ),

@@ -32,7 +32,7 @@ const BUGS: &[(Bug, &[Trouble], u64)] = &[
     (Bug::NoMuteOnRetry, &[], 98),
     (Bug::NoPause, &[], 92),
     (Bug::OldIsRemembered, &[Trouble::Backfill], 241),
-    (Bug::OvertakenIsSent, &[Trouble::Backfill], 1438),
+    (Bug::OvertakenIsSent, &[Trouble::Backfill, Trouble::BadRecords], 354),
     (Bug::PassingErrorCounts, &[], 0),
     (Bug::QuotaIgnored, &[], 0),
     (Bug::RefreshCreatesTopics, &[], 0),
