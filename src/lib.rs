@@ -119,6 +119,8 @@ mod clock;
 mod config;
 mod delivery;
 mod error;
+mod fence;
+mod log;
 mod metadata;
 mod metrics;
 mod network;

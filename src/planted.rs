@@ -60,6 +60,9 @@ mod switch {
         LateAnswerCounts,
         /// Timers of partitions are not reported.
         LostWakeUp,
+        /// A log that panics is not fenced in: no bug of ours either, but the way in which tests have a panic come up in the
+        /// middle of what the sender does.
+        LogNotFenced,
         /// Answers belong to batches by position.
         MismatchedAnswer,
         /// A refusal that names no record fails all of the batch.

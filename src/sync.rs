@@ -1,9 +1,11 @@
 //! What puts tasks to sleep and wakes them is built from these; `loom/` builds the same files with loom's in their place.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
+
+use crate::fence::fenced;
+use crate::log;
 
 /// Stands beside a lock of ours, for as long as it is held, under which nobody else's code may run: a waker, say, may call
 /// back into the producer and want the same lock.
@@ -39,10 +41,8 @@ pub(crate) fn expect_none_held() {
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     expect_none_held();
     for waker in wakers {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-            tracing::error!("a waker panicked");
-            // What was thrown may itself throw when it is dropped.
-            std::mem::forget(panic);
+        if fenced(|| waker.wake()).is_err() {
+            log::error!("a waker panicked");
         }
     }
 }
@@ -62,6 +62,7 @@ mod tests {
     use std::task::Wake;
 
     use super::*;
+    use crate::fence::broken::BrokenLog;
 
     /// Counts, or panics with what panics again.
     struct Sleeper {
@@ -95,5 +96,15 @@ mod tests {
         wake_all(sleepers.iter().map(|sleeper| Waker::from(Arc::clone(sleeper))));
 
         assert_eq!(sleepers.each_ref().map(|sleeper| sleeper.woken.load(Ordering::Relaxed)), [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn log_that_panics_about_a_waker_leaves_no_other_asleep() {
+        let sleepers = [true, false].map(|panics| Arc::new(Sleeper { woken: AtomicUsize::new(0), panics }));
+        let wakers = sleepers.iter().map(|sleeper| Waker::from(Arc::clone(sleeper)));
+
+        BrokenLog::during("a waker panicked", 1, || wake_all(wakers));
+
+        assert_eq!(sleepers[1].woken.load(Ordering::Relaxed), 1);
     }
 }

@@ -11,6 +11,7 @@ use crate::accumulator::salvage;
 use crate::buffer_memory::BatchBuffer;
 use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Redirect};
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
+use crate::fence::fenced;
 use crate::protocol::ErrorCode;
 use crate::protocol::compression::{self, Compression};
 use crate::protocol::record_batch::{
@@ -505,6 +506,10 @@ impl ProducerBatch {
         // The memory is free before anybody learns of the outcome and sends the next record.
         drop(self.bytes.take());
         self.cell.complete(outcome, observer.map(|observer| (observer, notes.as_slice())));
+        for note in notes {
+            // Bytes of the application may end with its headers, and with them whatever owns them.
+            drop(fenced(|| drop(note)));
+        }
     }
 
     /// Takes everything out of a batch that is dropped.

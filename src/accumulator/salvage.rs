@@ -4,11 +4,10 @@
 //! batch is dropped, and with it the records, of which their callers would never hear again. So a batch that is dropped in a
 //! panic, without having ended, is put aside for the one who catches the panic.
 
-use std::any::Any;
 use std::cell::RefCell;
-use std::panic::AssertUnwindSafe;
 
 use crate::accumulator::producer_batch::ProducerBatch;
+use crate::fence::{Thrown, fenced};
 
 thread_local! {
     /// `Some` while the thread is in [`catch_unwind`].
@@ -16,9 +15,9 @@ thread_local! {
 }
 
 /// Calls `f`. If it panics, returns what it has thrown, and the batches that were dropped.
-pub(crate) fn catch_unwind<T>(f: impl FnOnce() -> T) -> (Result<T, Box<dyn Any + Send>>, Vec<ProducerBatch>) {
+pub(crate) fn catch_unwind<T>(f: impl FnOnce() -> T) -> (Result<T, Thrown>, Vec<ProducerBatch>) {
     let outer = SALVAGED.replace(Some(Vec::new()));
-    let result = std::panic::catch_unwind(AssertUnwindSafe(f));
+    let result = fenced(f);
     let salvaged = SALVAGED.replace(outer).unwrap_or_default();
     (result, salvaged)
 }
@@ -84,7 +83,7 @@ mod tests {
             panic!("a bug");
         });
 
-        assert_eq!(result.map(|()| "done").unwrap_err().downcast_ref(), Some(&"a bug"));
+        assert_eq!(result.map(|()| "done").unwrap_err().message(), "a bug");
         assert!(delivery.try_result().is_none());
         let batch = lost.pop().unwrap();
         batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None);

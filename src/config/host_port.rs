@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::ConfigReason;
 
+use crate::log;
+
 /// The address of a broker as it was configured or advertised: nothing has been resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct HostPort {
@@ -55,7 +57,7 @@ impl HostPort {
         for entry in text.split(',').map(str::trim) {
             match Self::parse(entry) {
                 Ok(server) if servers.contains(&server) => {
-                    tracing::warn!(%server, "bootstrap server given more than once");
+                    log::warn!(%server, "bootstrap server given more than once");
                 }
                 Ok(server) => servers.push(server),
                 Err(fault) => faults.push(fault),

@@ -10,6 +10,8 @@ use super::keys;
 use super::property::Property;
 use super::{ConfigError, ConfigProblem, ConfigReason};
 
+use crate::log;
+
 impl ProducerConfig {
     /// Returns the values in force, or everything that is wrong with them. Logs what it had to change, and gives the
     /// client a name of its own if it has none.
@@ -49,7 +51,7 @@ impl ProducerConfig {
         for key in keys::all().filter(|key| key.is_supported() && !QUIET.contains(&key.name)) {
             let (given, in_force) = (key.print(&self.settings), key.print(&effective));
             if given != in_force {
-                tracing::warn!(
+                log::warn!(
                     key = key.name,
                     given = given.unwrap_or_default(),
                     in_force = in_force.unwrap_or_default(),

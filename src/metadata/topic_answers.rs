@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::log;
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::metadata::{MetadataResponse, MetadataResponseTopic};
 use crate::topic_partition::Topic;
@@ -89,7 +90,7 @@ impl TopicAnswers {
         known: &Cluster,
         tracked: &mut TrackedTopics,
     ) {
-        tracing::debug!(topic = %name, %code, "metadata has an error in place of the topic");
+        log::debug!(topic = %name, %code, "metadata has an error in place of the topic");
         // These two stay until somebody changes the name or the rights.
         let is_final = matches!(code, ErrorCode::InvalidTopicException | ErrorCode::TopicAuthorizationFailed);
         self.is_incomplete |= !is_final;

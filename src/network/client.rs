@@ -11,6 +11,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::backoff::Backoff;
+use crate::log;
 use crate::metadata::Node;
 use crate::planted::planted;
 use crate::protocol::{ApiKey, RequestHeader, ResponseHeader};
@@ -245,7 +246,7 @@ impl<P> NetworkClient<P> {
         self.states.touch(node, now);
         let body = match self.match_response(node, &frame) {
             Ok(Some(body)) => body,
-            Ok(None) => return tracing::debug!(%node, "dropped an answer to a request that expects none"),
+            Ok(None) => return log::debug!(%node, "dropped an answer to a request that expects none"),
             Err(problem) => return self.disconnect(node, DisconnectReason::Malformed(problem), None, now),
         };
         self.complete_written_before_response(node);

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -17,6 +16,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
+
+use crate::fence::fenced;
 
 /// Lookups of one producer.
 #[derive(Debug, Clone)]
@@ -120,7 +121,7 @@ impl Lookups {
             lookup.run();
         };
         // Tokio panics if the system gives it no thread for a pool without any.
-        catch_unwind(AssertUnwindSafe(|| drop(spawn_blocking(in_pool)))).is_ok()
+        fenced(|| drop(spawn_blocking(in_pool))).is_ok()
     }
 }
 

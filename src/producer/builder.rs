@@ -2,7 +2,6 @@
 
 use std::fmt;
 #[cfg(unix)]
-use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,6 +19,8 @@ use crate::buffer_memory::BufferMemory;
 use crate::clock::{self, WallClock};
 use crate::config::{Acks, ConfigError, MetadataRecoveryStrategy, ProducerConfig, Settings, config_setters};
 use crate::delivery::AckObserver;
+#[cfg(unix)]
+use crate::fence::fenced;
 use crate::metadata::{Metadata, MetadataConfig};
 use crate::metrics::Counters;
 use crate::network::lookup::Lookups;
@@ -304,7 +305,7 @@ fn has_io() -> bool {
         && one.set_nonblocking(true).is_ok()
     {
         // Tokio has no other way of telling.
-        return catch_unwind(|| drop(UnixStream::from_std(one))).is_ok();
+        return fenced(|| drop(UnixStream::from_std(one))).is_ok();
     }
     true
 }

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -17,6 +16,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::yield_now;
 
 use crate::clock;
+use crate::fence::fenced;
 
 /// Returns what a future returns, or `None` if that takes until after `deadline`.
 ///
@@ -86,7 +86,7 @@ fn pausable_sleep(deadline: Instant) -> Option<tokio::time::Sleep> {
 pub(super) fn new_sleep(deadline: Instant) -> Option<tokio::time::Sleep> {
     Handle::try_current().ok()?;
     // Tokio has no other way of telling whether a runtime has timers.
-    catch_unwind(|| tokio::time::sleep_until(deadline.into())).ok()
+    fenced(|| tokio::time::sleep_until(deadline.into())).ok()
 }
 
 /// A sleep that the thread ends.
@@ -196,10 +196,7 @@ impl Drop for ThreadSleep {
 
 /// The thread. It goes on after a panic, for those who sleep have no other.
 fn run_thread() {
-    while let Err(panic) = catch_unwind(wake_sleepers) {
-        // What was thrown may itself throw when it is dropped.
-        std::mem::forget(panic);
-    }
+    while fenced(wake_sleepers).is_err() {}
 }
 
 /// Wakes those whose time has come, until there has been nobody for a while.
@@ -230,9 +227,7 @@ fn wake_sleepers() {
 
 /// An executor's waker that panics must not end the sleep of others.
 fn wake(waker: Option<Waker>) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.map(Waker::wake))) {
-        std::mem::forget(panic);
-    }
+    drop(fenced(|| waker.map(Waker::wake)));
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZero;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use tokio::runtime::Handle;
 
 use crate::accumulator::{Work, Workers};
+use crate::fence::fenced;
+use crate::log;
 
 /// Threads of the runtime's blocking pool, no more at a time than there are cores.
 ///
@@ -68,11 +69,10 @@ impl BlockingWorkers {
         };
         // A runtime that is shut down drops the worker. One that is refused a thread panics, and keeps what it was to run for a
         // thread that may come much later.
-        match catch_unwind(AssertUnwindSafe(|| drop(self.0.runtime.spawn_blocking(thread)))) {
+        match fenced(|| drop(self.0.runtime.spawn_blocking(thread))) {
             Ok(()) => Ok(()),
-            Err(panic) => {
-                drop(panic);
-                tracing::warn!("the system refuses a thread to compress on");
+            Err(_) => {
+                log::warn!("the system refuses a thread to compress on");
                 take_from(&place).and_then(Worker::give_up).map_or(Ok(()), Err)
             }
         }

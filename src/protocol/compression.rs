@@ -5,11 +5,12 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe};
 use std::thread::AccessError;
 
 use bytes::Bytes;
 
+use crate::fence::fenced;
+use crate::log;
 #[cfg(test)]
 use crate::planted::planted;
 use crate::protocol::record_batch::HEADER_LEN;
@@ -158,13 +159,13 @@ impl Compression {
     fn guarded<T>(self, work: impl FnOnce() -> Option<T>) -> Option<T> {
         // What was broken off is seen by no one: a codec's state is out of its place while it is used (`Kept`), and the
         // output is cleared before each use.
-        let caught = panic::catch_unwind(AssertUnwindSafe(|| {
+        let caught = fenced(|| {
             #[cfg(test)]
             assert!(!planted!(CodecPanics), "this panic is part of a test");
             work()
-        }));
+        });
         caught.unwrap_or_else(|_| {
-            tracing::error!(codec = %self, "the codec panicked; the batch is left as it is");
+            log::error!(codec = %self, "the codec panicked; the batch is left as it is");
             None
         })
     }

@@ -4,9 +4,7 @@
 //! and has the order carried out on its own thread; if the seat is taken, the one who sits there sees to the order before
 //! leaving for good. So an order waits for one poll at most, and never for the runtime.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Instant;
@@ -15,6 +13,8 @@ use tokio::sync::{oneshot, watch};
 
 use crate::accumulator::salvage;
 use crate::error::{DeliveryError, DeliveryErrorKind};
+use crate::fence::fenced;
+use crate::log;
 use crate::metadata::Cluster;
 use crate::sender::core::Purge;
 use crate::sender::shell::Shell;
@@ -39,7 +39,7 @@ pub(crate) struct Control {
     next_close: AtomicU64,
 }
 
-/// Tries to tell of a new view of the cluster while wakers panic.
+/// Tries to tell of news while wakers panic.
 const MAX_TRIES: usize = 10;
 
 /// What the sender shall do at once.
@@ -99,10 +99,16 @@ impl Control {
     /// Registers a call of `close` that waits until `deadline`.
     pub(crate) fn begin_close(&self, deadline: Instant) -> Closing<'_> {
         let id = self.next_close.fetch_add(1, Ordering::Relaxed);
-        self.closes.send_modify(|closes| {
+        self.change_closes(|closes| {
             closes.insert(id, deadline);
         });
         Closing { control: self, id, news: self.closes.subscribe() }
+    }
+
+    fn change_closes(&self, change: impl FnOnce(&mut BTreeMap<u64, Instant>)) {
+        if !guarded(|| self.closes.send_modify(change)) {
+            Self::tell_again(&self.closes);
+        }
     }
 
     pub(super) fn take_topic_interests(&self) -> Vec<TopicInterest> {
@@ -123,11 +129,10 @@ impl Control {
         }
     }
 
-    /// Has all who wait for a view of the cluster look again. If a waker panics, some of those behind it are woken by telling
-    /// all once more.
-    pub(super) fn tell_again(clusters: &watch::Sender<Arc<Cluster>>) {
+    /// Has all who wait for news look again. If a waker panics, some of those behind it are woken by telling all once more.
+    pub(super) fn tell_again<T>(news: &watch::Sender<T>) {
         for _ in 0..MAX_TRIES {
-            if guarded(|| clusters.send_modify(|_| {})) {
+            if guarded(|| news.send_modify(|_| {})) {
                 return;
             }
         }
@@ -185,15 +190,13 @@ impl Control {
         match done {
             Ok(done) if !shell.is_finished() => return Some(done),
             Ok(_) => {}
-            Err(panic) => {
-                let message = message_of(&*panic);
-                tracing::error!(message, "the sender panicked; its records fail");
-                // What was thrown may itself throw when it is dropped.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
+            Err(thrown) => {
+                let message = thrown.message();
+                log::error!(message, "the sender panicked; its records fail");
                 shell.end_in_panic(self, message, lost);
             }
         }
-        let _ = catch_unwind(AssertUnwindSafe(|| *seat = None));
+        drop(fenced(|| *seat = None));
         None
     }
 
@@ -251,7 +254,7 @@ impl Closing<'_> {
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.control.closes.send_modify(|closes| {
+        self.control.change_closes(|closes| {
             closes.remove(&self.id);
         });
     }
@@ -283,14 +286,9 @@ impl Drop for Report<'_> {
 
 /// Does something that runs wakers of callers. One that panics must not end the sender. Returns whether none did.
 pub(super) fn guarded(act: impl FnOnce()) -> bool {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(act)) else { return true };
-    tracing::error!("a waker panicked");
-    // What was thrown may itself throw when it is dropped.
-    std::mem::forget(panic);
-    false
-}
-
-pub(super) fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    let is_done = fenced(act).is_ok();
+    if !is_done {
+        log::error!("a waker panicked");
+    }
+    is_done
 }

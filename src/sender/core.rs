@@ -24,6 +24,7 @@ use rand::rngs::StdRng;
 use crate::accumulator::{Head, PartitionQueue, ProducerBatch, RecordAccumulator, SealJob};
 use crate::delivery::AckObserver;
 use crate::error::DeliveryErrorKind;
+use crate::log;
 use crate::metadata::{Cluster, Metadata, MetadataFailure, MetadataUpdate};
 use crate::metrics::Counters;
 use crate::network::{DisconnectReason, NetworkAction, NetworkClient, NetworkEvent, NetworkRequest};
@@ -432,7 +433,7 @@ impl SenderCore {
                     self.note_missing_metadata(node);
                 }
                 NetworkEvent::Disconnected { node, reason, .. } => {
-                    tracing::debug!(%node, %reason, "disconnected");
+                    log::debug!(%node, %reason, "disconnected");
                     // What we closed ourselves says nothing about the cluster.
                     if !reason.is_release() {
                         self.handle_lost_connection(node, &reason, now);
@@ -538,11 +539,9 @@ impl SenderCore {
 
     fn rebootstrap(&mut self, now: Instant) {
         if self.metadata.is_recovering() {
-            tracing::debug!(
-                "starting over from bootstrap.servers once more: no broker could be reached since"
-            );
+            log::debug!("starting over from bootstrap.servers once more: no broker could be reached since");
         } else {
-            tracing::info!("starting over from bootstrap.servers");
+            log::info!("starting over from bootstrap.servers");
         }
         let update = self.metadata.rebootstrap(now);
         self.take_in(update, now);

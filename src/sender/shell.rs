@@ -20,10 +20,12 @@ use tokio::time::Sleep;
 use crate::accumulator::{ProducerBatch, RecordAccumulator, Work, salvage};
 use crate::clock;
 use crate::error::DeliveryErrorKind;
+use crate::fence::Thrown;
+use crate::log;
 use crate::metadata::Cluster;
 use crate::network::transport::{Connection, ConnectionEvent, Connector, Stream};
 use crate::network::{ConnectionId, NetworkAction};
-use crate::sender::control::{Control, Order, Report, guarded, message_of};
+use crate::sender::control::{Control, Order, Report, guarded};
 use crate::sender::core::{Action, SenderCore};
 
 /// The acting half of the sender.
@@ -290,14 +292,16 @@ impl Shell {
     fn act(&mut self, control: &Control, action: Action, now: Instant) {
         match action {
             Action::Network(NetworkAction::Connect { connection, node, host, port, attempt }) => {
-                tracing::debug!(%node, %host, port, "connecting");
+                log::debug!(%node, %host, port, "connecting");
                 let connecting =
                     AssertUnwindSafe(self.connector.connect(&host, port, attempt)).catch_unwind();
                 let attempt: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
                     // Tokio panics when the system refuses it a thread to look a name up. That may pass.
                     (
                         connection,
-                        connecting.await.unwrap_or_else(|panic| Err(io::Error::other(message_of(&*panic)))),
+                        connecting
+                            .await
+                            .unwrap_or_else(|panic| Err(io::Error::other(Thrown::from(panic).message()))),
                     )
                 });
                 let (attempt, abort_handle) = abortable(attempt);

@@ -5,7 +5,6 @@
 
 mod awaited;
 mod bench;
-mod broken_log;
 mod clusters;
 mod codes;
 mod expiry;

@@ -244,6 +244,35 @@ async fn panicking_serializer_ends_only_the_call() -> TestResult {
     Ok(())
 }
 
+/// A value that panics when the producer lets go of it.
+struct Thorny(&'static str);
+
+impl Drop for Thorny {
+    fn drop(&mut self) {
+        assert!(self.0.is_empty(), "this panic is part of the test");
+    }
+}
+
+/// The record is in its batch when its value is dropped, on the caller's task.
+#[tokio::test]
+async fn value_that_panics_when_it_is_dropped_ends_only_the_call() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let thorny = serialize_to_vec(|value: &Thorny| Ok::<_, Infallible>(value.0));
+    let producer: KafkaProducer<String, Thorny> =
+        builder(&cluster).serializers(StringSerializer, thorny).build()?;
+    let panicking = tokio::spawn({
+        let producer = producer.clone();
+        async move { producer.send(ProducerRecord::to(TOPIC).value(Thorny("x"))).await.map(drop).is_ok() }
+    });
+
+    assert!(soon("panic", panicking).await.unwrap_err().is_panic());
+    let sent = soon("send", producer.send(ProducerRecord::to(TOPIC).value(Thorny("")))).await;
+
+    assert!(sent.is_ok_and(|metadata| metadata.offset() == Some(1)));
+    assert_eq!(cluster.end_offset(TOPIC, 0)?, 2);
+    Ok(())
+}
+
 /// Serializers that look something up may send records themselves.
 #[tokio::test]
 async fn serializer_may_itself_send() -> TestResult {

@@ -157,3 +157,32 @@ fn another_identity_changes_the_frozen_bytes_and_nothing_else() {
     deliver(batch, 3);
     assert_eq!(offset(&delivery), Some(3));
 }
+
+#[test]
+fn header_whose_owner_panics_when_it_is_let_go_does_not_end_the_one_who_lets_go() {
+    struct Owner;
+
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            b"owned"
+        }
+    }
+
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            panic!("a bug of the application");
+        }
+    }
+
+    let mut batch = batch(200);
+    let deliveries = [1, 2].map(|_| {
+        let mut headers = Headers::new();
+        headers.push("h", bytes::Bytes::from_owner(Owner));
+        let record = RecordRef { timestamp: 5, key: None, value: None, headers: &headers };
+        batch.append(&record, record.payload_len(), true, EnqueueWaits::default()).unwrap()
+    });
+
+    deliver(batch, 0);
+
+    assert_eq!(deliveries.each_ref().map(offset), [Some(0), Some(1)]);
+}

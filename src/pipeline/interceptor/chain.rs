@@ -1,12 +1,11 @@
 use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use tracing::warn;
 
 use super::{AckOutcome, Acknowledgement, ProducerInterceptor};
 use crate::delivery::{AckNote, AckObserver, AckResult};
+use crate::fence::fenced;
+use crate::log;
 use crate::pipeline::BoxError;
 use crate::record::ProducerRecord;
 use crate::topic_partition::TopicPartition;
@@ -39,7 +38,7 @@ impl<K: 'static, V: 'static> InterceptorChain<K, V> {
     pub(crate) fn on_send(&self, mut record: ProducerRecord<K, V>) -> ProducerRecord<K, V> {
         for link in &self.0 {
             // The record is only read inside, so a panic cannot leave it half changed.
-            match catch_unwind(AssertUnwindSafe(|| link.interceptor.on_send(&record))) {
+            match fenced(|| link.interceptor.on_send(&record)) {
                 Ok(Ok(Some(replacement))) => record = replacement,
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => link.warn_about("on_send", &describe(error)),
@@ -51,9 +50,7 @@ impl<K: 'static, V: 'static> InterceptorChain<K, V> {
 
     pub(crate) fn on_acknowledgement(&self, acknowledgement: &Acknowledgement<'_>) {
         for link in &self.0 {
-            if catch_unwind(AssertUnwindSafe(|| link.interceptor.on_acknowledgement(acknowledgement)))
-                .is_err()
-            {
+            if fenced(|| link.interceptor.on_acknowledgement(acknowledgement)).is_err() {
                 link.warn_about("on_acknowledgement", "panicked");
             }
         }
@@ -80,14 +77,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> AckObserver for Interce
 impl<K, V> Link<K, V> {
     /// A panic's message is not logged: it is the hook's to print, and may hold what is in the record.
     fn warn_about(&self, method: &'static str, error: &str) {
-        warn!(interceptor = self.type_name, method, error, "interceptor failed and was passed over");
+        log::warn!(interceptor = self.type_name, method, error, "interceptor failed and was passed over");
     }
 }
 
-/// The text comes from the user's own `Display`, which may panic like everything else of theirs.
+/// The text comes from the user's own `Display`, which may panic like everything else of theirs, as may the end of the error.
 fn describe(error: BoxError) -> Cow<'static, str> {
-    catch_unwind(AssertUnwindSafe(|| error.to_string()))
-        .map_or(Cow::Borrowed("unprintable error"), Cow::Owned)
+    let text = fenced(|| error.to_string());
+    drop(fenced(|| drop(error)));
+    text.map_or(Cow::Borrowed("unprintable error"), Cow::Owned)
 }
 
 impl<K: 'static, V: 'static> Default for InterceptorChain<K, V> {

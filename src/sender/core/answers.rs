@@ -11,6 +11,7 @@ use super::cluster_change::forget_foreign_number;
 use super::sending::last_word;
 use crate::accumulator::{ProducerBatch, Rescue, Stage, halve, rescue, split};
 use crate::error::{BatchFailure, DeliveryErrorKind, Persisted};
+use crate::log;
 use crate::metadata::LeaderHint;
 use crate::network::FailureReason;
 use crate::planted::planted;
@@ -50,11 +51,11 @@ impl SenderCore {
             self.settle(&sent, answer, now);
         }
         if answers > sent.batches.len() {
-            tracing::warn!(%node, "produce answer tells of batches that were not sent; closing the connection");
+            log::warn!(%node, "produce answer tells of batches that were not sent; closing the connection");
             self.network.close(node, ApiKey::Produce, now);
         }
         if sent.batches.iter().any(|sent| !sent.is_answered) {
-            tracing::warn!(%node, "produce answer leaves batches out; closing the connection");
+            log::warn!(%node, "produce answer leaves batches out; closing the connection");
             sent.batches.retain(|sent| !sent.is_answered);
             self.network.close(node, ApiKey::Produce, now);
             self.resend_or_fail(sent, "the answer cannot be read", true, now);
@@ -237,7 +238,7 @@ impl SenderCore {
         // What is in doubt has failed above.
         forget_foreign_number(&mut batch);
         if is_nameless {
-            tracing::debug!(partition = %sent.topic_partition, "halving a batch to find what was refused");
+            log::debug!(partition = %sent.topic_partition, "halving a batch to find what was refused");
             if let Err(batch) = halve(batch, &queue, now) {
                 self.give_up(sent.queue_id, *batch, kind, Vec::new(), now, true);
             }
@@ -246,7 +247,7 @@ impl SenderCore {
         self.note_failure(sent.queue_id, &batch);
         match rescue(batch, &named, &queue, now) {
             Ok(Rescue { culprits, messages }) => {
-                tracing::debug!(partition = %sent.topic_partition, "sending a batch again without what was refused");
+                log::debug!(partition = %sent.topic_partition, "sending a batch again without what was refused");
                 self.fail(culprits, kind, messages, now, true);
             }
             Err(batch) => {
@@ -328,7 +329,7 @@ impl SenderCore {
             self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
-        tracing::debug!(
+        log::debug!(
             partition = %sent.topic_partition, attempts = batch.attempts, reason = %kind, "sending a batch again"
         );
         self.counters.record_retries.add(u64::from(batch.record_count()));
@@ -354,7 +355,7 @@ impl SenderCore {
         let queue = Arc::clone(&partition.queue);
         match split(batch, &queue, self.accumulator.settings(), now) {
             Ok(pieces) => {
-                tracing::debug!(partition = %sent.topic_partition, pieces, "split a batch that is too large");
+                log::debug!(partition = %sent.topic_partition, pieces, "split a batch that is too large");
                 self.counters.batch_splits.add(1);
             }
             Err(batch) => {
@@ -396,7 +397,7 @@ impl SenderCore {
         self.is_seal_late |= batch.is_sealing() && !planted!(SealingForEver);
         let persisted = if batch.maybe_written { Persisted::Maybe } else { Persisted::No };
         batch.time_spent(now, self.settings.linger, leader_known);
-        tracing::warn!(
+        log::warn!(
             partition = %batch.topic_partition(), records = batch.record_count(), reason = %kind, ?persisted,
             "records failed"
         );

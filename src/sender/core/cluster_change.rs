@@ -10,6 +10,7 @@ use super::SenderCore;
 use super::producer_id::ProducerIdState;
 use super::sending::with_last_words;
 use crate::accumulator::ProducerBatch;
+use crate::log;
 use crate::metadata::MetadataRequestId;
 use crate::planted::planted;
 use crate::protocol::record_batch::ProducerIdentity;
@@ -34,7 +35,7 @@ impl SenderCore {
         if planted!(ClusterChangeIgnored) {
             return false;
         }
-        tracing::warn!(
+        log::warn!(
             from = %left, to = %id,
             "bootstrap.servers lead to another cluster; going on there with another producer id"
         );

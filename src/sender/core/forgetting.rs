@@ -2,6 +2,7 @@
 
 use super::SenderCore;
 use super::producer_id::ProducerIdState;
+use crate::log;
 use crate::planted::planted;
 use crate::sender::partition::Partition;
 use crate::sender::sequence::ProducerId;
@@ -34,7 +35,7 @@ impl SenderCore {
                 self.use_no_epoch_of(&partition);
             }
         }
-        tracing::debug!(%topic, "forgot a topic that has idled out");
+        log::debug!(%topic, "forgot a topic that has idled out");
     }
 
     /// Has partitions that get their first number begin after the epoch of one that is forgotten: should they be the same, the

@@ -1,7 +1,6 @@
 //! Giving records back before they are settled: at the end of the sender, and when the caller purges.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +8,7 @@ use super::{Purge, SenderCore};
 use crate::accumulator::ProducerBatch;
 use crate::delivery::Outcome;
 use crate::error::{BatchFailure, DeliveryError, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
+use crate::fence::fenced;
 use crate::planted::planted;
 use crate::topic_partition::TopicPartition;
 
@@ -104,13 +104,13 @@ impl SenderCore {
         now: Instant,
     ) {
         let (cell, count) = (Arc::clone(batch.cell()), batch.record_count());
-        let done = catch_unwind(AssertUnwindSafe(|| drop(self.fail(batch, kind, Vec::new(), now, true))));
+        let done = fenced(|| drop(self.fail(batch, kind, Vec::new(), now, true)));
         // A batch that has its outcome is not saved from a panic: what its records were told counts.
         if let Some(Outcome::Failed(failure)) = cell.outcome() {
             errors.extend(DeliveryError::of_batch(failure, count));
         }
-        if let Err(panic) = done {
-            resume_unwind(panic);
+        if let Err(thrown) = done {
+            thrown.rethrow();
         }
     }
 }

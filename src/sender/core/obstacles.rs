@@ -5,6 +5,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use super::SenderCore;
+use crate::log;
 use crate::metadata::MetadataFailure;
 use crate::network::{DisconnectReason, MalformedResponse};
 use crate::protocol::ApiKey;
@@ -22,7 +23,7 @@ impl SenderCore {
         now: Instant,
     ) -> String {
         let broker = self.describe_node(node);
-        tracing::warn!(%broker, ?api_key, version, %error, "answer cannot be read; closing the connection");
+        log::warn!(%broker, ?api_key, version, %error, "answer cannot be read; closing the connection");
         let problem =
             format!("the answer of broker {broker} to {api_key:?} version {version} cannot be read: {error}");
         // Without a producer id, or while batches come to nothing, metadata is still to be had.
@@ -37,7 +38,7 @@ impl SenderCore {
     pub(super) fn note_malformed(&mut self, node: NodeId, problem: &MalformedResponse) {
         let broker = self.describe_node(node);
         let cause = problem.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-        tracing::warn!(%broker, "{problem}{cause}; closed the connection");
+        log::warn!(%broker, "{problem}{cause}; closed the connection");
         self.note_obstacle(&format!("broker {broker} sends what cannot be read: {problem}{cause}"));
     }
 
@@ -51,7 +52,7 @@ impl SenderCore {
 
     /// Tells of an answer that brought no metadata.
     pub(super) fn note_no_metadata(&mut self, node: NodeId, failure: MetadataFailure) {
-        tracing::debug!(%node, %failure, "no metadata");
+        log::debug!(%node, %failure, "no metadata");
         if failure != MetadataFailure::Abandoned {
             self.note_obstacle(&format!("broker {}: {failure}", self.describe_node(node)));
         }
@@ -61,7 +62,7 @@ impl SenderCore {
     pub(super) fn note_missing_metadata(&mut self, node: NodeId) {
         if self.network.lacks(node, ApiKey::Metadata) {
             let broker = self.describe_node(node);
-            tracing::warn!(%broker, "broker speaks no version of Metadata that this producer speaks");
+            log::warn!(%broker, "broker speaks no version of Metadata that this producer speaks");
             self.note_obstacle(&format!(
                 "broker {broker} speaks no version of Metadata that this producer speaks, as a controller does not"
             ));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::SenderCore;
 use crate::error::DeliveryErrorKind;
+use crate::log;
 use crate::network::{FailureReason, NetworkRequest};
 use crate::protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use crate::protocol::{ApiKey, ErrorCode};
@@ -123,7 +124,7 @@ impl SenderCore {
         match ErrorCode::from(response.error_code) {
             ErrorCode::None if response.producer_id >= 0 && response.producer_epoch >= 0 => {
                 let producer = ProducerId { id: response.producer_id, epoch: response.producer_epoch };
-                tracing::debug!(?producer, "producer id");
+                log::debug!(?producer, "producer id");
                 self.producer_id = ProducerIdState::Known(producer);
                 self.look_at_active(now);
             }

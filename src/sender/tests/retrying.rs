@@ -8,6 +8,7 @@ use super::world::TOPIC;
 #[cfg(feature = "zstd")]
 use crate::config::Compression;
 use crate::error::{DeliveryErrorKind, Persisted};
+use crate::fence::broken::BrokenLog;
 use crate::protocol::ErrorCode;
 
 const BACKOFF: Duration = millis(100);
@@ -33,6 +34,19 @@ fn retriable_error_is_retried_after_the_backoff_and_before_later_records() {
     bench.acknowledge(&again);
     bench.acknowledge_all();
     assert_eq!([first, second].map(|delivery| offset(&delivery)), [Some(0), Some(1)]);
+}
+
+#[test]
+fn log_that_panics_about_a_retry_costs_no_record() {
+    let mut bench = Bench::new(Config::default());
+    let delivery = bench.send(0, "a");
+    let request = bench.request();
+
+    BrokenLog::during("sending a batch again", 1, || bench.reply(&request, &Reply::error(19)));
+    bench.advance(BACKOFF);
+    bench.acknowledge_all();
+
+    assert_eq!(offset(&delivery), Some(0));
 }
 
 #[test]

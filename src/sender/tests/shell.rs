@@ -14,14 +14,15 @@ use tokio::sync::watch;
 use tokio::task::coop;
 
 use super::bench::{self, Config};
-use super::broken_log::BrokenLog;
 use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, TryAppend};
 use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::{DeliveryErrorKind, Persisted};
+use crate::fence::broken::{Bomb, BrokenLog};
 use crate::metadata::Cluster;
 use crate::metrics::Counters;
 use crate::network::transport::{Connecting, Connector, Stream};
+use crate::planted::{Bug, plant};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
 use crate::sender::{Control, Purge, Sender};
@@ -42,6 +43,8 @@ enum Outcome {
     /// Nothing is decided.
     #[default]
     None,
+    /// A stream that throws what throws again.
+    Bomb,
     /// A stream that panics when it is used.
     Panic,
     Refused,
@@ -79,10 +82,15 @@ impl AsyncWrite for Counted {
 }
 
 /// A stream that panics.
-struct Broken;
+struct Broken {
+    with_bomb: bool,
+}
 
 impl AsyncRead for Broken {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.with_bomb {
+            std::panic::panic_any(Bomb);
+        }
         panic!("a bug of number {}", 7);
     }
 }
@@ -106,9 +114,9 @@ impl Connector for Attempts {
         self.made.fetch_add(1, Ordering::Relaxed);
         match self.outcome {
             Outcome::None => {}
-            Outcome::Panic => {
-                return Box::pin(async {
-                    let stream: Box<dyn Stream> = Box::new(Broken);
+            outcome @ (Outcome::Bomb | Outcome::Panic) => {
+                return Box::pin(async move {
+                    let stream: Box<dyn Stream> = Box::new(Broken { with_bomb: outcome == Outcome::Bomb });
                     Ok(stream)
                 });
             }
@@ -347,6 +355,19 @@ async fn sender_that_panics_says_so_and_gives_its_records_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn records_are_given_back_although_what_was_thrown_throws_and_so_does_the_log() {
+    let _log = BrokenLog::set("the sender panicked; its records fail", 1);
+    let shell = Shell::new(Outcome::Bomb);
+    let delivery = shell.append();
+    let panicked = DeliveryErrorKind::SenderPanicked("no message".to_owned());
+
+    tokio::spawn(shell.sender()).await.unwrap();
+
+    assert_eq!(delivery.try_result().unwrap().unwrap_err().kind(), panicked);
+    assert_eq!((shell.control.undelivered().len(), shell.control.end()), (1, Some(&panicked)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn orders_are_carried_out_although_the_task_is_not_polled() {
     let shell = Shell::new(Outcome::None);
     let (first, task) = (shell.append(), shell.sender());
@@ -462,6 +483,21 @@ impl Wake for Panics {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn waker_of_a_close_that_panics_ends_no_other_close() {
+    let control = Control::default();
+    let mut first = control.begin_close(clock::now());
+    first.deadline();
+    let waker = Waker::from(Arc::new(Panics));
+    let mut news = Box::pin(first.changed());
+    assert!(news.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+
+    let mut second = control.begin_close(clock::now() + Duration::from_secs(1));
+
+    assert_eq!(second.deadline(), Some(clock::now() + Duration::from_secs(1)));
+    assert!(news.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+}
+
 /// Has three records given up by `order` while the log panics at a message. All three must have failed, and be reported once.
 #[track_caller]
 fn give_up_with_a_broken_log(order: impl FnOnce(&Control), message: &'static str, nth: usize) {
@@ -474,7 +510,9 @@ fn give_up_with_a_broken_log(order: impl FnOnce(&Control), message: &'static str
         assert!(Pin::new(delivery).poll(&mut Context::from_waker(&waker)).is_pending());
     }
 
+    plant(Some(Bug::LogNotFenced));
     BrokenLog::during(message, nth, || order(&shell.control));
+    plant(None);
 
     for delivery in &deliveries {
         assert!(delivery.try_result().unwrap().is_err());

@@ -2,6 +2,7 @@ use std::error::Error;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::fence::broken::{Bomb, BrokenLog};
 use crate::pipeline::AckOutcome;
 use crate::record::Headers;
 
@@ -31,7 +32,9 @@ impl ProducerInterceptor<String, String> for Append {
 /// Fails in the way it is told.
 enum Faulty {
     Error,
+    ErrorThatThrows,
     Panic,
+    PanicThatThrows,
     UnprintableError,
 }
 
@@ -39,15 +42,32 @@ impl ProducerInterceptor<String, String> for Faulty {
     fn on_send(&self, _record: &Record) -> Result<Option<Record>, BoxError> {
         match self {
             Self::Error => Err("refused".into()),
+            Self::ErrorThatThrows => Err(Throws(Bomb).into()),
             Self::Panic => panic!("on purpose"),
+            Self::PanicThatThrows => std::panic::panic_any(Bomb),
             Self::UnprintableError => Err(Unprintable.into()),
         }
     }
 
     fn on_acknowledgement(&self, _acknowledgement: &Acknowledgement<'_>) {
-        panic!("on purpose");
+        match self {
+            Self::PanicThatThrows => std::panic::panic_any(Bomb),
+            _ => panic!("on purpose"),
+        }
     }
 }
+
+/// An error that panics when it is dropped.
+#[derive(Debug)]
+struct Throws(Bomb);
+
+impl fmt::Display for Throws {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("refused")
+    }
+}
+
+impl Error for Throws {}
 
 #[derive(Debug)]
 struct Unprintable;
@@ -94,7 +114,13 @@ fn interceptor_that_returns_nothing_leaves_the_record() {
 
 #[test]
 fn failing_interceptor_is_passed_over_and_the_next_gets_the_last_good_record() {
-    for faulty in [Faulty::Error, Faulty::Panic, Faulty::UnprintableError] {
+    for faulty in [
+        Faulty::Error,
+        Faulty::ErrorThatThrows,
+        Faulty::Panic,
+        Faulty::PanicThatThrows,
+        Faulty::UnprintableError,
+    ] {
         let mut chain = InterceptorChain::new();
         chain.push(append("1", &Arc::default()));
         chain.push(faulty);
@@ -119,6 +145,7 @@ fn every_interceptor_is_told_of_delivery_and_of_failure_in_order() {
     let mut chain = InterceptorChain::new();
     chain.push(append("1", &seen));
     chain.push(Faulty::Panic);
+    chain.push(Faulty::PanicThatThrows);
     chain.push(append("2", &seen));
     let headers = Headers::new();
     let delivered = AckOutcome { offset: Some(7), ..AckOutcome::default() };
@@ -170,4 +197,20 @@ fn chain_without_interceptors_returns_the_record() {
 
     assert!(chain.is_empty());
     assert_eq!(chain.on_send(record("v")), record("v"));
+}
+
+#[test]
+fn log_that_panics_about_an_interceptor_keeps_none_from_being_called() {
+    const MESSAGE: &str = "interceptor failed and was passed over";
+    let seen = Arc::default();
+    let mut chain = InterceptorChain::new();
+    chain.push(Faulty::Panic);
+    chain.push(append("2", &seen));
+    let headers = Headers::new();
+    let told = Acknowledgement::new("t", Some(1), &headers, AckOutcome::default());
+
+    let left = BrokenLog::during(MESSAGE, 1, || chain.on_send(record("v")));
+    BrokenLog::during(MESSAGE, 1, || chain.on_acknowledgement(&told));
+
+    assert_eq!((left, seen.lock().unwrap().len()), (record("v2"), 1));
 }

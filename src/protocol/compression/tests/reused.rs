@@ -116,7 +116,7 @@ fn state_is_kept_only_if_the_codec_has_ended_as_it_should() {
     assert_eq!(lend(Ok(Some(()))), 0);
     let panicking =
         || Kept::lend(&KEPT, |_| true, || None, |_| -> Result<Option<()>, _> { panic!("part of the test") });
-    assert!(panic::catch_unwind(AssertUnwindSafe(panicking)).is_err());
+    assert!(fenced(panicking).is_err());
     assert_eq!(lend(Ok(None)), 0, "what has panicked is not used again");
 }
 

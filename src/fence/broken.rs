@@ -1,15 +1,25 @@
-//! A log that panics, as an application's may: the only code of others that runs in the middle of our work, since wakers and
-//! interceptors are fenced in.
+//! What may be broken in an application: a log that panics, and what is thrown that throws again.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
-/// A log that panics once.
-pub(super) struct BrokenLog {
+/// What a panic throws that panics again when it is dropped, with the same.
+#[derive(Debug)]
+pub(crate) struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        std::panic::panic_any(Self);
+    }
+}
+
+/// A log that panics once, with a [`Bomb`].
+pub(crate) struct BrokenLog {
     message: &'static str,
     /// Such messages until then.
     left: AtomicUsize,
@@ -17,8 +27,14 @@ pub(super) struct BrokenLog {
 
 impl BrokenLog {
     /// Calls `f`, in which this thread's log panics when this message comes for the `nth` time, from 1.
-    pub(super) fn during<T>(message: &'static str, nth: usize, f: impl FnOnce() -> T) -> T {
-        tracing::subscriber::with_default(Self { message, left: AtomicUsize::new(nth) }, f)
+    pub(crate) fn during<T>(message: &'static str, nth: usize, f: impl FnOnce() -> T) -> T {
+        let _guard = Self::set(message, nth);
+        f()
+    }
+
+    /// The same until the guard is dropped.
+    pub(crate) fn set(message: &'static str, nth: usize) -> DefaultGuard {
+        tracing::subscriber::set_default(Self { message, left: AtomicUsize::new(nth) })
     }
 }
 
@@ -39,7 +55,7 @@ impl Subscriber for BrokenLog {
         let mut text = Text::default();
         event.record(&mut text);
         if text.0 == self.message && self.left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            panic!("the log is broken");
+            std::panic::panic_any(Bomb);
         }
     }
 

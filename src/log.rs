@@ -1,0 +1,35 @@
+//! The log: tracing's macros within a fence. A subscriber is code of the application's, and one that panics must neither end
+//! the sender nor break off what has to come to its end.
+
+macro_rules! fenced_debug {
+    ($($fields:tt)*) => { $crate::log::quietly(|| tracing::debug!($($fields)*)) };
+}
+
+macro_rules! fenced_info {
+    ($($fields:tt)*) => { $crate::log::quietly(|| tracing::info!($($fields)*)) };
+}
+
+macro_rules! fenced_warn {
+    ($($fields:tt)*) => { $crate::log::quietly(|| tracing::warn!($($fields)*)) };
+}
+
+macro_rules! fenced_error {
+    ($($fields:tt)*) => { $crate::log::quietly(|| tracing::error!($($fields)*)) };
+}
+
+pub(crate) use fenced_debug as debug;
+pub(crate) use fenced_error as error;
+pub(crate) use fenced_info as info;
+pub(crate) use fenced_warn as warn;
+
+use crate::fence::fenced;
+use crate::planted::planted;
+
+/// Logs. What a panic of the subscriber says, the process's panic hook has told already.
+pub(crate) fn quietly(log: impl FnOnce()) {
+    if let Err(thrown) = fenced(log)
+        && planted!(LogNotFenced)
+    {
+        thrown.rethrow();
+    }
+}
