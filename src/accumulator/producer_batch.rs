@@ -420,7 +420,9 @@ impl ProducerBatch {
 
     /// Ends the batch; its records live on in others.
     pub(crate) fn redirect(self, redirects: Vec<Redirect>) {
-        self.complete(Outcome::Redirected(redirects.into()), None);
+        // First of all: if anything panics behind this, its records are saved with those others and not a second time with it.
+        self.cell.complete(Outcome::Redirected(redirects.into()), None);
+        drop(self);
     }
 
     /// Returns the codec in use; that asked for until the batch is compressed.

@@ -67,6 +67,9 @@ pub(crate) fn rescue(
     innocent.close();
     innocent.clock.enter(Stage::Queued, now);
     batch.redirect(redirects);
+    // They may hold the memory of the batch, and waking who waits for it must not come between the culprits and their return:
+    // what a function is about to return is not dropped if it then panics, and so not saved.
+    drop(records);
     queue.put_back(std::iter::once(innocent));
     Ok(Rescue { culprits: guilty, messages })
 }

@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::accumulator::salvage;
 use crate::delivery::{AckNote, AckObserver, AckResult};
+use crate::fence::broken::BrokenLog;
+use crate::planted::{Bug, plant};
 use crate::topic_partition::TopicPartition;
 
 fn cut(bench: &Bench) -> Result<usize, Box<ProducerBatch>> {
@@ -129,4 +132,58 @@ fn interceptors_hear_of_every_record_once_with_its_own_offset() {
     assert_eq!(told.len(), 5);
     assert!(told.iter().all(|(index, offset)| offset.unwrap() % 100 == i64::from(*index)));
     assert!(told.is_sorted_by_key(|(_, offset)| *offset));
+}
+
+/// The batch gives its memory back while it is cut, at the latest with the last record that was read from it. That wakes a
+/// caller whose waker panics, and so does the log that hears of it.
+#[test]
+fn records_of_a_batch_are_saved_once_from_a_panic_while_it_is_cut() {
+    struct Panics;
+
+    impl std::task::Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a bug of the application");
+        }
+    }
+
+    type Cut = fn(ProducerBatch, &Bench);
+    let cuts: [Cut; 3] = [
+        |batch, bench| drop(split(batch, &bench.queue, bench.accumulator.settings(), bench.now)),
+        |batch, bench| drop(halve(batch, &bench.queue, bench.now)),
+        |batch, bench| std::mem::forget(rescue(batch, &[(1, None)].into(), &bench.queue, bench.now)),
+    ];
+    // Records without anything in them hold on to nothing of the batch.
+    for (cut, values) in cuts.into_iter().flat_map(|cut| [(cut, [Some("a"); 4]), (cut, [None; 4])]) {
+        let bench = Bench::with(Compression::None, 2 * BATCH);
+        let other = bench.accumulator.topic(&Topic::from("topic"), 2);
+        let deliveries = values.map(|value| append_bare(&bench, value));
+        let batch = bench.take();
+        // Less than a buffer is free; a whole one will be, for the pieces take less than the batch.
+        let _held = bench.accumulator.memory().try_take_exactly(BATCH / 4).unwrap();
+        let mut wait = std::pin::pin!(bench.accumulator.wait_for_memory(other.queue(1).unwrap(), 1));
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+
+        plant(Some(Bug::LogNotFenced));
+        let (done, lost) =
+            BrokenLog::during("a waker panicked", 1, || salvage::catch_unwind(|| cut(*batch, &bench)));
+        plant(None);
+
+        assert!(done.is_err());
+        let saved: Vec<_> = lost.into_iter().chain(bench.queue.take_all()).collect();
+        assert_eq!(saved.iter().map(|batch| batch.record_count()).sum::<u32>(), 4);
+        saved.into_iter().for_each(|batch| deliver(batch, 0));
+        assert!(deliveries.iter().all(|delivery| delivery.try_result().is_some()));
+    }
+}
+
+fn append_bare(bench: &Bench, value: Option<&str>) -> Delivery {
+    let headers = Headers::new();
+    let record = RecordRef { timestamp: 5, key: None, value: value.map(str::as_bytes), headers: &headers };
+    let (payload_len, waits) = (record.payload_len(), EnqueueWaits::default());
+    let append = Append { record, payload_len, waits, now: bench.now, stop_at_boundary: false };
+    match bench.accumulator.try_append(&bench.queue, &append, &mut None) {
+        TryAppend::Done(done) => done.delivery,
+        other => panic!("{other:?}"),
+    }
 }
