@@ -165,6 +165,10 @@ impl Connection {
         }
         self.incoming.extend_from_slice(buffer.filled());
         while let Some(frame) = next_frame(&mut self.incoming, self.max_frame).map_err(io::Error::other)? {
+            if frame.len() > READ_BUFFER_LEN {
+                // What is left shares the frame's memory and would keep all of it.
+                self.incoming = BytesMut::from(&*self.incoming);
+            }
             events(ConnectionEvent::Frame(frame));
         }
         Poll::Ready(Ok(()))
