@@ -43,7 +43,9 @@ impl LeaderEpochs {
     }
 
     pub(super) fn retain(&mut self, is_kept: impl Fn(i32) -> bool) {
-        self.highest.retain(|partition, _| is_kept(*partition));
+        // Built anew in order, a map takes half the memory that it does after one insertion behind the other.
+        let highest = std::mem::take(&mut self.highest);
+        self.highest = highest.into_iter().filter(|(partition, _)| is_kept(*partition)).collect();
         self.doubts.retain(|partition, _| is_kept(*partition));
         self.denied.retain(|partition| is_kept(*partition));
     }

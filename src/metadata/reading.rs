@@ -1,7 +1,8 @@
 //! Reads what an answer says of brokers and topics, and holds it against what was known.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::HostPort;
@@ -13,7 +14,7 @@ use crate::wire::Uuid;
 
 use super::leader_epochs::{Claim, LeaderEpochs};
 use super::node::Node;
-use super::topic_info::{PartitionInfo, TopicInfo};
+use super::topic_info::{PartitionInfo, Replicas, TopicInfo};
 
 /// What an answer says of one topic.
 #[derive(Debug)]
@@ -84,9 +85,10 @@ pub(super) fn read_topic(
     let mut is_incomplete = answer.partitions.iter().any(|p| p.error_code != 0);
     let mut partitions = Vec::with_capacity(answer.partitions.len());
     let known = known.filter(|_| !is_other_topic);
+    let mut shared = SharedReplicas::default();
     for partition in &answer.partitions {
         let known = known.and_then(|known| known.partition(partition.partition_index));
-        let reading = read_partition(partition, known, epochs, source);
+        let reading = read_partition(partition, known, epochs, &mut shared, source);
         is_progress |= reading.is_progress;
         is_incomplete |= reading.is_doubtful;
         partitions.push(reading.partition);
@@ -106,10 +108,11 @@ struct PartitionReading {
     is_doubtful: bool,
 }
 
-fn read_partition(
-    answer: &MetadataResponsePartition,
+fn read_partition<'a>(
+    answer: &'a MetadataResponsePartition,
     known: Option<&PartitionInfo>,
     epochs: &mut LeaderEpochs,
+    shared: &mut SharedReplicas<'a>,
     source: Source<'_>,
 ) -> PartitionReading {
     let number = answer.partition_index;
@@ -121,8 +124,8 @@ fn read_partition(
         return PartitionReading { partition, is_progress: false, is_doubtful: true };
     }
 
-    let partition = PartitionInfo::new(number, read_node_id(answer.leader_id))
-        .with_replicas(read_node_ids(&answer.replica_nodes), read_node_ids(&answer.isr_nodes));
+    let partition =
+        PartitionInfo::new(number, read_node_id(answer.leader_id)).with_shared_replicas(shared.read(answer));
     if known.is_none_or(|known| !known.has_reported_leader_of(&partition)) {
         epochs.settle(number);
     }
@@ -174,6 +177,24 @@ fn is_believed(
     }
 }
 
-fn read_node_ids(ids: &[i32]) -> Vec<NodeId> {
+/// The replicas that the partitions of a topic have, each kept once: there are many partitions, but few ways to place them.
+#[derive(Debug, Default)]
+struct SharedReplicas<'a>(HashMap<ReplicaIds<'a>, Option<Arc<Replicas>>>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct ReplicaIds<'a> {
+    all: &'a [i32],
+    in_sync: &'a [i32],
+}
+
+impl<'a> SharedReplicas<'a> {
+    fn read(&mut self, answer: &'a MetadataResponsePartition) -> Option<Arc<Replicas>> {
+        let ids = ReplicaIds { all: &answer.replica_nodes, in_sync: &answer.isr_nodes };
+        let read = || Replicas::new(read_node_ids(ids.all), read_node_ids(ids.in_sync));
+        self.0.entry(ids).or_insert_with(read).clone()
+    }
+}
+
+fn read_node_ids(ids: &[i32]) -> Box<[NodeId]> {
     ids.iter().copied().map(NodeId).collect()
 }

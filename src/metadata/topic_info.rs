@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::topic_partition::{NodeId, Topic};
 use crate::wire::Uuid;
 
@@ -16,7 +18,7 @@ pub struct TopicInfo {
     /// Partition `i` is at index `i`.
     partitions: Vec<PartitionInfo>,
     /// Numbers of the partitions that have a leader, ascending.
-    available: Vec<i32>,
+    available: Box<[i32]>,
 }
 
 impl TopicInfo {
@@ -32,7 +34,7 @@ impl TopicInfo {
             is_internal: false,
             denials: 0,
             partitions: by_number(partitions.into_iter().collect()),
-            available: Vec::new(),
+            available: Box::default(),
         }
         .with_available()
     }
@@ -114,21 +116,21 @@ impl TopicInfo {
     /// Counts leaders that `is_known` knows, and only those, as leaders.
     pub(super) fn resolve_leaders(mut self, is_known: impl Fn(NodeId) -> bool) -> Self {
         for partition in &mut self.partitions {
-            partition.leader = partition.reported_leader.filter(|leader| is_known(*leader));
+            partition.is_leader_known = partition.reported_leader().is_some_and(&is_known);
         }
         self.with_available()
     }
 
     /// Whether `resolve_leaders` would change nothing.
     pub(super) fn leaders_are_resolved(&self, is_known: impl Fn(NodeId) -> bool) -> bool {
-        self.partitions.iter().all(|p| p.leader == p.reported_leader.filter(|leader| is_known(*leader)))
+        self.partitions.iter().all(|p| p.is_leader_known == p.reported_leader().is_some_and(&is_known))
     }
 
     /// Returns the topic as it is if `hint` is right, or `None` unless its epoch is newer than any in `epochs`.
     pub(super) fn with_newer_leader(&self, hint: &LeaderHint, epochs: &mut LeaderEpochs) -> Option<Self> {
         let index = usize::try_from(hint.partition).ok()?;
         let partition = self.partitions.get(index)?;
-        let epoch = epochs.highest(hint.partition).or(partition.leader_epoch).unwrap_or(-1);
+        let epoch = epochs.highest(hint.partition).or_else(|| partition.leader_epoch()).unwrap_or(-1);
         if hint.leader_epoch <= epoch {
             return None;
         }
@@ -136,62 +138,91 @@ impl TopicInfo {
         epochs.set(hint.partition, hint.leader_epoch);
         let mut topic = self.clone();
         if let Some(partition) = topic.partitions.get_mut(index) {
-            partition.leader = Some(hint.leader);
-            partition.reported_leader = Some(hint.leader);
-            partition.leader_epoch = Some(hint.leader_epoch);
+            partition.set_leader(Some(hint.leader));
+            partition.leader_epoch = hint.leader_epoch;
         }
         Some(topic.with_available())
     }
 
     fn with_available(mut self) -> Self {
         self.available =
-            self.partitions.iter().filter(|p| p.leader.is_some()).map(PartitionInfo::partition).collect();
+            self.partitions.iter().filter(|p| p.leader().is_some()).map(PartitionInfo::partition).collect();
         self
     }
 }
 
 /// A partition of a topic as the brokers describe it.
+///
+/// Topics may have millions of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionInfo {
     partition: i32,
-    /// `reported_leader` if the cluster snapshot has that node, else none.
-    leader: Option<NodeId>,
-    reported_leader: Option<NodeId>,
-    leader_epoch: Option<i32>,
-    replicas: Vec<NodeId>,
-    in_sync_replicas: Vec<NodeId>,
+    /// [`NO_LEADER`] if brokers name none.
+    reported_leader: NodeId,
+    /// Negative if brokers do not tell it.
+    leader_epoch: i32,
+    /// Whether there is a reported leader and the cluster snapshot has that node.
+    is_leader_known: bool,
+    /// `None` if there are none of either kind.
+    replicas: Option<Arc<Replicas>>,
+}
+
+/// Not the id of any broker, nor of an entry of `bootstrap.servers`.
+const NO_LEADER: NodeId = NodeId(i32::MIN);
+
+/// The nodes that hold a partition. Partitions of one topic share what is the same of them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Replicas {
+    all: Box<[NodeId]>,
+    in_sync: Box<[NodeId]>,
+}
+
+impl Replicas {
+    /// Returns `None` if there are none of either kind.
+    pub(super) fn new(all: Box<[NodeId]>, in_sync: Box<[NodeId]>) -> Option<Arc<Self>> {
+        (!all.is_empty() || !in_sync.is_empty()).then(|| Arc::new(Self { all, in_sync }))
+    }
 }
 
 impl PartitionInfo {
     /// Describes a partition by its number and leader.
     #[must_use]
     pub fn new(partition: i32, leader: Option<NodeId>) -> Self {
-        Self {
+        let mut info = Self {
             partition,
-            leader,
-            reported_leader: leader,
-            leader_epoch: None,
-            replicas: Vec::new(),
-            in_sync_replicas: Vec::new(),
-        }
+            reported_leader: NO_LEADER,
+            leader_epoch: -1,
+            is_leader_known: false,
+            replicas: None,
+        };
+        info.set_leader(leader);
+        info
     }
 
     /// Sets the nodes that hold the partition, and those of them that are in sync with the leader.
     #[must_use]
-    pub fn with_replicas(mut self, replicas: Vec<NodeId>, in_sync_replicas: Vec<NodeId>) -> Self {
+    pub fn with_replicas(self, replicas: Vec<NodeId>, in_sync_replicas: Vec<NodeId>) -> Self {
+        self.with_shared_replicas(Replicas::new(replicas.into(), in_sync_replicas.into()))
+    }
+
+    pub(super) fn with_shared_replicas(mut self, replicas: Option<Arc<Replicas>>) -> Self {
         self.replicas = replicas;
-        self.in_sync_replicas = in_sync_replicas;
         self
     }
 
     pub(crate) fn with_leader_epoch(mut self, leader_epoch: Option<i32>) -> Self {
-        self.leader_epoch = leader_epoch;
+        self.leader_epoch = leader_epoch.unwrap_or(-1);
         self
+    }
+
+    fn set_leader(&mut self, leader: Option<NodeId>) {
+        self.reported_leader = leader.unwrap_or(NO_LEADER);
+        self.is_leader_known = self.reported_leader != NO_LEADER;
     }
 
     /// Returns the leader that brokers name, whether or not it can be reached.
     pub(super) fn reported_leader(&self) -> Option<NodeId> {
-        self.reported_leader
+        Some(self.reported_leader).filter(|leader| *leader != NO_LEADER)
     }
 
     pub(super) fn has_reported_leader_of(&self, other: &Self) -> bool {
@@ -200,9 +231,7 @@ impl PartitionInfo {
 
     /// Whether the brokers report the same leader and replicas, epochs aside.
     pub(super) fn is_reported_like(&self, other: &Self) -> bool {
-        self.reported_leader == other.reported_leader
-            && self.replicas == other.replicas
-            && self.in_sync_replicas == other.in_sync_replicas
+        self.reported_leader == other.reported_leader && self.replicas == other.replicas
     }
 
     /// Returns the number of the partition, from 0.
@@ -214,25 +243,25 @@ impl PartitionInfo {
     /// Returns the leader, or `None` while the partition has none that can be reached.
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
-        self.leader
+        self.reported_leader().filter(|_| self.is_leader_known)
     }
 
     /// Returns the epoch of the leader, which grows with every election, if the brokers tell it.
     #[must_use]
     pub fn leader_epoch(&self) -> Option<i32> {
-        self.leader_epoch
+        Some(self.leader_epoch).filter(|epoch| *epoch >= 0)
     }
 
     /// Returns the nodes that hold the partition.
     #[must_use]
     pub fn replicas(&self) -> &[NodeId] {
-        &self.replicas
+        self.replicas.as_deref().map_or(&[], |replicas| &replicas.all)
     }
 
     /// Returns the nodes that hold the partition and are in sync with its leader.
     #[must_use]
     pub fn in_sync_replicas(&self) -> &[NodeId] {
-        &self.in_sync_replicas
+        self.replicas.as_deref().map_or(&[], |replicas| &replicas.in_sync)
     }
 }
 
