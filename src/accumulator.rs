@@ -4,10 +4,10 @@
 //! partitions that changed from a list, so that its work grows with what is ready and not with what exists.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed, TopicMemory};
+use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed};
 use crate::delivery::BatchCell;
 use crate::sync::Held;
 use crate::topic_partition::{Topic, TopicPartition};
@@ -17,14 +17,15 @@ mod compression_ratio;
 mod incomplete;
 mod partition_queue;
 mod producer_batch;
+mod queue_table;
 mod rescue;
 pub(crate) mod salvage;
 mod settings;
 mod split;
+mod topic_queues;
 mod workers;
 
 pub(crate) use self::changes::{Changes, WakeFlag};
-pub(crate) use self::compression_ratio::CompressionRatio;
 pub(crate) use self::incomplete::IncompleteBatches;
 pub(crate) use self::partition_queue::{
     Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
@@ -33,6 +34,7 @@ pub(crate) use self::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, S
 pub(crate) use self::rescue::{Rescue, rescue};
 pub(crate) use self::settings::Settings;
 pub(crate) use self::split::{halve, split};
+pub(crate) use self::topic_queues::TopicQueues;
 pub(crate) use self::workers::{Work, Workers};
 
 /// All partitions' queues, and the border between callers and the sender.
@@ -65,19 +67,6 @@ struct Topics {
     closed: bool,
 }
 
-/// The queues of one topic, by partition number. Replaced as a whole when partitions are added.
-#[derive(Debug)]
-pub(crate) struct TopicQueues {
-    topic: Topic,
-    queues: Box<[Arc<PartitionQueue>]>,
-    /// Shared by replacements.
-    memory: Arc<TopicMemory>,
-    /// Shared by replacements, and with the queues.
-    ratio: Arc<CompressionRatio>,
-    /// When the topic was last written to, in seconds of a clock of the producer's own; shared by replacements.
-    last_used: Arc<AtomicU64>,
-}
-
 /// Keeps queues of topics, and lets go of those that are given up.
 pub(crate) trait TopicWatcher: std::fmt::Debug + Send + Sync {
     /// The queues that a topic had so far are given up; there may be others by now.
@@ -97,7 +86,7 @@ impl Topics {
         if self.by_name.capacity() / 4 > self.by_name.len().max(USUAL_TOPICS) {
             self.by_name.shrink_to(self.by_name.len() * 2);
         }
-        for queue in queues.iter() {
+        for queue in queues.made() {
             self.past_records += queue.appended_records();
             self.vacant_ids.insert(queue.id());
         }
@@ -111,47 +100,6 @@ impl Topics {
 
 /// A table with room for no more is kept.
 const USUAL_TOPICS: usize = 64;
-
-impl TopicQueues {
-    pub(crate) fn topic(&self) -> &Topic {
-        &self.topic
-    }
-
-    #[inline]
-    pub(crate) fn queue(&self, partition: usize) -> Option<&Arc<PartitionQueue>> {
-        self.queues.get(partition)
-    }
-
-    /// Returns what records take that may go to any of the partitions.
-    pub(crate) fn memory(&self) -> &TopicMemory {
-        &self.memory
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.queues.len()
-    }
-
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Arc<PartitionQueue>> {
-        self.queues.iter()
-    }
-
-    /// Returns whether the queues were given up.
-    pub(crate) fn is_retired(&self) -> bool {
-        self.queues.first().is_some_and(|queue| queue.is_retired())
-    }
-
-    /// Notes that the topic is in use, at most one store a second.
-    #[inline]
-    pub(crate) fn touch(&self, seconds: u64) {
-        if self.last_used.load(Ordering::Relaxed) != seconds {
-            self.last_used.store(seconds, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn last_used(&self) -> u64 {
-        self.last_used.load(Ordering::Relaxed)
-    }
-}
 
 impl RecordAccumulator {
     pub(crate) fn new(settings: Settings, memory: Arc<BufferMemory>) -> Self {
@@ -181,43 +129,57 @@ impl RecordAccumulator {
         self
     }
 
-    /// Returns the queues of a topic, made or extended to have at least `partitions` of them.
+    /// Returns the queues of a topic, made or extended to have places for at least `partitions` of them.
     pub(crate) fn topic(&self, topic: &Topic, partitions: usize) -> Arc<TopicQueues> {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let held = Held::new();
-        let known = topics.by_name.get(topic).map(Arc::clone);
-        if let Some(known) = &known
+        let known = topics.by_name.get(topic);
+        if let Some(known) = known
             && known.len() >= partitions
         {
             return Arc::clone(known);
         }
-        let old = known.as_ref().map_or(&[][..], |known| &known.queues);
-        let mut queues: Vec<_> = old.iter().map(Arc::clone).collect();
-        let ratio = known.as_ref().map_or_else(Arc::default, |known| Arc::clone(&known.ratio));
-        let new_memory = || Arc::new(TopicMemory::new(&self.memory));
-        let memory = known.as_ref().map_or_else(new_memory, |known| Arc::clone(&known.memory));
-        for partition in queues.len()..partitions {
-            let share = memory.partition(partition);
-            let partition = i32::try_from(partition).unwrap_or(i32::MAX);
-            let name = TopicPartition::new(topic, partition);
-            queues.push(Arc::new(PartitionQueue::new(
-                topics.take_id(),
-                name,
-                share,
-                Arc::clone(&self.changes),
-                Arc::clone(&self.incomplete),
-                Arc::clone(&ratio),
-                topics.closed,
-            )));
-        }
-        let last_used = known.map_or_else(Arc::default, |known| Arc::clone(&known.last_used));
-        let queues = queues.into();
-        let entry = Arc::new(TopicQueues { topic: topic.clone(), queues, memory, ratio, last_used });
-        let replaced = topics.by_name.insert(topic.clone(), Arc::clone(&entry));
+        let queues = match known {
+            Some(known) => known.extended(partitions),
+            None => TopicQueues::new(topic.clone(), partitions, &self.memory),
+        };
+        let queues = Arc::new(queues);
+        let replaced = topics.by_name.insert(topic.clone(), Arc::clone(&queues));
         drop((topics, held));
         drop(replaced);
+        queues
+    }
+
+    /// Returns the queue of a partition, which is made if it is asked for the first time. `None` if the topic has no such
+    /// partition, or was given up.
+    pub(crate) fn ensure_queue<'a>(
+        &self,
+        queues: &'a TopicQueues,
+        partition: usize,
+    ) -> Option<&'a Arc<PartitionQueue>> {
+        queues.queue(partition).or_else(|| self.make_queue(queues, partition))
+    }
+
+    #[cold]
+    fn make_queue<'a>(&self, queues: &'a TopicQueues, partition: usize) -> Option<&'a Arc<PartitionQueue>> {
+        // Under this lock the topic is not given up, nor the producer closed, between a look at that and the making.
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        let held = Held::new();
+        let queue = queues.ensure_queue(partition, || {
+            let number = i32::try_from(partition).unwrap_or(i32::MAX);
+            PartitionQueue::new(
+                topics.take_id(),
+                TopicPartition::new(queues.topic(), number),
+                queues.memory().partition(partition),
+                Arc::clone(&self.changes),
+                Arc::clone(&self.incomplete),
+                Arc::clone(queues.ratio()),
+                topics.closed,
+            )
+        });
+        drop((topics, held));
         self.memory.serve_waits();
-        entry
+        queue
     }
 
     /// Returns the queues of every topic.
@@ -244,13 +206,15 @@ impl RecordAccumulator {
         // Under this lock nobody finds other queues meanwhile.
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let queues = topics.by_name.get(topic).map(Arc::clone)?;
-        if queues.memory.is_waited_for() || queues.iter().any(|queue| is_in_use(queue.id())) {
+        let made = queues.made();
+        if queues.memory().is_waited_for() || made.iter().any(|queue| is_in_use(queue.id())) {
             return None;
         }
-        if !queues.iter().all(|queue| queue.retire()) {
-            queues.iter().for_each(|queue| queue.reinstate());
+        if !made.iter().all(|queue| queue.retire()) {
+            made.iter().for_each(|queue| queue.reinstate());
             return None;
         }
+        queues.retire();
         topics.remove(topic, &queues);
         drop(topics);
         if let Some(watcher) = &self.topic_watcher {
@@ -262,7 +226,7 @@ impl RecordAccumulator {
     /// Returns the queue of a partition, if there is one.
     pub(crate) fn queue(&self, topic: &str, partition: i32) -> Option<Arc<PartitionQueue>> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        topics.by_name.get(topic)?.queue(usize::try_from(partition).ok()?).map(Arc::clone)
+        topics.by_name.get(topic)?.made_queue(usize::try_from(partition).ok()?)
     }
 
     /// Appends a record if that needs no waiting. `spare` is a buffer left from an earlier try.
@@ -342,13 +306,8 @@ impl RecordAccumulator {
         queues: &TopicQueues,
         least: usize,
     ) -> Result<(usize, BatchBuffer), MemoryClosed> {
-        // Partitions may have been added when the wait ends.
-        let partition = |number| {
-            let added = || self.queue(&queues.topic, i32::try_from(number).ok()?);
-            let queue = queues.queue(number).map(Arc::clone).or_else(added)?;
-            Some(Arc::clone(queue.memory()))
-        };
-        self.wait(queues.memory.take(least, partition)).await
+        let partition = |number| Some(Arc::clone(queues.made_queue(number)?.memory()));
+        self.wait(queues.memory().take(least, partition)).await
     }
 
     async fn wait<T>(&self, wait: impl Future<Output = T>) -> T {
@@ -374,7 +333,7 @@ impl RecordAccumulator {
     /// Returns how many records were ever appended.
     pub(crate) fn appended_records(&self) -> u64 {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        let queues = topics.by_name.values().flat_map(|topic| topic.iter());
+        let queues = topics.by_name.values().flat_map(|topic| topic.made());
         topics.past_records + queues.map(|queue| queue.appended_records()).sum::<u64>()
     }
 
@@ -461,7 +420,7 @@ impl RecordAccumulator {
         topics.closed = true;
         drop(topics);
         for topic in self.topics() {
-            topic.queues.iter().for_each(|queue| queue.refuse_appends());
+            topic.made().iter().for_each(|queue| queue.refuse_appends());
         }
         self.is_shut.store(true, Ordering::Release);
         self.memory.close();

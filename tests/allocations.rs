@@ -81,6 +81,56 @@ fn allocations_grow_with_batches_and_not_with_records() {
     assert!(with_large_batches < RECORDS as u64 / 20, "{with_large_batches}");
 }
 
+/// Runs a mock cluster on a thread of its own with a topic of so many partitions, each with three replicas.
+fn wide_cluster_elsewhere(partitions: i32) -> (String, mpsc::Sender<()>) {
+    let (address, addresses) = mpsc::channel();
+    let (stop, stopped) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let cluster = runtime.block_on(async {
+            let cluster = MockCluster::start(3).await.unwrap();
+            cluster.create_topic("wide", partitions, 3).unwrap();
+            cluster
+        });
+        address.send(cluster.bootstrap_servers()).unwrap();
+        let _: Result<(), _> = stopped.recv();
+    });
+    (addresses.recv().unwrap(), stop)
+}
+
+/// Counts what a producer holds, in the end and at most, that has sent a record to three partitions of so many.
+fn bytes_with(partitions: i32) -> (i64, u64) {
+    let (address, _stop) = wide_cluster_elsewhere(partitions);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut producer: Option<KafkaProducer> = None;
+    let mut send = async || {
+        let made = KafkaProducer::builder().bootstrap_servers(&address).build().unwrap();
+        for partition in [0, partitions / 2, partitions - 1] {
+            made.send(ProducerRecord::to("wide").partition(partition).value("x")).await.unwrap();
+        }
+        producer = Some(made);
+    };
+    let counted = allocation_counter::measure(|| runtime.block_on(send()));
+    drop(producer);
+    (counted.bytes_current, counted.bytes_max)
+}
+
+#[test]
+fn partition_without_records_costs_what_is_known_of_it() {
+    const PARTITIONS: i32 = 10_000;
+    // What the runtime and this thread keep is made once.
+    bytes_with(3);
+    let (few, most_with_few) = bytes_with(3);
+    let (many, most_with_many) = bytes_with(PARTITIONS);
+
+    let kept = (many - few) / i64::from(PARTITIONS);
+    let most = (most_with_many - most_with_few) / u64::from(PARTITIONS.unsigned_abs());
+
+    println!("a partition keeps {kept} bytes, and takes {most} for a moment");
+    assert!(kept <= 40, "{kept}");
+}
+
 /// Has a producer accept a megabyte that no broker acknowledges, closes it without patience and drops what came back.
 async fn fill_and_abandon(address: &str, topic: &'static str) {
     let producer: KafkaProducer = KafkaProducer::builder()

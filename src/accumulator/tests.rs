@@ -52,7 +52,7 @@ impl Bench {
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(memory, BATCH));
         let topic = accumulator.topic(&Topic::from("topic"), 1);
-        let queue = Arc::clone(topic.queue(0).unwrap());
+        let queue = Arc::clone(accumulator.ensure_queue(&topic, 0).unwrap());
         Self { accumulator, queue, now: clock::now() }
     }
 
@@ -128,21 +128,83 @@ fn topics_are_extended_and_keep_their_queues() {
 
     let two = accumulator.topic(&name, 2);
     two.touch(9);
+    let early = accumulator.ensure_queue(&two, 1).unwrap();
     let four = accumulator.topic(&name, 4);
     let same = accumulator.topic(&name, 3);
 
     assert_eq!((two.len(), four.len(), same.len()), (2, 4, 4));
     assert!(Arc::ptr_eq(&four, &same));
-    assert!(two.iter().zip(four.iter()).all(|(before, after)| Arc::ptr_eq(before, after)));
-    let mut ids: Vec<_> = accumulator
-        .topics()
-        .iter()
-        .flat_map(|topic| topic.iter().map(|q| q.id()).collect::<Vec<_>>())
-        .collect();
-    ids.sort_unstable();
-    assert_eq!(ids, [0, 1, 2, 3, 4]);
+    assert!(Arc::ptr_eq(early, four.queue(1).unwrap()));
     assert_eq!((four.last_used(), four.topic()), (9, &name));
-    assert!(four.queue(4).is_none());
+    assert!(accumulator.ensure_queue(&four, 4).is_none() && accumulator.ensure_queue(&two, 2).is_none());
+    // Whichever a caller has, a partition has one queue.
+    let late = accumulator.ensure_queue(&two, 0).unwrap();
+    assert!(Arc::ptr_eq(late, accumulator.ensure_queue(&four, 0).unwrap()));
+    let added = accumulator.ensure_queue(&four, 3).unwrap();
+    assert!(Arc::ptr_eq(added, &accumulator.queue("wide", 3).unwrap()));
+    // The bench has one of its own.
+    let ids: Vec<_> =
+        four.made().iter().map(|queue| (queue.topic_partition().partition, queue.id())).collect();
+    assert_eq!(ids, [(0, 2), (1, 1), (3, 3)]);
+}
+
+#[test]
+fn partition_has_no_queue_before_it_is_asked_for() {
+    let accumulator = Bench::new().accumulator;
+    let topic = accumulator.topic(&Topic::from("wide"), 1_000_000);
+    let made = || topic.made().iter().map(|queue| queue.topic_partition().partition).collect::<Vec<_>>();
+    assert!(made().is_empty() && accumulator.queue("wide", 7).is_none());
+
+    for partition in [999_999, 0, 255, 256, 511, 512] {
+        let queue = accumulator.ensure_queue(&topic, partition).unwrap();
+        assert!(Arc::ptr_eq(queue, topic.queue(partition).unwrap()));
+        assert_eq!(queue.topic_partition().partition, partition as i32);
+    }
+
+    assert_eq!(made(), [0, 255, 256, 511, 512, 999_999]);
+    assert!(topic.iter().zip(topic.made()).all(|(one, other)| Arc::ptr_eq(one, &other)));
+    assert!(topic.queue(1_000_000).is_none() && accumulator.ensure_queue(&topic, 1_000_000).is_none());
+}
+
+#[test]
+fn callers_who_come_first_together_get_the_same_queue() {
+    for _ in 0..50 {
+        let accumulator = Bench::new().accumulator;
+        let name = Topic::from("wide");
+        let topics = [accumulator.topic(&name, 300), accumulator.topic(&name, 600)];
+        let together = std::sync::Barrier::new(4);
+
+        let queues: Vec<_> = std::thread::scope(|scope| {
+            let caller = |index: usize| {
+                let (accumulator, topic, together) = (&accumulator, &topics[index % 2], &together);
+                scope.spawn(move || {
+                    together.wait();
+                    Arc::clone(accumulator.ensure_queue(topic, 299).unwrap())
+                })
+            };
+            let callers = [0, 1, 2, 3].map(caller);
+            callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+        });
+
+        assert!(queues.iter().all(|queue| Arc::ptr_eq(queue, &queues[0])));
+        assert_eq!(queues[0].id(), 1);
+    }
+}
+
+#[test]
+fn topic_that_was_given_up_gets_no_queues() {
+    let accumulator = Bench::new().accumulator;
+    let name = Topic::from("wide");
+    let old = accumulator.topic(&name, 2);
+    let first = Arc::clone(accumulator.ensure_queue(&old, 0).unwrap());
+
+    assert!(accumulator.retire_topic(&name, |_| false).is_some());
+    let new = accumulator.topic(&name, 2);
+
+    assert!(old.is_retired() && first.is_retired() && !new.is_retired());
+    assert!(accumulator.ensure_queue(&old, 1).is_none());
+    assert_eq!(accumulator.ensure_queue(&new, 1).unwrap().id(), first.id(), "ids are used again");
+    assert_eq!(new.made().len(), 1);
 }
 
 #[test]
@@ -154,7 +216,8 @@ fn closed_accumulator_refuses_records_for_old_and_new_topics() {
 
     assert!(bench.accumulator.is_closed() && bench.accumulator.is_urgent());
     assert!(matches!(bench.try_append("b", false), TryAppend::Closed));
-    bench.queue = Arc::clone(bench.accumulator.topic(&Topic::from("new"), 1).queue(0).unwrap());
+    let topic = bench.accumulator.topic(&Topic::from("new"), 1);
+    bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 0).unwrap());
     assert!(matches!(bench.try_append("c", false), TryAppend::Closed));
     assert!(delivery.try_result().is_none(), "what was accepted is still to be sent");
     assert!(!bench.accumulator.is_complete());
@@ -184,7 +247,8 @@ fn producer_that_has_ended_accepts_no_record() {
     for _ in 0..40 {
         let bench = Bench::new();
         let topic = bench.accumulator.topic(&Topic::from("wide"), 50);
-        let last = Bench { queue: Arc::clone(topic.queue(49).unwrap()), ..bench };
+        let queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 49).unwrap());
+        let last = Bench { queue, ..bench };
 
         let at_the_end = std::thread::scope(|scope| {
             let caller = scope.spawn(|| {

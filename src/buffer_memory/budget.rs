@@ -90,10 +90,12 @@ struct Partition {
 #[derive(Debug, Default)]
 struct Topic {
     partitions: BTreeSet<PartitionId>,
+    /// Those of `partitions` of which nobody has said yet whether they have a leader, and maybe some that are closed.
+    fresh: Vec<PartitionId>,
     /// `partitions` by how welcome another buffer is. Kept from the first time on that somebody asks for it.
     ranks: Option<BTreeSet<Rank>>,
-    /// The version of the cluster, and how many partitions there were then.
-    leaders_as_of: Option<(u64, usize)>,
+    /// The version of the cluster.
+    leaders_as_of: Option<u64>,
     waits: Waits,
 }
 
@@ -158,6 +160,7 @@ impl Budget {
             && let Some(topic) = self.topics.get_mut(topic.0)
         {
             topic.partitions.insert(PartitionId(id));
+            topic.fresh.push(PartitionId(id));
         }
         self.update(PartitionId(id), |_| ());
         PartitionId(id)
@@ -180,18 +183,20 @@ impl Budget {
     }
 
     /// Says which partitions of a topic have leaders, in a version of the cluster. [`Budget::next_grant`] must follow.
-    pub(crate) fn set_leaders(&mut self, topic: TopicId, version: u64, has_leader: impl Fn(usize) -> bool) {
-        let Some(topic) = self.topics.get_mut(topic.0) else { return };
-        let news = (version, topic.partitions.len());
-        if topic.leaders_as_of >= Some(news) {
+    pub(crate) fn set_leaders(&mut self, id: TopicId, version: u64, has_leader: impl Fn(usize) -> bool) {
+        let Some(topic) = self.topics.get_mut(id.0) else { return };
+        if topic.leaders_as_of > Some(version) {
             return;
         }
-        topic.leaders_as_of = Some(news);
-        for id in topic.partitions.clone() {
-            let number = self.number_in_topic(id);
-            let is_leaderless = number.is_some_and(|number| !has_leader(number));
-            if self.partition(id).is_some_and(|partition| partition.is_leaderless != is_leaderless) {
-                self.update(id, |partition| partition.is_leaderless = is_leaderless);
+        let fresh = std::mem::take(&mut topic.fresh);
+        let is_news = topic.leaders_as_of.replace(version) != Some(version);
+        let told = if is_news { topic.partitions.iter().copied().collect() } else { fresh };
+        for partition_id in told {
+            let Some(partition) = self.partition(partition_id) else { continue };
+            let Some((_, number)) = partition.topic.filter(|(topic, _)| *topic == id) else { continue };
+            let is_leaderless = !has_leader(number);
+            if partition.is_leaderless != is_leaderless {
+                self.update(partition_id, |partition| partition.is_leaderless = is_leaderless);
             }
         }
     }
@@ -302,6 +307,15 @@ impl Budget {
             false => self.offer(held, least, self.is_anybody_starving()).is_some(),
         };
         (may_take && self.partition(id)?.waits.queue.is_empty()).then_some(id)
+    }
+
+    /// Returns how many partitions of a topic hold nothing and are welcome to more, counting to `enough`.
+    pub(crate) fn untouched(&mut self, topic: TopicId, enough: usize) -> usize {
+        self.rank(topic);
+        let ranks = self.ranks(topic).map(|ranks| ranks.iter());
+        ranks.map_or(0, |ranks| {
+            ranks.take(enough).take_while(|rank| !rank.is_shunned && rank.held == 0).count()
+        })
     }
 
     /// Returns the number of a partition in its topic.

@@ -95,6 +95,11 @@ impl FairMemory {
         state.budget.number_in_topic(id)
     }
 
+    /// Returns how many partitions of a topic hold nothing and are welcome to more, counting to `enough`.
+    pub(crate) fn untouched(&self, topic: TopicId, enough: usize) -> usize {
+        self.lock().budget.untouched(topic, enough)
+    }
+
     pub(crate) fn number_in_topic(&self, id: PartitionId) -> Option<usize> {
         self.lock().budget.number_in_topic(id)
     }

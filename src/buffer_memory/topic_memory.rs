@@ -28,6 +28,11 @@ impl TopicMemory {
         self.memory.fair.set_leaders(self.id, version, has_leader);
     }
 
+    /// Returns how many partitions hold nothing, have a leader and take records, counting to `enough`.
+    pub(crate) fn untouched(&self, enough: usize) -> usize {
+        self.memory.fair.untouched(self.id, enough)
+    }
+
     /// Returns whether somebody waits for any partition.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.memory.fair.is_waited_for(self.id)

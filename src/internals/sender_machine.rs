@@ -124,7 +124,8 @@ impl SenderMachine {
             stop_at_boundary: false,
         };
         let queues = self.accumulator.topic(&Topic::from(topic.to_owned()), partition + 1);
-        match self.accumulator.try_append(queues.queue(partition)?, &append, &mut None) {
+        let queue = self.accumulator.ensure_queue(&queues, partition)?;
+        match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
             TryAppend::NoMemory { .. } => {
                 self.accumulator.want_memory();

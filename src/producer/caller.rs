@@ -29,7 +29,7 @@ pub(super) struct Scratch {
 /// The topics that a thread has sent to last.
 ///
 /// An entry outlives its producer, or its topic's idling out, until the thread comes upon another topic or another version of
-/// the cluster. It holds queues without batches then, a few hundred bytes for each partition.
+/// the cluster. It holds queues without batches then, a few hundred bytes for each partition that had records.
 #[derive(Debug, Default)]
 pub(super) struct RecentTopics([Option<RecentTopic>; RECENT_TOPICS]);
 

@@ -173,11 +173,16 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
             return Ok((self.accumulator.wait_for_memory(queue, least).await?, None));
         };
         let mut clusters = self.clusters.clone();
+        self.tell_leaders(queues, queues.topic());
         let mut wait = std::pin::pin!(self.accumulator.wait_for_memory_anywhere(queues, least));
         loop {
             let news = tokio::select! {
                 biased;
-                taken = &mut wait => return taken.map(|(offered, buffer)| (buffer, Some(offered))),
+                taken = &mut wait => {
+                    // Those behind must be able to go where nothing is held, too.
+                    self.tell_leaders(queues, queues.topic());
+                    return taken.map(|(offered, buffer)| (buffer, Some(offered)));
+                }
                 news = clusters.changed() => news,
             };
             if news.is_err() {

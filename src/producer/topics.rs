@@ -28,29 +28,33 @@ pub(crate) struct TopicEntry {
 ///
 /// To look at ten thousand queues for each choice would cost more than the records in between.
 #[derive(Debug, Default)]
-pub(crate) struct RecentLoads(Mutex<Option<(Instant, Option<Arc<LoadTable>>)>>);
+pub(crate) struct RecentLoads(Mutex<Option<Look>>);
+
+#[derive(Debug)]
+struct Look {
+    /// When the loads are of no use any more.
+    until: Instant,
+    loads: Option<Arc<LoadTable>>,
+}
 
 impl RecentLoads {
     /// Returns the loads as of `now`, or of so little before that looking is a hundredth of the time: about 10 ns for a
-    /// queue.
+    /// queue. `look` returns the number of queues that it has looked at, too.
     pub(crate) fn get(
         &self,
         now: Instant,
-        partition_count: usize,
-        look: impl FnOnce() -> Option<LoadTable>,
+        look: impl FnOnce() -> (Option<LoadTable>, usize),
     ) -> Option<Arc<LoadTable>> {
-        let micros = u64::try_from(partition_count).unwrap_or(u64::MAX);
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*recent {
-            Some((at, loads)) if now.saturating_duration_since(*at) < Duration::from_micros(micros) => {
-                loads.as_ref().map(Arc::clone)
-            }
-            _ => {
-                let loads = look().map(Arc::new);
-                *recent = Some((now, loads.as_ref().map(Arc::clone)));
-                loads
-            }
+        if let Some(Look { loads, .. }) = recent.as_ref().filter(|recent| now < recent.until) {
+            return loads.as_ref().map(Arc::clone);
         }
+        let (loads, queues) = look();
+        let loads = loads.map(Arc::new);
+        let age = Duration::from_micros(u64::try_from(queues).unwrap_or(u64::MAX));
+        let until = now.checked_add(age).unwrap_or(now);
+        *recent = Some(Look { until, loads: loads.as_ref().map(Arc::clone) });
+        loads
     }
 }
 
@@ -131,12 +135,12 @@ pub(super) mod tests {
     #[test]
     fn loads_of_few_partitions_are_those_of_now_and_those_of_many_may_be_a_little_older() {
         let begin = crate::clock::now();
-        let looks = |partition_count, every: u64| {
+        let looks = |queues, every: u64| {
             let (loads, mut looks) = (RecentLoads::default(), 0);
             for micros in (0..100_000).step_by(usize::try_from(every).unwrap()) {
-                loads.get(begin + Duration::from_micros(micros), partition_count, || {
+                loads.get(begin + Duration::from_micros(micros), || {
                     looks += 1;
-                    LoadTable::new(2, [(0, 1), (1, 2)])
+                    (LoadTable::new(2, &[0, 1], [(0, Some(1)), (1, Some(2))]), queues)
                 });
             }
             looks

@@ -307,7 +307,11 @@ fn append<K, V>(
 fn count_what_went_at_once<K, V>(inner: &Inner<K, V>, entry: &TopicEntry, topic: &Topic) -> Option<()> {
     let next = || inner.next_partition(entry, topic);
     let partition = sticky_partition(entry, next)?;
-    let (bytes, is_empty) = entry.queues.queue(partition)?.take_uncounted();
+    if partition >= entry.queues.len() {
+        return None;
+    }
+    let queue = entry.queues.queue(partition);
+    let (bytes, is_empty) = queue.map_or((0, true), |queue| queue.take_uncounted());
     entry.sticky.appended(to_i32(partition), to_u32(bytes), is_empty, next);
     Some(())
 }
@@ -336,7 +340,7 @@ fn append_step_by_step<K, V>(
             Some(partition) => partition,
             None => sticky_partition(entry, next).ok_or(Stop::TopicUnknown)?,
         };
-        let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
+        let queue = inner.ensure_queue(entry, partition)?;
         match inner.accumulator.try_append(queue, &append, &mut held.spare) {
             TryAppend::BatchEnded => {
                 // The place to move on to another partition; once, then the record goes where it may.
@@ -390,7 +394,7 @@ fn append_among_waiters<K, V>(
     next: impl Fn() -> Option<i32>,
 ) -> Result<Option<Delivery>, Stop> {
     let partition = sticky_partition(entry, &next).ok_or(Stop::TopicUnknown)?;
-    let queue = entry.queues.queue(partition).ok_or(Stop::TopicUnknown)?;
+    let queue = inner.ensure_queue(entry, partition)?;
     if let Some(done) = inner.accumulator.append_to_open(queue, append) {
         held.spare = None;
         entry.sticky.appended(to_i32(partition), to_u32(done.bytes), false, next);
@@ -470,17 +474,21 @@ impl<K, V> Inner<K, V> {
         if !self.settings.partitioner_adaptive_partitioning {
             return choose_partition(info, None, random);
         }
-        let candidates = || {
-            info.available_partitions().iter().filter_map(|partition| {
-                let queue = entry.queues.queue(usize::try_from(*partition).ok()?)?;
+        let queued = || {
+            entry.queues.iter().map(|queue| {
                 let length = u32::try_from(queue.queued_batches()).unwrap_or(u32::MAX);
                 // A partition with nothing queued holds nobody up, whatever its leader did before.
                 let may_be_chosen = (queue.is_available() || length == 0) && !queue.is_stopped();
-                may_be_chosen.then_some((*partition, length))
+                (queue.topic_partition().partition, may_be_chosen.then_some(length))
             })
         };
-        let look = || LoadTable::new(entry.partition_count, candidates());
-        let loads = entry.loads.get(clock::now(), entry.partition_count, look);
+        let look = || {
+            let mut looked_at = 0;
+            let queued = queued().inspect(|_| looked_at += 1);
+            let loads = LoadTable::new(entry.partition_count, info.available_partitions(), queued);
+            (loads, looked_at)
+        };
+        let loads = entry.loads.get(clock::now(), look);
         choose_partition(info, loads.as_deref(), random)
     }
 
@@ -492,8 +500,8 @@ impl<K, V> Inner<K, V> {
         let cluster = self.clusters.borrow();
         let info = cluster.topic(topic)?;
         let is_open = |partition: &i32| {
-            let queue = usize::try_from(*partition).ok().and_then(|number| entry.queues.queue(number));
-            queue.is_some_and(|queue| !queue.is_stopped())
+            let number = usize::try_from(*partition).ok().filter(|number| *number < entry.queues.len());
+            number.is_some_and(|number| entry.queues.queue(number).is_none_or(|queue| !queue.is_stopped()))
         };
         let led: Vec<_> = info.available_partitions().iter().copied().filter(is_open).collect();
         let open =
@@ -515,6 +523,46 @@ impl<K, V> Inner<K, V> {
         let available = cluster.available_partitions(topic);
         let has_leader = |number| available.binary_search(&to_i32(number)).is_ok();
         queues.memory().tell_leaders(cluster.version(), has_leader);
+        if self.make_spares(queues, available, cluster.version()) {
+            queues.memory().tell_leaders(cluster.version(), has_leader);
+        }
+    }
+
+    /// Makes queues for partitions that have none, so that memory can be given to those that hold nothing: to partitions that
+    /// have no queue it cannot. Returns whether there are more now.
+    fn make_spares(&self, queues: &TopicQueues, available: &[i32], version: u64) -> bool {
+        let missing = SPARES - queues.memory().untouched(SPARES).min(SPARES);
+        if missing == 0 || queues.are_all_led_made(version) {
+            return false;
+        }
+        // If none has a leader, any may be the first to get one.
+        let count = if available.is_empty() { queues.len() } else { available.len() };
+        let nth = |index| match available {
+            [] => Some(index),
+            _ => available.get(index).and_then(|partition| usize::try_from(*partition).ok()),
+        };
+        let begin = usize::try_from(rand::rng().random::<u32>()).unwrap_or_default() % count.max(1);
+        let is_unmade = |partition: &usize| *partition < queues.len() && queues.queue(*partition).is_none();
+        let unmade = (begin..count).chain(0..begin).filter_map(nth).filter(is_unmade).take(missing);
+        let made = unmade.filter_map(|partition| self.accumulator.ensure_queue(queues, partition)).count();
+        let are_all_here = count.checked_sub(1).and_then(nth).is_none_or(|last| last < queues.len());
+        if made < missing && are_all_here {
+            queues.note_all_led_are_made(version);
+        }
+        made > 0
+    }
+
+    /// Returns the queue of a partition, which is made for the first record.
+    fn ensure_queue<'t>(
+        &self,
+        entry: &'t TopicEntry,
+        partition: usize,
+    ) -> Result<&'t Arc<PartitionQueue>, Stop> {
+        let queues = &entry.queues;
+        self.accumulator.ensure_queue(queues, partition).ok_or_else(|| match queues.is_retired() {
+            true => Stop::Retired,
+            false => Stop::TopicUnknown,
+        })
     }
 
     fn check_size(&self, size: usize) -> Result<(), SendErrorKind> {
@@ -570,6 +618,10 @@ impl<K, V> Inner<K, V> {
         Arc::new(crate::pipeline::StickyPartitioner::new(batch_size))
     }
 }
+
+/// While memory is short, so many partitions of a topic that hold nothing of it have queues. Those who wait are served one
+/// after the other, and each has more made.
+const SPARES: usize = 8;
 
 fn to_u32(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)

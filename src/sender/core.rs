@@ -564,7 +564,7 @@ impl SenderCore {
         }
         for topic in &update.changed_topics {
             let Some(queues) = self.accumulator.known_topic(topic) else { continue };
-            for queue in queues.iter() {
+            for queue in queues.made() {
                 if let Some(partition) = self.partition_mut(queue.id()) {
                     partition.update_leader(&update.cluster);
                 }

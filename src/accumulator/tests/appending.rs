@@ -70,7 +70,8 @@ fn small_buffers_grow_with_their_batch_while_memory_is_short() {
     };
     let mut bench = Bench::new();
     bench.accumulator = RecordAccumulator::new(settings, BufferMemory::new(60 * 1024, 16 * 1024));
-    bench.queue = Arc::clone(bench.accumulator.topic(&Topic::from("topic"), 1).queue(0).unwrap());
+    let topic = bench.accumulator.topic(&Topic::from("topic"), 1);
+    bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 0).unwrap());
     let held = bench.accumulator.memory().try_take_exactly(34 * 1024).unwrap();
     let free = bench.accumulator.memory().available();
 
@@ -102,10 +103,9 @@ fn ten_thousand_partitions_with_a_record_each_fit_into_the_default_memory() {
     bench.accumulator = RecordAccumulator::new(settings, BufferMemory::new(32 * 1024 * 1024, 16 * 1024));
     let topic = bench.accumulator.topic(&Topic::from("topic"), 10_000);
 
-    let deliveries: Vec<_> = topic
-        .iter()
-        .map(|queue| {
-            bench.queue = Arc::clone(queue);
+    let deliveries: Vec<_> = (0..10_000)
+        .map(|partition| {
+            bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, partition).unwrap());
             bench.append(&"x".repeat(100)).delivery
         })
         .collect();

@@ -190,6 +190,79 @@ async fn record_that_may_go_anywhere_does_not_pass_those_that_wait() {
     rig.inner.accumulator.close();
 }
 
+/// The numbers of the partitions that have queues.
+fn made(rig: &Rig) -> Vec<i32> {
+    let queues = rig.inner.accumulator.known_topic("orders").map_or_else(Vec::new, |topic| topic.made());
+    queues.iter().map(|queue| queue.topic_partition().partition).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn partition_gets_its_queue_with_its_first_record() {
+    let rig = Rig::new(1000);
+
+    for partition in [999, 3, 3, 500] {
+        assert!(rig.try_enqueue(small().partition(partition)).is_some());
+    }
+    let anywhere = rig.try_enqueue(small()).unwrap().topic_partition().partition;
+
+    let mut expected = vec![3, 500, 999, anywhere];
+    expected.sort_unstable();
+    expected.dedup();
+    assert_eq!(made(&rig), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn partition_without_a_queue_takes_what_one_that_is_full_does_not() {
+    let rig = Rig::new(1000);
+    rig.fill(0);
+    rig.stick_to(0);
+
+    let moved = rig.try_enqueue(large()).unwrap().topic_partition().partition;
+
+    assert_ne!(moved, 0);
+    assert!(made(&rig).contains(&moved) && made(&rig).len() <= 1 + 8, "{:?}", made(&rig));
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_that_waits_goes_to_a_partition_that_had_no_queue_before() {
+    let rig = Rig::new(1000);
+    rig.fill(0);
+    rig.stick_to(0);
+    let memory = Arc::clone(rig.inner.accumulator.memory());
+    let elsewhere = memory.try_take_exactly(memory.available()).unwrap();
+    let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(rig.enqueue(large()))).collect();
+    assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
+
+    drop(elsewhere);
+
+    let mut used = vec![0];
+    for waiting in &mut waiting {
+        used.push(partition_of(waiting.now_or_never()).unwrap());
+    }
+    used.sort_unstable();
+    used.dedup();
+    assert_eq!(used.len(), 4, "each where nothing is held");
+}
+
+#[tokio::test(start_paused = true)]
+async fn partition_without_a_leader_gets_no_queue_while_others_have_one() {
+    let rig = Rig::new(0);
+    let led = |number: i32| (number % 100 == 7).then_some(NodeId(1));
+    let partitions = (0..1000).map(|number| PartitionInfo::new(number, led(number)));
+    let cluster = Cluster::new([Node::new(NodeId(1), "one", 9092)], [TopicInfo::new("orders", partitions)]);
+    rig.published.send_replace(Arc::new(cluster));
+    rig.fill(0);
+    rig.stick_to(0);
+
+    for _ in 0..5 {
+        let partition = rig.try_enqueue(large()).unwrap().topic_partition().partition;
+        rig.stick_to(0);
+        assert_eq!(partition % 100, 7);
+    }
+
+    assert!(made(&rig).iter().all(|partition| *partition == 0 || partition % 100 == 7), "{:?}", made(&rig));
+}
+
 #[tokio::test(start_paused = true)]
 async fn timestamp_is_that_of_the_call_and_not_of_the_end_of_its_waits() {
     let rig = Rig::new(1);

@@ -28,7 +28,7 @@ impl SenderCore {
         let partition = |id: usize| self.partitions.get(id).and_then(Option::as_deref);
         let is_in_use = |id| partition(id).is_some_and(Partition::is_in_use);
         let Some(queues) = self.accumulator.retire_topic(topic, is_in_use) else { return };
-        for queue in queues.iter() {
+        for queue in queues.made() {
             self.arm(queue.id(), None);
             let place = self.partitions.get_mut(queue.id());
             if let Some(partition) = place.and_then(Option::take) {

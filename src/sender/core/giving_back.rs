@@ -39,7 +39,7 @@ impl SenderCore {
             batches.entry(partition.queue.id()).or_default().extend(in_flight.map(|batch| *batch));
         }
         for topic in self.accumulator.topics() {
-            for queue in topic.iter() {
+            for queue in topic.made() {
                 batches.entry(queue.id()).or_default().extend(queue.close());
             }
         }

@@ -1,6 +1,5 @@
 //! Which partitions to look at, when, and what follows from a look.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::SenderCore;
@@ -77,10 +76,10 @@ impl SenderCore {
     /// announces it a moment later, and meanwhile others may have added to it and returned.
     pub(super) fn look_at_unannounced(&mut self, now: Instant) {
         for topic in self.accumulator.topics() {
-            for queue in topic.iter().filter(|queue| queue.look().is_some()) {
+            for queue in topic.made().into_iter().filter(|queue| queue.look().is_some()) {
                 let id = queue.id();
                 if self.partition_mut(id).is_none_or(|partition| partition.active_at.is_none()) {
-                    self.ensure_partition(Arc::clone(queue));
+                    self.ensure_partition(queue);
                     self.look(id, now);
                 }
             }

@@ -203,7 +203,8 @@ impl Shell {
             stop_at_boundary: false,
         };
         let topic = self.accumulator.topic(&Topic::from(topic), 1);
-        match self.accumulator.try_append(topic.queue(0).unwrap(), &append, &mut None) {
+        let queue = self.accumulator.ensure_queue(&topic, 0).unwrap();
+        match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(done) => done.delivery,
             other => panic!("{other:?}"),
         }

@@ -9,6 +9,7 @@ use rand::{RngExt, SeedableRng};
 use super::*;
 use crate::metadata::{PartitionInfo, TopicInfo};
 use crate::pipeline::{LoadTable, choose_partition};
+use crate::topic_partition::NodeId;
 
 /// On partition 0 of many, with a batch size of 100 bytes.
 fn sticky() -> StickyPartitioner {
@@ -211,8 +212,9 @@ fn concurrent_moves_start_each_partition_at_zero() {
 #[test]
 fn bytes_spread_inversely_to_queue_lengths() {
     let mut random = StdRng::seed_from_u64(7);
-    let topic = TopicInfo::new("t", [0, 1, 2].map(|partition| PartitionInfo::new(partition, None)));
-    let loads = LoadTable::new(3, [(0, 0), (1, 3), (2, 1)]);
+    let led = |partition| PartitionInfo::new(partition, Some(NodeId(1)));
+    let topic = TopicInfo::new("t", [0, 1, 2].map(led));
+    let loads = LoadTable::new(3, &[0, 1, 2], [(0, Some(0)), (1, Some(3)), (2, Some(1))]);
     let sticky = StickyPartitioner::new(100);
     let mut records = BTreeMap::<i32, u32>::new();
 

@@ -104,7 +104,11 @@ impl Simulation {
                     now: base + Duration::from_micros(clock.load(Ordering::Relaxed)),
                     stop_at_boundary: false,
                 };
-                let queue = topic.queue(partition as usize)?;
+                let Some(queue) = accumulator.ensure_queue(&topic, partition as usize) else {
+                    // The topic had idled out.
+                    topic = accumulator.topic(topic.topic(), partition as usize + 1);
+                    continue;
+                };
                 match accumulator.try_append(queue, &append, &mut spare) {
                     TryAppend::Done(done) => return Some(done.delivery),
                     TryAppend::NoMemory { least } => {

@@ -1,0 +1,154 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::accumulator::compression_ratio::CompressionRatio;
+use crate::accumulator::partition_queue::PartitionQueue;
+use crate::accumulator::queue_table::QueueTable;
+use crate::buffer_memory::{BufferMemory, TopicMemory};
+use crate::topic_partition::Topic;
+
+/// The queues of one topic, by partition number. Replaced as a whole when partitions are added.
+///
+/// A partition has a queue from its first record on, made by [`RecordAccumulator::ensure_queue`], or a little before: a
+/// record that waits for memory and may go anywhere must be able to go where nothing is held. Of two callers who come with
+/// the first record, both get the same queue.
+///
+/// [`RecordAccumulator::ensure_queue`]: super::RecordAccumulator::ensure_queue
+#[derive(Debug)]
+pub(crate) struct TopicQueues {
+    topic: Topic,
+    /// Those of `common` that were asked for here. What a caller reads without a lock.
+    table: QueueTable,
+    common: Arc<Common>,
+}
+
+/// What those that replace one another share.
+#[derive(Debug)]
+struct Common {
+    /// Every queue that was made. Whoever has one of those that share this keeps them all, and so their places in the budget.
+    made: Mutex<BTreeMap<usize, Arc<PartitionQueue>>>,
+    memory: Arc<TopicMemory>,
+    ratio: Arc<CompressionRatio>,
+    /// When the topic was last written to, in seconds of a clock of the producer's own.
+    last_used: AtomicU64,
+    /// The queues were given up, and no more are made. Changed under the lock of the accumulator's topics.
+    is_retired: AtomicBool,
+    /// The version of the cluster in which all partitions with a leader had a queue, or none.
+    all_led_are_made: AtomicU64,
+}
+
+const NO_VERSION: u64 = u64::MAX;
+
+impl TopicQueues {
+    pub(super) fn new(topic: Topic, partitions: usize, memory: &Arc<BufferMemory>) -> Self {
+        let common = Common {
+            made: Mutex::default(),
+            memory: Arc::new(TopicMemory::new(memory)),
+            ratio: Arc::default(),
+            last_used: AtomicU64::new(0),
+            is_retired: AtomicBool::new(false),
+            all_led_are_made: AtomicU64::new(NO_VERSION),
+        };
+        Self { topic, table: QueueTable::new(partitions), common: Arc::new(common) }
+    }
+
+    /// Makes what replaces these when there are more partitions.
+    pub(super) fn extended(&self, partitions: usize) -> Self {
+        let table = QueueTable::new(partitions);
+        for (partition, queue) in &*self.lock() {
+            table.set(*partition, queue);
+        }
+        Self { topic: self.topic.clone(), table, common: Arc::clone(&self.common) }
+    }
+
+    pub(crate) fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// Returns the queue of a partition, if it was asked for here before.
+    #[inline]
+    pub(crate) fn queue(&self, partition: usize) -> Option<&Arc<PartitionQueue>> {
+        self.table.get(partition)
+    }
+
+    /// Returns the queue of a partition, if there is one.
+    pub(super) fn made_queue(&self, partition: usize) -> Option<Arc<PartitionQueue>> {
+        self.lock().get(&partition).map(Arc::clone)
+    }
+
+    /// Returns the queue of a partition, made by `make` if there is none. To be called under the lock of the accumulator's
+    /// topics, so that it is not made for a topic that is given up.
+    pub(super) fn ensure_queue(
+        &self,
+        partition: usize,
+        make: impl FnOnce() -> PartitionQueue,
+    ) -> Option<&Arc<PartitionQueue>> {
+        if partition >= self.len() || self.is_retired() {
+            return None;
+        }
+        let mut made = self.lock();
+        let queue = made.entry(partition).or_insert_with(|| Arc::new(make()));
+        self.table.set(partition, queue)
+    }
+
+    /// Returns what records take that may go to any of the partitions.
+    pub(crate) fn memory(&self) -> &Arc<TopicMemory> {
+        &self.common.memory
+    }
+
+    pub(super) fn ratio(&self) -> &Arc<CompressionRatio> {
+        &self.common.ratio
+    }
+
+    /// Returns how many partitions there are, with or without a queue.
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Returns all queues that were made, by partition number.
+    pub(crate) fn made(&self) -> Vec<Arc<PartitionQueue>> {
+        self.lock().values().map(Arc::clone).collect()
+    }
+
+    /// Returns the queues that were asked for here, by partition number. Takes no lock.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<PartitionQueue>> {
+        self.table.iter()
+    }
+
+    /// Returns whether the queues were given up.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.common.is_retired.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the queues are given up.
+    pub(super) fn retire(&self) {
+        self.common.is_retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether in this version of the cluster all partitions with a leader have a queue, as far as it was found out.
+    pub(crate) fn are_all_led_made(&self, version: u64) -> bool {
+        self.common.all_led_are_made.load(Ordering::Relaxed) == version
+    }
+
+    pub(crate) fn note_all_led_are_made(&self, version: u64) {
+        self.common.all_led_are_made.store(version, Ordering::Relaxed);
+    }
+
+    /// Notes that the topic is in use, at most one store a second.
+    #[inline]
+    pub(crate) fn touch(&self, seconds: u64) {
+        let last_used = &self.common.last_used;
+        if last_used.load(Ordering::Relaxed) != seconds {
+            last_used.store(seconds, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn last_used(&self) -> u64 {
+        self.common.last_used.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<PartitionQueue>>> {
+        self.common.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
