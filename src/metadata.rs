@@ -19,6 +19,7 @@ mod refresh;
 mod topic_answers;
 mod topic_info;
 mod topic_line;
+mod topic_map;
 mod tracked_topics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -322,26 +323,23 @@ impl Metadata {
 
         self.topics.expire(now);
         self.topics.handle_answer(&asked, may_create, self.full_update.as_ref().map(FullUpdate::number));
-        let mut answers = TopicAnswers::carried_over(&self.cluster, &self.topics, &asked);
+        let cluster_id = response.cluster_id.as_deref().map(Arc::from);
+        let mut cluster = Cluster::clone(&self.cluster)
+            .without_obstacle()
+            .with_version(self.cluster.version() + 1)
+            .with_identity(cluster_id, reading::read_node_id(response.controller_id));
+        self.topics.take_forgotten().iter().for_each(|topic| cluster.remove_topic(topic));
         let node_ids = nodes.iter().map(Node::id).collect();
+        let mut answers = TopicAnswers::new(cluster.with_nodes(nodes));
         let source = Source { nodes: &node_ids, has_reliable_epochs: version >= RELIABLE_EPOCHS, now };
         answers.read(response, &asked, source, &self.cluster, &mut self.topics);
         self.topics.handle_end(&asked);
         self.plan_next(answers.is_progress, now);
 
-        let is_incomplete = answers.is_incomplete;
         self.is_bootstrap = false;
-        let cluster = Cluster::default()
-            .with_version(self.cluster.version() + 1)
-            .with_identity(
-                response.cluster_id.as_deref().map(Arc::from),
-                reading::read_node_id(response.controller_id),
-            )
-            .with_nodes(nodes)
-            .with_topics(answers.topics.into_values(), answers.errors);
         // A partition without a leader is asked about until it has one, whatever the error code says.
-        self.needs_full_update |= is_incomplete || cluster.topics().any(|topic| !topic.is_complete());
-        Ok(self.publish(cluster))
+        self.needs_full_update |= answers.is_incomplete || answers.cluster.is_incomplete();
+        Ok(self.publish(answers.cluster))
     }
 
     /// Whether an answer that comes now may find topics idle for too long.
@@ -396,7 +394,7 @@ impl Metadata {
         }
         let endpoints = endpoints.iter().filter_map(reading::read_endpoint);
         let nodes: Vec<_> = endpoints.chain(self.cluster.nodes().iter().cloned()).collect();
-        let cluster = Cluster::clone(&self.cluster).with_nodes(nodes);
+        let mut cluster = Cluster::clone(&self.cluster).with_nodes(nodes);
         let mut changed: BTreeMap<&Topic, TopicInfo> = BTreeMap::new();
         for hint in hints.iter().filter(|hint| cluster.node(hint.leader).is_some()) {
             let known = changed.get(&hint.topic).or_else(|| self.cluster.topic(&hint.topic));
@@ -409,13 +407,8 @@ impl Metadata {
             return None;
         }
 
-        let topics = self.cluster.topics().map(|topic| match changed.remove(topic.name()) {
-            Some(changed) => Arc::new(changed),
-            None => Arc::clone(topic),
-        });
-        let topics: Vec<_> = topics.collect();
-        let errors = self.cluster.topic_errors().clone();
-        Some(self.publish(cluster.with_topics(topics, errors)))
+        changed.into_values().for_each(|topic| cluster.set_topic(Arc::new(topic)));
+        Some(self.publish(cluster))
     }
 
     /// Notes that a broker denies to lead a partition, though it does as far as we know. If brokers tell no ids, the topic
@@ -443,10 +436,7 @@ impl Metadata {
         }
         self.schedule.restart(now);
         self.topics.forget_epochs();
-        let topics: Vec<_> = self.cluster.topics().map(Arc::clone).collect();
-        let cluster = Cluster::clone(&self.cluster)
-            .with_nodes(self.bootstrap.clone())
-            .with_topics(topics, self.cluster.topic_errors().clone());
+        let cluster = Cluster::clone(&self.cluster).with_nodes(self.bootstrap.clone());
         self.publish(cluster)
     }
 

@@ -238,3 +238,36 @@ fn topics_that_callers_asked_for_in_vain_are_not_kept() {
     println!("{left} bytes are left of eight megabytes of names");
     assert!(left < 500_000, "{left}");
 }
+
+/// Sends a record to each topic of a range, one after the other.
+async fn use_topics(producer: &KafkaProducer, topics: std::ops::Range<usize>) {
+    for number in topics {
+        producer.send(ProducerRecord::to(format!("topic-{number}")).value("x")).await.unwrap();
+    }
+}
+
+#[test]
+fn new_topic_allocates_the_same_however_many_topics_are_in_use() {
+    let (address, _stop) = cluster_elsewhere();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let _guard = runtime.enter();
+    let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers(address).build().unwrap();
+    let measure = |topics| {
+        let counted = allocation_counter::measure(|| runtime.block_on(use_topics(&producer, topics)));
+        counted.bytes_total / 20
+    };
+
+    // The numbers keep away from powers of two, at which tables grow.
+    runtime.block_on(use_topics(&producer, 0..180));
+    let among_few = measure(180..200);
+    runtime.block_on(async {
+        let records = (200..3000).map(|number| ProducerRecord::to(format!("topic-{number}")).value("x"));
+        for result in producer.send_all(records).await {
+            result.unwrap();
+        }
+    });
+    let among_many = measure(3000..3020);
+
+    println!("a new topic allocates {among_few} bytes among 200 topics, {among_many} bytes among 3000");
+    assert!(among_many < among_few * 2, "{among_many} bytes, but {among_few} bytes among few topics");
+}

@@ -1,12 +1,14 @@
-use std::collections::HashMap;
+use std::mem;
 use std::sync::Arc;
 
 use crate::protocol::ErrorCode;
 use crate::topic_partition::{NodeId, Topic};
+#[cfg(test)]
 use crate::wire::Uuid;
 
 use super::node::Node;
 use super::topic_info::{PartitionInfo, TopicInfo};
+use super::topic_map::TopicMap;
 
 /// An immutable view of the cluster: brokers, and the topics that the producer has used lately.
 ///
@@ -33,10 +35,11 @@ pub struct Cluster {
     /// Ascending by id, each id once.
     nodes: Vec<Node>,
     /// A leader of a partition in here is always one of `nodes`.
-    topics: HashMap<Topic, Arc<TopicInfo>>,
-    names_by_id: HashMap<Uuid, Topic>,
+    topics: TopicMap<Arc<TopicInfo>>,
+    /// How many of `topics` have a partition without a leader, or no partition.
+    incomplete_topics: usize,
     /// Topics whose last answer was an error. Such a topic is not in `topics`.
-    topic_errors: HashMap<Topic, ErrorCode>,
+    topic_errors: TopicMap<ErrorCode>,
     /// Why brokers could not be asked for more since the last answer that was taken in.
     obstacle: Option<Arc<str>>,
 }
@@ -47,8 +50,11 @@ impl Cluster {
     /// A leader that is not among `nodes` counts as none. Of two nodes with one id the first counts.
     #[must_use]
     pub fn new(nodes: impl IntoIterator<Item = Node>, topics: impl IntoIterator<Item = TopicInfo>) -> Self {
-        let topics = topics.into_iter().map(Arc::new);
-        Self::default().with_nodes(nodes.into_iter().collect()).with_topics(topics, HashMap::new())
+        let mut cluster = Self::default().with_nodes(nodes.into_iter().collect());
+        for topic in topics {
+            cluster.set_topic(Arc::new(topic));
+        }
+        cluster
     }
 
     pub(crate) fn with_version(mut self, version: u64) -> Self {
@@ -62,28 +68,39 @@ impl Cluster {
         self
     }
 
-    /// To be called before `with_topics`.
     pub(super) fn with_nodes(mut self, mut nodes: Vec<Node>) -> Self {
         nodes.sort_by_key(Node::id);
         nodes.dedup_by_key(|node| node.id());
-        self.nodes = nodes;
+        let before = mem::replace(&mut self.nodes, nodes);
+        // Topics refer to nodes by their ids only.
+        if !self.nodes.iter().map(Node::id).eq(before.iter().map(Node::id)) {
+            let topics: Vec<_> = self.topics().map(Arc::clone).collect();
+            topics.into_iter().for_each(|topic| self.set_topic(topic));
+        }
         self
     }
 
-    pub(super) fn with_topics(
-        mut self,
-        topics: impl IntoIterator<Item = Arc<TopicInfo>>,
-        topic_errors: HashMap<Topic, ErrorCode>,
-    ) -> Self {
-        self.topics = topics.into_iter().map(|topic| (topic.name().clone(), self.resolve(topic))).collect();
-        self.names_by_id = self
-            .topics
-            .values()
-            .filter(|topic| topic.id() != Uuid::default())
-            .map(|topic| (topic.id(), topic.name().clone()))
-            .collect();
-        self.topic_errors = topic_errors;
-        self
+    /// Adds a topic as it is described, in place of what was known of it.
+    pub(super) fn set_topic(&mut self, topic: Arc<TopicInfo>) {
+        let topic = self.resolve(topic);
+        let name = topic.name().clone();
+        self.incomplete_topics += usize::from(!topic.is_complete());
+        let before = self.topics.insert(&name, topic);
+        self.incomplete_topics -= before.map_or(0, |before| usize::from(!before.is_complete()));
+        self.topic_errors.remove(&name);
+    }
+
+    /// Notes that the answer about a topic was an error, in place of what was known of it.
+    pub(super) fn set_topic_error(&mut self, name: &Topic, code: ErrorCode) {
+        self.remove_topic(name);
+        self.topic_errors.insert(name, code);
+    }
+
+    /// Forgets what is known of a topic.
+    pub(super) fn remove_topic(&mut self, name: &Topic) {
+        let before = self.topics.remove(name);
+        self.incomplete_topics -= before.map_or(0, |before| usize::from(!before.is_complete()));
+        self.topic_errors.remove(name);
     }
 
     /// Returns the brokers, ascending by id. Before the first answer these are the `bootstrap.servers`, with
@@ -161,7 +178,8 @@ impl Cluster {
     /// Returns the name of the topic with this id. The zero id stands for no topic.
     #[cfg(test)]
     pub(crate) fn topic_name(&self, id: Uuid) -> Option<&Topic> {
-        self.names_by_id.get(&id)
+        let with_id = |topic: &&Arc<TopicInfo>| id != Uuid::default() && topic.id() == id;
+        self.topics().find(with_id).map(|topic| topic.name())
     }
 
     /// Returns the error that the last answer gave in place of a topic, if it gave one.
@@ -179,24 +197,29 @@ impl Cluster {
         self
     }
 
-    /// Returns all topics, in no particular order.
-    pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<TopicInfo>> {
-        self.topics.values()
+    pub(super) fn without_obstacle(mut self) -> Self {
+        self.obstacle = None;
+        self
     }
 
-    pub(super) fn topic_errors(&self) -> &HashMap<Topic, ErrorCode> {
-        &self.topic_errors
+    /// Returns all topics, in no particular order.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Arc<TopicInfo>> {
+        self.topics.iter().map(|(_, topic)| topic)
+    }
+
+    #[cfg(test)]
+    pub(super) fn topic_errors(&self) -> impl Iterator<Item = (&Topic, &ErrorCode)> {
+        self.topic_errors.iter()
+    }
+
+    /// Whether a partition has no leader, or a topic no partition.
+    pub(super) fn is_incomplete(&self) -> bool {
+        self.incomplete_topics > 0
     }
 
     /// Returns the names of the topics whose description differs in `before` or is missing in one of both, sorted.
     pub(super) fn changed_topics(&self, before: &Self) -> Vec<Topic> {
-        let mut names: Vec<_> = self
-            .topics
-            .iter()
-            .filter(|(name, topic)| before.topics.get(*name) != Some(*topic))
-            .chain(before.topics.iter().filter(|(name, _)| !self.topics.contains_key(*name)))
-            .map(|(name, _)| name.clone())
-            .collect();
+        let mut names = self.topics.differences(&before.topics);
         names.sort();
         names
     }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,11 +14,11 @@ use super::topic_info::TopicInfo;
 use super::tracked_topics::TrackedTopics;
 
 /// What is known of the tracked topics once an answer has been taken in.
-#[derive(Debug, Default)]
+///
+/// Only the topics that the answer is about are looked at, because many more may be in use.
+#[derive(Debug)]
 pub(super) struct TopicAnswers {
-    pub(super) topics: BTreeMap<Topic, Arc<TopicInfo>>,
-    /// Disjoint from `topics`.
-    pub(super) errors: HashMap<Topic, ErrorCode>,
+    pub(super) cluster: Cluster,
     /// Whether the answer is newer than what was known.
     pub(super) is_progress: bool,
     /// Whether there are errors that may be gone when asked again.
@@ -26,17 +26,9 @@ pub(super) struct TopicAnswers {
 }
 
 impl TopicAnswers {
-    /// Begins with what is known of the topics that are still tracked and that the answer need not be about.
-    pub(super) fn carried_over(cluster: &Cluster, tracked: &TrackedTopics, asked: &[Topic]) -> Self {
-        let asked: HashSet<&Topic> = asked.iter().collect();
-        let is_kept = |name: &Topic| tracked.contains(name) && !asked.contains(name);
-        let topics = cluster.topics().filter(|topic| is_kept(topic.name()));
-        let errors = cluster.topic_errors().iter().filter(|(name, _)| is_kept(name));
-        Self {
-            topics: topics.map(|topic| (topic.name().clone(), Arc::clone(topic))).collect(),
-            errors: errors.map(|(name, code)| (name.clone(), *code)).collect(),
-            ..Self::default()
-        }
+    /// Begins with `cluster`, which has what was known of the topics, and the nodes of the answer.
+    pub(super) fn new(cluster: Cluster) -> Self {
+        Self { cluster, is_progress: false, is_incomplete: false }
     }
 
     /// Reads an answer to a request for the topics `asked`, and brings what is tracked of them up to date.
@@ -78,8 +70,7 @@ impl TopicAnswers {
         let reading = reading::read_topic(answer, &name, known.topic(&name), epochs, source);
         self.is_progress |= reading.is_progress;
         self.is_incomplete |= reading.is_incomplete;
-        self.errors.remove(&name);
-        self.topics.insert(name, Arc::new(reading.topic));
+        self.cluster.set_topic(Arc::new(reading.topic));
     }
 
     fn read_error(
@@ -102,20 +93,15 @@ impl TopicAnswers {
             epochs.clear();
         }
         match kept {
-            Some(topic) => {
-                self.keep(topic);
-            }
-            None => {
-                self.topics.remove(&name);
-                self.errors.insert(name, code);
-            }
+            Some(topic) => self.keep(topic),
+            None => self.cluster.set_topic_error(&name, code),
         }
     }
 
     /// Keeps a topic as it was known. It may be another of its name when it is described again.
     fn keep(&mut self, topic: &TopicInfo) {
         let kept = topic.clone().with_denials(topic.denials_when_denied());
-        self.topics.insert(topic.name().clone(), Arc::new(kept));
+        self.cluster.set_topic(Arc::new(kept));
     }
 
     /// A topic that was asked for is not in the answer.
@@ -126,12 +112,10 @@ impl TopicAnswers {
         self.is_incomplete = true;
         if let Some(topic) = known.shared_topic(name) {
             if tracked.count_error(name, now) {
-                self.topics.remove(name);
+                self.cluster.remove_topic(name);
             } else {
                 self.keep(topic);
             }
-        } else if let Some(code) = known.topic_error(name) {
-            self.errors.insert(name.clone(), code);
         }
     }
 }

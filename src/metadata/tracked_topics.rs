@@ -20,6 +20,8 @@ pub(super) struct TrackedTopics {
     /// Those of `topics` that are kept only because a caller asked for them. Callers may name any number of topics, so only the
     /// newest of these stay.
     loose: TopicLine,
+    /// Topics that were answered and then forgotten since the last call of `take_forgotten`.
+    forgotten: Vec<Topic>,
     /// No topic expires before. To look at all of them for each answer would make a new topic the dearer the more there are.
     next_expiry: Option<Instant>,
 }
@@ -57,6 +59,7 @@ impl TrackedTopics {
             unanswered: TopicLine::default(),
             wanted: TopicLine::default(),
             loose: TopicLine::default(),
+            forgotten: Vec::new(),
             next_expiry: None,
         }
     }
@@ -155,6 +158,11 @@ impl TrackedTopics {
         {
             self.forget(&topic);
         }
+    }
+
+    /// Takes the topics that were forgotten since the last call, except those that had no answer.
+    pub(super) fn take_forgotten(&mut self) -> Vec<Topic> {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// Forgets the leader epochs: another cluster may answer next.
@@ -280,7 +288,11 @@ impl TrackedTopics {
         self.topics.remove(topic);
         self.wanted.remove(topic);
         self.loose.remove(topic);
-        self.unanswered.remove(topic);
+        // The view of the cluster has nothing of a topic without an answer, and while no broker answers there may be any
+        // number of these.
+        if !self.unanswered.remove(topic) {
+            self.forgotten.push(topic.clone());
+        }
     }
 
     fn is_idle(&self, tracked: &TrackedTopic, now: Instant) -> bool {
