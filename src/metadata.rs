@@ -45,7 +45,7 @@ use self::tracked_topics::TrackedTopics;
 pub use self::cluster::Cluster;
 pub use self::node::Node;
 pub use self::topic_info::{PartitionInfo, TopicInfo};
-pub(crate) use self::topic_line::{MAX_NAME_BYTES, MAX_TOPICS};
+pub(crate) use self::topic_line::{MAX_KEPT, MAX_KEPT_BYTES};
 
 /// How [`Metadata`] goes about its work.
 #[derive(Debug, Clone)]

@@ -71,9 +71,9 @@ impl TopicLine {
         self.order.len()
     }
 
-    /// Whether the line has more topics, or longer names, than a request may have.
+    /// Whether the line has more topics, or longer names, than are kept of those that only a caller has asked for.
     pub(super) fn is_too_long(&self) -> bool {
-        self.len() > MAX_TOPICS || self.bytes > MAX_NAME_BYTES
+        self.len() > MAX_KEPT || self.bytes > MAX_KEPT_BYTES
     }
 }
 
@@ -82,18 +82,24 @@ pub(super) fn within_one_request<'a>(topics: impl Iterator<Item = &'a Topic>) ->
     let mut bytes = 0;
     let fits = |(index, topic): &(usize, &Topic)| {
         bytes += topic.len();
-        *index == 0 || bytes <= MAX_NAME_BYTES
+        *index == 0 || bytes <= MAX_ASKED_BYTES
     };
-    topics.take(MAX_TOPICS).enumerate().take_while(fits).map(|(_, topic)| topic.clone()).collect()
+    topics.take(MAX_ASKED).enumerate().take_while(fits).map(|(_, topic)| topic.clone()).collect()
 }
 
-/// How many topics a request names at most. The sender needs a few milliseconds for an answer about this many, and can do
-/// other work before the next.
-pub(crate) const MAX_TOPICS: usize = 1000;
+/// How many topics a request names at most. The sender needs some ten milliseconds for an answer about this many, and can do other
+/// work before the next. Few applications use more, so most learn of all their topics from one answer.
+const MAX_ASKED: usize = 10_000;
 
-/// How many bytes the names in a request take at most: a little more than `MAX_TOPICS` valid names need. A broker closes the
-/// connection if a request is larger than its `socket.request.max.bytes`, which is 100 MB by default and 1 MB with some hosts.
-pub(crate) const MAX_NAME_BYTES: usize = 256 * 1024;
+/// How many bytes the names in a request take at most. A broker closes the connection if a request is larger than its
+/// `socket.request.max.bytes`, which is 100 MB by default and 1 MB with some hosts.
+const MAX_ASKED_BYTES: usize = 512 * 1024;
+
+/// How many topics are kept at most only because a caller has asked for them.
+pub(crate) const MAX_KEPT: usize = 1000;
+
+/// How many bytes the names of these take at most: a little more than `MAX_KEPT` valid names need.
+pub(crate) const MAX_KEPT_BYTES: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -137,12 +143,12 @@ mod tests {
 
     #[test]
     fn request_takes_so_many_topics_and_bytes_and_at_least_one() {
-        let short: Vec<_> = (0..MAX_TOPICS + 1).map(|number| Topic::from(format!("{number:04}"))).collect();
-        let long: Vec<_> = (0..20).map(|number| Topic::from(format!("{number:032767}"))).collect();
-        let huge = [Topic::from("x".repeat(MAX_NAME_BYTES + 1)), Topic::from("y")];
+        let short: Vec<_> = (0..MAX_ASKED + 1).map(|number| Topic::from(format!("{number:05}"))).collect();
+        let long: Vec<_> = (0..40).map(|number| Topic::from(format!("{number:032767}"))).collect();
+        let huge = [Topic::from("x".repeat(MAX_ASKED_BYTES + 1)), Topic::from("y")];
 
-        assert_eq!(within_one_request(short.iter()), short[..MAX_TOPICS]);
-        assert_eq!(within_one_request(long.iter()), long[..8]);
+        assert_eq!(within_one_request(short.iter()), short[..MAX_ASKED]);
+        assert_eq!(within_one_request(long.iter()), long[..16]);
         assert_eq!(within_one_request(huge.iter()), huge[..1]);
         assert!(within_one_request([].iter()).is_empty());
     }

@@ -275,7 +275,7 @@ impl TrackedTopics {
         }
     }
 
-    /// Of the topics that only a caller asked for, keeps the newest, as many as one request may name.
+    /// Of the topics that only a caller asked for, keeps the newest.
     fn drop_loose(&mut self) {
         while self.loose.is_too_long()
             && let Some(oldest) = self.loose.first().cloned()

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::metadata::{MAX_NAME_BYTES, MAX_TOPICS};
+use crate::metadata::{MAX_KEPT, MAX_KEPT_BYTES};
 use crate::topic_partition::Topic;
 
 /// Which topics callers want to know, until the sender has taken it in.
@@ -89,7 +89,7 @@ impl TopicInterests {
         change(&mut state);
         if state.is_passing() {
             let is_full =
-                self.passing == MAX_TOPICS || self.passing_bytes.saturating_add(topic.len()) > MAX_NAME_BYTES;
+                self.passing == MAX_KEPT || self.passing_bytes.saturating_add(topic.len()) > MAX_KEPT_BYTES;
             if is_full || !state.is_wanted {
                 self.changed.remove(topic);
                 return;
@@ -172,8 +172,8 @@ mod tests {
             interests.end_wait(&topic(number));
         }
 
-        assert_eq!((interests.topics.len(), interests.changed.len()), (MAX_TOPICS, MAX_TOPICS));
-        assert_eq!(interests.take().len(), MAX_TOPICS);
+        assert_eq!((interests.topics.len(), interests.changed.len()), (MAX_KEPT, MAX_KEPT));
+        assert_eq!(interests.take().len(), MAX_KEPT);
         interests.want(&topic(0));
         assert_eq!(take(&mut interests), heard(0, true, false));
     }

@@ -67,25 +67,25 @@ fn metadata_of(count: usize) -> (Metadata, Instant) {
 fn many_topics_that_are_waited_for_are_asked_for_in_several_requests_at_once() {
     let now = clock::now();
     let mut metadata = metadata_with(vec![], now);
-    (0..2500).for_each(|number| metadata.request_topic_for_caller(&topic_of(number), true, now));
+    (0..25_000).for_each(|number| metadata.request_topic_for_caller(&topic_of(number), true, now));
 
     let questions = ask_all(&mut metadata, described, now);
 
-    assert_eq!(lengths(&questions), [1000, 1000, 500]);
+    assert_eq!(lengths(&questions), [10_000, 10_000, 5000]);
     assert!(questions.iter().all(|(_, may_create)| *may_create));
-    assert_eq!(sorted(&questions), (0..2500).map(name).collect::<Vec<_>>());
-    assert_eq!(metadata.cluster().topics().count(), 2500);
+    assert_eq!(sorted(&questions), (0..25_000).map(name).collect::<Vec<_>>());
+    assert_eq!(metadata.cluster().topics().count(), 25_000);
 }
 
 #[test]
 fn first_question_about_many_topics_is_a_full_update_of_several_requests() {
     let now = clock::now();
     let mut metadata = new_metadata();
-    (0..2500).for_each(|number| metadata.request_topic_for_caller(&topic_of(number), true, now));
+    (0..25_000).for_each(|number| metadata.request_topic_for_caller(&topic_of(number), true, now));
 
     let questions = ask_all(&mut metadata, described, now);
 
-    assert_eq!(lengths(&questions), [1000, 1000, 500]);
+    assert_eq!(lengths(&questions), [10_000, 10_000, 5000]);
     assert!(questions.iter().all(|(_, may_create)| *may_create));
     assert_eq!(metadata.age(now), Some(Duration::ZERO));
     assert_eq!(metadata.poll_timeout(now), Some(now + MAX_AGE));
@@ -96,30 +96,30 @@ fn long_names_make_smaller_requests() {
     let now = clock::now();
     let mut metadata = metadata_with(vec![], now);
     let long = |number: usize| Topic::from(format!("{number:032767}"));
-    (0..20).for_each(|number| metadata.request_topic_for_caller(&long(number), true, now));
+    (0..40).for_each(|number| metadata.request_topic_for_caller(&long(number), true, now));
 
-    assert_eq!(lengths(&ask_all(&mut metadata, described, now)), [8, 8, 4]);
+    assert_eq!(lengths(&ask_all(&mut metadata, described, now)), [16, 16, 8]);
 }
 
 #[test]
 fn full_update_of_many_topics_takes_several_requests_and_counts_when_it_is_complete() {
-    let (mut metadata, now) = metadata_of(2500);
+    let (mut metadata, now) = metadata_of(25_000);
 
     let (id, first, may_create) = question(&mut metadata, now);
     metadata.handle_response(id, &response(described(&first)), VERSION, now).unwrap();
-    assert_eq!((first.len(), may_create), (1000, false));
+    assert_eq!((first.len(), may_create), (10_000, false));
     assert_eq!(metadata.age(now), Some(BACKOFF));
     let rest = ask_all(&mut metadata, described, now);
 
-    assert_eq!(lengths(&rest), [1000, 500]);
-    assert_eq!(sorted(&[vec![(first, false)], rest].concat()), (0..2500).map(name).collect::<Vec<_>>());
+    assert_eq!(lengths(&rest), [10_000, 5000]);
+    assert_eq!(sorted(&[vec![(first, false)], rest].concat()), (0..25_000).map(name).collect::<Vec<_>>());
     assert_eq!(metadata.age(now), Some(Duration::ZERO));
     assert_eq!(metadata.poll_timeout(now), Some(now + MAX_AGE));
 }
 
 #[test]
 fn new_topic_does_not_wait_for_the_end_of_a_full_update() {
-    let (mut metadata, now) = metadata_of(5000);
+    let (mut metadata, now) = metadata_of(25_000);
     let (id, first, _) = question(&mut metadata, now);
 
     metadata.request_topic_for_caller(&Topic::from("new"), true, now);
@@ -127,25 +127,25 @@ fn new_topic_does_not_wait_for_the_end_of_a_full_update() {
     let questions = ask_all(&mut metadata, described, now);
 
     assert_eq!(questions[0], (vec!["new".to_owned()], true));
-    assert_eq!(lengths(&questions), [1, 1000, 1000, 1000, 1000]);
+    assert_eq!(lengths(&questions), [1, 10_000, 5000]);
 }
 
 #[test]
 fn update_requested_during_a_full_update_is_another_one() {
-    let (mut metadata, now) = metadata_of(1500);
+    let (mut metadata, now) = metadata_of(15_000);
     let (id, first, _) = question(&mut metadata, now);
     metadata.handle_response(id, &response(described(&first)), VERSION, now).unwrap();
 
     metadata.request_update();
 
-    assert_eq!(lengths(&ask_all(&mut metadata, described, now)), [500]);
+    assert_eq!(lengths(&ask_all(&mut metadata, described, now)), [5000]);
     assert_eq!(metadata.poll_timeout(now), Some(now + BACKOFF));
-    assert_eq!(lengths(&ask_all(&mut metadata, described, now + BACKOFF)), [1000, 500]);
+    assert_eq!(lengths(&ask_all(&mut metadata, described, now + BACKOFF)), [10_000, 5000]);
 }
 
 #[test]
 fn request_that_fails_lets_others_go_first_and_is_made_up_for() {
-    let (mut metadata, now) = metadata_of(2500);
+    let (mut metadata, now) = metadata_of(25_000);
     let (id, first, _) = question(&mut metadata, now);
     metadata.handle_response(id, &response(described(&first)), VERSION, now).unwrap();
 
@@ -154,10 +154,10 @@ fn request_that_fails_lets_others_go_first_and_is_made_up_for() {
     assert_eq!(metadata.poll_timeout(now), Some(now + BACKOFF));
     let rest = ask_all(&mut metadata, described, now + BACKOFF);
 
-    assert_eq!(lengths(&rest), [1000, 500]);
+    assert_eq!(lengths(&rest), [10_000, 5000]);
     let again = rest[0].0.iter().filter(|name| failed.contains(name)).count();
-    assert_eq!(again, 500, "of those that failed only as many as there is room for");
-    assert_eq!(sorted(&[vec![(first, false)], rest].concat()), (0..2500).map(name).collect::<Vec<_>>());
+    assert_eq!(again, 5000, "of those that failed only as many as there is room for");
+    assert_eq!(sorted(&[vec![(first, false)], rest].concat()), (0..25_000).map(name).collect::<Vec<_>>());
     assert_eq!(metadata.age(now + BACKOFF), Some(Duration::ZERO));
 }
 
@@ -165,14 +165,14 @@ fn request_that_fails_lets_others_go_first_and_is_made_up_for() {
 fn topics_that_were_asked_for_in_vain_let_others_go_first() {
     let now = clock::now();
     let mut metadata = metadata_with(vec![], now);
-    (0..2000).for_each(|number| metadata.request_topic_for_caller(&topic_of(number), true, now));
+    (0..20_000).for_each(|number| metadata.request_topic_for_caller(&topic_of(number), true, now));
 
     let (id, failed, _) = question(&mut metadata, now);
     metadata.handle_failure(id, now);
     let questions = ask_all(&mut metadata, described, now + BACKOFF);
 
-    assert_eq!(failed, (0..1000).map(name).collect::<Vec<_>>());
-    assert_eq!(questions[0].0, (1000..2000).map(name).collect::<Vec<_>>());
+    assert_eq!(failed, (0..10_000).map(name).collect::<Vec<_>>());
+    assert_eq!(questions[0].0, (10_000..20_000).map(name).collect::<Vec<_>>());
     assert_eq!(questions[1..], [(failed, true)]);
 }
 
@@ -183,10 +183,10 @@ fn topics_that_are_missing_are_asked_for_again_all_between_two_backoffs() {
 
     for _ in 0..3 {
         // Callers that wait ask again after each answer.
-        (0..2500).for_each(|number| metadata.request_topic_for_caller(&topic_of(number), true, now));
+        (0..25_000).for_each(|number| metadata.request_topic_for_caller(&topic_of(number), true, now));
         let questions = ask_all(&mut metadata, denied, now);
         let created: Vec<_> = questions.into_iter().filter(|(_, may_create)| *may_create).collect();
-        assert_eq!(sorted(&created), (0..2500).map(name).collect::<Vec<_>>());
+        assert_eq!(sorted(&created), (0..25_000).map(name).collect::<Vec<_>>());
         now += BACKOFF;
     }
 }
