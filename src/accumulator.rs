@@ -152,16 +152,24 @@ impl RecordAccumulator {
 
     /// Returns the queue of a partition, which is made if it is asked for the first time. `None` if the topic has no such
     /// partition, or was given up.
+    ///
+    /// `has_leader` is asked if it is made: records that wait for memory anywhere in the topic may be given it at once.
     pub(crate) fn ensure_queue<'a>(
         &self,
         queues: &'a TopicQueues,
         partition: usize,
+        has_leader: impl FnOnce() -> bool,
     ) -> Option<&'a Arc<PartitionQueue>> {
-        queues.queue(partition).or_else(|| self.make_queue(queues, partition))
+        queues.queue(partition).or_else(|| self.make_queue(queues, partition, has_leader()))
     }
 
     #[cold]
-    fn make_queue<'a>(&self, queues: &'a TopicQueues, partition: usize) -> Option<&'a Arc<PartitionQueue>> {
+    fn make_queue<'a>(
+        &self,
+        queues: &'a TopicQueues,
+        partition: usize,
+        has_leader: bool,
+    ) -> Option<&'a Arc<PartitionQueue>> {
         // Under this lock the topic is not given up, nor the producer closed, between a look at that and the making.
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let held = Held::new();
@@ -170,7 +178,7 @@ impl RecordAccumulator {
             PartitionQueue::new(
                 topics.take_id(),
                 TopicPartition::new(queues.topic(), number),
-                queues.memory().partition(partition),
+                queues.memory().partition(partition, has_leader),
                 Arc::clone(&self.changes),
                 Arc::clone(&self.incomplete),
                 Arc::clone(queues.ratio()),

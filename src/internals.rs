@@ -178,7 +178,7 @@ impl Accumulator {
         let headers = Headers::new();
         let record = RecordRef { timestamp: 1_700_000_000_000, key, value: Some(value), headers: &headers };
         let (payload_len, now) = (record.payload_len(), self.now);
-        let queue = self.accumulator.ensure_queue(&self.topic, partition)?;
+        let queue = self.accumulator.ensure_queue(&self.topic, partition, || true)?;
         if let Some(delivery) =
             queue.append_at_once(&record, payload_len, now, true, self.accumulator.settings())
         {

@@ -64,7 +64,7 @@ mod tests {
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(10_000, 1000));
         let topic = accumulator.topic(&Topic::from("topic"), 1);
-        let queue: &Arc<PartitionQueue> = accumulator.ensure_queue(&topic, 0).unwrap();
+        let queue: &Arc<PartitionQueue> = accumulator.ensure_queue(&topic, 0, || true).unwrap();
         let headers = Headers::new();
         let record = RecordRef { timestamp: 5, key: None, value: Some(b"kept"), headers: &headers };
         let (payload_len, waits) = (record.payload_len(), EnqueueWaits::default());

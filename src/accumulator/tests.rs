@@ -52,7 +52,7 @@ impl Bench {
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(memory, BATCH));
         let topic = accumulator.topic(&Topic::from("topic"), 1);
-        let queue = Arc::clone(accumulator.ensure_queue(&topic, 0).unwrap());
+        let queue = Arc::clone(accumulator.ensure_queue(&topic, 0, || true).unwrap());
         Self { accumulator, queue, now: clock::now() }
     }
 
@@ -128,7 +128,7 @@ fn topics_are_extended_and_keep_their_queues() {
 
     let two = accumulator.topic(&name, 2);
     two.touch(9);
-    let early = accumulator.ensure_queue(&two, 1).unwrap();
+    let early = accumulator.ensure_queue(&two, 1, || true).unwrap();
     let four = accumulator.topic(&name, 4);
     let same = accumulator.topic(&name, 3);
 
@@ -136,11 +136,14 @@ fn topics_are_extended_and_keep_their_queues() {
     assert!(Arc::ptr_eq(&four, &same));
     assert!(Arc::ptr_eq(early, four.queue(1).unwrap()));
     assert_eq!((four.last_used(), four.topic()), (9, &name));
-    assert!(accumulator.ensure_queue(&four, 4).is_none() && accumulator.ensure_queue(&two, 2).is_none());
+    assert!(
+        accumulator.ensure_queue(&four, 4, || true).is_none()
+            && accumulator.ensure_queue(&two, 2, || true).is_none()
+    );
     // Whichever a caller has, a partition has one queue.
-    let late = accumulator.ensure_queue(&two, 0).unwrap();
-    assert!(Arc::ptr_eq(late, accumulator.ensure_queue(&four, 0).unwrap()));
-    let added = accumulator.ensure_queue(&four, 3).unwrap();
+    let late = accumulator.ensure_queue(&two, 0, || true).unwrap();
+    assert!(Arc::ptr_eq(late, accumulator.ensure_queue(&four, 0, || true).unwrap()));
+    let added = accumulator.ensure_queue(&four, 3, || true).unwrap();
     assert!(Arc::ptr_eq(added, &accumulator.queue("wide", 3).unwrap()));
     // The bench has one of its own.
     let ids: Vec<_> =
@@ -156,14 +159,16 @@ fn partition_has_no_queue_before_it_is_asked_for() {
     assert!(made().is_empty() && accumulator.queue("wide", 7).is_none());
 
     for partition in [999_999, 0, 255, 256, 511, 512] {
-        let queue = accumulator.ensure_queue(&topic, partition).unwrap();
+        let queue = accumulator.ensure_queue(&topic, partition, || true).unwrap();
         assert!(Arc::ptr_eq(queue, topic.queue(partition).unwrap()));
         assert_eq!(queue.topic_partition().partition, partition as i32);
     }
 
     assert_eq!(made(), [0, 255, 256, 511, 512, 999_999]);
     assert!(topic.iter().zip(topic.made()).all(|(one, other)| Arc::ptr_eq(one, &other)));
-    assert!(topic.queue(1_000_000).is_none() && accumulator.ensure_queue(&topic, 1_000_000).is_none());
+    assert!(
+        topic.queue(1_000_000).is_none() && accumulator.ensure_queue(&topic, 1_000_000, || true).is_none()
+    );
 }
 
 #[test]
@@ -179,7 +184,7 @@ fn callers_who_come_first_together_get_the_same_queue() {
                 let (accumulator, topic, together) = (&accumulator, &topics[index % 2], &together);
                 scope.spawn(move || {
                     together.wait();
-                    Arc::clone(accumulator.ensure_queue(topic, 299).unwrap())
+                    Arc::clone(accumulator.ensure_queue(topic, 299, || true).unwrap())
                 })
             };
             let callers = [0, 1, 2, 3].map(caller);
@@ -196,14 +201,14 @@ fn topic_that_was_given_up_gets_no_queues() {
     let accumulator = Bench::new().accumulator;
     let name = Topic::from("wide");
     let old = accumulator.topic(&name, 2);
-    let first = Arc::clone(accumulator.ensure_queue(&old, 0).unwrap());
+    let first = Arc::clone(accumulator.ensure_queue(&old, 0, || true).unwrap());
 
     assert!(accumulator.retire_topic(&name, |_| false).is_some());
     let new = accumulator.topic(&name, 2);
 
     assert!(old.is_retired() && first.is_retired() && !new.is_retired());
-    assert!(accumulator.ensure_queue(&old, 1).is_none());
-    assert_eq!(accumulator.ensure_queue(&new, 1).unwrap().id(), first.id(), "ids are used again");
+    assert!(accumulator.ensure_queue(&old, 1, || true).is_none());
+    assert_eq!(accumulator.ensure_queue(&new, 1, || true).unwrap().id(), first.id(), "ids are used again");
     assert_eq!(new.made().len(), 1);
 }
 
@@ -217,7 +222,7 @@ fn closed_accumulator_refuses_records_for_old_and_new_topics() {
     assert!(bench.accumulator.is_closed() && bench.accumulator.is_urgent());
     assert!(matches!(bench.try_append("b", false), TryAppend::Closed));
     let topic = bench.accumulator.topic(&Topic::from("new"), 1);
-    bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 0).unwrap());
+    bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 0, || true).unwrap());
     assert!(matches!(bench.try_append("c", false), TryAppend::Closed));
     assert!(delivery.try_result().is_none(), "what was accepted is still to be sent");
     assert!(!bench.accumulator.is_complete());
@@ -247,7 +252,7 @@ fn producer_that_has_ended_accepts_no_record() {
     for _ in 0..40 {
         let bench = Bench::new();
         let topic = bench.accumulator.topic(&Topic::from("wide"), 50);
-        let queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 49).unwrap());
+        let queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 49, || true).unwrap());
         let last = Bench { queue, ..bench };
 
         let at_the_end = std::thread::scope(|scope| {

@@ -53,6 +53,15 @@ pub(crate) struct PartitionId(usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TopicId(usize);
 
+/// What a partition of a topic is when it is added.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InTopic {
+    pub(crate) topic: TopicId,
+    /// Its number there.
+    pub(crate) number: usize,
+    pub(crate) has_leader: bool,
+}
+
 /// Where one may wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Line {
@@ -90,7 +99,8 @@ struct Partition {
 #[derive(Debug, Default)]
 struct Topic {
     partitions: BTreeSet<PartitionId>,
-    /// Those of `partitions` of which nobody has said yet whether they have a leader, and maybe some that are closed.
+    /// Those of `partitions` that were added since the leaders were told last, and maybe some that are closed. What was said
+    /// when they were added may be older.
     fresh: Vec<PartitionId>,
     /// `partitions` by how welcome another buffer is. Kept from the first time on that somebody asks for it.
     ranks: Option<BTreeSet<Rank>>,
@@ -147,16 +157,18 @@ impl Budget {
         give_up_place(&mut self.topics, &mut self.vacant_topics, id);
     }
 
-    /// Adds a partition, of a topic with its number there or of none. [`Budget::next_grant`] must follow.
-    pub(crate) fn open(&mut self, topic: Option<(TopicId, usize)>) -> PartitionId {
+    /// Adds a partition, of a topic or of none. [`Budget::next_grant`] must follow: it may give a record that waits for any
+    /// partition of the topic to this one, which holds least, so whether it has a leader must be known by then.
+    pub(crate) fn open(&mut self, place: Option<InTopic>) -> PartitionId {
         let id = self.vacant.pop_first().unwrap_or_else(|| {
             self.partitions.push(Partition::default());
             self.partitions.len() - 1
         });
         if let Some(partition) = self.partitions.get_mut(id) {
-            partition.topic = topic;
+            partition.topic = place.map(|InTopic { topic, number, .. }| (topic, number));
+            partition.is_leaderless = place.is_some_and(|place| !place.has_leader);
         }
-        if let Some((topic, _)) = topic
+        if let Some(InTopic { topic, .. }) = place
             && let Some(topic) = self.topics.get_mut(topic.0)
         {
             topic.partitions.insert(PartitionId(id));

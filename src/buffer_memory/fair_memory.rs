@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::buffer_memory::budget::{Budget, Grant, Line, PartitionId, Ticket, TopicId};
+use crate::buffer_memory::budget::{Budget, Grant, InTopic, Line, PartitionId, Ticket, TopicId};
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError, wake_all};
 
 /// Bytes that partitions take and give back.
@@ -58,8 +58,8 @@ impl FairMemory {
 
     /// [`FairMemory::serve_waits`] must follow: there may be waits that a new partition ends, but their wakers must not run
     /// under the lock that the caller may hold here.
-    pub(crate) fn open(&self, topic: Option<(TopicId, usize)>) -> PartitionId {
-        self.lock().budget.open(topic)
+    pub(crate) fn open(&self, place: Option<InTopic>) -> PartitionId {
+        self.lock().budget.open(place)
     }
 
     /// Ends the waits whose turn has come.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::budget::{Line, TopicId};
+use super::budget::{InTopic, Line, TopicId};
 use super::{BatchBuffer, BufferMemory, MemoryClosed, PartitionMemory};
 
 /// What the partitions of one topic take of the memory together.
@@ -18,8 +18,8 @@ impl TopicMemory {
     }
 
     /// Makes the share of the partition with this number. [`BufferMemory::serve_waits`] must follow, without locks.
-    pub(crate) fn partition(self: &Arc<Self>, number: usize) -> Arc<PartitionMemory> {
-        let id = self.memory.fair.open(Some((self.id, number)));
+    pub(crate) fn partition(self: &Arc<Self>, number: usize, has_leader: bool) -> Arc<PartitionMemory> {
+        let id = self.memory.fair.open(Some(InTopic { topic: self.id, number, has_leader }));
         Arc::new(PartitionMemory { id, memory: Arc::clone(&self.memory), _topic: Some(Arc::clone(self)) })
     }
 

@@ -124,7 +124,7 @@ impl SenderMachine {
             stop_at_boundary: false,
         };
         let queues = self.accumulator.topic(&Topic::from(topic.to_owned()), partition + 1);
-        let queue = self.accumulator.ensure_queue(&queues, partition)?;
+        let queue = self.accumulator.ensure_queue(&queues, partition, || true)?;
         match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
             TryAppend::NoMemory { .. } => {

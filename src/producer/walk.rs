@@ -523,17 +523,15 @@ impl<K, V> Inner<K, V> {
         let available = cluster.available_partitions(topic);
         let has_leader = |number| available.binary_search(&to_i32(number)).is_ok();
         queues.memory().tell_leaders(cluster.version(), has_leader);
-        if self.make_spares(queues, available, cluster.version()) {
-            queues.memory().tell_leaders(cluster.version(), has_leader);
-        }
+        self.make_spares(queues, available, cluster.version());
     }
 
     /// Makes queues for partitions that have none, so that memory can be given to those that hold nothing: to partitions that
-    /// have no queue it cannot. Returns whether there are more now.
-    fn make_spares(&self, queues: &TopicQueues, available: &[i32], version: u64) -> bool {
+    /// have no queue it cannot.
+    fn make_spares(&self, queues: &TopicQueues, available: &[i32], version: u64) {
         let missing = SPARES - queues.memory().untouched(SPARES).min(SPARES);
         if missing == 0 || queues.are_all_led_made(version) {
-            return false;
+            return;
         }
         // If none has a leader, any may be the first to get one.
         let count = if available.is_empty() { queues.len() } else { available.len() };
@@ -544,12 +542,13 @@ impl<K, V> Inner<K, V> {
         let begin = usize::try_from(rand::rng().random::<u32>()).unwrap_or_default() % count.max(1);
         let is_unmade = |partition: &usize| *partition < queues.len() && queues.queue(*partition).is_none();
         let unmade = (begin..count).chain(0..begin).filter_map(nth).filter(is_unmade).take(missing);
-        let made = unmade.filter_map(|partition| self.accumulator.ensure_queue(queues, partition)).count();
+        let have_leader = || !available.is_empty();
+        let make = |partition| self.accumulator.ensure_queue(queues, partition, have_leader);
+        let made = unmade.filter_map(make).count();
         let are_all_here = count.checked_sub(1).and_then(nth).is_none_or(|last| last < queues.len());
         if made < missing && are_all_here {
             queues.note_all_led_are_made(version);
         }
-        made > 0
     }
 
     /// Returns the queue of a partition, which is made for the first record.
@@ -559,9 +558,15 @@ impl<K, V> Inner<K, V> {
         partition: usize,
     ) -> Result<&'t Arc<PartitionQueue>, Stop> {
         let queues = &entry.queues;
-        self.accumulator.ensure_queue(queues, partition).ok_or_else(|| match queues.is_retired() {
-            true => Stop::Retired,
-            false => Stop::TopicUnknown,
+        let has_leader = || {
+            let cluster = self.clusters.borrow();
+            cluster.available_partitions(queues.topic()).binary_search(&to_i32(partition)).is_ok()
+        };
+        self.accumulator.ensure_queue(queues, partition, has_leader).ok_or_else(|| {
+            match queues.is_retired() {
+                true => Stop::Retired,
+                false => Stop::TopicUnknown,
+            }
         })
     }
 

@@ -71,7 +71,7 @@ fn small_buffers_grow_with_their_batch_while_memory_is_short() {
     let mut bench = Bench::new();
     bench.accumulator = RecordAccumulator::new(settings, BufferMemory::new(60 * 1024, 16 * 1024));
     let topic = bench.accumulator.topic(&Topic::from("topic"), 1);
-    bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 0).unwrap());
+    bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 0, || true).unwrap());
     let held = bench.accumulator.memory().try_take_exactly(34 * 1024).unwrap();
     let free = bench.accumulator.memory().available();
 
@@ -105,7 +105,7 @@ fn ten_thousand_partitions_with_a_record_each_fit_into_the_default_memory() {
 
     let deliveries: Vec<_> = (0..10_000)
         .map(|partition| {
-            bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, partition).unwrap());
+            bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, partition, || true).unwrap());
             bench.append(&"x".repeat(100)).delivery
         })
         .collect();

@@ -173,12 +173,13 @@ fn waker_may_look_at_the_queue_whose_batch_gives_memory_back() {
     let waking = Arc::new(Looking(Arc::clone(&bench.queue), AtomicUsize::new(0)));
     let waker = Waker::from(Arc::clone(&waking));
     let mut taken = Vec::new();
-    while let Some(buffer) =
-        [0, 1].iter().find_map(|number| bench.accumulator.ensure_queue(&topic, *number)?.memory().try_take(1))
+    while let Some(buffer) = [0, 1]
+        .iter()
+        .find_map(|number| bench.accumulator.ensure_queue(&topic, *number, || true)?.memory().try_take(1))
     {
         taken.push(buffer);
     }
-    let memory = Arc::clone(bench.accumulator.ensure_queue(&topic, 0).unwrap().memory());
+    let memory = Arc::clone(bench.accumulator.ensure_queue(&topic, 0, || true).unwrap().memory());
     let mut wait = std::pin::pin!(memory.take(1));
     assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
 

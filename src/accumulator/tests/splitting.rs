@@ -160,7 +160,7 @@ fn records_of_a_batch_are_saved_once_from_a_panic_while_it_is_cut() {
         let batch = bench.take();
         // Less than a buffer is free; a whole one will be, for the pieces take less than the batch.
         let _held = bench.accumulator.memory().try_take_exactly(BATCH / 4).unwrap();
-        let queue = bench.accumulator.ensure_queue(&other, 1).unwrap();
+        let queue = bench.accumulator.ensure_queue(&other, 1, || true).unwrap();
         let mut wait = std::pin::pin!(bench.accumulator.wait_for_memory(queue, 1));
         let waker = Waker::from(Arc::new(Panics));
         assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());

@@ -155,7 +155,7 @@ fn places_of_partitions_are_used_again() {
 fn one_dead_of_three() -> (Budget, TopicId, [PartitionId; 3]) {
     let mut budget = budget(20 * WHOLE);
     let topic = budget.open_topic();
-    let ids = [0, 1, 2].map(|number| budget.open(Some((topic, number))));
+    let ids = [0, 1, 2].map(|number| budget.open(Some(InTopic { topic, number, has_leader: true })));
     flood(&mut budget, ids[0]);
     (budget, topic, ids)
 }
@@ -183,7 +183,8 @@ fn who_may_go_anywhere_is_served_by_whichever_partition_gives_back() {
 fn who_may_go_anywhere_is_served_by_what_other_topics_give_back() {
     let mut budget = budget(20 * WHOLE);
     let topic = budget.open_topic();
-    let [other, own] = [None, Some((topic, 7))].map(|topic| budget.open(topic));
+    let [other, own] =
+        [None, Some(InTopic { topic, number: 7, has_leader: true })].map(|place| budget.open(place));
     assert!(budget.try_take_exactly(other, 20 * WHOLE, 0));
     let ticket = budget.wait(Line::Topic(topic), 1);
     assert_eq!(budget.next_grant(), None);
@@ -252,12 +253,27 @@ fn partitions_that_are_added_are_for_those_who_wait_already() {
     let ticket = budget.wait(Line::Topic(topic), 1);
     assert_eq!(budget.next_grant(), None);
 
-    let added = budget.open(Some((topic, 3)));
+    let added = budget.open(Some(InTopic { topic, number: 3, has_leader: true }));
 
     assert_eq!(budget.next_grant(), Some(Grant { ticket, partition: added, capacity: WHOLE }));
     budget.give_back(added, WHOLE);
     budget.close(added);
     assert_ne!(budget.roomiest(topic, 1), Some(added));
+}
+
+#[test]
+fn partition_that_is_added_without_a_leader_is_not_for_those_who_wait() {
+    let (mut budget, topic, [_, a, b]) = one_dead_of_three();
+    assert!(flood(&mut budget, a) > 0 && flood(&mut budget, b) > 0);
+    let ticket = budget.wait(Line::Topic(topic), 1);
+    assert_eq!(budget.next_grant(), None);
+
+    let added = budget.open(Some(InTopic { topic, number: 3, has_leader: false }));
+
+    assert_eq!(budget.next_grant(), None);
+    // What was said when it was added may have been of an older cluster.
+    budget.set_leaders(topic, 1, |_| true);
+    assert_eq!(budget.next_grant(), Some(Grant { ticket, partition: added, capacity: WHOLE }));
 }
 
 /// A budget of which nothing is free, with as many waits as `lines` gives lines for.
@@ -283,7 +299,7 @@ fn work_for_one_wait_hardly_grows_with_the_number_of_waits() {
     let anywhere: Lines = |budget, count| {
         let topic = budget.open_topic();
         for number in 0..count {
-            budget.open(Some((topic, number)));
+            budget.open(Some(InTopic { topic, number, has_leader: true }));
         }
         vec![Line::Topic(topic); count]
     };
@@ -365,7 +381,9 @@ impl Run {
     fn new() -> Self {
         let mut budget = budget(TOTAL);
         let topic = budget.open_topic();
-        let ids = (0..PARTITIONS).map(|number| budget.open(Some((topic, number)))).collect();
+        let ids = (0..PARTITIONS)
+            .map(|number| budget.open(Some(InTopic { topic, number, has_leader: true })))
+            .collect();
         let waits = vec![VecDeque::new(); PARTITIONS + 1];
         Self { budget, topic, ids, is_shut: [false; PARTITIONS], buffers: Vec::new(), waits }
     }

@@ -69,6 +69,20 @@ impl Rig {
         Self { inner, published }
     }
 
+    /// The same, but only those partitions have leaders for which `is_led` says so.
+    fn with_leaders(partitions: i32, is_led: impl Fn(i32) -> bool) -> Self {
+        let rig = Self::new(0);
+        let led = |number| is_led(number).then_some(NodeId(1));
+        let partitions = (0..partitions).map(|number| PartitionInfo::new(number, led(number)));
+        rig.publish([TopicInfo::new("orders", partitions)]);
+        rig
+    }
+
+    fn publish(&self, topics: impl IntoIterator<Item = TopicInfo>) {
+        let cluster = Cluster::new([Node::new(NodeId(1), "one", 9092)], topics);
+        self.published.send_replace(Arc::new(cluster));
+    }
+
     fn enqueue(&self, record: ProducerRecord) -> Enqueue<'_, Bytes, Bytes> {
         Enqueue::new(&self.inner, record)
     }
@@ -246,11 +260,7 @@ async fn record_that_waits_goes_to_a_partition_that_had_no_queue_before() {
 
 #[tokio::test(start_paused = true)]
 async fn partition_without_a_leader_gets_no_queue_while_others_have_one() {
-    let rig = Rig::new(0);
-    let led = |number: i32| (number % 100 == 7).then_some(NodeId(1));
-    let partitions = (0..1000).map(|number| PartitionInfo::new(number, led(number)));
-    let cluster = Cluster::new([Node::new(NodeId(1), "one", 9092)], [TopicInfo::new("orders", partitions)]);
-    rig.published.send_replace(Arc::new(cluster));
+    let rig = Rig::with_leaders(1000, |number| number % 100 == 7);
     rig.fill(0);
     rig.stick_to(0);
 
@@ -261,6 +271,23 @@ async fn partition_without_a_leader_gets_no_queue_while_others_have_one() {
     }
 
     assert!(made(&rig).iter().all(|partition| *partition == 0 || partition % 100 == 7), "{:?}", made(&rig));
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_that_waits_does_not_go_to_a_partition_without_a_leader_that_gets_its_queue() {
+    let rig = Rig::with_leaders(3, |number| number != 2);
+    rig.fill(0);
+    rig.fill(1);
+    rig.stick_to(0);
+    let mut waiting = pin!(rig.enqueue(large()));
+    assert!(waiting.as_mut().now_or_never().is_none());
+
+    assert!(rig.try_enqueue(small().partition(2)).is_some());
+
+    assert_eq!(made(&rig), [0, 1, 2]);
+    assert!(waiting.as_mut().now_or_never().is_none());
+    rig.acknowledge(1);
+    assert_eq!(partition_of(waiting.as_mut().now_or_never()), Some(1));
 }
 
 #[tokio::test(start_paused = true)]

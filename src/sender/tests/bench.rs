@@ -235,7 +235,7 @@ impl Bench {
         let partition = usize::try_from(partition).unwrap();
         let topic = self.accumulator.topic(&Topic::from(topic.to_owned()), partition + 1);
         topic.touch(0);
-        let queue = self.accumulator.ensure_queue(&topic, partition).unwrap();
+        let queue = self.accumulator.ensure_queue(&topic, partition, || true).unwrap();
         match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
             TryAppend::NoMemory { .. } | TryAppend::Stopped => None,

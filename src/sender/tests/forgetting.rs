@@ -111,7 +111,7 @@ fn stopped_partition_stays_stopped_when_its_topic_idles_out() {
 fn caller_who_waits_for_memory_keeps_the_topic() {
     let bench = Bench::new(config());
     let topic = bench.accumulator.topic(&Topic::from(TOPIC), 2);
-    let queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 0).unwrap());
+    let queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 0, || true).unwrap());
     let mut wait = std::pin::pin!(bench.accumulator.wait_for_memory_anywhere(&topic, 200_000));
     let waker = std::task::Waker::noop();
     assert!(wait.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());

@@ -260,8 +260,9 @@ fn waiting_for_memory_sends_what_lingers() {
     }
     let accumulator = std::sync::Arc::clone(&bench.accumulator);
     let topic = accumulator.topic(&Topic::from(TOPIC), 4);
-    let mut wait =
-        std::pin::pin!(accumulator.wait_for_memory(accumulator.ensure_queue(&topic, 0).unwrap(), 100));
+    let mut wait = std::pin::pin!(
+        accumulator.wait_for_memory(accumulator.ensure_queue(&topic, 0, || true).unwrap(), 100)
+    );
     let mut poll = || {
         let mut cx = Context::from_waker(Waker::noop());
         wait.as_mut().poll(&mut cx)

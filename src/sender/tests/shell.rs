@@ -203,7 +203,7 @@ impl Shell {
             stop_at_boundary: false,
         };
         let topic = self.accumulator.topic(&Topic::from(topic), 1);
-        let queue = self.accumulator.ensure_queue(&topic, 0).unwrap();
+        let queue = self.accumulator.ensure_queue(&topic, 0, || true).unwrap();
         match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(done) => done.delivery,
             other => panic!("{other:?}"),

@@ -104,7 +104,7 @@ impl Simulation {
                     now: base + Duration::from_micros(clock.load(Ordering::Relaxed)),
                     stop_at_boundary: false,
                 };
-                let Some(queue) = accumulator.ensure_queue(&topic, partition as usize) else {
+                let Some(queue) = accumulator.ensure_queue(&topic, partition as usize, || true) else {
                     // The topic had idled out.
                     topic = accumulator.topic(topic.topic(), partition as usize + 1);
                     continue;
