@@ -321,13 +321,16 @@ impl Budget {
         (may_take && self.partition(id)?.waits.queue.is_empty()).then_some(id)
     }
 
-    /// Returns how many partitions of a topic hold nothing and are welcome to more, counting to `enough`.
-    pub(crate) fn untouched(&mut self, topic: TopicId, enough: usize) -> usize {
+    /// Returns how many partitions of a topic hold nothing and take records, counting to `enough`. They need a leader, too, if
+    /// `is_any_led`: any partition of the topic has one, with or without a queue.
+    pub(crate) fn untouched(&mut self, topic: TopicId, enough: usize, is_any_led: bool) -> usize {
         self.rank(topic);
-        let ranks = self.ranks(topic).map(|ranks| ranks.iter());
-        ranks.map_or(0, |ranks| {
-            ranks.take(enough).take_while(|rank| !rank.is_shunned && rank.held == 0).count()
-        })
+        let ranks = self.topics.get(topic.0).and_then(|topic| topic.ranks.as_ref());
+        // Those that are shunned come last. Without any leader all are.
+        let may_count = |rank: &&Rank| rank.held == 0 && !(is_any_led && rank.is_shunned);
+        let is_shut = |rank: &Rank| self.partition(rank.id).is_none_or(|partition| partition.is_shut);
+        let empty = ranks.into_iter().flatten().take_while(may_count);
+        empty.filter(|rank| !is_shut(rank)).take(enough).count()
     }
 
     /// Returns the number of a partition in its topic.

@@ -95,9 +95,10 @@ impl FairMemory {
         state.budget.number_in_topic(id)
     }
 
-    /// Returns how many partitions of a topic hold nothing and are welcome to more, counting to `enough`.
-    pub(crate) fn untouched(&self, topic: TopicId, enough: usize) -> usize {
-        self.lock().budget.untouched(topic, enough)
+    /// Returns how many partitions of a topic hold nothing and take records, counting to `enough`. They need a leader, too, if
+    /// `is_any_led`: any partition of the topic has one, with or without a queue.
+    pub(crate) fn untouched(&self, topic: TopicId, enough: usize, is_any_led: bool) -> usize {
+        self.lock().budget.untouched(topic, enough, is_any_led)
     }
 
     pub(crate) fn number_in_topic(&self, id: PartitionId) -> Option<usize> {

@@ -28,9 +28,10 @@ impl TopicMemory {
         self.memory.fair.set_leaders(self.id, version, has_leader);
     }
 
-    /// Returns how many partitions hold nothing, have a leader and take records, counting to `enough`.
-    pub(crate) fn untouched(&self, enough: usize) -> usize {
-        self.memory.fair.untouched(self.id, enough)
+    /// Returns how many partitions hold nothing and take records, counting to `enough`. They need a leader, too, if
+    /// `is_any_led`: any partition of the topic has one, with or without a queue.
+    pub(crate) fn untouched(&self, enough: usize, is_any_led: bool) -> usize {
+        self.memory.fair.untouched(self.id, enough, is_any_led)
     }
 
     /// Returns whether somebody waits for any partition.

@@ -523,18 +523,20 @@ impl<K, V> Inner<K, V> {
         let available = cluster.available_partitions(topic);
         let has_leader = |number| available.binary_search(&to_i32(number)).is_ok();
         queues.memory().tell_leaders(cluster.version(), has_leader);
-        self.make_spares(queues, available, cluster.version());
+        if let Some(partition_count) = cluster.partition_count(topic) {
+            self.make_spares(queues, partition_count, available, cluster.version());
+        }
     }
 
     /// Makes queues for partitions that have none, so that memory can be given to those that hold nothing: to partitions that
     /// have no queue it cannot.
-    fn make_spares(&self, queues: &TopicQueues, available: &[i32], version: u64) {
-        let missing = SPARES - queues.memory().untouched(SPARES).min(SPARES);
+    fn make_spares(&self, queues: &TopicQueues, partition_count: usize, available: &[i32], version: u64) {
+        let missing = SPARES - queues.memory().untouched(SPARES, !available.is_empty()).min(SPARES);
         if missing == 0 || queues.are_all_led_made(version) {
             return;
         }
         // If none has a leader, any may be the first to get one.
-        let count = if available.is_empty() { queues.len() } else { available.len() };
+        let count = if available.is_empty() { partition_count } else { available.len() };
         let nth = |index| match available {
             [] => Some(index),
             _ => available.get(index).and_then(|partition| usize::try_from(*partition).ok()),

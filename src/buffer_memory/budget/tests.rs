@@ -262,6 +262,23 @@ fn partitions_that_are_added_are_for_those_who_wait_already() {
 }
 
 #[test]
+fn partitions_that_hold_nothing_are_those_with_a_leader_unless_none_has_one() {
+    let (mut budget, topic, [_, a, b]) = one_dead_of_three();
+    assert_eq!((budget.untouched(topic, 8, true), budget.untouched(topic, 1, true)), (2, 1));
+    budget.set_leaders(topic, 1, |number| number == 1);
+    assert_eq!(budget.untouched(topic, 8, true), 1);
+    budget.set_shut(a, true);
+    assert_eq!(budget.untouched(topic, 8, true), 0, "those without a queue may have leaders");
+
+    budget.set_leaders(topic, 2, |_| false);
+    assert_eq!((budget.untouched(topic, 8, true), budget.untouched(topic, 8, false)), (0, 1));
+    budget.set_shut(a, false);
+    assert_eq!((budget.untouched(topic, 8, false), budget.untouched(topic, 1, false)), (2, 1));
+    assert!(budget.try_take_exactly(b, 1, 0));
+    assert_eq!(budget.untouched(topic, 8, false), 1);
+}
+
+#[test]
 fn partition_that_is_added_without_a_leader_is_not_for_those_who_wait() {
     let (mut budget, topic, [_, a, b]) = one_dead_of_three();
     assert!(flood(&mut budget, a) > 0 && flood(&mut budget, b) > 0);

@@ -291,6 +291,40 @@ async fn record_that_waits_does_not_go_to_a_partition_without_a_leader_that_gets
 }
 
 #[tokio::test(start_paused = true)]
+async fn few_queues_are_made_for_what_is_refused_while_no_partition_has_a_leader() {
+    let rig = Rig::with_leaders(1000, |_| false);
+    rig.fill(0);
+    rig.stick_to(0);
+    let memory = rig.inner.accumulator.memory();
+    let _elsewhere = memory.try_take_exactly(memory.available()).unwrap();
+
+    for _ in 0..100 {
+        assert!(rig.try_enqueue(large()).is_none());
+    }
+
+    assert!((2..=1 + 8).contains(&made(&rig).len()), "{:?}", made(&rig));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_queue_is_made_for_a_partition_that_is_gone() {
+    let rig = Rig::new(1000);
+    rig.fill(0);
+    rig.stick_to(0);
+    let memory = rig.inner.accumulator.memory();
+    let _elsewhere = memory.try_take_exactly(memory.available()).unwrap();
+    let queues = made(&rig);
+
+    rig.publish([]);
+    assert!(rig.try_enqueue(large()).is_none());
+    assert_eq!(made(&rig), queues);
+
+    // There is a topic of the same name, before the caller sees it.
+    rig.publish([TopicInfo::new("orders", (0..2).map(|number| PartitionInfo::new(number, None)))]);
+    assert!(rig.try_enqueue(large()).is_none());
+    assert_eq!(made(&rig), [0, 1]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn timestamp_is_that_of_the_call_and_not_of_the_end_of_its_waits() {
     let rig = Rig::new(1);
     rig.fill(0);
