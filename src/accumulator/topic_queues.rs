@@ -77,6 +77,12 @@ impl TopicQueues {
         self.lock().get(&partition).map(Arc::clone)
     }
 
+    /// Returns whether a partition has a queue, which callers with another table may have made. Takes no lock if it was asked
+    /// for here.
+    pub(crate) fn is_made(&self, partition: usize) -> bool {
+        self.queue(partition).is_some() || self.lock().contains_key(&partition)
+    }
+
     /// Returns the queue of a partition, made by `make` if there is none. To be called under the lock of the accumulator's
     /// topics, so that it is not made for a topic that is given up.
     pub(super) fn ensure_queue(

@@ -542,7 +542,7 @@ impl<K, V> Inner<K, V> {
             _ => available.get(index).and_then(|partition| usize::try_from(*partition).ok()),
         };
         let begin = usize::try_from(rand::rng().random::<u32>()).unwrap_or_default() % count.max(1);
-        let is_unmade = |partition: &usize| *partition < queues.len() && queues.queue(*partition).is_none();
+        let is_unmade = |partition: &usize| *partition < queues.len() && !queues.is_made(*partition);
         let unmade = (begin..count).chain(0..begin).filter_map(nth).filter(is_unmade).take(missing);
         let have_leader = || !available.is_empty();
         let make = |partition| self.accumulator.ensure_queue(queues, partition, have_leader);

@@ -325,6 +325,26 @@ async fn no_queue_is_made_for_a_partition_that_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn queues_that_other_callers_have_made_do_not_count_as_spares_made() {
+    let rig = Rig::new(20);
+    assert!(rig.try_enqueue(small().partition(0)).is_some());
+    rig.stick_to(0);
+    let accumulator = &rig.inner.accumulator;
+    // These callers have seen another partition since.
+    let theirs = accumulator.topic(&"orders".into(), 21);
+    let take = |partition| {
+        accumulator.ensure_queue(&theirs, partition, || true).unwrap().memory().try_take(1).unwrap()
+    };
+    let _taken: Vec<_> = (1..12).map(take).collect();
+    let memory = accumulator.memory();
+    let _elsewhere = memory.try_take_exactly(memory.available()).unwrap();
+
+    assert!(rig.try_enqueue(large()).is_none());
+
+    assert_eq!(made(&rig), Vec::from_iter(0..20), "those twelve, and eight that hold nothing");
+}
+
+#[tokio::test(start_paused = true)]
 async fn timestamp_is_that_of_the_call_and_not_of_the_end_of_its_waits() {
     let rig = Rig::new(1);
     rig.fill(0);
