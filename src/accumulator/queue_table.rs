@@ -62,6 +62,12 @@ impl QueueTable {
         Some(place.get_or_init(|| Arc::clone(queue)))
     }
 
+    /// Returns how many places [`QueueTable::iter`] looks at. Nearly all may be empty.
+    pub(super) fn places(&self) -> usize {
+        let blocks = self.far.iter().filter(|block| block.get().is_some()).count();
+        self.near.len() + self.far.len() + blocks * BLOCK
+    }
+
     /// Returns the queues that are there, by partition number.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<PartitionQueue>> {
         let far = self.far.iter().filter_map(OnceLock::get).flat_map(|block| block.iter());

@@ -172,6 +172,22 @@ fn partition_has_no_queue_before_it_is_asked_for() {
 }
 
 #[test]
+fn places_that_a_look_at_all_queues_takes_are_counted() {
+    let accumulator = Bench::new().accumulator;
+    let topic = |partitions| accumulator.topic(&Topic::from(format!("of {partitions}")), partitions);
+    assert_eq!([0, 3, 256].map(|partitions| topic(partitions).places()), [0, 3, 256]);
+
+    let wide = topic(1_000_000);
+    // Those that are flat, and one for each block behind them.
+    let flat = 256 + (1_000_000_usize - 256).div_ceil(256);
+    assert_eq!(wide.places(), flat);
+    for partition in [0, 255, 256, 511, 512, 999_999] {
+        accumulator.ensure_queue(&wide, partition, || true).unwrap();
+    }
+    assert_eq!(wide.places(), flat + 3 * 256);
+}
+
+#[test]
 fn callers_who_come_first_together_get_the_same_queue() {
     for _ in 0..50 {
         let accumulator = Bench::new().accumulator;

@@ -122,6 +122,11 @@ impl TopicQueues {
         self.table.iter()
     }
 
+    /// Returns how many places, filled or not, [`TopicQueues::iter`] looks at.
+    pub(crate) fn places(&self) -> usize {
+        self.table.places()
+    }
+
     /// Returns whether the queues were given up.
     pub(crate) fn is_retired(&self) -> bool {
         self.common.is_retired.load(Ordering::Relaxed)

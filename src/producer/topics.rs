@@ -39,7 +39,7 @@ struct Look {
 
 impl RecentLoads {
     /// Returns the loads as of `now`, or of so little before that looking is a hundredth of the time: about 10 ns for a
-    /// queue. `look` returns the number of queues that it has looked at, too.
+    /// queue. `look` returns the number of queues that it has looked at, too, or of queues that take as long.
     pub(crate) fn get(
         &self,
         now: Instant,

@@ -467,7 +467,7 @@ fn sticky_partition(entry: &TopicEntry, next: impl FnOnce() -> Option<i32>) -> O
 
 impl<K, V> Inner<K, V> {
     /// Draws a partition for records without a key: the emptier its queue, the likelier (KIP-794).
-    fn next_partition(&self, entry: &TopicEntry, topic: &str) -> Option<i32> {
+    pub(super) fn next_partition(&self, entry: &TopicEntry, topic: &str) -> Option<i32> {
         let cluster = self.clusters.borrow();
         let info = cluster.topic(topic)?;
         let random = rand::rng().random();
@@ -486,7 +486,7 @@ impl<K, V> Inner<K, V> {
             let mut looked_at = 0;
             let queued = queued().inspect(|_| looked_at += 1);
             let loads = LoadTable::new(entry.partition_count, info.available_partitions(), queued);
-            (loads, looked_at)
+            (loads, looked_at.max(entry.queues.places() / PLACES_PER_QUEUE))
         };
         let loads = entry.loads.get(clock::now(), look);
         choose_partition(info, loads.as_deref(), random)
@@ -625,6 +625,9 @@ impl<K, V> Inner<K, V> {
         Arc::new(crate::pipeline::StickyPartitioner::new(batch_size))
     }
 }
+
+/// A look at so many empty places of a table takes about as long as a look at one queue.
+const PLACES_PER_QUEUE: usize = 8;
 
 /// While memory is short, so many partitions of a topic that hold nothing of it have queues. Those who wait are served one
 /// after the other, and each has more made.

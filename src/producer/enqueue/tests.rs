@@ -345,6 +345,28 @@ async fn queues_that_other_callers_have_made_do_not_count_as_spares_made() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn look_at_a_table_that_is_nearly_empty_serves_for_as_long_as_its_places_take() {
+    let rig = Rig::new(100_001);
+    assert!(rig.try_enqueue(small().partition(0)).is_some());
+    let entry = rig.inner.topics.get("orders").unwrap();
+    for partition in (1000..=100_000).step_by(1000) {
+        assert!(rig.inner.accumulator.ensure_queue(&entry.queues, partition, || true).is_some());
+    }
+    rig.inner.next_partition(&entry, "orders");
+
+    // A hundred queues, each in a block of 256 places.
+    for (later, is_of_use) in [(100 * 256 / 8, true), (2 * 100 * 256 / 8, false)] {
+        let now = clock::now() + Duration::from_micros(later);
+        let mut is_looked_at = false;
+        entry.loads.get(now, || {
+            is_looked_at = true;
+            (None, 0)
+        });
+        assert_eq!(is_looked_at, !is_of_use);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn timestamp_is_that_of_the_call_and_not_of_the_end_of_its_waits() {
     let rig = Rig::new(1);
     rig.fill(0);
