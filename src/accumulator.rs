@@ -173,7 +173,7 @@ impl RecordAccumulator {
         // Under this lock the topic is not given up, nor the producer closed, between a look at that and the making.
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let held = Held::new();
-        let queue = queues.ensure_queue(partition, || {
+        let queue = queues.insert_queue(partition, || {
             let number = i32::try_from(partition).unwrap_or(i32::MAX);
             PartitionQueue::new(
                 topics.take_id(),

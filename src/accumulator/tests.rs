@@ -140,7 +140,7 @@ fn topics_are_extended_and_keep_their_queues() {
         accumulator.ensure_queue(&four, 4, || true).is_none()
             && accumulator.ensure_queue(&two, 2, || true).is_none()
     );
-    // Whichever a caller has, a partition has one queue.
+    // Through either table, a partition has one queue.
     let late = accumulator.ensure_queue(&two, 0, || true).unwrap();
     assert!(Arc::ptr_eq(late, accumulator.ensure_queue(&four, 0, || true).unwrap()));
     let added = accumulator.ensure_queue(&four, 3, || true).unwrap();

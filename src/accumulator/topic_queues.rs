@@ -18,15 +18,15 @@ use crate::topic_partition::Topic;
 #[derive(Debug)]
 pub(crate) struct TopicQueues {
     topic: Topic,
-    /// Those of `common` that were asked for here. What a caller reads without a lock.
+    /// Those of `shared` that were asked for here. What a caller reads without a lock.
     table: QueueTable,
-    common: Arc<Common>,
+    shared: Arc<SharedByTables>,
 }
 
-/// What those that replace one another share.
+/// What the tables of a topic share, of which a larger one replaces the one before.
 #[derive(Debug)]
-struct Common {
-    /// Every queue that was made. Whoever has one of those that share this keeps them all, and so their places in the budget.
+struct SharedByTables {
+    /// Every queue that was made. Any table that shares this keeps all queues, and so their places in the budget.
     made: Mutex<BTreeMap<usize, Arc<PartitionQueue>>>,
     memory: Arc<TopicMemory>,
     ratio: Arc<CompressionRatio>,
@@ -42,7 +42,7 @@ const NO_VERSION: u64 = u64::MAX;
 
 impl TopicQueues {
     pub(super) fn new(topic: Topic, partitions: usize, memory: &Arc<BufferMemory>) -> Self {
-        let common = Common {
+        let shared = SharedByTables {
             made: Mutex::default(),
             memory: Arc::new(TopicMemory::new(memory)),
             ratio: Arc::default(),
@@ -50,7 +50,7 @@ impl TopicQueues {
             is_retired: AtomicBool::new(false),
             all_led_are_made: AtomicU64::new(NO_VERSION),
         };
-        Self { topic, table: QueueTable::new(partitions), common: Arc::new(common) }
+        Self { topic, table: QueueTable::new(partitions), shared: Arc::new(shared) }
     }
 
     /// Makes what replaces these when there are more partitions.
@@ -59,7 +59,7 @@ impl TopicQueues {
         for (partition, queue) in &*self.lock() {
             table.set(*partition, queue);
         }
-        Self { topic: self.topic.clone(), table, common: Arc::clone(&self.common) }
+        Self { topic: self.topic.clone(), table, shared: Arc::clone(&self.shared) }
     }
 
     pub(crate) fn topic(&self) -> &Topic {
@@ -85,7 +85,7 @@ impl TopicQueues {
 
     /// Returns the queue of a partition, made by `make` if there is none. To be called under the lock of the accumulator's
     /// topics, so that it is not made for a topic that is given up.
-    pub(super) fn ensure_queue(
+    pub(super) fn insert_queue(
         &self,
         partition: usize,
         make: impl FnOnce() -> PartitionQueue,
@@ -100,11 +100,11 @@ impl TopicQueues {
 
     /// Returns what records take that may go to any of the partitions.
     pub(crate) fn memory(&self) -> &Arc<TopicMemory> {
-        &self.common.memory
+        &self.shared.memory
     }
 
     pub(super) fn ratio(&self) -> &Arc<CompressionRatio> {
-        &self.common.ratio
+        &self.shared.ratio
     }
 
     /// Returns how many partitions there are, with or without a queue.
@@ -129,37 +129,37 @@ impl TopicQueues {
 
     /// Returns whether the queues were given up.
     pub(crate) fn is_retired(&self) -> bool {
-        self.common.is_retired.load(Ordering::Relaxed)
+        self.shared.is_retired.load(Ordering::Relaxed)
     }
 
     /// Notes that the queues are given up.
     pub(super) fn retire(&self) {
-        self.common.is_retired.store(true, Ordering::Relaxed);
+        self.shared.is_retired.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether in this version of the cluster all partitions with a leader have a queue, as far as it was found out.
     pub(crate) fn are_all_led_made(&self, version: u64) -> bool {
-        self.common.all_led_are_made.load(Ordering::Relaxed) == version
+        self.shared.all_led_are_made.load(Ordering::Relaxed) == version
     }
 
     pub(crate) fn note_all_led_are_made(&self, version: u64) {
-        self.common.all_led_are_made.store(version, Ordering::Relaxed);
+        self.shared.all_led_are_made.store(version, Ordering::Relaxed);
     }
 
     /// Notes that the topic is in use, at most one store a second.
     #[inline]
     pub(crate) fn touch(&self, seconds: u64) {
-        let last_used = &self.common.last_used;
+        let last_used = &self.shared.last_used;
         if last_used.load(Ordering::Relaxed) != seconds {
             last_used.store(seconds, Ordering::Relaxed);
         }
     }
 
     pub(crate) fn last_used(&self) -> u64 {
-        self.common.last_used.load(Ordering::Relaxed)
+        self.shared.last_used.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<PartitionQueue>>> {
-        self.common.made.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -100,7 +100,7 @@ struct Partition {
 struct Topic {
     partitions: BTreeSet<PartitionId>,
     /// Those of `partitions` that were added since the leaders were told last, and maybe some that are closed. What was said
-    /// when they were added may be older.
+    /// of their leaders when they were added may be older.
     fresh: Vec<PartitionId>,
     /// `partitions` by how welcome another buffer is. Kept from the first time on that somebody asks for it.
     ranks: Option<BTreeSet<Rank>>,
