@@ -4,18 +4,17 @@ use crate::metadata::TopicInfo;
 ///
 /// With a table by load, else evenly among the partitions with a leader, else, if none has one, among all. `random` is
 /// anything from the whole range. Returns `None` for a topic without partitions.
-pub(crate) fn choose_partition(topic: &TopicInfo, loads: Option<&LoadTable>, random: u32) -> Option<i32> {
+pub(crate) fn choose_partition(topic: &TopicInfo, loads: Option<&LoadTable>, random: u64) -> Option<i32> {
     let available = topic.available_partitions();
     // The loads may be from a moment ago, when there were leaders.
     if let Some(chosen) = loads.and_then(|loads| loads.choose(available, random)) {
         return Some(chosen);
     }
-    let random = usize::try_from(random).unwrap_or_default();
-    if let Some(index) = random.checked_rem(available.len()) {
+    let index_of = |len: usize| usize::try_from(random.checked_rem(len as u64)?).ok();
+    if let Some(index) = index_of(available.len()) {
         return available.get(index).copied();
     }
-    let index = random.checked_rem(topic.partitions().len())?;
-    i32::try_from(index).ok()
+    i32::try_from(index_of(topic.partitions().len())?).ok()
 }
 
 /// How often each partition of a topic is to be chosen: the more batches wait for it, the less often (KIP-794).
@@ -73,9 +72,10 @@ impl LoadTable {
         Some(Self { sums, full_weight, total: sum + full_weight * others as u64 })
     }
 
-    /// Returns one of the partitions with a leader, of which there may be others by now.
-    fn choose(&self, available: &[i32], random: u32) -> Option<i32> {
-        let point = u64::from(random) % self.total;
+    /// Returns one of the partitions with a leader, of which there may be others by now. The weights of many partitions together
+    /// may be more than a `u32`.
+    fn choose(&self, available: &[i32], random: u64) -> Option<i32> {
+        let point = random % self.total;
         let listed = self.sums.partition_point(|(sum, _)| *sum <= point);
         let place = match self.sums.get(listed) {
             Some((_, place)) => *place,
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn choose(table: &LoadTable, available: &[i32], random: u32) -> i32 {
-        table.choose(available, random).unwrap()
+        table.choose(available, random.into()).unwrap()
     }
 
     /// How often each partition is chosen when `random` takes each of `0..draws` once.
@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn choose_evenly(cluster: &Cluster, random: u32) -> i32 {
-        choose_partition(cluster.topic("t").unwrap(), None, random).unwrap()
+        choose_partition(cluster.topic("t").unwrap(), None, random.into()).unwrap()
     }
 
     /// The example of `BuiltInPartitioner.java`.
@@ -159,8 +159,8 @@ mod tests {
     fn whole_range_of_random_numbers_is_valid() {
         let table = table(&[0, 3, 1]).unwrap();
 
-        for random in [0, 1, u32::MAX - 1, u32::MAX] {
-            assert!((0..3).contains(&choose(&table, &[0, 1, 2], random)));
+        for random in [0, 1, u64::MAX - 1, u64::MAX] {
+            assert!((0..3).contains(&table.choose(&[0, 1, 2], random).unwrap()));
         }
     }
 
@@ -200,6 +200,16 @@ mod tests {
         let table = table(&[u32::MAX, 0, u32::MAX]).unwrap();
 
         assert_eq!(table.total, 1 + (1 << 32) + 1);
+    }
+
+    #[test]
+    fn last_partition_is_chosen_although_the_weights_are_more_than_32_bits() {
+        let available = [0, 1, 2];
+        let table = LoadTable::new(3, &available, [(0, Some(u32::MAX))]).unwrap();
+
+        // The weights are 1, 2^32 and 2^32.
+        let chosen = [0, 1, 1 << 32, (1 << 32) + 1, 2 << 32];
+        assert_eq!(chosen.map(|random| table.choose(&available, random)), [0, 1, 1, 2, 2].map(Some));
     }
 
     proptest::proptest! {
