@@ -213,7 +213,7 @@ fn write_request(bencher: Bencher<'_, '_>, batches: usize) {
     count(bencher, batches, BATCH_SIZE).bench_local(|| internals::encode_produce_request(9, &sealed));
 }
 
-/// An answer: the frame, decoding, matching, and the end of its batches, for which nobody waits.
+/// An answer: the frame, decoding, matching, and the end of its batches, for which no task waits.
 #[divan::bench(name = "6 response", args = [1, 64, 1000], sample_size = 1)]
 fn response(bencher: Bencher<'_, '_>, batches: usize) {
     let mut rig = Rig::new(batches);
@@ -239,7 +239,7 @@ fn poll(delivery: &mut Delivery) -> bool {
 
 /// The end of batches, and then the result of each record.
 ///
-/// `first` are the deliveries that somebody waits for when the batches end: one, as for a task that awaits its deliveries
+/// `first` are the deliveries that tasks wait for when the batches end: one, as for a task that awaits its deliveries
 /// in turn, or all, as for tasks that await one each.
 fn complete(bencher: Bencher<'_, '_>, value_len: usize, first: usize) {
     let accumulator = Accumulator::new(PARTITIONS, BATCH_SIZE, 64 * 1024 * 1024);

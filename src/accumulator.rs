@@ -47,7 +47,7 @@ pub(crate) struct RecordAccumulator {
     incomplete: Arc<IncompleteBatches>,
     /// Is told of topics whose queues are given up.
     topic_watcher: Option<Arc<dyn TopicWatcher>>,
-    /// `None`: whoever closes a batch compresses it.
+    /// `None`: the thread that closes a batch compresses it.
     workers: Option<Arc<dyn Workers>>,
     /// True from a refusal for want of memory until there was some.
     memory_is_short: AtomicBool,
@@ -117,13 +117,13 @@ impl RecordAccumulator {
         }
     }
 
-    /// Has others compress where compressing would hold up whoever closes a batch.
+    /// Has others compress where compressing would hold up the thread that closes a batch.
     pub(crate) fn with_workers(mut self, workers: Arc<dyn Workers>) -> Self {
         self.workers = Some(workers);
         self
     }
 
-    /// Has somebody who keeps queues of topics let go of those that are given up.
+    /// Has a watcher that keeps queues of topics let go of those that are given up.
     pub(crate) fn with_topic_watcher(mut self, watcher: Arc<dyn TopicWatcher>) -> Self {
         self.topic_watcher = Some(watcher);
         self
@@ -202,8 +202,8 @@ impl RecordAccumulator {
         topics.by_name.get(topic).map(Arc::clone)
     }
 
-    /// Gives up the queues of a topic, unless something is queued, somebody waits for memory, or `is_in_use` says of one of
-    /// them, by its id, that it is in use. Returns what was given up.
+    /// Gives up the queues of a topic, unless something is queued, a caller waits for memory, or `is_in_use` says of
+    /// one of them, by its id, that it is in use. Returns what was given up.
     ///
     /// A caller that has the queues by then appends nothing to them: it is sent to look for others. The ids are used again.
     pub(crate) fn retire_topic(
@@ -211,7 +211,7 @@ impl RecordAccumulator {
         topic: &Topic,
         is_in_use: impl Fn(usize) -> bool,
     ) -> Option<Arc<TopicQueues>> {
-        // Under this lock nobody finds other queues meanwhile.
+        // Under this lock no caller finds other queues meanwhile.
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let queues = topics.by_name.get(topic).map(Arc::clone)?;
         let made = queues.made();
@@ -464,7 +464,7 @@ impl RecordAccumulator {
         }
     }
 
-    /// Takes back the compressions that nobody has begun nor will begin soon.
+    /// Takes back the compressions that no thread has begun or will begin soon.
     pub(crate) fn take_back_work(&self) -> Vec<Work> {
         self.workers.as_ref().map_or_else(Vec::new, |workers| workers.take_back())
     }

@@ -78,7 +78,7 @@ impl BufferMemory {
         *pool = Vec::new();
     }
 
-    /// Returns whether somebody waits for memory. Every partition is then worth sending.
+    /// Returns whether a caller waits for memory. Every partition is then worth sending.
     pub(crate) fn is_contended(&self) -> bool {
         self.fair.waits() > 0
     }

@@ -1,7 +1,7 @@
 //! What becomes of a record: the future that a caller holds, and the cell in which its batch is completed.
 //!
 //! One [`BatchCell`] serves all records of a batch. A [`Delivery`] is an `Arc` of it and an index, so a record costs
-//! no allocation of its own; completing a batch stores one [`Outcome`] and wakes whoever asked.
+//! no allocation of its own; completing a batch stores one [`Outcome`] and wakes the tasks that asked.
 //!
 //! ```text
 //!  Delivery ──┐
@@ -29,17 +29,17 @@ use self::completion::{Completion, NO_SLOT};
 #[derive(Debug)]
 pub(crate) struct BatchCell {
     topic_partition: TopicPartition,
-    /// Set once, by whoever completes the batch.
+    /// Set once, by the thread that completes the batch.
     outcome: Completion<Outcome>,
     /// Records in the batch while it grows.
     records: AtomicU32,
-    /// Is told when somebody waits for every record of the batch.
+    /// Is told when every record of the batch is awaited.
     watcher: Option<Weak<dyn BatchWatcher>>,
     /// The watcher does not know it yet. With many tasks that each await every record it becomes true with each of them.
     is_news: AtomicBool,
 }
 
-/// Whoever wants to know that a batch has nobody left who could add to it before he sees it delivered.
+/// Wants to know that a batch has no caller left who could add to it before that caller sees it delivered.
 pub(crate) trait BatchWatcher: fmt::Debug + Send + Sync {
     /// Every record of a batch is awaited. Told once until [`BatchCell::is_all_awaited`] is asked, and maybe when it is true
     /// no longer.
@@ -85,9 +85,9 @@ impl BatchCell {
         self.records.store(records, Ordering::Relaxed);
     }
 
-    /// Returns whether somebody waits for each record of the batch. If not, the watcher will be told when that changes.
+    /// Returns whether a task waits for each record of the batch. If not, the watcher will be told when that changes.
     pub(crate) fn is_all_awaited(&self) -> bool {
-        // Asked for before looking: whoever parks its waker behind the look sees that it is.
+        // The flag is set before the look: a task that parks its waker behind the look sees it.
         self.is_news.store(true, Ordering::SeqCst);
         let is_all_awaited = self.are_all_parked();
         if is_all_awaited {
@@ -166,7 +166,7 @@ impl BatchCell {
     }
 }
 
-/// The waker of somebody who waits for a whole batch, taken back when that is given up.
+/// The waker of a task that waits for a whole batch, taken back when the task gives that up.
 struct Parked<'a> {
     cell: &'a BatchCell,
     slot: u32,

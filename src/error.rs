@@ -421,7 +421,7 @@ pub(crate) struct BatchFailure {
     pub(crate) batch: FailedBatch,
 }
 
-/// The bytes of a failed batch, read only when somebody asks for a record.
+/// The bytes of a failed batch, read only when a caller asks for a record.
 #[derive(Debug, Default)]
 pub(crate) struct FailedBatch {
     pub(crate) bytes: Bytes,

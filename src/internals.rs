@@ -147,7 +147,7 @@ pub fn decode_batch(batch: &Bytes, codec: Compression, limit: usize) -> Option<V
     Some(plain.collect())
 }
 
-/// A record accumulator with one topic and nobody who sends.
+/// A record accumulator with one topic and no sender.
 #[derive(Debug)]
 pub struct Accumulator {
     accumulator: RecordAccumulator,

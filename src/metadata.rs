@@ -65,7 +65,7 @@ pub(crate) struct MetadataConfig {
 ///
 /// At most one request is under way at a time. It names a bounded number of topics; what is left goes in the next one, as soon
 /// as there is an answer. Calls, in the order of a refresh:
-/// - `add_topic`, `request_update`: somebody wants news;
+/// - `add_topic`, `request_update`: the sender or a caller wants news;
 /// - `is_due`, `poll_timeout`: whether to ask, or when;
 /// - `next_request`: what to ask, once there is a broker to be asked;
 /// - `handle_response` or `handle_failure`, with the request's id.
@@ -272,7 +272,7 @@ impl Metadata {
         request
     }
 
-    /// Returns a request for what is known of the topics that somebody waits for and no answer has been about, if there
+    /// Returns a request for what is known of the topics that callers wait for and no answer has been about, if there
     /// are any. It creates no topics, needs version 4, and changes nothing here: see [`Metadata::scouted`].
     pub(crate) fn scout_request(&self) -> Option<MetadataRequest> {
         let topics = within_one_request(self.topics.unanswered());
@@ -371,7 +371,7 @@ impl Metadata {
     }
 
     /// Notes that the connection to a broker was lost or could not be made, and asks for news: the broker may have
-    /// moved. If a request is due, there was nobody to take it, so this counts as its failure.
+    /// moved. If a request is due, there was no broker to take it, so this counts as its failure.
     pub(crate) fn handle_disconnect(&mut self, now: Instant) {
         if self.is_due(now) {
             self.schedule.handle_failure(now);

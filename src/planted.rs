@@ -87,7 +87,7 @@ mod switch {
         RetiredWithRecords,
         /// A batch that is sent again goes behind those that were not sent so far.
         RetryBehindNewBatch,
-        /// Nobody looks after batches that others are to compress.
+        /// The sender does not look after batches that others are to compress.
         SealingForEver,
         /// The numbers of a batch that has failed are given out again.
         SequenceReuse,

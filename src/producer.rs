@@ -62,10 +62,11 @@ use self::walk::{Stop, Walk};
 /// # Runtimes and threads
 ///
 /// A producer is built within a tokio runtime that has I/O and timers, and its background task runs there: records are sent
-/// as long as somebody drives that runtime. The producer may be used from anywhere: from other runtimes, whether they have
-/// timers or not, and from threads without one, with any executor or `Handle::block_on`. `max.block.ms` and the timeout of
-/// [`close`](Self::close) hold everywhere. Only in a program that is built with `panic = "abort"` a current-thread runtime around
-/// the caller needs timers, for tokio tells by a panic that it has none. When the runtime is shut down, everything that was accepted fails with
+/// as long as a thread drives that runtime. The producer may be used from anywhere: from other runtimes, whether they
+/// have timers or not, and from threads without one, with any executor or `Handle::block_on`. `max.block.ms` and the
+/// timeout of [`close`](Self::close) hold everywhere. Only in a program that is built with `panic = "abort"` a
+/// current-thread runtime around the caller needs timers, for tokio tells by a panic that it has none. When the runtime
+/// is shut down, everything that was accepted fails with
 /// [`DeliveryErrorKind::RuntimeShutdown`](crate::DeliveryErrorKind::RuntimeShutdown).
 ///
 /// # Dropping
@@ -228,8 +229,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// end, too, and returns the same report. Of several calls that are under way the longest timeout counts, so that none
     /// of them cuts another short; to end at once all the same, [`purge`](Self::purge) everything.
     ///
-    /// The timeout holds even if nobody drives the runtime in which the producer was built, or if this is called outside of
-    /// any runtime: what is left is then failed by the caller itself.
+    /// The timeout holds even if no thread drives the runtime in which the producer was built, or if this is called
+    /// outside of any runtime: what is left is then failed by the caller itself.
     ///
     /// [`DeliveryErrorKind::Closed`]: crate::DeliveryErrorKind::Closed
     ///
@@ -274,7 +275,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// [`Purge::Queued`] leaves alone what is under way to a broker; what it fails was not written, unless an attempt
     /// before may have been ([`DeliveryError::persisted`]). [`Purge::All`] fails that, too. Returns the error of each
-    /// record, which gives it back, for those whose [`Delivery`] nobody holds.
+    /// record, which gives it back, for those whose [`Delivery`] no caller holds.
     ///
     /// Calls of [`enqueue`](Self::enqueue) that still wait are not concerned, and the producer can be used as before. A
     /// producer that has ended gives up nothing. Nothing is waited for but the producer's background task, if it is just at

@@ -73,7 +73,7 @@ impl Future for Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        // The runtime is going away: nobody else will ever answer these records.
+        // The runtime is going away: no other code will ever answer these records.
         let control = &self.control;
         let finish = |shell: &mut Shell| {
             shell.finish(control, &DeliveryErrorKind::RuntimeShutdown, clock::now());

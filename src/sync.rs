@@ -7,8 +7,8 @@ use std::task::Waker;
 use crate::fence::fenced;
 use crate::log;
 
-/// Stands beside a lock of ours, for as long as it is held, under which nobody else's code may run: a waker, say, may call
-/// back into the producer and want the same lock.
+/// Stands beside a lock of ours, for as long as it is held, under which only our own code may run: a waker, say, may
+/// call back into the producer and want the same lock.
 ///
 /// Only tests keep count of these.
 #[derive(Debug)]

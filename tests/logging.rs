@@ -1,7 +1,7 @@
 //! What a faulty interceptor leaves in the log.
 //!
-//! One test in a process of its own: `tracing` remembers for each place that logs whether anybody listens, and a test
-//! beside it that passes such a place first would settle that there is nobody.
+//! One test in a process of its own: `tracing` remembers for each place that logs whether a subscriber listens, and a
+//! test beside it that passes such a place first would settle that none does.
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -254,7 +254,7 @@ fn batch_send() -> usize {
     ROUNDS
 }
 
-/// Reads the answer to it and completes its records, for which nobody waits yet.
+/// Reads the answer to it and completes its records, for which no task waits yet.
 fn batch_answer() -> usize {
     let prepare = |state: &mut Sending| {
         state.append();

@@ -74,7 +74,7 @@ impl AsyncRead for Pipe {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // The sender writes and reads in one go, so nobody needs to be woken for what is written later.
+        // The sender writes and reads in one go, so no task needs to be woken for what is written later.
         let Some(answer) = self.answers.front_mut() else { return Poll::Pending };
         let len = answer.len().min(buffer.remaining());
         buffer.put_slice(&answer.split_to(len));

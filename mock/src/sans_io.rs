@@ -261,8 +261,8 @@ impl Brokers {
         self.state.broker_up(broker, port)
     }
 
-    /// Takes a broker out: it is in sync no longer, and its partitions move to the first replica in sync, or to nobody if
-    /// there is none.
+    /// Takes a broker out: it is in sync no longer, and its partitions move to the first replica in sync, or are left
+    /// without a leader if there is none.
     ///
     /// # Errors
     ///

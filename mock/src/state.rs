@@ -157,7 +157,7 @@ impl ClusterState {
         self.create_topic(name, self.settings.default_partitions, self.default_replication_factor())
     }
 
-    /// Moves the leader, to a broker that becomes a replica if it is none yet, or to nobody.
+    /// Makes a broker the leader, and a replica if it is none yet, or leaves the partition without a leader.
     pub(crate) fn set_leader(
         &mut self,
         name: &str,
@@ -175,7 +175,7 @@ impl ClusterState {
         Ok(())
     }
 
-    /// Takes a broker out: its partitions move to the first replica that is up, or to nobody.
+    /// Takes a broker out: its partitions move to the first replica that is up, or are left without a leader.
     pub(crate) fn broker_down(&mut self, broker: i32) -> Result<(), MockError> {
         self.node_mut(broker)?.is_up = false;
         let brokers = &self.brokers;
@@ -347,7 +347,7 @@ const FIRST_PRODUCER_ID: i64 = 1000;
 /// Clear of the ids that Kafka reserves.
 const FIRST_TOPIC_ID: u128 = 1 << 100;
 
-/// A client may ask for 2^31 partitions; nobody needs more than this.
+/// A client may ask for 2^31 partitions; no user of the mock needs more than this.
 const MAX_PARTITIONS: i32 = 10_000;
 
 /// Enough to see what went wrong, too few to fill memory.

@@ -32,7 +32,7 @@ impl Topic {
 pub(crate) struct Partition {
     pub(crate) replicas: Vec<i32>,
     pub(crate) leader: Option<i32>,
-    /// 0 at first, one more at each move of the leader, also from and to nobody.
+    /// 0 at first, one more at each change of the leader, also when the partition loses its leader or gets one again.
     pub(crate) leader_epoch: i32,
     /// By how much the epoch that clients are told of is higher.
     pub(crate) epoch_lead: i32,

@@ -13,8 +13,8 @@ use crate::sync::expect_none_held;
 pub(crate) struct Changes {
     list: Mutex<List>,
     wake: WakeFlag,
-    /// The sender will look soon by itself. It withdraws this before it looks, and whoever has put a queue on the list
-    /// behind that look sees it withdrawn: the lock of the list orders the two.
+    /// The sender will look soon by itself. It withdraws this before it looks, and a thread that has put a queue on the
+    /// list behind that look sees it withdrawn: the lock of the list orders the two.
     is_coming: AtomicBool,
 }
 

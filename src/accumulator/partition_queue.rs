@@ -52,12 +52,12 @@ pub(crate) struct PartitionQueue {
 #[derive(Debug, Default)]
 struct Inner {
     batches: VecDeque<ProducerBatch>,
-    /// True while the sender has yet to look at a change that somebody announced.
+    /// True while the sender has yet to look at a change that was announced to it.
     announced: bool,
     closed: bool,
     /// The sender no longer knows the queue: another is made for the next record of the partition.
     retired: bool,
-    /// A record has failed, and no more are taken until somebody resumes (`fail_stop`).
+    /// A record has failed, and no more are taken until a caller resumes (`fail_stop`).
     stopped: bool,
     next_batch_id: u64,
     records: u64,
@@ -124,13 +124,13 @@ pub(crate) struct Head {
     pub(crate) is_full: bool,
     /// A flush waits for its records.
     pub(crate) is_flushed: bool,
-    /// Somebody is compressing it; the sender will be told.
+    /// A thread is compressing it; the sender will be told.
     pub(crate) is_sealing: bool,
     /// It has a sequence number.
     pub(crate) is_numbered: bool,
     /// It may be in the log already.
     pub(crate) maybe_written: bool,
-    /// Somebody waits for each of its records: nobody who waits for it will add to it.
+    /// A task waits for each of its records: no task that waits for it will add to it.
     pub(crate) is_awaited: bool,
     /// The latest of its records, in milliseconds since 1970.
     pub(crate) max_timestamp: i64,

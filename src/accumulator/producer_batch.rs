@@ -27,7 +27,7 @@ pub(crate) struct ProducerBatch {
     /// Its place among the batches of its partition.
     pub(crate) order: BatchOrder,
     cell: Arc<BatchCell>,
-    /// Dropped behind the completion of the cell: whoever finds no batch that is incomplete finds every outcome.
+    /// Dropped behind the completion of the cell: a task that finds no batch that is incomplete finds every outcome.
     /// `None` only in what is left of a batch that was put aside.
     incomplete: Option<Incomplete>,
     bytes: BatchBytes,
@@ -96,7 +96,7 @@ enum BatchBytes {
     Sealed(BatchBuffer),
     /// Header and checksum are written. Every attempt sends these very bytes.
     Frozen(Bytes),
-    /// Being compressed by somebody who shares them and will put the result back.
+    /// Being compressed by a thread that shares them and will put the result back.
     Sealing(Arc<BatchBuffer>),
 }
 
@@ -526,7 +526,7 @@ impl ProducerBatch {
         }
     }
 
-    /// Copies the bytes out, so that an error that somebody keeps does not hold on to `buffer.memory`.
+    /// Copies the bytes out, so that an error that a caller keeps does not hold on to `buffer.memory`.
     fn failed_batch(&mut self) -> FailedBatch {
         let bytes = self.freeze();
         FailedBatch::new(Bytes::copy_from_slice(&bytes), self.compression, self.plain_len)

@@ -28,8 +28,8 @@ pub(crate) struct Rescue {
 ///
 /// As with pieces of a split batch, the memory of both lies outside `buffer.memory`.
 ///
-/// Gives the batch back if there is nobody to save: no record is named, or all are, or the bytes cannot be read, or it
-/// was rebuilt too often.
+/// Gives the batch back if there is no record to save: no record is named, or all are, or the bytes cannot be read, or
+/// it was rebuilt too often.
 pub(crate) fn rescue(
     mut batch: ProducerBatch,
     named: &BTreeMap<u32, Option<String>>,

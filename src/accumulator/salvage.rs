@@ -22,7 +22,7 @@ pub(crate) fn catch_unwind<T>(f: impl FnOnce() -> T) -> (Result<T, Thrown>, Vec<
     (result, salvaged)
 }
 
-/// Puts a batch aside that is dropped in a panic, if somebody is there to take it.
+/// Puts a batch aside that is dropped in a panic, if a [`catch_unwind`] is there to take it.
 #[cold]
 pub(super) fn put_aside(batch: impl FnOnce() -> ProducerBatch) {
     // There is no such place any more while the thread ends.

@@ -35,7 +35,7 @@ impl Debug for Work {
 
 /// Other threads, as many as there are cores to use.
 ///
-/// They may be late, or never come: whoever gives them work looks after it with [`Workers::take_back`].
+/// They may be late, or never come: the accumulator gives them work and looks after it with [`Workers::take_back`].
 pub(crate) trait Workers: Debug + Send + Sync {
     /// Takes work on, to be done when its turn comes. Gives it back if no thread has come for what was there before.
     fn take(&self, work: Work) -> Result<(), Work>;

@@ -3,8 +3,9 @@
 //! The rule: a partition may always have one buffer if there is memory. It gets more only as long as the share of the memory
 //! that it holds then is at most twice the square of the share that stays free. So one partition alone ends with half,
 //! and the less is free the less anybody may take of it: *n* partitions that take all they can, one after the
-//! other, and never give anything back, still leave about 1/(2*n*). Nobody has to find out first which partitions
-//! cannot be sent. (Were it the free share itself rather than its square, each would halve what the one before has left.)
+//! other, and never give anything back, still leave about 1/(2*n*). The budget does not have to find out first which
+//! partitions cannot be sent. (Were it the free share itself rather than its square, each would halve what the one
+//! before has left.)
 //!
 //! Who must wait is served when the rule allows it: within a partition first come, first served; among partitions the
 //! one that holds least first, and in turn those that hold the same. A record that needs more than is free although its
@@ -39,7 +40,7 @@ pub(crate) struct Budget {
     topics: Vec<Topic>,
     /// Places in `topics` to be used again.
     vacant_topics: BTreeSet<usize>,
-    /// Lines that somebody stands in, in the order of service: by what their partitions hold, and then by turn.
+    /// Lines that callers stand in, in the order of service: by what their partitions hold, and then by turn.
     hungry: Hungry,
     /// The next turn or ticket.
     next_number: u64,
@@ -102,7 +103,7 @@ struct Topic {
     /// Those of `partitions` that were added since the leaders were told last, and maybe some that are closed. What was said
     /// of their leaders when they were added may be older.
     fresh: Vec<PartitionId>,
-    /// `partitions` by how welcome another buffer is. Kept from the first time on that somebody asks for it.
+    /// `partitions` by how welcome another buffer is. Kept from the first time on that a caller asks for it.
     ranks: Option<BTreeSet<Rank>>,
     /// The version of the cluster.
     leaders_as_of: Option<u64>,
@@ -149,7 +150,7 @@ impl Budget {
         }))
     }
 
-    /// Removes a topic without partitions that nobody waits for.
+    /// Removes a topic without partitions that no caller waits for.
     pub(crate) fn close_topic(&mut self, TopicId(id): TopicId) {
         if let Some(topic) = self.topics.get_mut(id) {
             *topic = Topic::default();
@@ -178,7 +179,7 @@ impl Budget {
         PartitionId(id)
     }
 
-    /// Removes a partition that holds nothing and that nobody waits for.
+    /// Removes a partition that holds nothing and that no caller waits for.
     pub(crate) fn close(&mut self, id: PartitionId) {
         if let Some((topic, _)) = self.partition(id).and_then(|partition| partition.topic)
             && let Some(topic) = self.topics.get_mut(topic.0)
@@ -216,8 +217,8 @@ impl Budget {
     /// Takes a buffer of at least `least` bytes if that needs no waiting. Returns its size.
     ///
     /// While more than half of the budget is free it has a whole `batch.size`; after that it starts small and grows with
-    /// its batch, so that ten thousand thin partitions do not reserve ten thousand full buffers. While somebody waits it
-    /// is whole again: a small one could not grow, and batches of a few records each would keep memory short.
+    /// its batch, so that ten thousand thin partitions do not reserve ten thousand full buffers. While a caller waits
+    /// it is whole again: a small one could not grow, and batches of a few records each would keep memory short.
     pub(crate) fn try_take(&mut self, id: PartitionId, least: usize) -> Option<usize> {
         let partition = self.partition(id)?;
         if !partition.waits.queue.is_empty() {
@@ -250,7 +251,7 @@ impl Budget {
         is_allowed
     }
 
-    /// Takes `capacity` bytes whether there are any or not. Nobody else gets any until they are made up for.
+    /// Takes `capacity` bytes whether there are any or not. No other caller gets any until they are made up for.
     pub(crate) fn take_beyond(&mut self, id: PartitionId, capacity: usize) {
         self.hold(id, capacity);
     }
@@ -302,7 +303,7 @@ impl Budget {
         Some(grant)
     }
 
-    /// Returns whether somebody waits for any partition of a topic.
+    /// Returns whether a caller waits for any partition of a topic.
     pub(crate) fn is_waited_for(&self, topic: TopicId) -> bool {
         self.topics.get(topic.0).is_some_and(|topic| !topic.waits.queue.is_empty())
     }
@@ -372,7 +373,7 @@ impl Budget {
         Some((line, Grant { ticket: *ticket, partition, capacity }))
     }
 
-    /// Returns what somebody may have while others wait.
+    /// Returns what a caller may have while others wait.
     fn offer(&self, held: usize, least: usize, is_starving: bool) -> Option<usize> {
         if held > 0 && is_starving {
             return None;
@@ -392,9 +393,9 @@ impl Budget {
         held == 0 || share * self.total as u128 <= 2 * free * free
     }
 
-    /// Whether somebody waits who needs more than is free although his partition, or one that would do, holds nothing.
+    /// Whether a caller waits who needs more than is free although its partition, or one that would do, holds nothing.
     fn is_anybody_starving(&self) -> bool {
-        // He would have been served if he could be.
+        // The budget would have served this caller if it could.
         self.hungry.is_any_with_nothing()
     }
 
@@ -426,7 +427,7 @@ impl Budget {
         topic.ranks.get_or_insert_with(|| topic.partitions.iter().filter_map(rank).collect());
     }
 
-    /// Returns a line's place in the order of service, if somebody stands in it.
+    /// Returns a line's place in the order of service, if a caller stands in it.
     fn hunger(&self, line: Line) -> Option<Hunger> {
         let waits = self.waits(line)?;
         let (_, least) = waits.queue.first_key_value()?;

@@ -165,7 +165,7 @@ impl FairMemory {
         wake_all(wakers);
     }
 
-    /// Returns the bytes that nobody holds.
+    /// Returns the bytes that no partition holds.
     pub(crate) fn free(&self) -> usize {
         self.free.load(Ordering::Relaxed)
     }

@@ -1,24 +1,24 @@
-//! `Hungry`: the lines that somebody stands in, in the order of service.
+//! `Hungry`: the lines that callers stand in, in the order of service.
 //!
-//! They are kept apart by how much whoever is first in line needs, so that one who needs more than there is does not have to
-//! be passed over again and again to find those who do not.
+//! They are kept apart by how much the first caller in line needs, so that the budget finds those who need no more
+//! than there is without passing over the others again and again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::buffer_memory::budget::Line;
 
-/// A line that somebody stands in.
+/// A line that callers stand in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Hunger {
     /// What its partition holds; for the line of a topic, what the partition holds that would be taken.
     pub(crate) held: usize,
     pub(crate) turn: u64,
     pub(crate) line: Line,
-    /// What whoever is first in line needs at least.
+    /// What the first caller in line needs at least.
     pub(crate) least: usize,
 }
 
-/// The lines that somebody stands in.
+/// The lines that callers stand in.
 #[derive(Debug, Default)]
 pub(crate) struct Hungry {
     /// Those whose partitions hold nothing, by the order of magnitude of what is needed.

@@ -22,7 +22,7 @@ fn take(partition: &Arc<PartitionMemory>, least: usize) -> Take {
 }
 
 impl BufferMemory {
-    // Each on a partition of its own, so that nobody's share matters.
+    // Each takes on a partition of its own, so that no partition's share matters.
     pub(crate) fn try_take(self: &Arc<Self>, least: usize) -> Option<BatchBuffer> {
         self.partition().try_take(least)
     }
@@ -454,7 +454,7 @@ impl Bench {
         }
     }
 
-    /// Polls everybody who waits; who gets memory may let nobody else through, for it is booked when it is granted.
+    /// Polls every waiter; one that gets memory may let no other through, for memory is booked when it is granted.
     fn settle(&mut self) {
         for (least, mut waiter) in std::mem::take(&mut self.waiters) {
             match poll(&mut waiter) {
@@ -488,7 +488,7 @@ proptest! {
             bench.check();
         }
 
-        // Whoever still waits gets what he wants once everybody else has given back.
+        // A waiter that is left gets what it wants once all others have given back.
         bench.buffers.clear();
         bench.frozen.clear();
         for _ in 0..bench.waiters.len() {

@@ -34,12 +34,12 @@ impl TopicMemory {
         self.memory.fair.untouched(self.id, enough, is_any_led)
     }
 
-    /// Returns whether somebody waits for any partition.
+    /// Returns whether a caller waits for any partition.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.memory.fair.is_waited_for(self.id)
     }
 
-    /// Returns the number of the partition that holds least, if it may have `least` bytes and nobody was here before.
+    /// Returns the number of the partition that holds least, if it may have `least` bytes and no caller came before.
     pub(crate) fn roomiest(&self, least: usize) -> Option<usize> {
         self.memory.fair.roomiest(self.id, least)
     }

@@ -12,7 +12,7 @@ pub enum Acks {
     All,
     /// The leader alone, Kafka's `1`. A record is lost when the leader dies before a follower has copied it.
     Leader,
-    /// Nobody, Kafka's `0`. The broker does not answer at all: no offset is reported and losses go unnoticed.
+    /// No replica, Kafka's `0`. The broker does not answer at all: no offset is reported and losses go unnoticed.
     None,
 }
 

@@ -203,7 +203,7 @@ mod tests {
         }
     }
 
-    /// Kafka takes these and means something that nobody meant: port 0, this machine, or a guess where an IPv6
+    /// Kafka takes these and means something that the user did not mean: port 0, this machine, or a guess where an IPv6
     /// address ends.
     #[test]
     fn ambiguous_addresses_are_refused() {

@@ -155,7 +155,7 @@ macro_rules! config_setters {
         /// it; with 5 ms or more it may lie for a tick of the runtime's timer, one to two milliseconds,
         /// while other requests are under way.
         ///
-        /// Unless it is set, it does not tax somebody who is waiting already, as Java's default does: a
+        /// Unless it is set, it does not tax a caller who is waiting already, as Java's default does: a
         /// batch goes at once when each of its records is awaited (its [`Delivery`](crate::Delivery) has
         /// been polled) and nothing is under way to its broker; while something is, records gather. Once
         /// set, even to 5 ms, it is kept to for every batch.

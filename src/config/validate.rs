@@ -109,7 +109,7 @@ impl ProducerConfig {
     /// Finds what cannot be had together with idempotence. Brokers remember the last five batches of a producer.
     ///
     /// Java switches idempotence off where it was not asked for, and says so in its log. Here only `acks` does that,
-    /// for whoever sets it gives up safety knowingly; the others take an explicit "no".
+    /// for a user who sets it gives up safety knowingly; the others take an explicit "no".
     fn against_idempotence(&self) -> Vec<ConfigProblem> {
         let Settings {
             acks,

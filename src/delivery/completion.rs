@@ -37,8 +37,8 @@ impl<T> Completion<T> {
 
     /// Wakes everybody who waits, once the value is set.
     pub(crate) fn wake(&self) {
-        // The value is visible before the lock is taken: whoever registers after this finds `closed`, whoever
-        // registered before is in `slots`.
+        // The value is visible before the lock is taken: a task that registers after this finds `closed`, and the
+        // waker of a task that registered before is in `slots`.
         let mut wakers = self.lock();
         wakers.closed = true;
         let slots = std::mem::take(&mut wakers.slots);
@@ -97,7 +97,7 @@ impl<T> Completion<T> {
         if old.is_some() {
             self.parked.fetch_sub(1, Ordering::Relaxed);
         }
-        // Whoever comes and goes over and over must not leave ever more empty places.
+        // A task that comes and goes over and over must not leave ever more empty places.
         while let Some(None) = wakers.slots.last() {
             wakers.slots.pop();
         }

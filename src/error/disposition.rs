@@ -28,7 +28,7 @@ impl Disposition {
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "a table")]
     pub fn of(code: ErrorCode) -> Self {
-        // Exhaustive on purpose: a new code does not compile until somebody has decided.
+        // Exhaustive on purpose: a new code does not compile until a developer has decided.
         match code {
             ErrorCode::UnknownServerError
             | ErrorCode::CorruptMessage

@@ -135,7 +135,7 @@ impl SenderMachine {
         }
     }
 
-    /// Somebody waits for the metadata of a topic.
+    /// A caller waits for the metadata of a topic.
     pub fn want_topic(&mut self, topic: &str) {
         self.core.handle_topic_wanted(&Topic::from(topic.to_owned()), self.now);
     }
@@ -235,7 +235,7 @@ impl SenderMachine {
         Some(frame.segments.segments)
     }
 
-    /// Writes some of the next frame of a connection, which nobody will get to see.
+    /// Writes some of the next frame of a connection, which no broker will get to see.
     pub fn write_some(&mut self, id: u64) {
         if let Some(socket) = self.sockets.get_mut(&ConnectionId(id)) {
             socket.is_started = !socket.outgoing.is_empty();

@@ -26,13 +26,13 @@ pub(super) struct TopicReading {
     pub(super) is_incomplete: bool,
 }
 
-/// Returns the brokers of an answer but for those that nobody could connect to. A negative id would be taken
+/// Returns the brokers of an answer but for those that no client could connect to. A negative id would be taken
 /// for an entry of `bootstrap.servers`.
 pub(super) fn read_nodes(response: &MetadataResponse) -> Vec<Node> {
     response.brokers.iter().filter_map(read_node).collect()
 }
 
-/// Returns the node that an endpoint stands for, unless nobody could connect to it.
+/// Returns the node that an endpoint stands for, unless no client could connect to it.
 pub(super) fn read_endpoint(endpoint: &NodeEndpoint) -> Option<Node> {
     new_node(endpoint.node_id, &endpoint.host, endpoint.port, endpoint.rack.as_deref())
 }

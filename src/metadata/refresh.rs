@@ -24,7 +24,7 @@ pub(super) struct RefreshSchedule {
     equivalent_answers: u32,
     /// Wait after `last_refresh`, whatever is asked for.
     failure_delay: Duration,
-    /// Wait after `last_refresh` when somebody wants news, unless age alone calls for a refresh.
+    /// Wait after `last_refresh` when the sender or a caller wants news, unless age alone calls for a refresh.
     equivalent_delay: Duration,
     /// When the attempts began that have not succeeded since.
     unsuccessful_since: Option<Instant>,
@@ -125,7 +125,7 @@ impl RefreshSchedule {
         self.next_restart.filter(|at| now < *at)
     }
 
-    /// Returns how long the next request must wait; `is_wanted` if somebody asks for one before its age does.
+    /// Returns how long the next request must wait; `is_wanted` if the sender or a caller asks before its age does.
     pub(super) fn wait(&self, is_wanted: bool, now: Instant) -> Duration {
         let after_failure = self.remaining(self.failure_delay, now);
         let by_age = self.wait_for_age(now).max(after_failure);

@@ -520,7 +520,7 @@ mod epochs {
         assert_eq!(leader(&metadata, "t", 0), Some(2));
     }
 
-    /// Whoever made the topic anew was quicker than we asked: the old leader denies, and no answer tells an id.
+    /// Another client made the topic anew before we asked: the old leader denies, and no answer tells an id.
     #[test]
     fn epochs_of_a_leader_that_denies_count_only_with_ids() {
         for (id, counts) in [(0, false), (7, true)] {

@@ -42,7 +42,7 @@ impl TopicAnswers {
     ) {
         let mut answered = BTreeSet::new();
         for answer in &response.topics {
-            // Nobody can make us keep topics that we do not use.
+            // A broker cannot make us keep topics that we do not use.
             let name = answer.name.as_deref().and_then(|name| tracked.name(name)).cloned();
             let Some(name) = name.filter(|name| !answered.contains(name)) else { continue };
             answered.insert(name.clone());
@@ -82,7 +82,7 @@ impl TopicAnswers {
         tracked: &mut TrackedTopics,
     ) {
         log::debug!(topic = %name, %code, "metadata has an error in place of the topic");
-        // These two stay until somebody changes the name or the rights.
+        // These two stay until the user changes the name or the rights.
         let is_final = matches!(code, ErrorCode::InvalidTopicException | ErrorCode::TopicAuthorizationFailed);
         self.is_incomplete |= !is_final;
         let kept = known.shared_topic(&name).filter(|_| !is_final && !tracked.count_error(&name, now));

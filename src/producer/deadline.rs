@@ -1,8 +1,9 @@
 //! Waits that end at a time, on whichever task or thread the caller is.
 //!
-//! A timer of tokio's fires only while its runtime is driven, and of that nobody tells us: a runtime may have been entered and
-//! stand still all the same. So a thread of ours ends the waits. It stays for a while after the last of them. In runtimes whose
-//! time tests can pause, which are those of one thread, the runtime's timer ends them, too: no other knows of that time.
+//! A timer of tokio's fires only while its runtime is driven, and tokio does not tell us of that: a runtime may have
+//! been entered and stand still all the same. So a thread of ours ends the waits. It stays for a while after the last
+//! of them. In runtimes whose time tests can pause, which are those of one thread, the runtime's timer ends them, too:
+//! no other knows of that time.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -199,7 +200,7 @@ fn run_thread() {
     while fenced(wake_sleepers).is_err() {}
 }
 
-/// Wakes those whose time has come, until there has been nobody for a while.
+/// Wakes those whose time has come, until no task has slept for a while.
 fn wake_sleepers() {
     let mut sleepers = lock();
     loop {
@@ -278,7 +279,7 @@ mod tests {
         assert!(clock::now() - start >= SHORT);
     }
 
-    /// The runtime has timers, and nobody drives it.
+    /// The runtime has timers, and no thread drives it.
     #[test]
     fn sleep_needs_nobody_to_drive_the_runtime() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

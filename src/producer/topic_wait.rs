@@ -82,7 +82,7 @@ impl TopicWait<'_> {
     }
 }
 
-/// Returns why the brokers refuse a topic, if waiting does not help: only somebody who changes its name or the rights
+/// Returns why the brokers refuse a topic, if waiting does not help: only a user who changes its name or the rights
 /// does. Every other error may pass, as in Java: brokers that have just started cannot create topics yet, for example.
 pub(crate) fn refusal(cluster: &Cluster, topic: &str) -> Option<ErrorCode> {
     let is_final = |code: &ErrorCode| {

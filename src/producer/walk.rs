@@ -302,7 +302,7 @@ fn append<K, V>(
     append_step_by_step(inner, held, entry, append, fixed, fields.topic)
 }
 
-/// Tells the sticky partitioner of the records that needed nobody's attention. A queue that has run empty is as good a place
+/// Tells the sticky partitioner of the records that needed no attention. A queue that has run empty is as good a place
 /// to move on as the end of a batch.
 fn count_what_went_at_once<K, V>(inner: &Inner<K, V>, entry: &TopicEntry, topic: &Topic) -> Option<()> {
     let next = || inner.next_partition(entry, topic);
@@ -477,7 +477,7 @@ impl<K, V> Inner<K, V> {
         let queued = || {
             entry.queues.iter().map(|queue| {
                 let length = u32::try_from(queue.queued_batches()).unwrap_or(u32::MAX);
-                // A partition with nothing queued holds nobody up, whatever its leader did before.
+                // A partition with nothing queued holds up no record, whatever its leader did before.
                 let may_be_chosen = (queue.is_available() || length == 0) && !queue.is_stopped();
                 (queue.topic_partition().partition, may_be_chosen.then_some(length))
             })

@@ -151,7 +151,7 @@ impl Drop for Worker {
         let mut state = self.shared.lock();
         state.under_way -= usize::from(self.is_busy);
         state.running -= 1;
-        // Nobody else would do it. Undone work puts its batch back as it is.
+        // No other thread would do it. Undone work puts its batch back as it is.
         let left = if state.running == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
         state.is_stuck &= state.running > 0;
         drop(state);

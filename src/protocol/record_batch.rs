@@ -74,7 +74,7 @@ impl RecordBatchBuilder {
         self.max_timestamp
     }
 
-    /// Appends a record to a vector, for tests and benches. Whoever begins a batch leaves [`HEADER_LEN`]
+    /// Appends a record to a vector, for tests and benches. The caller that begins a batch leaves [`HEADER_LEN`]
     /// bytes before it.
     #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn append(&mut self, out: &mut Vec<u8>, record: &RecordRef<'_>, payload_len: usize) {

@@ -1,4 +1,5 @@
-//! `Control`: what handles and the sender's task share, and how handles reach the sender when nobody drives its task.
+//! `Control`: what handles and the sender's task share, and how handles reach the sender when no thread drives its
+//! task.
 //!
 //! The sender itself lies here, in its seat. Its task takes the seat for each poll. A handle that has an order takes it, too,
 //! and has the order carried out on its own thread; if the seat is taken, the one who sits there sees to the order before
@@ -167,8 +168,8 @@ impl Control {
 
     /// Has the orders carried out.
     ///
-    /// Whoever finds the seat taken may leave: who sits there looks for orders after having got up, and finds those that were
-    /// given before the seat was found taken.
+    /// A thread that finds the seat taken may leave: the thread that sits there looks for orders after it has got up,
+    /// and finds those that were given before the seat was found taken.
     fn serve(&self) {
         while !self.orders.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
             let mut seat = match self.seat.try_lock() {

@@ -72,7 +72,7 @@ pub(crate) struct SenderCore {
     random: StdRng,
     producer_id: ProducerIdState,
     scouting: Scouting,
-    /// When to look at what has changed although nobody wakes us for it.
+    /// When to look at what has changed although no caller wakes the sender for it.
     next_look: Option<Instant>,
     /// Something has happened in the present pass.
     has_news: bool,
@@ -550,7 +550,7 @@ impl SenderCore {
     /// Makes a new view of the cluster known to the other rooms.
     fn take_in(&mut self, update: MetadataUpdate, now: Instant) {
         self.network.update_nodes(update.cluster.nodes(), now);
-        // Whoever was listed for a node that leads no longer is listed anew below.
+        // A partition whose listed node no longer leads it is listed anew below.
         self.stalled.clear();
         for id in std::mem::take(&mut self.ready).into_values().flatten() {
             if let Some(partition) = self.partition_mut(id) {

@@ -80,7 +80,7 @@ pub(crate) enum Next {
     Idle,
     /// Send to this node.
     Ready(NodeId),
-    /// Wait for the batch to be compressed: whoever does it says so, unless no thread comes for it.
+    /// Wait for the batch to be compressed: the thread that does it says so, unless no thread comes for it.
     Sealing,
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Pace {
     /// Requests of one partition that may be under way at once.
     pub(crate) max_outstanding: usize,
     pub(crate) numbering: Numbering,
-    /// Do not linger: somebody waits for memory, or the producer is closed.
+    /// Do not linger: a caller waits for memory, or the producer is closed.
     pub(crate) is_urgent: bool,
     /// Brokers may have forgotten a producer whose last batch has a timestamp older than this.
     pub(crate) oldest_remembered: i64,
@@ -239,7 +239,7 @@ impl Partition {
         let mut sealing = known.unwrap_or(Sealing { order: head.order, since: now, look_at });
         let is_due = sealing.look_at.is_some_and(|look_at| look_at <= now);
         if is_due {
-            // Somebody is at it then. Ever longer from here on: a panic might end them.
+            // A thread is at it then. The sender waits ever longer from here on: a panic might end the thread.
             sealing.look_at = now.checked_add(now.saturating_duration_since(sealing.since));
         }
         self.sealing = Some(sealing);
@@ -353,8 +353,8 @@ impl Partition {
         self.queue.take_certain_before(by)
     }
 
-    /// Notes that a batch has failed: its number will never come, or nobody knows whether it has come. In the epoch that
-    /// follows brokers do not wait for it, and no longer take it should it be late.
+    /// Notes that a batch has failed: its number will never come, or the sender does not know whether it has come. In
+    /// the epoch that follows brokers do not wait for it, and no longer take it should it be late.
     pub(crate) fn note_failure(&mut self, batch: &ProducerBatch) {
         #[cfg(test)]
         if planted!(SequenceReuse) && batch.is_numbered() {

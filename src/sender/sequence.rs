@@ -53,7 +53,7 @@ pub(crate) struct Sequence {
     current: Option<Epoch>,
     /// The broker waits for a number that will not come: go on in a new epoch.
     needs_new_epoch: bool,
-    /// The newest number of this epoch of which nobody knows whether the broker has it.
+    /// The newest number of this epoch of which the sender does not know whether the broker has it.
     doubt: Option<i32>,
 }
 
@@ -117,7 +117,7 @@ impl Sequence {
         }
     }
 
-    /// Notes that a batch has failed of which nobody knows whether the broker has it, or will have it.
+    /// Notes that a batch has failed of which the sender does not know whether the broker has it, or will have it.
     ///
     /// In the epoch that follows, the broker does not wait for it, and does not take it should it come late.
     pub(crate) fn note_doubt(&mut self, identity: ProducerIdentity) {

@@ -11,7 +11,7 @@ pub(crate) struct SenderSettings {
     pub(crate) acks: i16,
     /// `enable.idempotence`, and nothing against it.
     pub(crate) is_idempotent: bool,
-    /// Whether the first failure in a partition stops it until somebody resumes it.
+    /// Whether the first failure in a partition stops it until a caller resumes it.
     pub(crate) is_fail_stop: bool,
     pub(crate) linger: Duration,
     /// A batch whose records are all awaited does not wait for `linger` while nothing is under way to its broker.

@@ -39,7 +39,7 @@ pub(super) struct Shell {
     /// For each of `connecting`, how to give it up.
     abort_handles: BTreeMap<ConnectionId, AbortHandle>,
     max_frame: usize,
-    /// Compressions that nobody else comes for.
+    /// Compressions that no other thread comes for.
     works: VecDeque<Work>,
     timer: Pin<Box<Sleep>>,
     armed: Option<Armed>,
@@ -227,7 +227,7 @@ impl Shell {
                 return false;
             }
             if !std::mem::replace(&mut self.has_told_of_close, true) {
-                // Delivering the rest may take long. Nobody needs to wait for metadata meanwhile.
+                // Delivering the rest may take long. No caller needs to wait for metadata meanwhile.
                 Control::tell_again(&self.clusters);
             }
         }
@@ -251,7 +251,7 @@ impl Shell {
         let mut is_busy = false;
         while let Poll::Ready(Some(attempt)) = self.connecting.poll_next_unpin(cx) {
             is_busy = true;
-            // Nobody waits for an attempt that was given up.
+            // The core does not wait for an attempt that was given up.
             let Ok((id, result)) = attempt else { continue };
             self.abort_handles.remove(&id);
             match result {
@@ -332,7 +332,8 @@ impl Shell {
         }
     }
 
-    /// Does one of the compressions that nobody else comes for. One, so that the sockets have their turn between two.
+    /// Does one of the compressions that no other thread comes for. One, so that the sockets have their turn between
+    /// two.
     fn compress_one(&mut self) -> bool {
         self.works.pop_front().map(Work::run_if_quick).is_some()
     }

@@ -133,7 +133,7 @@ impl Run {
         }
     }
 
-    /// Somebody waits for the outcomes of so many records.
+    /// A task waits for the outcomes of so many records.
     fn await_some(&mut self, count: usize) {
         let mut context = Context::from_waker(Waker::noop());
         for sent in self.sent.iter_mut().rev().take(count) {
@@ -452,7 +452,8 @@ impl Run {
                 return;
             }
             // The broker may miss a batch before this one that has expired, and an attempt that a lost connection has
-            // left unanswered may yet be written. Then nobody can say what became of the record; but of the next.
+            // left unanswered may yet be written. Then the sender cannot say what became of the record, but it can of
+            // the next.
             let is_excused =
                 |result: &Option<_>| matches!(result, Some(Err(error)) if is_missing_its_predecessor(error));
             assert!(bad.iter().all(|(_, result)| is_excused(result)), "does not recover: {bad:?}");

@@ -100,8 +100,8 @@ fn random_bytes(random: &mut StdRng) -> Vec<u8> {
     (0..len).map(|_| random.random_range(0..=top)).collect()
 }
 
-/// Leaves hosts alone, so that nobody is sent to machines that have nothing to do with this, and throttle times, which
-/// producers obey for minutes: they stand first or last, before a byte for tags.
+/// Leaves hosts alone, so that no producer is sent to machines that have nothing to do with this, and throttle times,
+/// which producers obey for minutes: they stand first or last, before a byte for tags.
 fn flip_bits(random: &mut StdRng, answer: &mut [u8]) {
     let hosts: Vec<_> = answer.windows(HOST.len()).map(|window| window == HOST.as_bytes()).collect();
     let is_host = |at: usize| (at.saturating_sub(HOST.len())..=at + 1).any(|at| hosts.get(at) == Some(&true));

@@ -104,7 +104,7 @@ async fn try_enqueue_refuses_what_memory_does_not_hold() -> TestResult {
     Ok(())
 }
 
-/// Nobody waits for memory, so nothing but the refusal itself can say that it is wanted.
+/// No caller waits for memory, so nothing but the refusal itself can say that it is wanted.
 #[tokio::test]
 async fn refusal_for_memory_sends_batches_that_linger() -> TestResult {
     let cluster = cluster_with(1, 50).await;

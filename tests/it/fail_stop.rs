@@ -100,7 +100,7 @@ async fn records_without_a_key_find_the_one_partition_that_is_not_stopped() -> T
     Ok(())
 }
 
-/// Nobody may wait for ever for memory that goes to a stopped partition.
+/// No caller may wait for ever for memory that goes to a stopped partition.
 #[tokio::test]
 async fn callers_who_wait_for_memory_are_refused_when_the_partition_stops() -> TestResult {
     let cluster = cluster_with(1, 1).await;

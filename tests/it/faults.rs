@@ -15,7 +15,7 @@ use crate::support::{
 const PARTITIONS: usize = 4;
 const RECORDS: usize = 400;
 
-/// No test here lasts so long, so whoever waits for it fails.
+/// No test here lasts so long, so a test that waits for it fails.
 const NEVER: Duration = Duration::from_secs(600);
 
 /// A producer with many requests under way, which cannot recover by a timeout.

@@ -36,7 +36,7 @@ async fn flush_of_nothing_returns_at_once() -> TestResult {
     Ok(())
 }
 
-/// Whoever accepts a record while another closes has it delivered: the timeout is ample.
+/// A task whose record is accepted while another closes has it delivered: the timeout is ample.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn records_that_are_accepted_while_another_task_closes_are_delivered() -> TestResult {
     let cluster = cluster_with(1, 4).await;
@@ -364,7 +364,7 @@ async fn close_frees_sends_that_wait_for_metadata() -> TestResult {
     Ok(())
 }
 
-/// As in Java, where closing wakes whoever waits: the close itself may take long.
+/// As in Java, where closing wakes the threads that wait: the close itself may take long.
 #[tokio::test]
 async fn sends_that_wait_for_metadata_learn_of_a_close_before_it_ends() -> TestResult {
     let cluster = cluster_with(1, 1).await;

@@ -172,7 +172,7 @@ async fn retried_records_are_told_once() -> TestResult {
     Ok(())
 }
 
-/// A call that was never polled has shown its record to nobody.
+/// A call that was never polled has shown its record to no interceptor.
 #[tokio::test]
 async fn calls_that_are_dropped_while_they_wait_are_told_once() -> TestResult {
     let cluster = cluster_with(1, 1).await;

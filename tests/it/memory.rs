@@ -323,7 +323,7 @@ async fn records_without_a_key_go_where_memory_is_left() -> TestResult {
     Ok(())
 }
 
-/// Nobody can tell beforehand which partition it will be.
+/// A caller cannot tell beforehand which partition it will be.
 #[tokio::test]
 async fn records_without_a_key_wait_for_the_first_partition_that_has_memory_again() -> TestResult {
     let cluster = cluster_with(2, 2).await;

@@ -197,7 +197,7 @@ async fn idle_topic_is_forgotten_and_found_again() -> TestResult {
     for _ in 0..5 {
         refresh(&cluster, &producer).await;
     }
-    // Nobody asks for it any more, or the broker would create it again.
+    // The producer does not ask for it any more, or the broker would create it again.
     cluster.delete_topic("idle")?;
     for _ in 0..2 {
         refresh(&cluster, &producer).await;

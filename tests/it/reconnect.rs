@@ -196,7 +196,7 @@ async fn restart_of_all_brokers_at_their_ports_is_survived() -> TestResult {
     }
     delivered(deliveries).await;
 
-    // Somebody else may have taken a port meanwhile; then this has shown less than it could.
+    // Another process may have taken a port meanwhile; then this has shown less than it could.
     println!("{ports:?} {:?}", (0..3).map(|broker| cluster.port(broker)).collect::<Vec<_>>());
     for partition in 0..3 {
         assert_eq!(without_repeats(log_of(&cluster, partition)), texts(0..10));

@@ -82,7 +82,7 @@ async fn lost_connections_are_retried_within_retries() -> TestResult {
 
     let SendErrorKind::Delivery(error) = error.kind() else { panic!("{error:?}") };
     assert!(matches!(error.kind(), DeliveryErrorKind::Disconnected(_)), "{error:?}");
-    // The mock has thrown the request away, but nobody can know that.
+    // The mock has thrown the request away, but the producer cannot know that.
     assert_eq!(error.persisted(), Persisted::Maybe);
     assert_eq!(error.disposition(), Disposition::RetryLater);
     assert_eq!(error.record().unwrap().value.unwrap(), "1");
@@ -180,7 +180,7 @@ async fn new_leader_that_the_refusal_names_is_tried_at_once() -> TestResult {
     Ok(())
 }
 
-/// Before Produce 10 refusals name nobody.
+/// Before Produce 10 refusals name no leader.
 #[tokio::test]
 async fn new_leader_is_found_through_metadata() -> TestResult {
     let cluster = cluster_with(2, 1).await;

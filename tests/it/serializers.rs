@@ -151,7 +151,7 @@ async fn record_that_is_refused_after_serialization_loses_the_headers_of_seriali
     Ok(())
 }
 
-/// The record waits for its partition, and nobody may notice how often it tried.
+/// The record waits for its partition, and the serializers must not notice how often it tried.
 #[tokio::test]
 async fn record_that_waits_for_its_partition_is_serialized_once() -> TestResult {
     let cluster = cluster_with(1, 1).await;

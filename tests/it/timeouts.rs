@@ -279,7 +279,7 @@ async fn timeout_says_so_if_no_broker_has_answered() -> TestResult {
     Ok(())
 }
 
-/// What lies behind another batch does not linger, although nobody has looked at it.
+/// What lies behind another batch does not linger, although the sender has not looked at it.
 #[tokio::test]
 async fn batch_behind_another_counts_as_queued_and_not_as_lingering() -> TestResult {
     let cluster = cluster_with(1, 1).await;

@@ -144,7 +144,7 @@ struct Identity {
     transactional_id: Option<&'static str>,
 }
 
-/// Asks for an id until somebody coordinates the transactions, which a fresh cluster takes a while for.
+/// Asks for an id until a broker coordinates the transactions, which a fresh cluster takes a while for.
 async fn identity(kafka: &KafkaCluster, transactional_id: &'static str) -> Identity {
     let name = StrBytes::from_static_str(transactional_id);
     let find = FindCoordinatorRequest::default().with_key(name.clone()).with_key_type(1);

@@ -35,7 +35,7 @@ impl Arguments {
         }
     }
 
-    /// Ends the program if something is left that nobody asked for.
+    /// Ends the program if an option is left that the program has not taken out.
     pub fn finish(self) {
         if let Some(name) = self.0.keys().next() {
             usage(&format!("--{name}"));

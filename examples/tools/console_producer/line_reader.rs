@@ -29,7 +29,7 @@ pub(crate) fn spawn(max_line: usize) -> mpsc::Receiver<io::Result<Vec<Line>>> {
     receiver
 }
 
-/// Returns at the end of the input, or when nobody listens any longer.
+/// Returns at the end of the input, or when the receiver is gone.
 fn read(
     mut input: impl Read,
     lines: &mut Lines,

@@ -12,7 +12,7 @@ pub(crate) struct Progress {
     started: Instant,
     next: Instant,
     is_terminal: bool,
-    /// False when somebody types, who knows.
+    /// False when a user types the lines, and so knows the progress.
     is_wanted: bool,
     /// Lines until the next look at the clock.
     countdown: u32,

@@ -154,7 +154,7 @@ async fn send(
     Ok(())
 }
 
-/// A bar where somebody is looking, and nothing in a log.
+/// A bar where a user is looking, and nothing in a log.
 fn progress_bar(records: u64) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -20,7 +20,7 @@ fn complete(completion: &Completion<u8>) {
     completion.wake();
 }
 
-/// Whoever waits learns of the value.
+/// A thread that waits learns of the value.
 pub fn waiter_and_value() {
     model(|| {
         let completion = Arc::new(Completion::new());
@@ -55,7 +55,7 @@ pub fn two_waiters_and_value() {
     });
 }
 
-/// One that gives up takes nobody else's waker along.
+/// A thread that gives up takes no other thread's waker along.
 pub fn waiter_that_gives_up_beside_another() {
     model(|| {
         let completion = Arc::new(Completion::new());

@@ -25,7 +25,7 @@ fn take_and_give_back(memory: &FairMemory, partition: PartitionId) {
     memory.give_back(partition, taken);
 }
 
-/// Whoever waits gets the memory that another thread gives back.
+/// A thread that waits gets the memory that another thread gives back.
 pub fn waiter_and_release() {
     model(|| {
         let (memory, [holder, waiter, _]) = full();
@@ -79,7 +79,7 @@ pub fn two_waiters_of_a_partition_and_release() {
     });
 }
 
-/// Whoever may go to any partition of a topic gets what one of them gives back while it turns to another.
+/// A thread that may go to any partition of a topic gets what one of them gives back while the thread turns to another.
 pub fn waiter_for_any_partition_and_release() {
     model(|| {
         let memory = Arc::new(FairMemory::new(Budget::new(TOTAL, TOTAL, TOTAL)));
@@ -128,7 +128,7 @@ pub fn cancelled_waiter_and_release() {
     });
 }
 
-/// Nobody who waits outlives a close, and nothing that was granted is lost.
+/// A close ends the wait of every thread, and nothing that was granted is lost.
 pub fn waiter_and_close() {
     model(|| {
         let (memory, [holder, waiter, _]) = full();

@@ -38,7 +38,7 @@ async fn every_version_lists_what_is_served() {
 async fn an_unknown_version_is_answered_in_version_0_with_the_versions_that_would_do() {
     let cluster = MockCluster::start(1).await.unwrap();
     let mut client = Client::connect(&cluster, 0).await;
-    // Key 18, version 99, correlation id 7, no client id, no tags, and a body that nobody can know.
+    // Key 18, version 99, correlation id 7, no client id, no tags, and a body that the broker cannot know.
     client.write_raw(&[0, 0, 0, 14, 0, 18, 0, 99, 0, 0, 0, 7, 255, 255, 0, 1, 2, 3]).await;
 
     let mut answer = client.read_frame().await.unwrap();

@@ -7,7 +7,7 @@ use crate::buffer_memory::BatchBuffer;
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::HEADER_LEN;
 
-/// The compression of one batch, to be done by whoever closed it or on its behalf, without any lock.
+/// The compression of one batch, to be done by the thread that closed it or on its behalf, without any lock.
 ///
 /// Dropping it undone puts the batch back uncompressed, so a batch is never stuck.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Compression, by whoever closed a batch.
+//! Compression, by the thread that closed a batch.
 
 use super::*;
 use crate::error::{DeliveryErrorKind, Persisted};

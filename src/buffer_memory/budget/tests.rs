@@ -507,7 +507,7 @@ impl Run {
 
     fn check(&self) {
         assert_eq!(self.budget.free(), TOTAL - self.held());
-        // Whoever has nothing is served as soon as there is enough.
+        // A partition that holds nothing is served as soon as there is enough.
         let is_short = |(_, least): &(Ticket, usize)| least.max(&SMALLEST) > &self.budget.free();
         for (partition, waits) in self.waits.iter().take(PARTITIONS).enumerate() {
             assert!(self.held_by(partition) > 0 || waits.front().is_none_or(is_short));

@@ -89,7 +89,7 @@ fn those_that_wait_for_a_missing_topic_do_not_keep_others_from_being_refreshed()
 
     let mut requests = Vec::new();
     for _ in 0..6 {
-        // Whoever waits asks again after each answer.
+        // A caller that waits asks again after each answer.
         metadata.request_topic(&Topic::from("missing"), now);
         metadata.request_update();
         now += BACKOFF;

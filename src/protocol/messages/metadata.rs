@@ -39,7 +39,7 @@ impl MetadataRequest {
         } else if !self.allow_auto_topic_creation {
             return Err(EncodeError::NotInVersion { what: "no creation of topics", version });
         }
-        // Nobody reads authorized operations here, neither the cluster's nor those of topics.
+        // The producer does not read authorized operations, neither the cluster's nor those of topics.
         if (8..=10).contains(&version) {
             out.bool(false);
         }

@@ -1,4 +1,4 @@
-//! A look ahead: who leads the topics that somebody waits for, before the broker has said what it speaks.
+//! A look ahead: who leads the topics that callers wait for, before the broker has said what it speaks.
 //!
 //! Requests can be made in the best version only once a new connection has its answer to ApiVersions. Every broker since
 //! Kafka 0.11 answers Metadata in one old version, though, so that is asked along with ApiVersions. What it tells is too
@@ -27,7 +27,7 @@ pub(super) enum Scouting {
 }
 
 impl SenderCore {
-    /// Looks ahead if a node is just being asked for its versions and somebody waits for a topic.
+    /// Looks ahead if a node is just being asked for its versions and a caller waits for a topic.
     pub(super) fn send_scout(&mut self, node: NodeId, now: Instant) {
         if self.scouting != Scouting::Possible || !self.network.can_send_early(node) {
             return;

@@ -252,6 +252,6 @@ fn partition_whose_batches_wait_too_long_for_answers_is_not_to_be_chosen() {
     assert_eq!(note(0, Next::Idle, 103), (true, None));
     // The time begins anew.
     assert_eq!(note(1, Next::Blocked, 200), (true, Some(Duration::from_millis(301))));
-    // A batch that is being compressed waits for nobody else.
+    // A batch that is being compressed waits for no broker.
     assert_eq!(note(0, Next::Blocked, 1000), (true, None));
 }

@@ -1,4 +1,4 @@
-//! Batches whose records are all awaited: `linger.ms`, unless it was set, holds nobody up who is already waiting.
+//! Batches whose records are all awaited: `linger.ms`, unless it was set, holds up no caller who is already waiting.
 
 use std::future::Future;
 use std::pin::Pin;

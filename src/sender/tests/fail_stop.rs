@@ -441,7 +441,7 @@ impl Weather {
 }
 
 /// Between two acknowledgements of a failure, what is written of the accepted records has no gap, those aside whose fate
-/// nobody can know. A failure names its seed.
+/// the producer cannot know. A failure names its seed.
 #[test]
 fn log_holds_no_gap_whatever_goes_wrong() {
     let mut stops = 0;

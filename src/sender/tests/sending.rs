@@ -541,7 +541,7 @@ fn partition_that_is_ready_is_not_left_lying() {
     assert!(bench.core.poll_timeout(bench.now) > Some(bench.now), "it was not ready after all");
 }
 
-/// Returns whether somebody has woken the sender since the last call.
+/// Returns whether the sender was woken since the last call.
 fn is_woken(bench: &Bench) -> bool {
     bench.accumulator.wake_flag().poll(&Context::from_waker(Waker::noop()))
 }

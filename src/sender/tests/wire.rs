@@ -270,7 +270,7 @@ fn partition(version: i16, index: i32, reply: &Reply) -> PartitionProduceRespons
     response
 }
 
-/// An answer whose body nobody can read.
+/// An answer whose body the producer cannot read.
 pub(super) fn garbage(head: Head) -> Bytes {
     let mut frame = BytesMut::new();
     frame.put_i32(head.correlation_id);

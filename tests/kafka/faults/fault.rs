@@ -31,7 +31,7 @@ pub(super) enum Fault {
     Freeze,
     /// A leader freezes until it is deposed, and wakes.
     FreezeLong,
-    /// Two of three brokers freeze for a moment: nobody can acknowledge, nobody can be elected.
+    /// Two of three brokers freeze for a moment: no broker can acknowledge, no broker can be elected.
     FreezeTwo,
     /// A leader is restarted in good order (SIGTERM).
     Restart,

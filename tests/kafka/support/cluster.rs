@@ -28,7 +28,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 static SAY_SKIPPED: Once = Once::new();
 
-/// How often a cluster is started when somebody else takes one of its ports first.
+/// How often a cluster is started when another process takes one of its ports first.
 const ATTEMPTS: usize = 3;
 
 /// A running cluster; its processes end and its directory goes when it is dropped.

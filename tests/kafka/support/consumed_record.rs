@@ -21,6 +21,6 @@ pub(crate) enum TimestampType {
     Append,
     /// The producer.
     Create,
-    /// Nobody: a record of the oldest format.
+    /// Neither of them: a record of the oldest format.
     Missing,
 }

@@ -9,9 +9,9 @@ use std::net::TcpListener;
 /// to itself, and the broker could not come back.
 const RANGE: std::ops::Range<u16> = 12_000..32_000;
 
-/// Finds `count` ports that nobody listens on at this moment.
+/// Finds `count` ports that no process listens on at this moment.
 ///
-/// They are all held until the last is found, then released: somebody else may still be faster, which is why starting
+/// They are all held until the last is found, then released: another process may still be faster, which is why starting
 /// a cluster is tried again with other ports.
 pub(crate) fn free_ports(count: usize) -> Vec<u16> {
     let mut held = Vec::with_capacity(count);

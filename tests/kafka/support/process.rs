@@ -78,7 +78,7 @@ impl Drop for Process {
 
 /// A shell that waits for the end of its input, which comes when we end it or die, and then kills a process.
 ///
-/// To be ended no later than the process: afterwards the id may belong to somebody else.
+/// To be ended no later than the process: afterwards the id may belong to another process.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     shell: Child,

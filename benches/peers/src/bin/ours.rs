@@ -170,7 +170,7 @@ impl Load {
         run.finish(each * tasks, failed, &format!(",\"fairness\":{:.3}", slowest / mean));
     }
 
-    /// Fills the memory for three seconds. Nobody keeps the deliveries, so that what is measured is the producer's.
+    /// Fills the memory for three seconds. The loop keeps no deliveries, so that what is measured is the producer's.
     async fn stalled(&self) {
         let run = Run::start("kafka-producer");
         let begin = Instant::now();

@@ -176,7 +176,7 @@ impl AsyncRead for Line {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let line = &mut *self;
-        // The sender writes and reads in one go, so nobody needs to be woken for what is written later.
+        // The sender writes and reads in one go, so no task needs to be woken for what is written later.
         let Some((due, answer)) = line.answers.front_mut() else {
             return if line.is_closed { Poll::Ready(Ok(())) } else { Poll::Pending };
         };

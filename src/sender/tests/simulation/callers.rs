@@ -18,7 +18,7 @@ use crate::record::Headers;
 use crate::sender::Purge;
 use crate::topic_partition::Topic;
 
-/// Somebody who hands over a record and may have to wait for memory.
+/// A caller who hands over a record and may have to wait for memory.
 pub(super) struct Caller {
     id: usize,
     place: i32,
@@ -35,7 +35,7 @@ pub(super) struct Accepted {
     pub(super) session: usize,
     /// Brokers refuse it.
     pub(super) is_bad: bool,
-    /// `None` if nobody wants to know.
+    /// `None` if no caller wants to know.
     pub(super) delivery: Option<Delivery>,
     /// Raised when the one who waits for the result is woken.
     pub(super) woken: Arc<Flag>,

@@ -216,7 +216,7 @@ impl Simulation {
         says_so && self.accepted.iter().skip_while(|other| other.id != record.id).skip(1).any(is_in_doubt)
     }
 
-    /// With `fail_stop`, nothing that was accepted behind a record that has failed is written before somebody resumes
+    /// With `fail_stop`, nothing that was accepted behind a record that has failed is written before a caller resumes
     /// the partition.
     fn check_stops<'a>(
         &self,

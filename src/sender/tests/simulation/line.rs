@@ -50,7 +50,7 @@ pub(super) struct Way {
     pub(super) chunks: VecDeque<Bytes>,
     /// No chunk arrives before the one in front of it.
     pub(super) clock: Duration,
-    /// Whoever sends has closed: the end comes behind the chunks.
+    /// The side that sends has closed: the end comes behind the chunks.
     pub(super) is_ended: bool,
 }
 

@@ -208,7 +208,7 @@ fn purge(ops: &mut Vec<(u64, Op)>, at: u64, (partition, leader): (i32, i32), noi
     ops.push((at + noise.between(0, 20), Op::Purge { all: noise.is(70) }));
 }
 
-/// Clients are told of a leader epoch that nobody knows of later.
+/// Clients are told of a leader epoch that no broker knows of later.
 fn epochs(ops: &mut Vec<(u64, Op)>, at: u64, partition: i32, node: i32, noise: &mut Noise) {
     let lasts = noise.pick(&[20, 200, 700, 2500, 9000]);
     let send = |count| Op::Send { partition, spread: 1, count, len: 10 };

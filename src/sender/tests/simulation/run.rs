@@ -1,8 +1,8 @@
 //! One run: the producer, the network and the brokers, on one clock.
 //!
 //! The producer's side does what the shell in `sender.rs` does, with the transport's own `Connection` on simulated
-//! sockets, and looks at the core only when the shell would: something was written to or read from a socket, somebody woke
-//! it, or its timer is over. So a wake-up that is lost is lost here too.
+//! sockets, and looks at the core only when the shell would: something was written to or read from a socket, the
+//! shell was woken, or its timer is over. So a wake-up that is lost is lost here too.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -125,7 +125,7 @@ pub(super) enum Event {
     /// A chunk comes to the producer.
     Return(ConnectionId),
     WorkersFree,
-    /// Somebody has compressed a batch in a caller's stead.
+    /// A helper has compressed a batch in a caller's stead.
     Sealed,
     Serve(ConnectionId),
     /// The producer can write again.
@@ -160,7 +160,7 @@ struct Desk {
     news: usize,
     /// They have other things to do.
     is_busy: bool,
-    /// What nobody has begun was taken back: nothing more is taken on while they are busy.
+    /// What no helper has begun was taken back: they take on nothing more while they are busy.
     is_refusing: bool,
 }
 

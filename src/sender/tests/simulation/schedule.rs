@@ -470,7 +470,8 @@ fn fault(setup: &Setup, noise: &mut Noise) -> Op {
     }
 }
 
-/// A leader writes what nobody copies, another one leads, and then perhaps the first one again. Returns when it is over.
+/// A leader writes what no follower copies, another one leads, and then perhaps the first one again. Returns when it is
+/// over.
 fn ping_pong(partition: i32, begin: u64, noise: &mut Noise, ops: &mut Vec<(u64, Op)>) -> u64 {
     let lasts = noise.between(5, 200);
     let mut now = begin;
