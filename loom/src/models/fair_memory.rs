@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::{model, poll_and_give_up};
-use crate::buffer_memory::budget::{Budget, Line, PartitionId};
+use crate::buffer_memory::budget::{Budget, InTopic, Line, PartitionId};
 use crate::buffer_memory::fair_memory::{FairMemory, MemoryClosed};
 
 const TOTAL: usize = 2;
@@ -84,7 +84,7 @@ pub fn waiter_for_any_partition_and_release() {
     model(|| {
         let memory = Arc::new(FairMemory::new(Budget::new(TOTAL, TOTAL, TOTAL)));
         let topic = memory.open_topic();
-        let partitions = [0, 1].map(|number| memory.open(Some((topic, number))));
+        let partitions = [0, 1].map(|number| memory.open(Some(InTopic { topic, number, has_leader: true })));
         memory.serve_waits();
         assert!(memory.try_take_exactly(partitions[0], TOTAL, 0));
         let releasing = {
