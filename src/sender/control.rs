@@ -54,6 +54,13 @@ pub(super) enum Order {
     Purge(Purge, oneshot::Sender<Vec<DeliveryError>>),
 }
 
+impl Order {
+    /// Lets the caller who gave it know that there is no sender to carry it out.
+    pub(super) fn refuse(self) {
+        guarded(|| drop(self));
+    }
+}
+
 impl Control {
     /// Asks for the metadata of a topic. To be followed by a wake-up.
     pub(crate) fn want_topic(&self, topic: &Topic) {
@@ -178,8 +185,7 @@ impl Control {
                 Err(TryLockError::WouldBlock) => return,
             };
             if seat.is_none() {
-                // Those who gave them learn that there is no sender.
-                drop(self.take_orders());
+                self.take_orders().into_iter().for_each(Order::refuse);
             }
             let _: Option<()> = self.drive_in(&mut seat, |shell| shell.handle_orders(self));
         }

@@ -165,7 +165,7 @@ impl Shell {
                     // Wakes the caller.
                     guarded(|| drop(result.send(errors)));
                 }
-                Order::Abort | Order::EndIfIdle | Order::Purge(..) => {}
+                Order::Abort | Order::EndIfIdle | Order::Purge(..) => order.refuse(),
             }
         }
     }

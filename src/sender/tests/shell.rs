@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::watch;
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::sync::{oneshot, watch};
 use tokio::task::coop;
 
 use super::bench::{self, Config};
 use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, TryAppend};
 use crate::clock;
 use crate::delivery::Delivery;
-use crate::error::{DeliveryErrorKind, Persisted};
+use crate::error::{DeliveryError, DeliveryErrorKind, Persisted};
 use crate::fence::broken::{Bomb, BrokenLog};
 use crate::metadata::Cluster;
 use crate::metrics::Counters;
@@ -270,7 +271,7 @@ async fn closed_sender_without_records_ends() {
     shell.accumulator.close();
     task.await.unwrap();
 
-    assert!(shell.clusters.changed().await.is_err(), "whoever waits for metadata hears of it");
+    assert!(shell.clusters.changed().await.is_err(), "callers that wait for metadata hear of it");
     assert_eq!((shell.under_way(), shell.control.undelivered().len()), (0, 0));
 }
 
@@ -350,7 +351,7 @@ async fn sender_that_panics_says_so_and_gives_its_records_back() {
     assert_eq!(error.record().unwrap().value.unwrap(), "v");
     assert_eq!(shell.control.undelivered().len(), 1);
     assert_eq!(shell.control.end(), Some(&panicked));
-    assert!(shell.clusters.changed().await.is_err(), "whoever waits for metadata hears of it");
+    assert!(shell.clusters.changed().await.is_err(), "callers that wait for metadata hear of it");
     assert!(shell.accumulator.is_closed() && shell.accumulator.is_complete());
     assert_eq!(shell.accumulator.memory().available(), shell.accumulator.memory().total());
 }
@@ -499,6 +500,41 @@ async fn waker_of_a_close_that_panics_ends_no_other_close() {
     assert!(news.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
 }
 
+/// Purges twice when it is woken, and waits for each purge with a waker that panics.
+struct Purges {
+    control: Arc<Control>,
+    purged: Mutex<Vec<oneshot::Receiver<Vec<DeliveryError>>>>,
+}
+
+impl Wake for Purges {
+    fn wake(self: Arc<Self>) {
+        let panics = Waker::from(Arc::new(Panics));
+        for _ in 0..2 {
+            let mut purged = self.control.purge(Purge::All);
+            assert!(Pin::new(&mut purged).poll(&mut Context::from_waker(&panics)).is_pending());
+            self.purged.lock().unwrap().push(purged);
+        }
+    }
+}
+
+/// The sender ends while the orders are given, so the purges fail. The second panic in a row would end the process.
+#[tokio::test(start_paused = true)]
+async fn wakers_of_purges_that_come_too_late_may_panic() {
+    let shell = Shell::new(Outcome::None);
+    let _task = shell.sender();
+    let mut delivery = shell.append();
+    let purges = Arc::new(Purges { control: Arc::clone(&shell.control), purged: Mutex::default() });
+    let waker = Waker::from(Arc::clone(&purges));
+    assert!(Pin::new(&mut delivery).poll(&mut Context::from_waker(&waker)).is_pending());
+
+    shell.control.abort();
+
+    assert_eq!(shell.control.end(), Some(&DeliveryErrorKind::Closed));
+    let failed = |purged: &mut oneshot::Receiver<_>| matches!(purged.try_recv(), Err(TryRecvError::Closed));
+    let all_failed: Vec<_> = purges.purged.lock().unwrap().iter_mut().map(failed).collect();
+    assert_eq!(all_failed, [true, true]);
+}
+
 /// Has three records given up by `order` while the log panics at a message. All three must have failed, and be reported once.
 #[track_caller]
 fn give_up_with_a_broken_log(order: impl FnOnce(&Control), message: &'static str, nth: usize) {
@@ -599,14 +635,6 @@ fn task_that_sees_a_new_cluster_sees_its_version() {
 
 #[test]
 fn waker_that_panics_neither_hides_a_new_cluster_nor_ends_the_one_who_shows_it() {
-    struct Panics;
-
-    impl Wake for Panics {
-        fn wake(self: Arc<Self>) {
-            panic!("a bug of the application");
-        }
-    }
-
     let control = Control::default();
     let (published, mut clusters) = watch::channel(Arc::<Cluster>::default());
     let seen = clusters.clone();
