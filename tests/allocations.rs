@@ -17,18 +17,20 @@ const RECORDS: usize = 50_000;
 /// Topics that a thread keeps in different places.
 const ABANDONED: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// Runs a mock cluster on a thread of its own, so that its allocations are not counted.
-fn cluster_elsewhere() -> (String, mpsc::Sender<()>) {
+/// Runs a mock cluster on a thread of its own, so that its allocations are not counted. The topics: name, partitions, replicas,
+/// and there are as many brokers as replicas.
+fn cluster_elsewhere(topics: &[(&'static str, i32, i16)]) -> (String, mpsc::Sender<()>) {
+    let topics = topics.to_vec();
     let (address, addresses) = mpsc::channel();
     let (stop, stopped) = mpsc::channel();
     thread::spawn(move || {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let brokers = topics.iter().map(|(.., replicas)| *replicas).max().unwrap_or(1);
         let cluster = runtime.block_on(async {
-            let cluster = MockCluster::start(1).await.unwrap();
-            cluster.create_topic("counted", 4, 1).unwrap();
-            for letter in ABANDONED {
-                cluster.create_topic(letter, 1, 1).unwrap();
+            let cluster = MockCluster::start(brokers.into()).await.unwrap();
+            for (name, partitions, replicas) in topics {
+                cluster.create_topic(name, partitions, replicas).unwrap();
             }
             cluster
         });
@@ -62,7 +64,7 @@ fn measure(runtime: &tokio::runtime::Runtime, producer: &KafkaProducer) -> Alloc
 
 #[test]
 fn allocations_grow_with_batches_and_not_with_records() {
-    let (address, _stop) = cluster_elsewhere();
+    let (address, _stop) = cluster_elsewhere(&[("counted", 4, 1)]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _guard = runtime.enter();
     let count = |batch_size| {
@@ -81,27 +83,9 @@ fn allocations_grow_with_batches_and_not_with_records() {
     assert!(with_large_batches < RECORDS as u64 / 20, "{with_large_batches}");
 }
 
-/// Runs a mock cluster on a thread of its own with a topic of so many partitions, each with three replicas.
-fn wide_cluster_elsewhere(partitions: i32) -> (String, mpsc::Sender<()>) {
-    let (address, addresses) = mpsc::channel();
-    let (stop, stopped) = mpsc::channel();
-    thread::spawn(move || {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let cluster = runtime.block_on(async {
-            let cluster = MockCluster::start(3).await.unwrap();
-            cluster.create_topic("wide", partitions, 3).unwrap();
-            cluster
-        });
-        address.send(cluster.bootstrap_servers()).unwrap();
-        let _: Result<(), _> = stopped.recv();
-    });
-    (addresses.recv().unwrap(), stop)
-}
-
 /// Counts what a producer holds, in the end and at most, that has sent a record to three partitions of so many.
 fn bytes_with(partitions: i32) -> (i64, u64) {
-    let (address, _stop) = wide_cluster_elsewhere(partitions);
+    let (address, _stop) = cluster_elsewhere(&[("wide", partitions, 3)]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut producer: Option<KafkaProducer> = None;
     let mut send = async || {
@@ -149,7 +133,7 @@ async fn fill_and_abandon(address: &str, topic: &'static str) {
 
 #[test]
 fn closed_producers_leave_nothing_in_memory() {
-    let (address, _stop) = cluster_elsewhere();
+    let (address, _stop) = cluster_elsewhere(&ABANDONED.map(|letter| (letter, 1, 1)));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let round = |topic| {
         let run = || runtime.block_on(fill_and_abandon(&address, topic));
@@ -248,7 +232,7 @@ async fn use_topics(producer: &KafkaProducer, topics: std::ops::Range<usize>) {
 
 #[test]
 fn new_topic_allocates_the_same_however_many_topics_are_in_use() {
-    let (address, _stop) = cluster_elsewhere();
+    let (address, _stop) = cluster_elsewhere(&[("counted", 4, 1)]);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let _guard = runtime.enter();
     let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers(address).build().unwrap();
