@@ -53,7 +53,7 @@ impl AsyncWrite for Pipe {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.to_broker.extend_from_slice(bytes);
         while let Some(frame) = self.next_frame() {
-            let answer = answer(&mut self.brokers.lock().expect("nobody panicked"), frame);
+            let answer = answer(&mut self.brokers.lock().expect("no thread panicked"), frame);
             self.answers.push_back(answer);
         }
         Poll::Ready(Ok(bytes.len()))

@@ -73,7 +73,7 @@ async fn http_server_among_the_bootstrap_servers_does_no_harm() -> TestResult {
             return Ok(());
         }
     }
-    panic!("nobody asked it");
+    panic!("no producer asked it");
 }
 
 #[tokio::test]

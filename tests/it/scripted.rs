@@ -102,7 +102,7 @@ async fn innocent_records_of_a_refused_batch_are_delivered() -> TestResult {
 #[tokio::test]
 async fn errors_of_records_that_do_not_exist_are_ignored() -> TestResult {
     let (_broker, producer) = first_answer(|_| {
-        let errors = [-1, 2, i32::MAX, i32::MIN].map(|index| culprit(index, Some("nobody")));
+        let errors = [-1, 2, i32::MAX, i32::MIN].map(|index| culprit(index, Some("unknown")));
         Answer::Partitions(vec![refused(0, 87).with_record_errors(errors.to_vec())])
     })
     .await;

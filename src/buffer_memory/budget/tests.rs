@@ -537,7 +537,7 @@ proptest! {
                 run.serve();
             }
             rounds += 1;
-            prop_assert!(rounds < 1000, "somebody is never served");
+            prop_assert!(rounds < 1000, "a wait is never served");
         }
         for (partition, bytes) in std::mem::take(&mut run.buffers) {
             run.budget.give_back(run.ids[partition], bytes);

@@ -239,7 +239,7 @@ fn attempt_may_be_closed_before_there_is_a_connection() {
     assert_eq!(bench.closed(), connection);
     assert!(!bench.client.is_connecting());
     bench.client.handle_connected(connection, bench.now);
-    assert!(bench.has_no_action(), "nobody asks for versions any more");
+    assert!(bench.has_no_action(), "the client asks for no versions any more");
 }
 
 const BOOTSTRAP: NodeId = NodeId(-1);

@@ -197,7 +197,7 @@ impl Simulation {
         let settled: BTreeSet<_> = before.difference(&after).copied().collect();
         let found: BTreeSet<_> = ids.iter().copied().collect();
         if ids.len() != returned.len() || found.len() != ids.len() {
-            return self.violate(format!("{by} returns something twice, or what nobody knows: {ids:?}"));
+            return self.violate(format!("{by} returns something twice, or what was not accepted: {ids:?}"));
         }
         let is_watched = |record: &&Accepted| record.delivery.is_some();
         let watched: BTreeSet<_> = self.accepted.iter().filter(is_watched).map(|record| record.id).collect();

@@ -47,7 +47,7 @@ impl Simulation {
                 return Err(format!("record {} never gets a result", record.id));
             }
             if !record.woken.take() {
-                return Err(format!("nobody tells the one who waits for record {}", record.id));
+                return Err(format!("the caller that waits for record {} is not woken", record.id));
             }
         }
         if self.callers.is_empty() { Ok(()) } else { Err("a caller waits for memory for ever".to_owned()) }
