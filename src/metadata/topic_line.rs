@@ -87,8 +87,8 @@ pub(super) fn within_one_request<'a>(topics: impl Iterator<Item = &'a Topic>) ->
     topics.take(MAX_ASKED).enumerate().take_while(fits).map(|(_, topic)| topic.clone()).collect()
 }
 
-/// How many topics a request names at most. The sender needs some ten milliseconds for an answer about this many, and can do other
-/// work before the next. Few applications use more, so most learn of all their topics from one answer.
+/// How many topics a request names at most. The sender takes a whole answer in at once, and does other work before the next. Few
+/// applications use more topics, so most learn of all of theirs from one answer.
 const MAX_ASKED: usize = 10_000;
 
 /// How many bytes the names in a request take at most. A broker closes the connection if a request is larger than its
