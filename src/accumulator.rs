@@ -22,6 +22,7 @@ mod rescue;
 pub(crate) mod salvage;
 mod settings;
 mod split;
+mod stage_clock;
 mod topic_queues;
 mod workers;
 
@@ -30,10 +31,11 @@ pub(crate) use self::incomplete::IncompleteBatches;
 pub(crate) use self::partition_queue::{
     Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
 };
-pub(crate) use self::producer_batch::{BatchOrder, EnqueueWaits, ProducerBatch, Stage};
+pub(crate) use self::producer_batch::{BatchOrder, ProducerBatch};
 pub(crate) use self::rescue::{Rescue, rescue};
 pub(crate) use self::settings::Settings;
 pub(crate) use self::split::{halve, split};
+pub(crate) use self::stage_clock::{EnqueueWaits, Stage};
 pub(crate) use self::topic_queues::TopicQueues;
 pub(crate) use self::workers::{Work, Workers};
 

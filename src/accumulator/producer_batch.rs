@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::accumulator::incomplete::Incomplete;
 use crate::accumulator::salvage;
+use crate::accumulator::stage_clock::{EnqueueWaits, StageClock};
 use crate::buffer_memory::BatchBuffer;
 use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Redirect};
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
@@ -104,71 +105,6 @@ impl BatchBytes {
     /// Takes the bytes out, to be put back in their next shape.
     fn take(&mut self) -> Self {
         std::mem::replace(self, Self::Frozen(Bytes::new()))
-    }
-}
-
-/// Where a batch's time goes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StageClock {
-    stage: Stage,
-    since: Instant,
-    spent: TimeSpent,
-}
-
-/// What a batch is waiting for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    Backoff,
-    InFlight,
-    Linger,
-    NoLeader,
-    Queued,
-}
-
-impl StageClock {
-    fn new(now: Instant) -> Self {
-        Self { stage: Stage::Linger, since: now, spent: TimeSpent::default() }
-    }
-
-    pub(crate) fn stage(&self) -> Stage {
-        self.stage
-    }
-
-    /// Books the time since the last change on the stage that ends now.
-    pub(crate) fn enter(&mut self, stage: Stage, now: Instant) {
-        let spent = now.saturating_duration_since(self.since);
-        let account = match self.stage {
-            Stage::Backoff => &mut self.spent.backoff,
-            Stage::InFlight => &mut self.spent.in_flight,
-            Stage::Linger => &mut self.spent.linger,
-            Stage::NoLeader => &mut self.spent.no_leader,
-            Stage::Queued => &mut self.spent.queued,
-        };
-        *account += spent;
-        self.stage = stage;
-        self.since = now;
-    }
-
-    /// Books as queueing what a batch has spent in its first stage beyond `linger`: it lay behind others.
-    pub(crate) fn limit_linger(&mut self, linger: Duration) {
-        let excess = self.spent.linger.saturating_sub(linger);
-        self.spent.linger -= excess;
-        self.spent.queued += excess;
-    }
-}
-
-/// How long a record waited in `enqueue`, kept per batch as the longest of its records.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct EnqueueWaits {
-    pub(crate) metadata: Duration,
-    pub(crate) memory: Duration,
-}
-
-impl EnqueueWaits {
-    /// Returns whether it has waited at all.
-    #[inline]
-    pub(crate) fn are_some(&self) -> bool {
-        *self != Self::default()
     }
 }
 
@@ -495,7 +431,7 @@ impl ProducerBatch {
 
     /// Returns where its time went until `now`.
     pub(crate) fn time_spent(&mut self, now: Instant, linger: Duration, leader_known: bool) -> TimeSpent {
-        self.clock.enter(self.clock.stage, now);
+        self.clock.enter(self.clock.stage(), now);
         self.clock.limit_linger(linger);
         self.clock.spent.attempts = self.attempts;
         self.clock.spent.last_error = self.last_error;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::accumulator::partition_queue::PartitionQueue;
-use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Stage};
+use crate::accumulator::producer_batch::ProducerBatch;
+use crate::accumulator::stage_clock::{EnqueueWaits, Stage};
 use crate::delivery::{AckNote, BatchCell, Redirect};
 use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, RecordRef};
 

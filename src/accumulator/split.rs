@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::accumulator::partition_queue::PartitionQueue;
-use crate::accumulator::producer_batch::{EnqueueWaits, ProducerBatch, Room};
+use crate::accumulator::producer_batch::{ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
+use crate::accumulator::stage_clock::{EnqueueWaits, Stage};
 use crate::delivery::{BatchCell, Redirect};
 use crate::planted::planted;
 use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, RecordRef};
@@ -91,7 +92,7 @@ fn replace(
     batch.move_notes(&redirects, &mut pieces);
     for piece in &mut pieces {
         piece.close();
-        piece.clock.enter(crate::accumulator::producer_batch::Stage::Queued, now);
+        piece.clock.enter(Stage::Queued, now);
     }
     let count = pieces.len();
     batch.redirect(redirects);
