@@ -14,6 +14,7 @@ use crate::topic_partition::{Topic, TopicPartition};
 
 mod changes;
 mod compression_ratio;
+mod doubt;
 mod incomplete;
 mod partition_queue;
 mod producer_batch;

@@ -19,7 +19,7 @@ use crate::buffer_memory::{BatchBuffer, PartitionMemory};
 use crate::delivery::{BatchCell, BatchWatcher, Delivery};
 use crate::planted::planted;
 use crate::protocol::compression::Compression;
-use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordRef};
+use crate::protocol::record_batch::{HEADER_LEN, RecordRef};
 use crate::sync::Held;
 use crate::topic_partition::TopicPartition;
 
@@ -129,8 +129,8 @@ pub(crate) struct Head {
     pub(crate) is_sealing: bool,
     /// It has a sequence number.
     pub(crate) is_numbered: bool,
-    /// It may be in the log already.
-    pub(crate) maybe_written: bool,
+    /// Another number cannot write it twice: it has none, or is certain not to be in the log under its own.
+    pub(crate) may_take_new_number: bool,
     /// A task waits for each of its records: no task that waits for it will add to it.
     pub(crate) is_awaited: bool,
     /// The latest of its records, in milliseconds since 1970.
@@ -305,13 +305,13 @@ impl PartitionQueue {
         let more = inner.batches.len() > 1;
         inner.batches.front().map(|head| Head {
             created: head.created,
-            attempts: head.attempts,
-            sent_leader_epoch: head.sent_leader_epoch,
+            attempts: head.attempts(),
+            sent_leader_epoch: head.sent_leader_epoch(),
             is_full: more || head.is_full || !head.is_open(),
             is_flushed: head.is_flushed,
             is_sealing: head.is_sealing(),
             is_numbered: head.is_numbered(),
-            maybe_written: head.maybe_written,
+            may_take_new_number: head.may_take_new_number(),
             is_awaited: head.cell().is_all_awaited(),
             max_timestamp: head.max_timestamp(),
             order: head.order,
@@ -361,12 +361,11 @@ impl PartitionQueue {
         let mut inner = self.lock();
         for _ in 0..inner.batches.len() {
             let Some(mut batch) = inner.batches.pop_front() else { break };
-            if batch.is_numbered() && (batch.maybe_written || batch.is_unanswered) {
+            if batch.forget_number() {
+                inner.batches.push_back(batch);
+            } else {
                 doubtful.push(batch);
-                continue;
             }
-            batch.set_identity(ProducerIdentity::NONE);
-            inner.batches.push_back(batch);
         }
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
         doubtful
@@ -381,7 +380,7 @@ impl PartitionQueue {
         }
         let younger = inner.batches.split_off(at);
         let older = std::mem::take(&mut inner.batches);
-        let (kept, taken) = older.into_iter().partition(|batch| batch.is_numbered() && batch.maybe_written);
+        let (kept, taken) = older.into_iter().partition(|batch| !batch.may_take_new_number());
         inner.batches = kept;
         inner.batches.extend(younger);
         self.queued.store(inner.batches.len(), Ordering::Relaxed);

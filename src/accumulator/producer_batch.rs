@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::accumulator::doubt::Doubt;
 use crate::accumulator::incomplete::Incomplete;
 use crate::accumulator::salvage;
 use crate::accumulator::stage_clock::{EnqueueWaits, StageClock};
@@ -19,6 +20,8 @@ use crate::protocol::record_batch::{
     self, DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, ProducerIdentity, RecordBatchBuilder, RecordRef,
 };
 use crate::topic_partition::TopicPartition;
+
+mod attempts;
 
 /// A batch of records of one partition, from its first record to its completion.
 #[derive(Debug)]
@@ -46,23 +49,19 @@ pub(crate) struct ProducerBatch {
     /// It takes records until then.
     pub(crate) open_until: Instant,
     /// Times that it was handed to a connection.
-    pub(crate) attempts: u32,
+    attempts: u32,
     /// Who wrote it and its sequence number; `NONE` until it has one.
     identity: ProducerIdentity,
     /// The identity that the frozen bytes bear.
     stamped: ProducerIdentity,
-    /// True once a byte of it may have been written to a socket and no answer has told otherwise.
-    pub(crate) maybe_written: bool,
-    /// True once an attempt came to nothing without an answer: its bytes may still reach the broker, however late.
-    pub(crate) is_unanswered: bool,
-    /// True for a piece of a batch that may be in the log as a whole: under its own number no broker would know it.
-    pub(crate) is_of_doubtful: bool,
+    /// Whether it may be in the log.
+    doubt: Doubt,
     /// True once an older batch of the partition has failed (`fail_stop`): it is not to be sent again.
-    pub(crate) is_stopped: bool,
+    is_stopped: bool,
     /// True if it was under way when the producer came to another cluster, where its number means nothing.
-    pub(crate) is_of_other_cluster: bool,
+    is_of_other_cluster: bool,
     /// Leader epoch that its last attempt went to.
-    pub(crate) sent_leader_epoch: Option<i32>,
+    sent_leader_epoch: Option<i32>,
     /// True for a piece of a batch that the broker found too large.
     pub(crate) is_split: bool,
     /// True for a piece of a batch that holds a record which the broker does not want.
@@ -74,7 +73,7 @@ pub(crate) struct ProducerBatch {
     /// True once a flush has asked for its records: it does not linger.
     pub(crate) is_flushed: bool,
     pub(crate) clock: StageClock,
-    pub(crate) last_error: Option<ErrorCode>,
+    last_error: Option<ErrorCode>,
 }
 
 /// The order in which the batches of a partition must be written.
@@ -135,9 +134,7 @@ impl ProducerBatch {
             attempts: 0,
             identity: ProducerIdentity::NONE,
             stamped: ProducerIdentity::NONE,
-            maybe_written: false,
-            is_unanswered: false,
-            is_of_doubtful: false,
+            doubt: Doubt::NONE,
             is_stopped: false,
             is_of_other_cluster: false,
             sent_leader_epoch: None,
@@ -309,20 +306,6 @@ impl ProducerBatch {
         self.stamped = self.identity;
         self.bytes = BatchBytes::Frozen(bytes.clone());
         bytes
-    }
-
-    /// Returns who wrote it and its sequence number; `NONE` if it has none.
-    pub(crate) fn identity(&self) -> ProducerIdentity {
-        self.identity
-    }
-
-    pub(crate) fn set_identity(&mut self, identity: ProducerIdentity) {
-        self.identity = identity;
-    }
-
-    /// Whether it has a sequence number.
-    pub(crate) fn is_numbered(&self) -> bool {
-        self.identity != ProducerIdentity::NONE
     }
 
     /// Reads the records back, and tells how long the batch is without compression. `None` if the bytes are damaged.

@@ -64,7 +64,7 @@ pub(crate) fn rescue(
         }
         append(part, record, notes.next());
     }
-    guilty.attempts = batch.attempts;
+    guilty.fails_as(&batch);
     innocent.close();
     innocent.clock.enter(Stage::Queued, now);
     batch.redirect(redirects);
@@ -97,8 +97,7 @@ fn new_part<'a>(
     part.is_suspect = batch.is_suspect;
     part.rescues = batch.rescues + 1;
     part.clock = batch.clock;
-    part.maybe_written = batch.maybe_written;
-    part.last_error = batch.last_error;
+    part.rebuilt_from(batch);
     part
 }
 

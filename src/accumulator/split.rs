@@ -122,17 +122,11 @@ fn new_piece(
     if !planted!(SplitLosesOrder) {
         piece.order.first_record += first;
     }
-    if batch.is_numbered() {
-        // The pieces bear the numbers that the batch had, so nothing behind it must be numbered anew.
-        piece.set_identity(batch.identity().advanced_by(first));
-    }
+    piece.cut_from(batch, first);
     piece.is_split = true;
     piece.is_suspect = batch.is_suspect;
     piece.rescues = batch.rescues;
     piece.clock = batch.clock;
-    piece.last_error = batch.last_error;
-    piece.maybe_written = batch.maybe_written;
-    piece.is_of_doubtful = batch.maybe_written || batch.is_unanswered;
     piece
 }
 

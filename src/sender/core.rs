@@ -334,9 +334,7 @@ impl SenderCore {
         let Some(partition) = self.partition_mut(id) else { return false };
         let leader_known = partition.leader.is_some();
         let mut expired = partition.expire_in_flight(judged_at, timeout);
-        if planted!(ExpiredIsNotWritten) {
-            expired.iter_mut().for_each(|batch| batch.maybe_written = false);
-        }
+        expired.iter_mut().for_each(ProducerBatch::expired);
         if head.is_some_and(|head| judged_at.saturating_duration_since(head.created) >= timeout) {
             expired.extend(partition.queue.expire(judged_at, timeout));
         }

@@ -261,7 +261,7 @@ impl Partition {
         // A batch that is sent again goes alone: brokers know the last five batches for doubles, and with others behind
         // its second attempt those behind the first could push it out of that memory. So does one to a new leader, who
         // might otherwise see it before the batches that are under way to the old one, and the first of a new epoch.
-        let is_any_sent_again = self.in_flight.iter().any(|batch| batch.attempts > 1);
+        let is_any_sent_again = self.in_flight.iter().any(|batch| batch.attempts() > 1);
         self.outstanding > 0
             && (self.outstanding >= pace.max_outstanding
                 || (head.is_numbered && !planted!(NoMuteOnRetry))
@@ -299,9 +299,7 @@ impl Partition {
         doubtful: &mut Vec<ProducerBatch>,
     ) -> bool {
         // What may be in the log keeps its number until an answer tells.
-        if (self.outstanding > 0 && !planted!(EpochBumpWithoutDraining))
-            || (head.is_numbered && head.maybe_written)
-        {
+        if (self.outstanding > 0 && !planted!(EpochBumpWithoutDraining)) || !head.may_take_new_number {
             return true;
         }
         if self.sequence.is_of_another(producer) {
@@ -339,8 +337,7 @@ impl Partition {
     ///
     /// A batch that may be in the log is asked for under its old number all the same: the answer may be that it is there.
     pub(crate) fn is_overtaken(&self, batch: &ProducerBatch) -> bool {
-        let is_in_doubt = batch.is_numbered() && batch.maybe_written;
-        !is_in_doubt
+        batch.may_take_new_number()
             && !planted!(OvertakenIsSent)
             && self.youngest_written.is_some_and(|youngest| youngest > batch.order)
     }
@@ -360,13 +357,11 @@ impl Partition {
         if planted!(SequenceReuse) && batch.is_numbered() {
             return self.sequence.go_back_to(batch.identity());
         }
-        if batch.is_numbered() && batch.maybe_written {
+        if !batch.may_take_new_number() {
             self.youngest_written = self.youngest_written.max(Some(batch.order));
         }
-        if batch.is_numbered() && !batch.maybe_written {
-            self.sequence.note_gap();
-        } else if batch.is_numbered() {
-            self.sequence.note_doubt(batch.identity());
+        if batch.is_numbered() {
+            self.sequence.note_failure(batch.identity(), batch.persisted());
         }
     }
 
@@ -374,7 +369,9 @@ impl Partition {
     /// again.
     pub(crate) fn stop_behind(&mut self, order: BatchOrder) -> Vec<ProducerBatch> {
         for batch in self.in_flight.iter_mut().filter(|batch| batch.order > order) {
-            batch.is_stopped = !planted!(StopSparesInFlight);
+            if !planted!(StopSparesInFlight) {
+                batch.stopped();
+            }
         }
         self.queue.stop_behind(order)
     }
@@ -385,7 +382,7 @@ impl Partition {
         self.log.0 += 1;
         self.sequence.forget_id();
         for batch in &mut self.in_flight {
-            batch.is_of_other_cluster = true;
+            batch.left_behind();
         }
         self.queue.forget_identities()
     }

@@ -39,8 +39,6 @@ pub(crate) struct SentBatch {
     pub(crate) records: u32,
     /// Which log of the partition it was made for.
     pub(crate) log: LogCount,
-    /// Whether an attempt before this one may have been written.
-    pub(crate) was_maybe_written: bool,
     pub(crate) is_answered: bool,
 }
 

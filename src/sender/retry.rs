@@ -1,5 +1,6 @@
 //! What to do with a batch after the broker's answer: a table from error codes to decisions.
 
+use crate::error::Persisted;
 use crate::planted::planted;
 use crate::protocol::ErrorCode;
 
@@ -11,20 +12,11 @@ pub(crate) enum Verdict {
     /// The broker waits for another sequence number, or does not know the producer (any more).
     OutOfOrder,
     /// The broker refuses it for good.
-    Refused(Fate),
+    Refused(Persisted),
     /// The batch may be accepted when it is sent again.
-    Retriable { fate: Fate, refresh_metadata: bool },
+    Retriable { persisted: Persisted, refresh_metadata: bool },
     /// It may be accepted in smaller pieces (KIP-126).
     TooLarge,
-}
-
-/// Whether the attempt may have left the batch in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It may have been written: the broker gave up after appending, or cannot say.
-    Maybe,
-    /// It was not written.
-    NotWritten,
 }
 
 impl Verdict {
@@ -34,7 +26,7 @@ impl Verdict {
     pub(crate) fn of(code: ErrorCode, is_numbered: bool) -> Self {
         match code {
             ErrorCode::DuplicateSequenceNumber if planted!(DuplicateIsFailure) => {
-                Self::Refused(Fate::NotWritten)
+                Self::Refused(Persisted::No)
             }
             ErrorCode::InvalidProducerEpoch
             | ErrorCode::OutOfOrderSequenceNumber
@@ -45,10 +37,11 @@ impl Verdict {
             }
             ErrorCode::None | ErrorCode::DuplicateSequenceNumber => Self::Delivered,
             ErrorCode::MessageTooLarge => Self::TooLarge,
-            code if code.is_retriable() => {
-                Self::Retriable { fate: Fate::of(code), refresh_metadata: code.is_invalid_metadata() }
-            }
-            code => Self::Refused(Fate::of(code)),
+            code if code.is_retriable() => Self::Retriable {
+                persisted: persisted_after(code),
+                refresh_metadata: code.is_invalid_metadata(),
+            },
+            code => Self::Refused(persisted_after(code)),
         }
     }
 }
@@ -71,20 +64,20 @@ pub(crate) fn is_of_a_record(code: ErrorCode) -> bool {
     )
 }
 
-impl Fate {
-    fn of(code: ErrorCode) -> Self {
-        match code {
-            // With `acks=all` a leader that was deposed while it waited for its followers says that it does not lead,
-            // or, if its disk failed, that; the followers may have the batch (Kafka: `DelayedProduce`).
-            ErrorCode::KafkaStorageError
-            | ErrorCode::NotLeaderOrFollower
-            | ErrorCode::NetworkException
-            | ErrorCode::NotEnoughReplicasAfterAppend
-            | ErrorCode::RequestTimedOut
-            | ErrorCode::Unknown(_)
-            | ErrorCode::UnknownServerError => Self::Maybe,
-            _ => Self::NotWritten,
-        }
+/// Whether an attempt that is answered by an error may have left the batch in the log: the broker gave up after it had
+/// appended the batch, or cannot say.
+fn persisted_after(code: ErrorCode) -> Persisted {
+    match code {
+        // With `acks=all` a leader that was deposed while it waited for its followers says that it does not lead,
+        // or, if its disk failed, that; the followers may have the batch (Kafka: `DelayedProduce`).
+        ErrorCode::KafkaStorageError
+        | ErrorCode::NotLeaderOrFollower
+        | ErrorCode::NetworkException
+        | ErrorCode::NotEnoughReplicasAfterAppend
+        | ErrorCode::RequestTimedOut
+        | ErrorCode::Unknown(_)
+        | ErrorCode::UnknownServerError => Persisted::Maybe,
+        _ => Persisted::No,
     }
 }
 
@@ -159,9 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn only_codes_that_may_follow_an_append_leave_the_fate_open() {
+    fn only_codes_that_may_follow_an_append_leave_doubt() {
         let open: Vec<i16> = (-1..=140)
-            .filter(|code| Fate::of(ErrorCode::from(*code)) == Fate::Maybe)
+            .filter(|code| persisted_after(ErrorCode::from(*code)) == Persisted::Maybe)
             .filter(|code| !matches!(ErrorCode::from(*code), ErrorCode::Unknown(_)))
             .collect();
 

@@ -36,6 +36,7 @@
 //!
 //! Nothing here is fatal: whatever the broker has forgotten, a new epoch makes it listen again.
 
+use crate::error::Persisted;
 use crate::planted::planted;
 use crate::protocol::record_batch::ProducerIdentity;
 
@@ -53,8 +54,8 @@ pub(crate) struct Sequence {
     current: Option<Epoch>,
     /// The broker waits for a number that will not come: go on in a new epoch.
     needs_new_epoch: bool,
-    /// The newest number of this epoch of which the sender does not know whether the broker has it.
-    doubt: Option<i32>,
+    /// The newest number of this epoch that has failed and may be in the log.
+    failed_maybe: Option<i32>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -98,8 +99,8 @@ impl Sequence {
                 epoch.acknowledged = Some(Acknowledged { base_sequence, timestamp });
             }
             // A broker takes numbers one after the other: what came before is there.
-            if self.doubt.is_some_and(|doubt| is_after(identity.base_sequence, doubt)) {
-                self.doubt = None;
+            if self.failed_maybe.is_some_and(|failed| is_after(identity.base_sequence, failed)) {
+                self.failed_maybe = None;
             }
         }
     }
@@ -117,30 +118,33 @@ impl Sequence {
         }
     }
 
-    /// Notes that a batch has failed of which the sender does not know whether the broker has it, or will have it.
+    /// Notes that a batch has failed.
     ///
     /// In the epoch that follows, the broker does not wait for it, and does not take it should it come late.
-    pub(crate) fn note_doubt(&mut self, identity: ProducerIdentity) {
+    pub(crate) fn note_failure(&mut self, identity: ProducerIdentity, persisted: Persisted) {
+        if persisted == Persisted::No {
+            return self.note_gap();
+        }
         let of_epoch = |epoch: Epoch| {
             (identity.producer_id, identity.producer_epoch) == (epoch.producer.id, epoch.producer.epoch)
         };
         if self.current.is_some_and(of_epoch)
-            && self.doubt.is_none_or(|doubt| is_after(identity.base_sequence, doubt))
+            && self.failed_maybe.is_none_or(|failed| is_after(identity.base_sequence, failed))
         {
-            self.doubt = Some(identity.base_sequence);
+            self.failed_maybe = Some(identity.base_sequence);
         }
     }
 
     /// Whether a new epoch must begin before a batch gets a number.
     pub(crate) fn needs_new_epoch(&self) -> bool {
-        self.needs_new_epoch || self.doubt.is_some()
+        self.needs_new_epoch || self.failed_maybe.is_some()
     }
 
     /// Begins a new epoch. Returns false if the id has no epoch left; a new id is needed then.
     pub(crate) fn begin_epoch(&mut self) -> bool {
         let Some(epoch) = &mut self.current else {
             self.needs_new_epoch = false;
-            self.doubt = None;
+            self.failed_maybe = None;
             return true;
         };
         let Some(next) = epoch.producer.epoch.checked_add(1) else { return false };
@@ -148,7 +152,7 @@ impl Sequence {
         epoch.next_sequence = 0;
         epoch.acknowledged = None;
         self.needs_new_epoch = false;
-        self.doubt = None;
+        self.failed_maybe = None;
         true
     }
 
@@ -198,18 +202,18 @@ mod tests {
         let mut sequence = Sequence::default();
         let [first, second, third] = [(); 3].map(|()| sequence.assign(PRODUCER, 10));
 
-        sequence.note_doubt(second);
+        sequence.note_failure(second, Persisted::Maybe);
         assert!(sequence.needs_new_epoch());
         sequence.acknowledge(first, 7);
         assert!(sequence.needs_new_epoch());
         sequence.acknowledge(third, 7);
         assert!(!sequence.needs_new_epoch());
 
-        sequence.note_doubt(third);
-        sequence.note_doubt(second);
+        sequence.note_failure(third, Persisted::Maybe);
+        sequence.note_failure(second, Persisted::Maybe);
         assert!(sequence.begin_epoch());
         assert!(!sequence.needs_new_epoch());
-        sequence.note_doubt(third);
+        sequence.note_failure(third, Persisted::Maybe);
         assert!(!sequence.needs_new_epoch(), "of an epoch that is over");
     }
 

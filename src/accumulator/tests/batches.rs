@@ -145,7 +145,7 @@ fn another_identity_changes_the_frozen_bytes_and_nothing_else() {
     let before = batch.freeze();
     let identity = ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17 };
 
-    batch.set_identity(identity);
+    batch.numbered(identity);
     let after = batch.freeze();
 
     assert_eq!((before.len(), &before[..17], &before[57..]), (after.len(), &after[..17], &after[57..]));
@@ -185,4 +185,129 @@ fn header_whose_owner_panics_when_it_is_let_go_does_not_end_the_one_who_lets_go(
     deliver(batch, 0);
 
     assert_eq!(deliveries.each_ref().map(offset), [Some(0), Some(1)]);
+}
+
+const NUMBER: ProducerIdentity = ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17 };
+
+/// A batch that a connection has, with a number.
+fn sent() -> ProducerBatch {
+    let mut batch = batch(500);
+    batch.numbered(NUMBER);
+    batch.sent(Some(7), clock::now());
+    batch
+}
+
+#[test]
+fn batch_under_way_keeps_its_number_and_tells_of_its_attempt() {
+    let mut batch = sent();
+
+    assert_eq!((batch.attempts(), batch.sent_leader_epoch(), batch.last_error()), (1, Some(7), None));
+    assert_eq!((batch.persisted(), batch.may_take_new_number()), (Persisted::Maybe, false));
+    assert!(!batch.forget_number());
+    assert_eq!(batch.identity(), NUMBER);
+}
+
+#[test]
+fn batch_without_a_number_may_take_one_whatever_its_attempts_came_to() {
+    let mut batch = batch(500);
+    batch.sent(None, clock::now());
+    batch.lost();
+
+    assert_eq!((batch.persisted(), batch.may_take_new_number()), (Persisted::Maybe, true));
+}
+
+#[test]
+fn refused_batch_gives_its_number_up() {
+    let mut batch = sent();
+    batch.answered(ErrorCode::NotEnoughReplicas, Persisted::No);
+
+    assert_eq!((batch.persisted(), batch.last_error()), (Persisted::No, Some(ErrorCode::NotEnoughReplicas)));
+    assert!(batch.may_go_on_after_refused_number(ErrorCode::OutOfOrderSequenceNumber));
+    assert!(batch.may_take_new_number() && batch.forget_number() && !batch.is_numbered());
+}
+
+#[test]
+fn batch_that_may_be_in_the_log_keeps_its_number_for_good() {
+    let happens: [fn(&mut ProducerBatch); 3] = [
+        |batch| batch.answered(ErrorCode::RequestTimedOut, Persisted::Maybe),
+        ProducerBatch::lost,
+        ProducerBatch::expired,
+    ];
+    for happens in happens {
+        let mut batch = sent();
+        happens(&mut batch);
+        batch.sent(Some(7), clock::now());
+        batch.answered(ErrorCode::OutOfOrderSequenceNumber, Persisted::No);
+
+        assert!(!batch.may_go_on_after_refused_number(ErrorCode::OutOfOrderSequenceNumber));
+        assert!(!batch.may_take_new_number() && !batch.forget_number());
+        assert_eq!((batch.identity(), batch.persisted()), (NUMBER, Persisted::Maybe));
+    }
+}
+
+#[test]
+fn batch_of_which_no_byte_was_written_is_as_it_was() {
+    let mut batch = sent();
+    batch.unsent();
+
+    assert_eq!((batch.persisted(), batch.may_take_new_number()), (Persisted::No, true));
+}
+
+#[test]
+fn number_of_another_cluster_is_given_up_unless_the_batch_may_be_there() {
+    let mut stayed = sent();
+    stayed.answered(ErrorCode::NotEnoughReplicas, Persisted::No);
+    assert!(stayed.forget_foreign_number() && stayed.is_numbered(), "its cluster was not left");
+
+    let mut certain = sent();
+    certain.left_behind();
+    certain.answered(ErrorCode::NotEnoughReplicas, Persisted::No);
+    assert!(certain.forget_foreign_number() && !certain.is_numbered());
+
+    let mut in_doubt = sent();
+    in_doubt.left_behind();
+    in_doubt.lost();
+    assert!(!in_doubt.forget_foreign_number() && in_doubt.is_numbered());
+}
+
+#[test]
+fn stopped_batch_says_so() {
+    let mut batch = sent();
+    assert!(!batch.is_stopped());
+
+    batch.stopped();
+
+    assert!(batch.is_stopped());
+}
+
+#[test]
+fn piece_takes_over_doubt_and_the_numbers_of_its_records() {
+    let mut whole = sent();
+    whole.lost();
+    whole.sent(Some(7), clock::now());
+    whole.answered(ErrorCode::MessageTooLarge, Persisted::No);
+
+    let mut piece = batch(500);
+    piece.cut_from(&whole, 5);
+
+    assert_eq!(piece.identity(), ProducerIdentity { base_sequence: 22, ..NUMBER });
+    assert_eq!((piece.persisted(), piece.attempts()), (Persisted::Maybe, 0));
+    assert_eq!(piece.last_error(), Some(ErrorCode::MessageTooLarge));
+    assert!(!piece.may_go_on_after_refused_number(ErrorCode::InvalidProducerEpoch));
+}
+
+#[test]
+fn part_without_the_culprits_takes_over_doubt_but_no_number() {
+    let mut refused = batch(500);
+    refused.sent(None, clock::now());
+    refused.lost();
+    refused.sent(None, clock::now());
+    refused.answered(ErrorCode::InvalidRecord, Persisted::No);
+
+    let mut part = batch(500);
+    part.rebuilt_from(&refused);
+    assert_eq!((part.persisted(), part.is_numbered(), part.attempts()), (Persisted::Maybe, false, 0));
+
+    part.fails_as(&refused);
+    assert_eq!(part.attempts(), 2);
 }

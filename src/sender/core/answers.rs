@@ -7,7 +7,6 @@ use std::time::Instant;
 use rand::RngExt;
 
 use super::SenderCore;
-use super::cluster_change::forget_foreign_number;
 use super::sending::last_word;
 use crate::accumulator::{ProducerBatch, Rescue, Stage, halve, rescue, split};
 use crate::error::{BatchFailure, DeliveryErrorKind, Persisted};
@@ -18,7 +17,7 @@ use crate::planted::planted;
 use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::sender::request::{ProduceSent, SentBatch};
-use crate::sender::retry::{Fate, MAX_CORRUPT_ATTEMPTS, Verdict, is_of_a_record};
+use crate::sender::retry::{MAX_CORRUPT_ATTEMPTS, Verdict, is_of_a_record};
 use crate::topic_partition::NodeId;
 use crate::wire::Reader;
 
@@ -73,10 +72,9 @@ impl SenderCore {
         };
         let code = ErrorCode::from(answer.error_code);
         match Verdict::of(code, batch.is_numbered()) {
-            Verdict::Retriable { fate, .. } if self.is_corrupt_for_good(&batch, code) => {
-                batch.maybe_written = sent.was_maybe_written;
-                batch.last_error = Some(code);
-                self.refuse(sent, *batch, fate, answer, now);
+            Verdict::Retriable { persisted, .. } if self.is_corrupt_for_good(&batch, code) => {
+                batch.answered(code, persisted);
+                self.refuse(sent, *batch, persisted, answer, now);
             }
             Verdict::Delivered => {
                 let base_offset = (answer.base_offset >= 0).then_some(answer.base_offset);
@@ -90,13 +88,11 @@ impl SenderCore {
             }
             Verdict::OutOfOrder => self.handle_out_of_order(sent, *batch, code, answer.error_message, now),
             Verdict::TooLarge => {
-                batch.maybe_written = sent.was_maybe_written;
-                batch.last_error = Some(code);
+                batch.answered(code, Persisted::No);
                 self.split(sent, *batch, answer.error_message, now);
             }
-            Verdict::Retriable { fate, refresh_metadata } => {
-                batch.maybe_written = sent.was_maybe_written || fate == Fate::Maybe;
-                batch.last_error = Some(code);
+            Verdict::Retriable { persisted, refresh_metadata } => {
+                batch.answered(code, persisted);
                 if refresh_metadata {
                     self.metadata.request_update();
                 }
@@ -106,10 +102,9 @@ impl SenderCore {
                 let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
                 self.retry_or_fail(sent, *batch, kind, now);
             }
-            Verdict::Refused(fate) => {
-                batch.maybe_written = sent.was_maybe_written || fate == Fate::Maybe;
-                batch.last_error = Some(code);
-                self.refuse(sent, *batch, fate, answer, now);
+            Verdict::Refused(persisted) => {
+                batch.answered(code, persisted);
+                self.refuse(sent, *batch, persisted, answer, now);
             }
         }
         self.look(sent.queue_id, now);
@@ -136,7 +131,7 @@ impl SenderCore {
             FailureReason::UnsupportedVersion(_) => {
                 for sent in sent.batches {
                     if let Some(mut batch) = self.take_in_flight(&sent) {
-                        batch.maybe_written = sent.was_maybe_written;
+                        batch.unsent();
                         let kind = DeliveryErrorKind::UnsupportedVersion;
                         self.give_up(sent.queue_id, *batch, kind, Vec::new(), now, true);
                     }
@@ -155,9 +150,11 @@ impl SenderCore {
         self.metadata.request_update();
         for sent in sent.batches {
             if let Some(mut batch) = self.take_in_flight(&sent) {
-                let on_wire = on_wire && !planted!(DisconnectedIsNotWritten);
-                batch.maybe_written = sent.was_maybe_written || on_wire;
-                batch.is_unanswered |= on_wire;
+                if on_wire && !planted!(DisconnectedIsNotWritten) {
+                    batch.lost();
+                } else {
+                    batch.unsent();
+                }
                 let kind = DeliveryErrorKind::Disconnected(reason.to_owned());
                 self.retry_or_fail(&sent, *batch, kind, now);
             }
@@ -175,20 +172,11 @@ impl SenderCore {
         now: Instant,
     ) {
         let kind = DeliveryErrorKind::Broker { code, message };
-        batch.last_error = Some(code);
-        // A broker that was restarted knows only the last batch of a producer, and nothing of one whose records have old
-        // timestamps (`producer.id.expiration.ms`): it says this of batches, too, that it has.
-        let may_be_forgotten = sent.was_maybe_written && code != ErrorCode::InvalidProducerEpoch;
-        if batch.is_of_doubtful || batch.is_unanswered || may_be_forgotten {
-            // It may be in the log, on its own or as part of the batch that it was cut from, or an attempt that a broken
-            // connection has left behind may still bring it there, with the older batch that the broker waits for.
-            // Another number would write it twice.
-            batch.maybe_written = true;
+        batch.answered(code, Persisted::No);
+        if !batch.may_go_on_after_refused_number(code) {
             self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
-        // Of a batch of an older epoch than it knows, a broker does not say whether it has it.
-        batch.maybe_written = sent.was_maybe_written && code == ErrorCode::InvalidProducerEpoch;
         let order = batch.order;
         self.retry_or_fail(sent, batch, kind, now);
         if let Some(partition) = self.partition_mut(sent.queue_id) {
@@ -201,7 +189,7 @@ impl SenderCore {
         // The batch that a piece was cut from has had its attempts. A record that stands alone has none behind it.
         let is_known = batch.is_suspect && batch.record_count() > 1;
         let attempts = if is_known { 1 } else { MAX_CORRUPT_ATTEMPTS };
-        let is_last = batch.attempts >= attempts || batch.attempts > self.settings.retries;
+        let is_last = batch.attempts() >= attempts || batch.attempts() > self.settings.retries;
         code == ErrorCode::CorruptMessage && is_last
     }
 
@@ -211,7 +199,7 @@ impl SenderCore {
         &mut self,
         sent: &SentBatch,
         mut batch: ProducerBatch,
-        fate: Fate,
+        persisted: Persisted,
         answer: PartitionProduceResponse,
         now: Instant,
     ) {
@@ -223,10 +211,7 @@ impl SenderCore {
             .filter_map(|error| Some((u32::try_from(error.batch_index).ok()?, error.message)))
             .filter(|(index, _)| *index < batch.record_count())
             .collect();
-        // Another number, for a batch that an earlier attempt may have brought into the log, would write it twice.
-        let is_doubtful =
-            batch.is_numbered() && (batch.maybe_written || batch.is_unanswered || batch.is_of_doubtful);
-        let is_certain = fate == Fate::NotWritten && !is_doubtful && !batch.is_stopped;
+        let is_certain = persisted == Persisted::No && batch.may_take_new_number() && !batch.is_stopped();
         let is_nameless = named.is_empty() && is_of_a_record(code) && !planted!(NamelessFailsAll);
         // With `fail_stop` nothing may be written behind a culprit; halves that come before it may.
         let is_final = !is_certain || (self.settings.is_fail_stop && !is_nameless);
@@ -235,8 +220,8 @@ impl SenderCore {
             self.give_up(sent.queue_id, batch, kind, named.into_iter().collect(), now, true);
             return;
         };
-        // What is in doubt has failed above.
-        forget_foreign_number(&mut batch);
+        let is_forgotten = batch.forget_foreign_number();
+        debug_assert!(is_forgotten, "what is in doubt has failed above");
         if is_nameless {
             log::debug!(partition = %sent.topic_partition, "halving a batch to find what was refused");
             if let Err(batch) = halve(batch, &queue, now) {
@@ -288,8 +273,8 @@ impl SenderCore {
     /// All of it is taken from its places before a caller learns of the first failure: the caller may resume the partition
     /// at once, and what it sends from then on is not to fail for a failure from before.
     fn end_failed(&mut self, queue_id: usize, mut failed: Vec<Failed>, now: Instant, leader_known: bool) {
-        let in_doubt = failed.iter().map(|failed| &failed.batch).filter(|batch| batch.is_numbered());
-        let youngest = in_doubt.filter(|batch| batch.maybe_written).map(|batch| batch.order).max();
+        let in_doubt = failed.iter().map(|failed| &failed.batch).filter(|batch| !batch.may_take_new_number());
+        let youngest = in_doubt.map(|batch| batch.order).max();
         let is_fail_stop = self.settings.is_fail_stop;
         if let Some(partition) = self.partition_mut(queue_id) {
             let overtaken = youngest.map(|youngest| partition.take_overtaken(youngest));
@@ -298,7 +283,7 @@ impl SenderCore {
                 Failed { batch, kind, record_errors: Vec::new() }
             }));
             failed.sort_by_key(|failed| failed.batch.order);
-            let first = failed.first().filter(|first| is_fail_stop && !first.batch.is_stopped);
+            let first = failed.first().filter(|first| is_fail_stop && !first.batch.is_stopped());
             let stopped = first.map(|first| partition.stop_behind(first.batch.order));
             failed.extend(stopped.into_iter().flatten().map(|batch| Failed {
                 batch,
@@ -320,20 +305,20 @@ impl SenderCore {
         kind: DeliveryErrorKind,
         now: Instant,
     ) {
-        if batch.is_stopped || batch.attempts > self.settings.retries {
-            let kind = if batch.is_stopped { DeliveryErrorKind::Stopped } else { kind };
+        if batch.is_stopped() || batch.attempts() > self.settings.retries {
+            let kind = if batch.is_stopped() { DeliveryErrorKind::Stopped } else { kind };
             self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
-        if !forget_foreign_number(&mut batch) {
+        if !batch.forget_foreign_number() {
             self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
         }
         log::debug!(
-            partition = %sent.topic_partition, attempts = batch.attempts, reason = %kind, "sending a batch again"
+            partition = %sent.topic_partition, attempts = batch.attempts(), reason = %kind, "sending a batch again"
         );
         self.counters.record_retries.add(u64::from(batch.record_count()));
-        let delay = self.settings.retry_backoff.delay(batch.attempts - 1, self.random.random());
+        let delay = self.settings.retry_backoff.delay(batch.attempts() - 1, self.random.random());
         batch.clock.enter(Stage::Backoff, now);
         if let Some(partition) = self.partition_mut(sent.queue_id) {
             partition.retry_at = now.checked_add(delay);
@@ -342,11 +327,11 @@ impl SenderCore {
     }
 
     fn split(&mut self, sent: &SentBatch, mut batch: ProducerBatch, message: Option<String>, now: Instant) {
-        if batch.is_stopped {
+        if batch.is_stopped() {
             self.give_up(sent.queue_id, batch, DeliveryErrorKind::Stopped, Vec::new(), now, true);
             return;
         }
-        if !forget_foreign_number(&mut batch) {
+        if !batch.forget_foreign_number() {
             let kind = DeliveryErrorKind::Broker { code: ErrorCode::MessageTooLarge, message };
             self.give_up(sent.queue_id, batch, kind, Vec::new(), now, true);
             return;
@@ -395,7 +380,7 @@ impl SenderCore {
         self.counters.record_errors.add(u64::from(batch.record_count()));
         // The work holds the memory of the batch until a thread comes for it.
         self.is_seal_late |= batch.is_sealing() && !planted!(SealingForEver);
-        let persisted = if batch.maybe_written { Persisted::Maybe } else { Persisted::No };
+        let persisted = batch.persisted();
         batch.time_spent(now, self.settings.linger, leader_known);
         log::warn!(
             partition = %batch.topic_partition(), records = batch.record_count(), reason = %kind, ?persisted,

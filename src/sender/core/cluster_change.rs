@@ -9,11 +9,9 @@ use std::time::Instant;
 use super::SenderCore;
 use super::producer_id::ProducerIdState;
 use super::sending::with_last_words;
-use crate::accumulator::ProducerBatch;
 use crate::log;
 use crate::metadata::MetadataRequestId;
 use crate::planted::planted;
-use crate::protocol::record_batch::ProducerIdentity;
 
 impl SenderCore {
     /// Takes note of the cluster that an answer comes from. Returns true if it is another one than before: the sender has
@@ -58,18 +56,4 @@ impl SenderCore {
         self.network.disconnect_all(now);
         self.rebootstrap(now);
     }
-}
-
-/// Takes the number of the cluster that was left from a batch that is to be sent again. Returns false if it may be in the log
-/// there, so that it must not be sent anywhere else.
-pub(super) fn forget_foreign_number(batch: &mut ProducerBatch) -> bool {
-    if !std::mem::take(&mut batch.is_of_other_cluster) {
-        return true;
-    }
-    let is_in_doubt = batch.maybe_written || batch.is_unanswered || batch.is_of_doubtful;
-    if batch.is_numbered() && is_in_doubt {
-        return false;
-    }
-    batch.set_identity(ProducerIdentity::NONE);
-    true
 }

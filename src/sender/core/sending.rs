@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::SenderCore;
 use super::producer_id::ProducerIdState;
-use crate::accumulator::{Head, ProducerBatch, Stage, TakenHead};
+use crate::accumulator::{Head, ProducerBatch, TakenHead};
 use crate::error::DeliveryErrorKind;
 use crate::network::NetworkRequest;
 use crate::protocol::ApiKey;
@@ -139,7 +139,7 @@ impl SenderCore {
         if let Numbering::With(producer) = numbering
             && !batch.is_numbered()
         {
-            batch.set_identity(partition.sequence.assign(producer, batch.record_count()));
+            batch.numbered(partition.sequence.assign(producer, batch.record_count()));
         }
         let bytes = batch.freeze();
         let sent = SentBatch {
@@ -149,13 +149,9 @@ impl SenderCore {
             topic_id: partition.topic_id(),
             records: batch.record_count(),
             log: partition.log(),
-            was_maybe_written: batch.maybe_written,
             is_answered: false,
         };
-        batch.attempts += 1;
-        batch.maybe_written = true;
-        batch.sent_leader_epoch = partition.leader_epoch;
-        batch.clock.enter(Stage::InFlight, now);
+        batch.sent(partition.leader_epoch, now);
         partition.retry_at = None;
         partition.outstanding += 1;
         partition.in_flight_node = Some(node);
@@ -228,7 +224,7 @@ pub(super) fn with_last_words(
 
 /// Tells of a batch that can be sent no more what its last attempt came to.
 pub(super) fn last_word(batch: &ProducerBatch, why_not_again: &str) -> DeliveryErrorKind {
-    match batch.last_error {
+    match batch.last_error() {
         Some(code) => DeliveryErrorKind::Broker { code, message: Some(why_not_again.to_owned()) },
         None => DeliveryErrorKind::Disconnected(format!("no answer came, and {why_not_again}")),
     }

@@ -50,7 +50,7 @@ fn head(created: Instant) -> Head {
         is_flushed: false,
         is_sealing: false,
         is_numbered: false,
-        maybe_written: false,
+        may_take_new_number: true,
         is_awaited: false,
         max_timestamp: 0,
         order: BatchOrder { batch: 1, first_record: 0 },

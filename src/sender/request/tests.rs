@@ -10,7 +10,6 @@ fn sent(topic: &'static str, partition: i32) -> SentBatch {
         log: LogCount::default(),
         topic_id: id_of(topic),
         records: 1,
-        was_maybe_written: false,
         is_answered: false,
     }
 }
