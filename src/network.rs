@@ -31,3 +31,4 @@ pub(crate) use self::event::{NetworkAction, NetworkEvent};
 pub(crate) use self::frame::MAX_RESPONSE_LEN;
 #[cfg(any(test, feature = "__internals"))]
 pub(crate) use self::frame::next_frame;
+pub(crate) use self::least_loaded_node::LeastLoadedNode;

@@ -23,12 +23,16 @@ use crate::network::transport::Connector;
 
 mod control;
 mod core;
+mod effects;
+mod nodes;
+mod numbering;
 mod partition;
 mod request;
 mod retry;
 mod sequence;
 mod settings;
 mod shell;
+mod timer;
 mod topic_interests;
 
 pub(crate) use self::control::Control;

@@ -370,6 +370,11 @@ impl<P> NetworkClient<P> {
         self.ready_connection(node)?.1.version_for(api_key)
     }
 
+    /// Returns what is known of a node: above all its address.
+    pub(crate) fn address(&self, node: NodeId) -> Option<&Node> {
+        self.nodes.get(&node)
+    }
+
     /// Whether a node is connected and known not to speak a request.
     pub(crate) fn lacks(&self, node: NodeId, api_key: ApiKey) -> bool {
         self.ready_connection(node).is_some_and(|(_, versions)| versions.version_for(api_key).is_none())

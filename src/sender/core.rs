@@ -31,9 +31,13 @@ use crate::network::{DisconnectReason, NetworkAction, NetworkClient, NetworkEven
 use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::metadata::MetadataResponse;
+use crate::sender::effects::{Effect, Effects};
+use crate::sender::nodes::Nodes;
+use crate::sender::numbering::Numbering;
 use crate::sender::partition::Partition;
-use crate::sender::request::Purpose;
+use crate::sender::request::{Body, Purpose};
 use crate::sender::settings::SenderSettings;
+use crate::sender::timer::Wait;
 use crate::sender::topic_interests::TopicInterest;
 use crate::topic_partition::NodeId;
 #[cfg(any(test, feature = "__internals"))]
@@ -70,7 +74,7 @@ pub(crate) struct SenderCore {
     observer: Option<Arc<dyn AckObserver>>,
     counters: Arc<Counters>,
     random: StdRng,
-    producer_id: ProducerIdState,
+    numbering: Numbering,
     scouting: Scouting,
     /// When to look at what has changed although no caller wakes the sender for it.
     next_look: Option<Instant>,
@@ -84,6 +88,7 @@ pub(crate) struct SenderCore {
     wall_clock: i64,
     /// What had come by then was handed over.
     read_until: Instant,
+    effects: Effects,
 }
 
 /// Which records [`KafkaProducer::purge`](crate::KafkaProducer::purge) gives up.
@@ -116,12 +121,10 @@ mod forgetting;
 mod giving_back;
 mod looking;
 mod obstacles;
-mod producer_id;
 mod scouting;
 mod sending;
 
 use self::active_partitions::ActivePartitions;
-use self::producer_id::ProducerIdState;
 use self::scouting::Scouting;
 
 /// The parts that a [`SenderCore`] is put together from.
@@ -139,7 +142,7 @@ pub(crate) struct Parts {
 
 impl SenderCore {
     pub(crate) fn new(parts: Parts) -> Self {
-        let is_idempotent = parts.settings.is_idempotent;
+        let numbering = Numbering::new(parts.settings.is_idempotent, parts.settings.retry_backoff);
         let mut core = Self {
             settings: parts.settings,
             accumulator: parts.accumulator,
@@ -159,7 +162,8 @@ impl SenderCore {
             observer: parts.observer,
             counters: parts.counters,
             random: StdRng::seed_from_u64(parts.seed),
-            producer_id: ProducerIdState::new(is_idempotent),
+            numbering,
+            effects: Effects::default(),
             scouting: Scouting::Possible,
             next_look: None,
             has_news: false,
@@ -251,8 +255,9 @@ impl SenderCore {
             let is_left = self.network.can_send(*node, now);
             if is_left { Some(now) } else { self.node_timeout(*node, now) }
         });
-        let (metadata, producer_id) = (self.metadata_timeout(now), self.producer_id_timeout(now));
-        [timer, next_look, self.network.poll_timeout(), metadata, producer_id]
+        let producer_id = self.numbering.timeout(|| !self.is_idle(), now);
+        let producer_id = producer_id.and_then(|(wait, _)| self.end_of(wait, now));
+        [timer, next_look, self.network.poll_timeout(), self.metadata_timeout(now), producer_id]
             .into_iter()
             .flatten()
             .chain(blocked)
@@ -301,10 +306,10 @@ impl SenderCore {
         self.look_at_changed(now);
         self.look_at_timers(now);
         self.send_metadata_request(now);
-        self.send_producer_id_request(now);
+        self.ask_for_producer_id(now);
         self.send_produce_requests(now);
         // A partition may have used up its epochs only now, and nothing else may happen for long.
-        self.send_producer_id_request(now);
+        self.ask_for_producer_id(now);
     }
 
     fn ensure_partition(&mut self, queue: Arc<PartitionQueue>) {
@@ -364,10 +369,54 @@ impl SenderCore {
         self.metadata.poll_timeout(now)
     }
 
+    /// Returns when a wait is over, as far as that is known.
+    fn end_of(&self, wait: Wait, now: Instant) -> Option<Instant> {
+        match wait {
+            Wait::AnyNode => self.any_node_timeout(now),
+            Wait::Until(time) => Some(time),
+        }
+    }
+
     /// Returns when the first of all nodes that are of no use now is worth another look.
     fn any_node_timeout(&self, now: Instant) -> Option<Instant> {
         let nodes = self.metadata.cluster().nodes();
         nodes.iter().filter_map(|node| self.node_timeout(node.id(), now)).min()
+    }
+
+    fn ask_for_producer_id(&mut self, now: Instant) {
+        let mut nodes = Nodes::new(&mut self.network);
+        let is_needed = || !self.accumulator.is_complete();
+        self.numbering.next_request(&mut nodes, is_needed, now, &mut self.effects);
+        self.act(now);
+    }
+
+    /// Does what the machines have said.
+    fn act(&mut self, now: Instant) {
+        while let Some(effect) = self.effects.pop() {
+            match effect {
+                Effect::Connect(node) => {
+                    self.network.connect(node, now);
+                }
+                Effect::LookAtActive => self.look_at_active(now),
+                Effect::RefuseQueued(kind) => self.refuse_queued(&kind, now),
+                Effect::Send { node, purpose, body } => self.send(node, purpose, &body, now),
+                Effect::Throttle { node, throttle_time_ms } => self.throttle(node, throttle_time_ms, now),
+                Effect::Unreadable { node, api_key, version, error } => {
+                    self.close_unreadable(node, api_key, version, &error, now);
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, node: NodeId, purpose: Purpose, body: &Body, now: Instant) {
+        let request = NetworkRequest {
+            node,
+            api_key: body.api_key(),
+            purpose,
+            expects_response: true,
+            timeout: self.settings.request_timeout,
+        };
+        self.network.send(request, now, |version, out| body.encode(version, out));
     }
 
     fn send_metadata_request(&mut self, now: Instant) {
@@ -443,18 +492,30 @@ impl SenderCore {
                 NetworkEvent::Written { purpose: Purpose::Metadata(id), .. } => {
                     self.metadata.handle_failure(id, now);
                 }
-                NetworkEvent::Written { purpose: Purpose::ProducerId | Purpose::Scout, .. } => {}
+                NetworkEvent::Written { purpose: Purpose::Numbering(_) | Purpose::Scout, .. } => {}
                 NetworkEvent::Response { node, purpose, version, body, .. } => match purpose {
                     Purpose::Metadata(id) => self.handle_metadata(node, id, version, &body, now),
                     Purpose::Produce(sent) => self.handle_produce(node, sent, version, &body, now),
-                    Purpose::ProducerId => self.handle_producer_id(node, version, &body, now),
+                    Purpose::Numbering(question) => {
+                        self.numbering.handle_response(
+                            question,
+                            node,
+                            version,
+                            &body,
+                            now,
+                            &mut self.effects,
+                        );
+                        self.act(now);
+                    }
                     Purpose::Scout => self.handle_scout(node, version, &body, now),
                 },
                 NetworkEvent::Failed { purpose: Purpose::Metadata(id), .. } => {
                     self.metadata.handle_failure(id, now);
                 }
-                NetworkEvent::Failed { node, purpose: Purpose::ProducerId, reason, .. } => {
-                    self.handle_producer_id_failure(node, &reason, now);
+                NetworkEvent::Failed { node, purpose: Purpose::Numbering(question), reason, .. } => {
+                    let nodes = Nodes::new(&mut self.network);
+                    self.numbering.handle_failure(question, node, &reason, &nodes, now, &mut self.effects);
+                    self.act(now);
                 }
                 NetworkEvent::Failed { purpose: Purpose::Scout, .. } => self.scouting = Scouting::GivenUp,
                 NetworkEvent::Failed { purpose: Purpose::Produce(sent), reason, on_wire, .. } => {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::accumulator::{BatchOrder, Head, PartitionQueue, ProducerBatch};
 use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 use crate::planted::planted;
-use crate::sender::sequence::{ProducerId, Sequence};
+use crate::sender::numbering::{Numbers, ProducerId};
+use crate::sender::sequence::Sequence;
 use crate::topic_partition::{NodeId, TopicPartition};
 use crate::wire::Uuid;
 
@@ -84,23 +85,13 @@ pub(crate) enum Next {
     Sealing,
 }
 
-/// Whether batches bear sequence numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Numbering {
-    /// They would, but the producer has no id so far.
-    Awaited,
-    /// They do not: `enable.idempotence` is off.
-    None,
-    With(ProducerId),
-}
-
 /// When batches may go.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) linger: Duration,
     /// Requests of one partition that may be under way at once.
     pub(crate) max_outstanding: usize,
-    pub(crate) numbering: Numbering,
+    pub(crate) numbers: Numbers,
     /// Do not linger: a caller waits for memory, or the producer is closed.
     pub(crate) is_urgent: bool,
     /// Brokers may have forgotten a producer whose last batch has a timestamp older than this.
@@ -248,12 +239,12 @@ impl Partition {
 
     /// Whether the head must wait for an answer to what is under way, or for a producer id.
     fn must_wait(&self, head: Head, leader: NodeId, pace: Pace) -> bool {
-        let producer = match pace.numbering {
-            Numbering::None => {
+        let producer = match pace.numbers {
+            Numbers::None => {
                 return self.outstanding >= pace.max_outstanding && !planted!(NoMuteOnRetry);
             }
-            Numbering::Awaited => None,
-            Numbering::With(producer) => Some(producer),
+            Numbers::Awaited => None,
+            Numbers::With(producer) => Some(producer),
         };
         if producer.is_none() && !head.is_numbered {
             return true;
@@ -288,7 +279,7 @@ impl Partition {
     }
 
     /// Makes sure that the head can get a number, beginning a new epoch if the broker would not take the next number
-    /// of this one. Returns false if a new producer id is needed for that.
+    /// of this one, which `next_epoch` gives. Returns false if there is none so far.
     ///
     /// Batches behind the head that may be in the log under their old numbers are moved to `doubtful`: they can get
     /// neither a new one nor be sent under the old.
@@ -296,6 +287,7 @@ impl Partition {
         &mut self,
         head: Head,
         producer: ProducerId,
+        next_epoch: impl FnOnce(ProducerId) -> Option<ProducerId>,
         doubtful: &mut Vec<ProducerBatch>,
     ) -> bool {
         // What may be in the log keeps its number until an answer tells.
@@ -310,7 +302,7 @@ impl Partition {
             return true;
         }
         doubtful.extend(self.queue.forget_identities());
-        let has_epoch = self.sequence.begin_epoch();
+        let has_epoch = self.sequence.begin_epoch(next_epoch);
         if !has_epoch {
             self.sequence.forget_id();
         }

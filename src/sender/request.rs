@@ -6,8 +6,11 @@ use bytes::Bytes;
 
 use crate::metadata::MetadataRequestId;
 use crate::planted::planted;
+use crate::protocol::ApiKey;
+use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
 use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceAsked};
 use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
+use crate::sender::numbering;
 use crate::sender::partition::LogCount;
 use crate::topic_partition::{Topic, TopicPartition};
 use crate::wire::{EncodeError, Uuid, Writer};
@@ -16,9 +19,29 @@ use crate::wire::{EncodeError, Uuid, Writer};
 #[derive(Debug)]
 pub(crate) enum Purpose {
     Metadata(MetadataRequestId),
+    Numbering(numbering::Question),
     Produce(ProduceSent),
-    ProducerId,
     Scout,
+}
+
+/// A request that a machine wants sent, unless it has a way of its own as that for batches has.
+#[derive(Debug)]
+pub(crate) enum Body {
+    InitProducerId(InitProducerIdRequest),
+}
+
+impl Body {
+    pub(crate) fn api_key(&self) -> ApiKey {
+        match self {
+            Self::InitProducerId(_) => ApiKey::InitProducerId,
+        }
+    }
+
+    pub(crate) fn encode(&self, version: i16, out: &mut Writer) -> Result<(), EncodeError> {
+        match self {
+            Self::InitProducerId(request) => request.encode(out, version),
+        }
+    }
 }
 
 /// The batches of a produce request.

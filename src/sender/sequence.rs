@@ -31,7 +31,7 @@
 //!   log under one fails, as maybe written.
 //!
 //! - A partition that has idled out is forgotten, numbers and all. Brokers do not forget as soon, so when it is used again it
-//!   begins in an epoch after all that partitions were forgotten in (`core/forgetting.rs`). With its first numbers again, in
+//!   begins in an epoch after all that partitions were forgotten in (`Numbering::handle_forgotten`). With its first numbers again, in
 //!   the same epoch, its records would count as doubles of those before and be lost.
 //!
 //! Nothing here is fatal: whatever the broker has forgotten, a new epoch makes it listen again.
@@ -39,14 +39,7 @@
 use crate::error::Persisted;
 use crate::planted::planted;
 use crate::protocol::record_batch::ProducerIdentity;
-
-/// The id that a broker has given to this producer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ProducerId {
-    pub(crate) id: i64,
-    /// The first epoch that may be used with it.
-    pub(crate) epoch: i16,
-}
+use crate::sender::numbering::ProducerId;
 
 /// The numbers of one partition.
 #[derive(Debug, Default)]
@@ -140,17 +133,15 @@ impl Sequence {
         self.needs_new_epoch || self.failed_maybe.is_some()
     }
 
-    /// Begins a new epoch. Returns false if the id has no epoch left; a new id is needed then.
-    pub(crate) fn begin_epoch(&mut self) -> bool {
+    /// Begins a new epoch, which `next` gives for the one in use. Returns false if there is none so far.
+    pub(crate) fn begin_epoch(&mut self, next: impl FnOnce(ProducerId) -> Option<ProducerId>) -> bool {
         let Some(epoch) = &mut self.current else {
             self.needs_new_epoch = false;
             self.failed_maybe = None;
             return true;
         };
-        let Some(next) = epoch.producer.epoch.checked_add(1) else { return false };
-        epoch.producer.epoch = next;
-        epoch.next_sequence = 0;
-        epoch.acknowledged = None;
+        let Some(producer) = next(epoch.producer) else { return false };
+        *epoch = Epoch { producer, next_sequence: 0, acknowledged: None };
         self.needs_new_epoch = false;
         self.failed_maybe = None;
         true
@@ -173,9 +164,9 @@ impl Sequence {
         self.current.filter(|epoch| epoch.producer.id == producer_id).map(|epoch| epoch.producer.epoch)
     }
 
-    /// Whether the numbers in use belong to another producer id than this.
+    /// Whether the numbers in use can be used no longer now that this is the producer's id.
     pub(crate) fn is_of_another(&self, producer: ProducerId) -> bool {
-        self.current.is_some_and(|epoch| epoch.producer.id != producer.id)
+        self.current.is_some_and(|epoch| !producer.allows(epoch.producer))
     }
 
     /// Whether more than one batch may be under way: the broker knows the producer, and remembers it if the last batch that
@@ -197,6 +188,10 @@ mod tests {
 
     const PRODUCER: ProducerId = ProducerId { id: 4000, epoch: 3 };
 
+    fn following(used: ProducerId) -> Option<ProducerId> {
+        used.epoch.checked_add(1).map(|epoch| ProducerId { epoch, ..used })
+    }
+
     #[test]
     fn number_in_doubt_needs_a_new_epoch_until_a_later_one_is_acknowledged() {
         let mut sequence = Sequence::default();
@@ -211,7 +206,7 @@ mod tests {
 
         sequence.note_failure(third, Persisted::Maybe);
         sequence.note_failure(second, Persisted::Maybe);
-        assert!(sequence.begin_epoch());
+        assert!(sequence.begin_epoch(following));
         assert!(!sequence.needs_new_epoch());
         sequence.note_failure(third, Persisted::Maybe);
         assert!(!sequence.needs_new_epoch(), "of an epoch that is over");
@@ -259,7 +254,7 @@ mod tests {
 
         sequence.note_gap();
         assert!(!sequence.may_pipeline(7));
-        assert!(sequence.begin_epoch());
+        assert!(sequence.begin_epoch(following));
 
         let second = sequence.assign(PRODUCER, 1);
         assert_eq!((second.producer_epoch, second.base_sequence), (4, 0));
@@ -289,7 +284,7 @@ mod tests {
         sequence.assign(ProducerId { id: 1, epoch: i16::MAX }, 1);
         sequence.note_gap();
 
-        assert!(!sequence.begin_epoch());
+        assert!(!sequence.begin_epoch(following));
 
         sequence.forget_id();
         let identity = sequence.assign(ProducerId { id: 2, epoch: 0 }, 1);

@@ -298,6 +298,17 @@ impl SenderCore {
         }
     }
 
+    /// Fails what waits in every partition.
+    pub(super) fn refuse_queued(&mut self, kind: &DeliveryErrorKind, now: Instant) {
+        for id in 0..self.partitions.len() {
+            let Some(partition) = self.partition_mut(id) else { continue };
+            let queue = Arc::clone(&partition.queue);
+            let batches = if self.settings.is_fail_stop { queue.stop_at_head() } else { queue.take_all() };
+            let refused = batches.into_iter().map(|batch| (batch, kind.clone())).collect();
+            self.give_up_all(id, refused, now, true);
+        }
+    }
+
     fn retry_or_fail(
         &mut self,
         sent: &SentBatch,

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::SenderCore;
-use super::producer_id::ProducerIdState;
 use super::sending::with_last_words;
 use crate::log;
 use crate::metadata::MetadataRequestId;
@@ -43,9 +42,7 @@ impl SenderCore {
     }
 
     fn leave_cluster(&mut self, now: Instant) {
-        if self.producer_id != ProducerIdState::NotNeeded {
-            self.producer_id = ProducerIdState::WANTED;
-        }
+        self.numbering.handle_other_cluster();
         for id in 0..self.partitions.len() {
             let Some(partition) = self.partition_mut(id) else { continue };
             let doubtful = partition.leave_cluster();

@@ -1,11 +1,8 @@
 //! Giving up what is kept of topics that have idled out (`metadata.max.idle.ms`).
 
 use super::SenderCore;
-use super::producer_id::ProducerIdState;
 use crate::log;
-use crate::planted::planted;
 use crate::sender::partition::Partition;
-use crate::sender::sequence::ProducerId;
 use crate::topic_partition::Topic;
 
 impl SenderCore {
@@ -32,25 +29,10 @@ impl SenderCore {
             self.arm(queue.id(), None);
             let place = self.partitions.get_mut(queue.id());
             if let Some(partition) = place.and_then(Option::take) {
-                self.use_no_epoch_of(&partition);
+                self.numbering.handle_forgotten(|id| partition.sequence.epoch(id));
             }
         }
         log::debug!(%topic, "forgot a topic that has idled out");
-    }
-
-    /// Has partitions that get their first number begin after the epoch of one that is forgotten: should they be the same, the
-    /// broker takes their numbers for new, and what may still be under way from before for old.
-    fn use_no_epoch_of(&mut self, partition: &Partition) {
-        let ProducerIdState::Known(ProducerId { id, epoch }) = self.producer_id else { return };
-        let Some(used) = partition.sequence.epoch(id).filter(|used| *used >= epoch) else { return };
-        if planted!(ForgottenNumbers) {
-            return;
-        }
-        self.producer_id = match used.checked_add(1) {
-            Some(epoch) => ProducerIdState::Known(ProducerId { id, epoch }),
-            // All epochs are used up.
-            None => ProducerIdState::WANTED,
-        };
     }
 }
 

@@ -160,7 +160,7 @@ impl SenderCore {
             linger: self.settings.linger,
             max_outstanding: self.settings.max_outstanding_per_partition,
             oldest_remembered: self.wall_clock.saturating_sub(lifetime),
-            numbering: self.producer_id.numbering(),
+            numbers: self.numbering.numbers(),
             // The sample may be of a shortage that is over. A batch that was begun since shall linger.
             is_urgent: self.is_urgent && self.accumulator.is_urgent(),
             spares_awaited: self.settings.spares_awaited && is_leader_idle,

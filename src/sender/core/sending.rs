@@ -4,15 +4,14 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::SenderCore;
-use super::producer_id::ProducerIdState;
 use crate::accumulator::{Head, ProducerBatch, TakenHead};
 use crate::error::DeliveryErrorKind;
 use crate::network::NetworkRequest;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::produce::ProduceRequestHead;
-use crate::sender::partition::{Next, Numbering};
+use crate::sender::numbering::{Numbers, ProducerId};
+use crate::sender::partition::Next;
 use crate::sender::request::{ProduceDraft, Purpose, SentBatch};
-use crate::sender::sequence::ProducerId;
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
@@ -85,7 +84,7 @@ impl SenderCore {
         if !is_ready {
             return true;
         }
-        if let (Numbering::With(producer), Some(head)) = (pace.numbering, head) {
+        if let (Numbers::With(producer), Some(head)) = (pace.numbers, head) {
             match self.prepare_numbers(id, head, producer, now) {
                 Prepared::Ready => {}
                 Prepared::GaveUp if self.is_head(id, head) => {}
@@ -94,18 +93,14 @@ impl SenderCore {
                     draft.has_refused = true;
                     return true;
                 }
-                Prepared::NeedsId => {
-                    // All its epochs are used up; partitions that still have some go on meanwhile.
-                    self.producer_id = ProducerIdState::WANTED;
-                    return true;
-                }
+                Prepared::NeedsEpoch => return true,
             }
         }
         let Some(partition) = self.partition_mut(id) else { return true };
         match partition.queue.take_head() {
             TakenHead::Nothing => {}
             TakenHead::Seal(job) => self.seal_jobs.push(job),
-            TakenHead::Batch(batch) => self.take_into(draft, node, id, batch, pace.numbering, now),
+            TakenHead::Batch(batch) => self.take_into(draft, node, id, batch, pace.numbers, now),
         }
         true
     }
@@ -117,7 +112,7 @@ impl SenderCore {
         node: NodeId,
         id: usize,
         mut batch: Box<ProducerBatch>,
-        numbering: Numbering,
+        numbers: Numbers,
         now: Instant,
     ) {
         let codec = batch.compression();
@@ -130,13 +125,13 @@ impl SenderCore {
             return;
         }
         let Some(partition) = self.partition_mut(id) else { return };
-        if numbering != Numbering::None && partition.is_overtaken(&batch) {
+        if numbers != Numbers::None && partition.is_overtaken(&batch) {
             draft.has_refused = true;
             let kind = last_word(&batch, "a younger batch is in the log, or may be");
             self.give_up(id, *batch, kind, Vec::new(), now, true);
             return;
         }
-        if let Numbering::With(producer) = numbering
+        if let Numbers::With(producer) = numbers
             && !batch.is_numbered()
         {
             batch.numbered(partition.sequence.assign(producer, batch.record_count()));
@@ -161,16 +156,18 @@ impl SenderCore {
 
     /// Makes sure that the head of a partition can get a number.
     fn prepare_numbers(&mut self, id: usize, head: Head, producer: ProducerId, now: Instant) -> Prepared {
-        let Some(partition) = self.partition_mut(id) else { return Prepared::Ready };
+        let numbering = &mut self.numbering;
+        let Some(Some(partition)) = self.partitions.get_mut(id) else { return Prepared::Ready };
         let mut doubtful = Vec::new();
-        let can_be_numbered = partition.prepare_numbers(head, producer, &mut doubtful);
+        let next_epoch = |used| numbering.next_epoch(used);
+        let can_be_numbered = partition.prepare_numbers(head, producer, next_epoch, &mut doubtful);
         let gave_up = !doubtful.is_empty();
         if gave_up {
             let why = "it may be in the log under a number that cannot be used any more";
             self.give_up_all(id, with_last_words(doubtful, why), now, true);
         }
         match (can_be_numbered, gave_up) {
-            (false, _) => Prepared::NeedsId,
+            (false, _) => Prepared::NeedsEpoch,
             (true, true) => Prepared::GaveUp,
             (true, false) => Prepared::Ready,
         }
@@ -204,8 +201,8 @@ impl SenderCore {
 enum Prepared {
     /// It can, but others were given up, and it may have been among them.
     GaveUp,
-    /// A new producer id is needed for that.
-    NeedsId,
+    /// It cannot before there is another epoch, or producer id.
+    NeedsEpoch,
     /// It can.
     Ready,
 }

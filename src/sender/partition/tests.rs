@@ -34,7 +34,7 @@ fn pace() -> Pace {
         linger: LINGER,
         max_outstanding: 1,
         oldest_remembered: 0,
-        numbering: Numbering::None,
+        numbers: Numbers::None,
         is_urgent: false,
         spares_awaited: false,
     }
@@ -182,12 +182,12 @@ fn numbered_batches_are_pipelined_once_the_broker_knows_the_producer() {
     let now = clock::now();
     let producer = ProducerId { id: 4000, epoch: 0 };
     let full = Head { is_full: true, ..head(now) };
-    let numbering = |numbering| Pace { max_outstanding: 5, numbering, ..pace() };
+    let numbers = |numbers| Pace { max_outstanding: 5, numbers, ..pace() };
     let mut partition = partition(Some(LEADER));
     let next = |partition: &Partition, head, pace| partition.next(Some(head), pace, now);
 
-    let with = numbering(Numbering::With(producer));
-    assert_eq!(next(&partition, full, numbering(Numbering::Awaited)), Next::Blocked);
+    let with = numbers(Numbers::With(producer));
+    assert_eq!(next(&partition, full, numbers(Numbers::Awaited)), Next::Blocked);
     assert_eq!(next(&partition, full, with), Next::Ready(LEADER));
     let first = partition.sequence.assign(producer, 10);
     (partition.outstanding, partition.in_flight_node) = (1, Some(LEADER));
@@ -197,8 +197,8 @@ fn numbered_batches_are_pipelined_once_the_broker_knows_the_producer() {
 
     // A batch that is sent again goes alone, as does one to another node or under another id.
     assert_eq!(next(&partition, Head { is_numbered: true, ..full }, with), Next::Blocked);
-    let other = Numbering::With(ProducerId { id: 4001, epoch: 0 });
-    assert_eq!(next(&partition, full, numbering(other)), Next::Blocked);
+    let other = Numbers::With(ProducerId { id: 4001, epoch: 0 });
+    assert_eq!(next(&partition, full, numbers(other)), Next::Blocked);
     partition.in_flight_node = Some(OTHER);
     assert_eq!(next(&partition, full, with), Next::Blocked);
     (partition.outstanding, partition.in_flight_node) = (5, Some(LEADER));
@@ -215,7 +215,7 @@ fn batch_of_old_records_does_not_follow_one_that_is_under_way() {
     partition.sequence.acknowledge(first, 100);
     (partition.outstanding, partition.in_flight_node) = (1, Some(LEADER));
     let pace =
-        Pace { max_outstanding: 5, numbering: Numbering::With(producer), oldest_remembered: 100, ..pace() };
+        Pace { max_outstanding: 5, numbers: Numbers::With(producer), oldest_remembered: 100, ..pace() };
     let with = |max_timestamp| Some(Head { is_full: true, max_timestamp, ..head(now) });
 
     assert_eq!(partition.next(with(100), pace, now), Next::Ready(LEADER));
@@ -227,7 +227,7 @@ fn batch_of_old_records_does_not_follow_one_that_is_under_way() {
 #[test]
 fn numbered_batch_may_be_sent_again_though_the_id_is_awaited() {
     let now = clock::now();
-    let pace = Pace { numbering: Numbering::Awaited, ..pace() };
+    let pace = Pace { numbers: Numbers::Awaited, ..pace() };
     let numbered = Head { is_numbered: true, attempts: 1, ..head(now) };
 
     assert_eq!(partition(Some(LEADER)).next(Some(numbered), pace, now), Next::Ready(LEADER));

@@ -1,0 +1,43 @@
+//! `Effects`: what the machines of the sender want done outside of themselves, as values.
+//!
+//! A machine decides and says what follows; the router does it, in the order in which it was said. So a machine can be read,
+//! and tested, without the others.
+
+use std::collections::VecDeque;
+
+use crate::error::DeliveryErrorKind;
+use crate::protocol::ApiKey;
+use crate::sender::request::{Body, Purpose};
+use crate::topic_partition::NodeId;
+use crate::wire::DecodeError;
+
+/// Something that a machine wants done.
+#[derive(Debug)]
+pub(super) enum Effect {
+    /// Connect to a node, unless there is a connection or an attempt at one.
+    Connect(NodeId),
+    /// Look at every partition that has something to do: what one of them waited for may be there.
+    LookAtActive,
+    /// Fail what is queued in every partition.
+    RefuseQueued(DeliveryErrorKind),
+    /// Send a request.
+    Send { node: NodeId, purpose: Purpose, body: Body },
+    /// Leave a broker alone for as long as its answer says.
+    Throttle { node: NodeId, throttle_time_ms: i32 },
+    /// Close a connection, since an answer that came on it cannot be read.
+    Unreadable { node: NodeId, api_key: ApiKey, version: i16, error: DecodeError },
+}
+
+/// What is still to be done, in order.
+#[derive(Debug, Default)]
+pub(super) struct Effects(VecDeque<Effect>);
+
+impl Effects {
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.0.push_back(effect);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Effect> {
+        self.0.pop_front()
+    }
+}

@@ -1,0 +1,286 @@
+//! `Numbering`: how the producer comes by its id and its epochs (KIP-98), and who gives them out.
+//!
+//! ```text
+//!   Wanted ──► Requested ──► Known ──► Wanted      (its epochs are used up, or the cluster is another one)
+//!     ▲            │  └────► Refused ──► Requested (once a record needs it, after a pause)
+//!     └── failed ──┘
+//! ```
+//!
+//! The numbers themselves belong to the partitions (`sequence.rs`): they ask here for the epoch to go on in.
+
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::error::DeliveryErrorKind;
+use crate::log;
+use crate::network::FailureReason;
+use crate::planted::planted;
+use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
+use crate::protocol::{ApiKey, ErrorCode};
+use crate::sender::effects::{Effect, Effects};
+use crate::sender::nodes::Nodes;
+use crate::sender::request::{Body, Purpose};
+use crate::sender::timer::{Timer, Wait};
+use crate::topic_partition::NodeId;
+use crate::wire::Reader;
+
+mod authority;
+
+use self::authority::Authority;
+
+/// Where the producer stands with its id.
+#[derive(Debug)]
+pub(super) struct Numbering {
+    state: State,
+    authority: Authority,
+    retry_backoff: Backoff,
+    next_question: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Known(ProducerId),
+    /// `enable.idempotence` is off.
+    NotNeeded,
+    /// Brokers have refused it for good. They may be told otherwise one day: asked again when a record needs it, not
+    /// before a time.
+    Refused {
+        until: Instant,
+    },
+    Requested(Question),
+    /// To be asked for, not before a time.
+    Wanted {
+        not_before: Option<Instant>,
+    },
+}
+
+/// The id that a broker has given to this producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProducerId {
+    pub(crate) id: i64,
+    /// The first epoch that may be used with it.
+    pub(crate) epoch: i16,
+}
+
+/// Whether batches bear sequence numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// They would, but the producer has no id so far.
+    Awaited,
+    /// They do not: `enable.idempotence` is off.
+    None,
+    With(ProducerId),
+}
+
+/// Tells a request for an id from those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Question(u64);
+
+/// Before another attempt after brokers have refused the id for good.
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(1);
+
+impl ProducerId {
+    /// Whether a partition may go on with numbers that it was given under another id or epoch.
+    pub(crate) fn allows(self, used: Self) -> bool {
+        self.id == used.id
+    }
+}
+
+impl State {
+    const WANTED: Self = Self::Wanted { not_before: None };
+}
+
+impl Numbering {
+    pub(super) fn new(is_idempotent: bool, retry_backoff: Backoff) -> Self {
+        Self {
+            state: if is_idempotent { State::WANTED } else { State::NotNeeded },
+            authority: Authority::Producer,
+            retry_backoff,
+            next_question: 0,
+        }
+    }
+
+    /// Asks for an id if one is due. `is_needed` says whether any record waits.
+    pub(super) fn next_request(
+        &mut self,
+        nodes: &mut Nodes<'_>,
+        is_needed: impl FnOnce() -> bool,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        if !self.is_due(is_needed, now) {
+            return;
+        }
+        let chosen = nodes.least_loaded(ApiKey::InitProducerId, now);
+        // That the bootstrap servers do not speak it says nothing: they may be controllers.
+        if let Some(node) = chosen.incapable.filter(|node| node.0 >= 0) {
+            return self.refuse_without_ids(node, nodes, now, effects);
+        }
+        let Some(node) = chosen.node else { return };
+        if !nodes.can_send(node, now) {
+            return effects.push(Effect::Connect(node));
+        }
+        let question = Question(self.next_question);
+        self.next_question += 1;
+        self.state = State::Requested(question);
+        let body = Body::InitProducerId(self.authority.question());
+        effects.push(Effect::Send { node, purpose: Purpose::Numbering(question), body });
+    }
+
+    /// Takes in the answer to a request.
+    pub(super) fn handle_response(
+        &mut self,
+        question: Question,
+        node: NodeId,
+        version: i16,
+        body: &[u8],
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        let response = match InitProducerIdResponse::decode(&mut Reader::new(body), version) {
+            Ok(response) => response,
+            Err(error) => {
+                let api_key = ApiKey::InitProducerId;
+                effects.push(Effect::Unreadable { node, api_key, version, error });
+                return self.handle_no_answer(question, now);
+            }
+        };
+        if self.state != State::Requested(question) {
+            // It comes from a cluster that was left meanwhile.
+            return;
+        }
+        if version >= 1 {
+            effects.push(Effect::Throttle { node, throttle_time_ms: response.throttle_time_ms });
+        }
+        match ErrorCode::from(response.error_code) {
+            ErrorCode::None if response.producer_id >= 0 && response.producer_epoch >= 0 => {
+                let producer = ProducerId { id: response.producer_id, epoch: response.producer_epoch };
+                log::debug!(?producer, "producer id");
+                self.state = State::Known(producer);
+                effects.push(Effect::LookAtActive);
+            }
+            code if code.is_retriable() => self.want_later(now),
+            code => {
+                let message = "no producer id; allow this client to write idempotently (IdempotentWrite on the \
+                               cluster) or set enable.idempotence=false";
+                self.refuse(
+                    DeliveryErrorKind::Broker { code, message: Some(message.to_owned()) },
+                    now,
+                    effects,
+                );
+            }
+        }
+    }
+
+    /// Takes in that a request has come to nothing.
+    pub(super) fn handle_failure(
+        &mut self,
+        question: Question,
+        node: NodeId,
+        reason: &FailureReason,
+        nodes: &Nodes<'_>,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        match reason {
+            FailureReason::UnsupportedVersion(_) if self.state == State::Requested(question) => {
+                self.refuse_without_ids(node, nodes, now, effects);
+            }
+            _ => self.handle_no_answer(question, now),
+        }
+    }
+
+    /// Begins anew: in another cluster the id belongs to another producer, or will.
+    pub(super) fn handle_other_cluster(&mut self) {
+        if self.state != State::NotNeeded {
+            self.state = State::WANTED;
+        }
+    }
+
+    /// Has partitions that get their first number begin after the epoch of one that is forgotten: should they be the same, the
+    /// broker takes their numbers for new, and what may still be under way from before for old.
+    pub(super) fn handle_forgotten(&mut self, epoch_of: impl FnOnce(i64) -> Option<i16>) {
+        let State::Known(ProducerId { id, epoch }) = self.state else { return };
+        let Some(used) = epoch_of(id).filter(|used| *used >= epoch) else { return };
+        if planted!(ForgottenNumbers) {
+            return;
+        }
+        if let Some(next) = self.next_epoch(ProducerId { id, epoch: used }) {
+            self.state = State::Known(next);
+        }
+    }
+
+    /// Returns the epoch in which a partition goes on that can use one no longer. If there is none, it is asked for; the
+    /// partition waits for it as it does for the first.
+    pub(super) fn next_epoch(&mut self, used: ProducerId) -> Option<ProducerId> {
+        let next = self.authority.next_epoch(used);
+        if next.is_none() {
+            // All epochs are used up. Partitions that still have some wait, too: it takes no longer than an answer.
+            self.state = State::WANTED;
+        }
+        next
+    }
+
+    /// Returns under which id and epoch partitions begin.
+    pub(super) fn numbers(&self) -> Numbers {
+        match self.state {
+            State::Known(producer) => Numbers::With(producer),
+            State::NotNeeded => Numbers::None,
+            State::Refused { .. } | State::Requested(_) | State::Wanted { .. } => Numbers::Awaited,
+        }
+    }
+
+    /// Returns what the next request waits for.
+    pub(super) fn timeout(&self, is_needed: impl FnOnce() -> bool, now: Instant) -> Option<(Wait, Timer)> {
+        let wait = match self.state {
+            State::Refused { until: time } | State::Wanted { not_before: Some(time) } if now < time => {
+                Wait::Until(time)
+            }
+            _ if self.is_due(is_needed, now) => Wait::AnyNode,
+            _ => return None,
+        };
+        Some((wait, Timer::ProducerId))
+    }
+
+    fn is_due(&self, is_needed: impl FnOnce() -> bool, now: Instant) -> bool {
+        match self.state {
+            State::Refused { until } => now >= until && is_needed(),
+            State::Wanted { not_before } => not_before.is_none_or(|time| now >= time),
+            _ => false,
+        }
+    }
+
+    fn handle_no_answer(&mut self, question: Question, now: Instant) {
+        if self.state == State::Requested(question) {
+            self.want_later(now);
+        }
+    }
+
+    fn want_later(&mut self, now: Instant) {
+        let delay = self.retry_backoff.delay(0, 0.5);
+        self.state = State::Wanted { not_before: now.checked_add(delay) };
+    }
+
+    /// No broker speaks InitProducerId, for example this one.
+    fn refuse_without_ids(&mut self, node: NodeId, nodes: &Nodes<'_>, now: Instant, effects: &mut Effects) {
+        let kind = if nodes.lacks(node, ApiKey::Produce) {
+            // It is older than Kafka 0.11: without numbers its answer would be the same.
+            DeliveryErrorKind::UnsupportedVersion
+        } else {
+            let broker = nodes.describe(node);
+            let message =
+                format!("broker {broker} does not speak InitProducerId; set enable.idempotence=false");
+            DeliveryErrorKind::Broker { code: ErrorCode::UnsupportedVersion, message: Some(message) }
+        };
+        self.refuse(kind, now, effects);
+    }
+
+    /// Has what waits for the id fail that brokers will not give, and goes on asking in case they change their mind.
+    fn refuse(&mut self, kind: DeliveryErrorKind, now: Instant, effects: &mut Effects) {
+        self.state = State::Refused { until: now + PAUSE_AFTER_REFUSAL };
+        effects.push(Effect::RefuseQueued(kind));
+    }
+}
+
+#[cfg(test)]
+mod tests;
