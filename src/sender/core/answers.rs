@@ -283,7 +283,8 @@ impl SenderCore {
                 Failed { batch, kind, record_errors: Vec::new() }
             }));
             failed.sort_by_key(|failed| failed.batch.order);
-            let first = failed.first().filter(|first| is_fail_stop && !first.batch.is_stopped());
+            // What an earlier failure has stopped may fail now, but the partition may have been resumed since.
+            let first = failed.iter().find(|failed| is_fail_stop && !failed.batch.is_stopped());
             let stopped = first.map(|first| partition.stop_behind(first.batch.order));
             failed.extend(stopped.into_iter().flatten().map(|batch| Failed {
                 batch,

@@ -224,6 +224,25 @@ fn expired_records_stop_the_partition_once() {
     assert!(!queue(&bench).is_stopped() && bench.is_clean());
 }
 
+/// A batch that an earlier failure has stopped expires together with one that was sent after the partition was resumed: the
+/// failure of that one is new.
+#[test]
+fn failure_after_a_resume_stops_the_partition_whatever_fails_with_it() {
+    let patient = Config { request_timeout: Duration::from_secs(200), ..config() };
+    let mut bench = bench(patient);
+    let before = send(&mut bench, &["a", "b"]);
+    let requests: Vec<_> = bench.received.drain(..).collect();
+    bench.reply(&requests[0], &Reply::error(29));
+    assert!(queue(&bench).resume());
+    let after = send(&mut bench, &["c"]);
+
+    bench.advance(bench.config.delivery_timeout);
+
+    assert_eq!(failure(&before[1]).persisted(), Persisted::Maybe);
+    assert_eq!(failure(&after[0]).persisted(), Persisted::No);
+    assert!(queue(&bench).is_stopped());
+}
+
 #[test]
 fn failing_piece_stops_those_behind_it() {
     let mut bench = bench(Config { linger: millis(5), ..config() });
