@@ -59,6 +59,21 @@ pub(crate) enum Outcome {
     Redirected(Box<[Redirect]>),
 }
 
+/// The right to tell records what has become of them. The settlement of the sender has the only one, so each end of a batch
+/// leads through it (clippy sees to that: `clippy.toml`).
+#[derive(Debug)]
+pub(crate) struct Teller(());
+
+impl Teller {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+
+    /// For tests and benches, which end batches without a sender.
+    #[cfg(any(test, feature = "__internals"))]
+    pub(crate) const WITHOUT_SENDER: Self = Self(());
+}
+
 /// One stretch of a batch's records that moved into another batch.
 #[derive(Debug, Clone)]
 pub(crate) struct Redirect {
@@ -100,12 +115,23 @@ impl BatchCell {
         self.outcome.parked() >= self.records.load(Ordering::Relaxed)
     }
 
-    /// Sets the outcome, tells the observer, and wakes everybody who waits. Only the first call has an effect.
-    pub(crate) fn complete(
+    /// Tells the records what has become of them: sets the outcome, tells the observer, and wakes the tasks that wait. Only the
+    /// first call has an effect.
+    pub(crate) fn end(
         self: &Arc<Self>,
         outcome: Outcome,
         observer: Option<(&dyn AckObserver, &[AckNote])>,
+        _: &Teller,
     ) {
+        self.set(outcome, observer);
+    }
+
+    /// Tells where the records are now. Only the first call has an effect.
+    pub(crate) fn redirect(self: &Arc<Self>, redirects: Vec<Redirect>) {
+        self.set(Outcome::Redirected(redirects.into()), None);
+    }
+
+    fn set(self: &Arc<Self>, outcome: Outcome, observer: Option<(&dyn AckObserver, &[AckNote])>) {
         if !self.outcome.set(outcome) {
             return;
         }

@@ -11,7 +11,7 @@ use crate::accumulator::{
 };
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Teller};
 use crate::network::next_frame;
 use crate::protocol::compression::{Compression, uncompressed};
 use crate::protocol::messages::api_versions::ApiVersionsResponse;
@@ -233,7 +233,7 @@ impl Drop for TakenBatches {
     fn drop(&mut self) {
         for mut batch in self.0.drain(..) {
             batch.freeze();
-            batch.deliver(Some(0), None, None);
+            batch.deliver(Some(0), None, None, &Teller::WITHOUT_SENDER);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::accumulator::incomplete::Incomplete;
 use crate::accumulator::salvage;
 use crate::accumulator::stage_clock::{EnqueueWaits, StageClock};
 use crate::buffer_memory::BatchBuffer;
-use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Redirect};
+use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Redirect, Teller};
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 use crate::fence::fenced;
 use crate::protocol::ErrorCode;
@@ -338,10 +338,20 @@ impl ProducerBatch {
     }
 
     /// Ends the batch; its records live on in others.
-    pub(crate) fn redirect(self, redirects: Vec<Redirect>) {
+    pub(in crate::accumulator) fn redirect(self, redirects: Vec<Redirect>) {
         // First of all: if anything panics behind this, its records are saved with those others and not a second time with it.
-        self.cell.complete(Outcome::Redirected(redirects.into()), None);
+        self.cell.redirect(redirects);
         drop(self);
+    }
+
+    /// Returns its place among the batches of its partition.
+    pub(crate) fn order(&self) -> BatchOrder {
+        self.order
+    }
+
+    /// Whether it is a piece of a batch that holds a record which the broker does not want.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.is_suspect
     }
 
     /// Returns the codec in use; that asked for until the batch is compressed.
@@ -387,18 +397,20 @@ impl ProducerBatch {
         base_offset: Option<i64>,
         log_append_time: Option<i64>,
         observer: Option<&dyn AckObserver>,
+        teller: &Teller,
     ) {
-        self.complete(Outcome::Delivered { base_offset, log_append_time }, observer);
+        self.end(Outcome::Delivered { base_offset, log_append_time }, observer, teller);
     }
 
-    /// Ends the batch as failed. Returns what its records share.
+    /// Ends the batch as failed.
     pub(crate) fn fail(
         mut self,
         kind: DeliveryErrorKind,
         persisted: Persisted,
         record_errors: Vec<(u32, Option<String>)>,
         observer: Option<&dyn AckObserver>,
-    ) -> Arc<BatchFailure> {
+        teller: &Teller,
+    ) {
         let failure = BatchFailure {
             kind,
             persisted,
@@ -407,9 +419,7 @@ impl ProducerBatch {
             record_errors,
             batch: self.failed_batch(),
         };
-        let failure = Arc::new(failure);
-        self.complete(Outcome::Failed(Arc::clone(&failure)), observer);
-        failure
+        self.end(Outcome::Failed(Arc::new(failure)), observer, teller);
     }
 
     /// Returns where its time went until `now`.
@@ -422,11 +432,11 @@ impl ProducerBatch {
         self.clock.spent
     }
 
-    fn complete(mut self, outcome: Outcome, observer: Option<&dyn AckObserver>) {
+    fn end(mut self, outcome: Outcome, observer: Option<&dyn AckObserver>, teller: &Teller) {
         let notes = std::mem::take(&mut self.notes);
-        // The memory is free before anybody learns of the outcome and sends the next record.
+        // The memory is free before a caller learns of the outcome and sends the next record.
         drop(self.bytes.take());
-        self.cell.complete(outcome, observer.map(|observer| (observer, notes.as_slice())));
+        self.cell.end(outcome, observer.map(|observer| (observer, notes.as_slice())), teller);
         for note in notes {
             // Bytes of the application may end with its headers, and with them whatever owns them.
             drop(fenced(|| drop(note)));

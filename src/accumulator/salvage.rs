@@ -45,7 +45,7 @@ mod tests {
     };
     use crate::buffer_memory::BufferMemory;
     use crate::clock;
-    use crate::delivery::Delivery;
+    use crate::delivery::{Delivery, Teller};
     use crate::error::{DeliveryErrorKind, Persisted};
     use crate::protocol::compression::Compression;
     use crate::protocol::record_batch::RecordRef;
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(result.map(|()| "done").unwrap_err().message(), "a bug");
         assert!(delivery.try_result().is_none());
         let batch = lost.pop().unwrap();
-        batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None);
+        batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None, &Teller::WITHOUT_SENDER);
         let error = delivery.try_result().unwrap().unwrap_err();
         assert_eq!(error.record().unwrap().value.unwrap(), "kept");
         assert!(lost.is_empty());
@@ -98,7 +98,7 @@ mod tests {
 
         let (result, lost) = catch_unwind(move || {
             drop(dropped);
-            ended.deliver(Some(1), None, None);
+            ended.deliver(Some(1), None, None, &Teller::WITHOUT_SENDER);
             panic!("a bug");
         });
 

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use crate::accumulator::partition_queue::PartitionQueue;
 use crate::accumulator::producer_batch::{ProducerBatch, Room};
-use crate::accumulator::settings::Settings;
 use crate::accumulator::stage_clock::{EnqueueWaits, Stage};
 use crate::delivery::{BatchCell, Redirect};
 use crate::planted::planted;
@@ -13,7 +12,7 @@ use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHE
 
 /// Cuts a batch into smaller ones, completes it as moved, and puts the pieces at the front of their queue, in order.
 ///
-/// The target is `batch.size`; a batch that is a piece itself is halved, so that cutting ends at single records. Pieces
+/// The target is `batch_size`; a batch that is a piece itself is halved, so that cutting ends at single records. Pieces
 /// keep the age of the batch and start with no attempts. They take their memory at once, beyond `buffer.memory` if need be:
 /// a batch that must be cut may not wait for memory that its own records hold.
 ///
@@ -21,7 +20,7 @@ use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHE
 pub(crate) fn split(
     mut batch: ProducerBatch,
     queue: &Arc<PartitionQueue>,
-    settings: &Settings,
+    batch_size: usize,
     now: Instant,
 ) -> Result<usize, Box<ProducerBatch>> {
     let Some((records, len)) = batch.decode().filter(|(records, _)| records.len() > 1) else {
@@ -29,7 +28,7 @@ pub(crate) fn split(
     };
     queue.ratio().reset(len - HEADER_LEN, batch.len().saturating_sub(HEADER_LEN));
     let half = HEADER_LEN + (len - HEADER_LEN).div_ceil(2);
-    let target = Some(settings.batch_size).filter(|target| *target < len && !batch.is_split).unwrap_or(half);
+    let target = Some(batch_size).filter(|target| *target < len && !batch.is_split).unwrap_or(half);
     let mut pieces: Vec<ProducerBatch> = Vec::new();
     let mut redirects = Vec::new();
     for (first, record) in (0_u32..).zip(&records) {

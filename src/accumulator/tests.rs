@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, Teller};
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
@@ -105,7 +105,7 @@ fn values(batch: &mut ProducerBatch) -> Vec<String> {
 }
 
 fn deliver(batch: ProducerBatch, base_offset: i64) {
-    batch.deliver(Some(base_offset), None, None);
+    batch.deliver(Some(base_offset), None, None, &Teller::WITHOUT_SENDER);
 }
 
 fn offset(delivery: &Delivery) -> Option<i64> {

@@ -44,6 +44,12 @@ fn delivery(cell: &Arc<BatchCell>, index: u32) -> Delivery {
     Delivery::new(Arc::clone(cell), facts(index))
 }
 
+impl BatchCell {
+    fn complete(self: &Arc<Self>, outcome: Outcome, observer: Option<(&dyn AckObserver, &[AckNote])>) {
+        self.end(outcome, observer, &Teller::WITHOUT_SENDER);
+    }
+}
+
 fn delivered(base_offset: i64) -> Outcome {
     Outcome::Delivered { base_offset: Some(base_offset), log_append_time: None }
 }

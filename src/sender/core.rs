@@ -18,12 +18,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-
-use crate::accumulator::{Head, PartitionQueue, ProducerBatch, RecordAccumulator, SealJob};
+use crate::accumulator::{Head, PartitionQueue, RecordAccumulator, SealJob};
 use crate::delivery::AckObserver;
-use crate::error::DeliveryErrorKind;
 use crate::log;
 use crate::metadata::{Cluster, Metadata, MetadataFailure, MetadataUpdate};
 use crate::metrics::Counters;
@@ -37,6 +33,7 @@ use crate::sender::numbering::Numbering;
 use crate::sender::partition::Partition;
 use crate::sender::request::{Body, Purpose};
 use crate::sender::settings::SenderSettings;
+use crate::sender::settlement::Settlement;
 use crate::sender::timer::Wait;
 use crate::sender::topic_interests::TopicInterest;
 use crate::topic_partition::NodeId;
@@ -68,12 +65,11 @@ pub(crate) struct SenderCore {
     /// Partitions whose batches would go at once if nothing were under way to the node.
     gathering: BTreeMap<NodeId, Vec<usize>>,
     seal_jobs: Vec<SealJob>,
-    /// A batch has waited for its compression for so long that no thread may have come for it, or has failed before it came.
+    /// A batch has waited for its compression for so long that no thread may have come for it.
     is_seal_late: bool,
     published: Option<Arc<Cluster>>,
-    observer: Option<Arc<dyn AckObserver>>,
+    settlement: Settlement,
     counters: Arc<Counters>,
-    random: StdRng,
     numbering: Numbering,
     scouting: Scouting,
     /// When to look at what has changed although no caller wakes the sender for it.
@@ -143,6 +139,13 @@ pub(crate) struct Parts {
 impl SenderCore {
     pub(crate) fn new(parts: Parts) -> Self {
         let numbering = Numbering::new(parts.settings.is_idempotent, parts.settings.retry_backoff);
+        let settlement = Settlement::new(
+            parts.settings.clone(),
+            parts.accumulator.settings().batch_size,
+            parts.observer,
+            Arc::clone(&parts.counters),
+            parts.seed,
+        );
         let mut core = Self {
             settings: parts.settings,
             accumulator: parts.accumulator,
@@ -159,9 +162,8 @@ impl SenderCore {
             seal_jobs: Vec::new(),
             is_seal_late: false,
             published: None,
-            observer: parts.observer,
+            settlement,
             counters: parts.counters,
-            random: StdRng::seed_from_u64(parts.seed),
             numbering,
             effects: Effects::default(),
             scouting: Scouting::Possible,
@@ -233,7 +235,8 @@ impl SenderCore {
         if let Some(job) = self.seal_jobs.pop() {
             return Some(Action::Seal(job));
         }
-        if std::mem::take(&mut self.is_seal_late) {
+        let has_failed = self.settlement.take_seal_late();
+        if std::mem::take(&mut self.is_seal_late) || has_failed {
             return Some(Action::TakeBackSeals);
         }
         let action = self.network.poll_action()?;
@@ -334,25 +337,8 @@ impl SenderCore {
             // The answer may be among them. The timer, which is due, has us come back.
             return false;
         }
-        let judged_at = self.read_until;
-        let timeout = self.settings.delivery_timeout;
-        let Some(partition) = self.partition_mut(id) else { return false };
-        let leader_known = partition.leader.is_some();
-        let mut expired = partition.expire_in_flight(judged_at, timeout);
-        expired.iter_mut().for_each(ProducerBatch::expired);
-        if head.is_some_and(|head| judged_at.saturating_duration_since(head.created) >= timeout) {
-            expired.extend(partition.queue.expire(judged_at, timeout));
-        }
-        if expired.is_empty() {
-            return false;
-        }
-        let linger = self.settings.linger;
-        let with_time = |mut batch: ProducerBatch| {
-            let spent = batch.time_spent(now, linger, leader_known);
-            (batch, DeliveryErrorKind::TimedOut(Box::new(spent)))
-        };
-        self.give_up_all(id, expired.into_iter().map(with_time).collect(), now, leader_known);
-        true
+        let Some(Some(partition)) = self.partitions.get_mut(id) else { return false };
+        self.settlement.expire(partition, head, self.read_until, now)
     }
 
     /// Returns when a node that batches wait for is worth another look.
@@ -398,7 +384,11 @@ impl SenderCore {
                     self.network.connect(node, now);
                 }
                 Effect::LookAtActive => self.look_at_active(now),
-                Effect::RefuseQueued(kind) => self.refuse_queued(&kind, now),
+                Effect::RefuseQueued(kind) => {
+                    for partition in self.partitions.iter_mut().flatten() {
+                        self.settlement.give_up_queued(partition, &kind, now);
+                    }
+                }
                 Effect::Send { node, purpose, body } => self.send(node, purpose, &body, now),
                 Effect::Throttle { node, throttle_time_ms } => self.throttle(node, throttle_time_ms, now),
                 Effect::Unreadable { node, api_key, version, error } => {
@@ -487,7 +477,7 @@ impl SenderCore {
                     }
                 }
                 NetworkEvent::Written { purpose: Purpose::Produce(sent), .. } => {
-                    self.handle_unanswerable(sent, now);
+                    self.handle_written(&sent, now);
                 }
                 NetworkEvent::Written { purpose: Purpose::Metadata(id), .. } => {
                     self.metadata.handle_failure(id, now);
@@ -519,7 +509,7 @@ impl SenderCore {
                 }
                 NetworkEvent::Failed { purpose: Purpose::Scout, .. } => self.scouting = Scouting::GivenUp,
                 NetworkEvent::Failed { purpose: Purpose::Produce(sent), reason, on_wire, .. } => {
-                    self.handle_produce_failure(sent, &reason, on_wire, now);
+                    self.handle_produce_failure(&sent, &reason, on_wire, now);
                 }
             }
         }

@@ -403,10 +403,23 @@ impl Partition {
         expired.into_iter().map(|batch| *batch).collect()
     }
 
-    /// Takes a batch off the list of those in flight. `None` if it has expired meanwhile.
-    pub(crate) fn take_in_flight(&mut self, batch_id: u64) -> Option<Box<ProducerBatch>> {
+    /// Takes the batch of a request that has come to its end. `None` if the batch has ended meanwhile.
+    pub(crate) fn take_answered(&mut self, batch_id: u64) -> Option<Box<ProducerBatch>> {
+        self.outstanding = self.outstanding.saturating_sub(1);
         let at = self.in_flight.iter().position(|batch| batch.id == batch_id)?;
         self.in_flight.remove(at)
+    }
+
+    /// Takes everything that is under way.
+    pub(crate) fn take_all_in_flight(&mut self) -> Vec<ProducerBatch> {
+        self.in_flight.drain(..).map(|batch| *batch).collect()
+    }
+
+    /// Puts a batch back into the queue, to be sent again after `backoff`.
+    pub(crate) fn put_back(&mut self, mut batch: ProducerBatch, backoff: Duration, now: Instant) {
+        batch.backs_off(now);
+        self.retry_at = now.checked_add(backoff);
+        self.queue.put_back(std::iter::once(batch));
     }
 
     // A leader with a newer epoch has not refused the batch yet (KIP-951): no reason to wait.

@@ -35,19 +35,6 @@ impl PartitionQueue {
         taken.into()
     }
 
-    /// Takes everything that is queued, and if that is anything, refuses further records until
-    /// [`PartitionQueue::resume`].
-    pub(crate) fn stop_at_head(&self) -> Vec<ProducerBatch> {
-        let mut inner = self.lock();
-        inner.stopped |= !inner.batches.is_empty();
-        self.stopped.store(inner.stopped, Ordering::Relaxed);
-        self.queued.store(0, Ordering::Relaxed);
-        let taken = std::mem::take(&mut inner.batches).into();
-        drop(inner);
-        self.note_openness();
-        taken
-    }
-
     /// Takes records again. Returns whether it was stopped.
     pub(crate) fn resume(&self) -> bool {
         let mut inner = self.lock();

@@ -51,6 +51,11 @@ impl ProducerBatch {
         }
     }
 
+    /// It waits for another attempt.
+    pub(crate) fn backs_off(&mut self, now: Instant) {
+        self.clock.enter(Stage::Backoff, now);
+    }
+
     /// An older batch of the partition has failed (`fail_stop`).
     pub(crate) fn stopped(&mut self) {
         self.is_stopped = true;

@@ -69,7 +69,13 @@ fn failed_records_know_their_own_reasons() {
     let deliveries = ["a", "b", "c"].map(|value| append(&mut batch, value).unwrap());
     let kind = DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, message: Some("all".to_owned()) };
 
-    batch.fail(kind, Persisted::No, vec![(0, Some("own".to_owned())), (2, None)], None);
+    batch.fail(
+        kind,
+        Persisted::No,
+        vec![(0, Some("own".to_owned())), (2, None)],
+        None,
+        &Teller::WITHOUT_SENDER,
+    );
 
     let errors = deliveries.map(|delivery| delivery.try_result().unwrap().unwrap_err());
     let broker = |message: &str| DeliveryErrorKind::Broker {
@@ -97,7 +103,7 @@ fn kept_error_gives_the_record_back_and_holds_no_memory() {
         };
         drop(batch.freeze());
 
-        batch.fail(DeliveryErrorKind::Closed, Persisted::Maybe, Vec::new(), None);
+        batch.fail(DeliveryErrorKind::Closed, Persisted::Maybe, Vec::new(), None, &Teller::WITHOUT_SENDER);
 
         assert!(bench.has_all_memory());
         let error = deliveries[1].try_result().unwrap().unwrap_err();

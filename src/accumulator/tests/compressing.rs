@@ -98,7 +98,7 @@ fn batch_that_was_too_large_resets_the_estimate() {
     }
 
     let batch = bench.take();
-    split(*batch, &bench.queue, bench.accumulator.settings(), bench.now).unwrap();
+    split(*batch, &bench.queue, bench.accumulator.settings().batch_size, bench.now).unwrap();
 
     assert_eq!(bench.queue.ratio().plain_limit(BATCH, usize::MAX), BATCH);
 }

@@ -103,8 +103,8 @@ impl Run {
             Step::Split => {
                 // Only the last can be cut without disturbing the order of what the test settles.
                 let batch = self.taken.pop().unwrap();
-                let settings = self.bench.accumulator.settings().clone();
-                if let Err(batch) = split(batch, &self.bench.queue, &settings, self.bench.now) {
+                let batch_size = self.bench.accumulator.settings().batch_size;
+                if let Err(batch) = split(batch, &self.bench.queue, batch_size, self.bench.now) {
                     self.taken.push(*batch);
                 }
             }

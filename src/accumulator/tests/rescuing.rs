@@ -17,7 +17,7 @@ fn part(bench: &Bench, named: &[u32]) -> Result<Rescue, Box<ProducerBatch>> {
 /// Fails the culprits as the sender does.
 fn fail(Rescue { culprits, messages }: Rescue, observer: Option<&dyn AckObserver>) {
     let kind = DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, message: None };
-    culprits.fail(kind, Persisted::No, messages, observer);
+    culprits.fail(kind, Persisted::No, messages, observer, &Teller::WITHOUT_SENDER);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn interceptors_hear_of_every_record_once() {
     let told = Told::default();
 
     fail(part(&bench, &[1, 2]).unwrap(), Some(&told));
-    bench.take().deliver(Some(30), None, Some(&told));
+    bench.take().deliver(Some(30), None, Some(&told), &Teller::WITHOUT_SENDER);
 
     let told = told.0.into_inner().unwrap();
     assert!(told[0].as_ref().unwrap_err().ends_with("no 1"), "{told:?}");

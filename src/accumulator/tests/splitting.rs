@@ -10,7 +10,7 @@ use crate::planted::{Bug, plant};
 use crate::topic_partition::TopicPartition;
 
 fn cut(bench: &Bench) -> Result<usize, Box<ProducerBatch>> {
-    split(*take_sealed(bench), &bench.queue, bench.accumulator.settings(), bench.now)
+    split(*take_sealed(bench), &bench.queue, bench.accumulator.settings().batch_size, bench.now)
 }
 
 /// Takes a batch that may have to be compressed first.
@@ -125,7 +125,7 @@ fn interceptors_hear_of_every_record_once_with_its_own_offset() {
     let pieces = cut(&bench).unwrap();
     for piece in 0..pieces {
         let base = 100 * i64::try_from(piece).unwrap();
-        bench.take().deliver(Some(base), None, Some(&told));
+        bench.take().deliver(Some(base), None, Some(&told), &Teller::WITHOUT_SENDER);
     }
 
     let told = told.0.into_inner().unwrap();
@@ -148,7 +148,7 @@ fn records_of_a_batch_are_saved_once_from_a_panic_while_it_is_cut() {
 
     type Cut = fn(ProducerBatch, &Bench);
     let cuts: [Cut; 3] = [
-        |batch, bench| drop(split(batch, &bench.queue, bench.accumulator.settings(), bench.now)),
+        |batch, bench| drop(split(batch, &bench.queue, bench.accumulator.settings().batch_size, bench.now)),
         |batch, bench| drop(halve(batch, &bench.queue, bench.now)),
         |batch, bench| std::mem::forget(rescue(batch, &[(1, None)].into(), &bench.queue, bench.now)),
     ];

@@ -13,6 +13,7 @@ use crate::accumulator::{self, RecordAccumulator, TakenHead};
 use crate::buffer_memory::BufferMemory;
 use crate::clock::WallClock;
 use crate::config::{Compression, ProducerConfig};
+use crate::delivery::Teller;
 use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 use crate::metrics::Counters;
 use crate::pipeline::{BytesSerializer, InterceptorChain};
@@ -109,7 +110,7 @@ impl Rig {
         let queue = self.inner.accumulator.queue("orders", partition).unwrap();
         let TakenHead::Batch(mut batch) = queue.take_head() else { panic!("there is none") };
         batch.freeze();
-        batch.deliver(Some(0), None, None);
+        batch.deliver(Some(0), None, None, &Teller::WITHOUT_SENDER);
     }
 
     fn batches(&self, partition: i32) -> usize {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::SenderCore;
-use super::sending::with_last_words;
 use crate::log;
 use crate::metadata::MetadataRequestId;
 use crate::planted::planted;
@@ -44,10 +43,10 @@ impl SenderCore {
     fn leave_cluster(&mut self, now: Instant) {
         self.numbering.handle_other_cluster();
         for id in 0..self.partitions.len() {
-            let Some(partition) = self.partition_mut(id) else { continue };
+            let Some(Some(partition)) = self.partitions.get_mut(id) else { continue };
             let doubtful = partition.leave_cluster();
             let why = "it may be in the log of a cluster that is another one now";
-            self.give_up_all(id, with_last_words(doubtful, why), now, true);
+            self.settlement.give_up_sent(partition, doubtful, why, now);
         }
         // The same address may be one of another machine by now, so no connection can be told from those to the old cluster.
         self.network.disconnect_all(now);

@@ -1,14 +1,11 @@
-//! Giving records back before they are settled: at the end of the sender, and when the caller purges.
+//! Orders to give records back before they are settled: a purge, and the end of the sender.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Purge, SenderCore};
 use crate::accumulator::ProducerBatch;
-use crate::delivery::Outcome;
-use crate::error::{BatchFailure, DeliveryError, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
-use crate::fence::fenced;
+use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::planted::planted;
 use crate::topic_partition::TopicPartition;
 
@@ -35,16 +32,17 @@ impl SenderCore {
             batches.entry(queue.map_or(usize::MAX, |queue| queue.id())).or_default().push(batch);
         }
         for partition in self.partitions.iter_mut().flatten() {
-            let in_flight = partition.in_flight.drain(..).filter(|_| !planted!(UnresolvedAtClose));
-            batches.entry(partition.queue.id()).or_default().extend(in_flight.map(|batch| *batch));
+            let in_flight = partition.take_all_in_flight().into_iter();
+            let in_flight = in_flight.filter(|_| !planted!(UnresolvedAtClose));
+            batches.entry(partition.queue.id()).or_default().extend(in_flight);
         }
         for topic in self.accumulator.topics() {
             for queue in topic.made() {
                 batches.entry(queue.id()).or_default().extend(queue.close());
             }
         }
-        for batch in batches.into_values().flat_map(in_order) {
-            self.fail_into(failed, batch, kind.clone(), now);
+        for batches in batches.into_values() {
+            self.settlement.close(batches, kind, now, failed);
         }
         self.accumulator.end();
     }
@@ -53,73 +51,24 @@ impl SenderCore {
     pub(crate) fn fail_what_is_left(&self, kind: &DeliveryErrorKind) {
         self.accumulator.close();
         for cell in self.accumulator.incomplete() {
-            let failure = BatchFailure {
-                kind: kind.clone(),
-                persisted: Persisted::Maybe,
-                topic_partition: cell.topic_partition().clone(),
-                time_spent: TimeSpent::default(),
-                record_errors: Vec::new(),
-                batch: FailedBatch::default(),
-            };
-            cell.complete(Outcome::Failed(Arc::new(failure)), None);
+            self.settlement.fail_what_is_left(&cell, kind);
         }
         self.accumulator.end();
     }
 
     /// Fails what is queued, or that and what is under way. Adds the error of each record to `purged`, in their order within
     /// each partition, also if it ends in a panic.
-    ///
-    /// A batch that was sent before is treated as if it had expired: what has become of its number is found out with
-    /// the next batch of its partition.
     pub(crate) fn purge(&mut self, what: Purge, now: Instant, purged: &mut Vec<DeliveryError>) {
         // What brokers have answered is settled by their answers.
         self.handle_network_events(now);
         // Partitions are made when they are first looked at.
         self.look_at_changed(now);
         self.look_at_unannounced(now);
-        let is_fail_stop = self.settings.is_fail_stop;
         for id in self.active.ids() {
-            let Some(partition) = self.partition_mut(id) else { continue };
-            let mut batches: Vec<_> = match what {
-                Purge::All => partition.in_flight.drain(..).map(|batch| *batch).collect(),
-                Purge::Queued => Vec::new(),
-            };
-            batches.extend(partition.queue.take_all());
-            if is_fail_stop && let Some(first) = batches.iter().map(|batch| batch.order).min() {
-                batches.extend(partition.stop_behind(first));
+            if let Some(Some(partition)) = self.partitions.get_mut(id) {
+                self.settlement.purge(partition, what, now, purged);
+                self.look(id, now);
             }
-            for batch in in_order(batches) {
-                self.note_failure(id, &batch);
-                self.fail_into(purged, batch, DeliveryErrorKind::Purged, now);
-            }
-            self.look(id, now);
         }
     }
-
-    fn fail_into(
-        &mut self,
-        errors: &mut Vec<DeliveryError>,
-        batch: ProducerBatch,
-        kind: DeliveryErrorKind,
-        now: Instant,
-    ) {
-        let (cell, count) = (Arc::clone(batch.cell()), batch.record_count());
-        let done = fenced(|| drop(self.fail(batch, kind, Vec::new(), now, true)));
-        // A batch that has its outcome is not saved from a panic: what its records were told counts.
-        if let Some(Outcome::Failed(failure)) = cell.outcome() {
-            errors.extend(DeliveryError::of_batch(failure, count));
-        }
-        if let Err(thrown) = done {
-            thrown.rethrow();
-        }
-    }
-}
-
-/// Brings batches of one partition into the order in which they were to be written. One that was refused and is queued
-/// again may be older than one that is under way, and the caller may send the records again in the order of their errors.
-fn in_order(mut batches: Vec<ProducerBatch>) -> Vec<ProducerBatch> {
-    if !planted!(ReturnedOutOfOrder) {
-        batches.sort_by_key(|batch| batch.order);
-    }
-    batches
 }

@@ -115,20 +115,20 @@ impl SenderCore {
         numbers: Numbers,
         now: Instant,
     ) {
+        let Some(Some(partition)) = self.partitions.get_mut(id) else { return };
         let codec = batch.compression();
         let least = codec.least_produce_version();
         let version = || self.network.version_for(node, ApiKey::Produce);
         if least > 0 && version().is_some_and(|version| version < least) {
             draft.has_refused = true;
             let kind = DeliveryErrorKind::UnsupportedCompression(codec);
-            self.give_up(id, *batch, kind, Vec::new(), now, true);
+            self.settlement.give_up(partition, *batch, kind, now);
             return;
         }
-        let Some(partition) = self.partition_mut(id) else { return };
         if numbers != Numbers::None && partition.is_overtaken(&batch) {
             draft.has_refused = true;
-            let kind = last_word(&batch, "a younger batch is in the log, or may be");
-            self.give_up(id, *batch, kind, Vec::new(), now, true);
+            let why = "a younger batch is in the log, or may be";
+            self.settlement.give_up_sent(partition, vec![*batch], why, now);
             return;
         }
         if let Numbers::With(producer) = numbers
@@ -162,10 +162,8 @@ impl SenderCore {
         let next_epoch = |used| numbering.next_epoch(used);
         let can_be_numbered = partition.prepare_numbers(head, producer, next_epoch, &mut doubtful);
         let gave_up = !doubtful.is_empty();
-        if gave_up {
-            let why = "it may be in the log under a number that cannot be used any more";
-            self.give_up_all(id, with_last_words(doubtful, why), now, true);
-        }
+        let why = "it may be in the log under a number that cannot be used any more";
+        self.settlement.give_up_sent(partition, doubtful, why, now);
         match (can_be_numbered, gave_up) {
             (false, _) => Prepared::NeedsEpoch,
             (true, true) => Prepared::GaveUp,
@@ -205,24 +203,4 @@ enum Prepared {
     NeedsEpoch,
     /// It can.
     Ready,
-}
-
-/// Pairs batches that can be sent no more with what their last attempts came to.
-pub(super) fn with_last_words(
-    batches: Vec<ProducerBatch>,
-    why_not_again: &str,
-) -> Vec<(ProducerBatch, DeliveryErrorKind)> {
-    let with_last_word = |batch| {
-        let kind = last_word(&batch, why_not_again);
-        (batch, kind)
-    };
-    batches.into_iter().map(with_last_word).collect()
-}
-
-/// Tells of a batch that can be sent no more what its last attempt came to.
-pub(super) fn last_word(batch: &ProducerBatch, why_not_again: &str) -> DeliveryErrorKind {
-    match batch.last_error() {
-        Some(code) => DeliveryErrorKind::Broker { code, message: Some(why_not_again.to_owned()) },
-        None => DeliveryErrorKind::Disconnected(format!("no answer came, and {why_not_again}")),
-    }
 }

@@ -100,7 +100,9 @@ fn stopped_partition_stays_stopped_when_its_topic_idles_out() {
     bench.acknowledge_all();
     drop(bench.append(0, "refused"));
     let queue = bench.accumulator.queue(TOPIC, 0).unwrap();
-    drop(queue.stop_at_head());
+    let head = queue.look().unwrap();
+    drop(queue.stop_behind(head.order));
+    drop(queue.take_all());
 
     bench.advance(MAX_AGE + MAX_AGE);
 

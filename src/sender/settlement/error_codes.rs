@@ -1,4 +1,5 @@
-//! What to do with a batch after the broker's answer: a table from error codes to decisions.
+//! What the error code of an answer means for its batch: a table from codes to verdicts. What it means for the leader is told
+//! in `not_leader.rs`.
 
 use crate::error::Persisted;
 use crate::planted::planted;
@@ -6,7 +7,7 @@ use crate::protocol::ErrorCode;
 
 /// What an answer means for a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(super) enum Verdict {
     /// The broker has the batch.
     Delivered,
     /// The broker waits for another sequence number, or does not know the producer (any more).
@@ -14,7 +15,7 @@ pub(crate) enum Verdict {
     /// The broker refuses it for good.
     Refused(Persisted),
     /// The batch may be accepted when it is sent again.
-    Retriable { persisted: Persisted, refresh_metadata: bool },
+    Retriable(Persisted),
     /// It may be accepted in smaller pieces (KIP-126).
     TooLarge,
 }
@@ -23,7 +24,7 @@ impl Verdict {
     /// Judges the error code of a partition in a produce response (Java: `Sender.completeBatch`).
     ///
     /// `is_numbered`: the batch bears a sequence number.
-    pub(crate) fn of(code: ErrorCode, is_numbered: bool) -> Self {
+    pub(super) fn of(code: ErrorCode, is_numbered: bool) -> Self {
         match code {
             ErrorCode::DuplicateSequenceNumber if planted!(DuplicateIsFailure) => {
                 Self::Refused(Persisted::No)
@@ -37,24 +38,14 @@ impl Verdict {
             }
             ErrorCode::None | ErrorCode::DuplicateSequenceNumber => Self::Delivered,
             ErrorCode::MessageTooLarge => Self::TooLarge,
-            code if code.is_retriable() => Self::Retriable {
-                persisted: persisted_after(code),
-                refresh_metadata: code.is_invalid_metadata(),
-            },
+            code if code.is_retriable() => Self::Retriable(persisted_after(code)),
             code => Self::Refused(persisted_after(code)),
         }
     }
 }
 
-/// Attempts after which a batch that is CORRUPT_MESSAGE every time is believed to be so for what is in it.
-///
-/// The code may tell of bytes that were damaged on their way, which another attempt mends; Java tries again until
-/// `delivery.timeout.ms`. But old brokers, and others, give it for a record that they will never take, such as one without a
-/// key for a compacted topic, and everything behind it would wait and expire with it.
-pub(crate) const MAX_CORRUPT_ATTEMPTS: u32 = 3;
-
 /// Whether a broker that gives this code objects to a record of the batch, so that it may take the others.
-pub(crate) fn is_of_a_record(code: ErrorCode) -> bool {
+pub(super) fn is_of_a_record(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::CorruptMessage
@@ -83,6 +74,7 @@ fn persisted_after(code: ErrorCode) -> Persisted {
 
 #[cfg(test)]
 mod tests {
+    use super::super::LeaderNews;
     use super::*;
 
     /// The table of Java's behaviour for a producer without idempotence: code, retried, refreshes metadata.
@@ -120,11 +112,10 @@ mod tests {
     #[test]
     fn retriable_codes_are_retried_and_refresh_metadata_where_java_does() {
         for (code, refreshes) in RETRIED {
-            let verdict = Verdict::of(ErrorCode::from(code), false);
-            assert!(
-                matches!(verdict, Verdict::Retriable { refresh_metadata, .. } if refresh_metadata == refreshes),
-                "{code}: {verdict:?}"
-            );
+            let code = ErrorCode::from(code);
+            let verdict = Verdict::of(code, false);
+            assert!(matches!(verdict, Verdict::Retriable(_)), "{code}: {verdict:?}");
+            assert_eq!(LeaderNews::of(code) != LeaderNews::Current, refreshes, "{code}");
         }
     }
 

@@ -1,0 +1,74 @@
+//! `Settlement`: what becomes of batches that were sent, and of those that can be sent no more.
+//!
+//! The sender hands it a partition and what has happened: an answer, the loss of a request, a deadline, a purge, the end of the
+//! producer. It sends the batch again, cuts it, or ends it. It tells the records what has become of them, and counts it.
+//!
+//! ```text
+//!  answer ──► error_codes ──► delivered ───────────────────────────────► end
+//!  loss   ──►     │      ├──► sent again, after a backoff (retrying)       ▲
+//!                 │      ├──► cut, or rebuilt without culprits (refusing)  │
+//!                 │      └──► failed ──────────────────────────────────────┤
+//!                 └─ not_leader ──► what metadata is told                  │
+//!  deadline, purge, close, a number that cannot be used any more ──────────┘
+//! ```
+//!
+//! Every way out leads through [`end`](Settlement::end): only the settlement has the [`Teller`] that ending a batch takes.
+
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::delivery::{AckObserver, Teller};
+use crate::metrics::Counters;
+use crate::sender::settings::SenderSettings;
+
+mod answers;
+mod end;
+mod error_codes;
+mod expiring;
+mod giving_back;
+mod giving_up;
+mod not_leader;
+mod refusing;
+mod retrying;
+
+pub(crate) use self::not_leader::{LeaderNews, leader_hint};
+
+/// Decides what becomes of batches, and tells their records.
+#[derive(Debug)]
+pub(crate) struct Settlement {
+    settings: SenderSettings,
+    /// `batch.size`, into which a batch that is too large for the broker is cut.
+    batch_size: usize,
+    observer: Option<Arc<dyn AckObserver>>,
+    counters: Arc<Counters>,
+    /// For the backoff before another attempt.
+    random: StdRng,
+    teller: Teller,
+    /// A batch has failed before its compression came, whose memory the work holds until a thread comes for it.
+    is_seal_late: bool,
+}
+
+impl Settlement {
+    pub(crate) fn new(
+        settings: SenderSettings,
+        batch_size: usize,
+        observer: Option<Arc<dyn AckObserver>>,
+        counters: Arc<Counters>,
+        seed: u64,
+    ) -> Self {
+        let random = StdRng::seed_from_u64(seed);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "this is the one place that tells records of their end"
+        )]
+        let teller = Teller::new();
+        Self { settings, batch_size, observer, counters, random, teller, is_seal_late: false }
+    }
+
+    /// Whether a batch has failed before its compression came, since the last call.
+    pub(crate) fn take_seal_late(&mut self) -> bool {
+        std::mem::take(&mut self.is_seal_late)
+    }
+}

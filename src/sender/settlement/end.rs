@@ -1,0 +1,190 @@
+//! The end of a batch: the one place where records are told what has become of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Settlement;
+use super::giving_up::last_word;
+use crate::accumulator::ProducerBatch;
+use crate::delivery::Outcome;
+use crate::error::{DeliveryError, DeliveryErrorKind};
+use crate::fence::fenced;
+use crate::log;
+use crate::planted::planted;
+use crate::sender::partition::{LogCount, Partition};
+
+/// How a batch ends.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The broker has it.
+    Delivered {
+        base_offset: Option<i64>,
+        append_time: Option<i64>,
+        /// Which log of the partition it was sent to.
+        log: LogCount,
+        /// Its latest timestamp as it is in the log, in milliseconds since 1970.
+        timestamp: i64,
+    },
+    Failed(Failure),
+    /// It was sent with `acks=0`, so that it was written to the socket is all that the sender will ever know.
+    Written,
+}
+
+/// Why a batch fails.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Its time is over (`delivery.timeout.ms`).
+    Expired,
+    /// It cannot be sent, or not again.
+    GivenUp(DeliveryErrorKind),
+    /// The caller wants it back.
+    Purged,
+    /// The broker refuses it for good, and may name the records that it objects to.
+    Refused { kind: DeliveryErrorKind, record_errors: Vec<(u32, Option<String>)> },
+}
+
+impl Failure {
+    /// With `fail_stop`, what the batches behind it are told.
+    fn kind_behind(&self) -> DeliveryErrorKind {
+        match self {
+            // A record that comes between the purge and the stop is given back as the others are.
+            Self::Purged => DeliveryErrorKind::Purged,
+            Self::Expired | Self::GivenUp(_) | Self::Refused { .. } => DeliveryErrorKind::Stopped,
+        }
+    }
+}
+
+impl Settlement {
+    /// Ends a batch of a partition. A batch that fails takes others with it, see [`Settlement::end_failed`].
+    pub(super) fn end(
+        &mut self,
+        partition: &mut Partition,
+        batch: ProducerBatch,
+        ending: Ending,
+        now: Instant,
+    ) {
+        match ending {
+            Ending::Delivered { base_offset, append_time, log, timestamp } => {
+                partition.note_delivery(&batch, log, timestamp);
+                self.tell_delivered(batch, base_offset, append_time);
+            }
+            Ending::Failed(failure) => self.end_failed(partition, vec![(batch, failure)], now),
+            Ending::Written => self.tell_delivered(batch, None, None),
+        }
+    }
+
+    /// Ends batches of a partition that fail at one moment, and those that fail because of them.
+    ///
+    /// A batch that is certain not to be in the log fails with a younger one that may be there: it could only be written out of
+    /// order. With `fail_stop` everything behind the first failure fails: what is queued now, what is under way as soon as it
+    /// is certain that it is not written, or may be. The partition takes no records from then on.
+    pub(super) fn end_failed(
+        &mut self,
+        partition: &mut Partition,
+        failed: Vec<(ProducerBatch, Failure)>,
+        now: Instant,
+    ) {
+        self.end_failed_into(None, partition, failed, now);
+    }
+
+    /// The same. Adds the error of each record to `errors`, in the order of the records, also if it ends in a panic.
+    ///
+    /// All batches are taken from their places, and the numbers know of their failure, before a caller learns of the first: the
+    /// caller may resume the partition at once, and what it sends from then on is not to fail for a failure from before.
+    pub(super) fn end_failed_into(
+        &mut self,
+        mut errors: Option<&mut Vec<DeliveryError>>,
+        partition: &mut Partition,
+        mut failed: Vec<(ProducerBatch, Failure)>,
+        now: Instant,
+    ) {
+        take_overtaken(partition, &mut failed);
+        in_order(&mut failed);
+        if self.settings.is_fail_stop {
+            stop_behind_first(partition, &mut failed);
+            in_order(&mut failed);
+        }
+        for (batch, _) in &failed {
+            partition.note_failure(batch);
+        }
+        let leader_known = partition.leader.is_some();
+        for (batch, failure) in failed {
+            self.tell_failed_into(errors.as_deref_mut(), batch, failure, leader_known, now);
+        }
+    }
+
+    /// Tells the records of a batch, and adds their errors to `errors`.
+    pub(super) fn tell_failed_into(
+        &mut self,
+        errors: Option<&mut Vec<DeliveryError>>,
+        batch: ProducerBatch,
+        failure: Failure,
+        leader_known: bool,
+        now: Instant,
+    ) {
+        let Some(errors) = errors else { return self.tell_failed(batch, failure, leader_known, now) };
+        let (cell, count) = (Arc::clone(batch.cell()), batch.record_count());
+        let done = fenced(|| self.tell_failed(batch, failure, leader_known, now));
+        // A batch that has its outcome is not saved from a panic: what its records were told counts.
+        if let Some(Outcome::Failed(failure)) = cell.outcome() {
+            errors.extend(DeliveryError::of_batch(failure, count));
+        }
+        if let Err(thrown) = done {
+            thrown.rethrow();
+        }
+    }
+
+    fn tell_failed(&mut self, mut batch: ProducerBatch, failure: Failure, leader_known: bool, now: Instant) {
+        self.counters.batches_completed.add(1);
+        self.counters.record_errors.add(u64::from(batch.record_count()));
+        self.is_seal_late |= batch.is_sealing() && !planted!(SealingForEver);
+        let persisted = batch.persisted();
+        let spent = batch.time_spent(now, self.settings.linger, leader_known);
+        let (kind, record_errors) = match failure {
+            Failure::Expired => (DeliveryErrorKind::TimedOut(Box::new(spent)), Vec::new()),
+            Failure::GivenUp(kind) => (kind, Vec::new()),
+            Failure::Purged => (DeliveryErrorKind::Purged, Vec::new()),
+            Failure::Refused { kind, record_errors } => (kind, record_errors),
+        };
+        log::warn!(
+            partition = %batch.topic_partition(), records = batch.record_count(), reason = %kind, ?persisted,
+            "records failed"
+        );
+        batch.fail(kind, persisted, record_errors, self.observer.as_deref(), &self.teller);
+    }
+
+    fn tell_delivered(&mut self, batch: ProducerBatch, base_offset: Option<i64>, append_time: Option<i64>) {
+        self.counters.batches_completed.add(1);
+        self.counters.records_delivered.add(u64::from(batch.record_count()));
+        batch.deliver(base_offset, append_time, self.observer.as_deref(), &self.teller);
+    }
+}
+
+/// Takes what could only be written out of order once these have failed, because one of them may be in the log.
+fn take_overtaken(partition: &mut Partition, failed: &mut Vec<(ProducerBatch, Failure)>) {
+    let in_doubt = failed.iter().filter(|(batch, _)| !batch.may_take_new_number());
+    let Some(youngest) = in_doubt.map(|(batch, _)| batch.order()).max() else { return };
+    failed.extend(partition.take_overtaken(youngest).into_iter().map(|batch| {
+        let kind = last_word(&batch, "a younger batch may be in the log");
+        (batch, Failure::GivenUp(kind))
+    }));
+}
+
+/// Stops the partition behind the first of these that no earlier failure has stopped, and takes what is queued there.
+fn stop_behind_first(partition: &mut Partition, failed: &mut Vec<(ProducerBatch, Failure)>) {
+    // What an earlier failure has stopped may fail now, but the partition may have been resumed since.
+    let first = failed.iter().find(|(batch, _)| !batch.is_stopped());
+    let Some((first, behind)) = first.map(|(batch, failure)| (batch.order(), failure.kind_behind())) else {
+        return;
+    };
+    let stopped = partition.stop_behind(first).into_iter();
+    failed.extend(stopped.map(|batch| (batch, Failure::GivenUp(behind.clone()))));
+}
+
+/// Brings batches of one partition into the order in which they were to be written. A batch that was refused and is queued
+/// again may be older than one that is under way, and the caller may send the records again in the order of their errors.
+pub(super) fn in_order(failed: &mut [(ProducerBatch, Failure)]) {
+    if !planted!(ReturnedOutOfOrder) {
+        failed.sort_by_key(|(batch, _)| batch.order());
+    }
+}

@@ -1,0 +1,61 @@
+//! Batches that the sender cannot send, or not again.
+
+use std::time::Instant;
+
+use super::Settlement;
+use super::end::{Ending, Failure};
+use crate::accumulator::ProducerBatch;
+use crate::error::DeliveryErrorKind;
+use crate::sender::partition::Partition;
+
+impl Settlement {
+    /// Fails a batch, with all that fails because of it.
+    pub(crate) fn give_up(
+        &mut self,
+        partition: &mut Partition,
+        batch: ProducerBatch,
+        kind: DeliveryErrorKind,
+        now: Instant,
+    ) {
+        self.end(partition, batch, Ending::Failed(Failure::GivenUp(kind)), now);
+    }
+
+    /// Fails batches that were sent before and cannot be sent again. Their records are told what the last attempt came to, and
+    /// why there is no other.
+    pub(crate) fn give_up_sent(
+        &mut self,
+        partition: &mut Partition,
+        batches: Vec<ProducerBatch>,
+        why_not_again: &str,
+        now: Instant,
+    ) {
+        let with_last_word = |batch| {
+            let kind = last_word(&batch, why_not_again);
+            (batch, Failure::GivenUp(kind))
+        };
+        let failed: Vec<_> = batches.into_iter().map(with_last_word).collect();
+        if !failed.is_empty() {
+            self.end_failed(partition, failed, now);
+        }
+    }
+
+    /// Fails everything that is queued in a partition.
+    pub(crate) fn give_up_queued(
+        &mut self,
+        partition: &mut Partition,
+        kind: &DeliveryErrorKind,
+        now: Instant,
+    ) {
+        let batches = partition.queue.take_all().into_iter();
+        let failed = batches.map(|batch| (batch, Failure::GivenUp(kind.clone())));
+        self.end_failed(partition, failed.collect(), now);
+    }
+}
+
+/// Returns what the last attempt of a batch came to, and why there is no other.
+pub(super) fn last_word(batch: &ProducerBatch, why_not_again: &str) -> DeliveryErrorKind {
+    match batch.last_error() {
+        Some(code) => DeliveryErrorKind::Broker { code, message: Some(why_not_again.to_owned()) },
+        None => DeliveryErrorKind::Disconnected(format!("no answer came, and {why_not_again}")),
+    }
+}

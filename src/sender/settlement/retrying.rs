@@ -1,0 +1,53 @@
+//! Another attempt: whether there is one, and after which backoff.
+
+use std::time::Instant;
+
+use rand::RngExt;
+
+use super::Settlement;
+use super::end::{Ending, Failure};
+use crate::accumulator::ProducerBatch;
+use crate::error::DeliveryErrorKind;
+use crate::log;
+use crate::protocol::ErrorCode;
+use crate::sender::partition::Partition;
+
+/// Attempts after which a batch that is CORRUPT_MESSAGE every time is believed to be so for what is in it.
+///
+/// The code may tell of bytes that were damaged on their way, which another attempt mends; Java tries again until
+/// `delivery.timeout.ms`. But old brokers, and others, give it for a record that they will never take, such as one without a
+/// key for a compacted topic, and everything behind it would wait and expire with it.
+const MAX_CORRUPT_ATTEMPTS: u32 = 3;
+
+impl Settlement {
+    /// Puts a batch back into its queue, or fails it if it must not be sent again. `kind`: what the last attempt came to.
+    pub(super) fn retry_or_fail(
+        &mut self,
+        partition: &mut Partition,
+        mut batch: ProducerBatch,
+        kind: DeliveryErrorKind,
+        now: Instant,
+    ) {
+        let kind = if batch.is_stopped() { DeliveryErrorKind::Stopped } else { kind };
+        let is_last = batch.is_stopped() || batch.attempts() > self.settings.retries;
+        if is_last || !batch.forget_foreign_number() {
+            self.end(partition, batch, Ending::Failed(Failure::GivenUp(kind)), now);
+            return;
+        }
+        log::debug!(
+            partition = %batch.topic_partition(), attempts = batch.attempts(), reason = %kind, "sending a batch again"
+        );
+        self.counters.record_retries.add(u64::from(batch.record_count()));
+        let delay = self.settings.retry_backoff.delay(batch.attempts() - 1, self.random.random());
+        partition.put_back(batch, delay, now);
+    }
+
+    /// Whether another attempt with the same records would come to the same.
+    pub(super) fn is_corrupt_for_good(&self, batch: &ProducerBatch, code: ErrorCode) -> bool {
+        // The batch that a piece was cut from has had its attempts. A record that stands alone has none behind it.
+        let is_known = batch.is_suspect() && batch.record_count() > 1;
+        let attempts = if is_known { 1 } else { MAX_CORRUPT_ATTEMPTS };
+        let is_last = batch.attempts() >= attempts || batch.attempts() > self.settings.retries;
+        code == ErrorCode::CorruptMessage && is_last
+    }
+}
