@@ -12,6 +12,7 @@
 
 mod api_versions;
 mod client;
+mod connection_history;
 mod connection_states;
 mod correlation_ids;
 mod event;
@@ -19,7 +20,10 @@ mod frame;
 mod in_flight_requests;
 mod least_loaded_node;
 pub(crate) mod lookup;
+mod node_connection;
+mod outbox;
 pub(crate) mod resolver;
+mod throttles;
 mod timers;
 pub(crate) mod transport;
 

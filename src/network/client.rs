@@ -1,7 +1,11 @@
-mod handshake;
-mod lifecycle;
+//! [`NetworkClient`]: what the sender may wish for, and what it may ask.
 
-use std::collections::{BTreeMap, VecDeque};
+mod closing;
+mod deadlines;
+mod handshake;
+mod moving;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +13,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use tracing::field::{debug, display};
 
 use crate::backoff::Backoff;
 use crate::log;
@@ -19,12 +24,14 @@ use crate::topic_partition::NodeId;
 use crate::wire::{EncodeError, Reader, Segments, Writer};
 
 use super::api_versions::ApiVersions;
-use super::connection_states::{ConnectionState, ConnectionStates, NodeConnection};
+use super::connection_states::ConnectionStates;
 use super::correlation_ids::CorrelationIds;
 use super::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};
 use super::event::{NetworkAction, NetworkEvent};
-use super::in_flight_requests::{InFlightRequest, InFlightRequests};
+use super::in_flight_requests::{Asker, InFlightRequest, InFlightRequests};
 use super::least_loaded_node::{LeastLoadedNode, Standing, least_loaded_node};
+use super::node_connection::NodeConnection;
+use super::outbox::Outbox;
 use super::timers::Timers;
 
 /// How a [`NetworkClient`] goes about its work.
@@ -70,26 +77,13 @@ pub(crate) struct NetworkRequest<P> {
 #[derive(Debug)]
 pub(crate) struct NetworkClient<P> {
     config: NetworkConfig,
+    /// The nodes that can be connected to.
     nodes: BTreeMap<NodeId, Node>,
     states: ConnectionStates,
-    in_flight: InFlightRequests<Asker<P>>,
-    /// Connections and attempts, by id.
-    connections: BTreeMap<ConnectionId, NodeId>,
+    in_flight: InFlightRequests<P>,
     timers: Timers,
-    actions: VecDeque<NetworkAction>,
-    events: VecDeque<NetworkEvent<P>>,
+    outbox: Outbox<P>,
     random: StdRng,
-    next_connection: u64,
-    /// Those of `in_flight` that callers have sent.
-    callers_in_flight: usize,
-}
-
-/// Whose request it is.
-#[derive(Debug)]
-enum Asker<P> {
-    Caller(P),
-    /// The first request on a connection, made by the client itself.
-    Handshake,
 }
 
 impl<P> NetworkClient<P> {
@@ -98,13 +92,9 @@ impl<P> NetworkClient<P> {
             nodes: BTreeMap::new(),
             states: ConnectionStates::new(config.reconnect_backoff, config.connection_setup_timeout),
             in_flight: InFlightRequests::new(config.max_in_flight),
-            connections: BTreeMap::new(),
             timers: Timers::default(),
-            actions: VecDeque::new(),
-            events: VecDeque::new(),
+            outbox: Outbox::new(),
             random: StdRng::seed_from_u64(seed),
-            next_connection: 0,
-            callers_in_flight: 0,
             config,
         }
     }
@@ -131,12 +121,13 @@ impl<P> NetworkClient<P> {
             return false;
         }
 
-        let connection = ConnectionId(self.next_connection);
-        self.next_connection += 1;
-        self.connections.insert(connection, node);
-        let attempt = self.states.connecting(address, connection, now, self.random.random());
+        let (connection, attempt) = self.states.connecting(address, now, self.random.random());
+        let cause = self.states.node(node).and_then(|known| known.history().last_cause());
+        let ago = cause.map(|cause| debug(now.saturating_duration_since(cause.at)));
+        let last_cause = cause.map(|cause| display(&cause.reason));
+        log::debug!(%node, address = %address.address(), attempt, last_cause, ago, "connecting");
         let (host, port) = (Arc::clone(address.address().host()), address.port());
-        self.actions.push_back(NetworkAction::Connect { connection, node, host, port, attempt });
+        self.outbox.act(NetworkAction::Connect { connection, node, host, port, attempt });
         self.rearm(node, now);
         true
     }
@@ -177,22 +168,17 @@ impl<P> NetworkClient<P> {
             Err(error) => return self.refuse(node, purpose, FailureReason::Unencodable(error)),
         };
 
-        let frame = Frame { correlation_id, segments };
-        let purpose = Asker::Caller(purpose);
-        self.callers_in_flight += 1;
-        self.in_flight.add(
-            node,
-            InFlightRequest {
-                correlation_id,
-                api_key,
-                version,
-                purpose,
-                expects_response,
-                sent_at: now,
-                timeout,
-            },
-        );
-        self.transmit(node, connection, frame, now);
+        let asker = Asker::Caller(purpose);
+        let request = InFlightRequest {
+            correlation_id,
+            api_key,
+            version,
+            asker,
+            expects_response,
+            sent_at: now,
+            timeout,
+        };
+        self.transmit(node, connection, request, segments, now);
     }
 
     /// Obeys a broker's wish to be left alone for a time, on every connection to its address. Its answers to requests
@@ -213,7 +199,7 @@ impl<P> NetworkClient<P> {
 
     /// Gives up all connections; requests under way fail. New connections may be asked for at once.
     pub(crate) fn disconnect_all(&mut self, now: Instant) {
-        let nodes: Vec<_> = self.connections.values().copied().collect();
+        let nodes: Vec<_> = self.states.connected_nodes().collect();
         for node in nodes {
             self.disconnect(node, DisconnectReason::Requested, None, now);
         }
@@ -221,28 +207,31 @@ impl<P> NetworkClient<P> {
 
     /// Closes the connection to a node as soon as what is under way on it is done. It takes no more requests.
     pub(crate) fn retire(&mut self, node: NodeId, now: Instant) {
-        self.states.retire(node);
-        self.settle(node, now);
+        if self.states.drain(node) {
+            self.settle(node, now);
+        } else {
+            self.disconnect(node, DisconnectReason::AddressChanged, None, now);
+            self.states.remove(node);
+            self.rearm(node, now);
+        }
     }
 
     /// Notes that a connection is made, encrypted and authenticated as far as it has to be.
     pub(crate) fn handle_connected(&mut self, connection: ConnectionId, now: Instant) {
-        let Some(node) = self.connections.get(&connection).copied() else { return };
-        let Some((_, version)) = self.states.checking_api_versions(node, now, self.random.random()) else {
-            return;
-        };
+        let Some(node) = self.states.node_of(connection) else { return };
+        let Some(version) = self.states.connected(node) else { return };
         self.ask_for_versions(node, connection, version, now);
     }
 
     /// Notes that a connection could not be made.
     pub(crate) fn handle_connect_failed(&mut self, connection: ConnectionId, reason: Arc<str>, now: Instant) {
-        let Some(node) = self.connections.get(&connection).copied() else { return };
+        let Some(node) = self.states.node_of(connection) else { return };
         self.drop_connection(node, DisconnectReason::ConnectFailed(reason), None, now);
     }
 
     /// Takes in a frame, without its length.
     pub(crate) fn handle_frame(&mut self, connection: ConnectionId, frame: Bytes, now: Instant) {
-        let Some(node) = self.connections.get(&connection).copied() else { return };
+        let Some(node) = self.states.node_of(connection) else { return };
         self.states.touch(node, now);
         let body = match self.match_response(node, &frame) {
             Ok(Some(body)) => body,
@@ -252,18 +241,11 @@ impl<P> NetworkClient<P> {
         self.complete_written_before_response(node);
         let Some(request) = self.in_flight.complete_next(node) else { return };
 
-        let InFlightRequest { api_key, version, purpose, sent_at, .. } = request;
-        match purpose {
+        let InFlightRequest { api_key, version, asker, sent_at, .. } = request;
+        match asker {
             Asker::Caller(purpose) => {
-                self.callers_in_flight -= 1;
-                self.events.push_back(NetworkEvent::Response {
-                    node,
-                    purpose,
-                    api_key,
-                    version,
-                    body,
-                    sent_at,
-                });
+                let response = NetworkEvent::Response { node, purpose, api_key, version, body, sent_at };
+                self.outbox.tell(response);
             }
             Asker::Handshake => self.handle_versions(node, connection, version, &body, now),
         }
@@ -272,10 +254,10 @@ impl<P> NetworkClient<P> {
 
     /// Notes that a frame is in the hands of the operating system, to its last byte.
     pub(crate) fn handle_written(&mut self, connection: ConnectionId, correlation_id: i32, now: Instant) {
-        let Some(node) = self.connections.get(&connection).copied() else { return };
+        let Some(node) = self.states.node_of(connection) else { return };
         self.states.touch(node, now);
         if let Some(request) = self.in_flight.complete_written(node, correlation_id) {
-            self.report_written(node, request.purpose);
+            self.report_written(node, request.asker);
         }
         self.settle(node, now);
     }
@@ -289,17 +271,14 @@ impl<P> NetworkClient<P> {
         first_unsent: Option<i32>,
         now: Instant,
     ) {
-        let Some(node) = self.connections.get(&connection).copied() else { return };
+        let Some(node) = self.states.node_of(connection) else { return };
         self.drop_connection(node, DisconnectReason::Closed(reason), first_unsent, now);
     }
 
     /// Gives up what has taken too long.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         for node in self.timers.take_due(now) {
-            match self.find_timeout(node, now) {
-                Some(reason) => self.disconnect(node, reason, None, now),
-                None => self.rearm(node, now),
-            }
+            self.handle_due(node, now);
         }
     }
 
@@ -310,16 +289,16 @@ impl<P> NetworkClient<P> {
     }
 
     pub(crate) fn poll_action(&mut self) -> Option<NetworkAction> {
-        self.actions.pop_front()
+        self.outbox.next_action()
     }
 
     /// Whether `poll_event` would return one.
     pub(crate) fn has_events(&self) -> bool {
-        !self.events.is_empty()
+        self.outbox.has_events()
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<NetworkEvent<P>> {
-        self.events.pop_front()
+        self.outbox.next_event()
     }
 
     /// Returns the best node for a request that any node can answer if it speaks it.
@@ -333,7 +312,7 @@ impl<P> NetworkClient<P> {
     /// Whether a node is connected and neither throttled nor on its way out. It may still have too many requests
     /// under way.
     pub(crate) fn is_ready(&self, node: NodeId, now: Instant) -> bool {
-        self.states.node(node).is_some_and(|known| known.is_ready(now)) && !self.is_retired(node)
+        self.states.is_ready(node, now) && !self.is_retired(node)
     }
 
     /// Whether a request may be sent to a node now.
@@ -348,14 +327,14 @@ impl<P> NetworkClient<P> {
         let Some(known) = self.states.node(node) else { return Some(Duration::ZERO) };
         known
             .connection_delay(now)
-            .or_else(|| Some(known.throttle_delay(now)).filter(|delay| !delay.is_zero()))
+            .or_else(|| Some(self.states.throttle_delay(node, now)).filter(|delay| !delay.is_zero()))
     }
 
     /// Whether a broker is connected that is known by more than an entry of `bootstrap.servers`.
     pub(crate) fn has_ready_broker(&self) -> bool {
         self.states
             .nodes()
-            .any(|(node, known)| node.0 >= 0 && known.is_connected() && self.nodes.contains_key(&node))
+            .any(|(node, known)| node.0 >= 0 && known.versions().is_some() && self.nodes.contains_key(&node))
     }
 
     /// Whether some node is being connected to.
@@ -377,26 +356,25 @@ impl<P> NetworkClient<P> {
 
     /// Whether a node is connected and known not to speak a request.
     pub(crate) fn lacks(&self, node: NodeId, api_key: ApiKey) -> bool {
-        self.ready_connection(node).is_some_and(|(_, versions)| versions.version_for(api_key).is_none())
+        let versions = self.states.node(node).and_then(NodeConnection::versions);
+        versions.is_some_and(|versions| versions.version_for(api_key).is_none())
     }
 
     /// Returns how many requests to a node are under way.
     pub(crate) fn in_flight_count(&self, node: NodeId) -> usize {
-        match self.states.node(node).map(NodeConnection::state) {
-            Some(ConnectionState::Ready(..)) => self.in_flight.count(node),
-            _ => 0,
-        }
+        let versions = self.states.node(node).and_then(NodeConnection::versions);
+        versions.map_or(0, |_| self.in_flight.count(node))
     }
 
     /// Returns how many requests of the caller are under way.
     pub(crate) fn total_in_flight(&self) -> u64 {
-        self.callers_in_flight as u64
+        self.in_flight.of_callers() as u64
     }
 
     /// Whether requests of the caller are under way.
     #[cfg(test)]
     pub(crate) fn has_in_flight(&self) -> bool {
-        self.callers_in_flight > 0
+        self.in_flight.of_callers() > 0
     }
 }
 
@@ -416,14 +394,23 @@ impl<P> NetworkClient<P> {
         out.finish()
     }
 
-    fn transmit(&mut self, node: NodeId, connection: ConnectionId, frame: Frame, now: Instant) {
-        self.actions.push_back(NetworkAction::Transmit { connection, frame });
+    fn transmit(
+        &mut self,
+        node: NodeId,
+        connection: ConnectionId,
+        request: InFlightRequest<P>,
+        segments: Segments,
+        now: Instant,
+    ) {
+        let frame = Frame { correlation_id: request.correlation_id, segments };
+        self.in_flight.add(node, request);
+        self.outbox.act(NetworkAction::Transmit { connection, frame });
         self.states.touch(node, now);
         self.rearm(node, now);
     }
 
     fn refuse(&mut self, node: NodeId, purpose: P, reason: FailureReason) {
-        self.events.push_back(NetworkEvent::Failed { node, purpose, reason, on_wire: false });
+        self.outbox.tell(NetworkEvent::Failed { node, purpose, reason, on_wire: false });
     }
 
     /// Takes the next id of a connection. Without one the request fails before the id is of any use.
@@ -463,50 +450,44 @@ impl<P> NetworkClient<P> {
     fn complete_written_before_response(&mut self, node: NodeId) {
         while self.in_flight.peek_next(node).is_some_and(|request| !request.expects_response) {
             let Some(request) = self.in_flight.complete_next(node) else { return };
-            self.report_written(node, request.purpose);
+            self.report_written(node, request.asker);
         }
     }
 
     fn report_written(&mut self, node: NodeId, asker: Asker<P>) {
         if let Asker::Caller(purpose) = asker {
-            self.callers_in_flight -= 1;
-            self.events.push_back(NetworkEvent::Written { node, purpose });
+            self.outbox.tell(NetworkEvent::Written { node, purpose });
         }
     }
 }
 
 /// What is known of nodes.
 impl<P> NetworkClient<P> {
+    /// Returns the connection to a node that takes requests, as far as the connection goes.
     fn ready_connection(&self, node: NodeId) -> Option<(ConnectionId, &ApiVersions)> {
-        match self.states.node(node)?.state() {
-            ConnectionState::Ready(connection, versions) => Some((*connection, versions)),
-            _ => None,
-        }
+        let known = self.states.node(node).filter(|known| known.is_ready())?;
+        known.id().zip(known.versions())
     }
 
     fn standing(&self, node: NodeId, api_key: ApiKey, now: Instant) -> Standing {
         let Some(known) = self.states.node(node) else {
             return Standing::CanConnect { last_attempt: None, has_failed: false };
         };
+        let has_failed = known.history().has_failed();
         if self.is_retired(node) {
-            return Standing::Unavailable;
-        }
-        let has_failed = known.has_failed();
-        match known.state() {
-            ConnectionState::Ready(_, versions)
-                if versions.version_for(api_key).is_none() && !planted!(ControllersAreAsked) =>
-            {
-                Standing::Incapable
-            }
-            ConnectionState::Ready(..) if self.can_send(node, now) => {
-                Standing::CanSend(self.in_flight.count(node))
-            }
-            ConnectionState::Ready(..) => Standing::Busy,
-            ConnectionState::CheckingApiVersions(_) | ConnectionState::Connecting(_) => Standing::Connecting,
-            ConnectionState::Disconnected if may_connect(known, known.address(), now) => {
-                Standing::CanConnect { last_attempt: Some(known.last_attempt()), has_failed }
-            }
-            ConnectionState::Disconnected => Standing::Resting { has_failed },
+            Standing::Unavailable
+        } else if self.lacks(node, api_key) && !planted!(ControllersAreAsked) {
+            Standing::Incapable
+        } else if self.can_send(node, now) {
+            Standing::CanSend(self.in_flight.count(node))
+        } else if known.is_connecting() {
+            Standing::Connecting
+        } else if known.exists() {
+            Standing::Busy
+        } else if may_connect(known, known.address(), now) {
+            Standing::CanConnect { last_attempt: Some(known.history().last_attempt()), has_failed }
+        } else {
+            Standing::Resting { has_failed }
         }
     }
 }

@@ -1,14 +1,17 @@
+//! The connections to all nodes, by node and by connection.
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::metadata::Node;
-use crate::protocol::ApiKey;
 use crate::topic_partition::NodeId;
 
 use super::api_versions::ApiVersions;
 use super::correlation_ids::CorrelationIds;
-use super::event::ConnectionId;
+use super::event::{ConnectionId, DisconnectReason};
+use super::node_connection::NodeConnection;
+use super::throttles::Throttles;
 
 /// How the connections to all nodes stand, and when the lost ones may be tried again.
 #[derive(Debug)]
@@ -17,293 +20,151 @@ pub(super) struct ConnectionStates {
     setup_timeout: Backoff,
     /// Nodes that a connection was ever asked for, until they are removed.
     nodes: BTreeMap<NodeId, NodeConnection>,
-    /// Until when the brokers at these places want to be left alone. A place outlives what is known of a node there.
-    throttles: Vec<(Node, Instant)>,
+    /// The nodes of connections and attempts.
+    by_id: BTreeMap<ConnectionId, NodeId>,
+    next_id: u64,
+    throttles: Throttles,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ConnectionState {
-    /// Connected, but it is not known yet what the broker speaks.
-    CheckingApiVersions(ConnectionId),
-    Connecting(ConnectionId),
-    Disconnected,
-    Ready(ConnectionId, ApiVersions),
-}
-
-/// How the connection to one node stands.
-#[derive(Debug)]
-pub(super) struct NodeConnection {
-    /// Where the node was when the connection was asked for.
-    address: Node,
-    state: ConnectionState,
-    /// Attempts before the last one.
-    attempts: usize,
-    /// The start of the last attempt; later the loss of the connection.
-    last_attempt: Instant,
-    /// Attempts and connections lost since the node was ready last.
-    failures: u32,
-    /// Whether an attempt came to nothing since the node was ready last.
-    has_failed: bool,
-    /// Wait after `last_attempt` while disconnected.
-    reconnect_backoff: Duration,
-    /// Attempts that failed before there was a connection, since there was one.
-    setup_failures: u32,
-    setup_timeout: Duration,
-    throttled_until: Option<Instant>,
-    /// The last time that bytes came or went, or should have gone.
-    last_activity: Instant,
-    /// The version of ApiVersions to ask with on the next connection.
-    handshake_version: i16,
-    /// Those of the connection.
-    correlation_ids: CorrelationIds,
-    /// Whether the connection takes no more requests and ends with those under way.
-    is_leaving: bool,
-}
-
+/// What happens to connections. `random` is drawn from `[0, 1)`.
 impl ConnectionStates {
     pub(super) fn new(reconnect_backoff: Backoff, setup_timeout: Backoff) -> Self {
-        Self { reconnect_backoff, setup_timeout, nodes: BTreeMap::new(), throttles: Vec::new() }
+        Self {
+            reconnect_backoff,
+            setup_timeout,
+            nodes: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            next_id: 0,
+            throttles: Throttles::default(),
+        }
     }
 
-    /// Begins an attempt. What is known of earlier ones counts if they were made at the same address. `random`
-    /// is drawn from `[0, 1)`, here and below. Returns how many attempts were made at that address before.
-    pub(super) fn connecting(
-        &mut self,
-        node: &Node,
-        connection: ConnectionId,
-        now: Instant,
-        random: f64,
-    ) -> usize {
-        let known = self.nodes.remove(&node.id()).filter(|known| known.address.has_address_of(node));
-        let attempts = known.as_ref().map_or(0, |known| known.attempts.wrapping_add(1));
-        let connecting = match known {
-            Some(known) => NodeConnection {
-                last_attempt: now,
-                attempts,
-                correlation_ids: CorrelationIds::new(),
-                is_leaving: false,
-                ..known
-            },
-            None => NodeConnection {
-                address: node.clone(),
-                state: ConnectionState::Disconnected,
-                attempts,
-                last_attempt: now,
-                failures: 0,
-                has_failed: false,
-                reconnect_backoff: Duration::ZERO,
-                setup_failures: 0,
-                setup_timeout: self.setup_timeout.delay(0, random),
-                throttled_until: self.throttled_until(node),
-                last_activity: now,
-                handshake_version: *ApiKey::ApiVersions.versions().end(),
-                correlation_ids: CorrelationIds::new(),
-                is_leaving: false,
-            },
-        };
-        let state = ConnectionState::Connecting(connection);
-        self.nodes.insert(node.id(), NodeConnection { state, ..connecting });
-        attempts
+    /// Begins an attempt. What is known of earlier ones counts if they were made at the same address. Returns the
+    /// attempt, and how many were made at that address before.
+    pub(super) fn connecting(&mut self, node: &Node, now: Instant, random: f64) -> (ConnectionId, usize) {
+        let id = ConnectionId(self.next_id);
+        self.next_id += 1;
+        self.by_id.insert(id, node.id());
+        let known = self.nodes.remove(&node.id()).filter(|known| known.address().has_address_of(node));
+        let mut known = known.unwrap_or_else(|| NodeConnection::new(node.clone(), now));
+        let timeout = self.setup_timeout.delay(known.history().setup_failures(), random);
+        let attempts = known.connecting(id, timeout, now);
+        self.nodes.insert(node.id(), known);
+        (id, attempts)
     }
 
-    /// Notes that a node is connected and may be asked for its versions. Returns the connection and the version of
-    /// ApiVersions to ask with, or `None` if no attempt was under way.
-    pub(super) fn checking_api_versions(
-        &mut self,
-        node: NodeId,
-        now: Instant,
-        random: f64,
-    ) -> Option<(ConnectionId, i16)> {
-        let setup_timeout = self.setup_timeout.delay(0, random);
-        let node = self.nodes.get_mut(&node)?;
-        let ConnectionState::Connecting(connection) = node.state else { return None };
-        node.state = ConnectionState::CheckingApiVersions(connection);
-        node.setup_failures = 0;
-        node.setup_timeout = setup_timeout;
-        node.last_activity = now;
-        Some((connection, node.handshake_version))
+    /// Notes that a node is connected and may be asked for its versions. Returns the version of ApiVersions to ask
+    /// with, or `None` if no attempt was under way.
+    pub(super) fn connected(&mut self, node: NodeId) -> Option<i16> {
+        let known = self.nodes.get_mut(&node)?;
+        known.connected().then(|| known.history().handshake_version())
     }
 
     /// Notes what a connected broker speaks; it takes requests from now on.
-    pub(super) fn ready(&mut self, node: NodeId, versions: ApiVersions) {
-        let Some(node) = self.nodes.get_mut(&node) else { return };
-        let ConnectionState::CheckingApiVersions(connection) = node.state else { return };
-        node.state = ConnectionState::Ready(connection, versions);
-        node.failures = 0;
-        node.has_failed = false;
+    pub(super) fn ready(&mut self, node: NodeId, versions: ApiVersions, now: Instant) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.ready(versions, now);
+        }
     }
 
-    /// Notes the failure of an attempt or the loss of a connection. The next attempt must wait.
-    pub(super) fn disconnected(&mut self, node: NodeId, now: Instant, random: f64) {
-        let Some(node) = self.nodes.get_mut(&node) else { return };
-        node.has_failed |= node.is_connecting();
-        match node.state {
-            ConnectionState::Connecting(_) => {
-                node.setup_failures = node.setup_failures.saturating_add(1);
-                node.setup_timeout = self.setup_timeout.delay(node.setup_failures, random);
-            }
-            ConnectionState::CheckingApiVersions(_) => {
-                node.handshake_version = version_after_lost_handshake(node.handshake_version);
-            }
-            ConnectionState::Disconnected => return,
-            ConnectionState::Ready(..) => {}
+    /// Notes the end of a connection, or of an attempt. The next attempt must wait unless the client itself has ended it
+    /// though nothing was wrong.
+    pub(super) fn disconnected(
+        &mut self,
+        node: NodeId,
+        reason: &DisconnectReason,
+        now: Instant,
+        random: impl FnOnce() -> f64,
+    ) {
+        let Some(known) = self.nodes.get_mut(&node) else { return };
+        if let Some(id) = known.id() {
+            self.by_id.remove(&id);
         }
-        node.state = ConnectionState::Disconnected;
-        node.last_attempt = now;
-        node.reconnect_backoff = self.reconnect_backoff.delay(node.failures, random);
-        node.failures = node.failures.saturating_add(1);
+        if reason.is_release() {
+            known.released();
+        } else {
+            known.lost(reason.clone(), &self.reconnect_backoff, now, random());
+        }
     }
 
-    /// Notes that a connection was ended by ourselves though nothing was wrong: the next attempt need not wait.
-    pub(super) fn released(&mut self, node: NodeId) {
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.state = ConnectionState::Disconnected;
-            node.reconnect_backoff = Duration::ZERO;
-        }
+    /// Has the connection to a node take no more requests. Returns whether it is one that may have some under way.
+    pub(super) fn drain(&mut self, node: NodeId) -> bool {
+        self.nodes.get_mut(&node).is_some_and(NodeConnection::drain)
     }
 
     /// Makes what is known of a node known of another at the same address.
     pub(super) fn hand_over(&mut self, node: NodeId, heir: &Node) {
         if let Some(known) = self.nodes.remove(&node) {
-            self.nodes.insert(heir.id(), NodeConnection { address: heir.clone(), ..known });
+            if let Some(id) = known.id() {
+                self.by_id.insert(id, heir.id());
+            }
+            self.nodes.insert(heir.id(), known.renamed(heir.clone()));
         }
     }
 
-    /// Has the connection to a node take no more requests.
-    pub(super) fn retire(&mut self, node: NodeId) {
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.is_leaving = true;
-        }
-    }
-
-    /// Forgets a node.
+    /// Forgets a node without a connection.
     pub(super) fn remove(&mut self, node: NodeId) {
         self.nodes.remove(&node);
     }
 
-    /// Holds requests to the broker at a node's address back for a time, under whatever ids it is known; an earlier
-    /// demand to do so for longer stays. Returns the nodes at that address.
+    /// Holds requests to the broker at a node's address back for a time, under whatever ids it is known. Returns the
+    /// nodes at that address.
     pub(super) fn throttle(&mut self, node: NodeId, until: Instant, now: Instant) -> Vec<NodeId> {
-        let Some(place) = self.nodes.get(&node).map(|known| known.address.clone()) else { return Vec::new() };
-        let until = self.throttled_until(&place).map_or(until, |earlier| earlier.max(until));
-        self.throttles.retain(|(other, end)| *end > now && !other.has_address_of(&place));
-        let mut nodes = Vec::new();
-        for (id, known) in &mut self.nodes {
-            if known.address.has_address_of(&place) {
-                known.throttled_until = Some(until);
-                nodes.push(*id);
-            }
+        let Some(place) = self.nodes.get(&node).map(NodeConnection::address) else { return Vec::new() };
+        self.throttles.add(place, until, now);
+        let is_there = |known: &NodeConnection| known.address().has_address_of(place);
+        self.nodes.iter().filter(|(_, known)| is_there(known)).map(|(id, _)| *id).collect()
+    }
+
+    pub(super) fn touch(&mut self, node: NodeId, now: Instant) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.touch(now);
         }
-        self.throttles.push((place, until));
-        nodes
     }
 
     /// Returns the correlation ids of the connection to a node.
     pub(super) fn correlation_ids_mut(&mut self, node: NodeId) -> Option<&mut CorrelationIds> {
-        self.nodes.get_mut(&node).map(|node| &mut node.correlation_ids)
+        self.nodes.get_mut(&node)?.correlation_ids_mut()
     }
+}
 
-    pub(super) fn touch(&mut self, node: NodeId, now: Instant) {
-        if let Some(node) = self.nodes.get_mut(&node) {
-            node.last_activity = now;
-        }
-    }
-
+/// What others ask of connections.
+impl ConnectionStates {
     pub(super) fn node(&self, node: NodeId) -> Option<&NodeConnection> {
         self.nodes.get(&node)
     }
 
-    /// Returns until when the broker at the address of a node wants to be left alone: another connection to it must not
-    /// evade its quota.
-    fn throttled_until(&self, node: &Node) -> Option<Instant> {
-        self.throttles.iter().find(|(place, _)| place.has_address_of(node)).map(|(_, until)| *until)
-    }
-
     pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeId, &NodeConnection)> {
-        self.nodes.iter().map(|(id, node)| (*id, node))
-    }
-}
-
-impl NodeConnection {
-    pub(super) fn state(&self) -> &ConnectionState {
-        &self.state
+        self.nodes.iter().map(|(id, known)| (*id, known))
     }
 
-    pub(super) fn address(&self) -> &Node {
-        &self.address
+    /// Returns whose connection, or attempt, it is.
+    pub(super) fn node_of(&self, connection: ConnectionId) -> Option<NodeId> {
+        self.by_id.get(&connection).copied()
     }
 
-    pub(super) fn last_attempt(&self) -> Instant {
-        self.last_attempt
+    /// Returns the nodes that there is a connection to, or an attempt at one, oldest first.
+    pub(super) fn connected_nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.by_id.values().copied()
     }
 
-    pub(super) fn last_activity(&self) -> Instant {
-        self.last_activity
+    /// Whether requests may be sent to a node, as far as its connection and the broker's wishes go.
+    pub(super) fn is_ready(&self, node: NodeId, now: Instant) -> bool {
+        self.nodes.get(&node).is_some_and(NodeConnection::is_ready)
+            && self.throttle_delay(node, now).is_zero()
     }
 
-    pub(super) fn has_failed(&self) -> bool {
-        self.has_failed
-    }
-
-    pub(super) fn is_leaving(&self) -> bool {
-        self.is_leaving
-    }
-
-    /// Whether there is a connection whose broker has said what it speaks.
-    pub(super) fn is_connected(&self) -> bool {
-        matches!(self.state, ConnectionState::Ready(..))
-    }
-
-    pub(super) fn is_connecting(&self) -> bool {
-        matches!(self.state, ConnectionState::Connecting(_) | ConnectionState::CheckingApiVersions(_))
-    }
-
-    /// Whether requests may be sent, as far as the connection goes.
-    pub(super) fn is_ready(&self, now: Instant) -> bool {
-        self.is_connected() && self.throttle_delay(now).is_zero()
-    }
-
-    /// Returns the connection, or the attempt at it, if there is one.
-    pub(super) fn connection(&self) -> Option<ConnectionId> {
-        match self.state {
-            ConnectionState::CheckingApiVersions(connection)
-            | ConnectionState::Connecting(connection)
-            | ConnectionState::Ready(connection, _) => Some(connection),
-            ConnectionState::Disconnected => None,
-        }
-    }
-
-    /// Returns how long to wait with the next attempt, or `None` if none is needed.
-    pub(super) fn connection_delay(&self, now: Instant) -> Option<Duration> {
-        let elapsed = now.saturating_duration_since(self.last_attempt);
-        (self.state == ConnectionState::Disconnected).then(|| self.reconnect_backoff.saturating_sub(elapsed))
-    }
-
-    pub(super) fn throttle_delay(&self, now: Instant) -> Duration {
-        self.throttled_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
-    }
-
-    /// Returns when the attempt under way has taken too long.
-    pub(super) fn setup_deadline(&self) -> Option<Instant> {
-        match self.state {
-            ConnectionState::Connecting(_) => self.last_attempt.checked_add(self.setup_timeout),
-            _ => None,
-        }
-    }
-}
-
-/// Some brokers that are not Apache's end the connection on a version of ApiVersions that they do not know, where
-/// they should name those that they do. So a lower one is tried next, and after the lowest the highest again.
-fn version_after_lost_handshake(version: i16) -> i16 {
-    match version {
-        ..=0 => *ApiKey::ApiVersions.versions().end(),
-        1..=3 => 0,
-        _ => 3,
+    /// Returns how long the broker at the address of a node is still to be left alone.
+    pub(super) fn throttle_delay(&self, node: NodeId, now: Instant) -> Duration {
+        let delay = |known: &NodeConnection| self.throttles.delay(known.address(), now);
+        self.nodes.get(&node).map_or(Duration::ZERO, delay)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crate::clock;
     use crate::protocol::messages::api_versions::ApiVersionsResponse;
 
@@ -333,13 +194,18 @@ mod tests {
     }
 
     fn connect(states: &mut ConnectionStates, now: Instant) {
-        states.connecting(&node(), ConnectionId(0), now, MEAN);
+        states.connecting(&node(), now, MEAN);
+    }
+
+    fn lose(states: &mut ConnectionStates, now: Instant) {
+        let reason = DisconnectReason::Closed(Arc::from("reset"));
+        states.disconnected(NODE, &reason, now, || MEAN);
     }
 
     fn connect_fully(states: &mut ConnectionStates, now: Instant) {
         connect(states, now);
-        states.checking_api_versions(NODE, now, MEAN).unwrap();
-        states.ready(NODE, versions());
+        states.connected(NODE).unwrap();
+        states.ready(NODE, versions(), now);
     }
 
     fn connection_delay(states: &ConnectionStates, now: Instant) -> Option<Duration> {
@@ -357,14 +223,14 @@ mod tests {
 
         connect(&mut states, now);
         assert!(states.node(NODE).unwrap().is_connecting());
-        assert!(!states.node(NODE).unwrap().is_ready(now));
-        states.checking_api_versions(NODE, now, MEAN).unwrap();
+        assert!(!states.is_ready(NODE, now));
+        states.connected(NODE).unwrap();
         assert!(states.node(NODE).unwrap().is_connecting());
-        states.ready(NODE, versions());
-        assert!(states.node(NODE).unwrap().is_ready(now));
+        states.ready(NODE, versions(), now);
+        assert!(states.is_ready(NODE, now));
         assert_eq!(connection_delay(&states, now), None);
-        states.disconnected(NODE, now, MEAN);
-        assert!(!states.node(NODE).unwrap().is_ready(now));
+        lose(&mut states, now);
+        assert!(!states.is_ready(NODE, now));
 
         assert_eq!(connection_delay(&states, now), Some(millis(50)));
         assert_eq!(connection_delay(&states, now + millis(49)), Some(millis(1)));
@@ -376,12 +242,12 @@ mod tests {
         let now = clock::now();
         let mut states = states();
         connect_fully(&mut states, now);
-        states.connecting(&Node::new(NodeId(2), "other", 9092), ConnectionId(1), now, MEAN);
+        let (other, _) = states.connecting(&Node::new(NodeId(2), "other", 9092), now, MEAN);
 
-        states.disconnected(NODE, now, MEAN);
+        lose(&mut states, now);
 
         assert!(states.node(NodeId(2)).unwrap().is_connecting());
-        assert_eq!(states.node(NodeId(2)).unwrap().connection(), Some(ConnectionId(1)));
+        assert_eq!(states.node(NodeId(2)).unwrap().id(), Some(other));
     }
 
     #[test]
@@ -391,7 +257,7 @@ mod tests {
 
         for expected in [50, 100, 200, 400, 800, 1000, 1000] {
             connect(&mut states, now);
-            states.disconnected(NODE, now, MEAN);
+            lose(&mut states, now);
             assert_eq!(connection_delay(&states, now), Some(millis(expected)));
         }
     }
@@ -403,8 +269,8 @@ mod tests {
 
         for expected in [50, 100, 200] {
             connect(&mut states, now);
-            states.checking_api_versions(NODE, now, MEAN).unwrap();
-            states.disconnected(NODE, now, MEAN);
+            states.connected(NODE).unwrap();
+            lose(&mut states, now);
             assert_eq!(connection_delay(&states, now), Some(millis(expected)));
         }
     }
@@ -415,11 +281,11 @@ mod tests {
         let mut states = states();
         for _ in 0..5 {
             connect(&mut states, now);
-            states.disconnected(NODE, now, MEAN);
+            lose(&mut states, now);
         }
 
         connect_fully(&mut states, now);
-        states.disconnected(NODE, now, MEAN);
+        lose(&mut states, now);
 
         assert_eq!(connection_delay(&states, now), Some(millis(50)));
     }
@@ -430,7 +296,7 @@ mod tests {
         let mut states = states();
 
         connect_fully(&mut states, now);
-        states.disconnected(NODE, now + millis(5000), MEAN);
+        lose(&mut states, now + millis(5000));
 
         assert_eq!(connection_delay(&states, now + millis(5000)), Some(millis(50)));
     }
@@ -441,7 +307,7 @@ mod tests {
         let mut states = states();
         connect_fully(&mut states, now);
 
-        states.released(NODE);
+        states.disconnected(NODE, &DisconnectReason::Idle, now, || MEAN);
 
         assert_eq!(connection_delay(&states, now), Some(millis(0)));
     }
@@ -451,7 +317,7 @@ mod tests {
         let now = clock::now();
         let mut states = states();
         connect(&mut states, now);
-        states.disconnected(NODE, now, MEAN);
+        lose(&mut states, now);
 
         states.remove(NODE);
 
@@ -464,12 +330,12 @@ mod tests {
         let mut states = states();
         for _ in 0..5 {
             connect(&mut states, now);
-            states.disconnected(NODE, now, MEAN);
+            lose(&mut states, now);
         }
 
-        states.connecting(&Node::new(NODE, "elsewhere", 9092), ConnectionId(1), now, MEAN);
+        states.connecting(&Node::new(NODE, "elsewhere", 9092), now, MEAN);
         assert_eq!(setup_timeout(&states, now), millis(10_000));
-        states.disconnected(NODE, now, MEAN);
+        lose(&mut states, now);
 
         assert_eq!(connection_delay(&states, now), Some(millis(50)));
     }
@@ -482,11 +348,11 @@ mod tests {
         for expected in [10_000, 20_000, 30_000, 30_000] {
             connect(&mut states, now);
             assert_eq!(setup_timeout(&states, now), millis(expected));
-            states.disconnected(NODE, now, MEAN);
+            lose(&mut states, now);
         }
         connect_fully(&mut states, now);
         assert_eq!(states.node(NODE).unwrap().setup_deadline(), None);
-        states.disconnected(NODE, now, MEAN);
+        lose(&mut states, now);
 
         connect(&mut states, now);
         assert_eq!(setup_timeout(&states, now), millis(10_000));
@@ -501,10 +367,9 @@ mod tests {
         states.throttle(NODE, now + millis(100), now);
         states.throttle(NODE, now + millis(40), now);
 
-        let node = states.node(NODE).unwrap();
-        assert!(!node.is_ready(now + millis(99)));
-        assert_eq!(node.throttle_delay(now + millis(99)), millis(1));
-        assert!(node.is_ready(now + millis(100)));
+        assert!(!states.is_ready(NODE, now + millis(99)));
+        assert_eq!(states.throttle_delay(NODE, now + millis(99)), millis(1));
+        assert!(states.is_ready(NODE, now + millis(100)));
     }
 
     #[test]
@@ -514,23 +379,10 @@ mod tests {
         connect_fully(&mut states, now);
         states.throttle(NODE, now + millis(100), now);
 
-        states.disconnected(NODE, now, MEAN);
+        lose(&mut states, now);
         connect_fully(&mut states, now);
 
-        assert!(!states.node(NODE).unwrap().is_ready(now));
-    }
-
-    #[test]
-    fn throttling_that_is_over_takes_no_memory() {
-        let now = clock::now();
-        let mut states = states();
-        connect_fully(&mut states, now);
-
-        for round in 1..100 {
-            let now = now + millis(100 * round);
-            assert_eq!(states.throttle(NODE, now + millis(50), now), [NODE]);
-            assert_eq!(states.throttles.len(), 1);
-        }
+        assert!(!states.is_ready(NODE, now));
     }
 
     #[test]
@@ -541,8 +393,8 @@ mod tests {
         let mut asked = Vec::new();
         for _ in 0..4 {
             connect(&mut states, now);
-            asked.push(states.checking_api_versions(NODE, now, MEAN).unwrap().1);
-            states.disconnected(NODE, now, MEAN);
+            asked.push(states.connected(NODE).unwrap());
+            lose(&mut states, now);
         }
 
         assert_eq!(asked, [4, 3, 0, 4]);

@@ -1,3 +1,5 @@
+//! Requests that have been sent and not been answered.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,8 @@ pub(super) struct InFlightRequests<P> {
     /// A queue that runs empty is kept until the connection ends: most connections have one request at a time, and would
     /// make a queue for each.
     requests: BTreeMap<NodeId, VecDeque<InFlightRequest<P>>>,
+    /// How many of them callers have sent.
+    of_callers: usize,
 }
 
 /// A request that has been sent and not been answered.
@@ -19,7 +23,7 @@ pub(super) struct InFlightRequest<P> {
     pub(super) correlation_id: i32,
     pub(super) api_key: ApiKey,
     pub(super) version: i16,
-    pub(super) purpose: P,
+    pub(super) asker: Asker<P>,
     /// Otherwise the request is done once it is written.
     pub(super) expects_response: bool,
     pub(super) sent_at: Instant,
@@ -27,12 +31,22 @@ pub(super) struct InFlightRequest<P> {
     pub(super) timeout: Duration,
 }
 
+/// Whose request it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asker<P> {
+    /// One of the caller's, with its purpose.
+    Caller(P),
+    /// The client itself, which gets a connection ready for the caller's requests.
+    Handshake,
+}
+
 impl<P> InFlightRequests<P> {
     pub(super) fn new(max_per_node: usize) -> Self {
-        Self { max_per_node, requests: BTreeMap::new() }
+        Self { max_per_node, requests: BTreeMap::new(), of_callers: 0 }
     }
 
     pub(super) fn add(&mut self, node: NodeId, request: InFlightRequest<P>) {
+        self.of_callers += usize::from(request.is_of_caller());
         self.requests.entry(node).or_default().push_back(request);
     }
 
@@ -55,7 +69,9 @@ impl<P> InFlightRequests<P> {
 
     /// Takes out all requests of a node, oldest first.
     pub(super) fn clear(&mut self, node: NodeId) -> VecDeque<InFlightRequest<P>> {
-        self.requests.remove(&node).unwrap_or_default()
+        let requests = self.requests.remove(&node).unwrap_or_default();
+        self.of_callers -= requests.iter().filter(|request| request.is_of_caller()).count();
+        requests
     }
 
     /// Makes the requests of a node those of another, which has none.
@@ -90,6 +106,11 @@ impl<P> InFlightRequests<P> {
         self.requests.get(&node).map_or(0, VecDeque::len)
     }
 
+    /// Returns how many requests of the caller there are, to all nodes.
+    pub(super) fn of_callers(&self) -> usize {
+        self.of_callers
+    }
+
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.requests.values().all(VecDeque::is_empty)
@@ -101,11 +122,17 @@ impl<P> InFlightRequests<P> {
     }
 
     fn take(&mut self, node: NodeId, index: usize) -> Option<InFlightRequest<P>> {
-        self.requests.get_mut(&node)?.remove(index)
+        let request = self.requests.get_mut(&node)?.remove(index)?;
+        self.of_callers -= usize::from(request.is_of_caller());
+        Some(request)
     }
 }
 
 impl<P> InFlightRequest<P> {
+    fn is_of_caller(&self) -> bool {
+        matches!(self.asker, Asker::Caller(_))
+    }
+
     /// `None` if that is never.
     fn deadline(&self) -> Option<Instant> {
         self.sent_at.checked_add(self.timeout)
@@ -125,7 +152,7 @@ mod tests {
             correlation_id,
             api_key: ApiKey::Produce,
             version: 9,
-            purpose: "purpose",
+            asker: Asker::Caller("purpose"),
             expects_response: true,
             sent_at,
             timeout: Duration::from_secs(30),
@@ -162,7 +189,7 @@ mod tests {
         let ids: Vec<_> = requests.clear(NODE).into_iter().map(|r| r.correlation_id).collect();
 
         assert_eq!(ids, [1, 2, 3]);
-        assert_eq!(requests.count(NODE), 0);
+        assert_eq!((requests.count(NODE), requests.of_callers()), (0, 1));
         assert_eq!(requests.count(NodeId(2)), 1);
         assert!(requests.clear(NODE).is_empty());
     }
@@ -175,6 +202,21 @@ mod tests {
         assert!(requests.can_send_more(NodeId(2)));
         requests.complete_next(NODE);
         assert!(requests.can_send_more(NODE));
+    }
+
+    #[test]
+    fn requests_of_the_client_itself_do_not_count_as_the_callers() {
+        let mut requests = three(clock::now());
+
+        requests.add(NODE, InFlightRequest { asker: Asker::Handshake, ..request(4, clock::now()) });
+        assert_eq!((requests.count(NODE), requests.of_callers()), (4, 3));
+        requests.complete_next(NODE);
+        requests.complete_next(NODE);
+        requests.complete_next(NODE);
+
+        assert_eq!((requests.count(NODE), requests.of_callers()), (1, 0));
+        requests.complete_next(NODE);
+        assert_eq!(requests.of_callers(), 0);
     }
 
     #[test]

@@ -1,3 +1,5 @@
+//! What a connection does between TCP and its first request.
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -7,12 +9,12 @@ use crate::protocol::{ApiKey, ErrorCode};
 use crate::topic_partition::NodeId;
 use crate::wire::{EncodeError, Reader, Writer};
 
-use super::{Asker, NetworkClient, NetworkRequest};
+use super::{NetworkClient, NetworkRequest};
 use crate::network::api_versions::ApiVersions;
-use crate::network::connection_states::{ConnectionState, NodeConnection};
-use crate::network::event::{ConnectionId, DisconnectReason, FailureReason, Frame};
+use crate::network::event::{ConnectionId, DisconnectReason, FailureReason};
 use crate::network::event::{MalformedResponse, NetworkEvent};
-use crate::network::in_flight_requests::InFlightRequest;
+use crate::network::in_flight_requests::{Asker, InFlightRequest};
+use crate::network::node_connection::NodeConnection;
 
 /// How a new connection becomes ready: the broker is asked what it speaks (KIP-35, KIP-511).
 impl<P> NetworkClient<P> {
@@ -35,25 +37,21 @@ impl<P> NetworkClient<P> {
             Err(error) => return self.disconnect(node, DisconnectReason::Unencodable(error), None, now),
         };
 
-        self.in_flight.add(
-            node,
-            InFlightRequest {
-                correlation_id,
-                api_key,
-                version,
-                purpose: Asker::Handshake,
-                expects_response: true,
-                sent_at: now,
-                timeout: self.config.request_timeout,
-            },
-        );
-        self.transmit(node, connection, Frame { correlation_id, segments }, now);
+        let request = InFlightRequest {
+            correlation_id,
+            api_key,
+            version,
+            asker: Asker::Handshake,
+            expects_response: true,
+            sent_at: now,
+            timeout: self.config.request_timeout,
+        };
+        self.transmit(node, connection, request, segments, now);
     }
 
     /// Whether a node is just being asked what it speaks, and may be asked something else along with it.
     pub(crate) fn can_send_early(&self, node: NodeId) -> bool {
-        let state = self.states.node(node).map(NodeConnection::state);
-        matches!(state, Some(ConnectionState::CheckingApiVersions(_)))
+        self.states.node(node).is_some_and(NodeConnection::is_negotiating)
             && !self.is_retired(node)
             && self.in_flight.can_send_more(node)
     }
@@ -69,7 +67,7 @@ impl<P> NetworkClient<P> {
         now: Instant,
         encode: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
     ) {
-        let connection = self.states.node(request.node).and_then(NodeConnection::connection);
+        let connection = self.states.node(request.node).and_then(NodeConnection::id);
         match connection.filter(|_| self.can_send_early(request.node)) {
             Some(connection) => self.send_on(connection, request, version, now, encode),
             None => self.refuse(request.node, request.purpose, FailureReason::NotReady),
@@ -93,8 +91,8 @@ impl<P> NetworkClient<P> {
         };
         match ErrorCode::from(response.error_code) {
             ErrorCode::None => {
-                self.states.ready(node, ApiVersions::new(&response));
-                self.events.push_back(NetworkEvent::Ready { node });
+                self.states.ready(node, ApiVersions::new(&response), now);
+                self.outbox.tell(NetworkEvent::Ready { node });
                 self.settle_kept(now);
                 let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
                 self.throttle(node, Duration::from_millis(throttle_ms), now);

@@ -103,6 +103,17 @@ fn node_that_comes_back_in_time_keeps_its_connection() {
 }
 
 #[test]
+fn retired_connection_that_is_lost_leaves_no_backoff_behind() {
+    let (mut bench, connection) = Bench::ready();
+    bench.send_and_poll(NODE, "a");
+    bench.client.retire(NODE, bench.now);
+
+    bench.client.handle_closed(connection, Arc::from("reset"), None, bench.now);
+
+    assert!(bench.client.connect(NODE, bench.now));
+}
+
+#[test]
 fn moved_node_is_connected_to_at_its_new_address_once_the_old_one_is_done() {
     let (mut bench, connection) = Bench::ready();
     let sent = bench.send_and_poll(NODE, "a");

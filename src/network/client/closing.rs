@@ -1,0 +1,72 @@
+//! How connections end.
+
+use std::time::Instant;
+
+use rand::RngExt;
+
+use crate::topic_partition::NodeId;
+
+use super::NetworkClient;
+use crate::network::event::{ConnectionId, DisconnectReason, NetworkAction, NetworkEvent};
+use crate::network::in_flight_requests::Asker;
+use crate::network::node_connection::NodeConnection;
+
+impl<P> NetworkClient<P> {
+    /// Closes a connection.
+    pub(super) fn disconnect(
+        &mut self,
+        node: NodeId,
+        reason: DisconnectReason,
+        first_unsent: Option<i32>,
+        now: Instant,
+    ) {
+        if let Some(connection) = self.drop_connection(node, reason, first_unsent, now) {
+            self.outbox.act(NetworkAction::Close { connection });
+        }
+    }
+
+    /// Forgets a connection; its requests fail. Returns it if the transport has heard of it.
+    pub(super) fn drop_connection(
+        &mut self,
+        node: NodeId,
+        reason: DisconnectReason,
+        first_unsent: Option<i32>,
+        now: Instant,
+    ) -> Option<ConnectionId> {
+        let known = self.states.node(node)?;
+        let connection = known.id()?;
+        let (was_ready, is_leaving) = (known.versions().is_some(), known.is_draining());
+        self.states.disconnected(node, &reason, now, || self.random.random());
+        if is_leaving {
+            // The next connection may be to another broker that has taken the name over.
+            self.states.remove(node);
+        }
+
+        let withdrawn = self.outbox.withdraw(connection);
+        let mut on_wire = true;
+        for request in self.in_flight.clear(node) {
+            let id = Some(request.correlation_id);
+            on_wire &= id != first_unsent && id != withdrawn.first_frame;
+            let Asker::Caller(purpose) = request.asker else { continue };
+            self.outbox.tell(NetworkEvent::Failed { node, purpose, reason: (&reason).into(), on_wire });
+        }
+        self.outbox.tell(NetworkEvent::Disconnected { node, reason, was_ready });
+        self.settle(node, now);
+        (!withdrawn.connect).then_some(connection)
+    }
+
+    /// Lets go of a connection that is on its way out once nothing is under way on it, and of what is known about a
+    /// node that is gone. To be called whenever a node's requests or address have changed.
+    pub(super) fn settle(&mut self, node: NodeId, now: Instant) {
+        if self.is_retired(node) {
+            let has_connection = self.states.node(node).is_some_and(NodeConnection::exists);
+            if has_connection && self.in_flight_count(node) == 0 {
+                return self.disconnect(node, DisconnectReason::AddressChanged, None, now);
+            }
+            if !has_connection {
+                self.states.remove(node);
+            }
+        }
+        self.rearm(node, now);
+    }
+}

@@ -1,0 +1,69 @@
+//! What a connection waits for, and until when.
+
+use std::time::{Duration, Instant};
+
+use crate::clock::earliest;
+use crate::topic_partition::NodeId;
+
+use super::NetworkClient;
+use crate::network::event::DisconnectReason;
+
+/// What ends, or begins, when a deadline is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deadline {
+    /// The attempt to connect has taken too long.
+    ConnectionSetup,
+    /// A request was not answered in time.
+    Request,
+    /// The connection was of no use for too long.
+    Idle,
+    /// The node may be connected to again, or takes requests again: it is worth another look.
+    Rest,
+}
+
+impl<P> NetworkClient<P> {
+    /// Acts on the deadlines of a node that are over.
+    pub(super) fn handle_due(&mut self, node: NodeId, now: Instant) {
+        let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let due = self.deadlines(node, now).into_iter().find(|(_, at)| is_over(*at));
+        let reason = match due.map(|(deadline, _)| deadline) {
+            Some(Deadline::ConnectionSetup) => DisconnectReason::ConnectTimedOut,
+            Some(Deadline::Request) => DisconnectReason::RequestTimedOut,
+            Some(Deadline::Idle) => DisconnectReason::Idle,
+            Some(Deadline::Rest) | None => return self.rearm(node, now),
+        };
+        self.disconnect(node, reason, None, now);
+    }
+
+    /// Sets the timer of a node by what it waits for. To be called whenever that has changed.
+    pub(super) fn rearm(&mut self, node: NodeId, now: Instant) {
+        let deadline = earliest(self.deadlines(node, now).map(|(_, at)| at));
+        self.timers.arm(node, deadline);
+    }
+
+    fn deadlines(&self, node: NodeId, now: Instant) -> [(Deadline, Option<Instant>); 4] {
+        let setup = self.states.node(node).and_then(|known| known.setup_deadline());
+        [
+            (Deadline::ConnectionSetup, setup),
+            (Deadline::Request, self.in_flight.deadline(node)),
+            (Deadline::Idle, self.idle_deadline(node)),
+            (Deadline::Rest, self.end_of_rest(node, now)),
+        ]
+    }
+
+    /// Returns when a connection without requests has been of no use for too long.
+    fn idle_deadline(&self, node: NodeId) -> Option<Instant> {
+        let max_idle = self.config.connections_max_idle?;
+        let last_activity = self.states.node(node)?.last_activity()?;
+        last_activity.checked_add(max_idle).filter(|_| self.in_flight.count(node) == 0)
+    }
+
+    /// Returns when a node has backed off, or has been throttled, for long enough. `None` if it has by now.
+    fn end_of_rest(&self, node: NodeId, now: Instant) -> Option<Instant> {
+        let backoff = self.states.node(node)?.connection_delay(now);
+        let throttle = Some(self.states.throttle_delay(node, now));
+        let is_later = |delay: &Duration| !delay.is_zero();
+        let delay = [backoff, throttle].into_iter().flatten().filter(is_later).min()?;
+        now.checked_add(delay)
+    }
+}

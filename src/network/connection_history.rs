@@ -1,0 +1,176 @@
+//! What is remembered of a node across its connections.
+
+use std::time::{Duration, Instant};
+
+use crate::backoff::Backoff;
+use crate::protocol::ApiKey;
+
+use super::event::DisconnectReason;
+
+/// What earlier attempts and connections to a node have taught: when to try again, how, and what went wrong.
+#[derive(Debug)]
+pub(super) struct ConnectionHistory {
+    /// Attempts so far: each begins with another IP address of the node.
+    attempts: usize,
+    /// The start of the last attempt; later the loss of the connection.
+    last_attempt: Instant,
+    /// Attempts and connections lost since the node was ready last.
+    failures: u32,
+    /// Whether an attempt came to nothing since the node was ready last.
+    has_failed: bool,
+    /// Attempts that failed before there was a connection, since there was one.
+    setup_failures: u32,
+    /// The version of ApiVersions to ask with on the next connection.
+    handshake_version: i16,
+    last_cause: Option<LastCause>,
+}
+
+/// Why a connection was lost last, or could not be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LastCause {
+    pub(super) reason: DisconnectReason,
+    pub(super) at: Instant,
+}
+
+/// How far a connection had come when it was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    Connecting,
+    Negotiating,
+    Ready,
+}
+
+impl ConnectionHistory {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            attempts: 0,
+            last_attempt: now,
+            failures: 0,
+            has_failed: false,
+            setup_failures: 0,
+            handshake_version: HIGHEST_HANDSHAKE,
+            last_cause: None,
+        }
+    }
+
+    /// Notes the start of an attempt. Returns how many there were before.
+    pub(super) fn attempt(&mut self, now: Instant) -> usize {
+        let before = self.attempts;
+        self.attempts = before.wrapping_add(1);
+        self.last_attempt = now;
+        before
+    }
+
+    /// Notes that there is a connection.
+    pub(super) fn connected(&mut self) {
+        self.setup_failures = 0;
+    }
+
+    /// Notes that the node takes requests.
+    pub(super) fn ready(&mut self) {
+        self.failures = 0;
+        self.has_failed = false;
+    }
+
+    /// Notes the failure of an attempt or the loss of a connection. Returns how long to wait with the next attempt.
+    /// `random` is drawn from `[0, 1)`.
+    pub(super) fn lost(
+        &mut self,
+        stage: Stage,
+        reason: DisconnectReason,
+        backoff: &Backoff,
+        now: Instant,
+        random: f64,
+    ) -> Duration {
+        match stage {
+            Stage::Connecting => self.setup_failures = self.setup_failures.saturating_add(1),
+            Stage::Negotiating => {
+                self.handshake_version = version_after_lost_handshake(self.handshake_version);
+            }
+            Stage::Ready => {}
+        }
+        self.has_failed |= stage != Stage::Ready;
+        self.last_attempt = now;
+        self.last_cause = Some(LastCause { reason, at: now });
+        let delay = backoff.delay(self.failures, random);
+        self.failures = self.failures.saturating_add(1);
+        delay
+    }
+
+    pub(super) fn last_attempt(&self) -> Instant {
+        self.last_attempt
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    pub(super) fn setup_failures(&self) -> u32 {
+        self.setup_failures
+    }
+
+    pub(super) fn handshake_version(&self) -> i16 {
+        self.handshake_version
+    }
+
+    pub(super) fn last_cause(&self) -> Option<&LastCause> {
+        self.last_cause.as_ref()
+    }
+}
+
+/// Some brokers that are not Apache's end the connection on a version of ApiVersions that they do not know, where
+/// they should name those that they do. So a lower one is tried next, and after the lowest the highest again.
+fn version_after_lost_handshake(version: i16) -> i16 {
+    match version {
+        ..=0 => HIGHEST_HANDSHAKE,
+        1..=3 => 0,
+        _ => 3,
+    }
+}
+
+const HIGHEST_HANDSHAKE: i16 = *ApiKey::ApiVersions.versions().end();
+
+#[cfg(test)]
+mod tests {
+    use crate::clock;
+
+    use super::*;
+
+    /// A draw in the middle: no jitter.
+    const MEAN: f64 = 0.5;
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn last_cause_and_its_time_outlive_the_next_connection() {
+        let now = clock::now();
+        let backoff = Backoff::new(millis(50), millis(1000));
+        let mut history = ConnectionHistory::new(now);
+
+        history.lost(Stage::Connecting, DisconnectReason::ConnectTimedOut, &backoff, now, MEAN);
+        history.lost(Stage::Ready, DisconnectReason::RequestTimedOut, &backoff, now + millis(7), MEAN);
+        history.attempt(now + millis(100));
+        history.connected();
+        history.ready();
+
+        let cause = LastCause { reason: DisconnectReason::RequestTimedOut, at: now + millis(7) };
+        assert_eq!(history.last_cause(), Some(&cause));
+    }
+
+    #[test]
+    fn only_an_attempt_that_comes_to_nothing_counts_as_failed() {
+        let now = clock::now();
+        let backoff = Backoff::new(millis(50), millis(1000));
+        let mut history = ConnectionHistory::new(now);
+
+        history.lost(Stage::Ready, DisconnectReason::RequestTimedOut, &backoff, now, MEAN);
+        assert!(!history.has_failed());
+        history.lost(Stage::Negotiating, DisconnectReason::RequestTimedOut, &backoff, now, MEAN);
+        assert!(history.has_failed());
+        history.ready();
+
+        assert!(!history.has_failed());
+    }
+}

@@ -1,0 +1,71 @@
+//! What a client has to say and has not been asked for yet: actions for the transport, events for the caller.
+
+use std::collections::VecDeque;
+
+use crate::topic_partition::NodeId;
+
+use super::event::{ConnectionId, NetworkAction, NetworkEvent};
+
+/// Actions and events, each in the order in which they came up.
+#[derive(Debug)]
+pub(super) struct Outbox<P> {
+    actions: VecDeque<NetworkAction>,
+    events: VecDeque<NetworkEvent<P>>,
+}
+
+/// What the transport was not told in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Withdrawn {
+    pub(super) connect: bool,
+    /// The correlation id of the first frame.
+    pub(super) first_frame: Option<i32>,
+}
+
+impl<P> Outbox<P> {
+    pub(super) fn new() -> Self {
+        Self { actions: VecDeque::new(), events: VecDeque::new() }
+    }
+
+    pub(super) fn act(&mut self, action: NetworkAction) {
+        self.actions.push_back(action);
+    }
+
+    pub(super) fn tell(&mut self, event: NetworkEvent<P>) {
+        self.events.push_back(event);
+    }
+
+    pub(super) fn next_action(&mut self) -> Option<NetworkAction> {
+        self.actions.pop_front()
+    }
+
+    pub(super) fn next_event(&mut self) -> Option<NetworkEvent<P>> {
+        self.events.pop_front()
+    }
+
+    pub(super) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Takes back what the transport has not been told yet of a connection.
+    pub(super) fn withdraw(&mut self, id: ConnectionId) -> Withdrawn {
+        let mut withdrawn = Withdrawn { connect: false, first_frame: None };
+        self.actions.retain(|action| match action {
+            NetworkAction::Connect { connection, .. } if *connection == id => {
+                withdrawn.connect = true;
+                false
+            }
+            NetworkAction::Transmit { connection, frame } if *connection == id => {
+                withdrawn.first_frame.get_or_insert(frame.correlation_id);
+                false
+            }
+            _ => true,
+        });
+        withdrawn
+    }
+
+    /// Makes what is to be told of a node news of another, which has its connection now.
+    pub(super) fn hand_over(&mut self, node: NodeId, heir: NodeId) {
+        let places = self.events.iter_mut().map(NetworkEvent::node_mut);
+        places.filter(|place| **place == node).for_each(|place| *place = heir);
+    }
+}
