@@ -28,9 +28,7 @@ mod timers;
 pub(crate) mod transport;
 
 pub(crate) use self::client::{NetworkClient, NetworkConfig, NetworkRequest};
-#[cfg(any(test, feature = "__internals"))]
-pub(crate) use self::event::Frame;
-pub(crate) use self::event::{ConnectionId, DisconnectReason, FailureReason, MalformedResponse};
+pub(crate) use self::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};
 pub(crate) use self::event::{NetworkAction, NetworkEvent};
 pub(crate) use self::frame::MAX_RESPONSE_LEN;
 #[cfg(any(test, feature = "__internals"))]

@@ -23,6 +23,7 @@ use crate::network::transport::Connector;
 
 mod control;
 mod core;
+mod drive;
 mod effects;
 mod nodes;
 mod numbering;
@@ -32,19 +33,21 @@ mod sequence;
 mod settings;
 mod settlement;
 mod shell;
+mod sight;
+mod sockets;
 mod timer;
 mod topic_interests;
 
 pub(crate) use self::control::Control;
-#[cfg(any(test, feature = "__internals"))]
-pub(crate) use self::core::Action;
 pub use self::core::Purge;
 pub(crate) use self::core::{Parts, SenderCore};
+#[cfg(any(test, feature = "__internals"))]
+pub(crate) use self::drive::{Address, HandedOver, Moment, Outside, Rest, drive};
 pub(crate) use self::request::Purpose;
 pub(crate) use self::settings::{PRODUCER_ID_LIFETIME, SenderSettings};
-#[cfg(any(test, feature = "__internals"))]
-pub(crate) use self::shell::SHORTEST_SLEEP;
 use self::shell::Shell;
+#[cfg(test)]
+pub(crate) use self::sockets::Sockets;
 
 /// The background task. It ends when the producer is closed and everything is settled, or aborted.
 #[derive(Debug)]

@@ -13,12 +13,13 @@ use crate::clock;
 use crate::config::{Compression, HostPort};
 use crate::delivery::Delivery;
 use crate::error::DeliveryErrorKind;
-use crate::metadata::{Metadata, MetadataConfig};
+use crate::metadata::{Cluster, Metadata, MetadataConfig};
 use crate::metrics::Counters;
-use crate::network::{ConnectionId, Frame, NetworkAction, NetworkClient, NetworkConfig, next_frame};
+use crate::network::{ConnectionId, Frame, NetworkClient, NetworkConfig, next_frame};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
-use crate::sender::{Action, PRODUCER_ID_LIFETIME, Parts, SHORTEST_SLEEP, SenderCore, SenderSettings};
+use crate::sender::{Address, HandedOver, Moment, Outside, Rest, drive};
+use crate::sender::{PRODUCER_ID_LIFETIME, Parts, SenderCore, SenderSettings};
 use crate::topic_partition::Topic;
 
 /// What differs from run to run.
@@ -64,6 +65,7 @@ pub struct SenderMachine {
     attempts: BTreeMap<ConnectionId, Arc<str>>,
     sockets: BTreeMap<ConnectionId, Socket>,
     seal_jobs: Vec<SealJob>,
+    timer: Option<Instant>,
     is_flushing: bool,
 }
 
@@ -108,6 +110,7 @@ impl SenderMachine {
             attempts: BTreeMap::new(),
             sockets: BTreeMap::new(),
             seal_jobs: Vec::new(),
+            timer: None,
             is_flushing: false,
         }
     }
@@ -163,24 +166,12 @@ impl SenderMachine {
         if self.is_flushing {
             drop(accumulator.begin_flush());
         }
-        for _ in 0..MAX_ROUNDS {
-            self.core.poll(self.now, 1);
-            let mut is_busy = false;
-            while let Some(action) = self.core.poll_action() {
-                is_busy = true;
-                self.act(action);
-            }
-            if !is_busy {
-                return true;
-            }
-        }
-        false
+        drive(self) == Rest::Asleep
     }
 
-    /// Returns how long the machine would sleep now if nothing happened.
+    /// Returns how long the machine sleeps from now on if nothing happens. To be called after `settle`.
     pub fn sleep(&self) -> Option<Duration> {
-        let wake = self.core.poll_timeout(self.now)?;
-        Some(wake.saturating_duration_since(self.now).max(SHORTEST_SLEEP))
+        Some(self.timer?.saturating_duration_since(self.now))
     }
 
     /// Lets time pass, however much is due in between.
@@ -275,30 +266,63 @@ impl SenderMachine {
         let memory = self.accumulator.memory();
         memory.total() - memory.available()
     }
+}
 
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Network(NetworkAction::Connect { connection, host, .. }) => {
-                self.attempts.insert(connection, host);
+impl Outside for SenderMachine {
+    fn core(&mut self) -> &mut SenderCore {
+        &mut self.core
+    }
+
+    fn begin_round(&mut self) -> Moment {
+        Moment { now: self.now, wall_clock: 1 }
+    }
+
+    /// The input says when the machine is driven.
+    fn take_wake_up(&mut self) -> bool {
+        false
+    }
+
+    /// Each operation has handed over what it makes happen.
+    fn hand_over(&mut self, now: Instant) -> Option<HandedOver> {
+        Some(HandedOver { read_until: now, is_busy: false })
+    }
+
+    fn open(&mut self, connection: ConnectionId, address: Address) {
+        self.attempts.insert(connection, address.host);
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        self.attempts.remove(&connection);
+        self.sockets.remove(&connection);
+    }
+
+    fn transmit(&mut self, connection: ConnectionId, frame: Frame) -> Result<(), Frame> {
+        match self.sockets.get_mut(&connection) {
+            Some(socket) => {
+                socket.outgoing.push_back(frame);
+                Ok(())
             }
-            Action::Network(NetworkAction::Close { connection }) => {
-                self.attempts.remove(&connection);
-                self.sockets.remove(&connection);
-            }
-            Action::Network(NetworkAction::Transmit { connection, frame }) => {
-                if let Some(socket) = self.sockets.get_mut(&connection) {
-                    socket.outgoing.push_back(frame);
-                } else {
-                    let first_unsent = Some(frame.correlation_id);
-                    let reason = "not connected".into();
-                    self.core.network().handle_closed(connection, reason, first_unsent, self.now);
-                }
-            }
-            Action::Publish(_) => {}
-            Action::Seal(job) => self.seal_jobs.push(job),
-            // The input says when they are run.
-            Action::TakeBackSeals => {}
+            None => Err(frame),
         }
+    }
+
+    fn publish(&mut self, _: Arc<Cluster>) {}
+
+    fn seal(&mut self, job: SealJob) {
+        self.seal_jobs.push(job);
+    }
+
+    /// The input says when compressions are run.
+    fn take_back_seals(&mut self) {}
+
+    /// A machine that is closed goes on: the input may have more happen to it.
+    fn has_ended(&mut self, _: Instant) -> bool {
+        false
+    }
+
+    fn set_timer(&mut self, deadline: Option<Instant>, _: Instant) -> bool {
+        self.timer = deadline;
+        false
     }
 }
 
@@ -346,6 +370,4 @@ fn network_config(options: &SenderOptions) -> NetworkConfig {
     }
 }
 
-/// Rounds at one moment after which it is said that there is no end to them.
-const MAX_ROUNDS: usize = 1000;
 const MAX_FRAME_LEN: usize = 1024 * 1024;

@@ -1,7 +1,7 @@
 //! `SenderCore`: every decision of the sender, without sockets, clocks or tasks.
 //!
-//! It is driven by `handle_*` (what happened), `poll` (do what is due) and `poll_action` (what the shell must do);
-//! `poll_timeout` says when to call again.
+//! It is driven by `handle_*` (what happened), `poll_as_of` (do what is due) and `poll_action` (what the shell must do);
+//! `poll_timeout` says when to call again. `sender/drive.rs` has the order of these.
 //!
 //! ```text
 //!  accumulator ──changed queues──►  look ──► linger / backoff / no leader   (timer, or the event that ends it)
@@ -200,15 +200,9 @@ impl SenderCore {
         self.metadata.request_topic_for_caller(topic, false, now);
     }
 
-    /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`, by a shell that has handed over
-    /// everything that had come by now. `wall_clock`: in milliseconds since 1970, as record timestamps are.
-    #[cfg(any(test, feature = "__internals"))]
-    pub(crate) fn poll(&mut self, now: Instant, wall_clock: i64) {
-        self.poll_as_of(now, wall_clock, now);
-    }
-
-    /// The same for a shell that has handed over what had come by `read_until`: what came later may still lie in a socket. So
-    /// nothing is given up whose time has ended since, however late it is.
+    /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`, by a shell that has handed over what
+    /// had come by `read_until`: what came later may still lie in a socket. So nothing is given up whose time has ended since,
+    /// however late it is. `wall_clock`: in milliseconds since 1970, as record timestamps are.
     pub(crate) fn poll_as_of(&mut self, now: Instant, wall_clock: i64, read_until: Instant) {
         self.wall_clock = wall_clock;
         self.read_until = if planted!(UnreadAnswersDoNotCount) { now } else { read_until.min(now) };
@@ -246,7 +240,7 @@ impl SenderCore {
         Some(Action::Network(action))
     }
 
-    /// Returns when to call [`SenderCore::poll`] again if nothing happens before.
+    /// Returns when to call [`SenderCore::poll_as_of`] again if nothing happens before.
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         if self.network.has_events() {
             return Some(now);

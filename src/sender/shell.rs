@@ -17,16 +17,19 @@ use tokio::sync::watch;
 use tokio::task::coop;
 use tokio::time::Sleep;
 
-use crate::accumulator::{ProducerBatch, RecordAccumulator, Work, salvage};
+use crate::accumulator::{ProducerBatch, RecordAccumulator, SealJob, Work, salvage};
 use crate::clock;
 use crate::error::DeliveryErrorKind;
 use crate::fence::Thrown;
 use crate::log;
 use crate::metadata::Cluster;
-use crate::network::transport::{Connection, ConnectionEvent, Connector, Stream};
-use crate::network::{ConnectionId, NetworkAction};
+use crate::network::transport::{Connector, Stream};
+use crate::network::{ConnectionId, Frame};
 use crate::sender::control::{Control, Order, Report, guarded};
-use crate::sender::core::{Action, SenderCore};
+use crate::sender::core::SenderCore;
+use crate::sender::drive::{Address, HandedOver, MAX_ROUNDS, Moment, Outside, Rest, drive};
+use crate::sender::sight::{Armed, Sight};
+use crate::sender::sockets::Sockets;
 
 /// The acting half of the sender.
 pub(super) struct Shell {
@@ -34,11 +37,10 @@ pub(super) struct Shell {
     accumulator: Arc<RecordAccumulator>,
     clusters: watch::Sender<Arc<Cluster>>,
     connector: Arc<dyn Connector>,
-    connections: BTreeMap<ConnectionId, Connection>,
+    sockets: Sockets,
     connecting: FuturesUnordered<Attempt>,
     /// For each of `connecting`, how to give it up.
     abort_handles: BTreeMap<ConnectionId, AbortHandle>,
-    max_frame: usize,
     /// Compressions that no other thread comes for.
     works: VecDeque<Work>,
     timer: Pin<Box<Sleep>>,
@@ -49,42 +51,14 @@ pub(super) struct Shell {
     is_finished: bool,
 }
 
-/// What the timer was set to, and when.
-#[derive(Debug, Clone, Copy)]
-struct Armed {
-    deadline: Instant,
-    at: Instant,
-}
-
-/// Up to when we have seen what came.
-///
-/// A runtime that was blocked, or a process that was frozen, may poll us long after a deadline although the answer came in
-/// time: it lies in a socket, and the runtime has yet to notice. The runtime looks at the sockets before it lets a timer fire.
-/// So nothing is given up but by a timer that has fired: behind it everything that had come by its time can be read.
-#[derive(Debug)]
-struct Sight {
-    /// What had come by then was taken in.
-    read_until: Instant,
-    /// What had come by then can be read.
-    readable_until: Instant,
-    /// Rounds in a row in which there was more to read.
-    unread_rounds: u32,
+/// The shell while its task polls it: the only time at which it has a runtime around it.
+struct OnTask<'a, 'c> {
+    shell: &'a mut Shell,
+    control: &'a Control,
+    cx: &'a mut Context<'c>,
 }
 
 type Attempt = Abortable<Pin<Box<dyn Future<Output = (ConnectionId, io::Result<Box<dyn Stream>>)> + Send>>>;
-
-/// Rounds of one wake-up before the runtime has its turn.
-const MAX_ROUNDS: usize = 64;
-
-/// Never sleep shorter than the runtime's timer can tell apart: a deadline that is due over and over would keep the
-/// task spinning.
-pub(crate) const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
-
-/// A timer that is later than this may have fired behind a look at the sockets that was long before.
-const PUNCTUAL: Duration = Duration::from_millis(10);
-
-/// A peer that sends without end does not keep others from being given up.
-const MAX_UNREAD_ROUNDS: u32 = 1000;
 
 /// Tries to fail the records of a sender that has panicked.
 const MAX_TRIES: usize = 100;
@@ -103,14 +77,13 @@ impl Shell {
             accumulator,
             clusters,
             connector,
-            connections: BTreeMap::new(),
+            sockets: Sockets::new(max_frame),
             connecting: FuturesUnordered::new(),
             abort_handles: BTreeMap::new(),
-            max_frame,
             works: VecDeque::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: None,
-            sight: Sight { read_until: now, readable_until: now, unread_rounds: 0 },
+            sight: Sight::new(now),
             has_told_of_close: false,
             is_finished: false,
         }
@@ -122,24 +95,14 @@ impl Shell {
 
     /// Does what there is to do, on behalf of the task.
     pub(super) fn poll(&mut self, control: &Control, cx: &mut Context<'_>) -> Poll<()> {
-        for _ in 0..MAX_ROUNDS {
-            let now = clock::now();
-            if self.armed.is_some_and(|armed| armed.deadline <= now) {
-                self.poll_timer(cx, now);
-            }
-            if self.round(control, cx, now) {
-                continue;
-            }
-            if self.is_finished {
-                return Poll::Ready(());
-            }
-            self.arm_timer(now);
-            if !self.poll_timer(cx, now) {
-                return Poll::Pending;
+        match drive(&mut OnTask { shell: self, control, cx }) {
+            Rest::Asleep => Poll::Pending,
+            Rest::Ended => Poll::Ready(()),
+            Rest::Restless => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Carries orders out, on whichever thread.
@@ -177,7 +140,7 @@ impl Shell {
         self.core.abort(kind, now, &mut report.errors);
         drop(report);
         self.is_finished = true;
-        self.connections.clear();
+        self.sockets.close_all();
     }
 
     /// Ends after a panic. `lost` was dropped by it.
@@ -202,45 +165,13 @@ impl Shell {
         self.is_finished = true;
     }
 
-    /// Takes in what happened and does what is due. Returns whether there may be more to do at once.
-    fn round(&mut self, control: &Control, cx: &mut Context<'_>, now: Instant) -> bool {
-        let mut is_busy = self.accumulator.wake_flag().poll(cx);
-        for interest in control.take_topic_interests() {
-            self.core.handle_topic_interest(&interest, now);
-        }
-        self.handle_orders(control);
-        if self.is_finished {
-            return false;
-        }
-        is_busy |= self.poll_connecting(cx, now);
-        let has_read_all = self.poll_connections(cx, now);
-        self.sight.note_reading(has_read_all);
-        is_busy |= self.compress_one();
-        self.core.poll_as_of(now, clock::wall_clock_ms(), self.sight.read_until);
-        while let Some(action) = self.core.poll_action() {
-            is_busy = true;
-            self.act(control, action, now);
-        }
-        if self.accumulator.is_closed() {
-            if self.accumulator.has_ended() {
-                self.finish(control, &DeliveryErrorKind::Closed, now);
-                return false;
-            }
-            if !std::mem::replace(&mut self.has_told_of_close, true) {
-                // Delivering the rest may take long. No caller needs to wait for metadata meanwhile.
-                Control::tell_again(&self.clusters);
-            }
-        }
-        is_busy
-    }
-
     /// Takes in what lies in the sockets before records are given up by order. The task is woken afterwards, or ends.
     ///
     /// Attempts to connect are left to the task: they need its runtime around them, and have no answers to take in.
     fn take_in(&mut self, now: Instant) {
         // The caller's task may have used up its budget, without which sockets say that there is nothing.
         let reading = coop::unconstrained(std::future::poll_fn(|cx| {
-            let has_read_all = (0..MAX_ROUNDS).any(|_| self.poll_connections(cx, now));
+            let has_read_all = (0..MAX_ROUNDS).any(|_| self.poll_sockets(cx, now));
             if has_read_all { Poll::Ready(()) } else { Poll::Pending }
         }));
         let _ = pin!(reading).poll(&mut Context::from_waker(Waker::noop()));
@@ -256,7 +187,7 @@ impl Shell {
             self.abort_handles.remove(&id);
             match result {
                 Ok(stream) => {
-                    self.connections.insert(id, Connection::new(stream, self.max_frame));
+                    self.sockets.open(id, stream);
                     self.core.network().handle_connected(id, now);
                 }
                 Err(error) => self.core.network().handle_connect_failed(id, error.to_string().into(), now),
@@ -266,70 +197,8 @@ impl Shell {
     }
 
     /// Reads and writes. Returns whether everything was read that can be.
-    fn poll_connections(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let core = &mut self.core;
-        let mut has_read_all = true;
-        self.connections.retain(|id, connection| {
-            let result = connection.poll(cx, &mut |event| match event {
-                ConnectionEvent::Frame(frame) => core.network().handle_frame(*id, frame, now),
-                ConnectionEvent::Written { correlation_id } => {
-                    core.network().handle_written(*id, correlation_id, now);
-                }
-            });
-            match &result {
-                Ok(is_drained) => has_read_all &= *is_drained,
-                Err(error) => {
-                    let reason = error.to_string().into();
-                    core.network().handle_closed(*id, reason, connection.first_unsent(), now);
-                }
-            }
-            result.is_ok()
-        });
-        // Without it, sockets say that there is nothing.
-        has_read_all && coop::has_budget_remaining()
-    }
-
-    fn act(&mut self, control: &Control, action: Action, now: Instant) {
-        match action {
-            Action::Network(NetworkAction::Connect { connection, node, host, port, attempt }) => {
-                log::debug!(%node, %host, port, "connecting");
-                let connecting =
-                    AssertUnwindSafe(self.connector.connect(&host, port, attempt)).catch_unwind();
-                let attempt: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
-                    // Tokio panics when the system refuses it a thread to look a name up. That may pass.
-                    (
-                        connection,
-                        connecting
-                            .await
-                            .unwrap_or_else(|panic| Err(io::Error::other(Thrown::from(panic).message()))),
-                    )
-                });
-                let (attempt, abort_handle) = abortable(attempt);
-                self.abort_handles.insert(connection, abort_handle);
-                self.connecting.push(attempt);
-            }
-            Action::Network(NetworkAction::Close { connection }) => {
-                if let Some(attempt) = self.abort_handles.remove(&connection) {
-                    attempt.abort();
-                }
-                self.connections.remove(&connection);
-            }
-            Action::Network(NetworkAction::Transmit { connection, frame }) => {
-                match self.connections.get_mut(&connection) {
-                    Some(connection) => connection.transmit(frame),
-                    None => self.core.network().handle_closed(
-                        connection,
-                        "not connected".into(),
-                        Some(frame.correlation_id),
-                        now,
-                    ),
-                }
-            }
-            Action::Publish(cluster) => control.publish(&self.clusters, cluster),
-            // Not awaited: the finished batch announces itself.
-            Action::Seal(job) => self.works.extend(self.accumulator.seal_elsewhere(job).err()),
-            Action::TakeBackSeals => self.works.extend(self.accumulator.take_back_work()),
-        }
+    fn poll_sockets(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        self.sockets.poll(self.core.network(), cx, now, |_| {})
     }
 
     /// Does one of the compressions that no other thread comes for. One, so that the sockets have their turn between
@@ -338,13 +207,12 @@ impl Shell {
         self.works.pop_front().map(Work::run_if_quick).is_some()
     }
 
-    /// Sets the timer to when there is something to do. One that is due and has not fired stays: it is about to.
-    fn arm_timer(&mut self, now: Instant) {
-        let Some(deadline) = self.core.poll_timeout(now) else {
+    /// Sets the timer to an earlier time. One that is due and has not fired stays: it is about to fire.
+    fn arm_timer(&mut self, deadline: Option<Instant>, now: Instant) {
+        let Some(deadline) = deadline else {
             self.armed = None;
             return;
         };
-        let deadline = deadline.max(now + SHORTEST_SLEEP);
         if self.armed.is_none_or(|armed| deadline < armed.deadline) {
             self.armed = Some(Armed { deadline, at: now });
             self.timer.as_mut().reset(deadline.into());
@@ -363,78 +231,101 @@ impl Shell {
     }
 }
 
-impl Sight {
-    fn note_timer(&mut self, armed: Armed, now: Instant) {
-        let is_punctual = now.saturating_duration_since(armed.deadline) <= PUNCTUAL;
-        // The runtime's look at the sockets was behind the time at which the timer was set. Not long before it fires, usually;
-        // but a thread that was frozen between the two is late.
-        let seen = if is_punctual { armed.deadline } else { armed.at };
-        self.readable_until = self.readable_until.max(seen);
+impl Outside for OnTask<'_, '_> {
+    fn core(&mut self) -> &mut SenderCore {
+        &mut self.shell.core
     }
 
-    fn note_reading(&mut self, has_read_all: bool) {
-        self.unread_rounds = if has_read_all { 0 } else { self.unread_rounds + 1 };
-        if has_read_all || self.unread_rounds >= MAX_UNREAD_ROUNDS {
-            self.read_until = self.readable_until;
+    fn begin_round(&mut self) -> Moment {
+        let now = clock::now();
+        if self.shell.armed.is_some_and(|armed| armed.deadline <= now) {
+            self.shell.poll_timer(self.cx, now);
         }
+        Moment { now, wall_clock: clock::wall_clock_ms() }
+    }
+
+    fn take_wake_up(&mut self) -> bool {
+        self.shell.accumulator.wake_flag().poll(self.cx)
+    }
+
+    fn hand_over(&mut self, now: Instant) -> Option<HandedOver> {
+        let shell = &mut *self.shell;
+        for interest in self.control.take_topic_interests() {
+            shell.core.handle_topic_interest(&interest, now);
+        }
+        shell.handle_orders(self.control);
+        if shell.is_finished {
+            return None;
+        }
+        let mut is_busy = shell.poll_connecting(self.cx, now);
+        let has_read_all = shell.poll_sockets(self.cx, now);
+        shell.sight.note_reading(has_read_all);
+        is_busy |= shell.compress_one();
+        Some(HandedOver { read_until: shell.sight.read_until(), is_busy })
+    }
+
+    fn open(&mut self, connection: ConnectionId, address: Address) {
+        let Address { node, host, port, attempt } = address;
+        log::debug!(%node, %host, port, "connecting");
+        let connecting = AssertUnwindSafe(self.shell.connector.connect(&host, port, attempt)).catch_unwind();
+        let attempt: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
+            // Tokio panics when the system refuses it a thread to look a name up. That may pass.
+            let failed = |panic| Err(io::Error::other(Thrown::from(panic).message()));
+            (connection, connecting.await.unwrap_or_else(failed))
+        });
+        let (attempt, abort_handle) = abortable(attempt);
+        self.shell.abort_handles.insert(connection, abort_handle);
+        self.shell.connecting.push(attempt);
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        if let Some(attempt) = self.shell.abort_handles.remove(&connection) {
+            attempt.abort();
+        }
+        self.shell.sockets.close(connection);
+    }
+
+    fn transmit(&mut self, connection: ConnectionId, frame: Frame) -> Result<(), Frame> {
+        self.shell.sockets.transmit(connection, frame)
+    }
+
+    fn publish(&mut self, cluster: Arc<Cluster>) {
+        self.control.publish(&self.shell.clusters, cluster);
+    }
+
+    fn seal(&mut self, job: SealJob) {
+        // Not awaited: the finished batch announces itself.
+        self.shell.works.extend(self.shell.accumulator.seal_elsewhere(job).err());
+    }
+
+    fn take_back_seals(&mut self) {
+        self.shell.works.extend(self.shell.accumulator.take_back_work());
+    }
+
+    fn has_ended(&mut self, now: Instant) -> bool {
+        let shell = &mut *self.shell;
+        if !shell.accumulator.is_closed() {
+            return false;
+        }
+        if shell.accumulator.has_ended() {
+            shell.finish(self.control, &DeliveryErrorKind::Closed, now);
+            return true;
+        }
+        if !std::mem::replace(&mut shell.has_told_of_close, true) {
+            // Delivering the rest may take long. No caller needs to wait for metadata meanwhile.
+            Control::tell_again(&shell.clusters);
+        }
+        false
+    }
+
+    fn set_timer(&mut self, deadline: Option<Instant>, now: Instant) -> bool {
+        self.shell.arm_timer(deadline, now);
+        self.shell.poll_timer(self.cx, now)
     }
 }
 
 impl fmt::Debug for Shell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shell").field("connections", &self.connections.len()).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sight(now: Instant) -> Sight {
-        Sight { read_until: now, readable_until: now, unread_rounds: 0 }
-    }
-
-    #[test]
-    fn timer_that_fires_in_time_tells_that_the_sockets_were_looked_at() {
-        let start = clock::now();
-        let deadline = start + Duration::from_secs(30);
-        let mut sight = sight(start);
-
-        sight.note_timer(Armed { deadline, at: start }, deadline + SHORTEST_SLEEP);
-        assert_eq!(sight.read_until, start, "they must be read, too");
-        sight.note_reading(false);
-        assert_eq!(sight.read_until, start);
-        sight.note_reading(true);
-
-        assert_eq!(sight.read_until, deadline);
-    }
-
-    #[test]
-    fn late_timer_tells_nothing_of_what_has_come_since_it_was_set() {
-        let start = clock::now();
-        let (deadline, late) = (start + Duration::from_secs(30), start + Duration::from_secs(60));
-        let mut sight = sight(start);
-
-        sight.note_timer(Armed { deadline, at: start }, late);
-        sight.note_reading(true);
-        assert_eq!(sight.read_until, start);
-        // Set again, and late again: the runtime has much to do.
-        let again = late + SHORTEST_SLEEP;
-        sight.note_timer(Armed { deadline: again, at: late }, again + Duration::from_secs(1));
-        sight.note_reading(true);
-
-        assert_eq!(sight.read_until, late);
-    }
-
-    #[test]
-    fn peer_that_sends_without_end_does_not_keep_others_from_being_given_up() {
-        let start = clock::now();
-        let deadline = start + Duration::from_secs(30);
-        let mut sight = sight(start);
-        sight.note_timer(Armed { deadline, at: start }, deadline);
-
-        (0..MAX_UNREAD_ROUNDS).for_each(|_| sight.note_reading(false));
-
-        assert_eq!(sight.read_until, deadline);
+        f.debug_struct("Shell").field("sockets", &self.sockets).finish_non_exhaustive()
     }
 }

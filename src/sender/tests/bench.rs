@@ -15,13 +15,13 @@ use crate::clock;
 use crate::config::{Compression, HostPort};
 use crate::delivery::Delivery;
 use crate::error::DeliveryError;
-use crate::metadata::{Metadata, MetadataConfig};
+use crate::metadata::{Cluster, Metadata, MetadataConfig};
 use crate::metrics::Counters;
-use crate::network::{ConnectionId, NetworkAction};
-use crate::network::{Frame, NetworkClient, NetworkConfig};
+use crate::network::{ConnectionId, Frame, NetworkClient, NetworkConfig};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
-use crate::sender::{Action, Parts, Purpose, SHORTEST_SLEEP, SenderCore, SenderSettings};
+use crate::sender::{Address, HandedOver, Moment, Outside, Rest, drive};
+use crate::sender::{Parts, Purpose, SenderCore, SenderSettings};
 use crate::topic_partition::Topic;
 
 /// The node id of a controller, which speaks nothing but ApiVersions.
@@ -164,7 +164,9 @@ pub(super) struct Bench {
     pub(super) seal_jobs: Vec<SealJob>,
     /// Times that the core wanted compressions taken back.
     pub(super) late_seals: usize,
+    /// Rounds that the sender has made.
     pub(super) polls: usize,
+    timer: Option<Instant>,
 }
 
 impl Bench {
@@ -211,6 +213,7 @@ impl Bench {
             seal_jobs: Vec::new(),
             late_seals: 0,
             polls: 0,
+            timer: None,
             config,
         }
     }
@@ -262,56 +265,19 @@ impl Bench {
 
     /// Runs the sender until it has nothing to do at this time.
     pub(super) fn settle(&mut self) {
-        for _ in 0..1000 {
-            self.polls += 1;
-            self.core.poll(self.now, self.wall_clock());
-            let mut is_busy = false;
-            while let Some(action) = self.core.poll_action() {
-                is_busy = true;
-                self.act(action);
-            }
-            if !is_busy {
-                return;
-            }
-        }
-        panic!("the sender never comes to rest");
+        assert_eq!(drive(self), Rest::Asleep, "the sender never comes to rest");
     }
 
     /// Lets time pass; the sender runs whenever it wants to.
     pub(super) fn advance(&mut self, by: Duration) {
         let end = self.now + by;
         self.settle();
-        while let Some(at) = self.core.poll_timeout(self.now).filter(|at| *at <= end) {
-            // The shell sleeps no shorter.
-            self.now = at.max(self.now + SHORTEST_SLEEP).min(end);
+        while let Some(at) = self.timer.filter(|at| *at <= end) {
+            self.now = at;
             self.settle();
-            if self.now == end {
-                return;
-            }
         }
         self.now = end;
         self.settle();
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Network(NetworkAction::Connect { connection, host, .. }) => {
-                self.connect(connection, &host);
-            }
-            Action::Network(NetworkAction::Close { connection }) => self.forget(connection),
-            Action::Network(NetworkAction::Transmit { connection, frame })
-                if self.writes || !is_produce(&frame) =>
-            {
-                self.write(connection, frame);
-            }
-            Action::Network(NetworkAction::Transmit { connection, frame }) => {
-                self.unwritten.push_back((connection, frame));
-            }
-            Action::Publish(_) => {}
-            Action::Seal(job) if self.seals => self.accumulator.seal(job),
-            Action::Seal(job) => self.seal_jobs.push(job),
-            Action::TakeBackSeals => self.late_seals += 1,
-        }
     }
 
     fn connect(&mut self, connection: ConnectionId, host: &str) {
@@ -467,6 +433,67 @@ impl Bench {
     pub(super) fn is_clean(&self) -> bool {
         let memory = self.accumulator.memory();
         self.core.is_idle() && memory.available() == memory.total()
+    }
+}
+
+impl Outside for Bench {
+    fn core(&mut self) -> &mut SenderCore {
+        &mut self.core
+    }
+
+    fn begin_round(&mut self) -> Moment {
+        self.polls += 1;
+        Moment { now: self.now, wall_clock: self.wall_clock() }
+    }
+
+    /// Tests say when the sender runs.
+    fn take_wake_up(&mut self) -> bool {
+        false
+    }
+
+    /// What happens is handed over when it happens.
+    fn hand_over(&mut self, now: Instant) -> Option<HandedOver> {
+        Some(HandedOver { read_until: now, is_busy: false })
+    }
+
+    fn open(&mut self, connection: ConnectionId, address: Address) {
+        self.connect(connection, &address.host);
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        self.forget(connection);
+    }
+
+    fn transmit(&mut self, connection: ConnectionId, frame: Frame) -> Result<(), Frame> {
+        if self.writes || !is_produce(&frame) {
+            self.write(connection, frame);
+        } else {
+            self.unwritten.push_back((connection, frame));
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, _: Arc<Cluster>) {}
+
+    fn seal(&mut self, job: SealJob) {
+        if self.seals {
+            self.accumulator.seal(job);
+        } else {
+            self.seal_jobs.push(job);
+        }
+    }
+
+    fn take_back_seals(&mut self) {
+        self.late_seals += 1;
+    }
+
+    fn has_ended(&mut self, _: Instant) -> bool {
+        false
+    }
+
+    fn set_timer(&mut self, deadline: Option<Instant>, _: Instant) -> bool {
+        self.timer = deadline;
+        false
     }
 }
 

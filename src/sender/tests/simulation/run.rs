@@ -1,8 +1,8 @@
 //! One run: the producer, the network and the brokers, on one clock.
 //!
-//! The producer's side does what the shell in `sender.rs` does, with the transport's own `Connection` on simulated
-//! sockets, and looks at the core only when the shell would: something was written to or read from a socket, the
-//! shell was woken, or its timer is over. So a wake-up that is lost is lost here too.
+//! The producer's side is driven as the task drives it (`sender/drive.rs`), with the transport's own `Connection` on simulated
+//! sockets, and only when the task would run: something was written to or read from a socket, the task was woken, or its timer
+//! has fired. So a wake-up that is lost is lost here, too.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -22,12 +22,12 @@ use super::callers::{Accepted, Caller, is_bad};
 use super::line::Line;
 use super::schedule::{Damage, NODES, Noise, Op, Schedule, Setup};
 use super::topics::TopicNews;
-use crate::accumulator::{RecordAccumulator, Work, Workers};
+use crate::accumulator::{RecordAccumulator, SealJob, Work, Workers};
 use crate::clock;
+use crate::metadata::Cluster;
 use crate::metrics::Counters;
-use crate::network::transport::{Connection, ConnectionEvent};
-use crate::network::{ConnectionId, MAX_RESPONSE_LEN, NetworkAction};
-use crate::sender::{Action, SHORTEST_SLEEP, SenderCore};
+use crate::network::{ConnectionId, Frame, MAX_RESPONSE_LEN};
+use crate::sender::{Address, HandedOver, Moment, Outside, Rest, SenderCore, Sockets, drive};
 use crate::topic_partition::Topic;
 
 pub(super) const ORDERS: &str = "orders";
@@ -47,7 +47,7 @@ pub(super) struct Simulation {
     pub(super) core: SenderCore,
     pub(super) accumulator: Arc<RecordAccumulator>,
     pub(super) counters: Arc<Counters>,
-    connections: BTreeMap<ConnectionId, Connection>,
+    sockets: Sockets,
     connecting: BTreeMap<ConnectionId, Attempt>,
     woken: Arc<Flag>,
     is_due: bool,
@@ -245,9 +245,6 @@ impl Wake for Flag {
 
 const MOST_HELPERS: usize = 3;
 
-/// Rounds that the sender may make at one moment, as of the shell.
-const MAX_ROUNDS: usize = 64;
-
 impl Simulation {
     pub(super) fn new(schedule: &Schedule) -> Self {
         let Schedule { setup, ops } = schedule.clone();
@@ -272,7 +269,7 @@ impl Simulation {
             core,
             accumulator,
             counters,
-            connections: BTreeMap::new(),
+            sockets: Sockets::new(MAX_RESPONSE_LEN),
             connecting: BTreeMap::new(),
             woken: Flag::raised(),
             is_due: true,
@@ -315,6 +312,11 @@ impl Simulation {
 
     pub(super) fn instant(&self) -> Instant {
         self.base + self.now
+    }
+
+    /// Wakes the sender.
+    fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.woken))
     }
 
     pub(super) fn at(&mut self, at: Duration, event: Event) {
@@ -386,97 +388,11 @@ impl Simulation {
 
     /// What the shell does when it is polled.
     fn drive(&mut self) -> Result<(), String> {
-        let waker = Waker::from(Arc::clone(&self.woken));
-        let cx = &mut Context::from_waker(&waker);
-        for round in 0.. {
-            if round == MAX_ROUNDS {
-                return Err("the sender never comes to rest".to_owned());
-            }
-            let mut is_busy = self.accumulator.wake_flag().poll(cx);
-            self.poll_connections(cx);
-            self.core.poll(self.instant(), self.wall_clock());
-            while let Some(action) = self.core.poll_action() {
-                is_busy = true;
-                self.act(action);
-            }
-            if !is_busy {
-                break;
-            }
+        if drive(self) == Rest::Restless {
+            return Err("the sender never comes to rest".to_owned());
         }
-        let deadline = self.core.poll_timeout(self.instant());
-        self.timer = deadline.map(|at| at.max(self.instant() + SHORTEST_SLEEP) - self.base);
         self.collect_written();
         Ok(())
-    }
-
-    fn poll_connections(&mut self, cx: &mut Context<'_>) {
-        let now = self.instant();
-        let (core, lines) = (&mut self.core, &mut self.lines);
-        self.connections.retain(|id, connection| {
-            let result = connection.poll(cx, &mut |event| match event {
-                ConnectionEvent::Frame(frame) => core.network().handle_frame(*id, frame, now),
-                ConnectionEvent::Written { correlation_id } => {
-                    core.network().handle_written(*id, correlation_id, now);
-                }
-            });
-            if let Err(error) = &result {
-                let reason = error.to_string().into();
-                core.network().handle_closed(*id, reason, connection.first_unsent(), now);
-                if let Some(line) = lines.get_mut(id) {
-                    // The producer has given it up, for instance because a frame makes no sense.
-                    line.is_left = true;
-                }
-            }
-            result.is_ok()
-        });
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Network(NetworkAction::Connect { connection, port, .. }) => {
-                self.connects += 1;
-                let node = self.node_at(port);
-                self.connecting.insert(connection, Attempt { node, is_bootstrap: port == BOOTSTRAP_PORT });
-                let latency = self.latency(node.unwrap_or(0));
-                self.after(latency, Event::Connected(connection));
-            }
-            Action::Network(NetworkAction::Close { connection }) => {
-                self.connecting.remove(&connection);
-                self.connections.remove(&connection);
-                if let Some(line) = self.lines.get_mut(&connection) {
-                    // What it has written is on its way all the same.
-                    line.is_left = true;
-                }
-            }
-            Action::Network(NetworkAction::Transmit { connection, frame }) => {
-                let now = self.instant();
-                if let Some(line) = self.lines.get(&connection).filter(|line| line.told_until > self.now) {
-                    let wait = line.told_until - self.now;
-                    self.violate(format!("node {} is asked {wait:?} before its quota ends", line.node));
-                }
-                self.check_creation(&frame);
-                match self.connections.get_mut(&connection) {
-                    Some(connection) => connection.transmit(frame),
-                    None => self.core.network().handle_closed(
-                        connection,
-                        "not connected".into(),
-                        Some(frame.correlation_id),
-                        now,
-                    ),
-                }
-            }
-            Action::Publish(cluster) => {
-                self.check_forgetting(cluster.topic(ORDERS).is_some());
-            }
-            Action::Seal(job) => {
-                if let Err(work) = self.accumulator.seal_elsewhere(job) {
-                    work.run_if_quick();
-                }
-            }
-            Action::TakeBackSeals => {
-                self.accumulator.take_back_work().into_iter().for_each(Work::run_if_quick);
-            }
-        }
     }
 
     /// Puts what the producer has written on its way.
@@ -521,7 +437,7 @@ impl Simulation {
             self.violate(format!("another connection to node {node}, which wants to be left alone"));
         }
         let line = Line::new(node, is_bootstrap, window);
-        self.connections.insert(id, Connection::new(line.stream(), MAX_RESPONSE_LEN));
+        self.sockets.open(id, line.stream());
         self.lines.insert(id, line);
         self.core.network().handle_connected(id, now);
     }
@@ -580,7 +496,7 @@ impl Simulation {
 
     /// The shell ends, and its sockets with it.
     pub(super) fn connections_end(&mut self) {
-        self.connections.clear();
+        self.sockets.close_all();
         self.connecting.clear();
         self.lines.values_mut().for_each(|line| line.is_left = true);
         self.is_over = true;
@@ -646,6 +562,83 @@ impl Simulation {
         let noise = self.noise.micros(200, 3000);
         let node = self.node(node);
         if self.now < node.slow_until { noise + node.latency } else { noise }
+    }
+}
+
+impl Outside for Simulation {
+    fn core(&mut self) -> &mut SenderCore {
+        &mut self.core
+    }
+
+    fn begin_round(&mut self) -> Moment {
+        Moment { now: self.instant(), wall_clock: self.wall_clock() }
+    }
+
+    fn take_wake_up(&mut self) -> bool {
+        self.accumulator.wake_flag().poll(&mut Context::from_waker(&self.waker()))
+    }
+
+    fn hand_over(&mut self, now: Instant) -> Option<HandedOver> {
+        let (waker, lines) = (self.waker(), &mut self.lines);
+        let lost = |id| {
+            if let Some(line) = lines.get_mut(&id) {
+                // The producer has given it up, for instance because a frame makes no sense.
+                line.is_left = true;
+            }
+        };
+        self.sockets.poll(self.core.network(), &mut Context::from_waker(&waker), now, lost);
+        Some(HandedOver { read_until: now, is_busy: false })
+    }
+
+    fn open(&mut self, connection: ConnectionId, address: Address) {
+        self.connects += 1;
+        let port = address.port;
+        let node = self.node_at(port);
+        self.connecting.insert(connection, Attempt { node, is_bootstrap: port == BOOTSTRAP_PORT });
+        let latency = self.latency(node.unwrap_or(0));
+        self.after(latency, Event::Connected(connection));
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        self.connecting.remove(&connection);
+        self.sockets.close(connection);
+        if let Some(line) = self.lines.get_mut(&connection) {
+            // What it has written is on its way all the same.
+            line.is_left = true;
+        }
+    }
+
+    fn transmit(&mut self, connection: ConnectionId, frame: Frame) -> Result<(), Frame> {
+        if let Some(line) = self.lines.get(&connection).filter(|line| line.told_until > self.now) {
+            let wait = line.told_until - self.now;
+            self.violate(format!("node {} is asked {wait:?} before its quota ends", line.node));
+        }
+        self.check_creation(&frame);
+        self.sockets.transmit(connection, frame)
+    }
+
+    fn publish(&mut self, cluster: Arc<Cluster>) {
+        self.check_forgetting(cluster.topic(ORDERS).is_some());
+    }
+
+    fn seal(&mut self, job: SealJob) {
+        if let Err(work) = self.accumulator.seal_elsewhere(job) {
+            work.run_if_quick();
+        }
+    }
+
+    fn take_back_seals(&mut self) {
+        self.accumulator.take_back_work().into_iter().for_each(Work::run_if_quick);
+    }
+
+    /// The simulation itself ends its sender.
+    fn has_ended(&mut self, _: Instant) -> bool {
+        false
+    }
+
+    fn set_timer(&mut self, deadline: Option<Instant>, _: Instant) -> bool {
+        self.timer = deadline.map(|at| at - self.base);
+        false
     }
 }
 
