@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::compression::Compression;
 use crate::error::code;
 use crate::record::{MockRecord, RecordReader};
-use crate::sans_io::RecordJudge;
+use crate::record_judge::RecordJudge;
 
 /// A record batch as it lies in a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! Choices to make before a cluster starts.
 
-use crate::api::VersionTable;
 use crate::cluster::MockCluster;
 use crate::error::MockError;
 use crate::releases;
 use crate::server::Shared;
 use crate::state::{ClusterState, Settings};
 use crate::topic::random_u64;
+use crate::versions::VersionTable;
 
 /// Builds a [`MockCluster`]; made by [`MockCluster::builder`].
 ///
@@ -132,5 +132,29 @@ impl MockClusterBuilder {
         let cluster_id = self.cluster_id.unwrap_or_else(|| format!("mock--{:016x}", random_u64()));
         let state = ClusterState::new(cluster_id, self.brokers, self.settings, versions);
         MockCluster::start_with(Shared::new(state, self.max_frame_bytes)).await
+    }
+}
+
+impl MockCluster {
+    /// Returns a builder with one broker and Kafka's defaults.
+    pub fn builder() -> MockClusterBuilder {
+        MockClusterBuilder::new()
+    }
+
+    /// Starts a cluster of this many brokers with Kafka's defaults.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`MockClusterBuilder::start`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`MockClusterBuilder::start`].
+    ///
+    /// # Panics
+    ///
+    /// As for [`MockClusterBuilder::start`].
+    pub async fn start(brokers: i32) -> Result<Self, MockError> {
+        Self::builder().brokers(brokers).start().await
     }
 }

@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 
 use crate::api::Api;
 use crate::batch::MockBatch;
-use crate::builder::MockClusterBuilder;
 use crate::error::MockError;
 use crate::faults::Fault;
 use crate::record::MockRecord;
@@ -51,28 +50,6 @@ impl RunningBroker {
 }
 
 impl MockCluster {
-    /// Returns a builder with one broker and Kafka's defaults.
-    pub fn builder() -> MockClusterBuilder {
-        MockClusterBuilder::new()
-    }
-
-    /// Starts a cluster of this many brokers with Kafka's defaults.
-    ///
-    /// # Cancel safety
-    ///
-    /// As for [`MockClusterBuilder::start`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`MockClusterBuilder::start`].
-    ///
-    /// # Panics
-    ///
-    /// As for [`MockClusterBuilder::start`].
-    pub async fn start(brokers: i32) -> Result<Self, MockError> {
-        Self::builder().brokers(brokers).start().await
-    }
-
     pub(crate) async fn start_with(shared: Shared) -> Result<Self, MockError> {
         let cluster = Self { shared: Arc::new(shared), running: Mutex::default() };
         let ids: Vec<_> = cluster.shared.state().broker_ids().collect();

@@ -1,7 +1,8 @@
 //! Which versions brokers of past releases offer; read from the client libraries of those releases.
 
-use crate::api::{Api, VersionTable};
+use crate::api::Api;
 use crate::error::MockError;
+use crate::versions::VersionTable;
 
 /// The versions of a release such as `"3.9"` or `"3.9.2"`, or `None` if it is not known.
 pub(crate) fn versions_of(release: &str) -> Option<VersionTable> {

@@ -14,7 +14,6 @@ use kafka_protocol::protocol::Decodable;
 
 use crate::api::Api;
 use crate::batch::{self, CheckedBatch, Rejection};
-use crate::faults::Arrival;
 use crate::shape;
 use crate::topic::TopicId;
 
@@ -24,8 +23,6 @@ pub(crate) struct Request {
     pub(crate) api: Api,
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
-    /// For faults; set by the shell.
-    pub(crate) arrival: Arrival,
     pub(crate) body: Body,
 }
 
@@ -76,14 +73,11 @@ impl Request {
             return Err(format!("frame of {} bytes is too short for a request", frame.len()));
         };
         let (key, version) = (i16::from_be_bytes([k0, k1]), i16::from_be_bytes([v0, v1]));
-        let arrival = Arrival::default();
         let correlation_id = i32::from_be_bytes([c0, c1, c2, c3]);
         let api = Api::from_key(key).ok_or_else(|| format!("requests of key {key} are not served"))?;
         if !api.served().contains(version) {
             return match api {
-                Api::ApiVersions => {
-                    Ok(Self { api, version, correlation_id, arrival, body: Body::UnknownApiVersions })
-                }
+                Api::ApiVersions => Ok(Self { api, version, correlation_id, body: Body::UnknownApiVersions }),
                 _ => Err(format!("{api:?} requests of version {version} are not served")),
             };
         }
@@ -93,7 +87,7 @@ impl Request {
         if frame.has_remaining() {
             return Err(format!("{api:?} request of version {version} has {} bytes too many", frame.len()));
         }
-        Ok(Self { api, version, correlation_id, arrival, body })
+        Ok(Self { api, version, correlation_id, body })
     }
 }
 

@@ -30,17 +30,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::api::{Api, VersionTable};
+use crate::api::Api;
 use crate::batch::{CheckedBatch, MockBatch};
-use crate::broker::produce::Producing;
-use crate::broker::{self, Broker};
+use crate::broker::Broker;
 use crate::error::MockError;
-use crate::faults::{Fault, FaultPlan, Loss};
+use crate::faults::{Arrival, Fault, FaultPlan, Loss};
+use crate::handlers::produce::Producing;
 use crate::log::{Appending, PartitionLog};
+use crate::reaction;
 use crate::replication::Replication;
 use crate::request::{Body, Request};
 use crate::state::{ClusterState, Settings, unknown};
 use crate::topic::Partition;
+use crate::versions::VersionTable;
+
+pub use crate::record_judge::RecordJudge;
 
 /// A cluster of brokers that do nothing by themselves.
 ///
@@ -48,17 +52,6 @@ use crate::topic::Partition;
 #[derive(Debug)]
 pub struct Brokers {
     state: ClusterState,
-}
-
-/// Which records brokers refuse, together with their batch, and how.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordJudge {
-    /// Whether a record with this value is refused.
-    pub is_refused: fn(&[u8]) -> bool,
-    /// The error code.
-    pub code: i16,
-    /// Whether the answer names the records, in versions that can (KIP-467).
-    pub names_records: bool,
 }
 
 /// The log of one partition, for brokers whose other answers are made up by a test.
@@ -162,7 +155,9 @@ impl Brokers {
                 return Reaction::Close;
             }
         };
-        let Some(plan) = self.broker(broker).receive(&request) else { return Reaction::Close };
+        let Some(plan) = self.broker(broker).receive(&request, Arrival::default()) else {
+            return Reaction::Close;
+        };
         let mut waiting = Box::new(Waiting { broker, request, plan, producing: None, until: None });
         if let Body::Produce(produce) = &waiting.request.body {
             if matches!(waiting.plan.loss, Some(Loss::DisconnectBefore | Loss::ResetBefore)) {
@@ -194,13 +189,13 @@ impl Brokers {
             _ => broker.answer(request, plan, is_late),
         };
         match reaction {
-            broker::Reaction::Close => Reaction::Close,
-            broker::Reaction::Hang => Reaction::Hang,
-            broker::Reaction::Reply { frame, delay } => {
+            reaction::Reaction::Close => Reaction::Close,
+            reaction::Reaction::Hang => Reaction::Hang,
+            reaction::Reaction::Reply { frame, delay } => {
                 Reaction::Reply { frame, delay, mute: waiting.plan.throttle.unwrap_or_default() }
             }
-            broker::Reaction::Silence => Reaction::Silence,
-            broker::Reaction::Wait { at_most } => {
+            reaction::Reaction::Silence => Reaction::Silence,
+            reaction::Reaction::Wait { at_most } => {
                 waiting.until.get_or_insert(now + at_most);
                 Reaction::Wait(waiting)
             }

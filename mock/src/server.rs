@@ -13,9 +13,10 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::broker::{Broker, Reaction};
+use crate::broker::Broker;
 use crate::clock;
 use crate::faults::{Arrival, FaultPlan, Pace, Sending, Then};
+use crate::reaction::Reaction;
 use crate::request::Request;
 use crate::state::ClusterState;
 
@@ -244,16 +245,15 @@ impl Connection {
         arrival: Arrival,
         mode: &mut watch::Receiver<Mode>,
     ) -> Option<Sending> {
-        let mut request = match Request::decode(frame) {
+        let request = match Request::decode(frame) {
             Ok(request) => request,
             Err(reason) => {
                 self.refuse(reason);
                 return None;
             }
         };
-        request.arrival = arrival;
         tracing::trace!(broker = self.broker, api = ?request.api, version = request.version, "request");
-        let plan = self.with_broker(|broker| broker.receive(&request))?;
+        let plan = self.with_broker(|broker| broker.receive(&request, arrival))?;
         if !plan.moves_before.is_empty() {
             self.shared.changed.notify_waiters();
         }

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::api::VersionTable;
 use crate::connections::Connections;
 use crate::error::MockError;
 use crate::faults::Faults;
+use crate::record_judge::RecordJudge;
 use crate::replication::Replication;
 use crate::requests::Requests;
-use crate::sans_io::RecordJudge;
 use crate::topic::{Partition, Topic, TopicId, is_valid_name};
+use crate::versions::VersionTable;
 
 /// One broker as the others see it.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,7 @@ pub(crate) struct ClusterState {
     next_producer_id: i64,
     /// Makes ids of topics; random if `None`.
     topic_ids: Option<u128>,
-    /// Time since the cluster started, if anybody keeps it.
+    /// Time since the cluster started; zero in a cluster over TCP, which keeps none.
     pub(crate) now: Duration,
 }
 

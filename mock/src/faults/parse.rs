@@ -5,8 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::wire::Forgery;
-use super::{Action, Fault, InjectedError, Loss, Pace, When};
+use super::action::{Action, Forgery, InjectedError, Loss, Pace, When};
+use super::conditions::Conditions;
+use super::fault::Fault;
 use crate::api::Api;
 
 /// Reads one fault: words with blanks between them, in any order, one of which is the reaction.
@@ -155,12 +156,7 @@ enum Problem {
 #[derive(Default)]
 struct Draft {
     action: Option<Action>,
-    api: Option<Api>,
-    broker: Option<i32>,
-    topic: Option<String>,
-    partition: Option<i32>,
-    connection: Option<u64>,
-    request: Option<u64>,
+    conditions: Conditions,
     skip: Option<u32>,
     /// Inside: `None` for always.
     times: Option<Option<u32>>,
@@ -174,14 +170,14 @@ impl Draft {
         };
         if let Some(api) = api_of(name) {
             no_value(value)?;
-            return once(&mut self.api, api);
+            return once(&mut self.conditions.api, api);
         }
         match name {
-            "broker" => once(&mut self.broker, broker(value)?),
-            "topic" => once(&mut self.topic, text(value)?.to_owned()),
-            "partition" => once(&mut self.partition, number(value, "a partition's number")?),
-            "connection" => once(&mut self.connection, ordinal(value)?),
-            "request" => once(&mut self.request, ordinal(value)?),
+            "broker" => once(&mut self.conditions.broker, broker(value)?),
+            "topic" => once(&mut self.conditions.topic, text(value)?.to_owned()),
+            "partition" => once(&mut self.conditions.partition, number(value, "a partition's number")?),
+            "connection" => once(&mut self.conditions.connection, ordinal(value)?),
+            "request" => once(&mut self.conditions.request, ordinal(value)?),
             "nth" => {
                 let nth = u32::try_from(ordinal(value)?).map_err(|_| Problem::BadValue(ORDINAL))?;
                 once(&mut self.skip, nth.saturating_sub(1))?;
@@ -198,20 +194,11 @@ impl Draft {
     }
 
     fn finish(self) -> Result<Fault, Problem> {
-        if self.partition.is_some() && self.topic.is_none() {
+        if self.conditions.partition.is_some() && self.conditions.topic.is_none() {
             return Err(Problem::NoTopic);
         }
-        Ok(Fault {
-            action: self.action.ok_or(Problem::NoReaction)?,
-            api: self.api,
-            broker: self.broker,
-            topic: self.topic,
-            partition: self.partition,
-            connection: self.connection,
-            request: self.request,
-            skip: self.skip.unwrap_or(0),
-            left: self.times.unwrap_or(Some(1)),
-        })
+        let action = self.action.ok_or(Problem::NoReaction)?;
+        Ok(Fault::with(action, self.conditions, self.skip.unwrap_or(0), self.times.unwrap_or(Some(1))))
     }
 }
 

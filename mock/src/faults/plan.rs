@@ -3,30 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::wire::{Forgery, Pace};
-use super::{Action, Arrival, Fault, InjectedError, When};
+use super::action::{Action, Forgery, InjectedError, Loss, Pace, When};
+use super::conditions::{Arrival, Target};
+use super::fault::Fault;
 use crate::api::Api;
-
-/// How an answer is lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loss {
-    /// This many bytes are sent, then the connection is closed.
-    Cut(usize),
-    DisconnectAfter,
-    DisconnectBefore,
-    DropResponse,
-    ResetAfter,
-    ResetBefore,
-    /// This many bytes are sent, then nothing more.
-    Stall(usize),
-}
-
-/// A topic or partition that a request is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) topic: String,
-    pub(crate) partition: Option<i32>,
-}
 
 /// An order to move a leader.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,13 +58,11 @@ impl Faults {
             if !fault.fits(api, broker, arrival, targets) {
                 continue;
             }
-            if fault.skip > 0 {
-                fault.skip -= 1;
-            } else if plan.take_up(fault, targets) {
-                fault.left = fault.left.map(|left| left.saturating_sub(1));
+            if !fault.lets_pass() && plan.take_up(fault, targets) {
+                fault.count_hit();
             }
         }
-        self.faults.retain(|fault| fault.left != Some(0));
+        self.faults.retain(|fault| !fault.is_used_up());
         plan
     }
 
@@ -154,7 +132,7 @@ impl FaultPlan {
 
     /// Returns false if an older fault of the same kind has the place.
     fn take_up(&mut self, fault: &Fault, targets: &[Target]) -> bool {
-        match fault.action {
+        match *fault.action() {
             Action::Delay(_) if self.is_delayed_by_fault => false,
             Action::Delay(delay) => {
                 self.delay = self.delay.max(delay);

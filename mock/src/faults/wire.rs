@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{FaultPlan, Loss};
-use crate::broker::Reaction;
+use super::action::{Forgery, Loss, Pace};
+use super::plan::FaultPlan;
+use crate::reaction::Reaction;
 
 /// What a connection does about a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,24 +30,6 @@ pub(crate) enum Then {
     Hang,
     /// Closed by RST.
     Reset,
-}
-
-/// How fast an answer is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pace {
-    /// At least 1.
-    pub(crate) bytes: usize,
-    pub(crate) pause: Duration,
-}
-
-/// A change of the bytes of an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Forgery {
-    CorrelationId(i32),
-    Garble(u64),
-    Length(i32),
-    Repeat,
-    Replace(Bytes),
 }
 
 impl FaultPlan {

@@ -7,7 +7,7 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::{BrokerId, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Broker, HOST};
+use crate::broker::{Broker, HOST};
 use crate::error::code;
 use crate::faults::{FaultPlan, Target};
 use crate::request::TopicRef;
@@ -17,7 +17,7 @@ use crate::topic::{Partition, Topic, TopicId, is_valid_name};
 const NO_LEADER: BrokerId = BrokerId(-1);
 
 impl Broker<'_> {
-    pub(super) fn metadata(
+    pub(crate) fn metadata(
         &mut self,
         request: &MetadataRequest,
         version: i16,
@@ -57,7 +57,7 @@ impl Broker<'_> {
         response.with_error_code(rebootstrap.unwrap_or_else(|| plan.request_error()))
     }
 
-    pub(super) fn metadata_targets(&self, request: &MetadataRequest, version: i16) -> Vec<Target> {
+    pub(crate) fn metadata_targets(&self, request: &MetadataRequest, version: i16) -> Vec<Target> {
         let mut targets = Vec::new();
         for name in self.wanted_topics(request, version).iter().filter_map(|topic| self.name_of(topic)) {
             let partitions = self.state.topic(&name).map_or(0, |topic| topic.partitions.len());

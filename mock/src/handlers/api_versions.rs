@@ -3,14 +3,16 @@
 use kafka_protocol::messages::ApiVersionsResponse;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 
-use super::{Broker, Reaction, reply, reply_in_version};
 use crate::api::Api;
+use crate::broker::Broker;
 use crate::error::code;
 use crate::faults::FaultPlan;
+use crate::reaction::Reaction;
+use crate::reply::{reply, reply_in_version};
 use crate::request::Request;
 
 impl Broker<'_> {
-    pub(super) fn api_versions(&self, request: &Request, plan: &FaultPlan) -> Reaction {
+    pub(crate) fn api_versions(&self, request: &Request, plan: &FaultPlan) -> Reaction {
         let versions = &self.state.versions;
         let entry = |(api, range): (Api, crate::api::VersionRange)| {
             ApiVersion::default()

@@ -5,12 +5,12 @@ use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopi
 use kafka_protocol::messages::create_topics_response::{CreatableTopicResult, CreateTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::Broker;
+use crate::broker::Broker;
 use crate::error::{MockError, code};
 use crate::faults::{FaultPlan, Target};
 
 impl Broker<'_> {
-    pub(super) fn create_topics(
+    pub(crate) fn create_topics(
         &mut self,
         request: &CreateTopicsRequest,
         version: i16,
@@ -75,7 +75,7 @@ impl Broker<'_> {
     }
 }
 
-pub(super) fn targets(request: &CreateTopicsRequest) -> Vec<Target> {
+pub(crate) fn targets(request: &CreateTopicsRequest) -> Vec<Target> {
     let topics = request.topics.iter();
     topics.map(|topic| Target { topic: topic.name.as_str().to_owned(), partition: None }).collect()
 }

@@ -4,12 +4,12 @@ use kafka_protocol::messages::ProducerId;
 use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use kafka_protocol::messages::init_producer_id_response::InitProducerIdResponse;
 
-use super::Broker;
+use crate::broker::Broker;
 use crate::error::code;
 use crate::faults::FaultPlan;
 
 impl Broker<'_> {
-    pub(super) fn init_producer_id(
+    pub(crate) fn init_producer_id(
         &mut self,
         request: &InitProducerIdRequest,
         plan: &FaultPlan,

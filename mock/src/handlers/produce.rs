@@ -8,11 +8,13 @@ use kafka_protocol::messages::produce_response::{
 use kafka_protocol::messages::{BrokerId, ProduceResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Broker, HOST, Reaction, reply};
 use crate::batch::{CheckedBatch, Rejection};
+use crate::broker::{Broker, HOST};
 use crate::error::code;
 use crate::faults::{FaultPlan, Target};
 use crate::log::Appending;
+use crate::reaction::Reaction;
+use crate::reply::reply;
 use crate::request::{Produce, ProduceTopic, Request, TopicRef};
 use crate::topic::{Partition, TopicId};
 
@@ -42,7 +44,7 @@ struct Written {
 }
 
 impl Broker<'_> {
-    pub(super) fn produce(&mut self, produce: &Produce, request: &Request, plan: &FaultPlan) -> Reaction {
+    pub(crate) fn produce(&mut self, produce: &Produce, request: &Request, plan: &FaultPlan) -> Reaction {
         let producing = self.begin_produce(produce, plan);
         self.end_produce(&producing, produce, request, plan)
     }
@@ -108,7 +110,7 @@ impl Broker<'_> {
         topic.partition(index).filter(|_| outcome.id == Some(topic.id))
     }
 
-    pub(super) fn produce_targets(&self, produce: &Produce) -> Vec<Target> {
+    pub(crate) fn produce_targets(&self, produce: &Produce) -> Vec<Target> {
         let topics = produce.topics.iter().filter_map(|topic| Some((self.name_of(&topic.topic)?, topic)));
         topics
             .flat_map(|(name, topic)| {

@@ -5,12 +5,12 @@ use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
 
-use super::Broker;
+use crate::broker::Broker;
 use crate::faults::{FaultPlan, Target};
 use crate::log::PartitionLog;
 
 impl Broker<'_> {
-    pub(super) fn list_offsets(
+    pub(crate) fn list_offsets(
         &self,
         request: &ListOffsetsRequest,
         version: i16,
@@ -51,7 +51,7 @@ impl Broker<'_> {
     }
 }
 
-pub(super) fn targets(request: &ListOffsetsRequest) -> Vec<Target> {
+pub(crate) fn targets(request: &ListOffsetsRequest) -> Vec<Target> {
     let partitions = request.topics.iter().flat_map(|topic| {
         let partitions = topic.partitions.iter();
         partitions.map(|partition| (topic.name.as_str().to_owned(), partition.partition_index))

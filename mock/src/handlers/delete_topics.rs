@@ -5,14 +5,14 @@ use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use kafka_protocol::messages::delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-use super::Broker;
+use crate::broker::Broker;
 use crate::error::code;
 use crate::faults::{FaultPlan, Target};
 use crate::request::TopicRef;
 use crate::topic::TopicId;
 
 impl Broker<'_> {
-    pub(super) fn delete_topics(
+    pub(crate) fn delete_topics(
         &mut self,
         request: &DeleteTopicsRequest,
         version: i16,
@@ -25,7 +25,7 @@ impl Broker<'_> {
             .with_throttle_time_ms(plan.throttle_time_ms())
     }
 
-    pub(super) fn delete_topics_targets(&self, request: &DeleteTopicsRequest, version: i16) -> Vec<Target> {
+    pub(crate) fn delete_topics_targets(&self, request: &DeleteTopicsRequest, version: i16) -> Vec<Target> {
         let topics = topics_of(request, version);
         let names = topics.iter().filter_map(|topic| self.name_of(topic));
         names.map(|topic| Target { topic, partition: None }).collect()

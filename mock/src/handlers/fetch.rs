@@ -10,15 +10,17 @@ use kafka_protocol::messages::fetch_response::{
 use kafka_protocol::messages::{BrokerId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::{Broker, Reaction, reply};
+use crate::broker::Broker;
 use crate::error::code;
 use crate::faults::{FaultPlan, Target};
 use crate::log::PartitionLog;
+use crate::reaction::Reaction;
+use crate::reply::reply;
 use crate::request::{Request, TopicRef};
-use crate::topic::{Partition, TopicId};
+use crate::topic::TopicId;
 
 impl Broker<'_> {
-    pub(super) fn fetch(
+    pub(crate) fn fetch(
         &self,
         fetch: &FetchRequest,
         request: &Request,
@@ -42,7 +44,7 @@ impl Broker<'_> {
         Reaction::Wait { at_most: Duration::from_millis(fetch.max_wait_ms.unsigned_abs().into()) }
     }
 
-    pub(super) fn fetch_targets(&self, fetch: &FetchRequest, version: i16) -> Vec<Target> {
+    pub(crate) fn fetch_targets(&self, fetch: &FetchRequest, version: i16) -> Vec<Target> {
         let topics =
             fetch.topics.iter().filter_map(|topic| Some((self.fetched_name(topic, version)?, topic)));
         topics
@@ -52,25 +54,6 @@ impl Broker<'_> {
                     .map(move |wanted| Target { topic: name.clone(), partition: Some(wanted.partition) })
             })
             .collect()
-    }
-
-    /// The partition, if this broker leads it and the client's leader epoch (-1: not known) is the present one.
-    pub(super) fn led_partition(
-        &self,
-        topic: &str,
-        index: i32,
-        leader_epoch: i32,
-    ) -> Result<&Partition, i16> {
-        let partition = self.state.partition(topic, index).ok_or(code::UNKNOWN_TOPIC_OR_PARTITION)?;
-        if leader_epoch >= 0 && leader_epoch < partition.leader_epoch {
-            Err(code::FENCED_LEADER_EPOCH)
-        } else if leader_epoch > partition.leader_epoch {
-            Err(code::UNKNOWN_LEADER_EPOCH)
-        } else if partition.leader != Some(self.id) {
-            Err(code::NOT_LEADER_OR_FOLLOWER)
-        } else {
-            Ok(partition)
-        }
     }
 
     fn fetch_topic(

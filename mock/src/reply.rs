@@ -1,0 +1,35 @@
+//! From a response to the frame of an answer.
+
+use bytes::{BufMut, BytesMut};
+use kafka_protocol::protocol::Encodable;
+
+use crate::faults::FaultPlan;
+use crate::reaction::Reaction;
+use crate::request::Request;
+
+pub(crate) fn reply<T: Encodable>(request: &Request, plan: &FaultPlan, response: &T) -> Reaction {
+    reply_in_version(request, plan, response, request.version)
+}
+
+pub(crate) fn reply_in_version<T: Encodable>(
+    request: &Request,
+    plan: &FaultPlan,
+    response: &T,
+    version: i16,
+) -> Reaction {
+    let mut frame = BytesMut::new();
+    frame.put_i32(0); // length, known at the end
+    frame.put_i32(request.correlation_id);
+    if request.api.has_flexible_response_header(version) {
+        frame.put_u8(0); // no tags
+    }
+    if let Err(error) = response.encode(&mut frame, version) {
+        tracing::error!(api = ?request.api, version, %error, "mock cannot encode its own answer");
+        return Reaction::Close;
+    }
+    let length = u32::try_from(frame.len().saturating_sub(4)).unwrap_or(u32::MAX);
+    if let Some(place) = frame.first_chunk_mut::<4>() {
+        *place = length.to_be_bytes();
+    }
+    Reaction::Reply { frame: frame.freeze(), delay: plan.delay }
+}

@@ -1,0 +1,43 @@
+//! The versions that the brokers of a cluster offer, which may be fewer than the mock serves.
+
+use std::collections::BTreeMap;
+
+use crate::api::{Api, VersionRange};
+use crate::error::MockError;
+
+/// The versions that the brokers of a cluster offer; what is not in here is not offered.
+#[derive(Debug, Clone)]
+pub(crate) struct VersionTable {
+    offered: BTreeMap<Api, VersionRange>,
+}
+
+impl VersionTable {
+    /// Imitates the newest release that the mock knows.
+    pub(crate) fn newest() -> Self {
+        let mut offered: BTreeMap<_, _> = Api::ALL.into_iter().map(|api| (api, api.served())).collect();
+        // Brokers of 4.x announce Produce from 0 although they refuse what is below 3: librdkafka needs the
+        // announcement to believe that the broker knows the record format (KAFKA-18659).
+        offered.insert(Api::Produce, VersionRange { min: 0, max: Api::Produce.served().max });
+        Self { offered }
+    }
+
+    pub(crate) fn set(&mut self, api: Api, min: i16, max: i16) -> Result<(), MockError> {
+        if min < 0 || min > max {
+            return Err(MockError::InvalidVersions { api, min, max });
+        }
+        self.offered.insert(api, VersionRange { min, max });
+        Ok(())
+    }
+
+    pub(crate) fn remove(&mut self, api: Api) {
+        self.offered.remove(&api);
+    }
+
+    pub(crate) fn offers(&self, api: Api, version: i16) -> bool {
+        self.offered.get(&api).is_some_and(|range| range.contains(version))
+    }
+
+    pub(crate) fn offered(&self) -> impl Iterator<Item = (Api, VersionRange)> {
+        self.offered.iter().map(|(api, range)| (*api, *range))
+    }
+}
