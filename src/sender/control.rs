@@ -33,7 +33,7 @@ pub(crate) struct Control {
     orders: Mutex<Vec<Order>>,
     /// Empty once the sender has ended.
     seat: Mutex<Option<Box<Shell>>>,
-    /// Why the sender has ended. Set before anybody can notice that it has.
+    /// Why the sender has ended. Set before a handle can notice that it has.
     end: OnceLock<DeliveryErrorKind>,
     /// Calls of `close` that are under way, each with the end of its timeout.
     closes: watch::Sender<BTreeMap<u64, Instant>>,

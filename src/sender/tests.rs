@@ -1,10 +1,9 @@
 //! The whole sender on virtual time, against brokers that do what the test says.
 //!
-//! `bench` plays the shell, `world` is the cluster as it really is, `wire` reads requests and writes answers by means
+//! `rig` plays the shell, `world` is the cluster as it really is, `wire` reads requests and writes answers by means
 //! of the `kafka-protocol` crate. `simulation` is for what no test thinks of.
 
 mod awaited;
-mod bench;
 mod clusters;
 mod codes;
 mod expiry;
@@ -18,6 +17,7 @@ mod recovery;
 mod recreation;
 mod restarts;
 mod retrying;
+mod rig;
 mod sending;
 mod shell;
 mod simulation;

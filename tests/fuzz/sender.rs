@@ -120,7 +120,7 @@ impl Run {
             },
         }
         self.settle();
-        self.check_that_nobody_waits_too_long();
+        self.check_that_no_record_waits_too_long();
     }
 
     fn append(&mut self, input: &mut Input<'_>) {
@@ -430,7 +430,7 @@ impl Run {
             self.passed += time;
             self.wake_ups += u32::from(time == sleep);
             assert!(self.passed <= end, "records are left hanging");
-            self.check_that_nobody_waits_too_long();
+            self.check_that_no_record_waits_too_long();
         }
     }
 
@@ -461,7 +461,7 @@ impl Run {
         panic!("does not recover");
     }
 
-    fn check_that_nobody_waits_too_long(&self) {
+    fn check_that_no_record_waits_too_long(&self) {
         for sent in self.sent.iter().filter(|sent| sent.delivery.try_result().is_none()) {
             let waits = self.passed - sent.at;
             assert!(waits <= self.options.delivery_timeout + LATENCY, "{} waits for {waits:?}", sent.value);

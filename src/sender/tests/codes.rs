@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, Config, failure, is_pending, millis, offset};
+use super::rig::{Config, Rig, failure, is_pending, millis, offset};
 use super::wire::Reply;
 use super::world::TOPIC;
 use crate::delivery::Delivery;
@@ -101,30 +101,30 @@ fn config(is_idempotent: bool) -> Config {
 }
 
 /// A sender that has written one record, long enough ago for it to ask for metadata at once.
-fn bench(config: Config) -> Bench {
-    let mut bench = Bench::new(config);
-    drop(bench.append(0, "first"));
-    bench.advance(millis(5));
-    bench.acknowledge_all();
-    bench.advance(Duration::from_secs(2));
-    bench
+fn rig(config: Config) -> Rig {
+    let mut rig = Rig::new(config);
+    drop(rig.append(0, "first"));
+    rig.advance(millis(5));
+    rig.acknowledge_all();
+    rig.advance(Duration::from_secs(2));
+    rig
 }
 
-fn send(bench: &mut Bench) -> [Delivery; 2] {
-    let deliveries = ["a", "b"].map(|value| bench.append(0, value));
-    bench.advance(millis(5));
+fn send(rig: &mut Rig) -> [Delivery; 2] {
+    let deliveries = ["a", "b"].map(|value| rig.append(0, value));
+    rig.advance(millis(5));
     deliveries
 }
 
 /// Answers the first attempt with this code, and serves those that follow.
 fn reaction(code: i16, is_idempotent: bool) -> (Reaction, bool) {
-    let mut bench = bench(config(is_idempotent));
-    let deliveries = send(&mut bench);
-    let request = bench.request();
-    let before = bench.metadata_requests.len();
+    let mut rig = rig(config(is_idempotent));
+    let deliveries = send(&mut rig);
+    let request = rig.request();
+    let before = rig.metadata_requests.len();
 
-    bench.reply(&request, &Reply::error(code));
-    let asks = bench.metadata_requests.len() > before;
+    rig.reply(&request, &Reply::error(code));
+    let asks = rig.metadata_requests.len() > before;
 
     let reaction = if !is_pending(&deliveries[0]) {
         match deliveries[0].try_result() {
@@ -132,10 +132,10 @@ fn reaction(code: i16, is_idempotent: bool) -> (Reaction, bool) {
             _ => Fail,
         }
     } else {
-        if bench.received.is_empty() {
-            bench.advance(millis(100));
+        if rig.received.is_empty() {
+            rig.advance(millis(100));
         }
-        let first = &bench.received[0].batches[0];
+        let first = &rig.received[0].batches[0];
         let (old, new) = (&request.batches[0].identity, &first.identity);
         match first.records.len() {
             1 => Split,
@@ -146,14 +146,14 @@ fn reaction(code: i16, is_idempotent: bool) -> (Reaction, bool) {
             }
         }
     };
-    bench.acknowledge_all();
+    rig.acknowledge_all();
     for delivery in &deliveries {
         assert_eq!(matches!(delivery.try_result(), Some(Ok(_))), reaction != Fail, "{code}");
     }
-    let log = bench.world.log(0);
+    let log = rig.world.log(0);
     let wrote = !matches!(reaction, Deliver | Fail);
     assert_eq!(log, if wrote { &["first", "a", "b"][..] } else { &["first"] }, "{code}");
-    assert!(bench.is_clean());
+    assert!(rig.is_clean());
     (reaction, asks)
 }
 
@@ -169,39 +169,39 @@ fn every_code_gets_the_reaction_that_it_gets_from_java() {
 #[test]
 fn no_code_ends_the_producer() {
     for (code, ..) in TABLE.iter().filter(|(_, _, reaction, _)| *reaction == Fail) {
-        let mut bench = bench(config(true));
-        let failed = send(&mut bench);
-        let request = bench.request();
-        bench.reply(&request, &Reply::error(*code));
+        let mut rig = rig(config(true));
+        let failed = send(&mut rig);
+        let request = rig.request();
+        rig.reply(&request, &Reply::error(*code));
 
-        let next = send(&mut bench);
-        bench.acknowledge_all();
-        bench.advance(millis(100));
-        bench.acknowledge_all();
+        let next = send(&mut rig);
+        rig.acknowledge_all();
+        rig.advance(millis(100));
+        rig.acknowledge_all();
 
         assert!(next.iter().all(|delivery| offset(delivery).is_some()), "{code}");
-        assert_eq!(bench.world.log(0), ["first", "a", "b"], "{code}");
+        assert_eq!(rig.world.log(0), ["first", "a", "b"], "{code}");
         let error = failure(&failed[1]);
         let is_code = matches!(error.kind(), DeliveryErrorKind::Broker { code: told, .. } if told == ErrorCode::from(*code));
-        assert!(is_code && bench.is_clean(), "{error:?}");
+        assert!(is_code && rig.is_clean(), "{error:?}");
     }
 }
 
 #[test]
 fn hints_count_with_the_codes_about_the_leader_only() {
     for (code, counts) in [(6, true), (74, true), (3, false), (19, false), (56, false)] {
-        let mut bench = bench(config(true));
-        bench.put(1, "warm up node 2");
-        bench.advance(millis(5));
-        bench.acknowledge_all();
-        bench.answers_metadata = false;
-        let deliveries = send(&mut bench);
-        let request = bench.request();
+        let mut rig = rig(config(true));
+        rig.put(1, "warm up node 2");
+        rig.advance(millis(5));
+        rig.acknowledge_all();
+        rig.answers_metadata = false;
+        let deliveries = send(&mut rig);
+        let request = rig.request();
 
-        bench.world.lead(0, 2);
-        bench.reply(&request, &Reply { leader: Some((2, 6)), ..Reply::error(code) });
+        rig.world.lead(0, 2);
+        rig.reply(&request, &Reply { leader: Some((2, 6)), ..Reply::error(code) });
 
-        let nodes: Vec<_> = bench.received.iter().map(|request| request.node).collect();
+        let nodes: Vec<_> = rig.received.iter().map(|request| request.node).collect();
         assert_eq!(nodes, if counts { &[2][..] } else { &[] }, "{code}");
         assert!(deliveries.iter().all(is_pending));
     }
@@ -211,47 +211,47 @@ fn hints_count_with_the_codes_about_the_leader_only() {
 #[test]
 fn throttle_mutes_the_node_from_version_6_on() {
     for (version, mutes) in [(5, false), (6, true), (13, true)] {
-        let mut bench = bench(Config { produce_versions: (3, version), ..config(true) });
-        drop(send(&mut bench));
-        let request = bench.request();
-        bench.reply_with(&request, &[(TOPIC.to_owned(), 0, Reply::ok(1))], 3000);
+        let mut rig = rig(Config { produce_versions: (3, version), ..config(true) });
+        drop(send(&mut rig));
+        let request = rig.request();
+        rig.reply_with(&request, &[(TOPIC.to_owned(), 0, Reply::ok(1))], 3000);
 
-        drop(send(&mut bench));
+        drop(send(&mut rig));
 
-        assert_eq!(bench.received.is_empty(), mutes, "{version}");
-        bench.advance(millis(3000));
-        assert_eq!(bench.request().records(), ["a", "b"]);
+        assert_eq!(rig.received.is_empty(), mutes, "{version}");
+        rig.advance(millis(3000));
+        assert_eq!(rig.request().records(), ["a", "b"]);
     }
 }
 
 /// From version 13 on topics have only their ids.
 #[test]
 fn answer_for_another_topic_id_counts_as_none() {
-    let mut bench = bench(config(true));
-    let deliveries = send(&mut bench);
-    let request = bench.request();
+    let mut rig = rig(config(true));
+    let deliveries = send(&mut rig);
+    let request = rig.request();
 
     let stranger = format!("#{}", u128::from_be_bytes([9; 16]));
-    bench.reply_with(&request, &[(stranger, 0, Reply::error(29))], 0);
+    rig.reply_with(&request, &[(stranger, 0, Reply::error(29))], 0);
 
     assert!(deliveries.iter().all(is_pending));
-    assert!(!bench.connections.contains_key(&request.connection));
-    bench.advance(millis(1000));
-    let again = bench.request();
+    assert!(!rig.connections.contains_key(&request.connection));
+    rig.advance(millis(1000));
+    let again = rig.request();
     assert_eq!(again.batches, request.batches);
-    bench.acknowledge(&again);
+    rig.acknowledge(&again);
     assert_eq!(deliveries.map(|delivery| offset(&delivery)), [Some(1), Some(2)]);
 }
 
 /// Without retries the records fail, in doubt, and at once.
 #[test]
 fn answer_that_leaves_a_batch_out_leaves_doubt() {
-    let mut bench = bench(Config { retries: 0, ..config(false) });
-    let deliveries = send(&mut bench);
-    let request = bench.request();
+    let mut rig = rig(Config { retries: 0, ..config(false) });
+    let deliveries = send(&mut rig);
+    let request = rig.request();
 
-    bench.reply_with(&request, &[], 0);
+    rig.reply_with(&request, &[], 0);
 
     assert!(deliveries.iter().all(|delivery| failure(delivery).persisted() == Persisted::Maybe));
-    assert!(!bench.connections.contains_key(&request.connection) && bench.is_clean());
+    assert!(!rig.connections.contains_key(&request.connection) && rig.is_clean());
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, Config, failure, is_pending, millis, offset};
+use super::rig::{Config, Rig, failure, is_pending, millis, offset};
 use super::wire::Reply;
 use crate::config::Compression;
 use crate::error::{DeliveryErrorKind, Persisted};
@@ -19,27 +19,27 @@ fn is_timed_out(kind: &DeliveryErrorKind) -> bool {
 
 #[test]
 fn queued_batch_expires_exactly_when_its_time_is_over() {
-    let mut bench = Bench::new(config());
-    bench.silent.insert(1);
-    let delivery = bench.send(0, "a");
+    let mut rig = Rig::new(config());
+    rig.silent.insert(1);
+    let delivery = rig.send(0, "a");
 
-    bench.advance(TIMEOUT - millis(1));
+    rig.advance(TIMEOUT - millis(1));
     assert!(is_pending(&delivery));
-    bench.advance(millis(1));
+    rig.advance(millis(1));
 
     let error = failure(&delivery);
     assert!(is_timed_out(&error.kind()));
     assert_eq!((error.persisted(), error.time_spent().attempts), (Persisted::No, 0));
     assert_eq!(error.record().unwrap().value.unwrap(), "a");
-    assert!(bench.is_clean());
+    assert!(rig.is_clean());
 }
 
 #[test]
 fn batch_in_flight_expires_and_may_have_been_written() {
-    let mut bench = Bench::new(Config { request_timeout: TIMEOUT * 2, ..config() });
-    let delivery = bench.send(0, "a");
+    let mut rig = Rig::new(Config { request_timeout: TIMEOUT * 2, ..config() });
+    let delivery = rig.send(0, "a");
 
-    bench.advance(TIMEOUT);
+    rig.advance(TIMEOUT);
 
     let error = failure(&delivery);
     assert!(is_timed_out(&error.kind()));
@@ -49,73 +49,73 @@ fn batch_in_flight_expires_and_may_have_been_written() {
 #[test]
 fn late_answers_to_an_expired_batch_change_nothing() {
     for reply in [Reply::ok(9), Reply::error(19), Reply::error(10), Reply::error(29), Reply::led_by(2, 9)] {
-        let mut bench = Bench::new(Config { linger: millis(5), request_timeout: TIMEOUT * 2, ..config() });
-        let deliveries = ["a", "b"].map(|value| bench.send(0, value));
-        bench.advance(TIMEOUT);
-        let request = bench.request();
+        let mut rig = Rig::new(Config { linger: millis(5), request_timeout: TIMEOUT * 2, ..config() });
+        let deliveries = ["a", "b"].map(|value| rig.send(0, value));
+        rig.advance(TIMEOUT);
+        let request = rig.request();
 
-        bench.reply(&request, &reply);
-        bench.advance(Duration::from_secs(1));
+        rig.reply(&request, &reply);
+        rig.advance(Duration::from_secs(1));
 
         assert!(deliveries.iter().all(|delivery| is_timed_out(&failure(delivery).kind())));
-        assert!(bench.received.is_empty() && bench.is_clean());
+        assert!(rig.received.is_empty() && rig.is_clean());
     }
 }
 
 #[test]
 fn next_batch_waits_for_the_answer_to_one_that_has_expired() {
-    let mut bench = Bench::new(Config { request_timeout: TIMEOUT * 2, ..config() });
-    let first = bench.send(0, "a");
-    let request = bench.request();
-    bench.advance(TIMEOUT / 2);
-    let second = bench.send(0, "b");
+    let mut rig = Rig::new(Config { request_timeout: TIMEOUT * 2, ..config() });
+    let first = rig.send(0, "a");
+    let request = rig.request();
+    rig.advance(TIMEOUT / 2);
+    let second = rig.send(0, "b");
 
-    bench.advance(TIMEOUT / 2);
+    rig.advance(TIMEOUT / 2);
     assert!(!is_pending(&first) && is_pending(&second));
-    assert!(bench.received.is_empty());
-    bench.acknowledge(&request);
+    assert!(rig.received.is_empty());
+    rig.acknowledge(&request);
 
-    bench.acknowledge_all();
+    rig.acknowledge_all();
     assert_eq!(offset(&second), Some(1));
 }
 
 #[test]
 fn next_batch_goes_on_when_the_request_of_an_expired_one_times_out() {
-    let mut bench = Bench::new(Config { request_timeout: TIMEOUT + millis(5000), ..config() });
-    bench.put(0, "a");
-    bench.advance(TIMEOUT / 2);
-    let second = bench.send(0, "b");
+    let mut rig = Rig::new(Config { request_timeout: TIMEOUT + millis(5000), ..config() });
+    rig.put(0, "a");
+    rig.advance(TIMEOUT / 2);
+    let second = rig.send(0, "b");
 
-    bench.advance(TIMEOUT / 2 + millis(6000));
-    bench.acknowledge_all();
+    rig.advance(TIMEOUT / 2 + millis(6000));
+    rig.acknowledge_all();
 
     assert_eq!(offset(&second), Some(0));
 }
 
 #[test]
 fn answer_that_comes_with_the_end_of_the_time_counts() {
-    let mut bench = Bench::new(Config { request_timeout: TIMEOUT * 2, ..config() });
-    let delivery = bench.send(0, "a");
-    let request = bench.request();
+    let mut rig = Rig::new(Config { request_timeout: TIMEOUT * 2, ..config() });
+    let delivery = rig.send(0, "a");
+    let request = rig.request();
 
-    bench.now += TIMEOUT;
-    bench.acknowledge(&request);
+    rig.now += TIMEOUT;
+    rig.acknowledge(&request);
 
     assert_eq!(offset(&delivery), Some(0));
 }
 
 #[test]
 fn retried_batch_expires_by_its_first_deadline() {
-    let mut bench = Bench::new(config());
-    let delivery = bench.send(0, "a");
+    let mut rig = Rig::new(config());
+    let delivery = rig.send(0, "a");
 
     let mut attempts = 0;
     while is_pending(&delivery) {
-        while let Some(request) = bench.received.pop_front() {
+        while let Some(request) = rig.received.pop_front() {
             attempts += 1;
-            bench.reply(&request, &Reply::error(19));
+            rig.reply(&request, &Reply::error(19));
         }
-        bench.advance(millis(100));
+        rig.advance(millis(100));
     }
 
     assert_eq!(attempts, 400);
@@ -126,82 +126,82 @@ fn retried_batch_expires_by_its_first_deadline() {
 
 #[test]
 fn partitions_expire_together_and_the_sender_sleeps_again() {
-    let mut bench = Bench::new(config());
-    bench.silent.extend([1, 2]);
-    let deliveries = [0, 1, 2, 3].map(|partition| bench.append(partition, "a"));
+    let mut rig = Rig::new(config());
+    rig.silent.extend([1, 2]);
+    let deliveries = [0, 1, 2, 3].map(|partition| rig.append(partition, "a"));
 
-    bench.advance(TIMEOUT);
+    rig.advance(TIMEOUT);
 
     assert!(deliveries.iter().all(|delivery| is_timed_out(&failure(delivery).kind())));
-    assert!(bench.is_clean());
-    let before = bench.polls;
-    bench.advance(Duration::from_secs(5));
-    assert!(bench.polls - before < 50, "{} polls", bench.polls - before);
+    assert!(rig.is_clean());
+    let before = rig.polls;
+    rig.advance(Duration::from_secs(5));
+    assert!(rig.polls - before < 50, "{} polls", rig.polls - before);
 }
 
 #[test]
 fn memory_stays_taken_until_the_socket_lets_go_of_an_expired_batch() {
-    let mut bench = Bench::new(Config { batch_size: 5000, request_timeout: TIMEOUT * 2, ..config() });
-    bench.writes = false;
+    let mut rig = Rig::new(Config { batch_size: 5000, request_timeout: TIMEOUT * 2, ..config() });
+    rig.writes = false;
     // Smaller batches are copied into the request.
-    let delivery = bench.send(0, &"a".repeat(4000));
+    let delivery = rig.send(0, &"a".repeat(4000));
 
-    bench.advance(TIMEOUT);
+    rig.advance(TIMEOUT);
 
     assert_eq!(failure(&delivery).persisted(), Persisted::Maybe);
-    let memory = bench.accumulator.memory();
+    let memory = rig.accumulator.memory();
     assert!(memory.available() < memory.total());
-    bench.unwritten.clear();
-    assert!(bench.is_clean());
+    rig.unwritten.clear();
+    assert!(rig.is_clean());
 }
 
 #[test]
 fn batch_expires_while_it_is_compressed() {
-    let mut bench = Bench::new(Config { compression: Compression::Lz4, seals: false, ..config() });
-    let delivery = bench.send(0, &"a".repeat(300));
-    let later = bench.append(0, &"b".repeat(900));
+    let mut rig = Rig::new(Config { compression: Compression::Lz4, seals: false, ..config() });
+    let delivery = rig.send(0, &"a".repeat(300));
+    let later = rig.append(0, &"b".repeat(900));
 
-    let before = bench.polls;
-    bench.advance(TIMEOUT + millis(10));
+    let before = rig.polls;
+    rig.advance(TIMEOUT + millis(10));
 
-    assert!(bench.polls - before < 50, "{} polls", bench.polls - before);
+    assert!(rig.polls - before < 50, "{} polls", rig.polls - before);
     assert!(is_timed_out(&failure(&delivery).kind()));
     assert_eq!(failure(&delivery).persisted(), Persisted::No);
     assert_eq!(failure(&delivery).record().unwrap().value.unwrap(), "a".repeat(300));
-    for job in std::mem::take(&mut bench.seal_jobs) {
-        bench.accumulator.seal(job);
+    for job in std::mem::take(&mut rig.seal_jobs) {
+        rig.accumulator.seal(job);
     }
     assert!(!is_pending(&later));
-    assert!(bench.is_clean());
+    assert!(rig.is_clean());
 }
 
 #[test]
 fn records_of_an_expired_batch_can_be_sent_again_from_their_errors() {
-    let mut bench = Bench::new(config());
-    bench.silent.insert(1);
-    let first = bench.send(0, "a");
-    bench.advance(TIMEOUT);
+    let mut rig = Rig::new(config());
+    rig.silent.insert(1);
+    let first = rig.send(0, "a");
+    rig.advance(TIMEOUT);
 
     let record = failure(&first).record().unwrap();
-    bench.silent.clear();
-    let again = bench.append(record.partition.unwrap(), std::str::from_utf8(&record.value.unwrap()).unwrap());
-    bench.advance(Duration::from_secs(30));
-    bench.acknowledge_all();
+    rig.silent.clear();
+    let again = rig.append(record.partition.unwrap(), std::str::from_utf8(&record.value.unwrap()).unwrap());
+    rig.advance(Duration::from_secs(30));
+    rig.acknowledge_all();
 
     assert_eq!(offset(&again), Some(0));
 }
 
 #[test]
 fn batch_for_a_throttled_node_expires_in_time() {
-    let mut bench = Bench::new(config());
-    bench.put(0, "a");
-    let request = bench.request();
-    bench.reply_with(&request, &[("topic".to_owned(), 0, Reply::ok(0))], 100_000);
-    let delivery = bench.send(0, "b");
+    let mut rig = Rig::new(config());
+    rig.put(0, "a");
+    let request = rig.request();
+    rig.reply_with(&request, &[("topic".to_owned(), 0, Reply::ok(0))], 100_000);
+    let delivery = rig.send(0, "b");
 
-    bench.advance(TIMEOUT - millis(1));
-    assert!(is_pending(&delivery) && bench.received.is_empty());
-    bench.advance(millis(1));
+    rig.advance(TIMEOUT - millis(1));
+    assert!(is_pending(&delivery) && rig.received.is_empty());
+    rig.advance(millis(1));
 
     assert!(is_timed_out(&failure(&delivery).kind()));
     assert_eq!(failure(&delivery).persisted(), Persisted::No);
@@ -213,32 +213,31 @@ fn nothing_is_given_up_before_the_sockets_are_read() {
     for (request_timeout, delivery_timeout) in
         [(TIMEOUT / 2, TIMEOUT), (TIMEOUT, TIMEOUT * 9), (TIMEOUT * 9, TIMEOUT)]
     {
-        let mut bench =
-            Bench::new(Config { request_timeout, delivery_timeout, acks: 1, ..Config::default() });
-        let delivery = bench.send(0, "a");
-        let (request, read_until) = (bench.request(), bench.now);
+        let mut rig = Rig::new(Config { request_timeout, delivery_timeout, acks: 1, ..Config::default() });
+        let delivery = rig.send(0, "a");
+        let (request, read_until) = (rig.request(), rig.now);
 
-        bench.now += TIMEOUT * 2;
-        bench.core.poll_as_of(bench.now, bench.wall_clock(), read_until);
-        assert!(bench.core.poll_action().is_none() && is_pending(&delivery));
-        let now = bench.now;
-        assert!(bench.core.poll_timeout(now).unwrap() <= now, "it asks to be polled again");
-        bench.reply(&request, &Reply::ok(7));
+        rig.now += TIMEOUT * 2;
+        rig.core.poll_as_of(rig.now, rig.wall_clock(), read_until);
+        assert!(rig.core.poll_action().is_none() && is_pending(&delivery));
+        let now = rig.now;
+        assert!(rig.core.poll_timeout(now).unwrap() <= now, "it asks to be polled again");
+        rig.reply(&request, &Reply::ok(7));
 
         assert_eq!(offset(&delivery), Some(7));
-        assert!(bench.received.is_empty() && bench.is_clean());
+        assert!(rig.received.is_empty() && rig.is_clean());
     }
 }
 
 #[test]
 fn what_has_come_until_the_deadline_is_all_that_counts() {
-    let mut bench = Bench::new(Config { request_timeout: TIMEOUT * 2, ..config() });
-    let (delivery, start) = (bench.send(0, "a"), bench.now);
+    let mut rig = Rig::new(Config { request_timeout: TIMEOUT * 2, ..config() });
+    let (delivery, start) = (rig.send(0, "a"), rig.now);
 
-    bench.now += TIMEOUT * 2;
-    bench.core.poll_as_of(bench.now, bench.wall_clock(), start + TIMEOUT - millis(1));
+    rig.now += TIMEOUT * 2;
+    rig.core.poll_as_of(rig.now, rig.wall_clock(), start + TIMEOUT - millis(1));
     assert!(is_pending(&delivery));
-    bench.core.poll_as_of(bench.now, bench.wall_clock(), start + TIMEOUT);
+    rig.core.poll_as_of(rig.now, rig.wall_clock(), start + TIMEOUT);
 
     assert!(is_timed_out(&failure(&delivery).kind()));
 }
@@ -246,13 +245,13 @@ fn what_has_come_until_the_deadline_is_all_that_counts() {
 /// Closing has all partitions looked at.
 #[test]
 fn answer_that_was_read_counts_before_anything_expires() {
-    let mut bench = Bench::new(config());
-    let delivery = bench.send(0, "a");
-    let request = bench.request();
+    let mut rig = Rig::new(config());
+    let delivery = rig.send(0, "a");
+    let request = rig.request();
 
-    bench.now += TIMEOUT;
-    bench.accumulator.close();
-    bench.reply(&request, &Reply::ok(7));
+    rig.now += TIMEOUT;
+    rig.accumulator.close();
+    rig.reply(&request, &Reply::ok(7));
 
     assert_eq!(offset(&delivery), Some(7));
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::bench::{Bench, Config, millis, offset};
+use super::rig::{Config, Rig, millis, offset};
 use super::world::TOPIC;
 use crate::topic_partition::Topic;
 
@@ -20,117 +20,117 @@ fn config() -> Config {
 }
 
 /// A sender whose topic has idled out after a record in partition 0.
-fn idled_out() -> Bench {
-    let mut bench = Bench::new(config());
-    bench.put(0, "old");
-    bench.acknowledge_all();
-    assert_eq!(bench.core.partitions().0, 1);
-    bench.advance(MAX_AGE + millis(1000));
-    bench
+fn idled_out() -> Rig {
+    let mut rig = Rig::new(config());
+    rig.put(0, "old");
+    rig.acknowledge_all();
+    assert_eq!(rig.core.partitions().0, 1);
+    rig.advance(MAX_AGE + millis(1000));
+    rig
 }
 
 #[test]
 fn topic_that_idles_out_gives_everything_back() {
-    let bench = idled_out();
+    let rig = idled_out();
 
-    assert!(bench.accumulator.topics().is_empty());
-    assert_eq!((bench.core.partitions(), bench.core.timers()), ((0, 0), 0));
-    assert_eq!(bench.accumulator.appended_records(), 1, "it is still counted");
+    assert!(rig.accumulator.topics().is_empty());
+    assert_eq!((rig.core.partitions(), rig.core.timers()), ((0, 0), 0));
+    assert_eq!(rig.accumulator.appended_records(), 1, "it is still counted");
 }
 
 #[test]
 fn partition_that_was_forgotten_begins_in_a_new_epoch() {
     for generation in 1..4 {
-        let mut bench = idled_out();
+        let mut rig = idled_out();
         for _ in 1..generation {
-            bench.put(0, "between");
-            bench.acknowledge_all();
-            bench.advance(MAX_AGE + MAX_AGE);
+            rig.put(0, "between");
+            rig.acknowledge_all();
+            rig.advance(MAX_AGE + MAX_AGE);
         }
 
-        let delivery = bench.send(0, "new");
-        let request = bench.request();
+        let delivery = rig.send(0, "new");
+        let request = rig.request();
         let identity = request.batches[0].identity;
-        bench.acknowledge(&request);
+        rig.acknowledge(&request);
 
         assert_eq!((identity.epoch, identity.sequence), (generation, 0));
         assert_eq!(offset(&delivery), Some(i64::from(generation)), "no double of what was there");
-        assert!(bench.is_clean());
+        assert!(rig.is_clean());
     }
 }
 
 #[test]
 fn queue_that_was_given_up_takes_no_records() {
-    let mut bench = Bench::new(config());
-    bench.put(0, "old");
-    bench.acknowledge_all();
-    let kept = bench.accumulator.queue(TOPIC, 0).unwrap();
+    let mut rig = Rig::new(config());
+    rig.put(0, "old");
+    rig.acknowledge_all();
+    let kept = rig.accumulator.queue(TOPIC, 0).unwrap();
 
-    bench.advance(MAX_AGE + millis(1000));
-    let delivery = bench.send(0, "new");
+    rig.advance(MAX_AGE + millis(1000));
+    let delivery = rig.send(0, "new");
 
-    let made = bench.accumulator.queue(TOPIC, 0).unwrap();
+    let made = rig.accumulator.queue(TOPIC, 0).unwrap();
     assert!(!Arc::ptr_eq(&kept, &made) && kept.is_retired() && !made.is_retired());
     assert_eq!(kept.id(), made.id(), "ids are used again");
     // Announced when it was still in use, and seen by the sender only now.
-    bench.accumulator.announce(kept);
-    bench.acknowledge_all();
+    rig.accumulator.announce(kept);
+    rig.acknowledge_all();
     assert_eq!(offset(&delivery), Some(1));
 }
 
 #[test]
 fn topic_with_a_record_under_way_is_kept() {
-    let mut bench = Bench::new(config());
-    let delivery = bench.send(0, "slow");
-    let request = bench.request();
+    let mut rig = Rig::new(config());
+    let delivery = rig.send(0, "slow");
+    let request = rig.request();
 
-    bench.advance(MAX_AGE + millis(1000));
+    rig.advance(MAX_AGE + millis(1000));
 
-    assert_eq!(bench.core.partitions(), (1, 1));
-    let behind = bench.send(0, "behind");
-    bench.acknowledge(&request);
-    bench.acknowledge_all();
+    assert_eq!(rig.core.partitions(), (1, 1));
+    let behind = rig.send(0, "behind");
+    rig.acknowledge(&request);
+    rig.acknowledge_all();
     assert_eq!([offset(&delivery), offset(&behind)], [Some(0), Some(1)]);
 }
 
 #[test]
 fn stopped_partition_stays_stopped_when_its_topic_idles_out() {
-    let mut bench = Bench::new(Config { is_fail_stop: true, ..config() });
-    bench.put(0, "old");
-    bench.acknowledge_all();
-    drop(bench.append(0, "refused"));
-    let queue = bench.accumulator.queue(TOPIC, 0).unwrap();
+    let mut rig = Rig::new(Config { is_fail_stop: true, ..config() });
+    rig.put(0, "old");
+    rig.acknowledge_all();
+    drop(rig.append(0, "refused"));
+    let queue = rig.accumulator.queue(TOPIC, 0).unwrap();
     let head = queue.look().unwrap();
     drop(queue.stop_behind(head.order));
     drop(queue.take_all());
 
-    bench.advance(MAX_AGE + MAX_AGE);
+    rig.advance(MAX_AGE + MAX_AGE);
 
-    assert!(bench.try_append(TOPIC, 0, "behind the gap").is_none());
+    assert!(rig.try_append(TOPIC, 0, "behind the gap").is_none());
 }
 
 #[test]
 fn caller_who_waits_for_memory_keeps_the_topic() {
-    let bench = Bench::new(config());
-    let topic = bench.accumulator.topic(&Topic::from(TOPIC), 2);
-    let queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 0, || true).unwrap());
-    let mut wait = std::pin::pin!(bench.accumulator.wait_for_memory_anywhere(&topic, 200_000));
+    let rig = Rig::new(config());
+    let topic = rig.accumulator.topic(&Topic::from(TOPIC), 2);
+    let queue = Arc::clone(rig.accumulator.ensure_queue(&topic, 0, || true).unwrap());
+    let mut wait = std::pin::pin!(rig.accumulator.wait_for_memory_anywhere(&topic, 200_000));
     let waker = std::task::Waker::noop();
     assert!(wait.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_pending());
 
-    assert!(bench.accumulator.retire_topic(topic.topic(), |_| false).is_none());
+    assert!(rig.accumulator.retire_topic(topic.topic(), |_| false).is_none());
 
     assert!(!queue.is_retired());
 }
 
 #[test]
 fn partitions_without_records_are_not_looked_at() {
-    let mut bench = Bench::new(config());
+    let mut rig = Rig::new(config());
     for partition in 0..4 {
-        bench.put(partition, "done");
+        rig.put(partition, "done");
     }
-    assert_eq!(bench.core.partitions(), (4, 4));
-    bench.acknowledge_all();
+    assert_eq!(rig.core.partitions(), (4, 4));
+    rig.acknowledge_all();
 
-    assert_eq!(bench.core.partitions(), (4, 0));
+    assert_eq!(rig.core.partitions(), (4, 0));
 }

@@ -1,6 +1,6 @@
 //! Records that the application gives up.
 
-use super::bench::{Bench, Config, failure, is_pending, millis, offset};
+use super::rig::{Config, Rig, failure, is_pending, millis, offset};
 use super::wire::Reply;
 use crate::config::Compression;
 use crate::error::{DeliveryError, DeliveryErrorKind, Persisted};
@@ -11,21 +11,21 @@ fn values(errors: &[DeliveryError]) -> Vec<String> {
     errors.iter().map(|error| String::from_utf8(value(error)).unwrap()).collect()
 }
 
-fn purge(bench: &mut Bench, what: Purge) -> Vec<DeliveryError> {
+fn purge(rig: &mut Rig, what: Purge) -> Vec<DeliveryError> {
     let mut purged = Vec::new();
-    bench.core.purge(what, bench.now, &mut purged);
-    bench.settle();
+    rig.core.purge(what, rig.now, &mut purged);
+    rig.settle();
     purged
 }
 
 #[test]
 fn what_is_queued_fails_and_what_is_under_way_goes_on() {
-    let mut bench = Bench::new(Config::default());
-    let sent = bench.send(0, "sent");
-    let queued = [bench.send(0, "a"), bench.send(0, "b")];
-    let unseen = bench.append(1, "the sender has not looked yet");
+    let mut rig = Rig::new(Config::default());
+    let sent = rig.send(0, "sent");
+    let queued = [rig.send(0, "a"), rig.send(0, "b")];
+    let unseen = rig.append(1, "the sender has not looked yet");
 
-    let purged = purge(&mut bench, Purge::Queued);
+    let purged = purge(&mut rig, Purge::Queued);
 
     assert_eq!(values(&purged), ["a", "b", "the sender has not looked yet"]);
     for delivery in queued.iter().chain([&unseen]) {
@@ -33,75 +33,75 @@ fn what_is_queued_fails_and_what_is_under_way_goes_on() {
         assert_eq!((error.kind(), error.persisted()), (DeliveryErrorKind::Purged, Persisted::No));
     }
     assert!(is_pending(&sent));
-    bench.acknowledge_all();
-    let after = bench.send(0, "after");
-    bench.acknowledge_all();
+    rig.acknowledge_all();
+    let after = rig.send(0, "after");
+    rig.acknowledge_all();
     assert_eq!((offset(&sent), offset(&after)), (Some(0), Some(1)));
-    assert_eq!(bench.world.log(0), ["sent", "after"]);
-    assert!(bench.is_clean());
+    assert_eq!(rig.world.log(0), ["sent", "after"]);
+    assert!(rig.is_clean());
 }
 
 #[test]
 fn what_is_under_way_may_have_been_written_and_its_answer_changes_nothing() {
-    let mut bench = Bench::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
-    let first = bench.send(0, "first");
-    bench.acknowledge_all();
-    let sent = bench.send(0, "sent");
-    let request = bench.request();
+    let mut rig = Rig::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
+    let first = rig.send(0, "first");
+    rig.acknowledge_all();
+    let sent = rig.send(0, "sent");
+    let request = rig.request();
 
-    let purged = purge(&mut bench, Purge::All);
-    bench.acknowledge(&request);
-    let after = bench.send(0, "after");
-    bench.acknowledge_all();
+    let purged = purge(&mut rig, Purge::All);
+    rig.acknowledge(&request);
+    let after = rig.send(0, "after");
+    rig.acknowledge_all();
 
     assert_eq!(values(&purged), ["sent"]);
     assert_eq!(failure(&sent).persisted(), Persisted::Maybe);
     assert_eq!((offset(&first), offset(&after)), (Some(0), Some(2)));
-    assert_eq!(bench.world.log(0), ["first", "sent", "after"]);
-    assert!(bench.is_clean());
+    assert_eq!(rig.world.log(0), ["first", "sent", "after"]);
+    assert!(rig.is_clean());
 }
 
 #[test]
 fn compression_that_no_thread_has_begun_is_taken_back_for_its_memory() {
-    let mut bench = Bench::new(Config { compression: Compression::Lz4, seals: false, ..Config::default() });
-    let delivery = bench.send(0, &"a".repeat(300));
-    assert_eq!((bench.seal_jobs.len(), bench.late_seals), (1, 0));
+    let mut rig = Rig::new(Config { compression: Compression::Lz4, seals: false, ..Config::default() });
+    let delivery = rig.send(0, &"a".repeat(300));
+    assert_eq!((rig.seal_jobs.len(), rig.late_seals), (1, 0));
 
-    purge(&mut bench, Purge::Queued);
+    purge(&mut rig, Purge::Queued);
 
     assert_eq!(failure(&delivery).kind(), DeliveryErrorKind::Purged);
-    assert_eq!(bench.late_seals, 1);
+    assert_eq!(rig.late_seals, 1);
 }
 
 /// A sender with "b", which was refused and is queued again, and "c", which is younger and under way.
-fn with_an_older_batch_queued_than_under_way() -> Bench {
-    let mut bench = Bench::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
-    bench.put(0, "a");
-    bench.acknowledge_all();
-    bench.put(0, "b");
-    bench.put(0, "c");
-    let refused = bench.received.pop_front().unwrap();
-    bench.reply(&refused, &Reply::error(19));
-    assert_eq!(bench.request().records(), ["c"]);
-    bench
+fn with_an_older_batch_queued_than_under_way() -> Rig {
+    let mut rig = Rig::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
+    rig.put(0, "a");
+    rig.acknowledge_all();
+    rig.put(0, "b");
+    rig.put(0, "c");
+    let refused = rig.received.pop_front().unwrap();
+    rig.reply(&refused, &Reply::error(19));
+    assert_eq!(rig.request().records(), ["c"]);
+    rig
 }
 
 #[test]
 fn purged_records_come_back_in_order_whether_queued_or_under_way() {
-    let mut bench = with_an_older_batch_queued_than_under_way();
+    let mut rig = with_an_older_batch_queued_than_under_way();
 
-    let purged = purge(&mut bench, Purge::All);
+    let purged = purge(&mut rig, Purge::All);
 
     assert_eq!(values(&purged), ["b", "c"]);
 }
 
 #[test]
 fn records_come_back_in_order_from_a_sender_that_ends() {
-    let mut bench = with_an_older_batch_queued_than_under_way();
-    bench.put(0, "d");
+    let mut rig = with_an_older_batch_queued_than_under_way();
+    rig.put(0, "d");
 
     let mut undelivered = Vec::new();
-    bench.core.abort(&DeliveryErrorKind::Closed, bench.now, &mut undelivered);
+    rig.core.abort(&DeliveryErrorKind::Closed, rig.now, &mut undelivered);
 
     assert_eq!(values(&undelivered), ["b", "c", "d"]);
 }
@@ -109,91 +109,91 @@ fn records_come_back_in_order_from_a_sender_that_ends() {
 /// Its number will never reach the broker, which waits for it.
 #[test]
 fn numbers_go_on_behind_a_batch_that_was_refused_and_then_given_up() {
-    let mut bench = Bench::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
-    let first = bench.send(0, "first");
-    bench.acknowledge_all();
-    let refused = bench.send(0, "refused");
-    let request = bench.request();
+    let mut rig = Rig::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
+    let first = rig.send(0, "first");
+    rig.acknowledge_all();
+    let refused = rig.send(0, "refused");
+    let request = rig.request();
     // Not enough replicas: not written.
-    bench.reply(&request, &Reply::error(19));
+    rig.reply(&request, &Reply::error(19));
 
-    purge(&mut bench, Purge::Queued);
-    let after = bench.send(0, "after");
-    bench.advance(millis(5000));
-    bench.acknowledge_all();
+    purge(&mut rig, Purge::Queued);
+    let after = rig.send(0, "after");
+    rig.advance(millis(5000));
+    rig.acknowledge_all();
 
     assert_eq!(failure(&refused).persisted(), Persisted::No);
     assert_eq!((offset(&first), offset(&after)), (Some(0), Some(1)));
-    assert!(bench.is_clean());
+    assert!(rig.is_clean());
 }
 
 /// Whether it is in the log the broker tells at the next number.
 #[test]
 fn numbers_go_on_behind_a_batch_without_an_answer_that_was_given_up() {
     for is_written in [false, true] {
-        let mut bench = Bench::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
-        let first = bench.send(0, "first");
-        bench.acknowledge_all();
-        let lost = bench.send(0, "lost");
-        let request = bench.request();
+        let mut rig = Rig::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
+        let first = rig.send(0, "first");
+        rig.acknowledge_all();
+        let lost = rig.send(0, "lost");
+        let request = rig.request();
         if is_written {
-            bench.world.append(request.node, &request.batches[0]);
+            rig.world.append(request.node, &request.batches[0]);
         }
-        bench.close(request.connection, None);
+        rig.close(request.connection, None);
 
-        purge(&mut bench, Purge::Queued);
-        let after = bench.send(0, "after");
+        purge(&mut rig, Purge::Queued);
+        let after = rig.send(0, "after");
         for _ in 0..10 {
-            bench.advance(millis(1000));
-            bench.acknowledge_all();
+            rig.advance(millis(1000));
+            rig.acknowledge_all();
         }
 
         assert_eq!(failure(&lost).persisted(), Persisted::Maybe);
         assert_eq!(offset(&first), Some(0));
         assert_eq!(offset(&after), Some(if is_written { 2 } else { 1 }));
-        assert!(bench.is_clean());
+        assert!(rig.is_clean());
     }
 }
 
 #[test]
 fn records_that_are_being_compressed_are_given_up_too() {
-    let mut bench = Bench::new(Config { compression: Compression::Lz4, seals: false, ..Config::default() });
-    let delivery = bench.send(0, &"a".repeat(300));
-    assert_eq!(bench.seal_jobs.len(), 1);
+    let mut rig = Rig::new(Config { compression: Compression::Lz4, seals: false, ..Config::default() });
+    let delivery = rig.send(0, &"a".repeat(300));
+    assert_eq!(rig.seal_jobs.len(), 1);
 
-    let purged = purge(&mut bench, Purge::Queued);
-    for job in std::mem::take(&mut bench.seal_jobs) {
-        bench.accumulator.seal(job);
+    let purged = purge(&mut rig, Purge::Queued);
+    for job in std::mem::take(&mut rig.seal_jobs) {
+        rig.accumulator.seal(job);
     }
 
     assert_eq!(values(&purged), ["a".repeat(300)]);
     assert_eq!(failure(&delivery).kind(), DeliveryErrorKind::Purged);
-    assert!(bench.is_clean());
+    assert!(rig.is_clean());
 }
 
 #[test]
 fn nothing_to_give_up_is_nothing() {
-    let mut bench = Bench::new(Config::default());
+    let mut rig = Rig::new(Config::default());
 
-    assert!(purge(&mut bench, Purge::All).is_empty());
+    assert!(purge(&mut rig, Purge::All).is_empty());
 
-    let delivery = bench.send(0, "a");
-    bench.acknowledge_all();
+    let delivery = rig.send(0, "a");
+    rig.acknowledge_all();
     assert_eq!(offset(&delivery), Some(0));
 }
 
 #[test]
 fn partition_of_a_purged_record_stops_if_failures_stop_it() {
-    let mut bench = Bench::new(Config { is_fail_stop: true, ..Config::default() });
-    let sent = bench.send(0, "sent");
-    let queued = bench.send(0, "queued");
+    let mut rig = Rig::new(Config { is_fail_stop: true, ..Config::default() });
+    let sent = rig.send(0, "sent");
+    let queued = rig.send(0, "queued");
 
-    let purged = purge(&mut bench, Purge::Queued);
+    let purged = purge(&mut rig, Purge::Queued);
 
     assert_eq!(values(&purged), ["queued"]);
     assert_eq!(failure(&queued).kind(), DeliveryErrorKind::Purged);
-    assert!(bench.try_append(super::world::TOPIC, 0, "behind the gap").is_none());
-    bench.acknowledge_all();
+    assert!(rig.try_append(super::world::TOPIC, 0, "behind the gap").is_none());
+    rig.acknowledge_all();
     assert_eq!(offset(&sent), Some(0));
-    assert_eq!(bench.world.log(0), ["sent"]);
+    assert_eq!(rig.world.log(0), ["sent"]);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, Config, failure, is_pending, millis, offset};
+use super::rig::{Config, Rig, failure, is_pending, millis, offset};
 use super::wire::{Identity, Reply};
 use super::world::TOPIC;
 use crate::delivery::Delivery;
@@ -28,7 +28,7 @@ use Brokers::{Epochs, Ids, IdsInMetadata, Names};
 const ALL: [Brokers; 4] = [Ids, IdsInMetadata, Epochs, Names];
 
 /// A sender that has written a record to partition 0, and knows node 2 as well.
-fn bench(brokers: Brokers) -> Bench {
+fn rig(brokers: Brokers) -> Rig {
     let (produce, metadata) = match brokers {
         Ids => (13, 13),
         IdsInMetadata => (9, 12),
@@ -37,22 +37,22 @@ fn bench(brokers: Brokers) -> Bench {
     };
     let produce_versions = (3, produce);
     let config = Config { is_idempotent: true, max_outstanding: 5, produce_versions, ..Config::default() };
-    let mut bench = Bench::unconnected(config);
-    bench.metadata_version = metadata;
-    bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
+    let mut rig = Rig::unconnected(config);
+    rig.metadata_version = metadata;
+    rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
     for partition in [0, 1] {
-        bench.put(partition, "old");
-        bench.acknowledge_all();
+        rig.put(partition, "old");
+        rig.acknowledge_all();
     }
-    bench.advance(Duration::from_secs(1));
-    bench
+    rig.advance(Duration::from_secs(1));
+    rig
 }
 
 /// Makes the topic anew: its epochs begin again, and node 2 leads partition 0.
-fn remake(bench: &mut Bench) {
-    bench.world.topics.remove(TOPIC);
-    bench.world.add_topic(TOPIC, 4);
-    let topic = bench.world.topics.get_mut(TOPIC).unwrap();
+fn remake(rig: &mut Rig) {
+    rig.world.topics.remove(TOPIC);
+    rig.world.add_topic(TOPIC, 4);
+    let topic = rig.world.topics.get_mut(TOPIC).unwrap();
     topic.id = [77; 16];
     for partition in &mut topic.partitions {
         partition.epoch = 0;
@@ -60,50 +60,50 @@ fn remake(bench: &mut Bench) {
     topic.partitions[0].leader = 2;
 }
 
-fn send(bench: &mut Bench, values: &[&str]) -> Vec<Delivery> {
-    values.iter().map(|value| bench.send(0, value)).collect()
+fn send(rig: &mut Rig, values: &[&str]) -> Vec<Delivery> {
+    values.iter().map(|value| rig.send(0, value)).collect()
 }
 
 /// Has brokers serve what comes for some seconds.
-fn serve(bench: &mut Bench) {
+fn serve(rig: &mut Rig) {
     for _ in 0..100 {
-        bench.acknowledge_all();
-        bench.advance(millis(50));
+        rig.acknowledge_all();
+        rig.advance(millis(50));
     }
 }
 
-fn check(bench: &mut Bench, deliveries: &[Delivery], log: &[&str], brokers: Brokers) {
+fn check(rig: &mut Rig, deliveries: &[Delivery], log: &[&str], brokers: Brokers) {
     let offsets: Vec<_> = deliveries.iter().map(|delivery| offset(delivery).unwrap()).collect();
     let first = i64::try_from(log.len() - deliveries.len()).unwrap();
     assert!(offsets.iter().copied().eq((first..).take(deliveries.len())), "{brokers:?}: {offsets:?}");
-    assert_eq!(bench.world.log(0), log, "{brokers:?}");
-    assert!(bench.is_clean());
+    assert_eq!(rig.world.log(0), log, "{brokers:?}");
+    assert!(rig.is_clean());
 }
 
 #[test]
 fn records_sent_later_are_written_to_the_new_topic() {
     for brokers in ALL {
-        let mut bench = bench(brokers);
-        remake(&mut bench);
+        let mut rig = rig(brokers);
+        remake(&mut rig);
 
-        let deliveries = send(&mut bench, &["a", "b", "c"]);
-        serve(&mut bench);
+        let deliveries = send(&mut rig, &["a", "b", "c"]);
+        serve(&mut rig);
 
-        check(&mut bench, &deliveries, &["a", "b", "c"], brokers);
+        check(&mut rig, &deliveries, &["a", "b", "c"], brokers);
     }
 }
 
 #[test]
 fn batches_under_way_are_written_to_the_new_topic_in_order() {
     for brokers in ALL {
-        let mut bench = bench(brokers);
-        let deliveries = send(&mut bench, &["a", "b", "c"]);
-        assert_eq!(bench.received.len(), 3, "several are under way");
+        let mut rig = rig(brokers);
+        let deliveries = send(&mut rig, &["a", "b", "c"]);
+        assert_eq!(rig.received.len(), 3, "several are under way");
 
-        remake(&mut bench);
-        serve(&mut bench);
+        remake(&mut rig);
+        serve(&mut rig);
 
-        check(&mut bench, &deliveries, &["a", "b", "c"], brokers);
+        check(&mut rig, &deliveries, &["a", "b", "c"], brokers);
     }
 }
 
@@ -111,19 +111,19 @@ fn batches_under_way_are_written_to_the_new_topic_in_order() {
 #[test]
 fn batch_whose_answer_was_lost_with_the_old_log_is_written_to_the_new_one() {
     for brokers in ALL {
-        let mut bench = bench(brokers);
-        let deliveries = send(&mut bench, &["a", "b"]);
-        let requests: Vec<_> = bench.received.drain(..).collect();
+        let mut rig = rig(brokers);
+        let deliveries = send(&mut rig, &["a", "b"]);
+        let requests: Vec<_> = rig.received.drain(..).collect();
         for request in &requests {
-            let reply = bench.world.append(1, &request.batches[0]);
+            let reply = rig.world.append(1, &request.batches[0]);
             assert_eq!(reply.code, 0);
         }
 
-        remake(&mut bench);
-        bench.close(requests[0].connection, None);
-        serve(&mut bench);
+        remake(&mut rig);
+        rig.close(requests[0].connection, None);
+        serve(&mut rig);
 
-        check(&mut bench, &deliveries, &["a", "b"], brokers);
+        check(&mut rig, &deliveries, &["a", "b"], brokers);
     }
 }
 
@@ -131,35 +131,35 @@ fn batch_whose_answer_was_lost_with_the_old_log_is_written_to_the_new_one() {
 #[test]
 fn batch_whose_answer_was_lost_with_the_new_log_is_written_once() {
     for brokers in [IdsInMetadata, Epochs, Names] {
-        let mut bench = bench(brokers);
-        remake(&mut bench);
-        bench.world.lead(0, 1);
-        let deliveries = send(&mut bench, &["a"]);
-        let request = bench.request();
-        assert_eq!(bench.world.append(1, &request.batches[0]).code, 0);
+        let mut rig = rig(brokers);
+        remake(&mut rig);
+        rig.world.lead(0, 1);
+        let deliveries = send(&mut rig, &["a"]);
+        let request = rig.request();
+        assert_eq!(rig.world.append(1, &request.batches[0]).code, 0);
 
-        bench.close(request.connection, None);
-        serve(&mut bench);
+        rig.close(request.connection, None);
+        serve(&mut rig);
 
-        check(&mut bench, &deliveries, &["a"], brokers);
+        check(&mut rig, &deliveries, &["a"], brokers);
     }
 }
 
 #[test]
 fn records_wait_while_the_topic_is_gone() {
     for brokers in ALL {
-        let mut bench = bench(brokers);
-        let mut deliveries = send(&mut bench, &["a"]);
-        bench.world.topics.remove(TOPIC);
-        serve(&mut bench);
-        deliveries.extend(send(&mut bench, &["b", "c"]));
-        serve(&mut bench);
+        let mut rig = rig(brokers);
+        let mut deliveries = send(&mut rig, &["a"]);
+        rig.world.topics.remove(TOPIC);
+        serve(&mut rig);
+        deliveries.extend(send(&mut rig, &["b", "c"]));
+        serve(&mut rig);
         assert!(deliveries.iter().all(is_pending), "{brokers:?}");
 
-        remake(&mut bench);
-        serve(&mut bench);
+        remake(&mut rig);
+        serve(&mut rig);
 
-        check(&mut bench, &deliveries, &["a", "b", "c"], brokers);
+        check(&mut rig, &deliveries, &["a", "b", "c"], brokers);
     }
 }
 
@@ -167,19 +167,19 @@ fn records_wait_while_the_topic_is_gone() {
 #[test]
 fn batches_go_one_by_one_until_the_new_log_knows_the_producer() {
     for brokers in [Ids, IdsInMetadata] {
-        let mut bench = bench(brokers);
-        remake(&mut bench);
-        bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
-        bench.advance(millis(200));
-        assert_eq!(bench.core.leader(0), Some(2));
+        let mut rig = rig(brokers);
+        remake(&mut rig);
+        rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
+        rig.advance(millis(200));
+        assert_eq!(rig.core.leader(0), Some(2));
 
-        let deliveries = send(&mut bench, &["a", "b", "c"]);
-        let request = bench.request();
+        let deliveries = send(&mut rig, &["a", "b", "c"]);
+        let request = rig.request();
         assert_eq!(request.records(), ["a"]);
-        bench.acknowledge(&request);
-        serve(&mut bench);
+        rig.acknowledge(&request);
+        serve(&mut rig);
 
-        check(&mut bench, &deliveries, &["a", "b", "c"], brokers);
+        check(&mut rig, &deliveries, &["a", "b", "c"], brokers);
     }
 }
 
@@ -187,22 +187,22 @@ fn batches_go_one_by_one_until_the_new_log_knows_the_producer() {
 #[test]
 fn batches_go_one_by_one_to_a_topic_that_was_gone_for_a_while() {
     for brokers in [Ids, IdsInMetadata, Epochs] {
-        let mut bench = bench(brokers);
-        let topic = bench.world.topics.remove(TOPIC).unwrap();
-        bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
-        bench.advance(Duration::from_secs(2));
-        bench.world.topics.insert(TOPIC.to_owned(), topic);
-        remake(&mut bench);
-        bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
-        bench.advance(Duration::from_secs(2));
+        let mut rig = rig(brokers);
+        let topic = rig.world.topics.remove(TOPIC).unwrap();
+        rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
+        rig.advance(Duration::from_secs(2));
+        rig.world.topics.insert(TOPIC.to_owned(), topic);
+        remake(&mut rig);
+        rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
+        rig.advance(Duration::from_secs(2));
 
-        let deliveries = send(&mut bench, &["a", "b", "c"]);
-        let request = bench.request();
+        let deliveries = send(&mut rig, &["a", "b", "c"]);
+        let request = rig.request();
         assert_eq!(request.records(), ["a"], "{brokers:?}");
-        bench.acknowledge(&request);
-        serve(&mut bench);
+        rig.acknowledge(&request);
+        serve(&mut rig);
 
-        check(&mut bench, &deliveries, &["a", "b", "c"], brokers);
+        check(&mut rig, &deliveries, &["a", "b", "c"], brokers);
     }
 }
 
@@ -210,23 +210,23 @@ fn batches_go_one_by_one_to_a_topic_that_was_gone_for_a_while() {
 #[test]
 fn answer_of_the_old_log_after_the_topic_was_gone_does_not_count_for_the_new_one() {
     for brokers in [Epochs, Names] {
-        let mut bench = bench(brokers);
-        let late = bench.send(0, "late");
-        let request = bench.request();
-        let topic = bench.world.topics.remove(TOPIC).unwrap();
-        bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
-        bench.advance(millis(20));
-        bench.reply(&request, &Reply::ok(1));
-        let between = bench.send(0, "between");
-        let request = bench.request();
-        bench.reply(&request, &Reply::ok(2));
+        let mut rig = rig(brokers);
+        let late = rig.send(0, "late");
+        let request = rig.request();
+        let topic = rig.world.topics.remove(TOPIC).unwrap();
+        rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
+        rig.advance(millis(20));
+        rig.reply(&request, &Reply::ok(1));
+        let between = rig.send(0, "between");
+        let request = rig.request();
+        rig.reply(&request, &Reply::ok(2));
         assert_eq!([&late, &between].map(offset), [Some(1), Some(2)], "{brokers:?}");
 
-        bench.world.topics.insert(TOPIC.to_owned(), topic);
-        bench.advance(Duration::from_secs(1));
-        let _deliveries = send(&mut bench, &["a", "b"]);
+        rig.world.topics.insert(TOPIC.to_owned(), topic);
+        rig.advance(Duration::from_secs(1));
+        let _deliveries = send(&mut rig, &["a", "b"]);
 
-        assert_eq!(bench.request().records(), ["a"], "{brokers:?}");
+        assert_eq!(rig.request().records(), ["a"], "{brokers:?}");
     }
 }
 
@@ -234,51 +234,51 @@ fn answer_of_the_old_log_after_the_topic_was_gone_does_not_count_for_the_new_one
 #[test]
 fn late_answer_of_the_old_topic_lets_only_one_batch_go_to_the_new_one() {
     for brokers in [Ids, IdsInMetadata] {
-        let mut bench = bench(brokers);
-        let old = bench.world.topics[TOPIC].id;
-        let late = bench.send(0, "late");
-        let request = bench.request();
-        remake(&mut bench);
-        bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
-        bench.advance(millis(200));
-        assert_eq!(bench.core.leader(0), Some(2), "{brokers:?}");
+        let mut rig = rig(brokers);
+        let old = rig.world.topics[TOPIC].id;
+        let late = rig.send(0, "late");
+        let request = rig.request();
+        remake(&mut rig);
+        rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
+        rig.advance(millis(200));
+        assert_eq!(rig.core.leader(0), Some(2), "{brokers:?}");
 
-        let old = if brokers == Ids { bench.world.name_of(old) } else { TOPIC.to_owned() };
-        bench.reply_with(&request, &[(old, 0, Reply::ok(1))], 0);
+        let old = if brokers == Ids { rig.world.name_of(old) } else { TOPIC.to_owned() };
+        rig.reply_with(&request, &[(old, 0, Reply::ok(1))], 0);
         assert_eq!(offset(&late), Some(1));
-        let deliveries = send(&mut bench, &["a", "b"]);
-        let request = bench.request();
+        let deliveries = send(&mut rig, &["a", "b"]);
+        let request = rig.request();
         assert_eq!(request.records(), ["a"], "{brokers:?}");
-        bench.reply(&request, &Reply::error(19));
-        serve(&mut bench);
+        rig.reply(&request, &Reply::error(19));
+        serve(&mut rig);
 
-        check(&mut bench, &deliveries, &["a", "b"], brokers);
+        check(&mut rig, &deliveries, &["a", "b"], brokers);
     }
 }
 
 /// Up to Kafka 2.4 an unknown producer must begin at 0 (`UNKNOWN_PRODUCER_ID`).
 #[test]
 fn broker_that_wants_an_unknown_producer_to_begin_anew_is_obeyed() {
-    let mut bench = bench(Names);
-    remake(&mut bench);
-    bench.world.lead(0, 1);
-    let deliveries = send(&mut bench, &["a", "b"]);
+    let mut rig = rig(Names);
+    remake(&mut rig);
+    rig.world.lead(0, 1);
+    let deliveries = send(&mut rig, &["a", "b"]);
 
     let mut identities = Vec::new();
     for _ in 0..100 {
-        while let Some(request) = bench.received.pop_front() {
+        while let Some(request) = rig.received.pop_front() {
             let identity = request.batches[0].identity;
             identities.push(identity);
-            if bench.world.log(0).is_empty() && identity.sequence != 0 {
-                bench.reply(&request, &Reply::error(59));
+            if rig.world.log(0).is_empty() && identity.sequence != 0 {
+                rig.reply(&request, &Reply::error(59));
             } else {
-                bench.acknowledge(&request);
+                rig.acknowledge(&request);
             }
         }
-        bench.advance(millis(50));
+        rig.advance(millis(50));
     }
 
-    check(&mut bench, &deliveries, &["a", "b"], Names);
+    check(&mut rig, &deliveries, &["a", "b"], Names);
     let numbers = |Identity { epoch, sequence, .. }| (epoch, sequence);
     let numbers: Vec<_> = identities.into_iter().map(numbers).collect();
     assert_eq!(numbers, [(0, 1), (0, 2), (1, 0), (1, 1)]);
@@ -288,22 +288,22 @@ fn broker_that_wants_an_unknown_producer_to_begin_anew_is_obeyed() {
 /// be written in order.
 #[test]
 fn batch_that_was_overtaken_in_the_new_log_fails() {
-    let mut bench = bench(Names);
-    let deliveries = send(&mut bench, &["a", "b"]);
-    let requests: Vec<_> = bench.received.drain(..).collect();
-    remake(&mut bench);
-    bench.world.lead(0, 1);
+    let mut rig = rig(Names);
+    let deliveries = send(&mut rig, &["a", "b"]);
+    let requests: Vec<_> = rig.received.drain(..).collect();
+    remake(&mut rig);
+    rig.world.lead(0, 1);
 
-    bench.reply(&requests[0], &Reply::error(19));
-    bench.acknowledge(&requests[1]);
-    serve(&mut bench);
-    let later = send(&mut bench, &["c"]);
-    serve(&mut bench);
+    rig.reply(&requests[0], &Reply::error(19));
+    rig.acknowledge(&requests[1]);
+    serve(&mut rig);
+    let later = send(&mut rig, &["c"]);
+    serve(&mut rig);
 
     let error = failure(&deliveries[0]);
     assert_eq!(error.error_code(), Some(ErrorCode::NotEnoughReplicas));
     assert_eq!(error.persisted(), Persisted::No);
     assert_eq!((offset(&deliveries[1]), offset(&later[0])), (Some(0), Some(1)));
-    assert_eq!(bench.world.log(0), ["b", "c"]);
-    assert!(bench.is_clean());
+    assert_eq!(rig.world.log(0), ["b", "c"]);
+    assert!(rig.is_clean());
 }

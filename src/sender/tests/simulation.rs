@@ -7,7 +7,7 @@
 //! ```text
 //!  schedule   what happens, made up from a seed (schedule.rs), or kept from a failure (corpus.rs)
 //!     │
-//!  run        callers ─► accumulator ─► SenderCore ─► Connection ─► SimulatedStream      (run.rs)
+//!  run        callers ─► accumulator ─► SenderCore ─► Connection ─► SimulatedStream      (run.rs, outside.rs)
 //!     │                                                                 │  bytes         (line.rs)
 //!     │                                       kafka_mock::sans_io ◄─────┘                (world.rs)
 //!  check      logs against what the producer has said                                    (check.rs)
@@ -25,8 +25,11 @@
 mod callers;
 mod check;
 mod corpus;
+mod damage;
+mod helpers;
 mod line;
 mod mix;
+mod outside;
 mod plants;
 mod run;
 mod schedule;
@@ -41,7 +44,7 @@ use std::time::Duration;
 use self::callers::Accepted;
 use self::run::Simulation;
 use self::schedule::Schedule;
-use super::bench::millis;
+use super::rig::millis;
 
 /// Runs a schedule. Returns what is wrong.
 fn simulate(schedule: &Schedule) -> Result<Figures, String> {

@@ -1,6 +1,6 @@
 //! Batches that a broker finds too large (KIP-126).
 
-use super::bench::{Bench, Config, failure, is_pending, millis, offset};
+use super::rig::{Config, Rig, failure, is_pending, millis, offset};
 use super::wire::Reply;
 use crate::config::Compression;
 use crate::delivery::Delivery;
@@ -12,10 +12,10 @@ fn config() -> Config {
 }
 
 /// Has records sent as one batch.
-fn send(bench: &mut Bench, values: &[String]) -> Vec<Delivery> {
-    let deliveries = values.iter().map(|value| bench.append(0, value)).collect();
-    bench.advance(millis(5));
-    assert_eq!(bench.received[0].records(), values);
+fn send(rig: &mut Rig, values: &[String]) -> Vec<Delivery> {
+    let deliveries = values.iter().map(|value| rig.append(0, value)).collect();
+    rig.advance(millis(5));
+    assert_eq!(rig.received[0].records(), values);
     deliveries
 }
 
@@ -24,75 +24,75 @@ fn values(count: usize) -> Vec<String> {
 }
 
 /// A broker that takes batches of this many records at most.
-fn serve(bench: &mut Bench, max_records: usize) {
-    bench.settle();
-    while let Some(request) = bench.received.pop_front() {
+fn serve(rig: &mut Rig, max_records: usize) {
+    rig.settle();
+    while let Some(request) = rig.received.pop_front() {
         if request.batches.iter().any(|batch| batch.records.len() > max_records) {
-            bench.reply(&request, &Reply::error(10));
+            rig.reply(&request, &Reply::error(10));
         } else {
-            bench.acknowledge(&request);
+            rig.acknowledge(&request);
         }
-        bench.settle();
+        rig.settle();
     }
 }
 
 #[test]
 fn pieces_are_sent_in_order_and_before_what_came_later() {
-    let mut bench = Bench::new(config());
+    let mut rig = Rig::new(config());
     let values = values(8);
-    let mut deliveries = send(&mut bench, &values);
-    deliveries.push(bench.append(0, "later"));
+    let mut deliveries = send(&mut rig, &values);
+    deliveries.push(rig.append(0, "later"));
 
-    serve(&mut bench, 4);
-    bench.advance(millis(5));
-    serve(&mut bench, 4);
+    serve(&mut rig, 4);
+    rig.advance(millis(5));
+    serve(&mut rig, 4);
 
-    assert_eq!(bench.world.log(0), [values, vec!["later".to_owned()]].concat());
+    assert_eq!(rig.world.log(0), [values, vec!["later".to_owned()]].concat());
     let offsets: Vec<_> = deliveries.iter().map(|delivery| offset(delivery).unwrap()).collect();
     assert!(offsets.into_iter().eq(0..9));
-    assert!(bench.is_clean());
+    assert!(rig.is_clean());
 }
 
 #[test]
 fn cutting_goes_on_down_to_single_records() {
     for compression in [Compression::None, Compression::Lz4] {
-        let mut bench = Bench::new(Config { compression, ..config() });
+        let mut rig = Rig::new(Config { compression, ..config() });
         let values = values(17);
-        let deliveries = send(&mut bench, &values);
+        let deliveries = send(&mut rig, &values);
 
-        serve(&mut bench, 1);
+        serve(&mut rig, 1);
 
-        assert_eq!(bench.world.log(0), values);
+        assert_eq!(rig.world.log(0), values);
         assert!(deliveries.iter().all(|delivery| offset(delivery).is_some()));
-        assert!(bench.is_clean());
+        assert!(rig.is_clean());
     }
 }
 
 #[test]
 fn compressed_batch_is_cut_into_as_few_pieces_as_an_uncompressed_one() {
-    let mut bench = Bench::new(Config { compression: Compression::Lz4, ..config() });
+    let mut rig = Rig::new(Config { compression: Compression::Lz4, ..config() });
     let values = values(16);
-    send(&mut bench, &values);
-    let request = bench.request();
+    send(&mut rig, &values);
+    let request = rig.request();
     assert!(request.batches[0].is_compressed);
 
-    bench.reply(&request, &Reply::error(10));
+    rig.reply(&request, &Reply::error(10));
 
-    let half = bench.request();
+    let half = rig.request();
     assert!((7..=9).contains(&half.records().len()), "{:?}", half.records());
     assert!(half.batches[0].is_compressed);
 }
 
 #[test]
 fn single_record_that_is_too_large_fails_alone() {
-    let mut bench = Bench::new(config());
-    let deliveries = send(&mut bench, &values(3));
+    let mut rig = Rig::new(config());
+    let deliveries = send(&mut rig, &values(3));
 
-    while let Some(request) = bench.received.pop_front() {
+    while let Some(request) = rig.received.pop_front() {
         if request.records().iter().any(|value| value.starts_with("01")) {
-            bench.reply(&request, &Reply::error(10));
+            rig.reply(&request, &Reply::error(10));
         } else {
-            bench.acknowledge(&request);
+            rig.acknowledge(&request);
         }
     }
 
@@ -101,51 +101,51 @@ fn single_record_that_is_too_large_fails_alone() {
     assert_eq!((error.error_code(), error.persisted()), (Some(ErrorCode::MessageTooLarge), Persisted::No));
     assert!(error.record().unwrap().value.unwrap().starts_with(b"01"));
     assert_eq!(offset(&deliveries[2]), Some(1));
-    assert!(bench.is_clean());
+    assert!(rig.is_clean());
 }
 
 #[test]
 fn piece_that_must_be_retried_keeps_its_place() {
-    let mut bench = Bench::new(config());
+    let mut rig = Rig::new(config());
     let values = values(4);
-    let deliveries = send(&mut bench, &values);
-    let later = bench.append(0, "later");
-    let request = bench.request();
-    bench.reply(&request, &Reply::error(10));
+    let deliveries = send(&mut rig, &values);
+    let later = rig.append(0, "later");
+    let request = rig.request();
+    rig.reply(&request, &Reply::error(10));
 
-    let piece = bench.request();
+    let piece = rig.request();
     assert_eq!(piece.records(), values[..2]);
-    bench.reply(&piece, &Reply::error(19));
-    assert!(bench.received.is_empty());
-    bench.advance(millis(100));
-    serve(&mut bench, 2);
+    rig.reply(&piece, &Reply::error(19));
+    assert!(rig.received.is_empty());
+    rig.advance(millis(100));
+    serve(&mut rig, 2);
 
-    assert_eq!(bench.world.log(0), [values, vec!["later".to_owned()]].concat());
+    assert_eq!(rig.world.log(0), [values, vec!["later".to_owned()]].concat());
     assert!(!is_pending(&later) && deliveries.iter().all(|delivery| offset(delivery).is_some()));
 }
 
 #[test]
 fn cutting_uses_up_no_retry() {
-    let mut bench = Bench::new(Config { retries: 0, ..config() });
-    let deliveries = send(&mut bench, &values(8));
+    let mut rig = Rig::new(Config { retries: 0, ..config() });
+    let deliveries = send(&mut rig, &values(8));
 
-    serve(&mut bench, 1);
+    serve(&mut rig, 1);
 
     assert!(deliveries.iter().all(|delivery| offset(delivery).is_some()));
 }
 
 #[test]
 fn pieces_inherit_the_doubt_about_earlier_attempts() {
-    let mut bench = Bench::new(config());
-    let deliveries = send(&mut bench, &values(4));
-    let request = bench.request();
-    bench.reply(&request, &Reply::error(7));
-    bench.advance(millis(100));
-    let request = bench.request();
-    bench.reply(&request, &Reply::error(10));
+    let mut rig = Rig::new(config());
+    let deliveries = send(&mut rig, &values(4));
+    let request = rig.request();
+    rig.reply(&request, &Reply::error(7));
+    rig.advance(millis(100));
+    let request = rig.request();
+    rig.reply(&request, &Reply::error(10));
 
-    while let Some(piece) = bench.received.pop_front() {
-        bench.reply(&piece, &Reply::error(29));
+    while let Some(piece) = rig.received.pop_front() {
+        rig.reply(&piece, &Reply::error(29));
     }
 
     for delivery in &deliveries {
@@ -155,16 +155,16 @@ fn pieces_inherit_the_doubt_about_earlier_attempts() {
 
 #[test]
 fn pieces_expire_with_the_batch_that_they_were_cut_from() {
-    let mut bench = Bench::new(config());
-    let timeout = bench.config.delivery_timeout;
-    let deliveries = send(&mut bench, &values(4));
-    bench.advance(millis(20_000));
-    let request = bench.request();
-    bench.reply(&request, &Reply::error(10));
+    let mut rig = Rig::new(config());
+    let timeout = rig.config.delivery_timeout;
+    let deliveries = send(&mut rig, &values(4));
+    rig.advance(millis(20_000));
+    let request = rig.request();
+    rig.reply(&request, &Reply::error(10));
 
-    bench.advance(timeout - millis(20_006));
+    rig.advance(timeout - millis(20_006));
     assert!(deliveries.iter().all(is_pending));
-    bench.advance(millis(1));
+    rig.advance(millis(1));
 
     assert!(deliveries.iter().all(|delivery| !is_pending(delivery)));
 }

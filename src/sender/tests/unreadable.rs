@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
-use super::bench::{Bench, Config, failure, is_pending, offset};
+use super::rig::{Config, Rig, failure, is_pending, offset};
 use super::wire::{self, Head, Reply};
 use super::world::TOPIC;
 use crate::topic_partition::Topic;
@@ -32,49 +32,49 @@ fn without_versions(head: Head, answer: Bytes) -> Bytes {
     if head.key == ApiKey::ApiVersions as i16 { answer.slice(..answer.len() - 1) } else { answer }
 }
 
-fn obstacle(bench: &Bench) -> Option<&str> {
-    bench.core.cluster().obstacle()
+fn obstacle(rig: &Rig) -> Option<&str> {
+    rig.core.cluster().obstacle()
 }
 
 #[test]
 fn answers_with_a_byte_too_many_are_understood() {
-    let mut bench = Bench::unconnected(idempotent());
-    bench.alter = with_a_byte_too_many;
-    bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
+    let mut rig = Rig::unconnected(idempotent());
+    rig.alter = with_a_byte_too_many;
+    rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
 
-    let delivery = bench.send(0, "a");
-    bench.acknowledge_all();
+    let delivery = rig.send(0, "a");
+    rig.acknowledge_all();
 
     assert_eq!(offset(&delivery), Some(0));
-    assert_eq!(obstacle(&bench), None);
+    assert_eq!(obstacle(&rig), None);
 }
 
 #[test]
 fn metadata_that_cannot_be_read_is_told_until_it_can() {
-    let mut bench = Bench::unconnected(Config::default());
-    bench.alter = without_metadata;
-    bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
-    bench.advance(Duration::from_secs(5));
+    let mut rig = Rig::unconnected(Config::default());
+    rig.alter = without_metadata;
+    rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
+    rig.advance(Duration::from_secs(5));
 
-    let text = obstacle(&bench).unwrap_or_default();
+    let text = obstacle(&rig).unwrap_or_default();
     let (start, end) =
         ("the answer of broker bootstrap:9092 to Metadata version ", " cannot be read: expected ");
     assert!(text.starts_with(start) && text.contains(end), "{text}");
 
-    bench.alter = |_, answer| answer;
-    bench.advance(Duration::from_secs(5));
-    assert_eq!(obstacle(&bench), None);
-    assert_eq!(bench.core.cluster().partition_count(TOPIC), Some(4));
+    rig.alter = |_, answer| answer;
+    rig.advance(Duration::from_secs(5));
+    assert_eq!(obstacle(&rig), None);
+    assert_eq!(rig.core.cluster().partition_count(TOPIC), Some(4));
 }
 
 #[test]
 fn versions_that_cannot_be_read_are_told() {
-    let mut bench = Bench::unconnected(Config::default());
-    bench.alter = without_versions;
-    bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
-    bench.advance(Duration::from_secs(5));
+    let mut rig = Rig::unconnected(Config::default());
+    rig.alter = without_versions;
+    rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
+    rig.advance(Duration::from_secs(5));
 
-    let text = obstacle(&bench).unwrap_or_default();
+    let text = obstacle(&rig).unwrap_or_default();
     let start =
         "broker bootstrap:9092 sends what cannot be read: answer to ApiVersions is not understood: expected ";
     assert!(text.starts_with(start), "{text}");
@@ -82,11 +82,11 @@ fn versions_that_cannot_be_read_are_told() {
 
 #[test]
 fn error_of_a_record_names_the_answer_that_could_not_be_read() {
-    let mut bench = Bench::new(Config { retries: 0, ..Config::default() });
-    bench.alter = without_produce;
+    let mut rig = Rig::new(Config { retries: 0, ..Config::default() });
+    rig.alter = without_produce;
 
-    let delivery = bench.send(0, "a");
-    bench.acknowledge_all();
+    let delivery = rig.send(0, "a");
+    rig.acknowledge_all();
 
     let text = failure(&delivery).to_string();
     assert!(
@@ -97,16 +97,16 @@ fn error_of_a_record_names_the_answer_that_could_not_be_read() {
 
 #[test]
 fn answer_about_far_more_than_was_asked_is_not_read() {
-    let mut bench = Bench::new(Config { retries: 1, ..Config::default() });
-    let delivery = bench.send(0, "a");
-    let request = bench.request();
+    let mut rig = Rig::new(Config { retries: 1, ..Config::default() });
+    let delivery = rig.send(0, "a");
+    let request = rig.request();
     let strangers = (1..10_000).map(|partition| (TOPIC.to_owned(), partition, Reply::ok(0)));
     let replies: Vec<_> = strangers.chain([(TOPIC.to_owned(), 0, Reply::ok(7))]).collect();
 
-    bench.reply_with(&request, &replies, 0);
+    rig.reply_with(&request, &replies, 0);
     assert!(is_pending(&delivery));
-    bench.advance(Duration::from_secs(1));
+    rig.advance(Duration::from_secs(1));
 
-    bench.acknowledge_all();
+    rig.acknowledge_all();
     assert_eq!(offset(&delivery), Some(0));
 }

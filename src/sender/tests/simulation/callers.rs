@@ -175,7 +175,7 @@ impl Simulation {
         }
     }
 
-    /// Records without a result, as far as anybody knows.
+    /// Records without a result, as far as callers know.
     fn unsettled(&self) -> BTreeSet<usize> {
         let is_unsettled = |record: &&Accepted| {
             record.delivery.as_ref().is_some_and(|delivery| delivery.try_result().is_none())

@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,18 +16,18 @@ use bytes::Bytes;
 use kafka_mock::sans_io::{Brokers, RecordJudge};
 use kafka_mock::{Api, MockBatch};
 
-use super::super::bench::{self, millis};
+use super::super::rig::{self, millis};
 use super::Figures;
 use super::callers::{Accepted, Caller, is_bad};
+use super::helpers::Helpers;
 use super::line::Line;
 use super::schedule::{Damage, NODES, Noise, Op, Schedule, Setup};
 use super::topics::TopicNews;
-use crate::accumulator::{RecordAccumulator, SealJob, Work, Workers};
+use crate::accumulator::{RecordAccumulator, Work, Workers};
 use crate::clock;
-use crate::metadata::Cluster;
 use crate::metrics::Counters;
-use crate::network::{ConnectionId, Frame, MAX_RESPONSE_LEN};
-use crate::sender::{Address, HandedOver, Moment, Outside, Rest, SenderCore, Sockets, drive};
+use crate::network::{ConnectionId, MAX_RESPONSE_LEN};
+use crate::sender::{Rest, SenderCore, Sockets, drive};
 use crate::topic_partition::Topic;
 
 pub(super) const ORDERS: &str = "orders";
@@ -47,11 +47,11 @@ pub(super) struct Simulation {
     pub(super) core: SenderCore,
     pub(super) accumulator: Arc<RecordAccumulator>,
     pub(super) counters: Arc<Counters>,
-    sockets: Sockets,
-    connecting: BTreeMap<ConnectionId, Attempt>,
+    pub(super) sockets: Sockets,
+    pub(super) connecting: BTreeMap<ConnectionId, Attempt>,
     woken: Arc<Flag>,
     is_due: bool,
-    timer: Option<Duration>,
+    pub(super) timer: Option<Duration>,
     pub(super) asleep_until: Duration,
     pub(super) workers: Arc<Helpers>,
     pub(super) callers: Vec<Caller>,
@@ -96,11 +96,11 @@ pub(super) struct Simulation {
 
 /// An attempt to connect.
 #[derive(Debug, Clone, Copy)]
-struct Attempt {
+pub(super) struct Attempt {
     /// Where it goes; `None` if there is nothing at the address.
-    node: Option<i32>,
+    pub(super) node: Option<i32>,
     /// By the address in front of all brokers.
-    is_bootstrap: bool,
+    pub(super) is_bootstrap: bool,
 }
 
 /// Something that will happen.
@@ -149,81 +149,6 @@ pub(super) struct Node {
     pub(super) damages: VecDeque<Damage>,
 }
 
-/// Those who compress in the callers' stead, a few batches at a time.
-#[derive(Default)]
-pub(super) struct Helpers(Mutex<Desk>);
-
-#[derive(Default)]
-struct Desk {
-    works: Vec<Work>,
-    /// Of these, how many the simulation has yet to hear of.
-    news: usize,
-    /// They have other things to do.
-    is_busy: bool,
-    /// What no helper has begun was taken back: they take on nothing more while they are busy.
-    is_refusing: bool,
-}
-
-impl Helpers {
-    fn take_news(&self) -> usize {
-        std::mem::take(&mut self.0.lock().unwrap().news)
-    }
-
-    fn count(&self) -> usize {
-        self.0.lock().unwrap().works.len()
-    }
-
-    fn finish(&self, which: usize) -> Option<Work> {
-        let mut desk = self.0.lock().unwrap();
-        (which < desk.works.len()).then(|| desk.works.swap_remove(which))
-    }
-
-    fn clear(&self) {
-        let works = std::mem::take(&mut self.0.lock().unwrap().works);
-        drop(works);
-    }
-
-    fn set_busy(&self, is_busy: bool) {
-        let mut desk = self.0.lock().unwrap();
-        desk.is_busy = is_busy;
-        desk.is_refusing = false;
-        if !is_busy {
-            desk.news = desk.works.len();
-        }
-    }
-}
-
-impl Workers for Helpers {
-    fn take(&self, work: Work) -> Result<(), Work> {
-        let mut desk = self.0.lock().unwrap();
-        if desk.is_refusing {
-            return Err(work);
-        }
-        desk.works.push(work);
-        desk.news += usize::from(!desk.is_busy);
-        Ok(())
-    }
-
-    fn try_take(&self, work: Work) -> Result<(), Work> {
-        if self.count() >= MOST_HELPERS {
-            return Err(work);
-        }
-        self.take(work)
-    }
-
-    fn take_back(&self) -> Vec<Work> {
-        let mut desk = self.0.lock().unwrap();
-        desk.is_refusing = desk.is_busy;
-        if desk.is_busy { std::mem::take(&mut desk.works) } else { Vec::new() }
-    }
-}
-
-impl std::fmt::Debug for Helpers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Helpers")
-    }
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Flag(AtomicBool);
 
@@ -243,18 +168,16 @@ impl Wake for Flag {
     }
 }
 
-const MOST_HELPERS: usize = 3;
-
 impl Simulation {
     pub(super) fn new(schedule: &Schedule) -> Self {
         let Schedule { setup, ops } = schedule.clone();
         let config = setup.config();
         let workers = Arc::<Helpers>::default();
-        let accumulator = Arc::into_inner(bench::accumulator(&config)).expect("it is new");
+        let accumulator = Arc::into_inner(rig::accumulator(&config)).expect("it is new");
         let accumulator = Arc::new(accumulator.with_workers(Arc::clone(&workers) as Arc<dyn Workers>));
         let counters = Arc::new(Counters::default());
         let base = clock::now();
-        let core = bench::core(&config, &accumulator, &counters, base);
+        let core = rig::core(&config, &accumulator, &counters, base);
         // If partitions are added, it begins with one.
         let grows = ops.iter().any(|(_, op)| *op == Op::AddPartition);
         let partitions = if grows { 1 } else { setup.partitions };
@@ -315,7 +238,7 @@ impl Simulation {
     }
 
     /// Wakes the sender.
-    fn waker(&self) -> Waker {
+    pub(super) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.woken))
     }
 
@@ -545,7 +468,7 @@ impl Simulation {
         std::mem::replace(&mut self.node_mut(id).is_fetching, is_fetching)
     }
 
-    fn node_at(&mut self, port: u16) -> Option<i32> {
+    pub(super) fn node_at(&mut self, port: u16) -> Option<i32> {
         if port == BOOTSTRAP_PORT {
             // An address in front of all of them.
             let alive: Vec<_> = (0..NODES).filter(|id| !self.node(*id).is_dead).collect();
@@ -562,83 +485,6 @@ impl Simulation {
         let noise = self.noise.micros(200, 3000);
         let node = self.node(node);
         if self.now < node.slow_until { noise + node.latency } else { noise }
-    }
-}
-
-impl Outside for Simulation {
-    fn core(&mut self) -> &mut SenderCore {
-        &mut self.core
-    }
-
-    fn begin_round(&mut self) -> Moment {
-        Moment { now: self.instant(), wall_clock: self.wall_clock() }
-    }
-
-    fn take_wake_up(&mut self) -> bool {
-        self.accumulator.wake_flag().poll(&mut Context::from_waker(&self.waker()))
-    }
-
-    fn hand_over(&mut self, now: Instant) -> Option<HandedOver> {
-        let (waker, lines) = (self.waker(), &mut self.lines);
-        let lost = |id| {
-            if let Some(line) = lines.get_mut(&id) {
-                // The producer has given it up, for instance because a frame makes no sense.
-                line.is_left = true;
-            }
-        };
-        self.sockets.poll(self.core.network(), &mut Context::from_waker(&waker), now, lost);
-        Some(HandedOver { read_until: now, is_busy: false })
-    }
-
-    fn open(&mut self, connection: ConnectionId, address: Address) {
-        self.connects += 1;
-        let port = address.port;
-        let node = self.node_at(port);
-        self.connecting.insert(connection, Attempt { node, is_bootstrap: port == BOOTSTRAP_PORT });
-        let latency = self.latency(node.unwrap_or(0));
-        self.after(latency, Event::Connected(connection));
-    }
-
-    fn close(&mut self, connection: ConnectionId) {
-        self.connecting.remove(&connection);
-        self.sockets.close(connection);
-        if let Some(line) = self.lines.get_mut(&connection) {
-            // What it has written is on its way all the same.
-            line.is_left = true;
-        }
-    }
-
-    fn transmit(&mut self, connection: ConnectionId, frame: Frame) -> Result<(), Frame> {
-        if let Some(line) = self.lines.get(&connection).filter(|line| line.told_until > self.now) {
-            let wait = line.told_until - self.now;
-            self.violate(format!("node {} is asked {wait:?} before its quota ends", line.node));
-        }
-        self.check_creation(&frame);
-        self.sockets.transmit(connection, frame)
-    }
-
-    fn publish(&mut self, cluster: Arc<Cluster>) {
-        self.check_forgetting(cluster.topic(ORDERS).is_some());
-    }
-
-    fn seal(&mut self, job: SealJob) {
-        if let Err(work) = self.accumulator.seal_elsewhere(job) {
-            work.run_if_quick();
-        }
-    }
-
-    fn take_back_seals(&mut self) {
-        self.accumulator.take_back_work().into_iter().for_each(Work::run_if_quick);
-    }
-
-    /// The simulation itself ends its sender.
-    fn has_ended(&mut self, _: Instant) -> bool {
-        false
-    }
-
-    fn set_timer(&mut self, deadline: Option<Instant>, _: Instant) -> bool {
-        self.timer = deadline.map(|at| at - self.base);
-        false
     }
 }
 
@@ -676,5 +522,5 @@ pub(super) fn port(id: i32, moves: u16) -> u16 {
     10_000 + 100 * moves + id as u16
 }
 
-/// As of `bench`.
-const BOOTSTRAP_PORT: u16 = 9092;
+/// As of `rig`.
+pub(super) const BOOTSTRAP_PORT: u16 = 9092;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::super::bench::{Config, millis};
+use super::super::rig::{Config, millis};
 use super::mix::{self, Trouble};
 use crate::config::Compression;
 

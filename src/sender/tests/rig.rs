@@ -1,4 +1,5 @@
-//! Plays the shell for a [`SenderCore`]: executes its actions and moves the clock.
+//! `Rig`: a [`SenderCore`] on a clock of the test's, before brokers that answer what the test says. A rig is one of the outsides of
+//! `sender/drive.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -8,95 +9,27 @@ use bytes::{Bytes, BytesMut};
 
 use super::wire::{self, Batch, Head, Reply, Request};
 use super::world::{TOPIC, World};
-use crate::accumulator::{self, Append, EnqueueWaits, RecordAccumulator, SealJob, TryAppend};
-use crate::backoff::Backoff;
-use crate::buffer_memory::BufferMemory;
+use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, SealJob, TryAppend};
 use crate::clock;
-use crate::config::{Compression, HostPort};
 use crate::delivery::Delivery;
 use crate::error::DeliveryError;
-use crate::metadata::{Cluster, Metadata, MetadataConfig};
+use crate::metadata::Cluster;
 use crate::metrics::Counters;
-use crate::network::{ConnectionId, Frame, NetworkClient, NetworkConfig};
+use crate::network::{ConnectionId, Frame};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
-use crate::sender::{Address, HandedOver, Moment, Outside, Rest, drive};
-use crate::sender::{Parts, Purpose, SenderCore, SenderSettings};
+use crate::sender::{Address, HandedOver, Moment, Outside, Rest, SenderCore, drive};
 use crate::topic_partition::Topic;
+
+mod config;
+
+pub(super) use self::config::{Config, accumulator, core};
 
 /// The node id of a controller, which speaks nothing but ApiVersions.
 const CONTROLLER: i32 = 100;
 
 pub(super) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
-}
-
-/// What differs from test to test.
-#[derive(Debug, Clone)]
-pub(super) struct Config {
-    pub(super) acks: i16,
-    pub(super) linger: Duration,
-    pub(super) spares_awaited: bool,
-    pub(super) delivery_timeout: Duration,
-    pub(super) request_timeout: Duration,
-    pub(super) retries: u32,
-    pub(super) retry_backoff: Duration,
-    /// Up to which the backoff doubles; `None` for one that stays the same.
-    pub(super) retry_backoff_max: Option<Duration>,
-    pub(super) is_idempotent: bool,
-    pub(super) is_fail_stop: bool,
-    pub(super) max_idle: Duration,
-    /// Entries of `bootstrap.servers` in front of the one of brokers.
-    pub(super) controllers: u16,
-    pub(super) max_outstanding: usize,
-    pub(super) max_in_flight: usize,
-    pub(super) max_request_size: usize,
-    pub(super) batch_size: usize,
-    pub(super) buffer_memory: usize,
-    pub(super) compression: Compression,
-    pub(super) produce_versions: (i16, i16),
-    /// Whether brokers speak InitProducerId.
-    pub(super) has_producer_ids: bool,
-    /// Hosts of `bootstrap.servers`: `bootstrap` is node 1, and `controller` a controller that is no broker.
-    pub(super) bootstrap: &'static [&'static str],
-    pub(super) producer_id_lifetime: Duration,
-    /// The epoch that producer ids come with.
-    pub(super) producer_epoch: i16,
-    /// Whether batches are compressed at once; otherwise the jobs wait in `seal_jobs`.
-    pub(super) seals: bool,
-    pub(super) seed: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            acks: -1,
-            linger: Duration::ZERO,
-            spares_awaited: false,
-            delivery_timeout: Duration::from_secs(120),
-            request_timeout: Duration::from_secs(30),
-            retries: i32::MAX.unsigned_abs(),
-            retry_backoff: millis(100),
-            retry_backoff_max: None,
-            is_idempotent: false,
-            is_fail_stop: false,
-            max_idle: Duration::from_secs(300),
-            controllers: 0,
-            max_outstanding: 1,
-            max_in_flight: 5,
-            max_request_size: 1024 * 1024,
-            batch_size: 1000,
-            buffer_memory: 100_000,
-            compression: Compression::None,
-            produce_versions: (3, 13),
-            has_producer_ids: true,
-            bootstrap: &["bootstrap"],
-            producer_id_lifetime: Duration::from_secs(3600),
-            producer_epoch: 0,
-            seals: true,
-            seed: 7,
-        }
-    }
 }
 
 /// A produce request that a broker has received and not answered.
@@ -119,7 +52,7 @@ impl Received {
 const BEGIN: i64 = 1_000_000_000;
 
 #[derive(Debug)]
-pub(super) struct Bench {
+pub(super) struct Rig {
     pub(super) core: SenderCore,
     pub(super) accumulator: Arc<RecordAccumulator>,
     pub(super) counters: Arc<Counters>,
@@ -169,14 +102,14 @@ pub(super) struct Bench {
     timer: Option<Instant>,
 }
 
-impl Bench {
+impl Rig {
     /// A sender that knows the cluster.
     pub(super) fn new(config: Config) -> Self {
-        let mut bench = Self::unconnected(config);
-        bench.core.handle_topic_wanted(&Topic::from(TOPIC), bench.now);
-        bench.settle();
-        assert!(bench.core.poll_timeout(bench.now).is_some_and(|at| at > bench.now));
-        bench
+        let mut rig = Self::unconnected(config);
+        rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
+        rig.settle();
+        assert!(rig.core.poll_timeout(rig.now).is_some_and(|at| at > rig.now));
+        rig
     }
 
     /// A sender that has done nothing yet.
@@ -436,7 +369,7 @@ impl Bench {
     }
 }
 
-impl Outside for Bench {
+impl Outside for Rig {
     fn core(&mut self) -> &mut SenderCore {
         &mut self.core
     }
@@ -497,87 +430,8 @@ impl Outside for Bench {
     }
 }
 
-pub(super) fn accumulator(config: &Config) -> Arc<RecordAccumulator> {
-    let memory = BufferMemory::new(config.buffer_memory, config.batch_size);
-    let settings = accumulator::Settings {
-        batch_size: config.batch_size,
-        compression: config.compression,
-        compression_level: 3,
-        max_plain: 1_000_000,
-        append_window: config.linger + config.delivery_timeout / 100,
-        spares_awaited: config.spares_awaited,
-        keep_notes: false,
-    };
-    Arc::new(RecordAccumulator::new(settings, memory))
-}
-
-pub(super) fn core(
-    config: &Config,
-    accumulator: &Arc<RecordAccumulator>,
-    counters: &Arc<Counters>,
-    now: Instant,
-) -> SenderCore {
-    SenderCore::new(Parts {
-        settings: sender_settings(config),
-        accumulator: Arc::clone(accumulator),
-        metadata: metadata(config),
-        network: network(config),
-        observer: None,
-        counters: Arc::clone(counters),
-        seed: config.seed,
-        epoch: now,
-    })
-}
-
 fn is_produce(frame: &Frame) -> bool {
     frame.segments.segments[0][4..6] == [0, 0]
-}
-
-fn sender_settings(config: &Config) -> SenderSettings {
-    SenderSettings {
-        acks: config.acks,
-        is_idempotent: config.is_idempotent,
-        is_fail_stop: config.is_fail_stop,
-        linger: config.linger,
-        spares_awaited: config.spares_awaited,
-        delivery_timeout: config.delivery_timeout,
-        request_timeout: config.request_timeout,
-        producer_id_lifetime: config.producer_id_lifetime,
-        metadata_max_idle: config.max_idle,
-        retries: config.retries,
-        // Without jitter if it is constant.
-        retry_backoff: Backoff::new(
-            config.retry_backoff,
-            config.retry_backoff_max.unwrap_or(config.retry_backoff),
-        ),
-        max_request_size: config.max_request_size,
-        max_outstanding_per_partition: config.max_outstanding,
-        availability_timeout: None,
-    }
-}
-
-fn metadata(config: &Config) -> Metadata {
-    let metadata = MetadataConfig {
-        max_age: Duration::from_secs(300),
-        max_idle: config.max_idle,
-        retry_backoff: Backoff::new(millis(100), millis(100)),
-        rebootstrap_trigger: Some(Duration::from_secs(300)),
-    };
-    let controllers = (1..=config.controllers).map(|number| HostPort::new("controller", 9092 + number));
-    let brokers = config.bootstrap.iter().map(|host| HostPort::new(*host, 9092));
-    Metadata::new(&metadata, controllers.chain(brokers), config.seed)
-}
-
-fn network(config: &Config) -> NetworkClient<Purpose> {
-    let network = NetworkConfig {
-        client_id: Some(Arc::from("tests")),
-        max_in_flight: config.max_in_flight,
-        reconnect_backoff: Backoff::new(millis(50), millis(1000)),
-        connection_setup_timeout: Backoff::new(millis(10_000), millis(10_000)),
-        request_timeout: config.request_timeout,
-        connections_max_idle: Some(Duration::from_secs(540)),
-    };
-    NetworkClient::new(network, config.seed)
 }
 
 /// What became of a delivery.

@@ -1,0 +1,88 @@
+//! What the sender of a run meets: simulated sockets, one clock, one timer.
+
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Instant;
+
+use super::run::{Attempt, BOOTSTRAP_PORT, Event, ORDERS, Simulation};
+use crate::accumulator::{SealJob, Work};
+use crate::metadata::Cluster;
+use crate::network::{ConnectionId, Frame};
+use crate::sender::{Address, HandedOver, Moment, Outside, SenderCore};
+
+impl Outside for Simulation {
+    fn core(&mut self) -> &mut SenderCore {
+        &mut self.core
+    }
+
+    fn begin_round(&mut self) -> Moment {
+        Moment { now: self.instant(), wall_clock: self.wall_clock() }
+    }
+
+    fn take_wake_up(&mut self) -> bool {
+        self.accumulator.wake_flag().poll(&Context::from_waker(&self.waker()))
+    }
+
+    fn hand_over(&mut self, now: Instant) -> Option<HandedOver> {
+        let (waker, lines) = (self.waker(), &mut self.lines);
+        let lost = |id| {
+            if let Some(line) = lines.get_mut(&id) {
+                // The producer has given it up, for instance because a frame makes no sense.
+                line.is_left = true;
+            }
+        };
+        self.sockets.poll(self.core.network(), &mut Context::from_waker(&waker), now, lost);
+        Some(HandedOver { read_until: now, is_busy: false })
+    }
+
+    fn open(&mut self, connection: ConnectionId, address: Address) {
+        self.connects += 1;
+        let port = address.port;
+        let node = self.node_at(port);
+        self.connecting.insert(connection, Attempt { node, is_bootstrap: port == BOOTSTRAP_PORT });
+        let latency = self.latency(node.unwrap_or(0));
+        self.after(latency, Event::Connected(connection));
+    }
+
+    fn close(&mut self, connection: ConnectionId) {
+        self.connecting.remove(&connection);
+        self.sockets.close(connection);
+        if let Some(line) = self.lines.get_mut(&connection) {
+            // What it has written is on its way all the same.
+            line.is_left = true;
+        }
+    }
+
+    fn transmit(&mut self, connection: ConnectionId, frame: Frame) -> Result<(), Frame> {
+        if let Some(line) = self.lines.get(&connection).filter(|line| line.told_until > self.now) {
+            let wait = line.told_until - self.now;
+            self.violate(format!("node {} is asked {wait:?} before its quota ends", line.node));
+        }
+        self.check_creation(&frame);
+        self.sockets.transmit(connection, frame)
+    }
+
+    fn publish(&mut self, cluster: Arc<Cluster>) {
+        self.check_forgetting(cluster.topic(ORDERS).is_some());
+    }
+
+    fn seal(&mut self, job: SealJob) {
+        if let Err(work) = self.accumulator.seal_elsewhere(job) {
+            work.run_if_quick();
+        }
+    }
+
+    fn take_back_seals(&mut self) {
+        self.accumulator.take_back_work().into_iter().for_each(Work::run_if_quick);
+    }
+
+    /// The simulation itself ends its sender.
+    fn has_ended(&mut self, _: Instant) -> bool {
+        false
+    }
+
+    fn set_timer(&mut self, deadline: Option<Instant>, _: Instant) -> bool {
+        self.timer = deadline.map(|at| at - self.base);
+        false
+    }
+}
