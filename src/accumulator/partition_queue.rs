@@ -220,7 +220,7 @@ impl PartitionQueue {
         if inner.closed || inner.stopped || inner.retired {
             return None;
         }
-        let last = inner.batches.back_mut().filter(|last| now <= last.open_until)?;
+        let last = inner.batches.back_mut().filter(|last| last.is_open_at(now))?;
         let (delivery, bytes) = last.append_at_once(record, payload_len, limit)?;
         inner.records += 1;
         if is_countable {
@@ -257,7 +257,7 @@ impl PartitionQueue {
             return Appended::Stopped;
         }
         if let Some(last) = inner.batches.back_mut()
-            && append.now <= last.open_until
+            && last.is_open_at(append.now)
         {
             match last.room_for(&append.record, append.payload_len, limit) {
                 Room::Fits => return self.append_to_last(&mut inner, append, settings, limit, 0, None),
@@ -304,19 +304,19 @@ impl PartitionQueue {
         inner.announced = false;
         let more = inner.batches.len() > 1;
         inner.batches.front().map(|head| Head {
-            created: head.created,
+            created: head.created(),
             attempts: head.attempts(),
             sent_leader_epoch: head.sent_leader_epoch(),
-            is_full: more || head.is_full || !head.is_open(),
-            is_flushed: head.is_flushed,
+            is_full: more || head.is_full() || !head.is_open(),
+            is_flushed: head.is_flushed(),
             is_sealing: head.is_sealing(),
             is_numbered: head.is_numbered(),
             may_take_new_number: head.may_take_new_number(),
             is_awaited: head.cell().is_all_awaited(),
             max_timestamp: head.max_timestamp(),
-            order: head.order,
+            order: head.order(),
             len: head.len(),
-            stage: head.clock.stage(),
+            stage: head.stage(),
         })
     }
 
@@ -326,7 +326,7 @@ impl PartitionQueue {
         let Some(head) = inner.batches.front_mut() else { return TakenHead::Nothing };
         head.close();
         if let Some((buffer, compression)) = head.share_for_sealing() {
-            let job = SealJob::new(Arc::clone(self), head.id, buffer, compression);
+            let job = SealJob::new(Arc::clone(self), head.id(), buffer, compression);
             return TakenHead::Seal(job);
         }
         if head.is_sealing() {
@@ -342,7 +342,7 @@ impl PartitionQueue {
     pub(crate) fn put_back(&self, batches: impl Iterator<Item = ProducerBatch>) {
         let mut inner = self.lock();
         for batch in batches {
-            let mut at = inner.batches.partition_point(|queued| queued.order < batch.order);
+            let mut at = inner.batches.partition_point(|queued| queued.order() < batch.order());
             if planted!(SwappedRetries) {
                 at = 0;
             }
@@ -374,7 +374,7 @@ impl PartitionQueue {
     /// Takes the batches older than another that are certain not to be in the log.
     pub(crate) fn take_certain_before(&self, order: BatchOrder) -> Vec<ProducerBatch> {
         let mut inner = self.lock();
-        let at = inner.batches.partition_point(|queued| queued.order < order);
+        let at = inner.batches.partition_point(|queued| queued.order() < order);
         if at == 0 {
             return Vec::new();
         }
@@ -405,7 +405,7 @@ impl PartitionQueue {
         let mut expired = Vec::new();
         let mut inner = self.lock();
         while let Some(head) = inner.batches.front()
-            && now.saturating_duration_since(head.created) >= timeout
+            && now.saturating_duration_since(head.created()) >= timeout
         {
             expired.extend(inner.batches.pop_front());
         }
@@ -417,7 +417,7 @@ impl PartitionQueue {
     /// Books a change of stage for the batch at the front.
     pub(crate) fn enter_stage(&self, stage: Stage, now: Instant) {
         if let Some(head) = self.lock().batches.front_mut() {
-            head.clock.enter(stage, now);
+            head.enter_stage(stage, now);
         }
     }
 
@@ -426,7 +426,7 @@ impl PartitionQueue {
     pub(crate) fn flush(&self, cell: &Arc<BatchCell>) -> bool {
         let mut inner = self.lock();
         let last = inner.batches.back_mut().filter(|last| Arc::ptr_eq(last.cell(), cell));
-        last.is_some_and(|last| !std::mem::replace(&mut last.is_flushed, true)) && inner.announce()
+        last.is_some_and(ProducerBatch::flushed) && inner.announce()
     }
 
     /// Returns how many records were ever appended.
@@ -454,8 +454,7 @@ impl PartitionQueue {
         let delivery = last.append(&append.record, append.payload_len, settings.keep_notes, append.waits);
         // Counted as what compression will leave.
         let bytes = share(last.len() - before + new_bytes, settings.batch_size, limit);
-        last.is_full = last.len() >= limit;
-        let is_full = last.is_full;
+        let is_full = last.grown(limit);
         let Some(delivery) = delivery else { return Appended::Closed };
         inner.records += 1;
         // A lone new batch starts the linger; a second batch, or a full one, ends it.
@@ -489,8 +488,8 @@ impl PartitionQueue {
         let cell = BatchCell::new(name, watcher);
         let incomplete = self.incomplete.insert(&cell, Arc::downgrade(self));
         let id = inner.next_batch_id;
-        let mut batch = ProducerBatch::new(id, cell, incomplete, buffer, settings.compression, now);
-        batch.open_until = now.checked_add(settings.append_window).unwrap_or(now);
+        let (codec, window) = (settings.compression, settings.append_window);
+        let batch = ProducerBatch::new(id, cell, incomplete, buffer, codec, now, window);
         inner.batches.push_back(batch);
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
     }
@@ -499,7 +498,7 @@ impl PartitionQueue {
         let last = inner.batches.back_mut().filter(|last| last.is_open())?;
         last.close();
         let (buffer, compression) = last.share_for_sealing()?;
-        Some(SealJob::new(Arc::clone(self), last.id, buffer, compression))
+        Some(SealJob::new(Arc::clone(self), last.id(), buffer, compression))
     }
 
     #[inline]
@@ -562,7 +561,7 @@ impl Inner {
         shared: Arc<BatchBuffer>,
         compressed: Option<Vec<u8>>,
     ) -> Result<Option<BatchBuffer>, Arc<BatchBuffer>> {
-        match self.batches.iter_mut().find(|batch| batch.id == batch_id && batch.is_sealing()) {
+        match self.batches.iter_mut().find(|batch| batch.id() == batch_id && batch.is_sealing()) {
             Some(batch) => Ok(batch.put_sealed(shared, compressed)),
             None => Err(shared),
         }

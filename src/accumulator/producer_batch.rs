@@ -9,9 +9,9 @@ use bytes::Bytes;
 use crate::accumulator::doubt::Doubt;
 use crate::accumulator::incomplete::Incomplete;
 use crate::accumulator::salvage;
-use crate::accumulator::stage_clock::{EnqueueWaits, StageClock};
+use crate::accumulator::stage_clock::{EnqueueWaits, Stage, StageClock};
 use crate::buffer_memory::BatchBuffer;
-use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Redirect, Teller};
+use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Teller};
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 use crate::fence::fenced;
 use crate::protocol::ErrorCode;
@@ -22,14 +22,19 @@ use crate::protocol::record_batch::{
 use crate::topic_partition::TopicPartition;
 
 mod attempts;
+mod number;
+mod parts;
+
+use self::number::Number;
+pub(super) use self::parts::Part;
 
 /// A batch of records of one partition, from its first record to its completion.
 #[derive(Debug)]
 pub(crate) struct ProducerBatch {
     /// Tells the batches of a partition apart.
-    pub(crate) id: u64,
+    id: u64,
     /// Its place among the batches of its partition.
-    pub(crate) order: BatchOrder,
+    order: BatchOrder,
     cell: Arc<BatchCell>,
     /// Dropped behind the completion of the cell: a task that finds no batch that is incomplete finds every outcome.
     /// `None` only in what is left of a batch that was put aside.
@@ -45,34 +50,31 @@ pub(crate) struct ProducerBatch {
     /// One for each record if interceptors exist, else empty.
     notes: Vec<AckNote>,
     /// When its first record was appended; the delivery timeout counts from here.
-    pub(crate) created: Instant,
+    created: Instant,
     /// It takes records until then.
-    pub(crate) open_until: Instant,
+    open_until: Instant,
     /// Times that it was handed to a connection.
     attempts: u32,
-    /// Who wrote it and its sequence number; `NONE` until it has one.
-    identity: ProducerIdentity,
+    number: Number,
     /// The identity that the frozen bytes bear.
     stamped: ProducerIdentity,
     /// Whether it may be in the log.
     doubt: Doubt,
     /// True once an older batch of the partition has failed (`fail_stop`): it is not to be sent again.
     is_stopped: bool,
-    /// True if it was under way when the producer came to another cluster, where its number means nothing.
-    is_of_other_cluster: bool,
     /// Leader epoch that its last attempt went to.
     sent_leader_epoch: Option<i32>,
     /// True for a piece of a batch that the broker found too large.
-    pub(crate) is_split: bool,
+    is_split: bool,
     /// True for a piece of a batch that holds a record which the broker does not want.
-    pub(crate) is_suspect: bool,
+    is_suspect: bool,
     /// Times that it was rebuilt without records that the broker refused.
-    pub(crate) rescues: u8,
+    rescues: u8,
     /// True once it has reached `batch.size`.
-    pub(crate) is_full: bool,
+    is_full: bool,
     /// True once a flush has asked for its records: it does not linger.
-    pub(crate) is_flushed: bool,
-    pub(crate) clock: StageClock,
+    is_flushed: bool,
+    clock: StageClock,
     last_error: Option<ErrorCode>,
 }
 
@@ -86,6 +88,14 @@ pub(crate) struct BatchOrder {
 }
 
 /// The bytes of a batch on their way from "growing" to "frozen".
+///
+/// ```text
+///   Open ── close ──► Closed ── share_for_sealing ──► Sealing ── put_sealed ──► Sealed
+///     │                 │                                │                        │
+///     └──── freeze ─────┴───────── freeze ──► Frozen ◄───┴─ freeze (if it fails) ─┴ freeze
+/// ```
+///
+/// A frozen batch gets another header only with another number.
 #[derive(Debug)]
 enum BatchBytes {
     /// Takes appends.
@@ -115,6 +125,7 @@ impl ProducerBatch {
         mut buffer: BatchBuffer,
         compression: Compression,
         now: Instant,
+        append_window: Duration,
     ) -> Self {
         // The header is written when everything in it is known.
         buffer.append(|room| room.len().min(HEADER_LEN));
@@ -130,13 +141,12 @@ impl ProducerBatch {
             plain_len: 0,
             notes: Vec::new(),
             created: now,
-            open_until: now,
+            open_until: now.checked_add(append_window).unwrap_or(now),
             attempts: 0,
-            identity: ProducerIdentity::NONE,
+            number: Number::None,
             stamped: ProducerIdentity::NONE,
             doubt: Doubt::NONE,
             is_stopped: false,
-            is_of_other_cluster: false,
             sent_leader_epoch: None,
             is_split: false,
             is_suspect: false,
@@ -212,6 +222,22 @@ impl ProducerBatch {
         Some(delivery)
     }
 
+    /// A record was appended. Returns whether the batch has reached this length, from where on it takes no others.
+    pub(crate) fn grown(&mut self, limit: usize) -> bool {
+        self.is_full = self.len() >= limit;
+        self.is_full
+    }
+
+    /// A flush asks for its records, so that it does not linger. Returns whether that is new.
+    pub(crate) fn flushed(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_flushed, true)
+    }
+
+    /// It waits for something else from now on.
+    pub(crate) fn enter_stage(&mut self, stage: Stage, now: Instant) {
+        self.clock.enter(stage, now);
+    }
+
     /// Refuses further records.
     pub(crate) fn close(&mut self) {
         self.bytes = match self.bytes.take() {
@@ -281,29 +307,29 @@ impl ProducerBatch {
         let bytes = match self.bytes.take() {
             BatchBytes::Open(mut buffer) | BatchBytes::Closed(mut buffer) => {
                 self.compression = Compression::None;
-                self.builder.seal(buffer.bytes_mut(), self.compression, self.identity);
+                self.builder.seal(buffer.bytes_mut(), self.compression, self.identity());
                 buffer.freeze()
             }
             BatchBytes::Sealed(mut buffer) => {
-                self.builder.seal(buffer.bytes_mut(), self.compression, self.identity);
+                self.builder.seal(buffer.bytes_mut(), self.compression, self.identity());
                 buffer.freeze()
             }
-            BatchBytes::Frozen(bytes) if self.identity == self.stamped => bytes,
+            BatchBytes::Frozen(bytes) if self.identity() == self.stamped => bytes,
             BatchBytes::Frozen(bytes) => {
                 // A new epoch, which is rare: the copy lies outside of `buffer.memory`.
                 let mut copy = bytes.to_vec();
-                self.builder.seal(&mut copy, self.compression, self.identity);
+                self.builder.seal(&mut copy, self.compression, self.identity());
                 copy.into()
             }
             // Only a batch that has failed is not waited for.
             BatchBytes::Sealing(shared) => {
                 self.compression = Compression::None;
                 let mut plain = shared.bytes().to_vec();
-                self.builder.seal(&mut plain, self.compression, self.identity);
+                self.builder.seal(&mut plain, self.compression, self.identity());
                 plain.into()
             }
         };
-        self.stamped = self.identity;
+        self.stamped = self.identity();
         self.bytes = BatchBytes::Frozen(bytes.clone());
         bytes
     }
@@ -312,18 +338,6 @@ impl ProducerBatch {
     pub(crate) fn decode(&mut self) -> Option<(Vec<DecodedRecord>, usize)> {
         let plain = compression::uncompressed(&self.freeze(), self.compression, self.plain_len);
         Some((record_batch::decode_records(&plain)?, plain.len()))
-    }
-
-    /// Hands what interceptors are to be told to the batches that the records moved to.
-    pub(crate) fn move_notes(&mut self, redirects: &[Redirect], pieces: &mut [Self]) {
-        let mut notes = std::mem::take(&mut self.notes);
-        for (redirect, piece) in redirects.iter().zip(pieces).rev() {
-            let at = notes.len().min(redirect.first as usize);
-            piece.notes = notes.split_off(at);
-            for note in &mut piece.notes {
-                note.record.index -= redirect.first;
-            }
-        }
     }
 
     /// Takes what interceptors are to be told of its records: one note for each, or none at all.
@@ -337,11 +351,35 @@ impl ProducerBatch {
         self.notes.push(note);
     }
 
-    /// Ends the batch; its records live on in others.
-    pub(in crate::accumulator) fn redirect(self, redirects: Vec<Redirect>) {
-        // First of all: if anything panics behind this, its records are saved with those others and not a second time with it.
-        self.cell.redirect(redirects);
-        drop(self);
+    /// Returns what tells it from the other batches of its partition.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns when its first record was appended; the delivery timeout counts from here.
+    pub(crate) fn created(&self) -> Instant {
+        self.created
+    }
+
+    /// Whether it takes records at this time, if it has room.
+    #[inline]
+    pub(crate) fn is_open_at(&self, now: Instant) -> bool {
+        now <= self.open_until
+    }
+
+    /// Whether it has reached `batch.size`.
+    pub(crate) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Whether a flush has asked for its records.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.is_flushed
+    }
+
+    /// Returns what it waits for.
+    pub(crate) fn stage(&self) -> Stage {
+        self.clock.stage()
     }
 
     /// Returns its place among the batches of its partition.
@@ -349,16 +387,12 @@ impl ProducerBatch {
         self.order
     }
 
-    /// Whether it is a piece of a batch that holds a record which the broker does not want.
-    pub(crate) fn is_suspect(&self) -> bool {
-        self.is_suspect
-    }
-
     /// Returns the codec in use; that asked for until the batch is compressed.
     pub(crate) fn compression(&self) -> Compression {
         self.compression
     }
 
+    #[cfg(test)]
     pub(crate) fn wanted_compression(&self) -> Compression {
         self.wanted_compression
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::accumulator::partition_queue::PartitionQueue;
-use crate::accumulator::producer_batch::ProducerBatch;
-use crate::accumulator::stage_clock::{EnqueueWaits, Stage};
-use crate::delivery::{AckNote, BatchCell, Redirect};
+use crate::accumulator::producer_batch::{Part, ProducerBatch};
+use crate::accumulator::stage_clock::EnqueueWaits;
+use crate::delivery::{AckNote, Redirect};
 use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, RecordRef};
 
 /// Times that a batch is rebuilt without its culprits. Brokers name all of them at once; one that names them one by one
@@ -40,7 +40,7 @@ pub(crate) fn rescue(
     let is_named = |index: u32| named.contains_key(&index);
     let count = batch.record_count();
     let culprits = (0..count).filter(|index| is_named(*index)).count();
-    if culprits == 0 || culprits == count as usize || batch.rescues >= MAX_RESCUES {
+    if culprits == 0 || culprits == count as usize || batch.rescues() >= MAX_RESCUES {
         return Err(Box::new(batch));
     }
     let Some((records, _)) = batch.decode().filter(|(records, _)| records.len() == count as usize) else {
@@ -48,8 +48,11 @@ pub(crate) fn rescue(
     };
     let mut notes = batch.take_notes().into_iter();
     let of = |wanted: bool| (0_u32..).zip(&records).filter(move |(at, _)| is_named(*at) == wanted);
-    let mut innocent = new_part(&batch, queue, of(false).map(|(_, record)| record));
-    let mut guilty = new_part(&batch, queue, of(true).map(|(_, record)| record));
+    // Timestamps are kept as distances from the first record, so a record may take more than it did before.
+    let most = |(_, record)| MAX_RECORD_OVERHEAD + RecordRef::from(record).payload_len();
+    let capacity = |wanted| HEADER_LEN + of(wanted).map(most).sum::<usize>();
+    let mut innocent = batch.part(Part::Rest, queue, capacity(false));
+    let mut guilty = batch.part(Part::Culprits, queue, capacity(true));
     let mut redirects: Vec<Redirect> = Vec::new();
     let mut messages = Vec::new();
     let mut side = None;
@@ -64,41 +67,13 @@ pub(crate) fn rescue(
         }
         append(part, record, notes.next());
     }
-    guilty.fails_as(&batch);
-    innocent.close();
-    innocent.clock.enter(Stage::Queued, now);
+    innocent.filled(now);
     batch.redirect(redirects);
     // They may hold the memory of the batch, and waking who waits for it must not come between the culprits and their return:
     // what a function is about to return is not dropped if it then panics, and so not saved.
     drop(records);
     queue.put_back(std::iter::once(innocent));
     Ok(Rescue { culprits: guilty, messages })
-}
-
-fn new_part<'a>(
-    batch: &ProducerBatch,
-    queue: &Arc<PartitionQueue>,
-    records: impl Iterator<Item = &'a DecodedRecord>,
-) -> ProducerBatch {
-    // Timestamps are kept as distances from the first record, so a record may take more than it did before.
-    let most = records.map(|record| MAX_RECORD_OVERHEAD + RecordRef::from(record).payload_len());
-    let cell = BatchCell::new(batch.topic_partition().clone(), None);
-    let incomplete = queue.incomplete().insert(&cell, Arc::downgrade(queue));
-    let mut part = ProducerBatch::new(
-        queue.next_batch_id(),
-        cell,
-        incomplete,
-        queue.memory().take_beyond(HEADER_LEN + most.sum::<usize>()),
-        batch.wanted_compression(),
-        batch.created,
-    );
-    part.order = batch.order;
-    part.is_split = batch.is_split;
-    part.is_suspect = batch.is_suspect;
-    part.rescues = batch.rescues + 1;
-    part.clock = batch.clock;
-    part.rebuilt_from(batch);
-    part
 }
 
 fn append(part: &mut ProducerBatch, record: &DecodedRecord, note: Option<AckNote>) {

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::accumulator::partition_queue::PartitionQueue;
-use crate::accumulator::producer_batch::{ProducerBatch, Room};
-use crate::accumulator::stage_clock::{EnqueueWaits, Stage};
-use crate::delivery::{BatchCell, Redirect};
-use crate::planted::planted;
+use crate::accumulator::producer_batch::{Part, ProducerBatch, Room};
+use crate::accumulator::stage_clock::EnqueueWaits;
+use crate::delivery::Redirect;
 use crate::protocol::record_batch::{DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, RecordRef};
 
 /// Cuts a batch into smaller ones, completes it as moved, and puts the pieces at the front of their queue, in order.
@@ -28,7 +27,7 @@ pub(crate) fn split(
     };
     queue.ratio().reset(len - HEADER_LEN, batch.len().saturating_sub(HEADER_LEN));
     let half = HEADER_LEN + (len - HEADER_LEN).div_ceil(2);
-    let target = Some(batch_size).filter(|target| *target < len && !batch.is_split).unwrap_or(half);
+    let target = Some(batch_size).filter(|target| *target < len && !batch.is_split()).unwrap_or(half);
     let mut pieces: Vec<ProducerBatch> = Vec::new();
     let mut redirects = Vec::new();
     for (first, record) in (0_u32..).zip(&records) {
@@ -36,7 +35,7 @@ pub(crate) fn split(
         let is_left_over = pieces.len() == 1 && first as usize + 1 == records.len();
         if is_left_over || !append(pieces.last_mut(), record, target) {
             let least = RecordRef::upper_bound(RecordRef::from(record).payload_len());
-            let piece = new_piece(&batch, queue, first, least.max(target));
+            let piece = batch.part(Part::Piece { first }, queue, least.max(target));
             redirects.push(Redirect { first, at: 0, cell: Arc::clone(piece.cell()) });
             pieces.push(piece);
             append(pieces.last_mut(), record, usize::MAX);
@@ -67,8 +66,7 @@ pub(crate) fn halve(
     for records in [front, back] {
         // Timestamps are kept as distances from the first record, so a record may take more than it did before.
         let most = records.iter().map(|record| MAX_RECORD_OVERHEAD + RecordRef::from(record).payload_len());
-        let mut piece = new_piece(&batch, queue, first, HEADER_LEN + most.sum::<usize>());
-        piece.is_suspect = true;
+        let mut piece = batch.part(Part::Half { first }, queue, HEADER_LEN + most.sum::<usize>());
         redirects.push(Redirect { first, at: 0, cell: Arc::clone(piece.cell()) });
         for record in records {
             append(Some(&mut piece), record, usize::MAX);
@@ -90,43 +88,12 @@ fn replace(
 ) -> usize {
     batch.move_notes(&redirects, &mut pieces);
     for piece in &mut pieces {
-        piece.close();
-        piece.clock.enter(Stage::Queued, now);
+        piece.filled(now);
     }
     let count = pieces.len();
     batch.redirect(redirects);
     queue.put_back(pieces.into_iter());
     count
-}
-
-/// Makes an empty piece that begins with the record `first` of a batch.
-fn new_piece(
-    batch: &ProducerBatch,
-    queue: &Arc<PartitionQueue>,
-    first: u32,
-    capacity: usize,
-) -> ProducerBatch {
-    let buffer = queue.memory().take_beyond(capacity);
-    let cell = BatchCell::new(batch.topic_partition().clone(), None);
-    let incomplete = queue.incomplete().insert(&cell, Arc::downgrade(queue));
-    let mut piece = ProducerBatch::new(
-        queue.next_batch_id(),
-        cell,
-        incomplete,
-        buffer,
-        batch.wanted_compression(),
-        batch.created,
-    );
-    piece.order = batch.order;
-    if !planted!(SplitLosesOrder) {
-        piece.order.first_record += first;
-    }
-    piece.cut_from(batch, first);
-    piece.is_split = true;
-    piece.is_suspect = batch.is_suspect;
-    piece.rescues = batch.rescues;
-    piece.clock = batch.clock;
-    piece
 }
 
 fn append(piece: Option<&mut ProducerBatch>, record: &DecodedRecord, target: usize) -> bool {

@@ -317,7 +317,7 @@ impl Partition {
         if log == self.log || planted!(LateAnswerCounts) {
             self.sequence.acknowledge(batch.identity(), timestamp);
         }
-        self.youngest_written = self.youngest_written.max(Some(batch.order));
+        self.youngest_written = self.youngest_written.max(Some(batch.order()));
     }
 
     /// Whether a batch that is about to be sent could only be written out of order: it is certain not to be in the log, and
@@ -331,7 +331,7 @@ impl Partition {
     pub(crate) fn is_overtaken(&self, batch: &ProducerBatch) -> bool {
         batch.may_take_new_number()
             && !planted!(OvertakenIsSent)
-            && self.youngest_written.is_some_and(|youngest| youngest > batch.order)
+            && self.youngest_written.is_some_and(|youngest| youngest > batch.order())
     }
 
     /// Takes what is queued and could only be written out of order once a batch has failed that may be in the log.
@@ -350,7 +350,7 @@ impl Partition {
             return self.sequence.go_back_to(batch.identity());
         }
         if !batch.may_take_new_number() {
-            self.youngest_written = self.youngest_written.max(Some(batch.order));
+            self.youngest_written = self.youngest_written.max(Some(batch.order()));
         }
         if batch.is_numbered() {
             self.sequence.note_failure(batch.identity(), batch.persisted());
@@ -360,7 +360,7 @@ impl Partition {
     /// Takes what is queued behind a batch that has failed, and sees to it that what is under way behind it is not sent
     /// again.
     pub(crate) fn stop_behind(&mut self, order: BatchOrder) -> Vec<ProducerBatch> {
-        for batch in self.in_flight.iter_mut().filter(|batch| batch.order > order) {
+        for batch in self.in_flight.iter_mut().filter(|batch| batch.order() > order) {
             if !planted!(StopSparesInFlight) {
                 batch.stopped();
             }
@@ -385,7 +385,7 @@ impl Partition {
     pub(crate) fn note_out_of_order(&mut self, order: BatchOrder) {
         let is_first = |oldest: BatchOrder| oldest >= order;
         if self.queue.look().is_none_or(|head| is_first(head.order))
-            && self.in_flight.iter().all(|batch| is_first(batch.order))
+            && self.in_flight.iter().all(|batch| is_first(batch.order()))
         {
             self.sequence.note_gap();
         }
@@ -393,7 +393,7 @@ impl Partition {
 
     /// Takes the batches in flight that are `timeout` old or older.
     pub(crate) fn expire_in_flight(&mut self, now: Instant, timeout: Duration) -> Vec<ProducerBatch> {
-        let is_expired = |batch: &ProducerBatch| now.saturating_duration_since(batch.created) >= timeout;
+        let is_expired = |batch: &ProducerBatch| now.saturating_duration_since(batch.created()) >= timeout;
         if !self.in_flight.front().is_some_and(|batch| is_expired(batch)) {
             return Vec::new();
         }
@@ -406,7 +406,7 @@ impl Partition {
     /// Takes the batch of a request that has come to its end. `None` if the batch has ended meanwhile.
     pub(crate) fn take_answered(&mut self, batch_id: u64) -> Option<Box<ProducerBatch>> {
         self.outstanding = self.outstanding.saturating_sub(1);
-        let at = self.in_flight.iter().position(|batch| batch.id == batch_id)?;
+        let at = self.in_flight.iter().position(|batch| batch.id() == batch_id)?;
         self.in_flight.remove(at)
     }
 

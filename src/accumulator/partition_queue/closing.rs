@@ -27,7 +27,7 @@ impl PartitionQueue {
         let mut inner = self.lock();
         inner.stopped = true;
         self.stopped.store(true, Ordering::Relaxed);
-        let at = inner.batches.partition_point(|queued| queued.order <= order);
+        let at = inner.batches.partition_point(|queued| queued.order() <= order);
         let taken = inner.batches.split_off(at);
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
         drop(inner);

@@ -53,7 +53,7 @@ impl SealJob {
 
     /// Returns whether the batch still waits for this. It may have expired while the job waited for its turn.
     fn is_wanted(&self) -> bool {
-        self.queue.lock().batches.iter().any(|batch| batch.id == self.batch_id)
+        self.queue.lock().batches.iter().any(|batch| batch.id() == self.batch_id)
     }
 
     fn put_back(&mut self, compressed: Option<Vec<u8>>) {

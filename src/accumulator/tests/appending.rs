@@ -169,7 +169,7 @@ fn batch_takes_no_records_that_would_inherit_its_age() {
 
     assert_eq!(values(&mut bench.take()), ["a", "b"]);
     let second = bench.take();
-    assert_eq!(second.created, bench.now);
+    assert_eq!(second.created(), bench.now);
 }
 
 #[test]

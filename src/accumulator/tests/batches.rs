@@ -7,13 +7,13 @@ use crate::protocol::ErrorCode;
 use crate::protocol::record_batch::ProducerIdentity;
 use crate::topic_partition::TopicPartition;
 
-use super::producer_batch::Room;
+use super::producer_batch::{Part, Room};
 
 fn batch(capacity: usize) -> ProducerBatch {
     let buffer = BatchBuffer::outside_of_budget(capacity);
     let cell = BatchCell::new(TopicPartition::new("topic", 3), None);
     let incomplete = Arc::<IncompleteBatches>::default().insert(&cell, std::sync::Weak::new());
-    ProducerBatch::new(1, cell, incomplete, buffer, Compression::None, clock::now())
+    ProducerBatch::new(1, cell, incomplete, buffer, Compression::None, clock::now(), Duration::ZERO)
 }
 
 fn append(batch: &mut ProducerBatch, value: &str) -> Option<Delivery> {
@@ -119,15 +119,15 @@ fn time_is_booked_on_the_stage_in_which_it_passed() {
     let start = clock::now();
     let at = |seconds| start + Duration::from_secs(seconds);
     let mut batch = batch(500);
-    batch.clock.enter(Stage::Linger, start);
+    batch.enter_stage(Stage::Linger, start);
     let seconds = Duration::from_secs;
 
     for (stage, since) in
         [(Stage::NoLeader, 1), (Stage::Queued, 3), (Stage::InFlight, 7), (Stage::Backoff, 15)]
     {
-        batch.clock.enter(stage, at(since));
+        batch.enter_stage(stage, at(since));
     }
-    batch.clock.enter(Stage::InFlight, at(20));
+    batch.enter_stage(Stage::InFlight, at(20));
     let spent = batch.time_spent(at(30), seconds(2), true);
 
     assert!(spent.linger >= seconds(1) && spent.linger < seconds(2));
@@ -293,8 +293,7 @@ fn piece_takes_over_doubt_and_the_numbers_of_its_records() {
     whole.sent(Some(7), clock::now());
     whole.answered(ErrorCode::MessageTooLarge, Persisted::No);
 
-    let mut piece = batch(500);
-    piece.cut_from(&whole, 5);
+    let piece = whole.part(Part::Piece { first: 5 }, &Bench::new().queue, 500);
 
     assert_eq!(piece.identity(), ProducerIdentity { base_sequence: 22, ..NUMBER });
     assert_eq!((piece.persisted(), piece.attempts()), (Persisted::Maybe, 0));
@@ -303,17 +302,16 @@ fn piece_takes_over_doubt_and_the_numbers_of_its_records() {
 }
 
 #[test]
-fn part_without_the_culprits_takes_over_doubt_but_no_number() {
-    let mut refused = batch(500);
-    refused.sent(None, clock::now());
+fn parts_of_a_refused_batch_take_over_doubt_but_no_number() {
+    let mut refused = sent();
     refused.lost();
     refused.sent(None, clock::now());
     refused.answered(ErrorCode::InvalidRecord, Persisted::No);
 
-    let mut part = batch(500);
-    part.rebuilt_from(&refused);
-    assert_eq!((part.persisted(), part.is_numbered(), part.attempts()), (Persisted::Maybe, false, 0));
+    let [rest, culprits] =
+        [Part::Rest, Part::Culprits].map(|part| refused.part(part, &Bench::new().queue, 500));
 
-    part.fails_as(&refused);
-    assert_eq!(part.attempts(), 2);
+    assert_eq!((rest.persisted(), rest.is_numbered(), rest.attempts()), (Persisted::Maybe, false, 0));
+    assert_eq!((culprits.persisted(), culprits.is_numbered()), (Persisted::Maybe, false));
+    assert_eq!(culprits.attempts(), 2, "their records fail with it");
 }

@@ -30,7 +30,7 @@ fn every_record_keeps_its_contents_on_either_side() {
     fail(rescued, None);
     let mut innocent = bench.take();
 
-    assert_eq!((innocent.created, innocent.attempts()), (bench.now, 0));
+    assert_eq!((innocent.created(), innocent.attempts()), (bench.now, 0));
     assert_eq!(values(&mut innocent), ["c", "d", "f"]);
     deliver(*innocent, 70);
     let results: Vec<_> = deliveries.iter().map(|delivery| delivery.try_result().unwrap()).collect();

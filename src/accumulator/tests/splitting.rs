@@ -40,7 +40,7 @@ fn pieces_keep_records_order_age_and_codec() {
         let mut next_offset = 0;
         for _ in 0..pieces {
             let mut piece = take_sealed(&bench);
-            assert_eq!((piece.created, piece.attempts(), piece.is_split), (bench.now, 0, true));
+            assert_eq!((piece.created(), piece.attempts(), piece.is_split()), (bench.now, 0, true));
             assert_eq!(piece.wanted_compression(), compression);
             let (decoded, _) = piece.decode().unwrap();
             assert!(decoded.iter().all(|record| record.timestamp == 5 && record.headers.len() == 1));

@@ -118,7 +118,7 @@ impl SenderCore {
         }
         let is_active = head.is_some() || !partition.in_flight.is_empty();
         let is_news = partition.active_at.is_some() != is_active;
-        let oldest_in_flight = partition.in_flight.front().map(|batch| batch.created);
+        let oldest_in_flight = partition.in_flight.front().map(|batch| batch.created());
         let oldest = earliest([head.map(|head| head.created), oldest_in_flight]);
         let expiry = oldest.and_then(|created| created.checked_add(delivery_timeout));
         let wait = match next {

@@ -139,7 +139,7 @@ impl SenderCore {
         let bytes = batch.freeze();
         let sent = SentBatch {
             queue_id: id,
-            batch_id: batch.id,
+            batch_id: batch.id(),
             topic_partition: batch.topic_partition().clone(),
             topic_id: partition.topic_id(),
             records: batch.record_count(),

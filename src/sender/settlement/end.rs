@@ -153,6 +153,7 @@ impl Settlement {
         batch.fail(kind, persisted, record_errors, self.observer.as_deref(), &self.teller);
     }
 
+    #[inline]
     fn tell_delivered(&mut self, batch: ProducerBatch, base_offset: Option<i64>, append_time: Option<i64>) {
         self.counters.batches_completed.add(1);
         self.counters.records_delivered.add(u64::from(batch.record_count()));
