@@ -66,7 +66,7 @@ pub(crate) struct MetadataConfig {
 /// At most one request is under way at a time. It names a bounded number of topics; what is left goes in the next one, as soon
 /// as there is an answer. Calls, in the order of a refresh:
 /// - `add_topic`, `request_update`: the sender or a caller wants news;
-/// - `is_due`, `poll_timeout`: whether to ask, or when;
+/// - `is_due`, `next_refresh`: whether to ask, or when;
 /// - `next_request`: what to ask, once there is a broker to be asked;
 /// - `handle_response` or `handle_failure`, with the request's id.
 #[derive(Debug)]
@@ -477,10 +477,22 @@ impl Metadata {
 
     /// Returns when to look again. There is no such time while a request is due: then it is a node, not the clock,
     /// that is waited for.
+    #[cfg(test)]
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
+        [self.next_refresh(now), self.next_rebootstrap(now)].into_iter().flatten().min()
+    }
+
+    /// Returns when a request is due, unless one is or is under way.
+    pub(crate) fn next_refresh(&self, now: Instant) -> Option<Instant> {
         let wait = self.wait(now);
-        let refresh = (self.in_flight.is_none() && !wait.is_zero()).then_some(wait);
-        [refresh, self.wait_for_rebootstrap(now)].into_iter().flatten().min().and_then(|w| now.checked_add(w))
+        now.checked_add(wait).filter(|_| self.in_flight.is_none() && !wait.is_zero())
+    }
+
+    /// Returns when no request has succeeded for so long that all starts over.
+    pub(crate) fn next_rebootstrap(&self, now: Instant) -> Option<Instant> {
+        let trigger = self.rebootstrap_trigger.filter(|_| !self.is_bootstrap)?;
+        let left = trigger.saturating_sub(self.schedule.unsuccessful_for(now)?);
+        now.checked_add(left)
     }
 
     /// Returns the latest view.
@@ -539,11 +551,6 @@ impl Metadata {
             }
             None => {}
         }
-    }
-
-    fn wait_for_rebootstrap(&self, now: Instant) -> Option<Duration> {
-        let trigger = self.rebootstrap_trigger.filter(|_| !self.is_bootstrap)?;
-        self.schedule.unsuccessful_for(now).map(|time| trigger.saturating_sub(time))
     }
 
     fn publish(&mut self, cluster: Cluster) -> MetadataUpdate {

@@ -37,6 +37,7 @@ mod sight;
 mod sockets;
 mod timer;
 mod topic_interests;
+mod topology;
 
 pub(crate) use self::control::Control;
 pub use self::core::Purge;

@@ -1,3 +1,5 @@
+//! `Node`: one broker.
+
 use std::sync::Arc;
 
 use crate::config::HostPort;
@@ -51,6 +53,16 @@ impl Node {
     #[must_use]
     pub fn rack(&self) -> Option<&str> {
         self.rack.as_deref()
+    }
+
+    /// Says for a person which broker an id stands for, with what is known of it.
+    pub(crate) fn describe(id: NodeId, known: Option<&Self>) -> String {
+        match known {
+            Some(known) if id.0 >= 0 => format!("{id} ({}:{})", known.host(), known.port()),
+            // The id of an entry of `bootstrap.servers` means nothing outside of this producer.
+            Some(known) => format!("{}:{}", known.host(), known.port()),
+            None => id.to_string(),
+        }
     }
 
     pub(crate) fn address(&self) -> &HostPort {

@@ -21,12 +21,11 @@ use std::time::{Duration, Instant};
 use crate::accumulator::{Head, PartitionQueue, RecordAccumulator, SealJob};
 use crate::delivery::AckObserver;
 use crate::log;
-use crate::metadata::{Cluster, Metadata, MetadataFailure, MetadataUpdate};
+use crate::metadata::{Cluster, Metadata, MetadataUpdate};
 use crate::metrics::Counters;
-use crate::network::{DisconnectReason, NetworkAction, NetworkClient, NetworkEvent, NetworkRequest};
+use crate::network::{NetworkAction, NetworkClient, NetworkEvent, NetworkRequest};
 use crate::planted::planted;
 use crate::protocol::ApiKey;
-use crate::protocol::messages::metadata::MetadataResponse;
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
 use crate::sender::numbering::Numbering;
@@ -36,17 +35,17 @@ use crate::sender::settings::SenderSettings;
 use crate::sender::settlement::Settlement;
 use crate::sender::timer::Wait;
 use crate::sender::topic_interests::TopicInterest;
+use crate::sender::topology::Topology;
 use crate::topic_partition::NodeId;
 #[cfg(any(test, feature = "__internals"))]
 use crate::topic_partition::Topic;
-use crate::wire::Reader;
+use crate::wire::DecodeError;
 
 /// The deciding half of the sender.
 #[derive(Debug)]
 pub(crate) struct SenderCore {
     settings: SenderSettings,
     accumulator: Arc<RecordAccumulator>,
-    metadata: Metadata,
     network: NetworkClient<Purpose>,
     /// By the id of the queue; empty places are partitions that had no records so far, or have idled out.
     partitions: Vec<Option<Box<Partition>>>,
@@ -71,15 +70,11 @@ pub(crate) struct SenderCore {
     settlement: Settlement,
     counters: Arc<Counters>,
     numbering: Numbering,
-    scouting: Scouting,
+    topology: Topology,
     /// When to look at what has changed although no caller wakes the sender for it.
     next_look: Option<Instant>,
     /// Something has happened in the present pass.
     has_news: bool,
-    /// The origin of the seconds in which topics note their use.
-    epoch: Instant,
-    /// The id of the cluster, as brokers have told it last.
-    cluster_id: Option<Arc<str>>,
     /// As of the last poll, in milliseconds since 1970.
     wall_clock: i64,
     /// What had come by then was handed over.
@@ -116,12 +111,9 @@ mod cluster_change;
 mod forgetting;
 mod giving_back;
 mod looking;
-mod obstacles;
-mod scouting;
 mod sending;
 
 use self::active_partitions::ActivePartitions;
-use self::scouting::Scouting;
 
 /// The parts that a [`SenderCore`] is put together from.
 #[derive(Debug)]
@@ -146,10 +138,16 @@ impl SenderCore {
             Arc::clone(&parts.counters),
             parts.seed,
         );
+        let topology = Topology::new(
+            parts.metadata,
+            Arc::clone(&parts.accumulator),
+            parts.epoch,
+            parts.settings.metadata_max_idle,
+            Arc::clone(&parts.counters),
+        );
         let mut core = Self {
             settings: parts.settings,
             accumulator: parts.accumulator,
-            metadata: parts.metadata,
             network: parts.network,
             partitions: Vec::new(),
             active: ActivePartitions::default(),
@@ -166,16 +164,13 @@ impl SenderCore {
             counters: parts.counters,
             numbering,
             effects: Effects::default(),
-            scouting: Scouting::Possible,
+            topology,
             next_look: None,
             has_news: false,
-            epoch: parts.epoch,
-            cluster_id: None,
             wall_clock: 0,
             read_until: parts.epoch,
         };
-        let cluster = Arc::clone(core.metadata.cluster());
-        core.network.update_nodes(cluster.nodes(), core.epoch);
+        core.network.update_nodes(core.topology.cluster().nodes(), parts.epoch);
         core
     }
 
@@ -186,18 +181,14 @@ impl SenderCore {
 
     /// A caller asks for the metadata of a topic, or waits for it no longer.
     pub(crate) fn handle_topic_interest(&mut self, interest: &TopicInterest, now: Instant) {
-        let TopicInterest { topic, is_wanted, is_awaited } = interest;
-        if *is_wanted {
-            self.metadata.request_topic_for_caller(topic, *is_awaited, now);
-        } else if !is_awaited {
-            self.metadata.note_no_caller(topic, now);
-        }
+        self.topology.handle_interest(interest, now);
     }
 
     /// A caller asks for the metadata of a topic.
     #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn handle_topic_wanted(&mut self, topic: &Topic, now: Instant) {
-        self.metadata.request_topic_for_caller(topic, false, now);
+        let interest = TopicInterest { topic: topic.clone(), is_wanted: true, is_awaited: false };
+        self.topology.handle_interest(&interest, now);
     }
 
     /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`, by a shell that has handed over what
@@ -252,11 +243,13 @@ impl SenderCore {
             let is_left = self.network.can_send(*node, now);
             if is_left { Some(now) } else { self.node_timeout(*node, now) }
         });
+        let [metadata, starting_over] = self.topology.timeouts(now);
         let producer_id = self.numbering.timeout(|| !self.is_idle(), now);
-        let producer_id = producer_id.and_then(|(wait, _)| self.end_of(wait, now));
-        [timer, next_look, self.network.poll_timeout(), self.metadata_timeout(now), producer_id]
+        let waits = [metadata, starting_over, producer_id].into_iter().flatten();
+        [timer, next_look, self.network.poll_timeout()]
             .into_iter()
             .flatten()
+            .chain(waits.filter_map(|(wait, _)| self.end_of(wait, now)))
             .chain(blocked)
             .min()
     }
@@ -277,7 +270,7 @@ impl SenderCore {
 
     #[cfg(test)]
     pub(crate) fn cluster(&self) -> &Cluster {
-        self.metadata.cluster()
+        self.topology.cluster()
     }
 
     /// Returns how many partitions are known, and how many of them are looked at when something concerns all.
@@ -302,7 +295,7 @@ impl SenderCore {
         self.look_at_gathered(now);
         self.look_at_changed(now);
         self.look_at_timers(now);
-        self.send_metadata_request(now);
+        self.ask_for_metadata(now);
         self.ask_for_producer_id(now);
         self.send_produce_requests(now);
         // A partition may have used up its epochs only now, and nothing else may happen for long.
@@ -316,7 +309,7 @@ impl SenderCore {
         }
         if let Some(place @ None) = self.partitions.get_mut(id) {
             let mut partition = Box::new(Partition::new(queue));
-            partition.update_leader(self.metadata.cluster());
+            partition.update_leader(self.topology.cluster());
             *place = Some(partition);
         }
     }
@@ -341,14 +334,6 @@ impl SenderCore {
         now.checked_add(delay)
     }
 
-    fn metadata_timeout(&self, now: Instant) -> Option<Instant> {
-        if self.metadata.is_due(now) {
-            // Due and not sent: a node must become usable first, or all starts over.
-            return [self.any_node_timeout(now), self.metadata.poll_restart(now)].into_iter().flatten().min();
-        }
-        self.metadata.poll_timeout(now)
-    }
-
     /// Returns when a wait is over, as far as that is known.
     fn end_of(&self, wait: Wait, now: Instant) -> Option<Instant> {
         match wait {
@@ -359,8 +344,17 @@ impl SenderCore {
 
     /// Returns when the first of all nodes that are of no use now is worth another look.
     fn any_node_timeout(&self, now: Instant) -> Option<Instant> {
-        let nodes = self.metadata.cluster().nodes();
+        let nodes = self.topology.cluster().nodes();
         nodes.iter().filter_map(|node| self.node_timeout(node.id(), now)).min()
+    }
+
+    fn ask_for_metadata(&mut self, now: Instant) {
+        let mut is_asking = true;
+        while is_asking {
+            is_asking =
+                self.topology.next_request(&mut Nodes::new(&mut self.network), now, &mut self.effects);
+            self.act(now);
+        }
     }
 
     fn ask_for_producer_id(&mut self, now: Instant) {
@@ -374,16 +368,29 @@ impl SenderCore {
     fn act(&mut self, now: Instant) {
         while let Some(effect) = self.effects.pop() {
             match effect {
+                Effect::Adopt(update) => self.take_in(update, now),
                 Effect::Connect(node) => {
                     self.network.connect(node, now);
                 }
+                Effect::ForgetIdleTopics => self.forget_idle_topics(),
+                Effect::KnowNodes(nodes) => self.network.update_nodes(&nodes, now),
+                Effect::LeaveCluster => self.leave_cluster(now),
                 Effect::LookAtActive => self.look_at_active(now),
+                Effect::Publish(cluster) => self.published = Some(cluster),
                 Effect::RefuseQueued(kind) => {
                     for partition in self.partitions.iter_mut().flatten() {
                         self.settlement.give_up_queued(partition, &kind, now);
                     }
                 }
-                Effect::Send { node, purpose, body } => self.send(node, purpose, &body, now),
+                Effect::Retire(node) => self.network.retire(node, now),
+                Effect::Send { node, purpose, body } => {
+                    let request = self.request(node, purpose, &body);
+                    self.network.send(request, now, |version, out| body.encode(version, out));
+                }
+                Effect::SendEarly { node, purpose, body, version } => {
+                    let request = self.request(node, purpose, &body);
+                    self.network.send_early(request, version, now, |version, out| body.encode(version, out));
+                }
                 Effect::Throttle { node, throttle_time_ms } => self.throttle(node, throttle_time_ms, now),
                 Effect::Unreadable { node, api_key, version, error } => {
                     self.close_unreadable(node, api_key, version, &error, now);
@@ -392,66 +399,24 @@ impl SenderCore {
         }
     }
 
-    fn send(&mut self, node: NodeId, purpose: Purpose, body: &Body, now: Instant) {
-        let request = NetworkRequest {
-            node,
-            api_key: body.api_key(),
-            purpose,
-            expects_response: true,
-            timeout: self.settings.request_timeout,
-        };
-        self.network.send(request, now, |version, out| body.encode(version, out));
-    }
-
-    fn send_metadata_request(&mut self, now: Instant) {
-        if self.metadata.is_recovering() && self.network.has_ready_broker() {
-            self.metadata.handle_recovery();
-        }
-        // Looking at every node is for the rare moments when a request is due.
-        let is_due = self.metadata.is_due(now);
-        let chosen = is_due.then(|| self.network.least_loaded_node(ApiKey::Metadata, now));
-        if chosen.is_some_and(|chosen| chosen.is_busy()) {
-            // A broker that asks to be left alone is not gone. Another connection would evade its quota.
-            return;
-        }
-        let starts_over =
-            self.metadata.should_rebootstrap(chosen.is_none_or(|chosen| chosen.is_promising), now);
-        if starts_over {
-            self.rebootstrap(now);
-        }
-        let is_due = if starts_over { self.metadata.is_due(now) } else { is_due };
-        if !is_due {
-            return;
-        }
-        let Some(node) = self.network.least_loaded_node(ApiKey::Metadata, now).node else { return };
-        if !self.network.can_send(node, now) {
-            self.network.connect(node, now);
-            self.send_scout(node, now);
-            return;
-        }
-        let Some((id, request)) = self.metadata.next_request(now) else { return };
-        self.counters.metadata_requests_sent.add(1);
+    fn request(&self, node: NodeId, purpose: Purpose, body: &Body) -> NetworkRequest<Purpose> {
         let timeout = self.settings.request_timeout;
-        let request_for_network = NetworkRequest {
-            node,
-            api_key: ApiKey::Metadata,
-            purpose: Purpose::Metadata(id),
-            expects_response: true,
-            timeout,
-        };
-        let metadata = &self.metadata;
-        self.network.send(request_for_network, now, |version, out| {
-            metadata.adapt(request, version).encode(out, version)
-        });
+        NetworkRequest { node, api_key: body.api_key(), purpose, expects_response: true, timeout }
     }
 
-    fn note_topics_in_use(&mut self, now: Instant) {
-        for topic in self.accumulator.topics() {
-            let used = self.epoch + Duration::from_secs(topic.last_used());
-            if now.saturating_duration_since(used) < self.settings.metadata_max_idle {
-                self.metadata.add_topic(topic.topic(), used);
-            }
-        }
+    /// Closes a connection whose answer to a request cannot be read. Returns what is wrong with it.
+    fn close_unreadable(
+        &mut self,
+        node: NodeId,
+        api_key: ApiKey,
+        version: i16,
+        error: &DecodeError,
+        now: Instant,
+    ) -> String {
+        let effects = &mut self.effects;
+        let problem = self.topology.handle_unreadable(node, api_key, version, error, effects);
+        self.network.close(node, api_key, now);
+        problem
     }
 
     /// Takes in what brokers have answered, and which connections came and went.
@@ -461,109 +426,48 @@ impl SenderCore {
             match event {
                 NetworkEvent::Ready { node } => {
                     self.counters.connections_created.add(1);
-                    self.note_missing_metadata(node);
+                    let nodes = Nodes::new(&mut self.network);
+                    self.topology.handle_ready(node, &nodes, &mut self.effects);
                 }
                 NetworkEvent::Disconnected { node, reason, .. } => {
                     log::debug!(%node, %reason, "disconnected");
                     // What we closed ourselves says nothing about the cluster.
                     if !reason.is_release() {
-                        self.handle_lost_connection(node, &reason, now);
+                        let mut nodes = Nodes::new(&mut self.network);
+                        let effects = &mut self.effects;
+                        self.topology.handle_lost_connection(node, &reason, &mut nodes, now, effects);
                     }
                 }
                 NetworkEvent::Written { purpose: Purpose::Produce(sent), .. } => {
                     self.handle_written(&sent, now);
                 }
-                NetworkEvent::Written { purpose: Purpose::Metadata(id), .. } => {
-                    self.metadata.handle_failure(id, now);
+                NetworkEvent::Written { purpose: Purpose::Topology(question), .. } => {
+                    self.topology.handle_failure(question, now);
                 }
-                NetworkEvent::Written { purpose: Purpose::Numbering(_) | Purpose::Scout, .. } => {}
+                NetworkEvent::Written { purpose: Purpose::Numbering(_), .. } => {}
                 NetworkEvent::Response { node, purpose, version, body, .. } => match purpose {
-                    Purpose::Metadata(id) => self.handle_metadata(node, id, version, &body, now),
+                    Purpose::Topology(question) => {
+                        let effects = &mut self.effects;
+                        self.topology.handle_response(question, node, version, &body, now, effects);
+                    }
                     Purpose::Produce(sent) => self.handle_produce(node, sent, version, &body, now),
                     Purpose::Numbering(question) => {
-                        self.numbering.handle_response(
-                            question,
-                            node,
-                            version,
-                            &body,
-                            now,
-                            &mut self.effects,
-                        );
-                        self.act(now);
+                        let effects = &mut self.effects;
+                        self.numbering.handle_response(question, node, version, &body, now, effects);
                     }
-                    Purpose::Scout => self.handle_scout(node, version, &body, now),
                 },
-                NetworkEvent::Failed { purpose: Purpose::Metadata(id), .. } => {
-                    self.metadata.handle_failure(id, now);
+                NetworkEvent::Failed { purpose: Purpose::Topology(question), .. } => {
+                    self.topology.handle_failure(question, now);
                 }
                 NetworkEvent::Failed { node, purpose: Purpose::Numbering(question), reason, .. } => {
                     let nodes = Nodes::new(&mut self.network);
                     self.numbering.handle_failure(question, node, &reason, &nodes, now, &mut self.effects);
-                    self.act(now);
                 }
-                NetworkEvent::Failed { purpose: Purpose::Scout, .. } => self.scouting = Scouting::GivenUp,
                 NetworkEvent::Failed { purpose: Purpose::Produce(sent), reason, on_wire, .. } => {
                     self.handle_produce_failure(&sent, &reason, on_wire, now);
                 }
             }
-        }
-    }
-
-    fn handle_metadata(
-        &mut self,
-        node: NodeId,
-        id: crate::metadata::MetadataRequestId,
-        version: i16,
-        body: &[u8],
-        now: Instant,
-    ) {
-        let asked = self.metadata.reads_topic();
-        let response = match MetadataResponse::decode_asked(&mut Reader::new(body), version, asked) {
-            Ok(response) => response,
-            Err(error) => {
-                self.metadata.handle_failure(id, now);
-                self.close_unreadable(node, ApiKey::Metadata, version, &error, now);
-                return;
-            }
-        };
-        if version >= 6 {
-            self.throttle(node, response.throttle_time_ms, now);
-        }
-        if self.note_cluster(id, response.cluster_id.as_deref(), now) {
-            return;
-        }
-        let may_topics_expire = self.metadata.may_topics_expire(now);
-        if may_topics_expire {
-            self.note_topics_in_use(now);
-        }
-        match self.metadata.handle_response(id, &response, version, now) {
-            Ok(update) => {
-                self.allow_scouting();
-                self.take_in(update, now);
-                if may_topics_expire {
-                    self.forget_idle_topics();
-                }
-            }
-            Err(MetadataFailure::RebootstrapRequired) => {
-                // Its name may have come to stand for another broker: it must be connected to anew.
-                self.network.retire(node, now);
-                self.rebootstrap(now);
-            }
-            Err(failure) => self.note_no_metadata(node, failure),
-        }
-    }
-
-    /// A connection has ended that we did not let go of, or none could be made.
-    fn handle_lost_connection(&mut self, node: NodeId, reason: &DisconnectReason, now: Instant) {
-        if self.network.least_loaded_node(ApiKey::Metadata, now).has_ready_connection {
-            // A request that is due did not go to the broker that is lost.
-            self.metadata.request_update();
-        } else {
-            self.metadata.handle_disconnect(now);
-            self.note_no_connection(node, reason);
-        }
-        if let DisconnectReason::Malformed(problem) = reason {
-            self.note_malformed(node, problem);
+            self.act(now);
         }
     }
 
@@ -578,16 +482,6 @@ impl SenderCore {
             let delay = Duration::from_millis(delay).min(self.settings.delivery_timeout);
             self.network.throttle(node, delay, now);
         }
-    }
-
-    fn rebootstrap(&mut self, now: Instant) {
-        if self.metadata.is_recovering() {
-            log::debug!("starting over from bootstrap.servers once more: no broker could be reached since");
-        } else {
-            log::info!("starting over from bootstrap.servers");
-        }
-        let update = self.metadata.rebootstrap(now);
-        self.take_in(update, now);
     }
 
     /// Makes a new view of the cluster known to the other rooms.

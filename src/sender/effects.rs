@@ -4,8 +4,10 @@
 //! and tested, without the others.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::error::DeliveryErrorKind;
+use crate::metadata::{Cluster, MetadataUpdate, Node};
 use crate::protocol::ApiKey;
 use crate::sender::request::{Body, Purpose};
 use crate::topic_partition::NodeId;
@@ -14,14 +16,28 @@ use crate::wire::DecodeError;
 /// Something that a machine wants done.
 #[derive(Debug)]
 pub(super) enum Effect {
+    /// Make a new view of the cluster known to connections, partitions and callers.
+    Adopt(MetadataUpdate),
     /// Connect to a node, unless there is a connection or an attempt at one.
     Connect(NodeId),
+    /// Forget the topics that metadata has forgotten.
+    ForgetIdleTopics,
+    /// Let these nodes be connected to.
+    KnowNodes(Vec<Node>),
+    /// Leave everything behind that belongs to the cluster that was known so far, and start over.
+    LeaveCluster,
     /// Look at every partition that has something to do: what one of them waited for may be there.
     LookAtActive,
+    /// Show callers a view of the cluster.
+    Publish(Arc<Cluster>),
     /// Fail what is queued in every partition.
     RefuseQueued(DeliveryErrorKind),
+    /// Close a connection as soon as what is under way on it is done.
+    Retire(NodeId),
     /// Send a request.
     Send { node: NodeId, purpose: Purpose, body: Body },
+    /// Send a request to a node that has not said yet what it speaks, in a version that any broker does.
+    SendEarly { node: NodeId, purpose: Purpose, body: Body, version: i16 },
     /// Leave a broker alone for as long as its answer says.
     Throttle { node: NodeId, throttle_time_ms: i32 },
     /// Close a connection, since an answer that came on it cannot be read.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::metadata::Node;
 use crate::network::{LeastLoadedNode, NetworkClient};
 use crate::protocol::ApiKey;
 use crate::sender::request::Purpose;
@@ -30,12 +31,22 @@ impl<'a> Nodes<'a> {
 
     /// Says which broker a node is, for a person.
     pub(super) fn describe(&self, node: NodeId) -> String {
-        match self.network.address(node) {
-            Some(known) if node.0 >= 0 => format!("{node} ({}:{})", known.host(), known.port()),
-            // The id of an entry of `bootstrap.servers` means nothing outside of this producer.
-            Some(known) => format!("{}:{}", known.host(), known.port()),
-            None => node.to_string(),
-        }
+        Node::describe(node, self.network.address(node))
+    }
+
+    /// Whether a broker is connected that is known by more than an entry of `bootstrap.servers`.
+    pub(super) fn has_ready_broker(&self) -> bool {
+        self.network.has_ready_broker()
+    }
+
+    /// Whether a request may be sent to a node that has not said yet what it speaks.
+    pub(super) fn can_send_early(&self, node: NodeId) -> bool {
+        self.network.can_send_early(node)
+    }
+
+    /// Returns the version in which a request to a node would be sent.
+    pub(super) fn version_for(&self, node: NodeId, api_key: ApiKey) -> Option<i16> {
+        self.network.version_for(node, api_key)
     }
 
     /// Whether a node is connected and known not to speak a request.

@@ -4,42 +4,45 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::metadata::MetadataRequestId;
 use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
+use crate::protocol::messages::metadata::MetadataRequest;
 use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceAsked};
 use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
 use crate::sender::numbering;
 use crate::sender::partition::LogCount;
+use crate::sender::topology;
 use crate::topic_partition::{Topic, TopicPartition};
 use crate::wire::{EncodeError, Uuid, Writer};
 
 /// Travels with a request through the network room and comes back with its end.
 #[derive(Debug)]
 pub(crate) enum Purpose {
-    Metadata(MetadataRequestId),
     Numbering(numbering::Question),
     Produce(ProduceSent),
-    Scout,
+    Topology(topology::Question),
 }
 
 /// A request that a machine wants sent, unless it has a way of its own as that for batches has.
 #[derive(Debug)]
 pub(crate) enum Body {
     InitProducerId(InitProducerIdRequest),
+    Metadata(MetadataRequest),
 }
 
 impl Body {
     pub(crate) fn api_key(&self) -> ApiKey {
         match self {
             Self::InitProducerId(_) => ApiKey::InitProducerId,
+            Self::Metadata(_) => ApiKey::Metadata,
         }
     }
 
     pub(crate) fn encode(&self, version: i16, out: &mut Writer) -> Result<(), EncodeError> {
         match self {
             Self::InitProducerId(request) => request.encode(out, version),
+            Self::Metadata(request) => request.encode(out, version),
         }
     }
 }

@@ -50,9 +50,8 @@ impl SenderCore {
             self.network.close(node, ApiKey::Produce, now);
             self.handle_loss(&sent, "the answer cannot be read", true, now);
         }
-        if let Some(update) = self.metadata.update_leaders(&hints, &endpoints) {
-            self.take_in(update, now);
-        }
+        self.topology.update_leaders(&hints, &endpoints, &mut self.effects);
+        self.act(now);
     }
 
     fn handle_answer(&mut self, sent: &SentBatch, answer: PartitionProduceResponse, now: Instant) {
@@ -60,10 +59,10 @@ impl SenderCore {
             match self.settlement.handle_answer(partition, sent, answer, self.wall_clock, now) {
                 LeaderNews::Current => {}
                 LeaderNews::Doubted => {
-                    self.metadata.request_update();
-                    self.metadata.doubt_leader(&sent.topic_partition);
+                    self.topology.request_update();
+                    self.topology.doubt_leader(&sent.topic_partition);
                 }
-                LeaderNews::Stale => self.metadata.request_update(),
+                LeaderNews::Stale => self.topology.request_update(),
             }
         }
         self.look(sent.queue_id, now);
@@ -104,7 +103,7 @@ impl SenderCore {
 
     /// A request came to nothing without an answer for these batches.
     fn handle_loss(&mut self, sent: &ProduceSent, reason: &str, on_wire: bool, now: Instant) {
-        self.metadata.request_update();
+        self.topology.request_update();
         for sent in &sent.batches {
             if let Some(Some(partition)) = self.partitions.get_mut(sent.queue_id) {
                 self.settlement.handle_loss(partition, sent, reason, on_wire, now);

@@ -9,7 +9,7 @@ impl SenderCore {
     /// Forgets the topics that metadata has forgotten, but for those that have something to do.
     pub(super) fn forget_idle_topics(&mut self) {
         for topic in self.accumulator.topics() {
-            if !self.metadata.is_tracked(topic.topic()) {
+            if !self.topology.is_tracked(topic.topic()) {
                 self.forget_topic(topic.topic());
             }
         }

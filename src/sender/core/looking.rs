@@ -136,7 +136,7 @@ impl SenderCore {
             }
             Next::NoLeader => {
                 let topic = partition.queue.topic_partition().topic.clone();
-                self.metadata.request_topic(&topic, now);
+                self.topology.request_topic(&topic, now);
             }
             Next::Ready(node) if !partition.is_listed => {
                 partition.is_listed = true;

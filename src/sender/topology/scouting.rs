@@ -5,15 +5,12 @@
 //! little to work with (no ids of topics, no leader epochs) and is not taken in; but while the request that counts is under
 //! way, the leaders are connected to. So the first record is acknowledged a round trip earlier.
 
-use std::time::Instant;
-
-use super::SenderCore;
-use crate::network::NetworkRequest;
-use crate::protocol::ApiKey;
+use super::{Question, Topology};
 use crate::protocol::messages::metadata::MetadataResponse;
-use crate::sender::request::Purpose;
+use crate::sender::effects::{Effect, Effects};
+use crate::sender::nodes::Nodes;
+use crate::sender::request::{Body, Purpose};
 use crate::topic_partition::NodeId;
-use crate::wire::Reader;
 
 /// Whether to look ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,54 +23,44 @@ pub(super) enum Scouting {
     UnderWay,
 }
 
-impl SenderCore {
+impl Scouting {
+    pub(super) fn allow(&mut self) {
+        if *self == Self::Done {
+            *self = Self::Possible;
+        }
+    }
+
+    pub(super) fn give_up(&mut self) {
+        *self = Self::GivenUp;
+    }
+}
+
+impl Topology {
     /// Looks ahead if a node is just being asked for its versions and a caller waits for a topic.
-    pub(super) fn send_scout(&mut self, node: NodeId, now: Instant) {
-        if self.scouting != Scouting::Possible || !self.network.can_send_early(node) {
+    pub(super) fn scout(&mut self, node: NodeId, nodes: &Nodes<'_>, effects: &mut Effects) {
+        if self.scouting != Scouting::Possible || !nodes.can_send_early(node) {
             return;
         }
         let Some(request) = self.metadata.scout_request() else { return };
         self.scouting = Scouting::UnderWay;
         self.counters.metadata_requests_sent.add(1);
-        let sending = NetworkRequest {
-            node,
-            api_key: ApiKey::Metadata,
-            purpose: Purpose::Scout,
-            expects_response: true,
-            timeout: self.settings.request_timeout,
-        };
-        self.network.send_early(sending, VERSION, now, |version, out| request.encode(out, version));
+        let purpose = Purpose::Topology(Question::Scout);
+        effects.push(Effect::SendEarly { node, purpose, body: Body::Metadata(request), version: VERSION });
     }
 
-    pub(super) fn allow_scouting(&mut self) {
-        if self.scouting == Scouting::Done {
-            self.scouting = Scouting::Possible;
-        }
-    }
-
-    pub(super) fn handle_scout(&mut self, node: NodeId, version: i16, body: &[u8], now: Instant) {
-        let asked = self.metadata.reads_topic();
-        let response = match MetadataResponse::decode_asked(&mut Reader::new(body), version, asked) {
-            Ok(response) => response,
-            Err(error) => {
-                self.scouting = Scouting::GivenUp;
-                self.close_unreadable(node, ApiKey::Metadata, version, &error, now);
-                return;
-            }
-        };
+    /// Takes in what a look ahead has found.
+    pub(super) fn handle_scout(&mut self, response: &MetadataResponse, effects: &mut Effects) {
         self.scouting = Scouting::Done;
         if self.metadata.scout_request().is_none() {
             // The request that counts was answered before, by another broker.
             return;
         }
-        let (nodes, leaders) = self.metadata.scouted(&response);
+        let (nodes, leaders) = self.metadata.scouted(response);
         if leaders.len() > MAX_LEADERS {
             return;
         }
-        self.network.update_nodes(&nodes, now);
-        for leader in leaders {
-            self.network.connect(leader, now);
-        }
+        effects.push(Effect::KnowNodes(nodes));
+        leaders.into_iter().for_each(|leader| effects.push(Effect::Connect(leader)));
     }
 }
 

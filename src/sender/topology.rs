@@ -1,0 +1,315 @@
+//! `Topology`: the exchange of metadata. Whom to ask about which topics and when, and what follows from the answers.
+//!
+//! [`Metadata`] knows when news are due and what to ask; here it meets the brokers: one must be found that can be asked, a look
+//! ahead may go before its first answer (`scouting.rs`), what stands in the way is told (`obstacles.rs`), and without a broker
+//! that is worth waiting for all starts over from `bootstrap.servers`.
+//!
+//! An answer becomes a view of the cluster, which is an effect: connections, partitions and callers have to follow it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::accumulator::RecordAccumulator;
+use crate::log;
+use crate::metadata::{Cluster, LeaderHint, Metadata, MetadataFailure, MetadataRequestId};
+use crate::metrics::Counters;
+use crate::network::DisconnectReason;
+use crate::planted::planted;
+use crate::protocol::ApiKey;
+use crate::protocol::messages::metadata::MetadataResponse;
+use crate::protocol::messages::produce::NodeEndpoint;
+use crate::sender::effects::{Effect, Effects};
+use crate::sender::nodes::Nodes;
+use crate::sender::request::{Body, Purpose};
+use crate::sender::timer::{Timer, Wait};
+use crate::sender::topic_interests::TopicInterest;
+use crate::topic_partition::{NodeId, Topic, TopicPartition};
+use crate::wire::Reader;
+
+mod obstacles;
+mod scouting;
+
+use self::scouting::Scouting;
+
+/// What the sender knows of the cluster, and how it comes to know it.
+#[derive(Debug)]
+pub(super) struct Topology {
+    metadata: Metadata,
+    scouting: Scouting,
+    /// The id of the cluster, as brokers have told it last.
+    cluster_id: Option<Arc<str>>,
+    topics_in_use: TopicsInUse,
+    counters: Arc<Counters>,
+}
+
+/// What a request was made for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Question {
+    Metadata(MetadataRequestId),
+    /// A look ahead.
+    Scout,
+}
+
+/// Says which topics were used lately.
+#[derive(Debug)]
+struct TopicsInUse {
+    accumulator: Arc<RecordAccumulator>,
+    /// The origin of the seconds in which topics note their use.
+    epoch: Instant,
+    /// After this long without use a topic is forgotten (`metadata.max.idle.ms`).
+    max_idle: Duration,
+}
+
+impl Topology {
+    pub(super) fn new(
+        metadata: Metadata,
+        accumulator: Arc<RecordAccumulator>,
+        epoch: Instant,
+        max_idle: Duration,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let topics_in_use = TopicsInUse { accumulator, epoch, max_idle };
+        Self { metadata, scouting: Scouting::Possible, cluster_id: None, topics_in_use, counters }
+    }
+
+    /// Asks for news if they are due. Returns whether to call again once the effects are done: all starts over then.
+    pub(super) fn next_request(
+        &mut self,
+        nodes: &mut Nodes<'_>,
+        now: Instant,
+        effects: &mut Effects,
+    ) -> bool {
+        if self.metadata.is_recovering() && nodes.has_ready_broker() {
+            self.metadata.handle_recovery();
+        }
+        // Looking at every node is for the rare moments when a request is due.
+        let is_due = self.metadata.is_due(now);
+        let chosen = is_due.then(|| nodes.least_loaded(ApiKey::Metadata, now));
+        if chosen.is_some_and(|chosen| chosen.is_busy()) {
+            // A broker that asks to be left alone is not gone. Another connection would evade its quota.
+            return false;
+        }
+        if self.metadata.should_rebootstrap(chosen.is_none_or(|chosen| chosen.is_promising), now) {
+            self.start_over(now, effects);
+            return true;
+        }
+        let Some(node) = chosen.and_then(|chosen| chosen.node) else { return false };
+        if nodes.can_send(node, now) {
+            self.ask(node, nodes, now, effects);
+        } else {
+            effects.push(Effect::Connect(node));
+            self.scout(node, nodes, effects);
+        }
+        false
+    }
+
+    fn ask(&mut self, node: NodeId, nodes: &Nodes<'_>, now: Instant, effects: &mut Effects) {
+        let Some((id, request)) = self.metadata.next_request(now) else { return };
+        let request = match nodes.version_for(node, ApiKey::Metadata) {
+            Some(version) => self.metadata.adapt(request, version),
+            None => request,
+        };
+        self.counters.metadata_requests_sent.add(1);
+        let purpose = Purpose::Topology(Question::Metadata(id));
+        effects.push(Effect::Send { node, purpose, body: Body::Metadata(request) });
+    }
+
+    /// Takes in the answer to a request.
+    pub(super) fn handle_response(
+        &mut self,
+        question: Question,
+        node: NodeId,
+        version: i16,
+        body: &[u8],
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        let asked = self.metadata.reads_topic();
+        let response = MetadataResponse::decode_asked(&mut Reader::new(body), version, asked);
+        match (question, response) {
+            (Question::Metadata(id), Ok(response)) => {
+                self.handle_metadata(id, node, version, &response, now, effects);
+            }
+            (Question::Scout, Ok(response)) => self.handle_scout(&response, effects),
+            (question, Err(error)) => {
+                self.handle_failure(question, now);
+                effects.push(Effect::Unreadable { node, api_key: ApiKey::Metadata, version, error });
+            }
+        }
+    }
+
+    /// Takes in that a request has come to nothing.
+    pub(super) fn handle_failure(&mut self, question: Question, now: Instant) {
+        match question {
+            Question::Metadata(id) => self.metadata.handle_failure(id, now),
+            Question::Scout => self.scouting.give_up(),
+        }
+    }
+
+    fn handle_metadata(
+        &mut self,
+        id: MetadataRequestId,
+        node: NodeId,
+        version: i16,
+        response: &MetadataResponse,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        if version >= 6 {
+            effects.push(Effect::Throttle { node, throttle_time_ms: response.throttle_time_ms });
+        }
+        if self.is_other_cluster(response.cluster_id.as_deref()) {
+            // It counts as a failure, so that addresses that lead to one cluster and the other by turns are not asked without a
+            // pause.
+            self.metadata.handle_failure(id, now);
+            return effects.push(Effect::LeaveCluster);
+        }
+        let may_topics_expire = self.metadata.may_topics_expire(now);
+        if may_topics_expire {
+            self.topics_in_use.tell(&mut self.metadata, now);
+        }
+        match self.metadata.handle_response(id, response, version, now) {
+            Ok(update) => {
+                self.scouting.allow();
+                effects.push(Effect::Adopt(update));
+                if may_topics_expire {
+                    effects.push(Effect::ForgetIdleTopics);
+                }
+            }
+            Err(MetadataFailure::RebootstrapRequired) => {
+                // Its name may have come to stand for another broker: it must be connected to anew.
+                effects.push(Effect::Retire(node));
+                self.start_over(now, effects);
+            }
+            Err(failure) => self.note_no_metadata(node, failure, effects),
+        }
+    }
+
+    /// Whether an answer comes from another cluster than those before, as when DNS has moved. The sender then leaves the one
+    /// that it knows and begins anew with `bootstrap.servers`.
+    fn is_other_cluster(&mut self, id: Option<&str>) -> bool {
+        // Old brokers do not tell, and what is no broker may say nothing.
+        let Some(id) = id.filter(|id| !id.is_empty() && self.cluster_id.as_deref() != Some(*id)) else {
+            return false;
+        };
+        let Some(left) = self.cluster_id.replace(Arc::from(id)) else { return false };
+        if planted!(ClusterChangeIgnored) {
+            return false;
+        }
+        log::warn!(
+            from = %left, to = %id,
+            "bootstrap.servers lead to another cluster; going on there with another producer id"
+        );
+        true
+    }
+
+    /// Goes back to `bootstrap.servers`.
+    pub(super) fn start_over(&mut self, now: Instant, effects: &mut Effects) {
+        if self.metadata.is_recovering() {
+            log::debug!("starting over from bootstrap.servers once more: no broker could be reached since");
+        } else {
+            log::info!("starting over from bootstrap.servers");
+        }
+        effects.push(Effect::Adopt(self.metadata.rebootstrap(now)));
+    }
+
+    /// Takes in that a node takes requests from now on.
+    pub(super) fn handle_ready(&mut self, node: NodeId, nodes: &Nodes<'_>, effects: &mut Effects) {
+        if nodes.lacks(node, ApiKey::Metadata) {
+            self.note_missing_metadata(node, effects);
+        }
+    }
+
+    /// Takes in that a connection has ended of which the sender did not let go, or that none could be made.
+    pub(super) fn handle_lost_connection(
+        &mut self,
+        node: NodeId,
+        reason: &DisconnectReason,
+        nodes: &mut Nodes<'_>,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        if nodes.least_loaded(ApiKey::Metadata, now).has_ready_connection {
+            // A request that is due did not go to the broker that is lost.
+            self.metadata.request_update();
+        } else {
+            self.metadata.handle_disconnect(now);
+            self.note_no_connection(node, reason, effects);
+        }
+        if let DisconnectReason::Malformed(problem) = reason {
+            self.note_malformed(node, problem, effects);
+        }
+    }
+
+    /// Takes in that a caller asks for the metadata of a topic, or waits for it no longer.
+    pub(super) fn handle_interest(&mut self, interest: &TopicInterest, now: Instant) {
+        let TopicInterest { topic, is_wanted, is_awaited } = interest;
+        if *is_wanted {
+            self.metadata.request_topic_for_caller(topic, *is_awaited, now);
+        } else if !is_awaited {
+            self.metadata.note_no_caller(topic, now);
+        }
+    }
+
+    /// Asks for a topic for whose partition records wait that has no leader.
+    pub(super) fn request_topic(&mut self, topic: &Topic, now: Instant) {
+        self.metadata.request_topic(topic, now);
+    }
+
+    /// Asks for news of all topics.
+    pub(super) fn request_update(&mut self) {
+        self.metadata.request_update();
+    }
+
+    /// Takes in that a broker denies to lead a partition.
+    pub(super) fn doubt_leader(&mut self, partition: &TopicPartition) {
+        self.metadata.doubt_leader(partition);
+    }
+
+    /// Takes the word of a broker for who leads some partitions (KIP-951).
+    pub(super) fn update_leaders(
+        &mut self,
+        hints: &[LeaderHint],
+        endpoints: &[NodeEndpoint],
+        effects: &mut Effects,
+    ) {
+        if let Some(update) = self.metadata.update_leaders(hints, endpoints) {
+            effects.push(Effect::Adopt(update));
+        }
+    }
+
+    /// Returns what the next request, and the next new start, wait for.
+    pub(super) fn timeouts(&self, now: Instant) -> [Option<(Wait, Timer)>; 2] {
+        // Due and not sent: a node must become usable first, or all starts over.
+        let is_due = self.metadata.is_due(now);
+        let request =
+            if is_due { Some(Wait::AnyNode) } else { self.metadata.next_refresh(now).map(Wait::Until) };
+        let start_over =
+            if is_due { self.metadata.poll_restart(now) } else { self.metadata.next_rebootstrap(now) };
+        [
+            request.map(|wait| (wait, Timer::Metadata)),
+            start_over.map(|time| (Wait::Until(time), Timer::StartingOver)),
+        ]
+    }
+
+    /// Returns the latest view.
+    pub(super) fn cluster(&self) -> &Arc<Cluster> {
+        self.metadata.cluster()
+    }
+
+    /// Whether a topic is asked for: it is in use, or was lately.
+    pub(super) fn is_tracked(&self, topic: &Topic) -> bool {
+        self.metadata.is_tracked(topic)
+    }
+}
+
+impl TopicsInUse {
+    fn tell(&self, metadata: &mut Metadata, now: Instant) {
+        for topic in self.accumulator.topics() {
+            let used = self.epoch + Duration::from_secs(topic.last_used());
+            if now.saturating_duration_since(used) < self.max_idle {
+                metadata.add_topic(topic.topic(), used);
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What is told of brokers that cannot be asked, or give no answer that can be read: a warning in the log where a user should
+//! look, and the reason to those who wait for metadata in vain.
+
+use std::error::Error;
+
+use super::Topology;
+use crate::log;
+use crate::metadata::{MetadataFailure, Node};
+use crate::network::{DisconnectReason, MalformedResponse};
+use crate::protocol::ApiKey;
+use crate::sender::effects::{Effect, Effects};
+use crate::topic_partition::NodeId;
+use crate::wire::DecodeError;
+
+impl Topology {
+    /// Takes in that an answer to some request cannot be read. Returns what is wrong with it.
+    pub(in crate::sender) fn handle_unreadable(
+        &mut self,
+        node: NodeId,
+        api_key: ApiKey,
+        version: i16,
+        error: &DecodeError,
+        effects: &mut Effects,
+    ) -> String {
+        let broker = self.describe(node);
+        log::warn!(%broker, ?api_key, version, %error, "answer cannot be read; closing the connection");
+        let problem =
+            format!("the answer of broker {broker} to {api_key:?} version {version} cannot be read: {error}");
+        // Without a producer id, or while batches come to nothing, metadata is still to be had.
+        if api_key == ApiKey::Metadata {
+            self.note_obstacle(&problem, effects);
+        }
+        problem
+    }
+
+    /// Tells of a connection that was closed because what came on it is no answer to what was asked.
+    pub(super) fn note_malformed(
+        &mut self,
+        node: NodeId,
+        problem: &MalformedResponse,
+        effects: &mut Effects,
+    ) {
+        let broker = self.describe(node);
+        let cause = problem.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+        log::warn!(%broker, "{problem}{cause}; closed the connection");
+        self.note_obstacle(&format!("broker {broker} sends what cannot be read: {problem}{cause}"), effects);
+    }
+
+    /// Tells why there is no connection to a broker, while none is connected that could be asked.
+    pub(super) fn note_no_connection(
+        &mut self,
+        node: NodeId,
+        reason: &DisconnectReason,
+        effects: &mut Effects,
+    ) {
+        // What is wrong with an answer was told where it was read.
+        if !matches!(reason, DisconnectReason::Malformed(_) | DisconnectReason::Senseless(_)) {
+            self.note_obstacle(&format!("broker {}: {reason}", self.describe(node)), effects);
+        }
+    }
+
+    /// Tells of an answer that brought no metadata.
+    pub(super) fn note_no_metadata(&mut self, node: NodeId, failure: MetadataFailure, effects: &mut Effects) {
+        log::debug!(%node, %failure, "no metadata");
+        if failure != MetadataFailure::Abandoned {
+            self.note_obstacle(&format!("broker {}: {failure}", self.describe(node)), effects);
+        }
+    }
+
+    /// Tells of a broker, just connected, that cannot be asked for metadata.
+    pub(super) fn note_missing_metadata(&mut self, node: NodeId, effects: &mut Effects) {
+        let broker = self.describe(node);
+        log::warn!(%broker, "broker speaks no version of Metadata that this producer speaks");
+        let obstacle = format!(
+            "broker {broker} speaks no version of Metadata that this producer speaks, as a controller does not"
+        );
+        self.note_obstacle(&obstacle, effects);
+    }
+
+    fn note_obstacle(&mut self, obstacle: &str, effects: &mut Effects) {
+        if let Some(cluster) = self.metadata.note_obstacle(obstacle) {
+            effects.push(Effect::Publish(cluster));
+        }
+    }
+
+    fn describe(&self, node: NodeId) -> String {
+        Node::describe(node, self.metadata.cluster().node(node))
+    }
+}
