@@ -29,7 +29,6 @@ mod nodes;
 mod numbering;
 mod partition;
 mod request;
-mod sequence;
 mod settings;
 mod settlement;
 mod shell;

@@ -256,7 +256,7 @@ impl SenderCore {
 
     #[cfg(test)]
     pub(crate) fn leader(&self, id: usize) -> Option<i32> {
-        self.partitions.get(id)?.as_deref()?.leader.map(|node| node.0)
+        self.partitions.get(id)?.as_deref()?.leader().map(|node| node.0)
     }
 
     /// Lists the partition of a queue as ready for a node, as if it had been looked at.

@@ -6,7 +6,7 @@
 //!     └── failed ──┘
 //! ```
 //!
-//! The numbers themselves belong to the partitions (`sequence.rs`): they ask here for the epoch to go on in.
+//! The numbers themselves belong to the partitions (`partition/numbers.rs`): they ask here for the epoch to go on in.
 
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 //!
 //! A broker takes the same bytes under another number for other records. So a batch that may be in the log keeps its number
 //! until an answer tells, or fails under it. What is known of the log is for [`Doubt`](super::Doubt) to say. The rules for all
-//! batches of a partition stand in `sender/sequence.rs`.
+//! batches of a partition stand in `sender/partition/numbers.rs`.
 
 use super::ProducerBatch;
 use crate::error::Persisted;

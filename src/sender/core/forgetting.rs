@@ -29,7 +29,7 @@ impl SenderCore {
             self.arm(queue.id(), None);
             let place = self.partitions.get_mut(queue.id());
             if let Some(partition) = place.and_then(Option::take) {
-                self.numbering.handle_forgotten(|id| partition.sequence.epoch(id));
+                self.numbering.handle_forgotten(|id| partition.epoch(id));
             }
         }
         log::debug!(%topic, "forgot a topic that has idled out");

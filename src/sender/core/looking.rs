@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::SenderCore;
 use crate::accumulator::Stage;
 use crate::clock::earliest;
-use crate::sender::partition::{Next, Pace};
+use crate::sender::partition::{Next, Pace, Partition};
 use crate::topic_partition::NodeId;
 
 /// So long a batch that has become full may lie while requests are under way, give or take the tick of the shell's timer.
@@ -116,9 +116,9 @@ impl SenderCore {
         if head.is_some_and(|head| head.stage != stage) {
             partition.queue.enter_stage(stage, now);
         }
-        let is_active = head.is_some() || !partition.in_flight.is_empty();
+        let oldest_in_flight = partition.oldest_in_flight();
+        let is_active = head.is_some() || oldest_in_flight.is_some();
         let is_news = partition.active_at.is_some() != is_active;
-        let oldest_in_flight = partition.in_flight.front().map(|batch| batch.created());
         let oldest = earliest([head.map(|head| head.created), oldest_in_flight]);
         let expiry = oldest.and_then(|created| created.checked_add(delivery_timeout));
         let wait = match next {
@@ -128,7 +128,7 @@ impl SenderCore {
         };
         match next {
             Next::Linger(_) if spares_awaited && head.is_some_and(|head| head.is_awaited) => {
-                if let Some(leader) = partition.leader
+                if let Some(leader) = partition.leader()
                     && !std::mem::replace(&mut partition.is_gathering, true)
                 {
                     self.gathering.entry(leader).or_default().push(id);
@@ -152,8 +152,7 @@ impl SenderCore {
     }
 
     pub(super) fn pace(&self, id: usize) -> Pace {
-        let leader =
-            self.partitions.get(id).and_then(Option::as_deref).and_then(|partition| partition.leader);
+        let leader = self.partitions.get(id).and_then(Option::as_deref).and_then(Partition::leader);
         let is_leader_idle = leader.is_some_and(|leader| self.network.in_flight_count(leader) == 0);
         let lifetime = i64::try_from(self.settings.producer_id_lifetime.as_millis()).unwrap_or(i64::MAX);
         Pace {

@@ -11,7 +11,7 @@ use crate::protocol::ApiKey;
 use crate::protocol::messages::produce::ProduceRequestHead;
 use crate::sender::numbering::{Numbers, ProducerId};
 use crate::sender::partition::Next;
-use crate::sender::request::{ProduceDraft, Purpose, SentBatch};
+use crate::sender::request::{ProduceDraft, Purpose};
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
@@ -111,7 +111,7 @@ impl SenderCore {
         draft: &mut ProduceDraft,
         node: NodeId,
         id: usize,
-        mut batch: Box<ProducerBatch>,
+        batch: Box<ProducerBatch>,
         numbers: Numbers,
         now: Instant,
     ) {
@@ -131,26 +131,7 @@ impl SenderCore {
             self.settlement.give_up_sent(partition, vec![*batch], why, now);
             return;
         }
-        if let Numbers::With(producer) = numbers
-            && !batch.is_numbered()
-        {
-            batch.numbered(partition.sequence.assign(producer, batch.record_count()));
-        }
-        let bytes = batch.freeze();
-        let sent = SentBatch {
-            queue_id: id,
-            batch_id: batch.id(),
-            topic_partition: batch.topic_partition().clone(),
-            topic_id: partition.topic_id(),
-            records: batch.record_count(),
-            log: partition.log(),
-            is_answered: false,
-        };
-        batch.sent(partition.leader_epoch, now);
-        partition.retry_at = None;
-        partition.outstanding += 1;
-        partition.in_flight_node = Some(node);
-        partition.in_flight.push_back(batch);
+        let (sent, bytes) = partition.send(batch, node, numbers, now);
         draft.push(sent, bytes);
     }
 

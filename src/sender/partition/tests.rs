@@ -1,6 +1,7 @@
 use crate::accumulator::Stage;
 use crate::clock;
-use crate::metadata::TopicInfo;
+use crate::metadata::{Node, PartitionInfo, TopicInfo};
+use crate::topic_partition::TopicPartition;
 
 use super::*;
 
@@ -126,8 +127,8 @@ fn backoff_holds_unless_the_leader_is_newer() {
         (5, retry_at, Next::Ready(LEADER)),
     ] {
         let mut partition = partition(Some(LEADER));
-        partition.retry_at = Some(retry_at);
-        partition.leader_epoch = Some(epoch);
+        partition.waits.back_off(Some(retry_at));
+        partition.leadership.set_epoch(epoch);
         let retried = Head { attempts: 1, sent_leader_epoch: Some(4), ..head(now) };
 
         assert_eq!(partition.next(Some(retried), pace(), at), expected, "epoch {epoch}");
@@ -138,7 +139,7 @@ fn backoff_holds_unless_the_leader_is_newer() {
 fn leader_without_an_epoch_does_not_end_the_backoff() {
     let now = clock::now();
     let mut partition = partition(Some(OTHER));
-    partition.retry_at = Some(now + LINGER);
+    partition.waits.back_off(Some(now + LINGER));
     for sent_leader_epoch in [None, Some(4)] {
         let retried = Head { attempts: 1, sent_leader_epoch, ..head(now) };
 
@@ -160,9 +161,9 @@ fn leader_whose_address_is_unknown_is_none() {
     let mut partition = partition(Some(LEADER));
 
     partition.update_leader(&cluster(Some(NodeId(9))));
-    assert_eq!(partition.leader, None);
+    assert_eq!(partition.leader(), None);
     partition.update_leader(&Cluster::default());
-    assert_eq!(partition.leader, None);
+    assert_eq!(partition.leader(), None);
 }
 
 #[test]
@@ -171,7 +172,7 @@ fn requests_under_way_are_counted_though_their_batches_have_expired() {
     let mut partition = partition(Some(LEADER));
     let full = Head { is_full: true, ..head(now) };
 
-    partition.outstanding = 1;
+    partition.in_flight.pretend(1, LEADER);
     assert_eq!(partition.next(Some(full), pace(), now), Next::Blocked);
     let pipelining = Pace { max_outstanding: 2, ..pace() };
     assert_eq!(partition.next(Some(full), pipelining, now), Next::Ready(LEADER));
@@ -189,19 +190,19 @@ fn numbered_batches_are_pipelined_once_the_broker_knows_the_producer() {
     let with = numbers(Numbers::With(producer));
     assert_eq!(next(&partition, full, numbers(Numbers::Awaited)), Next::Blocked);
     assert_eq!(next(&partition, full, with), Next::Ready(LEADER));
-    let first = partition.sequence.assign(producer, 10);
-    (partition.outstanding, partition.in_flight_node) = (1, Some(LEADER));
+    let first = partition.numbers.assign(producer, 10);
+    partition.in_flight.pretend(1, LEADER);
     assert_eq!(next(&partition, full, with), Next::Blocked, "nothing was acknowledged so far");
-    partition.sequence.acknowledge(first, 1);
+    partition.numbers.acknowledge(first, 1);
     assert_eq!(next(&partition, full, with), Next::Ready(LEADER));
 
     // A batch that is sent again goes alone, as does one to another node or under another id.
     assert_eq!(next(&partition, Head { is_numbered: true, ..full }, with), Next::Blocked);
     let other = Numbers::With(ProducerId { id: 4001, epoch: 0 });
     assert_eq!(next(&partition, full, numbers(other)), Next::Blocked);
-    partition.in_flight_node = Some(OTHER);
+    partition.in_flight.pretend(1, OTHER);
     assert_eq!(next(&partition, full, with), Next::Blocked);
-    (partition.outstanding, partition.in_flight_node) = (5, Some(LEADER));
+    partition.in_flight.pretend(5, LEADER);
     assert_eq!(next(&partition, full, with), Next::Blocked);
 }
 
@@ -211,16 +212,16 @@ fn batch_of_old_records_does_not_follow_one_that_is_under_way() {
     let now = clock::now();
     let producer = ProducerId { id: 4000, epoch: 0 };
     let mut partition = partition(Some(LEADER));
-    let first = partition.sequence.assign(producer, 10);
-    partition.sequence.acknowledge(first, 100);
-    (partition.outstanding, partition.in_flight_node) = (1, Some(LEADER));
+    let first = partition.numbers.assign(producer, 10);
+    partition.numbers.acknowledge(first, 100);
+    partition.in_flight.pretend(1, LEADER);
     let pace =
         Pace { max_outstanding: 5, numbers: Numbers::With(producer), oldest_remembered: 100, ..pace() };
     let with = |max_timestamp| Some(Head { is_full: true, max_timestamp, ..head(now) });
 
     assert_eq!(partition.next(with(100), pace, now), Next::Ready(LEADER));
     assert_eq!(partition.next(with(99), pace, now), Next::Blocked);
-    partition.outstanding = 0;
+    partition.in_flight.pretend(0, LEADER);
     assert_eq!(partition.next(with(99), pace, now), Next::Ready(LEADER));
 }
 
@@ -239,7 +240,7 @@ fn partition_whose_batches_wait_too_long_for_answers_is_not_to_be_chosen() {
     let timeout = Duration::from_millis(100);
     let mut partition = partition(Some(LEADER));
     let mut note = |outstanding, next, after| {
-        partition.outstanding = outstanding;
+        partition.in_flight.pretend(outstanding, LEADER);
         let at = partition.note_wait(next, timeout, now + Duration::from_millis(after));
         (partition.queue.is_available(), at.map(|at| at - now))
     };

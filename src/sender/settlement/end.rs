@@ -107,7 +107,7 @@ impl Settlement {
         for (batch, _) in &failed {
             partition.note_failure(batch);
         }
-        let leader_known = partition.leader.is_some();
+        let leader_known = partition.leader().is_some();
         for (batch, failure) in failed {
             self.tell_failed_into(errors.as_deref_mut(), batch, failure, leader_known, now);
         }

@@ -1,40 +1,5 @@
-//! Producer id, epochs and sequence numbers: what lets a broker recognise a batch that it has already.
-//!
-//! A broker keeps, per partition and producer id, the epoch and the last sequence number, and takes only the batch that
-//! comes next. The rules here, per partition:
-//!
-//! - A batch gets its number when it is first sent, and keeps it: every attempt sends the same bytes.
-//! - A number is used once. It is given out anew only in a new epoch, and a new epoch begins only when nothing of the
-//!   partition is under way and its head is certain not to be in the log. A batch that may be in the log is always sent
-//!   under its old number first: the answer then tells (success or duplicate), or leaves the doubt.
-//! - A batch that may be in the log and is refused for its number gets no new one. A broker that was restarted remembers
-//!   one batch of a producer, not five, and refuses those before it although it has them; and what a broken connection
-//!   has left behind may still be read, and written under the old number. The records fail, as maybe written.
-//! - A batch that is certain not to be in the log is not sent once a younger one is there, or has failed and may be there:
-//!   it fails, for it could only be written out of order. That holds for whatever brings it to be sent: a first attempt,
-//!   another one, a new epoch, a new producer id, or its having been cut or rebuilt. It holds, too, where the younger one can
-//!   only be in the log of a topic that was deleted meanwhile, or of another cluster: the sender keeps no account of which of
-//!   a batch's attempts went where, and a failure that is certain can be sent again by the caller.
-//! - After a batch that failed in doubt a new epoch begins, unless the broker has acknowledged a later one: it does not wait
-//!   for the lost number then, and does not take it any more.
-//! - A batch that is sent again goes alone, with nothing behind it: brokers look for doubles among the last five batches.
-//! - Epochs are counted per partition and by the producer itself. A broker takes any higher epoch of a producer id whose
-//!   numbers begin at 0 (Java counts one epoch for all partitions, which adopt it one by one: to a partition it looks
-//!   the same).
-//! - Until a partition has acknowledged a batch of an epoch, one is under way: a broker that knows nothing of the
-//!   producer takes any first number, so a second batch could slip in before the first. What counts is the log that the
-//!   partition has now: an answer of a topic that was deleted says nothing about the one that was made in its place.
-//! - The same holds while the broker may have forgotten the producer, which it does by the timestamp of the last batch, not by
-//!   the time of the last request: behind a long pause, and while old records are written, one batch is under way. A batch of
-//!   old records waits for those in front of it, too: it makes the broker forget that it has them.
-//! - In another cluster a producer id belongs to another producer. Numbers are forgotten on the way there; what may be in the
-//!   log under one fails, as maybe written.
-//!
-//! - A partition that has idled out is forgotten, numbers and all. Brokers do not forget as soon, so when it is used again it
-//!   begins in an epoch after all that partitions were forgotten in (`Numbering::handle_forgotten`). With its first numbers again, in
-//!   the same epoch, its records would count as doubles of those before and be lost.
-//!
-//! Nothing here is fatal: whatever the broker has forgotten, a new epoch makes it listen again.
+//! `Sequence`: the sequence numbers of one partition, and the epoch that they count in. By which rules they are given out is
+//! told in `numbers.rs`.
 
 use crate::error::Persisted;
 use crate::planted::planted;
@@ -43,7 +8,7 @@ use crate::sender::numbering::ProducerId;
 
 /// The numbers of one partition.
 #[derive(Debug, Default)]
-pub(crate) struct Sequence {
+pub(super) struct Sequence {
     current: Option<Epoch>,
     /// The broker waits for a number that will not come: go on in a new epoch.
     needs_new_epoch: bool,
@@ -68,7 +33,7 @@ struct Acknowledged {
 
 impl Sequence {
     /// Gives out the numbers for a batch of `count` records.
-    pub(crate) fn assign(&mut self, producer: ProducerId, count: u32) -> ProducerIdentity {
+    pub(super) fn assign(&mut self, producer: ProducerId, count: u32) -> ProducerIdentity {
         let epoch = match &mut self.current {
             Some(epoch) if epoch.producer.id == producer.id => epoch,
             current => current.insert(Epoch { producer, next_sequence: 0, acknowledged: None }),
@@ -83,7 +48,7 @@ impl Sequence {
     }
 
     /// Notes that the broker has a batch, whose latest timestamp is this.
-    pub(crate) fn acknowledge(&mut self, identity: ProducerIdentity, timestamp: i64) {
+    pub(super) fn acknowledge(&mut self, identity: ProducerIdentity, timestamp: i64) {
         if let Some(epoch) = &mut self.current
             && (identity.producer_id, identity.producer_epoch) == (epoch.producer.id, epoch.producer.epoch)
         {
@@ -99,13 +64,13 @@ impl Sequence {
     }
 
     /// Notes that a number was given out and is certain never to reach the log.
-    pub(crate) fn note_gap(&mut self) {
+    pub(super) fn note_gap(&mut self) {
         self.needs_new_epoch = !planted!(GapNotHealed);
     }
 
     /// What must never be done: gives out numbers again.
     #[cfg(test)]
-    pub(crate) fn go_back_to(&mut self, identity: ProducerIdentity) {
+    pub(super) fn go_back_to(&mut self, identity: ProducerIdentity) {
         if let Some(epoch) = &mut self.current {
             epoch.next_sequence = identity.base_sequence;
         }
@@ -114,7 +79,7 @@ impl Sequence {
     /// Notes that a batch has failed.
     ///
     /// In the epoch that follows, the broker does not wait for it, and does not take it should it come late.
-    pub(crate) fn note_failure(&mut self, identity: ProducerIdentity, persisted: Persisted) {
+    pub(super) fn note_failure(&mut self, identity: ProducerIdentity, persisted: Persisted) {
         if persisted == Persisted::No {
             return self.note_gap();
         }
@@ -129,12 +94,12 @@ impl Sequence {
     }
 
     /// Whether a new epoch must begin before a batch gets a number.
-    pub(crate) fn needs_new_epoch(&self) -> bool {
+    pub(super) fn needs_new_epoch(&self) -> bool {
         self.needs_new_epoch || self.failed_maybe.is_some()
     }
 
     /// Begins a new epoch, which `next` gives for the one in use. Returns false if there is none so far.
-    pub(crate) fn begin_epoch(&mut self, next: impl FnOnce(ProducerId) -> Option<ProducerId>) -> bool {
+    pub(super) fn begin_epoch(&mut self, next: impl FnOnce(ProducerId) -> Option<ProducerId>) -> bool {
         let Some(epoch) = &mut self.current else {
             self.needs_new_epoch = false;
             self.failed_maybe = None;
@@ -148,30 +113,30 @@ impl Sequence {
     }
 
     /// Notes that the partition is another one than before under the same name: what it knew is gone.
-    pub(crate) fn forget_acknowledgement(&mut self) {
+    pub(super) fn forget_acknowledgement(&mut self) {
         if let Some(epoch) = &mut self.current {
             epoch.acknowledged = None;
         }
     }
 
     /// Begins anew with another producer id, at the next batch.
-    pub(crate) fn forget_id(&mut self) {
+    pub(super) fn forget_id(&mut self) {
         *self = Self::default();
     }
 
     /// Returns the epoch that is in use with a producer id.
-    pub(crate) fn epoch(&self, producer_id: i64) -> Option<i16> {
+    pub(super) fn epoch(&self, producer_id: i64) -> Option<i16> {
         self.current.filter(|epoch| epoch.producer.id == producer_id).map(|epoch| epoch.producer.epoch)
     }
 
     /// Whether the numbers in use can be used no longer now that this is the producer's id.
-    pub(crate) fn is_of_another(&self, producer: ProducerId) -> bool {
+    pub(super) fn is_of_another(&self, producer: ProducerId) -> bool {
         self.current.is_some_and(|epoch| !producer.allows(epoch.producer))
     }
 
     /// Whether more than one batch may be under way: the broker knows the producer, and remembers it if the last batch that
     /// it has acknowledged is no older than `oldest_remembered`.
-    pub(crate) fn may_pipeline(&self, oldest_remembered: i64) -> bool {
+    pub(super) fn may_pipeline(&self, oldest_remembered: i64) -> bool {
         let acknowledged = self.current.and_then(|epoch| epoch.acknowledged);
         !self.needs_new_epoch() && acknowledged.is_some_and(|last| last.timestamp >= oldest_remembered)
     }

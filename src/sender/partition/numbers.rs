@@ -1,0 +1,167 @@
+//! `PartitionNumbers`: when the batches of a partition get sequence numbers, and why they may get no others. The numbers let a
+//! broker recognise a batch that it has already.
+//!
+//! A broker keeps, per partition and producer id, the epoch and the last sequence number, and takes only the batch that
+//! comes next. The rules here, per partition:
+//!
+//! - A batch gets its number when it is first sent, and keeps it: every attempt sends the same bytes.
+//! - A number is used once. It is given out anew only in a new epoch, and a new epoch begins only when nothing of the
+//!   partition is under way and its head is certain not to be in the log. A batch that may be in the log is always sent
+//!   under its old number first: the answer then tells (success or duplicate), or leaves the doubt.
+//! - A batch that may be in the log and is refused for its number gets no new one. A broker that was restarted remembers
+//!   one batch of a producer, not five, and refuses those before it although it has them; and what a broken connection
+//!   has left behind may still be read, and written under the old number. The records fail, as maybe written.
+//! - A batch that is certain not to be in the log is not sent once a younger one is there, or has failed and may be there:
+//!   it fails, since it could only be written out of order. That holds for a first attempt and for another one, in a new epoch,
+//!   under a new producer id, and for a batch that was cut or rebuilt. It also holds where the younger one can only be in the
+//!   log of a topic that was deleted meanwhile, or of another cluster: the sender does not note which attempt went where, and
+//!   the caller can send records again whose failure is certain.
+//! - After a batch that failed in doubt a new epoch begins, unless the broker has acknowledged a later one. In the new epoch the
+//!   broker does not wait for the lost number, and does not take it any more.
+//! - A batch that is sent again goes alone, with nothing behind it: brokers look for doubles among the last five batches.
+//! - Epochs are counted per partition and by the producer itself. A broker takes any higher epoch of a producer id whose
+//!   numbers begin at 0 (Java counts one epoch for all partitions, which adopt it one by one: to a partition it looks
+//!   the same).
+//! - Until a partition has acknowledged a batch of an epoch, one is under way: a broker that knows nothing of the
+//!   producer takes any first number, so a second batch could slip in before the first. What counts is the log that the
+//!   partition has now: an answer of a topic that was deleted says nothing about the one that was made in its place.
+//! - The same holds while the broker may have forgotten the producer, which it does by the timestamp of the last batch, not by
+//!   the time of the last request: behind a long pause, and while old records are written, one batch is under way. A batch of
+//!   old records waits for those in front of it, too: it makes the broker forget that it has them.
+//! - In another cluster a producer id belongs to another producer. Numbers are forgotten on the way there; what may be in the
+//!   log under one fails, as maybe written.
+//! - A partition that has idled out is forgotten, numbers and all. Brokers do not forget as soon, so when it is used again it
+//!   begins in an epoch after all that partitions were forgotten in (`Numbering::handle_forgotten`). With its first numbers again, in
+//!   the same epoch, its records would count as doubles of those before and be lost.
+//!
+//! Nothing here is fatal: whatever the broker has forgotten, a new epoch makes it listen again.
+
+use super::sequence::Sequence;
+use crate::accumulator::{BatchOrder, Head, PartitionQueue, ProducerBatch};
+use crate::planted::planted;
+use crate::protocol::record_batch::ProducerIdentity;
+use crate::sender::numbering::ProducerId;
+
+/// The numbers of the batches of a partition, and what is known of those that were written.
+#[derive(Debug, Default)]
+pub(super) struct PartitionNumbers {
+    sequence: Sequence,
+    /// The youngest batch that is in the log, or has failed and may be.
+    youngest_written: Option<BatchOrder>,
+}
+
+impl PartitionNumbers {
+    /// Gives out the numbers for a batch of `count` records.
+    pub(super) fn assign(&mut self, producer: ProducerId, count: u32) -> ProducerIdentity {
+        self.sequence.assign(producer, count)
+    }
+
+    /// Makes sure that the head can get a number, beginning a new epoch if the broker would not take the next number
+    /// of this one, which `next_epoch` gives. Returns false if there is none so far. To be called while nothing is under way.
+    ///
+    /// Batches behind the head that may be in the log under their old numbers are moved to `doubtful`: they can get
+    /// neither a new one nor be sent under the old.
+    pub(super) fn prepare(
+        &mut self,
+        head: Head,
+        producer: ProducerId,
+        next_epoch: impl FnOnce(ProducerId) -> Option<ProducerId>,
+        queue: &PartitionQueue,
+        doubtful: &mut Vec<ProducerBatch>,
+    ) -> bool {
+        // What may be in the log keeps its number until an answer tells.
+        if !head.may_take_new_number {
+            return true;
+        }
+        if self.sequence.is_of_another(producer) {
+            self.sequence.forget_id();
+            doubtful.extend(queue.forget_identities());
+        }
+        if !self.sequence.needs_new_epoch() {
+            return true;
+        }
+        doubtful.extend(queue.forget_identities());
+        let has_epoch = self.sequence.begin_epoch(next_epoch);
+        if !has_epoch {
+            self.sequence.forget_id();
+        }
+        has_epoch
+    }
+
+    /// Notes that the broker has a batch. `is_of_this_log`: in the log that the partition has now. `timestamp`: of the batch as
+    /// it is in the log.
+    pub(super) fn note_delivery(&mut self, batch: &ProducerBatch, is_of_this_log: bool, timestamp: i64) {
+        if is_of_this_log || planted!(LateAnswerCounts) {
+            self.sequence.acknowledge(batch.identity(), timestamp);
+        }
+        self.youngest_written = self.youngest_written.max(Some(batch.order()));
+    }
+
+    /// Notes that a batch has failed: its number will never come, or the sender does not know whether it has come. In
+    /// the epoch that follows brokers do not wait for it, and no longer take it should it be late.
+    pub(super) fn note_failure(&mut self, batch: &ProducerBatch) {
+        #[cfg(test)]
+        if planted!(SequenceReuse) && batch.is_numbered() {
+            return self.sequence.go_back_to(batch.identity());
+        }
+        if !batch.may_take_new_number() {
+            self.youngest_written = self.youngest_written.max(Some(batch.order()));
+        }
+        if batch.is_numbered() {
+            self.sequence.note_failure(batch.identity(), batch.persisted());
+        }
+    }
+
+    /// Notes that the broker waits for a number that will not come.
+    pub(super) fn note_gap(&mut self) {
+        self.sequence.note_gap();
+    }
+
+    /// Notes that the partition may have another log, whose broker may not know the producer.
+    pub(super) fn forget_acknowledgement(&mut self) {
+        self.sequence.forget_acknowledgement();
+    }
+
+    /// Forgets what the brokers of a cluster knew. What is queued loses its number; the batches among it that may be in the log
+    /// under theirs are returned.
+    pub(super) fn leave_cluster(&mut self, queue: &PartitionQueue) -> Vec<ProducerBatch> {
+        self.sequence.forget_id();
+        queue.forget_identities()
+    }
+
+    /// Whether a batch that is about to be sent could only be written out of order: it is certain not to be in the log, and
+    /// a younger one is there, or may be.
+    ///
+    /// Brokers that remember the producer do not let that happen. One that has forgotten it, as with a topic that was made
+    /// anew, takes any first number, so of two batches under way it may refuse the older and write the younger. The older
+    /// one gets no new number then, and under its old one it would be refused at best.
+    ///
+    /// A batch that may be in the log is asked for under its old number all the same: the answer may be that it is there.
+    pub(super) fn is_overtaken(&self, batch: &ProducerBatch) -> bool {
+        batch.may_take_new_number()
+            && !planted!(OvertakenIsSent)
+            && self.youngest_written.is_some_and(|youngest| youngest > batch.order())
+    }
+
+    /// Whether the numbers in use belong to another producer id than this.
+    pub(super) fn are_of_another(&self, producer: ProducerId) -> bool {
+        self.sequence.is_of_another(producer)
+    }
+
+    /// Whether the broker knows the producer, and remembers it if the last batch that it has acknowledged is no older than
+    /// `oldest_remembered`.
+    pub(super) fn may_pipeline(&self, oldest_remembered: i64) -> bool {
+        self.sequence.may_pipeline(oldest_remembered)
+    }
+
+    /// The broker has a batch of these numbers.
+    #[cfg(test)]
+    pub(super) fn acknowledge(&mut self, identity: ProducerIdentity, timestamp: i64) {
+        self.sequence.acknowledge(identity, timestamp);
+    }
+
+    /// Returns the epoch that is in use with a producer id.
+    pub(super) fn epoch(&self, producer_id: i64) -> Option<i16> {
+        self.sequence.epoch(producer_id)
+    }
+}
