@@ -4,12 +4,12 @@
 //! partitions that changed from a list, so that its work grows with what is ready and not with what exists.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed};
 use crate::delivery::BatchCell;
-use crate::sync::Held;
+use crate::planted::planted;
+use crate::sync::{AtomicBool, Held, Ordering, PoisonError, RwLock};
 use crate::topic_partition::{Topic, TopicPartition};
 
 mod changes;
@@ -427,6 +427,9 @@ impl RecordAccumulator {
     /// Refuses further records, and fails those that wait for memory.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
+        if planted!(ShutTooEarly) {
+            self.is_shut.store(true, Ordering::Release);
+        }
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         topics.closed = true;
         drop(topics);

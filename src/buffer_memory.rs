@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::planted::planted;
 use crate::sync::{Mutex, PoisonError};
 
-mod budget;
-mod fair_memory;
+pub(crate) mod budget;
+pub(crate) mod fair_memory;
 mod hungry;
 mod topic_memory;
 

@@ -21,7 +21,7 @@ use crate::planted::planted;
 use crate::record::Headers;
 use crate::topic_partition::{Topic, TopicPartition};
 
-mod completion;
+pub(crate) mod completion;
 
 use self::completion::{Completion, NO_SLOT};
 

@@ -123,6 +123,10 @@ mod fence;
 mod log;
 mod metadata;
 mod metrics;
+#[cfg(loom)]
+#[doc(hidden)]
+#[path = "../loom/models/models.rs"]
+pub mod models;
 mod network;
 mod pipeline;
 mod planted;

@@ -1,17 +1,17 @@
-//! Bugs that the simulation must find. None of this exists outside of this crate's own tests.
+//! Bugs that the simulation must find, or the models of threads in `loom/`. None of this exists outside of this crate's own tests.
 //!
 //! `planted!(Name)` is `false`, known when compiling, in every other build. In tests it is true on threads that have
-//! planted that bug, so that tests beside each other do not see it.
+//! planted that bug, so that tests beside each other do not see it. The threads of a model run on one thread of the system.
 
 /// Whether a bug is planted.
-#[cfg(not(test))]
+#[cfg(not(any(test, loom)))]
 macro_rules! planted {
     ($bug:ident) => {
         false
     };
 }
 
-#[cfg(test)]
+#[cfg(any(test, loom))]
 macro_rules! planted {
     ($bug:ident) => {
         $crate::planted::is_planted($crate::planted::Bug::$bug)
@@ -20,16 +20,19 @@ macro_rules! planted {
 
 pub(crate) use planted;
 
-#[cfg(test)]
+#[cfg(any(test, loom))]
 pub(crate) use self::switch::{Bug, is_planted, plant};
 
-#[cfg(test)]
+#[cfg(any(test, loom))]
 mod switch {
     use std::cell::Cell;
 
     /// What is wrong while it is planted.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    #[cfg_attr(loom, expect(dead_code, reason = "some are planted in unit tests alone"))]
     pub(crate) enum Bug {
+        /// A caller asks whether the sender is coming before its queue is on the list.
+        ComingAskedTooEarly,
         /// Every codec panics: no bug of ours, and none for the simulation to find, for nothing may come of it.
         CodecPanics,
         /// The numbers of one cluster are used in another.
@@ -50,19 +53,27 @@ mod switch {
         EpochsNeverGoBack,
         /// A batch that expires while it is under way counts as not written.
         ExpiredIsNotWritten,
+        /// The sender's wake-up is taken before its waker is registered.
+        FlagTakenTooEarly,
         /// A gap in the numbers does not lead to a new epoch.
         GapNotHealed,
         /// A partition that has idled out begins again with the numbers that it began with.
         ForgottenNumbers,
+        /// What was granted to a wait that is given up is not given back.
+        GrantDiesWithItsWait,
         /// A retry does not back off.
         HintLoop,
         /// An answer of a topic that is gone counts as one of the topic that has its name now.
         LateAnswerCounts,
+        /// A waker is parked although the value is there.
+        LateWakerParked,
         /// Timers of partitions are not reported.
         LostWakeUp,
         /// A log that panics is not fenced in: no bug of ours either, but the way in which tests have a panic come up in the
         /// middle of what the sender does.
         LogNotFenced,
+        /// The sender takes note of an announcement only after it has looked.
+        LookNotedTooLate,
         /// Answers belong to batches by position.
         MismatchedAnswer,
         /// A refusal that names no record fails all of the batch.
@@ -73,6 +84,8 @@ mod switch {
         NoMuteOnRetry,
         /// Brokers are believed to remember a producer however old the timestamps of its last batch are.
         OldIsRemembered,
+        /// The sender's task does not look for orders after it has got up.
+        OrderLeftBehind,
         /// A batch is sent, or sent again, although a younger one is in the log.
         OvertakenIsSent,
         /// One answer with an error in place of a topic makes the topic unknown.
@@ -87,12 +100,16 @@ mod switch {
         RetiredWithRecords,
         /// A batch that is sent again goes behind those that were not sent so far.
         RetryBehindNewBatch,
+        /// A batch is announced before it is compressed.
+        SealedTooLate,
         /// The sender does not look after batches that others are to compress.
         SealingForEver,
         /// The numbers of a batch that has failed are given out again.
         SequenceReuse,
         /// The pieces of a batch are written in reverse order.
         SplitLosesOrder,
+        /// The producer counts as shut before its queues refuse records.
+        ShutTooEarly,
         /// With `fail_stop`, what is under way behind a failure is sent again.
         StopSparesInFlight,
         /// Batches that come back change places.
@@ -101,6 +118,8 @@ mod switch {
         UnreadAnswersDoNotCount,
         /// Batches under way get no result when the producer is closed.
         UnresolvedAtClose,
+        /// A thread that has found no work counts as running until a moment later.
+        WorkerLeavesTooLate,
         /// Records of a batch that was cut are told offsets as if it had not been.
         WrongOffset,
     }

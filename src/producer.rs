@@ -28,7 +28,7 @@ mod enqueue;
 mod topic_wait;
 mod topics;
 mod walk;
-mod workers;
+pub(crate) mod workers;
 
 pub use self::builder::{BuildError, KafkaProducerBuilder};
 use self::enqueue::{Enqueue, Waits, far};

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  handles ── orders ──► Control ◄── takes the seat for each poll ── Sender (the task)
-//!                          └ seat: Shell { SenderCore, sockets, timer }
+//!                          └ Seat: Shell { SenderCore, sockets, timer }
 //! ```
 
 use std::future::Future;
@@ -29,6 +29,7 @@ mod nodes;
 mod numbering;
 mod partition;
 mod request;
+pub(crate) mod seat;
 mod settings;
 mod settlement;
 mod shell;

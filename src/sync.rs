@@ -1,8 +1,24 @@
-//! What puts tasks to sleep and wakes them is built from these; `loom/` builds the same files with loom's in their place.
+//! What stands on the border between threads is built from these. `loom/` builds the crate with loom's in their place.
 
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+pub(crate) use std::sync::PoisonError;
 use std::task::Waker;
+
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, RwLock, TryLockError};
+
+#[cfg(not(loom))]
+pub(crate) use futures::task::AtomicWaker;
+
+#[cfg(loom)]
+#[path = "../loom/models/sync.rs"]
+mod modelled;
+#[cfg(loom)]
+pub(crate) use self::modelled::{
+    AtomicBool, AtomicU32, AtomicUsize, AtomicWaker, Mutex, MutexGuard, OnceLock, Ordering, RwLock,
+    TryLockError,
+};
 
 use crate::fence::fenced;
 use crate::log;

@@ -1,12 +1,10 @@
 //! What the sender has yet to look at, and how it is woken to do so.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use futures::task::AtomicWaker;
+use std::sync::Arc;
 
 use crate::accumulator::partition_queue::PartitionQueue;
-use crate::sync::expect_none_held;
+use crate::planted::planted;
+use crate::sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, Ordering, PoisonError, expect_none_held};
 
 /// The way from callers to the sender.
 #[derive(Debug, Default)]
@@ -29,8 +27,9 @@ struct List {
 impl Changes {
     /// Tells the sender that a queue has changed. It looks at once, or soon if it has said that it is coming.
     pub(crate) fn announce(&self, queue: Arc<PartitionQueue>) {
+        let was_coming = planted!(ComingAskedTooEarly) && self.is_coming.load(Ordering::Relaxed);
         self.push(queue);
-        if !self.is_coming.load(Ordering::Relaxed) {
+        if !was_coming && !self.is_coming.load(Ordering::Relaxed) {
             self.wake();
         }
     }
@@ -97,7 +96,16 @@ impl WakeFlag {
 
     /// Registers the sleeper. Returns true if it was woken since the last call.
     pub(crate) fn poll(&self, cx: &std::task::Context<'_>) -> bool {
+        if planted!(FlagTakenTooEarly) {
+            let was_set = self.take();
+            self.waker.register(cx.waker());
+            return was_set;
+        }
         self.waker.register(cx.waker());
+        self.take()
+    }
+
+    fn take(&self) -> bool {
         self.is_set.swap(false, Ordering::AcqRel)
     }
 }

@@ -4,11 +4,12 @@
 //! stands here from its first record until it is dropped, which is right behind its completion: nothing keeps the
 //! outcome of a batch, and with it the bytes of one that failed, but the deliveries of its records.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use crate::accumulator::partition_queue::PartitionQueue;
 use crate::delivery::BatchCell;
 use crate::planted::planted;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The completion cells of the batches that are queued or on their way, of all partitions.
 #[derive(Debug, Default)]

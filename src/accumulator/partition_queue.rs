@@ -5,8 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crate::accumulator::changes::Changes;
@@ -20,7 +19,7 @@ use crate::delivery::{BatchCell, BatchWatcher, Delivery};
 use crate::planted::planted;
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::{HEADER_LEN, RecordRef};
-use crate::sync::Held;
+use crate::sync::{AtomicBool, AtomicUsize, Held, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::topic_partition::TopicPartition;
 
 mod closing;
@@ -301,9 +300,9 @@ impl PartitionQueue {
     /// Looks at the head of the queue, on behalf of the sender, which has then heard of every announcement so far.
     pub(crate) fn look(&self) -> Option<Head> {
         let mut inner = self.lock();
-        inner.announced = false;
+        inner.announced &= planted!(LookNotedTooLate);
         let more = inner.batches.len() > 1;
-        inner.batches.front().map(|head| Head {
+        let head = inner.batches.front().map(|head| Head {
             created: head.created(),
             attempts: head.attempts(),
             sent_leader_epoch: head.sent_leader_epoch(),
@@ -317,7 +316,12 @@ impl PartitionQueue {
             order: head.order(),
             len: head.len(),
             stage: head.stage(),
-        })
+        });
+        drop(inner);
+        if planted!(LookNotedTooLate) {
+            self.lock().announced = false;
+        }
+        head
     }
 
     /// Takes the head if it can be sent as it is, or what must be done to it first.

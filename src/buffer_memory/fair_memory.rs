@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use crate::buffer_memory::budget::{Budget, Grant, InTopic, Line, PartitionId, Ticket, TopicId};
+use crate::planted::planted;
 use crate::sync::{AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError, wake_all};
 
 /// Bytes that partitions take and give back.
@@ -267,12 +268,14 @@ impl Drop for Take<'_> {
         let mut state = self.memory.lock();
         let wait = state.waits.remove(&ticket);
         match &wait {
-            Some(WaitState::Granted(grant)) => state.budget.give_back(grant.partition, grant.capacity),
+            Some(WaitState::Granted(grant)) if !planted!(GrantDiesWithItsWait) => {
+                state.budget.give_back(grant.partition, grant.capacity);
+            }
             Some(WaitState::Waiting(_)) => {
                 state.budget.cancel(self.line, ticket);
                 state.waiting -= 1;
             }
-            None => {}
+            Some(WaitState::Granted(_)) | None => {}
         }
         self.memory.serve(state);
     }

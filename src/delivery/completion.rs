@@ -2,6 +2,7 @@
 
 use std::task::{Context, Poll, Waker};
 
+use crate::planted::planted;
 use crate::sync::{
     AtomicU32, Mutex, MutexGuard, OnceLock, Ordering, PoisonError, expect_none_held, wake_all,
 };
@@ -70,7 +71,7 @@ impl<T> Completion<T> {
 
     fn park(&self, cx: &Context<'_>, slot: &mut u32) -> Poll<&T> {
         let mut wakers = self.lock();
-        if wakers.closed {
+        if wakers.closed && !planted!(LateWakerParked) {
             drop(wakers);
             return self.value.get().map_or(Poll::Pending, Poll::Ready);
         }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::num::NonZero;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime::Handle;
@@ -11,15 +11,20 @@ use tokio::runtime::Handle;
 use crate::accumulator::{Work, Workers};
 use crate::fence::fenced;
 use crate::log;
+use crate::planted::planted;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Threads of the runtime's blocking pool, no more at a time than there are cores.
 ///
 /// More would compress no faster, and each keeps the memory of a codec.
 #[derive(Debug, Clone)]
-pub(super) struct BlockingWorkers(Arc<Shared>);
+pub(crate) struct BlockingWorkers(Arc<Shared>);
+
+/// Has a thread do something, soon or late. One that is refused a thread may panic.
+type Spawn = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
 
 struct Shared {
-    runtime: Handle,
+    spawn: Box<Spawn>,
     /// Threads at a time, at least one.
     most: usize,
     state: Mutex<State>,
@@ -46,11 +51,19 @@ struct Worker {
 
 impl BlockingWorkers {
     pub(super) fn new(runtime: Handle) -> Self {
-        Self::with(runtime, thread::available_parallelism().map_or(1, NonZero::get))
+        Self::on(runtime, thread::available_parallelism().map_or(1, NonZero::get))
     }
 
-    fn with(runtime: Handle, most: usize) -> Self {
-        Self(Arc::new(Shared { runtime, most, state: Mutex::default() }))
+    fn on(runtime: Handle, most: usize) -> Self {
+        Self::with(move |work| drop(runtime.spawn_blocking(work)), most)
+    }
+
+    /// `most` is how many threads at a time, at least one.
+    pub(crate) fn with(
+        spawn: impl Fn(Box<dyn FnOnce() + Send>) + Send + Sync + 'static,
+        most: usize,
+    ) -> Self {
+        Self(Arc::new(Shared { spawn: Box::new(spawn), most, state: Mutex::default() }))
     }
 
     /// Gives work back if the system refuses the thread that it would need.
@@ -69,7 +82,7 @@ impl BlockingWorkers {
         };
         // A runtime that is shut down drops the worker. One that is refused a thread panics, and keeps what it was to run for a
         // thread that may come much later.
-        match fenced(|| drop(self.0.runtime.spawn_blocking(thread))) {
+        match fenced(|| (self.0.spawn)(Box::new(thread))) {
             Ok(()) => Ok(()),
             Err(_) => {
                 log::warn!("the system refuses a thread to compress on");
@@ -111,6 +124,14 @@ impl Workers for BlockingWorkers {
     }
 }
 
+#[cfg(loom)]
+impl BlockingWorkers {
+    /// Returns whether a thread runs, or is about to.
+    pub(crate) fn is_anything_running(&self) -> bool {
+        self.0.lock().running > 0
+    }
+}
+
 impl Worker {
     fn run(mut self) {
         while let Some(work) = self.next() {
@@ -132,6 +153,10 @@ impl Worker {
         state.under_way -= usize::from(self.is_busy);
         let next = state.waiting.pop_front();
         self.is_busy = next.is_some();
+        if !self.is_busy && planted!(WorkerLeavesTooLate) {
+            drop(state);
+            state = self.shared.lock();
+        }
         if self.is_busy {
             state.under_way += 1;
         } else {

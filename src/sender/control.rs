@@ -1,23 +1,21 @@
 //! `Control`: what handles and the sender's task share, and how handles reach the sender when no thread drives its
 //! task.
 //!
-//! The sender itself lies here, in its seat. Its task takes the seat for each poll. A handle that has an order takes it, too,
-//! and has the order carried out on its own thread; if the seat is taken, the one who sits there sees to the order before
-//! leaving for good. So an order waits for one poll at most, and never for the runtime.
+//! The sender itself lies here, in its [`Seat`].
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
-use crate::accumulator::salvage;
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::fence::fenced;
 use crate::log;
 use crate::metadata::Cluster;
 use crate::sender::core::Purge;
+use crate::sender::seat::Seat;
 use crate::sender::shell::Shell;
 use crate::sender::topic_interests::{TopicInterest, TopicInterests};
 use crate::topic_partition::Topic;
@@ -30,9 +28,7 @@ pub(crate) struct Control {
     cluster_version: AtomicU64,
     /// Of each record that was not settled when the sender ended.
     undelivered: Mutex<Vec<DeliveryError>>,
-    orders: Mutex<Vec<Order>>,
-    /// Empty once the sender has ended.
-    seat: Mutex<Option<Box<Shell>>>,
+    seat: Seat<Shell>,
     /// Why the sender has ended. Set before a handle can notice that it has.
     end: OnceLock<DeliveryErrorKind>,
     /// Calls of `close` that are under way, each with the end of its timeout.
@@ -124,7 +120,7 @@ impl Control {
     }
 
     pub(super) fn take_orders(&self) -> Vec<Order> {
-        std::mem::take(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner))
+        self.seat.take_orders()
     }
 
     /// Shows a new view of the cluster to all who wait for one.
@@ -158,68 +154,26 @@ impl Control {
 
     /// Puts a new sender into its seat.
     pub(super) fn seat(&self, shell: Shell) {
-        *self.lock_seat() = Some(Box::new(shell));
+        self.seat.fill(shell);
     }
 
     /// Has the sender do something, for its task. Returns `None` if it has ended, by that at the latest.
     pub(super) fn drive<T>(&self, act: impl FnOnce(&mut Shell) -> T) -> Option<T> {
-        let done = self.drive_in(&mut self.lock_seat(), act);
-        self.serve();
-        done
+        self.seat.drive(self, act)
     }
 
     fn give(&self, order: Order) {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).push(order);
-        self.serve();
-    }
-
-    /// Has the orders carried out.
-    ///
-    /// A thread that finds the seat taken may leave: the thread that sits there looks for orders after it has got up,
-    /// and finds those that were given before the seat was found taken.
-    fn serve(&self) {
-        while !self.orders.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
-            let mut seat = match self.seat.try_lock() {
-                Ok(seat) => seat,
-                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            if seat.is_none() {
-                self.take_orders().into_iter().for_each(Order::refuse);
-            }
-            let _: Option<()> = self.drive_in(&mut seat, |shell| shell.handle_orders(self));
-        }
-    }
-
-    fn drive_in<T>(&self, seat: &mut Option<Box<Shell>>, act: impl FnOnce(&mut Shell) -> T) -> Option<T> {
-        let shell = seat.as_mut()?;
-        let (done, lost) = salvage::catch_unwind(|| act(shell));
-        match done {
-            Ok(done) if !shell.is_finished() => return Some(done),
-            Ok(_) => {}
-            Err(thrown) => {
-                let message = thrown.message();
-                log::error!(message, "the sender panicked; its records fail");
-                shell.end_in_panic(self, message, lost);
-            }
-        }
-        drop(fenced(|| *seat = None));
-        None
+        self.seat.give(self, order);
     }
 
     /// Calls `f` as if another thread had the seat meanwhile.
     #[cfg(test)]
     pub(super) fn while_taken<T>(&self, f: impl FnOnce() -> T) -> T {
-        let _seat = self.lock_seat();
-        f()
+        self.seat.while_taken(f)
     }
 
     fn topic_interests(&self) -> MutexGuard<'_, TopicInterests> {
         self.topic_interests.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_seat(&self) -> MutexGuard<'_, Option<Box<Shell>>> {
-        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

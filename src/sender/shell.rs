@@ -28,6 +28,7 @@ use crate::network::{ConnectionId, Frame};
 use crate::sender::control::{Control, Order, Report, guarded};
 use crate::sender::core::SenderCore;
 use crate::sender::drive::{Address, HandedOver, MAX_ROUNDS, Moment, Outside, Rest, drive};
+use crate::sender::seat::Occupant;
 use crate::sender::sight::{Armed, Sight};
 use crate::sender::sockets::Sockets;
 
@@ -89,10 +90,6 @@ impl Shell {
         }
     }
 
-    pub(super) fn is_finished(&self) -> bool {
-        self.is_finished
-    }
-
     /// Does what there is to do, on behalf of the task.
     pub(super) fn poll(&mut self, control: &Control, cx: &mut Context<'_>) -> Poll<()> {
         match drive(&mut OnTask { shell: self, control, cx }) {
@@ -105,34 +102,6 @@ impl Shell {
         }
     }
 
-    /// Carries orders out, on whichever thread.
-    pub(super) fn handle_orders(&mut self, control: &Control) {
-        for order in control.take_orders() {
-            let now = clock::now();
-            match order {
-                Order::Abort if !self.is_finished => {
-                    self.take_in(now);
-                    self.finish(control, &DeliveryErrorKind::Closed, now);
-                }
-                Order::EndIfIdle if !self.is_finished => {
-                    if self.accumulator.has_ended() {
-                        self.finish(control, &DeliveryErrorKind::Closed, now);
-                    }
-                }
-                // A caller who has given up waiting for the result wants the purge all the same.
-                Order::Purge(what, result) if !self.is_finished => {
-                    self.take_in(now);
-                    let mut report = Report::new(control);
-                    self.core.purge(what, now, &mut report.errors);
-                    let errors = report.take();
-                    // Wakes the caller.
-                    guarded(|| drop(result.send(errors)));
-                }
-                Order::Abort | Order::EndIfIdle | Order::Purge(..) => order.refuse(),
-            }
-        }
-    }
-
     /// Fails whatever is not settled, and ends.
     pub(super) fn finish(&mut self, control: &Control, kind: &DeliveryErrorKind, now: Instant) {
         control.note_end(kind);
@@ -141,28 +110,6 @@ impl Shell {
         drop(report);
         self.is_finished = true;
         self.sockets.close_all();
-    }
-
-    /// Ends after a panic. `lost` was dropped by it.
-    ///
-    /// What has panicked once may do so again, in which case every try has fewer batches left.
-    pub(super) fn end_in_panic(&mut self, control: &Control, message: String, lost: Vec<ProducerBatch>) {
-        let kind = DeliveryErrorKind::SenderPanicked(message);
-        control.note_end(&kind);
-        let now = clock::now();
-        let (mut lost, mut report) = (lost, Report::new(control));
-        for _ in 0..MAX_TRIES {
-            let taken = std::mem::take(&mut lost);
-            let (done, lost_again) =
-                salvage::catch_unwind(|| self.core.abort_with(taken, &kind, now, &mut report.errors));
-            if done.is_ok() {
-                break;
-            }
-            lost = lost_again;
-        }
-        drop(report);
-        self.core.fail_what_is_left(&kind);
-        self.is_finished = true;
     }
 
     /// Takes in what lies in the sockets before records are given up by order. The task is woken afterwards, or ends.
@@ -228,6 +175,69 @@ impl Shell {
         self.armed = None;
         self.sight.note_timer(armed, now);
         true
+    }
+}
+
+impl Occupant for Shell {
+    type Order = Order;
+    type Shared = Control;
+
+    /// Carries orders out, on whichever thread.
+    fn handle_orders(&mut self, control: &Control) {
+        for order in control.take_orders() {
+            let now = clock::now();
+            match order {
+                Order::Abort if !self.is_finished => {
+                    self.take_in(now);
+                    self.finish(control, &DeliveryErrorKind::Closed, now);
+                }
+                Order::EndIfIdle if !self.is_finished => {
+                    if self.accumulator.has_ended() {
+                        self.finish(control, &DeliveryErrorKind::Closed, now);
+                    }
+                }
+                // A caller who has given up waiting for the result wants the purge all the same.
+                Order::Purge(what, result) if !self.is_finished => {
+                    self.take_in(now);
+                    let mut report = Report::new(control);
+                    self.core.purge(what, now, &mut report.errors);
+                    let errors = report.take();
+                    // Wakes the caller.
+                    guarded(|| drop(result.send(errors)));
+                }
+                Order::Abort | Order::EndIfIdle | Order::Purge(..) => order.refuse(),
+            }
+        }
+    }
+
+    /// Ends after a panic. `lost` was dropped by it.
+    ///
+    /// What has panicked once may do so again, in which case every try has fewer batches left.
+    fn end_in_panic(&mut self, control: &Control, message: String, lost: Vec<ProducerBatch>) {
+        let kind = DeliveryErrorKind::SenderPanicked(message);
+        control.note_end(&kind);
+        let now = clock::now();
+        let (mut lost, mut report) = (lost, Report::new(control));
+        for _ in 0..MAX_TRIES {
+            let taken = std::mem::take(&mut lost);
+            let (done, lost_again) =
+                salvage::catch_unwind(|| self.core.abort_with(taken, &kind, now, &mut report.errors));
+            if done.is_ok() {
+                break;
+            }
+            lost = lost_again;
+        }
+        drop(report);
+        self.core.fail_what_is_left(&kind);
+        self.is_finished = true;
+    }
+
+    fn refuse(order: Order) {
+        order.refuse();
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_finished
     }
 }
 

@@ -1,10 +1,9 @@
 //! How a queue ceases to take records: closed for good, stopped until the caller resumes, or given up for another.
 
-use std::sync::atomic::Ordering;
-
 use super::PartitionQueue;
 use crate::accumulator::producer_batch::{BatchOrder, ProducerBatch};
 use crate::planted::planted;
+use crate::sync::Ordering;
 
 impl PartitionQueue {
     /// Takes everything that is queued.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::PartitionQueue;
 use crate::buffer_memory::BatchBuffer;
+use crate::planted::planted;
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::HEADER_LEN;
 
@@ -58,9 +59,12 @@ impl SealJob {
 
     fn put_back(&mut self, compressed: Option<Vec<u8>>) {
         let Some(buffer) = self.buffer.take() else { return };
+        if planted!(SealedTooLate) && self.queue.lock().announce() {
+            self.queue.changes.announce(Arc::clone(&self.queue));
+        }
         let mut inner = self.queue.lock();
         let left = inner.put_sealed(self.batch_id, buffer, compressed);
-        let announce = left.is_ok() && inner.announce();
+        let announce = left.is_ok() && !planted!(SealedTooLate) && inner.announce();
         drop(inner);
         // Others may wait for that memory, and their wakers do what they like.
         drop(left);

@@ -32,7 +32,7 @@ fn telling(done: &mpsc::Sender<usize>, number: usize) -> Work {
 #[test]
 fn work_is_done_on_as_many_threads_as_are_allowed_and_then_declined() {
     let runtime = runtime();
-    let workers = BlockingWorkers::with(runtime.handle().clone(), 2);
+    let workers = BlockingWorkers::on(runtime.handle().clone(), 2);
     let held: Vec<_> = [held(), held()]
         .into_iter()
         .map(|(work, has_begun, let_go)| {
@@ -54,7 +54,7 @@ fn work_is_done_on_as_many_threads_as_are_allowed_and_then_declined() {
 #[test]
 fn work_beyond_the_threads_waits_in_order() {
     let runtime = runtime();
-    let workers = BlockingWorkers::with(runtime.handle().clone(), 1);
+    let workers = BlockingWorkers::on(runtime.handle().clone(), 1);
     let (work, has_begun, let_go) = held();
     workers.take(work).unwrap();
     has_begun.recv_timeout(LONG).unwrap();
@@ -72,7 +72,7 @@ fn work_beyond_the_threads_waits_in_order() {
 #[test]
 fn work_is_given_back_while_no_thread_comes_and_taken_on_again_when_one_has() {
     let runtime = Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
-    let workers = BlockingWorkers::with(runtime.handle().clone(), 2);
+    let workers = BlockingWorkers::on(runtime.handle().clone(), 2);
     let (other, has_begun, let_go) = held();
     let other = runtime.spawn_blocking(move || other.run());
     has_begun.recv_timeout(LONG).unwrap();
@@ -98,7 +98,7 @@ fn work_is_given_back_while_no_thread_comes_and_taken_on_again_when_one_has() {
 #[test]
 fn work_that_waits_for_a_thread_at_work_is_not_given_back() {
     let runtime = runtime();
-    let workers = BlockingWorkers::with(runtime.handle().clone(), 1);
+    let workers = BlockingWorkers::on(runtime.handle().clone(), 1);
     let (work, has_begun, let_go) = held();
     workers.take(work).unwrap();
     has_begun.recv_timeout(LONG).unwrap();
@@ -114,7 +114,7 @@ fn work_that_waits_for_a_thread_at_work_is_not_given_back() {
 #[test]
 fn work_that_panics_leaves_the_others_none_the_worse() {
     let runtime = runtime();
-    let workers = BlockingWorkers::with(runtime.handle().clone(), 1);
+    let workers = BlockingWorkers::on(runtime.handle().clone(), 1);
     let dropped = Arc::new(AtomicUsize::new(0));
     let (done, is_done) = mpsc::channel();
 
@@ -156,7 +156,7 @@ fn work_is_given_back_while_the_system_refuses_threads() {
         }
     };
     let runtime = Builder::new_current_thread().thread_name_fn(name).build().unwrap();
-    let workers = BlockingWorkers::with(runtime.handle().clone(), 2);
+    let workers = BlockingWorkers::on(runtime.handle().clone(), 2);
     let (done, is_done) = mpsc::channel();
 
     for number in 0..5 {
@@ -174,7 +174,7 @@ fn work_is_given_back_while_the_system_refuses_threads() {
 #[test]
 fn work_is_dropped_when_the_runtime_has_ended() {
     let runtime = runtime();
-    let workers = BlockingWorkers::with(runtime.handle().clone(), 2);
+    let workers = BlockingWorkers::on(runtime.handle().clone(), 2);
     drop(runtime);
     let dropped = Arc::new(AtomicUsize::new(0));
 

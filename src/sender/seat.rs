@@ -1,0 +1,125 @@
+//! `Seat`: where the sender lies between two polls, so that its task and handles reach it, one at a time.
+//!
+//! Its task takes the seat for each poll. A handle that has an order takes it, too, and has the order carried out on its own
+//! thread; if the seat is taken, the thread that sits there sees to the order before it leaves for good. So an order waits for one
+//! poll at most, and never for the runtime.
+
+use std::fmt::Debug;
+
+use crate::accumulator::{ProducerBatch, salvage};
+use crate::fence::fenced;
+use crate::log;
+use crate::planted::planted;
+use crate::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+
+/// What may sit in a seat.
+pub(crate) trait Occupant: Debug {
+    /// What can be asked of it by threads that do not sit there.
+    type Order: Debug;
+    /// What it shares with these.
+    type Shared;
+
+    /// Carries out the orders that were given so far ([`Seat::take_orders`]).
+    fn handle_orders(&mut self, shared: &Self::Shared);
+
+    /// Ends after a panic. `lost` was dropped by it.
+    fn end_in_panic(&mut self, shared: &Self::Shared, message: String, lost: Vec<ProducerBatch>);
+
+    /// Lets the one who gave an order know that it will not be carried out.
+    fn refuse(order: Self::Order);
+
+    fn is_finished(&self) -> bool;
+}
+
+/// A place for one, and the orders that wait for it.
+#[derive(Debug)]
+pub(crate) struct Seat<O: Occupant> {
+    orders: Mutex<Vec<O::Order>>,
+    /// Empty once the occupant has finished.
+    occupant: Mutex<Option<Box<O>>>,
+}
+
+impl<O: Occupant> Default for Seat<O> {
+    fn default() -> Self {
+        Self { orders: Mutex::default(), occupant: Mutex::default() }
+    }
+}
+
+impl<O: Occupant> Seat<O> {
+    /// Puts a new occupant into the seat.
+    pub(crate) fn fill(&self, occupant: O) {
+        *self.lock() = Some(Box::new(occupant));
+    }
+
+    /// Has the occupant do something. Returns `None` if it has finished, by that at the latest.
+    pub(crate) fn drive<T>(&self, shared: &O::Shared, act: impl FnOnce(&mut O) -> T) -> Option<T> {
+        let done = Self::drive_in(&mut self.lock(), shared, act);
+        if !planted!(OrderLeftBehind) {
+            self.serve(shared);
+        }
+        done
+    }
+
+    /// Has the occupant carry out an order, on this thread or on the one that sits there.
+    pub(crate) fn give(&self, shared: &O::Shared, order: O::Order) {
+        self.lock_orders().push(order);
+        self.serve(shared);
+    }
+
+    pub(crate) fn take_orders(&self) -> Vec<O::Order> {
+        std::mem::take(&mut self.lock_orders())
+    }
+
+    /// Has the orders carried out.
+    ///
+    /// A thread that finds the seat taken may leave: the thread that sits there looks for orders after it has got up,
+    /// and finds those that were given before the seat was found taken.
+    fn serve(&self, shared: &O::Shared) {
+        while !self.lock_orders().is_empty() {
+            let mut seat = match self.occupant.try_lock() {
+                Ok(seat) => seat,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            if seat.is_none() {
+                self.take_orders().into_iter().for_each(O::refuse);
+            }
+            let _: Option<()> = Self::drive_in(&mut seat, shared, |occupant| occupant.handle_orders(shared));
+        }
+    }
+
+    fn drive_in<T>(
+        seat: &mut Option<Box<O>>,
+        shared: &O::Shared,
+        act: impl FnOnce(&mut O) -> T,
+    ) -> Option<T> {
+        let occupant = seat.as_mut()?;
+        let (done, lost) = salvage::catch_unwind(|| act(occupant));
+        match done {
+            Ok(done) if !occupant.is_finished() => return Some(done),
+            Ok(_) => {}
+            Err(thrown) => {
+                let message = thrown.message();
+                log::error!(message, "the sender panicked; its records fail");
+                occupant.end_in_panic(shared, message, lost);
+            }
+        }
+        drop(fenced(|| *seat = None));
+        None
+    }
+
+    /// Calls `f` as if another thread had the seat meanwhile.
+    #[cfg(test)]
+    pub(crate) fn while_taken<T>(&self, f: impl FnOnce() -> T) -> T {
+        let _seat = self.lock();
+        f()
+    }
+
+    fn lock_orders(&self) -> MutexGuard<'_, Vec<O::Order>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<O>>> {
+        self.occupant.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
