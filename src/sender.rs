@@ -29,6 +29,7 @@ mod nodes;
 mod numbering;
 mod partition;
 mod request;
+mod schedule;
 pub(crate) mod seat;
 mod settings;
 mod settlement;

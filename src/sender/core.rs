@@ -14,11 +14,10 @@
 //! Work is proportional to what changed: a queue is looked at when a caller announced it, when its timer fires, when
 //! an answer for it came, or when its leader changed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::accumulator::{Head, PartitionQueue, RecordAccumulator, SealJob};
+use crate::accumulator::{RecordAccumulator, SealJob};
 use crate::delivery::AckObserver;
 use crate::log;
 use crate::metadata::{Cluster, Metadata, MetadataUpdate};
@@ -29,11 +28,12 @@ use crate::protocol::ApiKey;
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
 use crate::sender::numbering::Numbering;
-use crate::sender::partition::Partition;
+use crate::sender::partition::{Next, Pace, Partition};
 use crate::sender::request::{Body, Purpose};
+use crate::sender::schedule::Schedule;
 use crate::sender::settings::SenderSettings;
 use crate::sender::settlement::Settlement;
-use crate::sender::timer::Wait;
+use crate::sender::timer::{Timer, Wait};
 use crate::sender::topic_interests::TopicInterest;
 use crate::sender::topology::Topology;
 use crate::topic_partition::NodeId;
@@ -47,22 +47,7 @@ pub(crate) struct SenderCore {
     settings: SenderSettings,
     accumulator: Arc<RecordAccumulator>,
     network: NetworkClient<Purpose>,
-    /// By the id of the queue; empty places are partitions that had no records so far, or have idled out.
-    partitions: Vec<Option<Box<Partition>>>,
-    /// Those with batches queued or under way: no others have anything to do.
-    active: ActivePartitions,
-    /// When to look at which partition again: its `timer`, if there is one.
-    timers: BTreeSet<(Instant, usize)>,
-    /// Partitions whose head can go to the node that leads them, longest waiting first.
-    ready: BTreeMap<NodeId, VecDeque<usize>>,
-    /// Scratch for the queues that callers announced.
-    changed: Vec<Arc<PartitionQueue>>,
-    /// Whether batches go without lingering, as of the present pass.
-    is_urgent: bool,
-    /// Nodes that batches wait for and that take nothing, each since when (`partitioner.availability.timeout.ms`).
-    stalled: BTreeMap<NodeId, Instant>,
-    /// Partitions whose batches would go at once if nothing were under way to the node.
-    gathering: BTreeMap<NodeId, Vec<usize>>,
+    schedule: Schedule,
     seal_jobs: Vec<SealJob>,
     /// A batch has waited for its compression for so long that no thread may have come for it.
     is_seal_late: bool,
@@ -71,10 +56,6 @@ pub(crate) struct SenderCore {
     counters: Arc<Counters>,
     numbering: Numbering,
     topology: Topology,
-    /// When to look at what has changed although no caller wakes the sender for it.
-    next_look: Option<Instant>,
-    /// Something has happened in the present pass.
-    has_news: bool,
     /// As of the last poll, in milliseconds since 1970.
     wall_clock: i64,
     /// What had come by then was handed over.
@@ -105,15 +86,10 @@ pub(crate) enum Action {
     TakeBackSeals,
 }
 
-mod active_partitions;
 mod answers;
 mod cluster_change;
-mod forgetting;
 mod giving_back;
-mod looking;
 mod sending;
-
-use self::active_partitions::ActivePartitions;
 
 /// The parts that a [`SenderCore`] is put together from.
 #[derive(Debug)]
@@ -145,18 +121,12 @@ impl SenderCore {
             parts.settings.metadata_max_idle,
             Arc::clone(&parts.counters),
         );
+        let schedule = Schedule::new(parts.settings.clone(), Arc::clone(&parts.accumulator));
         let mut core = Self {
             settings: parts.settings,
             accumulator: parts.accumulator,
             network: parts.network,
-            partitions: Vec::new(),
-            active: ActivePartitions::default(),
-            timers: BTreeSet::new(),
-            ready: BTreeMap::new(),
-            changed: Vec::new(),
-            is_urgent: false,
-            stalled: BTreeMap::new(),
-            gathering: BTreeMap::new(),
+            schedule,
             seal_jobs: Vec::new(),
             is_seal_late: false,
             published: None,
@@ -165,8 +135,6 @@ impl SenderCore {
             numbering,
             effects: Effects::default(),
             topology,
-            next_look: None,
-            has_news: false,
             wall_clock: 0,
             read_until: parts.epoch,
         };
@@ -197,10 +165,12 @@ impl SenderCore {
     pub(crate) fn poll_as_of(&mut self, now: Instant, wall_clock: i64, read_until: Instant) {
         self.wall_clock = wall_clock;
         self.read_until = if planted!(UnreadAnswersDoNotCount) { now } else { read_until.min(now) };
-        self.accumulator.set_sender_coming(false);
+        self.schedule.begin_pass();
         // Answers first: what they settle is not given up.
         self.handle_network_events(now);
-        self.sample_urgency(now);
+        if self.schedule.sample_urgency() {
+            self.look_at_active(now);
+        }
         self.network.handle_timeout(self.read_until);
         for _ in 0..MAX_PASSES {
             self.pass(now);
@@ -208,8 +178,9 @@ impl SenderCore {
                 break;
             }
         }
-        self.plan_next_look(now);
-        self.counters.requests_in_flight.set(self.network.total_in_flight());
+        let in_flight = self.network.total_in_flight();
+        self.schedule.plan_next_look(in_flight > 0, now);
+        self.counters.requests_in_flight.set(in_flight);
     }
 
     /// Returns the next thing that the shell must do.
@@ -233,39 +204,31 @@ impl SenderCore {
 
     /// Returns when to call [`SenderCore::poll_as_of`] again if nothing happens before.
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        if self.network.has_events() {
-            return Some(now);
-        }
-        let timer = self.timers.first().map(|(at, _)| *at).filter(|_| !planted!(LostWakeUp));
-        let next_look = self.next_look;
-        let blocked = self.ready.keys().filter_map(|node| {
-            // What could go was left lying: no event will come of it.
-            let is_left = self.network.can_send(*node, now);
-            if is_left { Some(now) } else { self.node_timeout(*node, now) }
-        });
+        self.timers(now).map(|(at, _)| at).min()
+    }
+
+    /// Returns everything that the sender waits for, and until when, as far as that is known.
+    fn timers(&self, now: Instant) -> impl Iterator<Item = (Instant, Timer)> {
+        let event = self.network.has_events().then_some((Wait::Until(now), Timer::NetworkEvent));
+        let network = self.network.poll_timeout().map(|at| (Wait::Until(at), Timer::Network));
+        let numbering = self.numbering.timeout(|| !self.is_idle(), now);
         let [metadata, starting_over] = self.topology.timeouts(now);
-        let producer_id = self.numbering.timeout(|| !self.is_idle(), now);
-        let waits = [metadata, starting_over, producer_id].into_iter().flatten();
-        [timer, next_look, self.network.poll_timeout()]
+        [event, network, numbering, metadata, starting_over]
             .into_iter()
             .flatten()
-            .chain(waits.filter_map(|(wait, _)| self.end_of(wait, now)))
-            .chain(blocked)
-            .min()
+            .chain(self.schedule.timeouts())
+            .filter_map(move |(wait, timer)| Some((self.end_of(wait, now)?, timer)))
     }
 
     #[cfg(test)]
     pub(crate) fn leader(&self, id: usize) -> Option<i32> {
-        self.partitions.get(id)?.as_deref()?.leader().map(|node| node.0)
+        self.schedule.partition(id)?.leader().map(|node| node.0)
     }
 
     /// Lists the partition of a queue as ready for a node, as if it had been looked at.
     #[cfg(test)]
     pub(crate) fn list(&mut self, node: NodeId, id: usize) {
-        if let Some(partition) = self.partition_mut(id) {
-            partition.is_listed = true;
-            self.ready.entry(node).or_default().push_back(id);
-        }
+        self.schedule.list(node, id);
     }
 
     #[cfg(test)]
@@ -276,12 +239,13 @@ impl SenderCore {
     /// Returns how many partitions are known, and how many of them are looked at when something concerns all.
     #[cfg(test)]
     pub(crate) fn partitions(&self) -> (usize, usize) {
-        (self.partitions.iter().flatten().count(), self.active.len())
+        let (known, active, _) = self.schedule.counts();
+        (known, active)
     }
 
     #[cfg(test)]
-    pub(crate) fn timers(&self) -> usize {
-        self.timers.len()
+    pub(crate) fn partition_timers(&self) -> usize {
+        self.schedule.counts().2
     }
 
     /// Returns whether everything accepted so far is settled.
@@ -292,9 +256,11 @@ impl SenderCore {
     /// Takes in what happened and then sends, so that nothing that became ready is left lying.
     fn pass(&mut self, now: Instant) {
         self.handle_network_events(now);
-        self.look_at_gathered(now);
+        let network = &self.network;
+        let gathered = self.schedule.take_gathered(|node| network.in_flight_count(node) == 0);
+        self.look_at(gathered, now);
         self.look_at_changed(now);
-        self.look_at_timers(now);
+        self.look_at(self.schedule.due(now), now);
         self.ask_for_metadata(now);
         self.ask_for_producer_id(now);
         self.send_produce_requests(now);
@@ -302,30 +268,46 @@ impl SenderCore {
         self.ask_for_producer_id(now);
     }
 
-    fn ensure_partition(&mut self, queue: Arc<PartitionQueue>) {
-        let id = queue.id();
-        if self.partitions.len() <= id {
-            self.partitions.resize_with(id + 1, || None);
-        }
-        if let Some(place @ None) = self.partitions.get_mut(id) {
-            let mut partition = Box::new(Partition::new(queue));
-            partition.update_leader(self.topology.cluster());
-            *place = Some(partition);
+    fn look_at_changed(&mut self, now: Instant) {
+        self.schedule.take_changed();
+        while let Some(id) = self.schedule.next_changed(self.topology.cluster()) {
+            self.look(id, now);
         }
     }
 
-    fn partition_mut(&mut self, id: usize) -> Option<&mut Partition> {
-        self.partitions.get_mut(id).and_then(Option::as_deref_mut)
+    fn look_at_active(&mut self, now: Instant) {
+        self.look_at(self.schedule.active(), now);
     }
 
-    /// Fails what is too old. `head` is that of the queue. Returns whether there was any.
-    fn expire(&mut self, id: usize, head: Option<Head>, now: Instant) -> bool {
-        if self.network.has_events() && !planted!(UnreadAnswersDoNotCount) {
-            // The answer may be among them. The timer, which is due, has us come back.
-            return false;
+    fn look_at(&mut self, ids: Vec<usize>, now: Instant) {
+        for id in ids {
+            self.look(id, now);
         }
-        let Some(Some(partition)) = self.partitions.get_mut(id) else { return false };
-        self.settlement.expire(partition, head, self.read_until, now)
+    }
+
+    /// Finds out what a partition needs next, and sees to it.
+    fn look(&mut self, id: usize, now: Instant) {
+        let Some(partition) = self.schedule.partition_mut(id) else { return };
+        let mut head = partition.queue.look();
+        // An answer that was not taken in so far may be for what is too old. The timer, which is due, has the sender look again.
+        let may_expire = !self.network.has_events() || planted!(UnreadAnswersDoNotCount);
+        if may_expire && self.settlement.expire(partition, head, self.read_until, now) {
+            head = partition.queue.look();
+        }
+        let pace = self.pace(id);
+        let Some(looked) = self.schedule.look(id, head, pace, now) else { return };
+        self.is_seal_late |= looked.is_seal_late;
+        if looked.next == Next::NoLeader
+            && let Some(partition) = self.schedule.partition(id)
+        {
+            self.topology.request_topic(&partition.queue.topic_partition().topic, now);
+        }
+    }
+
+    fn pace(&self, id: usize) -> Pace {
+        let leader = self.schedule.partition(id).and_then(Partition::leader);
+        let is_leader_idle = leader.is_some_and(|leader| self.network.in_flight_count(leader) == 0);
+        self.schedule.pace(self.numbering.numbers(), is_leader_idle, self.wall_clock)
     }
 
     /// Returns when a node that batches wait for is worth another look.
@@ -338,6 +320,9 @@ impl SenderCore {
     fn end_of(&self, wait: Wait, now: Instant) -> Option<Instant> {
         match wait {
             Wait::AnyNode => self.any_node_timeout(now),
+            // What could go was left lying: no event will come of it.
+            Wait::Node(node) if self.network.can_send(node, now) => Some(now),
+            Wait::Node(node) => self.node_timeout(node, now),
             Wait::Until(time) => Some(time),
         }
     }
@@ -378,7 +363,7 @@ impl SenderCore {
                 Effect::LookAtActive => self.look_at_active(now),
                 Effect::Publish(cluster) => self.published = Some(cluster),
                 Effect::RefuseQueued(kind) => {
-                    for partition in self.partitions.iter_mut().flatten() {
+                    for partition in self.schedule.partitions_mut() {
                         self.settlement.give_up_queued(partition, &kind, now);
                     }
                 }
@@ -422,7 +407,7 @@ impl SenderCore {
     /// Takes in what brokers have answered, and which connections came and went.
     pub(crate) fn handle_network_events(&mut self, now: Instant) {
         while let Some(event) = self.network.poll_event() {
-            self.has_news = true;
+            self.schedule.note_news();
             match event {
                 NetworkEvent::Ready { node } => {
                     self.counters.connections_created.add(1);
@@ -484,29 +469,17 @@ impl SenderCore {
         }
     }
 
+    fn forget_idle_topics(&mut self) {
+        let topology = &self.topology;
+        for partition in self.schedule.forget_topics(|topic| topology.is_tracked(topic)) {
+            self.numbering.handle_forgotten(|id| partition.epoch(id));
+        }
+    }
+
     /// Makes a new view of the cluster known to the other rooms.
     fn take_in(&mut self, update: MetadataUpdate, now: Instant) {
         self.network.update_nodes(update.cluster.nodes(), now);
-        // A partition whose listed node no longer leads it is listed anew below.
-        self.stalled.clear();
-        for id in std::mem::take(&mut self.ready).into_values().flatten() {
-            if let Some(partition) = self.partition_mut(id) {
-                partition.is_listed = false;
-            }
-        }
-        for id in std::mem::take(&mut self.gathering).into_values().flatten() {
-            if let Some(partition) = self.partition_mut(id) {
-                partition.is_gathering = false;
-            }
-        }
-        for topic in &update.changed_topics {
-            let Some(queues) = self.accumulator.known_topic(topic) else { continue };
-            for queue in queues.made() {
-                if let Some(partition) = self.partition_mut(queue.id()) {
-                    partition.update_leader(&update.cluster);
-                }
-            }
-        }
+        self.schedule.handle_view(&update);
         self.look_at_active(now);
         self.published = Some(update.cluster);
     }

@@ -41,14 +41,6 @@ pub(crate) struct Partition {
     in_flight: InFlight,
     numbers: PartitionNumbers,
     waits: Waits,
-    /// When the sender looks again if nothing happens before.
-    pub(crate) timer: Option<Instant>,
-    /// True while it stands in the ready list of a node.
-    pub(crate) is_listed: bool,
-    /// Its place in the core's list of those that have something to do, while it is one of them.
-    pub(crate) active_at: Option<usize>,
-    /// True while it waits for a node to have answered everything, so that a batch need not linger.
-    pub(crate) is_gathering: bool,
 }
 
 /// What a partition needs next.
@@ -93,10 +85,6 @@ impl Partition {
             in_flight: InFlight::default(),
             numbers: PartitionNumbers::default(),
             waits: Waits::default(),
-            timer: None,
-            is_listed: false,
-            active_at: None,
-            is_gathering: false,
         }
     }
 
@@ -277,13 +265,9 @@ impl Partition {
         self.numbers.epoch(producer_id)
     }
 
-    /// Whether anything refers to it: a batch or an unanswered request, or a list of the core's.
+    /// Whether a batch is under way, or a request unanswered.
     pub(crate) fn is_in_use(&self) -> bool {
-        self.active_at.is_some()
-            || !self.in_flight.is_empty()
-            || self.in_flight.outstanding() > 0
-            || self.is_listed
-            || self.is_gathering
+        !self.in_flight.is_empty() || self.in_flight.outstanding() > 0
     }
 
     // A leader with a newer epoch has not refused the batch yet (KIP-951): no reason to wait.

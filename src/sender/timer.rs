@@ -2,13 +2,25 @@
 
 use std::time::Instant;
 
+use crate::topic_partition::NodeId;
+
 /// What is looked at again at some time, if nothing happens before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// Metadata is due, or will be.
     Metadata,
+    /// What callers have announced without waking the sender is looked at.
+    NextLook,
+    /// A request is not answered in time, a connection is idle or not made in time, or a node has backed off.
+    Network,
+    /// An answer has come, or a connection came or went, and was not taken in so far.
+    NetworkEvent,
+    /// A partition has something to do: its linger or backoff ends, or its oldest records expire.
+    Partition,
     /// The producer has no id, or no epoch, and asks for one.
     ProducerId,
+    /// A node that partitions have batches for takes a request.
+    ReadyNode,
     /// No broker was of use for so long that all starts over from `bootstrap.servers`.
     StartingOver,
 }
@@ -18,6 +30,8 @@ pub(crate) enum Timer {
 pub(super) enum Wait {
     /// Some node that takes a request: one that backs off or is throttled now.
     AnyNode,
+    /// This node, until it takes a request.
+    Node(NodeId),
     /// A time.
     Until(Instant),
 }

@@ -55,7 +55,7 @@ impl SenderCore {
     }
 
     fn handle_answer(&mut self, sent: &SentBatch, answer: PartitionProduceResponse, now: Instant) {
-        if let Some(Some(partition)) = self.partitions.get_mut(sent.queue_id) {
+        if let Some(partition) = self.schedule.partition_mut(sent.queue_id) {
             match self.settlement.handle_answer(partition, sent, answer, self.wall_clock, now) {
                 LeaderNews::Current => {}
                 LeaderNews::Doubted => {
@@ -71,7 +71,7 @@ impl SenderCore {
     /// A request with `acks=0` is written, and there will be no answer.
     pub(super) fn handle_written(&mut self, sent: &ProduceSent, now: Instant) {
         for sent in &sent.batches {
-            if let Some(Some(partition)) = self.partitions.get_mut(sent.queue_id) {
+            if let Some(partition) = self.schedule.partition_mut(sent.queue_id) {
                 self.settlement.handle_written(partition, sent, now);
             }
             self.look(sent.queue_id, now);
@@ -88,7 +88,7 @@ impl SenderCore {
         match reason {
             FailureReason::UnsupportedVersion(_) => {
                 for sent in &sent.batches {
-                    if let Some(Some(partition)) = self.partitions.get_mut(sent.queue_id) {
+                    if let Some(partition) = self.schedule.partition_mut(sent.queue_id) {
                         self.settlement.handle_unsupported_version(partition, sent, now);
                     }
                     self.look(sent.queue_id, now);
@@ -105,7 +105,7 @@ impl SenderCore {
     fn handle_loss(&mut self, sent: &ProduceSent, reason: &str, on_wire: bool, now: Instant) {
         self.topology.request_update();
         for sent in &sent.batches {
-            if let Some(Some(partition)) = self.partitions.get_mut(sent.queue_id) {
+            if let Some(partition) = self.schedule.partition_mut(sent.queue_id) {
                 self.settlement.handle_loss(partition, sent, reason, on_wire, now);
             }
             self.look(sent.queue_id, now);

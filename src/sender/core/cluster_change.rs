@@ -10,8 +10,7 @@ use super::SenderCore;
 impl SenderCore {
     pub(super) fn leave_cluster(&mut self, now: Instant) {
         self.numbering.handle_other_cluster();
-        for id in 0..self.partitions.len() {
-            let Some(Some(partition)) = self.partitions.get_mut(id) else { continue };
+        for partition in self.schedule.partitions_mut() {
             let doubtful = partition.leave_cluster();
             let why = "it may be in the log of a cluster that is another one now";
             self.settlement.give_up_sent(partition, doubtful, why, now);

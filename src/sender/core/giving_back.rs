@@ -31,7 +31,7 @@ impl SenderCore {
             let queue = self.accumulator.queue(topic, *partition);
             batches.entry(queue.map_or(usize::MAX, |queue| queue.id())).or_default().push(batch);
         }
-        for partition in self.partitions.iter_mut().flatten() {
+        for partition in self.schedule.partitions_mut() {
             let in_flight = partition.take_all_in_flight().into_iter();
             let in_flight = in_flight.filter(|_| !planted!(UnresolvedAtClose));
             batches.entry(partition.queue.id()).or_default().extend(in_flight);
@@ -63,9 +63,11 @@ impl SenderCore {
         self.handle_network_events(now);
         // Partitions are made when they are first looked at.
         self.look_at_changed(now);
-        self.look_at_unannounced(now);
-        for id in self.active.ids() {
-            if let Some(Some(partition)) = self.partitions.get_mut(id) {
+        for id in self.schedule.unannounced(self.topology.cluster()) {
+            self.look(id, now);
+        }
+        for id in self.schedule.active() {
+            if let Some(partition) = self.schedule.partition_mut(id) {
                 self.settlement.purge(partition, what, now, purged);
                 self.look(id, now);
             }

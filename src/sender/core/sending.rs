@@ -1,6 +1,5 @@
 //! Putting requests together: which batches go to which node.
 
-use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::SenderCore;
@@ -16,43 +15,23 @@ use crate::topic_partition::NodeId;
 
 impl SenderCore {
     pub(super) fn send_produce_requests(&mut self, now: Instant) {
-        let nodes: Vec<_> = self.ready.keys().copied().collect();
-        for node in nodes {
+        for node in self.schedule.ready_nodes() {
             if !self.network.is_ready(node, now) {
                 self.network.connect(node, now);
             }
-            self.note_availability(node, now);
+            self.schedule.note_availability(node, self.network.can_send(node, now), now);
             while self.network.can_send(node, now) && self.send_produce_request(node, now) {}
         }
-        self.ready.retain(|_, listed| !listed.is_empty());
-    }
-
-    /// Marks the partitions that wait for a node as not to be chosen while it takes nothing for too long (P10).
-    fn note_availability(&mut self, node: NodeId, now: Instant) {
-        let Some(timeout) = self.settings.availability_timeout else { return };
-        let is_available = if self.network.can_send(node, now) {
-            self.stalled.remove(&node);
-            true
-        } else {
-            let since = *self.stalled.entry(node).or_insert(now);
-            now.saturating_duration_since(since) <= timeout
-        };
-        for id in self.ready.get(&node).into_iter().flatten() {
-            if let Some(Some(partition)) = self.partitions.get(*id) {
-                partition.queue.set_available(is_available);
-            }
-        }
+        self.schedule.tidy_ready();
     }
 
     /// Sends one request with every batch that is ready for a node. Returns false if nothing more is to be done for it.
     fn send_produce_request(&mut self, node: NodeId, now: Instant) -> bool {
         let mut draft = ProduceDraft::default();
         let mut again = Vec::new();
-        let listed = self.ready.get(&node).map_or(0, VecDeque::len);
-        for _ in 0..listed {
-            let Some(id) = self.ready.get_mut(&node).and_then(VecDeque::pop_front) else { break };
+        for _ in 0..self.schedule.listed(node) {
+            let Some(id) = self.schedule.first_listed(node) else { break };
             if !self.draw(node, id, &mut draft, now) {
-                self.ready.entry(node).or_default().push_front(id);
                 break;
             }
             again.push(id);
@@ -66,21 +45,21 @@ impl SenderCore {
             self.look(id, now);
         }
         // What was not ready a moment ago may be by now: a record that came is awaited, too.
-        let is_any_listed = self.ready.get(&node).is_some_and(|listed| !listed.is_empty());
-        !is_empty || has_refused || is_any_listed
+        !is_empty || has_refused || self.schedule.listed(node) > 0
     }
 
-    /// Takes the head of a listed partition into the request. Returns false if the request is too full for it.
+    /// Takes the head of the partition that is listed first into the request. Returns false if the request is too full for it.
     fn draw(&mut self, node: NodeId, id: usize, draft: &mut ProduceDraft, now: Instant) -> bool {
         let pace = self.pace(id);
+        let partition = self.schedule.partition(id);
+        let head = partition.and_then(|partition| partition.queue.look());
+        let is_ready =
+            partition.is_some_and(|partition| partition.next(head, pace, now) == Next::Ready(node));
         let max_request_size = self.settings.max_request_size;
-        let Some(partition) = self.partition_mut(id) else { return true };
-        let head = partition.queue.look();
-        let is_ready = partition.next(head, pace, now) == Next::Ready(node);
         if is_ready && head.is_some_and(|head| !draft.has_room(head.len, max_request_size)) {
             return false;
         }
-        partition.is_listed = false;
+        self.schedule.unlist_first(node);
         if !is_ready {
             return true;
         }
@@ -96,7 +75,7 @@ impl SenderCore {
                 Prepared::NeedsEpoch => return true,
             }
         }
-        let Some(partition) = self.partition_mut(id) else { return true };
+        let Some(partition) = self.schedule.partition_mut(id) else { return true };
         match partition.queue.take_head() {
             TakenHead::Nothing => {}
             TakenHead::Seal(job) => self.seal_jobs.push(job),
@@ -115,7 +94,7 @@ impl SenderCore {
         numbers: Numbers,
         now: Instant,
     ) {
-        let Some(Some(partition)) = self.partitions.get_mut(id) else { return };
+        let Some(partition) = self.schedule.partition_mut(id) else { return };
         let codec = batch.compression();
         let least = codec.least_produce_version();
         let version = || self.network.version_for(node, ApiKey::Produce);
@@ -138,7 +117,7 @@ impl SenderCore {
     /// Makes sure that the head of a partition can get a number.
     fn prepare_numbers(&mut self, id: usize, head: Head, producer: ProducerId, now: Instant) -> Prepared {
         let numbering = &mut self.numbering;
-        let Some(Some(partition)) = self.partitions.get_mut(id) else { return Prepared::Ready };
+        let Some(partition) = self.schedule.partition_mut(id) else { return Prepared::Ready };
         let mut doubtful = Vec::new();
         let next_epoch = |used| numbering.next_epoch(used);
         let can_be_numbered = partition.prepare_numbers(head, producer, next_epoch, &mut doubtful);
@@ -154,7 +133,7 @@ impl SenderCore {
 
     /// Whether a batch is still at the head of its queue.
     fn is_head(&mut self, id: usize, head: Head) -> bool {
-        let now = self.partition_mut(id).and_then(|partition| partition.queue.look());
+        let now = self.schedule.partition_mut(id).and_then(|partition| partition.queue.look());
         now.is_some_and(|now| now.order == head.order)
     }
 

@@ -34,7 +34,7 @@ fn topic_that_idles_out_gives_everything_back() {
     let rig = idled_out();
 
     assert!(rig.accumulator.topics().is_empty());
-    assert_eq!((rig.core.partitions(), rig.core.timers()), ((0, 0), 0));
+    assert_eq!((rig.core.partitions(), rig.core.partition_timers()), ((0, 0), 0));
     assert_eq!(rig.accumulator.appended_records(), 1, "it is still counted");
 }
 

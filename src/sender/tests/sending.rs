@@ -437,7 +437,7 @@ fn thousands_of_batches_leave_no_timers_behind() {
         rig.acknowledge_all();
     }
 
-    assert!(rig.core.timers() <= 4, "{}", rig.core.timers());
+    assert!(rig.core.partition_timers() <= 4, "{}", rig.core.partition_timers());
     assert!(rig.is_clean());
 }
 

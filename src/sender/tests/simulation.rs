@@ -104,7 +104,7 @@ fn idle(simulation: &mut Simulation) -> Result<(), String> {
     let long = millis(2 * simulation.setup.max_idle) + Duration::from_secs(400);
     simulation.run_until(simulation.now + long, |_| false)?;
     let topics = simulation.accumulator.topics().len();
-    let (partitions, timers) = (simulation.core.partitions(), simulation.core.timers());
+    let (partitions, timers) = (simulation.core.partitions(), simulation.core.partition_timers());
     if topics > 0 || partitions != (0, 0) || timers > 0 {
         return Err(format!(
             "{topics} topics, {partitions:?} partitions and {timers} timers outlive their use"

@@ -1,0 +1,80 @@
+//! `Ready`: the partitions whose head can go, by the node that leads them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::{Slot, Slots};
+use crate::topic_partition::NodeId;
+
+/// Partitions whose head can go to a node, and nodes that take nothing.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    /// Each partition once, longest waiting first.
+    listed: BTreeMap<NodeId, VecDeque<usize>>,
+    /// Nodes that batches wait for and that take nothing, each since when (`partitioner.availability.timeout.ms`).
+    stalled: BTreeMap<NodeId, Instant>,
+}
+
+impl Ready {
+    /// Lists a partition for a node, unless it is listed.
+    pub(super) fn list(&mut self, node: NodeId, id: usize, slot: &mut Slot) {
+        if !std::mem::replace(&mut slot.is_listed, true) {
+            self.listed.entry(node).or_default().push_back(id);
+        }
+    }
+
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.listed.keys().copied()
+    }
+
+    pub(super) fn count(&self, node: NodeId) -> usize {
+        self.listed.get(&node).map_or(0, VecDeque::len)
+    }
+
+    pub(super) fn first(&self, node: NodeId) -> Option<usize> {
+        self.listed.get(&node)?.front().copied()
+    }
+
+    pub(super) fn unlist_first(&mut self, node: NodeId, slots: &mut Slots) {
+        let first = self.listed.get_mut(&node).and_then(VecDeque::pop_front);
+        if let Some(slot) = first.and_then(|id| slots.get_mut(id)) {
+            slot.is_listed = false;
+        }
+    }
+
+    /// Takes all partitions off their lists, and forgets since when nodes take nothing.
+    pub(super) fn clear(&mut self, slots: &mut Slots) {
+        self.stalled.clear();
+        for id in std::mem::take(&mut self.listed).into_values().flatten() {
+            if let Some(slot) = slots.get_mut(id) {
+                slot.is_listed = false;
+            }
+        }
+    }
+
+    /// Forgets nodes for which no partition is listed.
+    pub(super) fn tidy(&mut self) {
+        self.listed.retain(|_, listed| !listed.is_empty());
+    }
+
+    /// Has the partitions that are listed for a node chosen for records, or not once it takes nothing for longer than `timeout`.
+    pub(super) fn note_availability(
+        &mut self,
+        node: NodeId,
+        can_send: bool,
+        timeout: Duration,
+        slots: &Slots,
+        now: Instant,
+    ) {
+        let is_available = if can_send {
+            self.stalled.remove(&node);
+            true
+        } else {
+            let since = *self.stalled.entry(node).or_insert(now);
+            now.saturating_duration_since(since) <= timeout
+        };
+        for slot in self.listed.get(&node).into_iter().flatten().filter_map(|id| slots.get(*id)) {
+            slot.partition.queue.set_available(is_available);
+        }
+    }
+}
