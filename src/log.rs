@@ -9,6 +9,10 @@ macro_rules! fenced_info {
     ($($fields:tt)*) => { $crate::log::quietly(|| tracing::info!($($fields)*)) };
 }
 
+macro_rules! fenced_trace {
+    ($($fields:tt)*) => { $crate::log::quietly(|| tracing::trace!($($fields)*)) };
+}
+
 macro_rules! fenced_warn {
     ($($fields:tt)*) => { $crate::log::quietly(|| tracing::warn!($($fields)*)) };
 }
@@ -20,6 +24,7 @@ macro_rules! fenced_error {
 pub(crate) use fenced_debug as debug;
 pub(crate) use fenced_error as error;
 pub(crate) use fenced_info as info;
+pub(crate) use fenced_trace as trace;
 pub(crate) use fenced_warn as warn;
 
 use crate::fence::fenced;

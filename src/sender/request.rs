@@ -16,11 +16,11 @@ use crate::sender::topology;
 use crate::topic_partition::{Topic, TopicPartition};
 use crate::wire::{EncodeError, Uuid, Writer};
 
-/// Travels with a request through the network room and comes back with its end.
+/// Travels with a request through the network room and comes back with its end: for each machine what it needs to know then.
 #[derive(Debug)]
 pub(crate) enum Purpose {
     Numbering(numbering::Question),
-    Produce(ProduceSent),
+    Settlement(ProduceSent),
     Topology(topology::Question),
 }
 

@@ -23,5 +23,6 @@ mod shell;
 mod simulation;
 mod splitting;
 mod unreadable;
+mod waiting;
 mod wire;
 mod world;

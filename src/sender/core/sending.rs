@@ -78,7 +78,7 @@ impl SenderCore {
         let Some(partition) = self.schedule.partition_mut(id) else { return true };
         match partition.queue.take_head() {
             TakenHead::Nothing => {}
-            TakenHead::Seal(job) => self.seal_jobs.push(job),
+            TakenHead::Seal(job) => self.outbox.seal(job),
             TakenHead::Batch(batch) => self.take_into(draft, node, id, batch, pace.numbers, now),
         }
         true
@@ -147,7 +147,7 @@ impl SenderCore {
         let request = NetworkRequest {
             node,
             api_key: ApiKey::Produce,
-            purpose: Purpose::Produce(sent),
+            purpose: Purpose::Settlement(sent),
             expects_response: self.settings.acks != 0,
             timeout: self.settings.request_timeout,
         };

@@ -1,0 +1,114 @@
+//! Effects: what a machine has said is done by the others, and by the network.
+
+use std::time::{Duration, Instant};
+
+use super::SenderCore;
+use crate::metadata::MetadataUpdate;
+use crate::network::NetworkRequest;
+use crate::planted::planted;
+use crate::protocol::ApiKey;
+use crate::sender::effects::Effect;
+use crate::sender::request::{Body, Purpose};
+use crate::topic_partition::NodeId;
+use crate::wire::DecodeError;
+
+impl SenderCore {
+    /// Does what the machines have said.
+    pub(super) fn act(&mut self, now: Instant) {
+        while let Some(effect) = self.effects.pop() {
+            match effect {
+                Effect::Adopt(update) => self.adopt(update, now),
+                Effect::Connect(node) => {
+                    self.network.connect(node, now);
+                }
+                Effect::ForgetIdleTopics => self.forget_idle_topics(),
+                Effect::KnowNodes(nodes) => self.network.update_nodes(&nodes, now),
+                Effect::LeaveCluster => self.leave_cluster(now),
+                Effect::LookAtActive => self.look_at_active(now),
+                Effect::Publish(cluster) => self.outbox.publish(cluster),
+                Effect::RefuseQueued(kind) => {
+                    for partition in self.schedule.partitions_mut() {
+                        self.settlement.give_up_queued(partition, &kind, now);
+                    }
+                }
+                Effect::Retire(node) => self.network.retire(node, now),
+                Effect::Send { node, purpose, body } => {
+                    let request = self.request(node, purpose, &body);
+                    self.network.send(request, now, |version, out| body.encode(version, out));
+                }
+                Effect::SendEarly { node, purpose, body, version } => {
+                    let request = self.request(node, purpose, &body);
+                    self.network.send_early(request, version, now, |version, out| body.encode(version, out));
+                }
+                Effect::Throttle { node, throttle_time_ms } => self.throttle(node, throttle_time_ms, now),
+                Effect::Unreadable { node, api_key, version, error } => {
+                    self.close_unreadable(node, api_key, version, &error, now);
+                }
+            }
+        }
+    }
+
+    fn request(&self, node: NodeId, purpose: Purpose, body: &Body) -> NetworkRequest<Purpose> {
+        let timeout = self.settings.request_timeout;
+        NetworkRequest { node, api_key: body.api_key(), purpose, expects_response: true, timeout }
+    }
+
+    /// Closes a connection whose answer to a request cannot be read. Returns what is wrong with it.
+    pub(super) fn close_unreadable(
+        &mut self,
+        node: NodeId,
+        api_key: ApiKey,
+        version: i16,
+        error: &DecodeError,
+        now: Instant,
+    ) -> String {
+        let effects = &mut self.effects;
+        let problem = self.topology.handle_unreadable(node, api_key, version, error, effects);
+        self.network.close(node, api_key, now);
+        problem
+    }
+
+    /// Leaves a broker alone for as long as it wishes, but no longer than records may wait.
+    ///
+    /// A single answer that is damaged may wish for weeks. A broker that means it does not read until its time is over.
+    pub(super) fn throttle(&mut self, node: NodeId, throttle_time_ms: i32, now: Instant) {
+        if let Ok(delay @ 1..) = u64::try_from(throttle_time_ms) {
+            if planted!(QuotaIgnored) {
+                return;
+            }
+            let delay = Duration::from_millis(delay).min(self.settings.delivery_timeout);
+            self.network.throttle(node, delay, now);
+        }
+    }
+
+    fn forget_idle_topics(&mut self) {
+        let topology = &self.topology;
+        for partition in self.schedule.forget_topics(|topic| topology.is_tracked(topic)) {
+            self.numbering.handle_forgotten(|id| partition.epoch(id));
+        }
+    }
+
+    /// Makes a new view of the cluster known to connections, partitions and callers.
+    fn adopt(&mut self, update: MetadataUpdate, now: Instant) {
+        self.network.update_nodes(update.cluster.nodes(), now);
+        self.schedule.handle_view(&update);
+        self.look_at_active(now);
+        self.outbox.publish(update.cluster);
+    }
+
+    /// Leaves a cluster behind: `bootstrap.servers` lead to another one, as when DNS has moved.
+    ///
+    /// The producer id belongs to another producer there, or will. A batch that is sent under it might be taken for one that the
+    /// other has written, and told as delivered without being there.
+    fn leave_cluster(&mut self, now: Instant) {
+        self.numbering.handle_other_cluster();
+        for partition in self.schedule.partitions_mut() {
+            let doubtful = partition.leave_cluster();
+            let why = "it may be in the log of a cluster that is another one now";
+            self.settlement.give_up_sent(partition, doubtful, why, now);
+        }
+        // The same address may be one of another machine by now, so no connection can be told from those to the old cluster.
+        self.network.disconnect_all(now);
+        self.topology.start_over(now, &mut self.effects);
+    }
+}

@@ -1,0 +1,54 @@
+//! A look at a partition: what is too old ends, the schedule finds out what the rest waits for, and a leader that is missing is
+//! asked for.
+
+use std::time::Instant;
+
+use super::SenderCore;
+use crate::planted::planted;
+use crate::sender::partition::{Next, Pace, Partition};
+
+impl SenderCore {
+    pub(super) fn look_at_changed(&mut self, now: Instant) {
+        self.schedule.take_changed();
+        while let Some(id) = self.schedule.next_changed(self.topology.cluster()) {
+            self.look(id, now);
+        }
+    }
+
+    pub(super) fn look_at_active(&mut self, now: Instant) {
+        self.look_at(self.schedule.active(), now);
+    }
+
+    pub(super) fn look_at(&mut self, ids: Vec<usize>, now: Instant) {
+        for id in ids {
+            self.look(id, now);
+        }
+    }
+
+    /// Finds out what a partition needs next, and sees to it.
+    pub(super) fn look(&mut self, id: usize, now: Instant) {
+        let Some(partition) = self.schedule.partition_mut(id) else { return };
+        let mut head = partition.queue.look();
+        // An answer that was not taken in so far may be for what is too old. The timer, which is due, has the sender look again.
+        let may_expire = !self.network.has_events() || planted!(UnreadAnswersDoNotCount);
+        if may_expire && self.settlement.expire(partition, head, self.read_until, now) {
+            head = partition.queue.look();
+        }
+        let pace = self.pace(id);
+        let Some(looked) = self.schedule.look(id, head, pace, now) else { return };
+        if looked.is_seal_late {
+            self.outbox.take_back_seals();
+        }
+        if looked.next == Next::NoLeader
+            && let Some(partition) = self.schedule.partition(id)
+        {
+            self.topology.request_topic(&partition.queue.topic_partition().topic, now);
+        }
+    }
+
+    pub(super) fn pace(&self, id: usize) -> Pace {
+        let leader = self.schedule.partition(id).and_then(Partition::leader);
+        let is_leader_idle = leader.is_some_and(|leader| self.network.in_flight_count(leader) == 0);
+        self.schedule.pace(self.numbering.numbers(), is_leader_idle, self.wall_clock)
+    }
+}

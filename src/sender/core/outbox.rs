@@ -1,0 +1,53 @@
+//! `Outbox`: what the shell must do besides what the network asks for.
+
+use std::sync::Arc;
+
+use crate::accumulator::SealJob;
+use crate::metadata::Cluster;
+use crate::network::NetworkAction;
+
+/// What the shell must do.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Network(NetworkAction),
+    /// Show callers a new view of the cluster.
+    Publish(Arc<Cluster>),
+    /// Have a batch compressed, away from the sender's task.
+    Seal(SealJob),
+    /// See whether others come for the batches that they are to compress, and if not, do what is quick of it.
+    TakeBackSeals,
+}
+
+/// What the shell was not told so far.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    /// The latest view alone: callers have no use for those before.
+    view: Option<Arc<Cluster>>,
+    seals: Vec<SealJob>,
+    /// A batch has waited for its compression for so long that no thread may have come for it.
+    is_seal_late: bool,
+}
+
+impl Outbox {
+    pub(super) fn publish(&mut self, view: Arc<Cluster>) {
+        self.view = Some(view);
+    }
+
+    pub(super) fn seal(&mut self, job: SealJob) {
+        self.seals.push(job);
+    }
+
+    pub(super) fn take_back_seals(&mut self) {
+        self.is_seal_late = true;
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Action> {
+        if let Some(view) = self.view.take() {
+            return Some(Action::Publish(view));
+        }
+        if let Some(job) = self.seals.pop() {
+            return Some(Action::Seal(job));
+        }
+        std::mem::take(&mut self.is_seal_late).then_some(Action::TakeBackSeals)
+    }
+}
