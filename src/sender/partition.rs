@@ -96,7 +96,7 @@ impl Partition {
     }
 
     /// Forgets what the brokers of a cluster knew, for the producer has come to another. What is queued loses its number; the
-    /// batches among it that may be in the log under theirs are returned, for they must not be sent any more.
+    /// batches among it that may be in the log under theirs are returned: they must not be sent any more.
     pub(crate) fn leave_cluster(&mut self) -> Vec<ProducerBatch> {
         self.leadership.begin_log();
         self.in_flight.leave_cluster();
@@ -133,15 +133,8 @@ impl Partition {
             batch.numbered(self.numbers.assign(producer, batch.record_count()));
         }
         let bytes = batch.freeze();
-        let sent = SentBatch {
-            queue_id: self.queue.id(),
-            batch_id: batch.id(),
-            topic_partition: batch.topic_partition().clone(),
-            topic_id: self.leadership.topic_id(),
-            records: batch.record_count(),
-            log: self.leadership.log(),
-            is_answered: false,
-        };
+        let (topic_id, log) = (self.leadership.topic_id(), self.leadership.log());
+        let sent = SentBatch::new(self.queue.id(), &batch, topic_id, log);
         batch.sent(self.leadership.epoch(), now);
         self.waits.back_off(None);
         self.in_flight.push(batch, node);

@@ -4,17 +4,18 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use crate::accumulator::ProducerBatch;
 use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
 use crate::protocol::messages::metadata::MetadataRequest;
-use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceAsked};
+use crate::protocol::messages::produce::{NodeEndpoint, PartitionProduceResponse, ProduceAsked};
 use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
 use crate::sender::numbering;
 use crate::sender::partition::LogCount;
 use crate::sender::topology;
 use crate::topic_partition::{Topic, TopicPartition};
-use crate::wire::{EncodeError, Uuid, Writer};
+use crate::wire::{DecodeError, EncodeError, Reader, Uuid, Writer};
 
 /// Travels with a request through the network room and comes back with its end: for each machine what it needs to know then.
 #[derive(Debug)]
@@ -51,7 +52,21 @@ impl Body {
 #[derive(Debug, Default)]
 pub(crate) struct ProduceSent {
     /// Grouped by topic.
-    pub(crate) batches: Vec<SentBatch>,
+    batches: Vec<SentBatch>,
+}
+
+/// The answer to a produce request, by batch.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) throttle_time_ms: i32,
+    /// Endpoints of leaders that the answers name.
+    pub(crate) endpoints: Vec<NodeEndpoint>,
+    /// In the order of the answer.
+    pub(crate) answers: Vec<(SentBatch, PartitionProduceResponse)>,
+    /// The batches that it leaves out.
+    pub(crate) left_out: ProduceSent,
+    /// Whether it tells of batches that were not sent, or of one twice.
+    pub(crate) has_strangers: bool,
 }
 
 /// One batch in a request. The batch itself waits at its partition.
@@ -65,7 +80,7 @@ pub(crate) struct SentBatch {
     pub(crate) records: u32,
     /// Which log of the partition it was made for.
     pub(crate) log: LogCount,
-    pub(crate) is_answered: bool,
+    is_answered: bool,
 }
 
 /// A produce request that is being put together.
@@ -135,8 +150,28 @@ impl ProduceDraft {
 }
 
 impl ProduceSent {
+    /// Returns the batches, grouped by topic.
+    pub(crate) fn batches(&self) -> &[SentBatch] {
+        &self.batches
+    }
+
+    /// Reads the answer. If that cannot be read, gives back what there is no answer for.
+    pub(crate) fn read(mut self, version: i16, body: &[u8]) -> Result<Answered, (Self, DecodeError)> {
+        let mut response = match ProduceResponse::decode_asked(&mut Reader::new(body), version, self.asked())
+        {
+            Ok(response) => response,
+            Err(error) => return Err((self, error)),
+        };
+        let told: usize = response.topics.iter().map(|topic| topic.partitions.len()).sum();
+        let (throttle_time_ms, has_strangers) = (response.throttle_time_ms, told > self.batches.len());
+        let endpoints = std::mem::take(&mut response.node_endpoints);
+        let answers = self.match_answers(response);
+        self.batches.retain(|sent| !sent.is_answered);
+        Ok(Answered { throttle_time_ms, endpoints, answers, left_out: self, has_strangers })
+    }
+
     /// Returns what there may be answers about.
-    pub(crate) fn asked(&self) -> ProduceAsked {
+    fn asked(&self) -> ProduceAsked {
         let records = self.batches.iter().fold(0, |sum: u64, sent| sum + u64::from(sent.records));
         ProduceAsked { batches: self.batches.len(), records: usize::try_from(records).unwrap_or(usize::MAX) }
     }
@@ -145,10 +180,7 @@ impl ProduceSent {
     ///
     /// Answers to what was not asked, and second answers, are left out. What stays unanswered keeps
     /// `is_answered == false`.
-    pub(crate) fn match_answers(
-        &mut self,
-        response: ProduceResponse,
-    ) -> Vec<(SentBatch, PartitionProduceResponse)> {
+    fn match_answers(&mut self, response: ProduceResponse) -> Vec<(SentBatch, PartitionProduceResponse)> {
         let mut matched = Vec::with_capacity(self.batches.len());
         let mut expected = 0;
         let mut places = None;
@@ -210,6 +242,19 @@ impl Places {
 }
 
 impl SentBatch {
+    /// A connection takes a batch of a queue, for this topic and log of its partition.
+    pub(crate) fn new(queue_id: usize, batch: &ProducerBatch, topic_id: Uuid, log: LogCount) -> Self {
+        Self {
+            queue_id,
+            batch_id: batch.id(),
+            topic_partition: batch.topic_partition().clone(),
+            topic_id,
+            records: batch.record_count(),
+            log,
+            is_answered: false,
+        }
+    }
+
     fn is_of(&self, name: &str, id: Uuid) -> bool {
         if name.is_empty() { self.topic_id == id } else { self.topic_partition.topic.as_str() == name }
     }

@@ -6,51 +6,46 @@ use super::SenderCore;
 use crate::log;
 use crate::network::FailureReason;
 use crate::protocol::ApiKey;
-use crate::protocol::messages::produce::{PartitionProduceResponse, ProduceResponse};
+use crate::protocol::messages::produce::PartitionProduceResponse;
 use crate::sender::request::{ProduceSent, SentBatch};
 use crate::sender::settlement::{LeaderNews, leader_hint};
 use crate::topic_partition::NodeId;
-use crate::wire::Reader;
 
 impl SenderCore {
     pub(super) fn handle_produce(
         &mut self,
         node: NodeId,
-        mut sent: ProduceSent,
+        sent: ProduceSent,
         version: i16,
         body: &[u8],
         now: Instant,
     ) {
-        let mut response = match ProduceResponse::decode_asked(&mut Reader::new(body), version, sent.asked())
-        {
-            Ok(response) => response,
-            Err(error) => {
+        let answered = match sent.read(version, body) {
+            Ok(answered) => answered,
+            Err((sent, error)) => {
                 let problem = self.close_unreadable(node, ApiKey::Produce, version, &error, now);
                 self.handle_loss(&sent, &problem, true, now);
                 return;
             }
         };
         if version >= 6 {
-            self.throttle(node, response.throttle_time_ms, now);
+            self.throttle(node, answered.throttle_time_ms, now);
         }
-        let endpoints = std::mem::take(&mut response.node_endpoints);
         let mut hints = Vec::new();
-        let answers: usize = response.topics.iter().map(|topic| topic.partitions.len()).sum();
-        for (sent, answer) in sent.match_answers(response) {
+        for (sent, answer) in answered.answers {
             hints.extend(leader_hint(node, &sent, &answer));
             self.handle_answer(&sent, answer, now);
         }
-        if answers > sent.batches.len() {
+        if answered.has_strangers {
             log::warn!(%node, "produce answer tells of batches that were not sent; closing the connection");
             self.network.close(node, ApiKey::Produce, now);
         }
-        if sent.batches.iter().any(|sent| !sent.is_answered) {
+        if !answered.left_out.batches().is_empty() {
             log::warn!(%node, "produce answer leaves batches out; closing the connection");
-            sent.batches.retain(|sent| !sent.is_answered);
             self.network.close(node, ApiKey::Produce, now);
-            self.handle_loss(&sent, "the answer cannot be read", true, now);
+            self.handle_loss(&answered.left_out, "the answer cannot be read", true, now);
         }
-        self.topology.update_leaders(&hints, &endpoints, &mut self.effects);
+        self.topology.update_leaders(&hints, &answered.endpoints, &mut self.effects);
         self.act(now);
     }
 
@@ -70,7 +65,7 @@ impl SenderCore {
 
     /// A request with `acks=0` is written, and there will be no answer.
     pub(super) fn handle_written(&mut self, sent: &ProduceSent, now: Instant) {
-        for sent in &sent.batches {
+        for sent in sent.batches() {
             if let Some(partition) = self.schedule.partition_mut(sent.queue_id) {
                 self.settlement.handle_written(partition, sent, now);
             }
@@ -87,7 +82,7 @@ impl SenderCore {
     ) {
         match reason {
             FailureReason::UnsupportedVersion(_) => {
-                for sent in &sent.batches {
+                for sent in sent.batches() {
                     if let Some(partition) = self.schedule.partition_mut(sent.queue_id) {
                         self.settlement.handle_unsupported_version(partition, sent, now);
                     }
@@ -104,7 +99,7 @@ impl SenderCore {
     /// A request came to nothing without an answer for these batches.
     fn handle_loss(&mut self, sent: &ProduceSent, reason: &str, on_wire: bool, now: Instant) {
         self.topology.request_update();
-        for sent in &sent.batches {
+        for sent in sent.batches() {
             if let Some(partition) = self.schedule.partition_mut(sent.queue_id) {
                 self.settlement.handle_loss(partition, sent, reason, on_wire, now);
             }
