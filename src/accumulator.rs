@@ -153,8 +153,8 @@ impl RecordAccumulator {
         queues
     }
 
-    /// Returns the queue of a partition, which is made if it is asked for the first time. `None` if the topic has no such
-    /// partition, or was given up.
+    /// Returns the queue of a partition, which is made if it is asked for the first time. `None` if the topic does
+    /// not have the partition, or was given up.
     ///
     /// `has_leader` is asked if it is made: records that wait for memory anywhere in the topic may be given it at once.
     pub(crate) fn ensure_queue<'a>(

@@ -233,7 +233,7 @@ impl Drop for TakenBatches {
     fn drop(&mut self) {
         for mut batch in self.0.drain(..) {
             batch.freeze();
-            batch.deliver(Some(0), None, None, &Teller::WITHOUT_SENDER);
+            Box::new(batch).deliver(Some(0), None, None, &Teller::WITHOUT_SENDER);
         }
     }
 }

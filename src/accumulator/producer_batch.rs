@@ -427,7 +427,7 @@ impl ProducerBatch {
 
     /// Ends the batch as delivered.
     pub(crate) fn deliver(
-        self,
+        self: Box<Self>,
         base_offset: Option<i64>,
         log_append_time: Option<i64>,
         observer: Option<&dyn AckObserver>,
@@ -453,7 +453,7 @@ impl ProducerBatch {
             record_errors,
             batch: self.failed_batch(),
         };
-        self.end(Outcome::Failed(Arc::new(failure)), observer, teller);
+        Box::new(self).end(Outcome::Failed(Arc::new(failure)), observer, teller);
     }
 
     /// Returns where its time went until `now`.
@@ -466,13 +466,13 @@ impl ProducerBatch {
         self.clock.spent
     }
 
-    fn end(mut self, outcome: Outcome, observer: Option<&dyn AckObserver>, teller: &Teller) {
+    fn end(mut self: Box<Self>, outcome: Outcome, observer: Option<&dyn AckObserver>, teller: &Teller) {
         let notes = std::mem::take(&mut self.notes);
         // The memory is free before a caller learns of the outcome and sends the next record.
         drop(self.bytes.take());
         self.cell.end(outcome, observer.map(|observer| (observer, notes.as_slice())), teller);
         for note in notes {
-            // Bytes of the application may end with its headers, and with them whatever owns them.
+            // The headers may hold the last reference to bytes of the application, whose owner then runs code of its own.
             drop(fenced(|| drop(note)));
         }
     }

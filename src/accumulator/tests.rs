@@ -105,7 +105,7 @@ fn values(batch: &mut ProducerBatch) -> Vec<String> {
 }
 
 fn deliver(batch: ProducerBatch, base_offset: i64) {
-    batch.deliver(Some(base_offset), None, None, &Teller::WITHOUT_SENDER);
+    Box::new(batch).deliver(Some(base_offset), None, None, &Teller::WITHOUT_SENDER);
 }
 
 fn offset(delivery: &Delivery) -> Option<i64> {

@@ -34,10 +34,10 @@ impl Settlement {
                     base_offset: (answer.base_offset >= 0).then_some(answer.base_offset),
                     append_time,
                     log: sent.log,
-                    // A broker that stamps records itself has done so now, whatever its clock says.
+                    // A broker that stamps records itself has done so now. Its clock may say something else.
                     timestamp: append_time.map_or_else(|| batch.max_timestamp(), |_| wall_clock),
                 };
-                self.end(partition, *batch, ending, now);
+                self.end(partition, batch, ending, now);
                 return LeaderNews::Current;
             }
             Verdict::OutOfOrder => {
@@ -68,7 +68,7 @@ impl Settlement {
     /// A request with `acks=0` is written.
     pub(crate) fn handle_written(&mut self, partition: &mut Partition, sent: &SentBatch, now: Instant) {
         if let Some(batch) = partition.take_answered(sent.batch_id) {
-            self.end(partition, *batch, Ending::Written, now);
+            self.end(partition, batch, Ending::Written, now);
         }
     }
 
@@ -100,7 +100,7 @@ impl Settlement {
         let Some(mut batch) = partition.take_answered(sent.batch_id) else { return };
         batch.unsent();
         let failure = Failure::GivenUp(DeliveryErrorKind::UnsupportedVersion);
-        self.end(partition, *batch, Ending::Failed(failure), now);
+        self.fail(partition, *batch, failure, now);
     }
 
     /// The broker waits for another sequence number: older batches come first, or it has forgotten the producer.
@@ -114,7 +114,7 @@ impl Settlement {
     ) {
         let kind = DeliveryErrorKind::Broker { code, message };
         if !batch.may_go_on_after_refused_number(code) {
-            self.end(partition, batch, Ending::Failed(Failure::GivenUp(kind)), now);
+            self.fail(partition, batch, Failure::GivenUp(kind), now);
             return;
         }
         let order = batch.order();

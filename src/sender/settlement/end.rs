@@ -59,7 +59,7 @@ impl Settlement {
     pub(super) fn end(
         &mut self,
         partition: &mut Partition,
-        batch: ProducerBatch,
+        batch: Box<ProducerBatch>,
         ending: Ending,
         now: Instant,
     ) {
@@ -68,9 +68,20 @@ impl Settlement {
                 partition.note_delivery(&batch, log, timestamp);
                 self.tell_delivered(batch, base_offset, append_time);
             }
-            Ending::Failed(failure) => self.end_failed(partition, vec![(batch, failure)], now),
+            Ending::Failed(failure) => self.end_failed(partition, vec![(*batch, failure)], now),
             Ending::Written => self.tell_delivered(batch, None, None),
         }
+    }
+
+    /// Ends a batch that fails.
+    pub(super) fn fail(
+        &mut self,
+        partition: &mut Partition,
+        batch: ProducerBatch,
+        failure: Failure,
+        now: Instant,
+    ) {
+        self.end(partition, Box::new(batch), Ending::Failed(failure), now);
     }
 
     /// Ends batches of a partition that fail at one moment, and those that fail because of them.
@@ -153,8 +164,12 @@ impl Settlement {
         batch.fail(kind, persisted, record_errors, self.observer.as_deref(), &self.teller);
     }
 
-    #[inline]
-    fn tell_delivered(&mut self, batch: ProducerBatch, base_offset: Option<i64>, append_time: Option<i64>) {
+    fn tell_delivered(
+        &mut self,
+        batch: Box<ProducerBatch>,
+        base_offset: Option<i64>,
+        append_time: Option<i64>,
+    ) {
         self.counters.batches_completed.add(1);
         self.counters.records_delivered.add(u64::from(batch.record_count()));
         batch.deliver(base_offset, append_time, self.observer.as_deref(), &self.teller);

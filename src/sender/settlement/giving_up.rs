@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Settlement;
-use super::end::{Ending, Failure};
+use super::end::Failure;
 use crate::accumulator::ProducerBatch;
 use crate::error::DeliveryErrorKind;
 use crate::sender::partition::Partition;
@@ -17,7 +17,7 @@ impl Settlement {
         kind: DeliveryErrorKind,
         now: Instant,
     ) {
-        self.end(partition, batch, Ending::Failed(Failure::GivenUp(kind)), now);
+        self.fail(partition, batch, Failure::GivenUp(kind), now);
     }
 
     /// Fails batches that were sent before and cannot be sent again. Their records are told what the last attempt came to, and

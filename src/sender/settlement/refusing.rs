@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Settlement;
-use super::end::{Ending, Failure};
+use super::end::Failure;
 use super::error_codes::is_of_a_record;
 use crate::accumulator::{ProducerBatch, Rescue, halve, rescue, split};
 use crate::error::{DeliveryErrorKind, Persisted};
@@ -40,7 +40,7 @@ impl Settlement {
         let is_final = !is_certain || (self.settings.is_fail_stop && !is_nameless);
         if is_final {
             let failure = Failure::Refused { kind, record_errors: named.into_iter().collect() };
-            self.end(partition, batch, Ending::Failed(failure), now);
+            self.fail(partition, batch, failure, now);
             return;
         }
         let is_forgotten = batch.forget_foreign_number();
@@ -63,7 +63,7 @@ impl Settlement {
         let kind = DeliveryErrorKind::Broker { code: ErrorCode::MessageTooLarge, message };
         if batch.is_stopped() || !batch.forget_foreign_number() {
             let kind = if batch.is_stopped() { DeliveryErrorKind::Stopped } else { kind };
-            self.end(partition, batch, Ending::Failed(Failure::GivenUp(kind)), now);
+            self.fail(partition, batch, Failure::GivenUp(kind), now);
             return;
         }
         let queue = Arc::clone(&partition.queue);
@@ -72,7 +72,7 @@ impl Settlement {
                 log::debug!(partition = %queue.topic_partition(), pieces, "split a batch that is too large");
                 self.counters.batch_splits.add(1);
             }
-            Err(batch) => self.end(partition, *batch, Ending::Failed(Failure::GivenUp(kind)), now),
+            Err(batch) => self.fail(partition, *batch, Failure::GivenUp(kind), now),
         }
     }
 
@@ -87,7 +87,7 @@ impl Settlement {
             partition = %batch.topic_partition(), "halving a batch to find what was refused"
         );
         if let Err(batch) = halve(batch, &partition.queue, now) {
-            self.end(partition, *batch, Ending::Failed(Failure::GivenUp(kind)), now);
+            self.fail(partition, *batch, Failure::GivenUp(kind), now);
         }
     }
 
@@ -113,6 +113,6 @@ impl Settlement {
                 (*batch, named.collect())
             }
         };
-        self.end(partition, batch, Ending::Failed(Failure::Refused { kind, record_errors }), now);
+        self.fail(partition, batch, Failure::Refused { kind, record_errors }, now);
     }
 }

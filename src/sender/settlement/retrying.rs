@@ -5,7 +5,7 @@ use std::time::Instant;
 use rand::RngExt;
 
 use super::Settlement;
-use super::end::{Ending, Failure};
+use super::end::Failure;
 use crate::accumulator::ProducerBatch;
 use crate::error::DeliveryErrorKind;
 use crate::log;
@@ -15,8 +15,8 @@ use crate::sender::partition::Partition;
 /// Attempts after which a batch that is CORRUPT_MESSAGE every time is believed to be so for what is in it.
 ///
 /// The code may tell of bytes that were damaged on their way, which another attempt mends; Java tries again until
-/// `delivery.timeout.ms`. But old brokers, and others, give it for a record that they will never take, such as one without a
-/// key for a compacted topic, and everything behind it would wait and expire with it.
+/// `delivery.timeout.ms`. But some brokers, old ones among them, give it for a record that they will never take, for example
+/// one without a key for a compacted topic, and everything behind it would wait and expire with it.
 const MAX_CORRUPT_ATTEMPTS: u32 = 3;
 
 impl Settlement {
@@ -31,7 +31,7 @@ impl Settlement {
         let kind = if batch.is_stopped() { DeliveryErrorKind::Stopped } else { kind };
         let is_last = batch.is_stopped() || batch.attempts() > self.settings.retries;
         if is_last || !batch.forget_foreign_number() {
-            self.end(partition, batch, Ending::Failed(Failure::GivenUp(kind)), now);
+            self.fail(partition, batch, Failure::GivenUp(kind), now);
             return;
         }
         log::debug!(
