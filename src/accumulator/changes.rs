@@ -20,7 +20,7 @@ pub(crate) struct Changes {
 struct List {
     /// Queues that changed since the sender looked.
     queues: Vec<Arc<PartitionQueue>>,
-    /// The sender has ended. A queue on the list would be there for ever, and keep the list that it refers to.
+    /// The sender has ended. A queue on the list would stay there for ever, and keep alive the list that it refers to.
     is_closed: bool,
 }
 
@@ -40,7 +40,7 @@ impl Changes {
         self.wake();
     }
 
-    /// Forgets what has changed, and whatever changes later.
+    /// Forgets what has changed, and takes no note of later changes.
     pub(crate) fn close(&self) {
         let mut list = self.lock();
         list.is_closed = true;

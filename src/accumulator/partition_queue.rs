@@ -342,7 +342,7 @@ impl PartitionQueue {
         taken.map_or(TakenHead::Nothing, |batch| TakenHead::Batch(Box::new(batch)))
     }
 
-    /// Puts batches that must be sent again back to their places, whatever the order in which they come.
+    /// Puts batches that must be sent again back to their places. They may come in any order.
     pub(crate) fn put_back(&self, batches: impl Iterator<Item = ProducerBatch>) {
         let mut inner = self.lock();
         for batch in batches {

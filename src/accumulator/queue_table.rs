@@ -1,3 +1,5 @@
+//! `QueueTable`: the queues of a topic by partition number, found without a lock.
+
 use std::sync::{Arc, OnceLock};
 
 use crate::accumulator::partition_queue::PartitionQueue;

@@ -1,4 +1,4 @@
-//! Parting the innocent records of a refused batch from those that the broker named (KIP-467).
+//! Separating the records of a refused batch that the broker named (KIP-467) from the innocent ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -69,8 +69,8 @@ pub(crate) fn rescue(
     }
     innocent.filled(now);
     batch.redirect(redirects);
-    // They may hold the memory of the batch, and waking who waits for it must not come between the culprits and their return:
-    // what a function is about to return is not dropped if it then panics, and so not saved.
+    // They may hold the memory of the batch, and giving it back wakes callers. A panic in there must not come between the culprits
+    // and their return: what a function is about to return is not dropped if it then panics, and so not saved.
     drop(records);
     queue.put_back(std::iter::once(innocent));
     Ok(Rescue { culprits: guilty, messages })

@@ -1,8 +1,8 @@
 //! Batches that a panic would take along.
 //!
-//! A batch that is on its way from one place to another lies in a local variable. If the sender panics at that moment the
-//! batch is dropped, and with it the records, of which their callers would never hear again. So a batch that is dropped in a
-//! panic, without having ended, is put aside for the one who catches the panic.
+//! A batch that is on its way from one place to another lies in a local variable. If the sender panics at that moment, the
+//! batch is dropped with its records, and their callers would never hear of them. So a batch that is dropped in a panic, and
+//! has not ended, is put aside for the code that catches the panic.
 
 use std::cell::RefCell;
 
@@ -25,7 +25,7 @@ pub(crate) fn catch_unwind<T>(f: impl FnOnce() -> T) -> (Result<T, Thrown>, Vec<
 /// Puts a batch aside that is dropped in a panic, if a [`catch_unwind`] is there to take it.
 #[cold]
 pub(super) fn put_aside(batch: impl FnOnce() -> ProducerBatch) {
-    // There is no such place any more while the thread ends.
+    // While the thread ends the place is gone.
     let _ = SALVAGED.try_with(|salvaged| {
         if let Ok(mut salvaged) = salvaged.try_borrow_mut()
             && let Some(salvaged) = salvaged.as_mut()

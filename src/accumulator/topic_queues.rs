@@ -1,3 +1,5 @@
+//! `TopicQueues`: the queues of one topic, and what their partitions share.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! `Workers`: who compresses batches in place of those who close them.
+//! `Workers`: threads that compress batches in place of the callers who close them.
 
 use std::fmt::{self, Debug};
 

@@ -49,8 +49,8 @@ impl PartitionQueue {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Gives the queue up if nothing is queued: it takes no more records, and those who want to append look for another. A
-    /// queue that is stopped stays, for it must stay stopped. Returns whether it is given up.
+    /// Gives the queue up if nothing is queued: it takes no more records, and a caller who wants to append looks for another. A
+    /// queue that is stopped is kept, since the partition must stay stopped. Returns whether it is given up.
     pub(crate) fn retire(&self) -> bool {
         let mut inner = self.lock();
         inner.retired = (inner.batches.is_empty() && !inner.stopped) || planted!(RetiredWithRecords);

@@ -111,7 +111,7 @@ fn ten_thousand_partitions_with_a_record_each_fit_into_the_default_memory() {
         .collect();
 
     assert_eq!(deliveries.len(), 10_000);
-    // Half of the memory went in whole batches to those who came first; a record needs no more than 1 KiB after that.
+    // Half of the memory went to the first batches as a whole; after that a record needs no more than 1 KiB.
     let held = bench.accumulator.memory().total() - bench.accumulator.memory().available();
     assert_eq!(held, 16 * 1024 * 1024 + (10_000 - 1024) * 1024);
     for queue in topic.iter() {

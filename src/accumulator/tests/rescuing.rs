@@ -48,7 +48,7 @@ fn every_record_keeps_its_contents_on_either_side() {
 }
 
 #[test]
-fn batch_with_nobody_to_save_comes_back() {
+fn batch_without_a_record_to_save_comes_back() {
     for named in [&[][..], &[7, 9], &[0, 1, 2]] {
         let bench = Bench::new();
         bench.append_all(&["a", "b", "c"]);

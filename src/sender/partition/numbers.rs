@@ -34,7 +34,7 @@
 //!   begins in an epoch after all that partitions were forgotten in (`Numbering::handle_forgotten`). With its first numbers again, in
 //!   the same epoch, its records would count as doubles of those before and be lost.
 //!
-//! Nothing here is fatal: whatever the broker has forgotten, a new epoch makes it listen again.
+//! Nothing here is fatal: a broker that has forgotten the producer takes batches again in a new epoch.
 
 use super::sequence::Sequence;
 use crate::accumulator::{BatchOrder, Head, PartitionQueue, ProducerBatch};
@@ -98,7 +98,7 @@ impl PartitionNumbers {
     }
 
     /// Notes that a batch has failed: its number will never come, or the sender does not know whether it has come. In
-    /// the epoch that follows brokers do not wait for it, and no longer take it should it be late.
+    /// the epoch that follows brokers do not wait for the number, and do not take it if it comes late.
     pub(super) fn note_failure(&mut self, batch: &ProducerBatch) {
         #[cfg(test)]
         if planted!(SequenceReuse) && batch.is_numbered() {

@@ -129,7 +129,7 @@ impl Sequence {
         self.current.filter(|epoch| epoch.producer.id == producer_id).map(|epoch| epoch.producer.epoch)
     }
 
-    /// Whether the numbers in use can be used no longer now that this is the producer's id.
+    /// Whether the numbers in use belong to another producer id than this, and cannot be used any more.
     pub(super) fn is_of_another(&self, producer: ProducerId) -> bool {
         self.current.is_some_and(|epoch| !producer.allows(epoch.producer))
     }
