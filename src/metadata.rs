@@ -1,7 +1,7 @@
 //! What the producer knows of the cluster: brokers, topics, partitions and their leaders.
 //!
 //! [`Metadata`] belongs to the sender. It says when to ask for news and about what, takes in the answers, and makes
-//! of each a [`Cluster`], an immutable view that everybody else reads.
+//! of each a [`Cluster`], an immutable view that all others read.
 //!
 //! ```text
 //! add_topic, request_update ──▶ Metadata ──▶ next_request ──▶ (a broker)
@@ -411,7 +411,7 @@ impl Metadata {
         Some(self.publish(cluster))
     }
 
-    /// Notes that a broker denies to lead a partition, though it does as far as we know. If brokers tell no ids, the topic
+    /// Notes that a broker denies to lead a partition, though it does according to metadata. If brokers tell no ids, the topic
     /// may have been made anew, with leader epochs that begin again: the next answer counts whatever its epochs.
     pub(crate) fn doubt_leader(&mut self, partition: &TopicPartition) {
         let TopicPartition { topic, partition } = partition;
@@ -426,7 +426,7 @@ impl Metadata {
 
     /// Goes back to the bootstrap servers, as if no broker had ever answered. What was known of the topics stays, so
     /// that records can still be given partitions, but there is no leader until the next answer. A request under way
-    /// is given up. The backoff stays, for a broker may send us back again and again.
+    /// is given up. The backoff stays, for a broker may send the producer back again and again.
     pub(crate) fn rebootstrap(&mut self, now: Instant) -> MetadataUpdate {
         self.is_bootstrap = true;
         self.needs_full_update = true;
@@ -475,8 +475,8 @@ impl Metadata {
         self.in_flight.is_none() && self.wait(now).is_zero()
     }
 
-    /// Returns when to look again. There is no such time while a request is due: then it is a node, not the clock,
-    /// that is waited for.
+    /// Returns when to look again. There is no time for it while a request is due: the sender waits for a node then, not for the
+    /// clock.
     #[cfg(test)]
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         [self.next_refresh(now), self.next_rebootstrap(now)].into_iter().flatten().min()

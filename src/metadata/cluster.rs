@@ -1,3 +1,5 @@
+//! `Cluster`: an immutable view of brokers and topics.
+
 use std::mem;
 use std::sync::Arc;
 
@@ -38,7 +40,7 @@ pub struct Cluster {
     topics: TopicMap<Arc<TopicInfo>>,
     /// How many of `topics` have a partition without a leader, or no partition.
     incomplete_topics: usize,
-    /// Topics whose last answer was an error. Such a topic is not in `topics`.
+    /// Topics whose last answer was an error. They are not in `topics`.
     topic_errors: TopicMap<ErrorCode>,
     /// Why brokers could not be asked for more since the last answer that was taken in.
     obstacle: Option<Arc<str>>,

@@ -1,3 +1,5 @@
+//! `Doubt`: how often brokers must say what contradicts what is known, until it is believed.
+
 use std::time::{Duration, Instant};
 
 /// A claim that contradicts what is known, and the answers that agree on it.
@@ -22,7 +24,7 @@ impl<T: PartialEq> Doubt<T> {
     }
 }
 
-/// Two may come from one broker that lags behind, for requests go to whichever has least to do.
+/// Two may come from one broker that lags behind, for requests go to the one that has least to do.
 const ENOUGH_ANSWERS: u32 = 3;
 
 /// Views of brokers in one cluster differ for less than this, but while some of them start or stop.

@@ -1,3 +1,5 @@
+//! `FullUpdate`: a refresh of all topics, in as many requests as it takes.
+
 use std::collections::{HashSet, VecDeque};
 
 use crate::topic_partition::Topic;

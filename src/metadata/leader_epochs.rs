@@ -1,3 +1,5 @@
+//! `LeaderEpochs`: which answers about the leaders of a topic are newer than what is known.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -15,7 +17,7 @@ pub(super) struct LeaderEpochs {
     /// The highest epoch seen of each partition since the last that was given up.
     highest: BTreeMap<i32, i32>,
     doubts: BTreeMap<i32, Option<Doubt<Claim>>>,
-    /// Partitions whose leader, as far as we know it, says that it does not lead them.
+    /// Partitions whose known leader says that it does not lead them.
     denied: BTreeSet<i32>,
 }
 

@@ -1,3 +1,5 @@
+//! `RefreshSchedule`: when metadata is asked for next, and when all starts over from `bootstrap.servers`.
+
 use std::time::{Duration, Instant};
 
 use rand::RngExt;

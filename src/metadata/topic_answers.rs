@@ -1,3 +1,5 @@
+//! `TopicAnswers`: what an answer changes of the topics that it is about.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,7 +44,7 @@ impl TopicAnswers {
     ) {
         let mut answered = BTreeSet::new();
         for answer in &response.topics {
-            // A broker cannot make us keep topics that we do not use.
+            // A broker cannot make the producer keep topics that it does not use.
             let name = answer.name.as_deref().and_then(|name| tracked.name(name)).cloned();
             let Some(name) = name.filter(|name| !answered.contains(name)) else { continue };
             answered.insert(name.clone());

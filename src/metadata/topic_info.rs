@@ -1,3 +1,5 @@
+//! `TopicInfo` and `PartitionInfo`: a topic as brokers have described it.
+
 use std::sync::Arc;
 
 use crate::topic_partition::{NodeId, Topic};
@@ -267,7 +269,7 @@ impl PartitionInfo {
 
 /// Puts partition `i` at index `i` and fills holes.
 fn by_number(mut listed: Vec<PartitionInfo>) -> Vec<PartitionInfo> {
-    // Brokers number partitions without holes. A wild number must not make us allocate for all below it.
+    // Brokers number partitions without holes. A wild number must not have the producer allocate for all below it.
     let end = i32::try_from(listed.len()).unwrap_or(i32::MAX).saturating_mul(2).saturating_add(HOLES);
     listed.retain(|p| (0..end).contains(&p.partition));
     listed.sort_by_key(|p| p.partition);

@@ -1,3 +1,5 @@
+//! `TopicLine`: topics in the order in which they came.
+
 use std::collections::BTreeMap;
 
 use crate::topic_partition::Topic;

@@ -1,3 +1,5 @@
+//! `TopicMap`: a map by topic whose copies share what is the same.
+
 use std::array;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};

@@ -1,3 +1,5 @@
+//! `TrackedTopics`: which topics are asked for, and until when.
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -206,7 +208,7 @@ impl TrackedTopics {
         self.topics.contains_key(topic)
     }
 
-    /// Returns our own copy of a name, so that a name in an answer is not kept.
+    /// Returns the producer's own copy of a name, so that a name in an answer is not kept.
     pub(super) fn name(&self, topic: &str) -> Option<&Topic> {
         self.topics.get_key_value(topic).map(|(name, _)| name)
     }

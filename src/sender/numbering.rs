@@ -19,7 +19,7 @@ use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
-use crate::sender::request::{Body, Purpose};
+use crate::sender::request::{Body, Outcome, Purpose};
 use crate::sender::timer::{Timer, Wait};
 use crate::topic_partition::NodeId;
 use crate::wire::Reader;
@@ -127,8 +127,30 @@ impl Numbering {
         effects.push(Effect::Send { node, purpose: Purpose::Numbering(question), body });
     }
 
-    /// Takes in the answer to a request.
-    pub(super) fn handle_response(
+    /// Takes in what has become of a request.
+    pub(super) fn handle_outcome(
+        &mut self,
+        question: Question,
+        node: NodeId,
+        outcome: Outcome,
+        nodes: &Nodes<'_>,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        match outcome {
+            Outcome::Answered { version, body } => {
+                self.handle_answer(question, node, version, &body, now, effects);
+            }
+            Outcome::Failed { reason: FailureReason::UnsupportedVersion(_), .. }
+                if self.state == State::Requested(question) =>
+            {
+                self.refuse_without_ids(node, nodes, now, effects);
+            }
+            Outcome::Failed { .. } | Outcome::Written => self.handle_no_answer(question, now),
+        }
+    }
+
+    fn handle_answer(
         &mut self,
         question: Question,
         node: NodeId,
@@ -169,24 +191,6 @@ impl Numbering {
                     effects,
                 );
             }
-        }
-    }
-
-    /// Takes in that a request has come to nothing.
-    pub(super) fn handle_failure(
-        &mut self,
-        question: Question,
-        node: NodeId,
-        reason: &FailureReason,
-        nodes: &Nodes<'_>,
-        now: Instant,
-        effects: &mut Effects,
-    ) {
-        match reason {
-            FailureReason::UnsupportedVersion(_) if self.state == State::Requested(question) => {
-                self.refuse_without_ids(node, nodes, now, effects);
-            }
-            _ => self.handle_no_answer(question, now),
         }
     }
 

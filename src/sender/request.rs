@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::accumulator::ProducerBatch;
+use crate::network::FailureReason;
 use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
@@ -23,6 +24,22 @@ pub(crate) enum Purpose {
     Numbering(numbering::Question),
     Settlement(ProduceSent),
     Topology(topology::Question),
+}
+
+/// What has become of a request.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Answered {
+        version: i16,
+        body: Bytes,
+    },
+    /// There will be no answer. If it was not `on_wire`, the broker has certainly not seen any of the request.
+    Failed {
+        reason: FailureReason,
+        on_wire: bool,
+    },
+    /// It expects no answer, and is in the hands of the operating system.
+    Written,
 }
 
 /// A request that a machine wants sent, unless it has a way of its own as that for batches has.

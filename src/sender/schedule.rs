@@ -253,7 +253,7 @@ impl Schedule {
         self.accumulator.set_sender_coming(is_planned);
     }
 
-    /// Has callers wake the sender for whatever comes while it is at it.
+    /// Has callers wake the sender again for all that comes from now on.
     pub(super) fn begin_pass(&self) {
         self.accumulator.set_sender_coming(false);
     }

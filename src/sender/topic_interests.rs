@@ -1,3 +1,5 @@
+//! `TopicInterests`: which topics callers want to know, on their way to the sender.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::metadata::{MAX_KEPT, MAX_KEPT_BYTES};

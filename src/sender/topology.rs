@@ -20,7 +20,7 @@ use crate::protocol::messages::metadata::MetadataResponse;
 use crate::protocol::messages::produce::NodeEndpoint;
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
-use crate::sender::request::{Body, Purpose};
+use crate::sender::request::{Body, Outcome, Purpose};
 use crate::sender::timer::{Timer, Wait};
 use crate::sender::topic_interests::TopicInterest;
 use crate::topic_partition::{NodeId, Topic, TopicPartition};
@@ -114,8 +114,24 @@ impl Topology {
         effects.push(Effect::Send { node, purpose, body: Body::Metadata(request) });
     }
 
-    /// Takes in the answer to a request.
-    pub(super) fn handle_response(
+    /// Takes in what has become of a request.
+    pub(super) fn handle_outcome(
+        &mut self,
+        question: Question,
+        node: NodeId,
+        outcome: Outcome,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        match outcome {
+            Outcome::Answered { version, body } => {
+                self.handle_answer(question, node, version, &body, now, effects);
+            }
+            Outcome::Failed { .. } | Outcome::Written => self.handle_failure(question, now),
+        }
+    }
+
+    fn handle_answer(
         &mut self,
         question: Question,
         node: NodeId,
@@ -138,8 +154,7 @@ impl Topology {
         }
     }
 
-    /// Takes in that a request has come to nothing.
-    pub(super) fn handle_failure(&mut self, question: Question, now: Instant) {
+    fn handle_failure(&mut self, question: Question, now: Instant) {
         match question {
             Question::Metadata(id) => self.metadata.handle_failure(id, now),
             Question::Scout => self.scouting.give_up(),

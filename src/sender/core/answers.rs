@@ -7,12 +7,37 @@ use crate::log;
 use crate::network::FailureReason;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::produce::PartitionProduceResponse;
-use crate::sender::request::{ProduceSent, SentBatch};
-use crate::sender::settlement::{LeaderNews, leader_hint};
+use crate::sender::partition::Partition;
+use crate::sender::request::{Outcome, ProduceSent, SentBatch};
+use crate::sender::settlement::{LeaderNews, Settlement, leader_hint};
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
-    pub(super) fn handle_produce(
+    /// Takes in what has become of a produce request.
+    pub(super) fn handle_produce(&mut self, node: NodeId, sent: ProduceSent, outcome: Outcome, now: Instant) {
+        match outcome {
+            Outcome::Answered { version, body } => {
+                self.handle_produce_answer(node, sent, version, &body, now);
+            }
+            Outcome::Failed { reason: FailureReason::UnsupportedVersion(_), .. } => {
+                self.settle_each(&sent, now, |settlement, partition, sent| {
+                    settlement.handle_unsupported_version(partition, sent, now);
+                });
+            }
+            Outcome::Failed { reason: FailureReason::Disconnected(reason), on_wire } => {
+                self.handle_loss(&sent, &reason.to_string(), on_wire, now);
+            }
+            Outcome::Failed { reason, on_wire } => {
+                self.handle_loss(&sent, &reason.to_string(), on_wire, now);
+            }
+            // With `acks=0` there will be no answer.
+            Outcome::Written => self.settle_each(&sent, now, |settlement, partition, sent| {
+                settlement.handle_written(partition, sent, now);
+            }),
+        }
+    }
+
+    fn handle_produce_answer(
         &mut self,
         node: NodeId,
         sent: ProduceSent,
@@ -63,45 +88,24 @@ impl SenderCore {
         self.look(sent.queue_id, now);
     }
 
-    /// A request with `acks=0` is written, and there will be no answer.
-    pub(super) fn handle_written(&mut self, sent: &ProduceSent, now: Instant) {
-        for sent in sent.batches() {
-            if let Some(partition) = self.schedule.partition_mut(sent.queue_id) {
-                self.settlement.handle_written(partition, sent, now);
-            }
-            self.look(sent.queue_id, now);
-        }
-    }
-
-    pub(super) fn handle_produce_failure(
-        &mut self,
-        sent: &ProduceSent,
-        reason: &FailureReason,
-        on_wire: bool,
-        now: Instant,
-    ) {
-        match reason {
-            FailureReason::UnsupportedVersion(_) => {
-                for sent in sent.batches() {
-                    if let Some(partition) = self.schedule.partition_mut(sent.queue_id) {
-                        self.settlement.handle_unsupported_version(partition, sent, now);
-                    }
-                    self.look(sent.queue_id, now);
-                }
-            }
-            FailureReason::Disconnected(reason) => {
-                self.handle_loss(sent, &reason.to_string(), on_wire, now);
-            }
-            reason => self.handle_loss(sent, &reason.to_string(), on_wire, now),
-        }
-    }
-
     /// A request came to nothing without an answer for these batches.
     fn handle_loss(&mut self, sent: &ProduceSent, reason: &str, on_wire: bool, now: Instant) {
         self.topology.request_update();
+        self.settle_each(sent, now, |settlement, partition, sent| {
+            settlement.handle_loss(partition, sent, reason, on_wire, now);
+        });
+    }
+
+    /// Hands each batch of a request to the settlement, and looks at its partition.
+    fn settle_each(
+        &mut self,
+        sent: &ProduceSent,
+        now: Instant,
+        settle: impl Fn(&mut Settlement, &mut Partition, &SentBatch),
+    ) {
         for sent in sent.batches() {
             if let Some(partition) = self.schedule.partition_mut(sent.queue_id) {
-                self.settlement.handle_loss(partition, sent, reason, on_wire, now);
+                settle(&mut self.settlement, partition, sent);
             }
             self.look(sent.queue_id, now);
         }

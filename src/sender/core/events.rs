@@ -6,7 +6,8 @@ use super::SenderCore;
 use crate::log;
 use crate::network::NetworkEvent;
 use crate::sender::nodes::Nodes;
-use crate::sender::request::Purpose;
+use crate::sender::request::{Outcome, Purpose};
+use crate::topic_partition::NodeId;
 
 impl SenderCore {
     /// Takes in what brokers have answered, and which connections came and went.
@@ -21,43 +22,39 @@ impl SenderCore {
                 }
                 NetworkEvent::Disconnected { node, reason, .. } => {
                     log::debug!(%node, %reason, "disconnected");
-                    // What we closed ourselves says nothing about the cluster.
+                    // That the sender let go of a connection says nothing about the cluster.
                     if !reason.is_release() {
                         let mut nodes = Nodes::new(&mut self.network);
                         let effects = &mut self.effects;
                         self.topology.handle_lost_connection(node, &reason, &mut nodes, now, effects);
                     }
                 }
-                NetworkEvent::Written { purpose: Purpose::Settlement(sent), .. } => {
-                    self.handle_written(&sent, now);
+                NetworkEvent::Failed { node, purpose, reason, on_wire } => {
+                    self.end_request(node, purpose, Outcome::Failed { reason, on_wire }, now);
                 }
-                NetworkEvent::Written { purpose: Purpose::Topology(question), .. } => {
-                    self.topology.handle_failure(question, now);
+                NetworkEvent::Response { node, purpose, version, body, .. } => {
+                    self.end_request(node, purpose, Outcome::Answered { version, body }, now);
                 }
-                NetworkEvent::Written { purpose: Purpose::Numbering(_), .. } => {}
-                NetworkEvent::Response { node, purpose, version, body, .. } => match purpose {
-                    Purpose::Topology(question) => {
-                        let effects = &mut self.effects;
-                        self.topology.handle_response(question, node, version, &body, now, effects);
-                    }
-                    Purpose::Settlement(sent) => self.handle_produce(node, sent, version, &body, now),
-                    Purpose::Numbering(question) => {
-                        let effects = &mut self.effects;
-                        self.numbering.handle_response(question, node, version, &body, now, effects);
-                    }
-                },
-                NetworkEvent::Failed { purpose: Purpose::Topology(question), .. } => {
-                    self.topology.handle_failure(question, now);
-                }
-                NetworkEvent::Failed { node, purpose: Purpose::Numbering(question), reason, .. } => {
-                    let nodes = Nodes::new(&mut self.network);
-                    self.numbering.handle_failure(question, node, &reason, &nodes, now, &mut self.effects);
-                }
-                NetworkEvent::Failed { purpose: Purpose::Settlement(sent), reason, on_wire, .. } => {
-                    self.handle_produce_failure(&sent, &reason, on_wire, now);
+                NetworkEvent::Written { node, purpose } => {
+                    self.end_request(node, purpose, Outcome::Written, now);
                 }
             }
             self.act(now);
+        }
+    }
+
+    /// Hands what has become of a request to the machine that has made it.
+    fn end_request(&mut self, node: NodeId, purpose: Purpose, outcome: Outcome, now: Instant) {
+        let effects = &mut self.effects;
+        match purpose {
+            Purpose::Numbering(question) => {
+                let nodes = Nodes::new(&mut self.network);
+                self.numbering.handle_outcome(question, node, outcome, &nodes, now, effects);
+            }
+            Purpose::Settlement(sent) => self.handle_produce(node, sent, outcome, now),
+            Purpose::Topology(question) => {
+                self.topology.handle_outcome(question, node, outcome, now, effects);
+            }
         }
     }
 }

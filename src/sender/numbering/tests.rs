@@ -16,7 +16,7 @@ fn answer(error_code: i16, id: i64, epoch: i16) -> Vec<u8> {
 
 fn answered(numbering: &mut Numbering, question: Question, body: &[u8]) -> Vec<Effect> {
     let mut effects = Effects::default();
-    numbering.handle_response(question, NodeId(1), 0, body, clock::now(), &mut effects);
+    numbering.handle_answer(question, NodeId(1), 0, body, clock::now(), &mut effects);
     std::iter::from_fn(|| effects.pop()).collect()
 }
 

@@ -17,7 +17,7 @@ use crate::topic_partition::NodeId;
 pub(super) enum Scouting {
     /// It has served its end; possible again once there is metadata.
     Done,
-    /// It came to nothing once, and maybe to the loss of the connection: whatever is at the other end does not like it.
+    /// It came to nothing once, and maybe to the loss of the connection: the peer does not take it.
     GivenUp,
     Possible,
     UnderWay,
@@ -67,5 +67,5 @@ impl Topology {
 /// Spoken by Kafka 0.11 and all later brokers; the first that can ask without creating the topic.
 const VERSION: i16 = 4;
 
-/// Of a topic that is spread over more brokers than this, it is waited until it is known which of them get records.
+/// If a topic is spread over more brokers than this, the sender connects once it knows which of them get records.
 const MAX_LEADERS: usize = 16;
