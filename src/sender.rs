@@ -44,7 +44,7 @@ pub(crate) use self::control::Control;
 pub use self::core::Purge;
 pub(crate) use self::core::{Parts, SenderCore};
 #[cfg(any(test, feature = "__internals"))]
-pub(crate) use self::drive::{Address, HandedOver, Moment, Outside, Rest, drive};
+pub(crate) use self::drive::{Address, HandedOver, Moment, Outside, Rest, drive, next_deadline};
 pub(crate) use self::request::Purpose;
 pub(crate) use self::settings::{PRODUCER_ID_LIFETIME, SenderSettings};
 use self::shell::Shell;

@@ -18,7 +18,7 @@ use crate::metrics::Counters;
 use crate::network::{ConnectionId, Frame, NetworkClient, NetworkConfig, next_frame};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
-use crate::sender::{Address, HandedOver, Moment, Outside, Rest, drive};
+use crate::sender::{Address, HandedOver, Moment, Outside, Rest, drive, next_deadline};
 use crate::sender::{PRODUCER_ID_LIFETIME, Parts, SenderCore, SenderSettings};
 use crate::topic_partition::Topic;
 
@@ -65,7 +65,6 @@ pub struct SenderMachine {
     attempts: BTreeMap<ConnectionId, Arc<str>>,
     sockets: BTreeMap<ConnectionId, Socket>,
     seal_jobs: Vec<SealJob>,
-    timer: Option<Instant>,
     is_flushing: bool,
 }
 
@@ -110,7 +109,6 @@ impl SenderMachine {
             attempts: BTreeMap::new(),
             sockets: BTreeMap::new(),
             seal_jobs: Vec::new(),
-            timer: None,
             is_flushing: false,
         }
     }
@@ -169,9 +167,9 @@ impl SenderMachine {
         drive(self) == Rest::Asleep
     }
 
-    /// Returns how long the machine sleeps from now on if nothing happens. To be called after `settle`.
+    /// Returns how long the machine would sleep now if nothing happened.
     pub fn sleep(&self) -> Option<Duration> {
-        Some(self.timer?.saturating_duration_since(self.now))
+        Some(next_deadline(&self.core, self.now)?.saturating_duration_since(self.now))
     }
 
     /// Lets time pass, however much is due in between.
@@ -320,8 +318,8 @@ impl Outside for SenderMachine {
         false
     }
 
-    fn set_timer(&mut self, deadline: Option<Instant>, _: Instant) -> bool {
-        self.timer = deadline;
+    /// The input asks how long the machine sleeps, if it wants to know.
+    fn set_timer(&mut self, _: Instant) -> bool {
         false
     }
 }

@@ -1,6 +1,6 @@
 //! `drive`: the steps in which a [`SenderCore`] is driven, and their order, which stands nowhere else.
 //!
-//! What differs between those who drive a core is an [`Outside`]: the task of a real producer (`shell.rs`), the simulation, the
+//! The world around a core is an [`Outside`], of which there are four: the task of a real producer (`shell.rs`), the simulation, the
 //! rig of the tests, and the machine of the fuzzers. An outside has sockets, clocks and a timer, or plays them.
 //!
 //! ```text
@@ -58,9 +58,8 @@ pub(crate) trait Outside {
     /// Called at the end of each round. Returns whether the sender has come to its end.
     fn has_ended(&mut self, now: Instant) -> bool;
 
-    /// Sets the timer to the time at which to drive the core again; without one, only an event has it driven. Returns whether the
-    /// timer has fired already.
-    fn set_timer(&mut self, deadline: Option<Instant>, now: Instant) -> bool;
+    /// Sets the timer to the [`next_deadline`] of the core. Returns whether the timer has fired already.
+    fn set_timer(&mut self, now: Instant) -> bool;
 }
 
 /// What clocks show.
@@ -116,13 +115,16 @@ pub(crate) fn drive(outside: &mut impl Outside) -> Rest {
         if is_busy {
             continue;
         }
-        let now = moment.now;
-        let deadline = outside.core().poll_timeout(now).map(|at| at.max(now + SHORTEST_SLEEP));
-        if !outside.set_timer(deadline, now) {
+        if !outside.set_timer(moment.now) {
             return Rest::Asleep;
         }
     }
     Rest::Restless
+}
+
+/// Returns when to drive a core again if nothing happens before.
+pub(crate) fn next_deadline(core: &SenderCore, now: Instant) -> Option<Instant> {
+    core.poll_timeout(now).map(|at| at.max(now + SHORTEST_SLEEP))
 }
 
 /// Takes in what happened and does what is due. Returns whether there may be more to do at once, `None` at the end.

@@ -27,7 +27,7 @@ use crate::network::transport::{Connector, Stream};
 use crate::network::{ConnectionId, Frame};
 use crate::sender::control::{Control, Order, Report, guarded};
 use crate::sender::core::SenderCore;
-use crate::sender::drive::{Address, HandedOver, MAX_ROUNDS, Moment, Outside, Rest, drive};
+use crate::sender::drive::{Address, HandedOver, MAX_ROUNDS, Moment, Outside, Rest, drive, next_deadline};
 use crate::sender::seat::Occupant;
 use crate::sender::sight::{Armed, Sight};
 use crate::sender::sockets::Sockets;
@@ -47,7 +47,7 @@ pub(super) struct Shell {
     timer: Pin<Box<Sleep>>,
     armed: Option<Armed>,
     sight: Sight,
-    /// True once those who wait for metadata were told that the producer is closed.
+    /// True once callers that wait for metadata were told that the producer is closed.
     has_told_of_close: bool,
     is_finished: bool,
 }
@@ -154,9 +154,9 @@ impl Shell {
         self.works.pop_front().map(Work::run_if_quick).is_some()
     }
 
-    /// Sets the timer to an earlier time. One that is due and has not fired stays: it is about to fire.
-    fn arm_timer(&mut self, deadline: Option<Instant>, now: Instant) {
-        let Some(deadline) = deadline else {
+    /// Sets the timer to when there is something to do, if that is earlier. One that is due and has not fired stays: it is about to fire.
+    fn arm_timer(&mut self, now: Instant) {
+        let Some(deadline) = next_deadline(&self.core, now) else {
             self.armed = None;
             return;
         };
@@ -182,7 +182,7 @@ impl Occupant for Shell {
     type Order = Order;
     type Shared = Control;
 
-    /// Carries orders out, on whichever thread.
+    /// Carries orders out, on the thread of the task or of a handle.
     fn handle_orders(&mut self, control: &Control) {
         for order in control.take_orders() {
             let now = clock::now();
@@ -196,7 +196,7 @@ impl Occupant for Shell {
                         self.finish(control, &DeliveryErrorKind::Closed, now);
                     }
                 }
-                // A caller who has given up waiting for the result wants the purge all the same.
+                // The purge is carried out also if its caller has given up waiting for the result.
                 Order::Purge(what, result) if !self.is_finished => {
                     self.take_in(now);
                     let mut report = Report::new(control);
@@ -328,8 +328,8 @@ impl Outside for OnTask<'_, '_> {
         false
     }
 
-    fn set_timer(&mut self, deadline: Option<Instant>, now: Instant) -> bool {
-        self.shell.arm_timer(deadline, now);
+    fn set_timer(&mut self, now: Instant) -> bool {
+        self.shell.arm_timer(now);
         self.shell.poll_timer(self.cx, now)
     }
 }

@@ -18,7 +18,7 @@ use crate::metrics::Counters;
 use crate::network::{ConnectionId, Frame};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
-use crate::sender::{Address, HandedOver, Moment, Outside, Rest, SenderCore, drive};
+use crate::sender::{Address, HandedOver, Moment, Outside, Rest, SenderCore, drive, next_deadline};
 use crate::topic_partition::Topic;
 
 mod config;
@@ -70,7 +70,7 @@ pub(super) struct Rig {
     pub(super) down: BTreeSet<i32>,
     /// Nodes that connections are never made to, and never refused by.
     pub(super) silent: BTreeSet<i32>,
-    /// Hosts that refuse connections, whichever node is behind them.
+    /// Hosts that refuse connections, to any node.
     pub(super) unreachable: BTreeSet<String>,
     /// The host of every attempt to connect so far.
     pub(super) connects: Vec<String>,
@@ -424,8 +424,8 @@ impl Outside for Rig {
         false
     }
 
-    fn set_timer(&mut self, deadline: Option<Instant>, _: Instant) -> bool {
-        self.timer = deadline;
+    fn set_timer(&mut self, now: Instant) -> bool {
+        self.timer = next_deadline(&self.core, now);
         false
     }
 }

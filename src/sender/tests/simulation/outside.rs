@@ -8,7 +8,7 @@ use super::run::{Attempt, BOOTSTRAP_PORT, Event, ORDERS, Simulation};
 use crate::accumulator::{SealJob, Work};
 use crate::metadata::Cluster;
 use crate::network::{ConnectionId, Frame};
-use crate::sender::{Address, HandedOver, Moment, Outside, SenderCore};
+use crate::sender::{Address, HandedOver, Moment, Outside, SenderCore, next_deadline};
 
 impl Outside for Simulation {
     fn core(&mut self) -> &mut SenderCore {
@@ -81,8 +81,8 @@ impl Outside for Simulation {
         false
     }
 
-    fn set_timer(&mut self, deadline: Option<Instant>, _: Instant) -> bool {
-        self.timer = deadline.map(|at| at - self.base);
+    fn set_timer(&mut self, now: Instant) -> bool {
+        self.timer = next_deadline(&self.core, now).map(|at| at - self.base);
         false
     }
 }
