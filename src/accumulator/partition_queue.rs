@@ -23,8 +23,10 @@ use crate::sync::{AtomicBool, AtomicUsize, Held, Mutex, MutexGuard, Ordering, Po
 use crate::topic_partition::TopicPartition;
 
 mod closing;
+mod head;
 mod seal_job;
 
+pub(crate) use self::head::Head;
 pub(crate) use self::seal_job::SealJob;
 
 /// The batches of one partition that are not on their way, oldest first.
@@ -112,31 +114,6 @@ pub(crate) enum BufferNeed {
     Larger { capacity: usize, replaced: usize },
     /// One of at least this size for a new batch.
     New { least: usize },
-}
-
-/// What the sender learns from a look at a queue.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Head {
-    pub(crate) created: Instant,
-    pub(crate) attempts: u32,
-    pub(crate) sent_leader_epoch: Option<i32>,
-    /// The batch takes no more records, or has reached `batch.size`, or others wait behind it.
-    pub(crate) is_full: bool,
-    /// A flush waits for its records.
-    pub(crate) is_flushed: bool,
-    /// A thread is compressing it; the sender will be told.
-    pub(crate) is_sealing: bool,
-    /// It has a sequence number.
-    pub(crate) is_numbered: bool,
-    /// Another number cannot write it twice: it has none, or is certain not to be in the log under its own.
-    pub(crate) may_take_new_number: bool,
-    /// A task waits for each of its records: no task that waits for it will add to it.
-    pub(crate) is_awaited: bool,
-    /// The latest of its records, in milliseconds since 1970.
-    pub(crate) max_timestamp: i64,
-    pub(crate) order: BatchOrder,
-    pub(crate) len: usize,
-    pub(crate) stage: Stage,
 }
 
 impl PartitionQueue {
@@ -299,29 +276,14 @@ impl PartitionQueue {
 
     /// Looks at the head of the queue, on behalf of the sender, which has then heard of every announcement so far.
     pub(crate) fn look(&self) -> Option<Head> {
-        let mut inner = self.lock();
-        inner.announced &= planted!(LookNotedTooLate);
-        let more = inner.batches.len() > 1;
-        let head = inner.batches.front().map(|head| Head {
-            created: head.created(),
-            attempts: head.attempts(),
-            sent_leader_epoch: head.sent_leader_epoch(),
-            is_full: more || head.is_full() || !head.is_open(),
-            is_flushed: head.is_flushed(),
-            is_sealing: head.is_sealing(),
-            is_numbered: head.is_numbered(),
-            may_take_new_number: head.may_take_new_number(),
-            is_awaited: head.cell().is_all_awaited(),
-            max_timestamp: head.max_timestamp(),
-            order: head.order(),
-            len: head.len(),
-            stage: head.stage(),
-        });
-        drop(inner);
         if planted!(LookNotedTooLate) {
+            let head = self.lock().head();
             self.lock().announced = false;
+            return head;
         }
-        head
+        let mut inner = self.lock();
+        inner.announced = false;
+        inner.head()
     }
 
     /// Takes the head if it can be sent as it is, or what must be done to it first.
@@ -346,13 +308,7 @@ impl PartitionQueue {
     pub(crate) fn put_back(&self, batches: impl Iterator<Item = ProducerBatch>) {
         let mut inner = self.lock();
         for batch in batches {
-            let mut at = inner.batches.partition_point(|queued| queued.order() < batch.order());
-            if planted!(SwappedRetries) {
-                at = 0;
-            }
-            if planted!(RetryBehindNewBatch) {
-                at = inner.batches.len();
-            }
+            let at = inner.place_of(&batch);
             inner.batches.insert(at, batch);
         }
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
@@ -545,6 +501,17 @@ impl BatchWatcher for PartitionQueue {
 }
 
 impl Inner {
+    /// Returns where a batch that comes back belongs.
+    fn place_of(&self, batch: &ProducerBatch) -> usize {
+        if planted!(SwappedRetries) {
+            return 0;
+        }
+        if planted!(RetryBehindNewBatch) {
+            return self.batches.len();
+        }
+        self.batches.partition_point(|queued| queued.order() < batch.order())
+    }
+
     /// Returns whether the sender must be told; it need not be told twice before it has looked.
     fn announce(&mut self) -> bool {
         !std::mem::replace(&mut self.announced, true)
