@@ -477,28 +477,50 @@ impl Bench {
     }
 }
 
+fn check_that_memory_returns(operations: &[Operation]) {
+    let mut bench = Bench::new();
+
+    for operation in operations {
+        bench.apply(operation);
+        bench.settle();
+        bench.check();
+    }
+
+    // A waiter that is left gets what it wants once all others have given back.
+    bench.buffers.clear();
+    bench.frozen.clear();
+    for _ in 0..bench.waiters.len() {
+        bench.settle();
+        bench.buffers.clear();
+    }
+    assert!(bench.waiters.is_empty());
+    assert_eq!(bench.memory.available(), Bench::TOTAL);
+    assert!(pooled(&bench.memory) * BATCH <= Bench::TOTAL);
+}
+
 proptest! {
     #[test]
     fn memory_keeps_its_bound_and_returns_to_the_byte(operations in vec(operation(), 1..80)) {
-        let mut bench = Bench::new();
-
-        for operation in &operations {
-            bench.apply(operation);
-            bench.settle();
-            bench.check();
-        }
-
-        // A waiter that is left gets what it wants once all others have given back.
-        bench.buffers.clear();
-        bench.frozen.clear();
-        for _ in 0..bench.waiters.len() {
-            bench.settle();
-            bench.buffers.clear();
-        }
-        assert!(bench.waiters.is_empty());
-        assert_eq!(bench.memory.available(), Bench::TOTAL);
-        assert!(pooled(&bench.memory) * BATCH <= Bench::TOTAL);
+        check_that_memory_returns(&operations);
     }
+}
+
+#[test]
+fn memory_of_a_buffer_that_has_shrunk_returns_to_the_byte_while_others_wait() {
+    check_that_memory_returns(&[
+        Operation::TryTake(0, 0),
+        Operation::TryTake(0, 4943),
+        Operation::Drop(0),
+        Operation::TryTake(0, 0),
+        Operation::Grow(0, BATCH),
+        Operation::TryTake(0, 0),
+        Operation::TryTakeExactly(0, BATCH),
+        Operation::TryTakeExactly(0, 4163),
+        Operation::TryTakeExactly(0, BATCH),
+        Operation::Replace(3, 111),
+        Operation::Wait(0, 0),
+        Operation::Wait(0, 0),
+    ]);
 }
 
 /// Appends bytes to a buffer that has room for them.

@@ -150,10 +150,25 @@ proptest! {
 
     #[test]
     fn view_stays_sound_and_schedule_goes_on(steps in vec(step(), 0..60)) {
-        let mut run = Run { metadata: new_metadata(), now: clock::now(), under_way: None };
-        for step in steps {
-            run.apply(step);
-            run.check();
-        }
+        check_steps(steps);
     }
+}
+
+fn check_steps(steps: impl IntoIterator<Item = Step>) {
+    let mut run = Run { metadata: new_metadata(), now: clock::now(), under_way: None };
+    for step in steps {
+        run.apply(step);
+        run.check();
+    }
+}
+
+#[test]
+fn schedule_goes_on_although_no_answer_comes_for_long() {
+    check_steps([
+        Step::Ask,
+        Step::Answer { topics: vec![], brokers: vec![0], version: 8, code: 0 },
+        Step::RequestTopic(0),
+        Step::Ask,
+        Step::Advance(200_000),
+    ]);
 }
