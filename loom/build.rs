@@ -1,4 +1,4 @@
-//! Has this package, and none of those that it depends on, be built with loom.
+//! Sets `cfg(loom)` for this package, and for none that it depends on.
 
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(loom)");

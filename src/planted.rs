@@ -33,7 +33,8 @@ mod switch {
     pub(crate) enum Bug {
         /// A caller asks whether the sender is coming before its queue is on the list.
         ComingAskedTooEarly,
-        /// Every codec panics: no bug of ours, and none for the simulation to find, for nothing may come of it.
+        /// Every codec panics. That is no bug of this crate, and the simulation finds nothing, since a panic of a codec must change
+        /// nothing.
         CodecPanics,
         /// The numbers of one cluster are used in another.
         ClusterChangeIgnored,
@@ -69,8 +70,8 @@ mod switch {
         LateWakerParked,
         /// Timers of partitions are not reported.
         LostWakeUp,
-        /// A log that panics is not fenced in: no bug of ours either, but the way in which tests have a panic come up in the
-        /// middle of what the sender does.
+        /// A log that panics is not fenced in. That is no bug of this crate either: tests use it to have the sender panic in the
+        /// middle of its work.
         LogNotFenced,
         /// The sender takes note of an announcement only after it has looked.
         LookNotedTooLate,

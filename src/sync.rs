@@ -23,8 +23,8 @@ pub(crate) use self::modelled::{
 use crate::fence::fenced;
 use crate::log;
 
-/// Stands beside a lock of ours, for as long as it is held, under which only our own code may run: a waker, say, may
-/// call back into the producer and want the same lock.
+/// Is held together with a lock under which only code of this crate may run: a waker, for instance, may call back into the
+/// producer and want the same lock.
 ///
 /// Only tests keep count of these.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use std::task::{Context, Waker};
 
 use crate::planted::{Bug, plant};
 
-/// Those that models find.
+/// The bugs that models find.
 const BUGS: [Bug; 9] = [
     Bug::ComingAskedTooEarly,
     Bug::FlagTakenTooEarly,

@@ -80,7 +80,7 @@ impl Api {
         self.api_key().response_header_version(version) >= 1
     }
 
-    /// Whether a Fetch that waits may have an answer after such a request.
+    /// Whether a Fetch that waits may have an answer after this request.
     pub(crate) fn changes_the_cluster(self) -> bool {
         matches!(self, Self::CreateTopics | Self::DeleteTopics | Self::Produce)
     }

@@ -113,7 +113,7 @@ impl MockClusterBuilder {
     ///
     /// # Errors
     ///
-    /// [`MockError::InvalidBrokerCount`] and [`MockError::UnknownRelease`] for such choices, and
+    /// [`MockError::InvalidBrokerCount`] for less than one broker, [`MockError::UnknownRelease`], and
     /// [`MockError::Listen`] if a listener cannot be opened.
     ///
     /// # Panics

@@ -77,7 +77,7 @@ pub enum MockError {
         /// The release that was asked for.
         release: String,
     },
-    /// The cluster has no such topic or partition.
+    /// The cluster does not have this topic or partition.
     #[error("topic {topic:?} has no partition {partition}, or does not exist")]
     UnknownTopicOrPartition {
         /// Name of the topic.

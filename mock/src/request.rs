@@ -36,7 +36,7 @@ pub(crate) enum Body {
     ListOffsets(ListOffsetsRequest),
     Metadata(MetadataRequest),
     Produce(Produce),
-    /// ApiVersions in a version that the mock has no idea of, which is to be answered all the same.
+    /// ApiVersions in a version that the mock does not know. The broker answers with the versions that it knows.
     UnknownApiVersions,
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct Control {
 /// Tries to tell of news while wakers panic.
 const MAX_TRIES: usize = 10;
 
-/// What the sender shall do at once.
+/// What a handle asks the sender to do at once.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Fail whatever is not settled, and end.

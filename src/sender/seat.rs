@@ -25,7 +25,7 @@ pub(crate) trait Occupant: Debug {
     /// Ends after a panic. `lost` was dropped by it.
     fn end_in_panic(&mut self, shared: &Self::Shared, message: String, lost: Vec<ProducerBatch>);
 
-    /// Lets the one who gave an order know that it will not be carried out.
+    /// Lets the handle that gave an order know that it will not be carried out.
     fn refuse(order: Self::Order);
 
     fn is_finished(&self) -> bool;

@@ -85,7 +85,7 @@ impl Broker<'_> {
         let mut responses: Vec<_> =
             topics.map(|topic| self.topic_response(topic, produce.acks, version)).collect();
         if produce.acks == 0 {
-            // The only way to tell such a producer that something went wrong is to hang up.
+            // A producer that expects no answer learns that something went wrong only if the broker hangs up.
             let mut partitions = responses.iter().flat_map(|topic| &topic.partition_responses);
             return match partitions.any(|partition| partition.error_code != code::NONE) {
                 true => Reaction::Close,

@@ -183,7 +183,7 @@ fn batches_go_one_by_one_until_the_new_log_knows_the_producer() {
     }
 }
 
-/// Also if the sender has seen meanwhile that there is no such topic.
+/// Also if the sender has seen meanwhile that the topic does not exist.
 #[test]
 fn batches_go_one_by_one_to_a_topic_that_was_gone_for_a_while() {
     for brokers in [Ids, IdsInMetadata, Epochs] {

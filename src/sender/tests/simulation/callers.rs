@@ -1,4 +1,4 @@
-//! Those who use the producer.
+//! Callers: they use the producer.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -37,7 +37,7 @@ pub(super) struct Accepted {
     pub(super) is_bad: bool,
     /// `None` if no caller wants to know.
     pub(super) delivery: Option<Delivery>,
-    /// Raised when the one who waits for the result is woken.
+    /// Raised when the caller that waits for the result is woken.
     pub(super) woken: Arc<Flag>,
 }
 

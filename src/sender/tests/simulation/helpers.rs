@@ -1,10 +1,10 @@
-//! Those who compress in the callers' stead.
+//! Helpers: they compress batches on behalf of callers.
 
 use std::sync::Mutex;
 
 use crate::accumulator::{Work, Workers};
 
-/// Those who compress in the callers' stead, a few batches at a time.
+/// Compress batches on behalf of callers, a few at a time.
 #[derive(Default)]
 pub(super) struct Helpers(Mutex<Desk>);
 

@@ -63,7 +63,7 @@ pub(super) struct Simulation {
     pub(super) brokers: Brokers,
     pub(super) nodes: Vec<Node>,
     pub(super) lines: BTreeMap<ConnectionId, Line>,
-    /// KRaft controllers, which are no use to producers.
+    /// KRaft controllers, which do not serve producers.
     pub(super) controllers: Brokers,
     /// Logs of partitions that are gone, with the names of their topics.
     pub(super) buried: Vec<(&'static str, i32, Vec<MockBatch>)>,
@@ -75,9 +75,9 @@ pub(super) struct Simulation {
     pub(super) is_closing: bool,
     /// The sender has ended.
     pub(super) is_over: bool,
-    /// Those who compress are busy with something else.
+    /// Until then the helpers that compress are busy with something else.
     pub(super) busy_until: Duration,
-    /// Of each partition, how often it was resumed.
+    /// How often each partition was resumed.
     pub(super) sessions: BTreeMap<i32, usize>,
     /// What the producer knows of the topic, and has heard of it.
     pub(super) topic_news: TopicNews,
@@ -99,14 +99,14 @@ pub(super) struct Simulation {
 pub(super) struct Attempt {
     /// Where it goes; `None` if there is nothing at the address.
     pub(super) node: Option<i32>,
-    /// By the address in front of all brokers.
+    /// It goes to the address in front of all brokers.
     pub(super) is_bootstrap: bool,
 }
 
 /// Something that will happen.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// The producer's patience with what is not settled is over.
+    /// The producer gives up what is not settled.
     Abort,
     /// A chunk comes to the broker.
     Arrive(ConnectionId),
@@ -125,7 +125,7 @@ pub(super) enum Event {
     /// A chunk comes to the producer.
     Return(ConnectionId),
     WorkersFree,
-    /// A helper has compressed a batch in a caller's stead.
+    /// A helper has compressed a batch on behalf of a caller.
     Sealed,
     Serve(ConnectionId),
     /// The producer can write again.
@@ -405,7 +405,7 @@ impl Simulation {
         }
     }
 
-    /// Ends one of the compressions that others have taken on, whichever.
+    /// Ends one of the compressions that helpers have taken on, chosen at random.
     pub(super) fn sealed(&mut self) {
         let count = self.workers.count();
         let which = self.noise.between(0, count.saturating_sub(1) as u64) as usize;

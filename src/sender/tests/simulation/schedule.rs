@@ -71,11 +71,11 @@ pub(super) enum Op {
         before: u32,
         after: u32,
     },
-    /// Those who compress begin nothing.
+    /// The helpers that compress begin nothing.
     BusyPool {
         lasts: u64,
     },
-    /// Callers that wait for memory lose patience.
+    /// Callers that wait for memory give up.
     CancelCallers,
     Crash {
         node: i32,
@@ -99,7 +99,7 @@ pub(super) enum Op {
         code: i16,
         times: u32,
     },
-    /// Callers do not want to know any more.
+    /// Callers drop the deliveries of their records.
     DropDeliveries,
     /// Work of compressing is dropped undone.
     DropWork,

@@ -1,4 +1,4 @@
-//! From a schedule that fails to the few things that it takes.
+//! Cuts a schedule that fails down to the few things that are needed for it to fail.
 
 use super::schedule::{Op, Schedule};
 use super::simulate;

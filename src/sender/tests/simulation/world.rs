@@ -69,7 +69,7 @@ impl Simulation {
                     && at <= line.heard
                 {
                     line.orders.pop_front();
-                    // The sender waits for no longer than records may.
+                    // The sender waits no longer than records may wait.
                     line.told_until = line.told_until.max(self.now + time.min(longest_pause));
                 }
             }
@@ -402,7 +402,7 @@ impl Simulation {
                 self.after(millis(lasts), Event::EndFlush);
             }
             Op::ForgetProducers => {
-                // Longer than anything of theirs can still be under way.
+                // After this time nothing that these producers have sent can still be under way.
                 let idle = millis(self.setup.delivery_timeout) + FORGOTTEN_AFTER;
                 self.brokers.forget_producers(idle);
             }
