@@ -122,8 +122,10 @@ impl SenderCore {
         let next_epoch = |used| numbering.next_epoch(used);
         let can_be_numbered = partition.prepare_numbers(head, producer, next_epoch, &mut doubtful);
         let gave_up = !doubtful.is_empty();
-        let why = "it may be in the log under a number that cannot be used any more";
-        self.settlement.give_up_sent(partition, doubtful, why, now);
+        if gave_up {
+            let why = "it may be in the log under a number that cannot be used any more";
+            self.settlement.give_up_sent(partition, doubtful, why, now);
+        }
         match (can_be_numbered, gave_up) {
             (false, _) => Prepared::NeedsEpoch,
             (true, true) => Prepared::GaveUp,

@@ -33,10 +33,7 @@ impl Settlement {
             let kind = last_word(&batch, why_not_again);
             (batch, Failure::GivenUp(kind))
         };
-        let failed: Vec<_> = batches.into_iter().map(with_last_word).collect();
-        if !failed.is_empty() {
-            self.end_failed(partition, failed, now);
-        }
+        self.end_failed(partition, batches.into_iter().map(with_last_word).collect(), now);
     }
 
     /// Fails everything that is queued in a partition.
