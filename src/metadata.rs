@@ -446,13 +446,21 @@ impl Metadata {
     /// To be asked each time that the sender looks around. It is never so twice without an answer in between:
     /// the bootstrap servers are all there is then.
     pub(crate) fn should_rebootstrap(&mut self, is_promising: bool, now: Instant) -> bool {
-        let Some(trigger) = self.rebootstrap_trigger.filter(|_| !self.is_bootstrap) else { return false };
+        if self.rebootstrap_trigger.is_none() || self.is_bootstrap {
+            return false;
+        }
         let is_due = self.is_due(now);
         if is_due {
             self.schedule.handle_attempt(now);
         }
-        let is_stuck = self.schedule.unsuccessful_for(now).is_some_and(|time| time >= trigger);
-        is_stuck || (is_due && !is_promising && self.schedule.restart_wait(now).is_none())
+        self.is_stuck(now) || (is_due && !is_promising && self.schedule.restart_wait(now).is_none())
+    }
+
+    /// Whether no request has succeeded for so long that all starts over, whether or not one is due.
+    pub(crate) fn is_stuck(&self, now: Instant) -> bool {
+        let trigger = self.rebootstrap_trigger.filter(|_| !self.is_bootstrap);
+        let since = self.schedule.unsuccessful_for(now);
+        matches!((trigger, since), (Some(trigger), Some(since)) if since >= trigger)
     }
 
     /// Notes that a broker is connected that the cluster has named.

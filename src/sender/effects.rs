@@ -53,6 +53,11 @@ impl Effects {
         self.0.push_back(effect);
     }
 
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn pop(&mut self) -> Option<Effect> {
         self.0.pop_front()
     }

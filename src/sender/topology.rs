@@ -89,7 +89,11 @@ impl Topology {
             // A broker that asks to be left alone is not gone. Another connection would evade its quota.
             return false;
         }
-        if self.metadata.should_rebootstrap(chosen.is_none_or(|chosen| chosen.is_promising), now) {
+        let starts_over = match chosen {
+            Some(chosen) => self.metadata.should_rebootstrap(chosen.is_promising, now),
+            None => self.metadata.is_stuck(now),
+        };
+        if starts_over {
             self.start_over(now, effects);
             return true;
         }
@@ -295,10 +299,10 @@ impl Topology {
 
     /// Returns what the next request, and the next new start, wait for.
     pub(super) fn timeouts(&self, now: Instant) -> [Option<(Wait, Timer)>; 2] {
+        let refresh = self.metadata.next_refresh(now);
         // Due and not sent: a node must become usable first, or all starts over.
-        let is_due = self.metadata.is_due(now);
-        let request =
-            if is_due { Some(Wait::AnyNode) } else { self.metadata.next_refresh(now).map(Wait::Until) };
+        let is_due = refresh.is_none() && self.metadata.is_due(now);
+        let request = if is_due { Some(Wait::AnyNode) } else { refresh.map(Wait::Until) };
         let start_over =
             if is_due { self.metadata.poll_restart(now) } else { self.metadata.next_rebootstrap(now) };
         [

@@ -13,8 +13,15 @@ use crate::topic_partition::NodeId;
 use crate::wire::DecodeError;
 
 impl SenderCore {
-    /// Does what the machines have said.
+    /// Does what the machines have said, which mostly is nothing.
+    #[inline]
     pub(super) fn act(&mut self, now: Instant) {
+        if !self.effects.is_empty() {
+            self.act_on_effects(now);
+        }
+    }
+
+    fn act_on_effects(&mut self, now: Instant) {
         while let Some(effect) = self.effects.pop() {
             match effect {
                 Effect::Adopt(update) => self.adopt(update, now),
