@@ -9,8 +9,20 @@
 //! sender ── send, connect ──▶ NetworkClient ── poll_action ──▶ transport
 //!        ◀── poll_event ────                ◀── handle_… ─────
 //! ```
+//!
+//! Where to find what:
+//!
+//! | In | stands |
+//! | --- | --- |
+//! | `node_connection` | the states of a connection, and what leads from one to the next |
+//! | `client/handshake` | what a connection does between TCP and its first request |
+//! | `authentication`, `sasl` | Kafka's frames around a SASL exchange, and what a mechanism has to provide |
+//! | `client/deadlines` | what a connection waits for, and until when |
+//! | `client/closing`, `client/moving` | how a connection ends, and what becomes of it when nodes move |
+//! | `connection_history` | what is remembered of a node across its connections: backoff, the last cause |
 
 mod api_versions;
+mod authentication;
 mod client;
 mod connection_history;
 mod connection_states;
@@ -23,6 +35,7 @@ pub(crate) mod lookup;
 mod node_connection;
 mod outbox;
 pub(crate) mod resolver;
+mod sasl;
 mod throttles;
 mod timers;
 pub(crate) mod transport;

@@ -1,3 +1,5 @@
+//! What both a broker and this crate speak.
+
 use crate::protocol::ApiKey;
 use crate::protocol::messages::api_versions::ApiVersionsResponse;
 

@@ -32,6 +32,7 @@ use super::in_flight_requests::{Asker, InFlightRequest, InFlightRequests};
 use super::least_loaded_node::{LeastLoadedNode, Standing, least_loaded_node};
 use super::node_connection::NodeConnection;
 use super::outbox::Outbox;
+use super::sasl::SaslMechanism;
 use super::timers::Timers;
 
 /// How a [`NetworkClient`] goes about its work.
@@ -49,6 +50,8 @@ pub(crate) struct NetworkConfig {
     pub(crate) request_timeout: Duration,
     /// After this long without use a connection is closed (`connections.max.idle.ms`); `None` for never.
     pub(crate) connections_max_idle: Option<Duration>,
+    /// How the producer proves who it is (`sasl.mechanism`), if it has to.
+    pub(crate) sasl_mechanism: Option<Arc<dyn SaslMechanism>>,
 }
 
 /// A request for [`NetworkClient::send`].
@@ -207,7 +210,7 @@ impl<P> NetworkClient<P> {
 
     /// Closes the connection to a node as soon as what is under way on it is done. It takes no more requests.
     pub(crate) fn retire(&mut self, node: NodeId, now: Instant) {
-        if self.states.drain(node) {
+        if self.states.retire(node) {
             self.settle(node, now);
         } else {
             self.disconnect(node, DisconnectReason::AddressChanged, None, now);
@@ -216,11 +219,11 @@ impl<P> NetworkClient<P> {
         }
     }
 
-    /// Notes that a connection is made, encrypted and authenticated as far as it has to be.
+    /// Notes that a connection is made, and encrypted if it has to be.
     pub(crate) fn handle_connected(&mut self, connection: ConnectionId, now: Instant) {
         let Some(node) = self.states.node_of(connection) else { return };
         let Some(version) = self.states.connected(node) else { return };
-        self.ask_for_versions(node, connection, version, now);
+        self.ask_for_versions(node, version, now);
     }
 
     /// Notes that a connection could not be made.
@@ -247,7 +250,7 @@ impl<P> NetworkClient<P> {
                 let response = NetworkEvent::Response { node, purpose, api_key, version, body, sent_at };
                 self.outbox.tell(response);
             }
-            Asker::Handshake => self.handle_versions(node, connection, version, &body, now),
+            Asker::Handshake => self.handle_handshake(node, api_key, version, &body, now),
         }
         self.settle(node, now);
     }
@@ -362,8 +365,8 @@ impl<P> NetworkClient<P> {
 
     /// Returns how many requests to a node are under way.
     pub(crate) fn in_flight_count(&self, node: NodeId) -> usize {
-        let versions = self.states.node(node).and_then(NodeConnection::versions);
-        versions.map_or(0, |_| self.in_flight.count(node))
+        let has_requests = self.states.node(node).is_some_and(NodeConnection::has_requests);
+        if has_requests { self.in_flight.count(node) } else { 0 }
     }
 
     /// Returns how many requests of the caller are under way.

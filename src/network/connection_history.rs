@@ -37,6 +37,7 @@ pub(super) struct LastCause {
 pub(super) enum Stage {
     Connecting,
     Negotiating,
+    Authenticating,
     Ready,
 }
 
@@ -87,7 +88,7 @@ impl ConnectionHistory {
             Stage::Negotiating => {
                 self.handshake_version = version_after_lost_handshake(self.handshake_version);
             }
-            Stage::Ready => {}
+            Stage::Authenticating | Stage::Ready => {}
         }
         self.has_failed |= stage != Stage::Ready;
         self.last_attempt = now;

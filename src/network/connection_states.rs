@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::metadata::Node;
+use crate::protocol::ApiKey;
 use crate::topic_partition::NodeId;
 
 use super::api_versions::ApiVersions;
+use super::authentication::{Authentication, AuthenticationStep};
 use super::correlation_ids::CorrelationIds;
 use super::event::{ConnectionId, DisconnectReason};
 use super::node_connection::NodeConnection;
@@ -60,10 +62,41 @@ impl ConnectionStates {
         known.connected().then(|| known.history().handshake_version())
     }
 
-    /// Notes what a connected broker speaks; it takes requests from now on.
-    pub(super) fn ready(&mut self, node: NodeId, versions: ApiVersions, now: Instant) {
+    /// Notes what a connected broker speaks, and that it is being told who we are.
+    pub(super) fn authenticating(
+        &mut self,
+        node: NodeId,
+        versions: ApiVersions,
+        authentication: Authentication,
+        now: Instant,
+    ) {
         if let Some(known) = self.nodes.get_mut(&node) {
-            known.ready(versions, now);
+            known.authenticating(versions, authentication, now);
+        }
+    }
+
+    /// Takes in an answer that belongs to the authentication. Returns what that needs next.
+    pub(super) fn handle_authentication(
+        &mut self,
+        node: NodeId,
+        api_key: ApiKey,
+        version: i16,
+        body: &[u8],
+    ) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        let Some(known) = self.nodes.get_mut(&node) else { return Ok(None) };
+        known.handle_authentication(api_key, version, body)
+    }
+
+    /// Notes that a broker knows who we are; it takes requests from now on, until the session ends. Returns whether it is
+    /// the first session of the connection.
+    pub(super) fn authenticated(&mut self, node: NodeId, session_ends: Option<Instant>) -> bool {
+        self.nodes.get_mut(&node).is_some_and(|known| known.authenticated(session_ends))
+    }
+
+    /// Has the connection to a node take no more requests until it is authenticated anew.
+    pub(super) fn end_session(&mut self, node: NodeId) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.end_session();
         }
     }
 
@@ -88,8 +121,8 @@ impl ConnectionStates {
     }
 
     /// Has the connection to a node take no more requests. Returns whether it is one that may have some under way.
-    pub(super) fn drain(&mut self, node: NodeId) -> bool {
-        self.nodes.get_mut(&node).is_some_and(NodeConnection::drain)
+    pub(super) fn retire(&mut self, node: NodeId) -> bool {
+        self.nodes.get_mut(&node).is_some_and(NodeConnection::retire)
     }
 
     /// Makes what is known of a node known of another at the same address.
@@ -165,6 +198,9 @@ impl ConnectionStates {
 mod tests {
     use std::sync::Arc;
 
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
     use crate::clock;
     use crate::protocol::messages::api_versions::ApiVersionsResponse;
 
@@ -205,7 +241,16 @@ mod tests {
     fn connect_fully(states: &mut ConnectionStates, now: Instant) {
         connect(states, now);
         states.connected(NODE).unwrap();
-        states.ready(NODE, versions(), now);
+        authenticate(states, now);
+    }
+
+    /// Without a mechanism there is nothing to say.
+    fn authenticate(states: &mut ConnectionStates, now: Instant) {
+        let random = &mut StdRng::seed_from_u64(7);
+        let (authentication, step) = Authentication::begin(None, &node(), &versions(), random).unwrap();
+        assert_eq!(step, AuthenticationStep::Done(None));
+        states.authenticating(NODE, versions(), authentication, now);
+        assert!(states.authenticated(NODE, None));
     }
 
     fn connection_delay(states: &ConnectionStates, now: Instant) -> Option<Duration> {
@@ -226,7 +271,7 @@ mod tests {
         assert!(!states.is_ready(NODE, now));
         states.connected(NODE).unwrap();
         assert!(states.node(NODE).unwrap().is_connecting());
-        states.ready(NODE, versions(), now);
+        authenticate(&mut states, now);
         assert!(states.is_ready(NODE, now));
         assert_eq!(connection_delay(&states, now), None);
         lose(&mut states, now);

@@ -1,8 +1,10 @@
+//! Which answer belongs to which request.
+
 /// The correlation ids of one connection, which tell what an answer belongs to.
 ///
 /// Requests without an answer take their ids from the same row. Brokers answer in the order of the requests, so all ids
-/// between the last that was answered and the next that should be belong to such requests. Some servers that are not
-/// Apache's answer them all the same: that can be told from nonsense without remembering each.
+/// between the last that was answered and the next that should be belong to requests without one. Some servers that are not
+/// Apache's answer those all the same: that can be told from nonsense without remembering each.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CorrelationIds {
     next: i32,

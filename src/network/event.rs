@@ -1,3 +1,5 @@
+//! What goes in and out of a client: actions, events, and the reasons for what went wrong.
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -80,6 +82,8 @@ pub(crate) enum DisconnectReason {
     /// The address of the node has changed, or the cluster has it no longer.
     #[error("node has moved or is gone")]
     AddressChanged,
+    #[error("authentication failed: {0}")]
+    AuthenticationFailed(#[from] AuthenticationError),
     #[error("connection lost: {0}")]
     Closed(Arc<str>),
     #[error("could not connect: {0}")]
@@ -121,15 +125,29 @@ impl From<&DisconnectReason> for FailureReason {
     }
 }
 
+/// Why a connection could not be authenticated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AuthenticationError {
+    /// The mechanism has no answer to what the broker says, or does not believe it.
+    #[error("{0}")]
+    Exchange(Arc<str>),
+    #[error("broker does not take {mechanism}, but {offered}: {code}")]
+    MechanismRefused { code: ErrorCode, mechanism: Arc<str>, offered: Arc<str> },
+    #[error("{code}{}", .message.as_deref().map(|message| format!(": {message}")).unwrap_or_default())]
+    Refused { code: ErrorCode, message: Option<Arc<str>> },
+    #[error("broker speaks no version of {0:?} that this producer speaks")]
+    UnsupportedVersion(ApiKey),
+}
+
 /// What is wrong with a response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum MalformedResponse {
-    #[error("answer to ApiVersions is not understood")]
-    ApiVersions(#[source] DecodeError),
     #[error("correlation id {found} in place of {expected}")]
     CorrelationId { expected: i32, found: i32 },
     #[error("header is not understood")]
     Header(#[source] DecodeError),
     #[error("it has no request")]
     Unasked,
+    #[error("answer to {0:?} is not understood")]
+    Unreadable(ApiKey, #[source] DecodeError),
 }

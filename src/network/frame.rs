@@ -1,3 +1,5 @@
+//! Where one frame ends among the bytes that have come.
+
 use bytes::{Buf, Bytes, BytesMut};
 
 /// Takes the next frame off the front of the bytes that have been received, without its length, or returns `None`

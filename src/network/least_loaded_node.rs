@@ -1,3 +1,5 @@
+//! Which node to ask what any node can answer.
+
 use std::time::Instant;
 
 use crate::topic_partition::NodeId;

@@ -1,7 +1,7 @@
 //! `Lookups`: names to addresses, which only a thread that blocks can look up.
 //!
-//! The runtime's blocking pool has such threads, but may have lent all of them to others, who keep them for as long as they
-//! like, maybe while they wait for our results. So a lookup that no thread of the pool has begun after a moment is offered to
+//! The runtime's blocking pool has threads for that. Other tasks may hold all of them for as long as they like, maybe while
+//! they wait for our results. So a lookup that no thread of the pool has begun after a moment is offered to
 //! threads of our own as well, and whichever thread comes first takes it.
 
 use std::collections::VecDeque;

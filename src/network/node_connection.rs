@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::metadata::Node;
+use crate::protocol::ApiKey;
 
 use super::api_versions::ApiVersions;
+use super::authentication::{Authentication, AuthenticationStep};
 use super::connection_history::{ConnectionHistory, Stage};
 use super::correlation_ids::CorrelationIds;
 use super::event::{ConnectionId, DisconnectReason};
@@ -20,11 +22,19 @@ pub(super) struct NodeConnection {
 }
 
 /// ```text
-///             connecting          connected            ready
-/// Disconnected ───────▶ Connecting ───────▶ Negotiating ──▶ Ready
-///      ▲                    │                   │             │ drain
-///      │                    │                   │             ▼
-///      └── lost, released ──┴───────────────────┴────────── Draining
+///  ┌────────────▶ Disconnected ◀───── lost, or released by the client itself: from every state
+///  │                   │ connecting
+///  │              Connecting            TCP, and TLS: by the transport
+///  │                   │ connected
+///  │              Negotiating           ApiVersions
+///  │                   │ authenticating
+///  │   ┌────────▶ Authenticating        SaslHandshake, SaslAuthenticate; without a mechanism nothing
+///  │   │               │ authenticated
+///  │   │             Ready              requests and answers
+///  │   │               │ end_session, retire
+///  │   └────────── Draining             answers only
+///  │ session ended     │ retired
+///  └───────────────────┘
 /// ```
 #[derive(Debug)]
 enum ConnectionState {
@@ -34,10 +44,19 @@ enum ConnectionState {
     Connecting { id: ConnectionId, deadline: Option<Instant> },
     /// Connected, but it is not known yet what the broker speaks.
     Negotiating(Link),
-    /// Requests may be sent.
-    Ready(Established),
-    /// Requests under way are answered, no others are sent, and the connection ends with the last of them.
-    Draining(Established),
+    /// The broker is being told who we are: the first time, or anew since a session ends.
+    Authenticating { established: Established, authentication: Authentication, is_first: bool },
+    /// Requests may be sent, until the session ends if it does.
+    Ready { established: Established, session_ends: Option<Instant> },
+    /// Requests under way are answered, and no others are sent.
+    Draining { established: Established, then: AfterDraining },
+}
+
+/// What comes when nothing is under way any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AfterDraining {
+    Authenticate,
+    Close,
 }
 
 /// What a connection has from its first byte to its last.
@@ -77,26 +96,79 @@ impl NodeConnection {
         true
     }
 
-    /// The broker has said what it speaks.
-    pub(super) fn ready(&mut self, versions: ApiVersions, now: Instant) {
+    /// The broker has said what it speaks, or has answered the last request of a session that ends: it is told who we are.
+    pub(super) fn authenticating(
+        &mut self,
+        versions: ApiVersions,
+        authentication: Authentication,
+        now: Instant,
+    ) {
         self.change(|state| match state {
             ConnectionState::Negotiating(link) => {
-                ConnectionState::Ready(Established { link, versions, last_activity: now })
+                let established = Established { link, versions, last_activity: now };
+                ConnectionState::Authenticating { established, authentication, is_first: true }
+            }
+            ConnectionState::Draining { established, .. } => {
+                ConnectionState::Authenticating { established, authentication, is_first: false }
             }
             state => state,
         });
-        if matches!(self.state, ConnectionState::Ready(_)) {
-            self.history.ready();
+    }
+
+    /// The broker has answered a request of the authentication. Returns what that needs next, or `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// It has failed.
+    pub(super) fn handle_authentication(
+        &mut self,
+        api_key: ApiKey,
+        version: i16,
+        body: &[u8],
+    ) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        match &mut self.state {
+            ConnectionState::Authenticating { authentication, .. } => {
+                authentication.handle_answer(api_key, version, body).map(Some)
+            }
+            _ => Ok(None),
         }
     }
 
-    /// The connection is to end with the requests under way. Returns whether it was ready: no other connection has any.
-    pub(super) fn drain(&mut self) -> bool {
+    /// The broker knows who we are, and takes requests until the session ends. Returns whether it is the first session of
+    /// the connection.
+    pub(super) fn authenticated(&mut self, session_ends: Option<Instant>) -> bool {
+        let is_first = matches!(self.state, ConnectionState::Authenticating { is_first: true, .. });
         self.change(|state| match state {
-            ConnectionState::Ready(established) => ConnectionState::Draining(established),
+            ConnectionState::Authenticating { established, .. } => {
+                ConnectionState::Ready { established, session_ends }
+            }
             state => state,
         });
-        self.is_draining()
+        if is_first {
+            self.history.ready();
+        }
+        is_first
+    }
+
+    /// The session is about to end: the broker is to be told anew who we are once nothing is under way.
+    pub(super) fn end_session(&mut self) {
+        self.change(|state| match state {
+            ConnectionState::Ready { established, .. } => {
+                ConnectionState::Draining { established, then: AfterDraining::Authenticate }
+            }
+            state => state,
+        });
+    }
+
+    /// The connection is to end with the requests under way. Returns whether it is one that may have any.
+    pub(super) fn retire(&mut self) -> bool {
+        self.change(|state| match state {
+            ConnectionState::Ready { established, .. } | ConnectionState::Draining { established, .. } => {
+                ConnectionState::Draining { established, then: AfterDraining::Close }
+            }
+            state => state,
+        });
+        self.is_retired()
     }
 
     /// The attempt came to nothing, or the connection is gone. The next attempt must wait. `random` is drawn from
@@ -106,7 +178,10 @@ impl NodeConnection {
             ConnectionState::Disconnected { .. } => return,
             ConnectionState::Connecting { .. } => Stage::Connecting,
             ConnectionState::Negotiating(_) => Stage::Negotiating,
-            ConnectionState::Ready(_) | ConnectionState::Draining(_) => Stage::Ready,
+            ConnectionState::Authenticating { is_first: true, .. } => Stage::Authenticating,
+            ConnectionState::Authenticating { is_first: false, .. }
+            | ConnectionState::Ready { .. }
+            | ConnectionState::Draining { .. } => Stage::Ready,
         };
         let backoff = self.history.lost(stage, reason, backoff, now, random);
         self.state = ConnectionState::Disconnected { since: now, backoff };
@@ -123,11 +198,13 @@ impl NodeConnection {
         Self { address, ..self }
     }
 
-    /// Bytes came or went.
+    /// Bytes came or went. Authenticating anew is no use of a connection: otherwise an idle one would never be closed.
     pub(super) fn touch(&mut self, now: Instant) {
-        if let ConnectionState::Ready(established) | ConnectionState::Draining(established) = &mut self.state
-        {
-            established.last_activity = now;
+        match &mut self.state {
+            ConnectionState::Authenticating { established, is_first: true, .. }
+            | ConnectionState::Ready { established, .. }
+            | ConnectionState::Draining { established, .. } => established.last_activity = now,
+            _ => {}
         }
     }
 
@@ -135,9 +212,9 @@ impl NodeConnection {
         let link = match &mut self.state {
             ConnectionState::Disconnected { .. } | ConnectionState::Connecting { .. } => return None,
             ConnectionState::Negotiating(link) => link,
-            ConnectionState::Ready(established) | ConnectionState::Draining(established) => {
-                &mut established.link
-            }
+            ConnectionState::Authenticating { established, .. }
+            | ConnectionState::Ready { established, .. }
+            | ConnectionState::Draining { established, .. } => &mut established.link,
         };
         Some(&mut link.correlation_ids)
     }
@@ -165,9 +242,9 @@ impl NodeConnection {
             ConnectionState::Disconnected { .. } => None,
             ConnectionState::Connecting { id, .. } => Some(*id),
             ConnectionState::Negotiating(link) => Some(link.id),
-            ConnectionState::Ready(established) | ConnectionState::Draining(established) => {
-                Some(established.link.id)
-            }
+            ConnectionState::Authenticating { established, .. }
+            | ConnectionState::Ready { established, .. }
+            | ConnectionState::Draining { established, .. } => Some(established.link.id),
         }
     }
 
@@ -178,7 +255,12 @@ impl NodeConnection {
 
     /// Whether there will be a connection that takes requests, if all goes well.
     pub(super) fn is_connecting(&self) -> bool {
-        matches!(self.state, ConnectionState::Connecting { .. } | ConnectionState::Negotiating(_))
+        matches!(
+            self.state,
+            ConnectionState::Connecting { .. }
+                | ConnectionState::Negotiating(_)
+                | ConnectionState::Authenticating { is_first: true, .. }
+        )
     }
 
     /// Whether the broker is being asked what it speaks.
@@ -188,20 +270,30 @@ impl NodeConnection {
 
     /// Whether requests may be sent, as far as the connection goes.
     pub(super) fn is_ready(&self) -> bool {
-        matches!(self.state, ConnectionState::Ready(_))
+        matches!(self.state, ConnectionState::Ready { .. })
+    }
+
+    /// Whether requests may be under way that were sent when the connection was ready.
+    pub(super) fn has_requests(&self) -> bool {
+        matches!(self.state, ConnectionState::Ready { .. } | ConnectionState::Draining { .. })
     }
 
     /// Whether the connection takes no more requests and ends with those under way.
-    pub(super) fn is_draining(&self) -> bool {
-        matches!(self.state, ConnectionState::Draining(_))
+    pub(super) fn is_retired(&self) -> bool {
+        matches!(self.state, ConnectionState::Draining { then: AfterDraining::Close, .. })
+    }
+
+    /// Whether the broker is to be told anew who we are once nothing is under way.
+    pub(super) fn is_to_authenticate(&self) -> bool {
+        matches!(self.state, ConnectionState::Draining { then: AfterDraining::Authenticate, .. })
     }
 
     /// Returns what the broker speaks, if there is a connection that has been ready.
     pub(super) fn versions(&self) -> Option<&ApiVersions> {
         match &self.state {
-            ConnectionState::Ready(established) | ConnectionState::Draining(established) => {
-                Some(&established.versions)
-            }
+            ConnectionState::Authenticating { established, is_first: false, .. }
+            | ConnectionState::Ready { established, .. }
+            | ConnectionState::Draining { established, .. } => Some(&established.versions),
             _ => None,
         }
     }
@@ -227,7 +319,15 @@ impl NodeConnection {
     /// Returns when bytes came or went last on a connection that is ready.
     pub(super) fn last_activity(&self) -> Option<Instant> {
         match &self.state {
-            ConnectionState::Ready(established) => Some(established.last_activity),
+            ConnectionState::Ready { established, .. } => Some(established.last_activity),
+            _ => None,
+        }
+    }
+
+    /// Returns when to authenticate anew, if the broker has set a limit.
+    pub(super) fn session_ends(&self) -> Option<Instant> {
+        match self.state {
+            ConnectionState::Ready { session_ends, .. } => session_ends,
             _ => None,
         }
     }

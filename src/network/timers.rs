@@ -1,3 +1,5 @@
+//! When to look at which node again.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 

@@ -355,6 +355,7 @@ fn new_network(settings: &Settings) -> NetworkClient<Purpose> {
         ),
         request_timeout: settings.request_timeout,
         connections_max_idle: settings.connections_max_idle,
+        sasl_mechanism: None,
     };
     NetworkClient::new(config, rand::rng().random())
 }

@@ -45,21 +45,22 @@ impl ApiKey {
     /// Returns the versions that this crate speaks; none while the messages of the API are not written.
     ///
     /// Produce begins at 3, the first version with record batches of format 2. Brokers of Kafka 4 advertise 0
-    /// to 2 and refuse them (KAFKA-18659), so a common version must be looked for within this range.
+    /// to 2 and refuse them (KAFKA-18659), so a common version must be looked for within this range. SaslHandshake begins
+    /// at 1: after version 0 the words of a mechanism would have to follow without headers.
     pub(crate) const fn versions(self) -> RangeInclusive<i16> {
         match self {
             Self::ApiVersions => 0..=4,
             Self::InitProducerId => 0..=5,
             Self::Metadata => 0..=13,
             Self::Produce => 3..=13,
+            Self::SaslAuthenticate => 0..=2,
+            Self::SaslHandshake => 1..=1,
             Self::AddOffsetsToTxn
             | Self::AddPartitionsToTxn
             | Self::EndTxn
             | Self::FindCoordinator
             | Self::GetTelemetrySubscriptions
             | Self::PushTelemetry
-            | Self::SaslAuthenticate
-            | Self::SaslHandshake
             | Self::TxnOffsetCommit => RangeInclusive::new(0, -1),
         }
     }

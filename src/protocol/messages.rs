@@ -9,6 +9,8 @@ pub(crate) mod api_versions;
 pub(crate) mod init_producer_id;
 pub(crate) mod metadata;
 pub(crate) mod produce;
+pub(crate) mod sasl_authenticate;
+pub(crate) mod sasl_handshake;
 
 use super::ApiKey;
 use crate::wire::{DecodeError, DecodeProblem, EncodeError, Reader, Writer};

@@ -104,7 +104,6 @@ impl<'a> Reader<'a> {
         Ok(Some(string))
     }
 
-    #[cfg(test)]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let position = self.position();
         self.nullable_bytes()?.ok_or(DecodeError {
@@ -114,7 +113,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    #[cfg(test)]
     pub(crate) fn nullable_bytes(&mut self) -> Result<Option<&'a [u8]>, DecodeError> {
         let Some(length) = self.length("bytes", Width::Int32)? else { return Ok(None) };
         self.take("bytes", length).map(Some)

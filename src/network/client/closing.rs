@@ -35,7 +35,7 @@ impl<P> NetworkClient<P> {
     ) -> Option<ConnectionId> {
         let known = self.states.node(node)?;
         let connection = known.id()?;
-        let (was_ready, is_leaving) = (known.versions().is_some(), known.is_draining());
+        let (was_ready, is_leaving) = (known.versions().is_some(), known.is_retired());
         self.states.disconnected(node, &reason, now, || self.random.random());
         if is_leaving {
             // The next connection may be to another broker that has taken the name over.
@@ -56,7 +56,7 @@ impl<P> NetworkClient<P> {
     }
 
     /// Lets go of a connection that is on its way out once nothing is under way on it, and of what is known about a
-    /// node that is gone. To be called whenever a node's requests or address have changed.
+    /// node that is gone; authenticates anew on one whose session ends. To be called whenever a node's requests or address have changed.
     pub(super) fn settle(&mut self, node: NodeId, now: Instant) {
         if self.is_retired(node) {
             let has_connection = self.states.node(node).is_some_and(NodeConnection::exists);
@@ -66,7 +66,15 @@ impl<P> NetworkClient<P> {
             if !has_connection {
                 self.states.remove(node);
             }
+        } else if self.is_drained(node) && self.states.throttle_delay(node, now).is_zero() {
+            return self.authenticate_anew(node, now);
         }
         self.rearm(node, now);
+    }
+
+    /// Whether a connection whose session ends has nothing under way any more.
+    fn is_drained(&self, node: NodeId) -> bool {
+        self.states.node(node).is_some_and(NodeConnection::is_to_authenticate)
+            && self.in_flight.count(node) == 0
     }
 }

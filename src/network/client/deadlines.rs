@@ -17,6 +17,8 @@ enum Deadline {
     Request,
     /// The connection was of no use for too long.
     Idle,
+    /// The broker is to be told anew who we are.
+    Session,
     /// The node may be connected to again, or takes requests again: it is worth another look.
     Rest,
 }
@@ -30,7 +32,11 @@ impl<P> NetworkClient<P> {
             Some(Deadline::ConnectionSetup) => DisconnectReason::ConnectTimedOut,
             Some(Deadline::Request) => DisconnectReason::RequestTimedOut,
             Some(Deadline::Idle) => DisconnectReason::Idle,
-            Some(Deadline::Rest) | None => return self.rearm(node, now),
+            Some(Deadline::Session) => {
+                self.states.end_session(node);
+                return self.settle(node, now);
+            }
+            Some(Deadline::Rest) | None => return self.settle(node, now),
         };
         self.disconnect(node, reason, None, now);
     }
@@ -41,12 +47,13 @@ impl<P> NetworkClient<P> {
         self.timers.arm(node, deadline);
     }
 
-    fn deadlines(&self, node: NodeId, now: Instant) -> [(Deadline, Option<Instant>); 4] {
+    fn deadlines(&self, node: NodeId, now: Instant) -> [(Deadline, Option<Instant>); 5] {
         let setup = self.states.node(node).and_then(|known| known.setup_deadline());
         [
             (Deadline::ConnectionSetup, setup),
             (Deadline::Request, self.in_flight.deadline(node)),
             (Deadline::Idle, self.idle_deadline(node)),
+            (Deadline::Session, self.session_deadline(node, now)),
             (Deadline::Rest, self.end_of_rest(node, now)),
         ]
     }
@@ -56,6 +63,14 @@ impl<P> NetworkClient<P> {
         let max_idle = self.config.connections_max_idle?;
         let last_activity = self.states.node(node)?.last_activity()?;
         last_activity.checked_add(max_idle).filter(|_| self.in_flight.count(node) == 0)
+    }
+
+    /// Returns when to authenticate anew. A broker that wants to be left alone does not answer, and a connection that is on its
+    /// way out does not need to.
+    fn session_deadline(&self, node: NodeId, now: Instant) -> Option<Instant> {
+        let session_ends = self.states.node(node)?.session_ends()?;
+        let is_free = self.states.throttle_delay(node, now).is_zero() && !self.is_retired(node);
+        is_free.then_some(session_ends)
     }
 
     /// Returns when a node has backed off, or has been throttled, for long enough. `None` if it has by now.

@@ -1,8 +1,17 @@
 //! What a connection does between TCP and its first request.
+//!
+//! The broker is asked what it speaks (ApiVersions: KIP-35, KIP-511), and then told who we are (SASL: KIP-43, KIP-152). The
+//! latter happens again on a connection in use whose session ends (KIP-368). All of it is done by requests that are like others
+//! in everything but who asks.
+//!
+//! ```text
+//! handle_connected ─▶ ask_for_versions ─▶ handle_versions ─▶ authenticate ─▶ handle_authentication … ─▶ finish_handshake
+//!                                     settle, once drained ─▶ authenticate_anew ┘
+//! ```
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use rand::RngExt;
 
 use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ApiKey, ErrorCode};
@@ -11,27 +20,113 @@ use crate::wire::{EncodeError, Reader, Writer};
 
 use super::{NetworkClient, NetworkRequest};
 use crate::network::api_versions::ApiVersions;
-use crate::network::event::{ConnectionId, DisconnectReason, FailureReason};
-use crate::network::event::{MalformedResponse, NetworkEvent};
+use crate::network::authentication::{Authentication, AuthenticationStep, renewal_delay};
+use crate::network::event::{DisconnectReason, FailureReason, MalformedResponse, NetworkEvent};
 use crate::network::in_flight_requests::{Asker, InFlightRequest};
 use crate::network::node_connection::NodeConnection;
 
-/// How a new connection becomes ready: the broker is asked what it speaks (KIP-35, KIP-511).
 impl<P> NetworkClient<P> {
-    pub(super) fn ask_for_versions(
-        &mut self,
-        node: NodeId,
-        connection: ConnectionId,
-        version: i16,
-        now: Instant,
-    ) {
+    pub(super) fn ask_for_versions(&mut self, node: NodeId, version: i16, now: Instant) {
         let request = ApiVersionsRequest {
             client_software_name: SOFTWARE_NAME.to_owned(),
             client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let api_key = ApiKey::ApiVersions;
-        let correlation_id = self.new_correlation_id(node);
         let encode = |version, out: &mut Writer| request.encode(out, version);
+        self.ask(node, ApiKey::ApiVersions, version, encode, now);
+    }
+
+    /// Takes in an answer to one of the requests that are made here.
+    pub(super) fn handle_handshake(
+        &mut self,
+        node: NodeId,
+        api_key: ApiKey,
+        version: i16,
+        body: &[u8],
+        now: Instant,
+    ) {
+        match api_key {
+            ApiKey::ApiVersions => self.handle_versions(node, version, body, now),
+            _ => match self.states.handle_authentication(node, api_key, version, body) {
+                Ok(step) => self.continue_authentication(node, step, now),
+                Err(reason) => self.disconnect(node, reason, None, now),
+            },
+        }
+    }
+
+    fn handle_versions(&mut self, node: NodeId, version: i16, body: &[u8], now: Instant) {
+        let response = match ApiVersionsResponse::decode(&mut Reader::new(body), version) {
+            Ok(response) => response,
+            Err(error) => {
+                let problem = MalformedResponse::Unreadable(ApiKey::ApiVersions, error);
+                return self.disconnect(node, problem.into(), None, now);
+            }
+        };
+        match ErrorCode::from(response.error_code) {
+            ErrorCode::None => {
+                self.authenticate(node, ApiVersions::new(&response), now);
+                let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
+                self.throttle(node, Duration::from_millis(throttle_ms), now);
+            }
+            ErrorCode::UnsupportedVersion if version > 0 => {
+                self.ask_for_versions(node, fallback_version(&response, version), now);
+            }
+            code => self.disconnect(node, DisconnectReason::VersionsRefused(code), None, now),
+        }
+    }
+
+    /// Begins to tell a broker who we are. Without a mechanism that is done as soon as it has begun.
+    fn authenticate(&mut self, node: NodeId, versions: ApiVersions, now: Instant) {
+        let Some(known) = self.states.node(node) else { return };
+        let mechanism = self.config.sasl_mechanism.as_deref();
+        match Authentication::begin(mechanism, known.address(), &versions, &mut self.random) {
+            Ok((authentication, step)) => {
+                self.states.authenticating(node, versions, authentication, now);
+                self.continue_authentication(node, Some(step), now);
+            }
+            Err(reason) => self.disconnect(node, reason, None, now),
+        }
+    }
+
+    /// Tells a broker anew who we are, on a connection on which nothing is under way.
+    pub(super) fn authenticate_anew(&mut self, node: NodeId, now: Instant) {
+        let versions = self.states.node(node).and_then(NodeConnection::versions).cloned();
+        if let Some(versions) = versions {
+            self.authenticate(node, versions, now);
+        }
+    }
+
+    fn continue_authentication(&mut self, node: NodeId, step: Option<AuthenticationStep>, now: Instant) {
+        match step {
+            Some(AuthenticationStep::Ask(request, version)) => {
+                let encode = |version, out: &mut Writer| request.encode(out, version);
+                self.ask(node, request.api_key(), version, encode, now);
+            }
+            Some(AuthenticationStep::Done(lifetime)) => self.finish_handshake(node, lifetime, now),
+            None => {}
+        }
+    }
+
+    /// Notes that a broker takes requests, for the lifetime of the session if it has one.
+    fn finish_handshake(&mut self, node: NodeId, lifetime: Option<Duration>, now: Instant) {
+        let delay = lifetime.map(|lifetime| renewal_delay(lifetime, self.random.random()));
+        let session_ends = delay.and_then(|delay| now.checked_add(delay));
+        if self.states.authenticated(node, session_ends) {
+            self.outbox.tell(NetworkEvent::Ready { node });
+            self.settle_kept(now);
+        }
+    }
+
+    /// Sends a request of the client itself.
+    fn ask(
+        &mut self,
+        node: NodeId,
+        api_key: ApiKey,
+        version: i16,
+        encode: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
+        now: Instant,
+    ) {
+        let Some(connection) = self.states.node(node).and_then(NodeConnection::id) else { return };
+        let correlation_id = self.new_correlation_id(node);
         let segments = match self.encode(api_key, version, correlation_id, encode) {
             Ok(segments) => segments,
             Err(error) => return self.disconnect(node, DisconnectReason::Unencodable(error), None, now),
@@ -48,10 +143,15 @@ impl<P> NetworkClient<P> {
         };
         self.transmit(node, connection, request, segments, now);
     }
+}
 
-    /// Whether a node is just being asked what it speaks, and may be asked something else along with it.
+/// Requests that need not wait for the broker to say what it speaks.
+impl<P> NetworkClient<P> {
+    /// Whether a node is just being asked what it speaks, and may be asked something else along with it. A broker that has
+    /// to be told who we are would end the connection.
     pub(crate) fn can_send_early(&self, node: NodeId) -> bool {
         self.states.node(node).is_some_and(NodeConnection::is_negotiating)
+            && self.config.sasl_mechanism.is_none()
             && !self.is_retired(node)
             && self.in_flight.can_send_more(node)
     }
@@ -71,37 +171,6 @@ impl<P> NetworkClient<P> {
         match connection.filter(|_| self.can_send_early(request.node)) {
             Some(connection) => self.send_on(connection, request, version, now, encode),
             None => self.refuse(request.node, request.purpose, FailureReason::NotReady),
-        }
-    }
-
-    pub(super) fn handle_versions(
-        &mut self,
-        node: NodeId,
-        connection: ConnectionId,
-        version: i16,
-        body: &Bytes,
-        now: Instant,
-    ) {
-        let response = match ApiVersionsResponse::decode(&mut Reader::new(body), version) {
-            Ok(response) => response,
-            Err(error) => {
-                let reason = DisconnectReason::Malformed(MalformedResponse::ApiVersions(error));
-                return self.disconnect(node, reason, None, now);
-            }
-        };
-        match ErrorCode::from(response.error_code) {
-            ErrorCode::None => {
-                self.states.ready(node, ApiVersions::new(&response), now);
-                self.outbox.tell(NetworkEvent::Ready { node });
-                self.settle_kept(now);
-                let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
-                self.throttle(node, Duration::from_millis(throttle_ms), now);
-            }
-            ErrorCode::UnsupportedVersion if version > 0 => {
-                let version = fallback_version(&response, version);
-                self.ask_for_versions(node, connection, version, now);
-            }
-            code => self.disconnect(node, DisconnectReason::VersionsRefused(code), None, now),
         }
     }
 }

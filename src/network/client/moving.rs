@@ -49,7 +49,7 @@ impl<P> NetworkClient<P> {
     pub(super) fn is_retired(&self, node: NodeId) -> bool {
         let Some(known) = self.states.node(node) else { return false };
         match self.nodes.get(&node) {
-            Some(address) => known.is_draining() || !address.has_address_of(known.address()),
+            Some(address) => known.is_retired() || !address.has_address_of(known.address()),
             None => !self.is_kept(node, known),
         }
     }
@@ -58,6 +58,6 @@ impl<P> NetworkClient<P> {
     /// of these is connected. They may not be reachable where they say, and news of that come from here.
     pub(super) fn is_kept(&self, node: NodeId, known: &NodeConnection) -> bool {
         let is_bootstrap = node.0 < 0 && !self.nodes.contains_key(&node);
-        is_bootstrap && known.is_ready() && !self.has_ready_broker()
+        is_bootstrap && known.versions().is_some() && !known.is_retired() && !self.has_ready_broker()
     }
 }

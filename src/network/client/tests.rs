@@ -13,6 +13,7 @@ use crate::protocol::ErrorCode;
 
 use super::*;
 
+mod authentication;
 mod connecting;
 mod handshake;
 mod leaving;
@@ -36,6 +37,7 @@ fn config() -> NetworkConfig {
         connection_setup_timeout: Backoff::new(SETUP_TIMEOUT, SETUP_TIMEOUT),
         request_timeout: REQUEST_TIMEOUT,
         connections_max_idle: Some(MAX_IDLE),
+        sasl_mechanism: None,
     }
 }
 

@@ -5,6 +5,8 @@ use super::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use super::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use super::metadata::{MetadataRequest, MetadataResponse};
 use super::produce::{ProduceRequest, ProduceResponse};
+use super::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
+use super::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 use crate::protocol::ApiKey;
 use crate::wire::{DecodeError, EncodeError, Reader, Writer};
 
@@ -53,6 +55,8 @@ messages! {
     InitProducerId: InitProducerIdRequest, InitProducerIdResponse;
     Metadata: MetadataRequest, MetadataResponse;
     Produce: ProduceRequest, ProduceResponse;
+    SaslAuthenticate: SaslAuthenticateRequest, SaslAuthenticateResponse;
+    SaslHandshake: SaslHandshakeRequest, SaslHandshakeResponse;
 }
 
 fn encode(request: &impl Request, version: i16) -> Result<Vec<u8>, EncodeError> {

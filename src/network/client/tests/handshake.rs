@@ -114,7 +114,7 @@ fn answer_that_is_not_understood_closes_the_connection() {
     let Some(NetworkEvent::Disconnected { reason: DisconnectReason::Malformed(problem), .. }) = event else {
         panic!("{event:?}");
     };
-    assert!(matches!(problem, MalformedResponse::ApiVersions(_)), "{problem}");
+    assert!(matches!(problem, MalformedResponse::Unreadable(ApiKey::ApiVersions, _)), "{problem}");
 }
 
 #[test]

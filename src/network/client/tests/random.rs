@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::authentication::{RANGES, Script, TWO_WORDS, mechanism_answer, refusal, word_answer, words};
 use super::*;
 
 /// Something that happens to a client. The numbers choose among what there is, modulo its count.
@@ -23,6 +24,8 @@ enum Step {
     /// Brokers close all connections.
     CloseAll,
     Retire(i32),
+    /// The broker does not believe us, if it is just being told who we are.
+    Refuse(usize),
     Garbage(usize, Vec<u8>),
     /// All that it takes to make a node ready, or to answer what it has been asked.
     MakeReady(i32),
@@ -50,6 +53,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => index().prop_map(Step::ConnectFailed),
         1 => Just(Step::CloseAll),
         1 => node().prop_map(Step::Retire),
+        1 => index().prop_map(Step::Refuse),
         1 => (index(), vec(any::<u8>(), 0..12)).prop_map(|(connection, bytes)| Step::Garbage(connection, bytes)),
         6 => node().prop_map(Step::MakeReady),
         8 => index().prop_map(Step::PollActions),
@@ -73,21 +77,26 @@ struct World {
     /// Per node, the purposes sent and not come back, oldest first.
     waiting: BTreeMap<NodeId, Vec<usize>>,
     answered: usize,
+    words: usize,
 }
 
 struct Run {
     client: NetworkClient<usize>,
     world: World,
     now: Instant,
+    /// Whether brokers have to be told who we are.
+    has_sasl: bool,
 }
 
 impl Run {
-    fn new() -> Self {
-        let mut client = NetworkClient::new(config(), 7);
+    fn new(has_sasl: bool) -> Self {
+        let mechanism = || Arc::new(Script::new(TWO_WORDS)) as Arc<dyn SaslMechanism>;
+        let config = NetworkConfig { sasl_mechanism: has_sasl.then(mechanism), ..config() };
+        let mut client = NetworkClient::new(config, 7);
         let now = clock::now();
         let nodes: Vec<_> = (0..2).map(|id| node(NodeId(id))).collect();
         client.update_nodes(&nodes, now);
-        Self { client, world: World::default(), now }
+        Self { client, world: World::default(), now, has_sasl }
     }
 
     fn connection(&self, index: usize) -> Option<ConnectionId> {
@@ -130,6 +139,7 @@ impl Run {
                 self.world.closed.push(connection);
             }
             Step::CloseAll => self.close_all(),
+            Step::Refuse(index) => self.refuse(self.connection(index)?)?,
             Step::Retire(node) => self.client.retire(NodeId(node), now),
             Step::Garbage(index, bytes) => {
                 self.client.handle_frame(self.connection(index)?, Bytes::from(bytes), now);
@@ -140,9 +150,12 @@ impl Run {
                 for connection in self.open() {
                     self.client.handle_connected(connection, now);
                 }
-                self.poll_actions(usize::MAX);
-                for connection in self.open() {
-                    self.answer(connection, 0);
+                // ApiVersions, the mechanism, two words.
+                for _ in 0..if self.has_sasl { 4 } else { 1 } {
+                    self.poll_actions(usize::MAX);
+                    for connection in self.open() {
+                        self.answer(connection, 0);
+                    }
                 }
             }
             Step::PollActions(count) => self.poll_actions(count),
@@ -177,12 +190,27 @@ impl Run {
         let (correlation_id, api_key, version) = frames.remove(0);
         let sent = Sent { connection, correlation_id: correlation_id.wrapping_add(id_offset) };
         let frame = match api_key {
+            17 => mechanism_answer(sent, 0),
+            18 if self.has_sasl => versions_answer_of(sent, version, 0, RANGES),
             18 => versions_answer(sent, version, 0),
+            36 => {
+                self.world.words += 1;
+                word_answer(sent, &words("go on", Duration::from_secs(10)))
+            }
             // Produce stands for requests that are not answered.
             0 => return None,
             _ => answer(sent),
         };
         self.client.handle_frame(connection, frame, self.now);
+        Some(())
+    }
+
+    fn refuse(&mut self, connection: ConnectionId) -> Option<()> {
+        let frames = self.world.frames.get_mut(&connection)?;
+        let (correlation_id, ..) = *frames.first().filter(|frame| frame.1 == 36)?;
+        frames.remove(0);
+        let sent = Sent { connection, correlation_id };
+        self.client.handle_frame(connection, word_answer(sent, &refusal()), self.now);
         Some(())
     }
 
@@ -267,8 +295,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_purpose_comes_back_exactly_once(steps in vec(step(), 0..200)) {
-        let mut run = Run::new();
+    fn every_purpose_comes_back_exactly_once(has_sasl: bool, steps in vec(step(), 0..200)) {
+        let mut run = Run::new(has_sasl);
         for step in steps {
             run.apply(step);
         }
@@ -280,8 +308,8 @@ proptest! {
 
     /// Even if the transport says nothing any more, time brings every purpose back.
     #[test]
-    fn nothing_waits_for_ever(steps in vec(step(), 0..200)) {
-        let mut run = Run::new();
+    fn nothing_waits_for_ever(has_sasl: bool, steps in vec(step(), 0..200)) {
+        let mut run = Run::new(has_sasl);
         for step in steps {
             run.apply(step);
         }
@@ -296,7 +324,7 @@ proptest! {
 /// Guards the guard: steps do get as far as answers.
 #[test]
 fn steps_reach_answers() {
-    let mut run = Run::new();
+    let mut run = Run::new(false);
     let steps = [
         Step::Connect(1),
         Step::PollActions(1),
@@ -314,4 +342,26 @@ fn steps_reach_answers() {
 
     assert_eq!(run.world.answered, 1);
     assert!(run.client.can_send(NodeId(1), run.now));
+}
+
+/// The same for sessions: one is begun, and renewed when it ends while a request is under way.
+#[test]
+fn steps_reach_a_second_session() {
+    let mut run = Run::new(true);
+    let steps = [
+        Step::MakeReady(1),
+        Step::Advance(8000),
+        Step::Send { node: 1, expects_response: true },
+        Step::Advance(1500),
+        Step::MakeReady(1),
+        Step::MakeReady(1),
+        Step::Send { node: 1, expects_response: true },
+    ];
+
+    for step in steps {
+        run.apply(step);
+    }
+
+    assert_eq!((run.world.answered, run.world.words), (1, 4));
+    assert!(run.client.has_in_flight());
 }

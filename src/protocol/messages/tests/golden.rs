@@ -13,6 +13,8 @@ use crate::protocol::messages::produce::{
     NodeEndpoint, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     RecordError, TopicProduceData, TopicProduceResponse,
 };
+use crate::protocol::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
+use crate::protocol::messages::sasl_handshake::SaslHandshakeRequest;
 use crate::protocol::testdata::golden;
 use crate::wire::Uuid;
 
@@ -202,5 +204,27 @@ fn init_producer_id_response_of_java_is_read() {
         error_code: 0,
         producer_id: 4000,
         producer_epoch: 3,
+    });
+}
+
+#[test]
+fn sasl_requests_equal_those_of_java() {
+    assert_written("SaslHandshakeRequest[SCRAM-SHA-256]", |_| SaslHandshakeRequest {
+        mechanism: "SCRAM-SHA-256".into(),
+    });
+    assert_written("SaslAuthenticateRequest[00616200]", |_| SaslAuthenticateRequest {
+        auth_bytes: Bytes::from_static(b"\0ab\0"),
+    });
+}
+
+#[test]
+fn sasl_authenticate_response_of_java_is_read() {
+    assert_read("SaslAuthenticateResponse[ok,bytes=01,lifetime=3600000]", 0, |version| {
+        SaslAuthenticateResponse {
+            error_code: 0,
+            error_message: Some(String::new()),
+            auth_bytes: vec![1],
+            session_lifetime_ms: if version >= 1 { 3_600_000 } else { 0 },
+        }
     });
 }

@@ -19,6 +19,8 @@ use crate::protocol::messages::api_versions::ApiVersionsResponse;
 use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
 use crate::protocol::messages::metadata::MetadataResponse;
 use crate::protocol::messages::produce::{ProduceAsked, ProduceResponse};
+use crate::protocol::messages::sasl_authenticate::SaslAuthenticateResponse;
+use crate::protocol::messages::sasl_handshake::SaslHandshakeResponse;
 use crate::protocol::testdata::golden;
 use crate::wire::{DecodeError, DecodeProblem, Reader};
 
@@ -78,6 +80,18 @@ impl Footprint for ProduceResponse {
             of_string(&topic.name) + partitions
         });
         nodes + topics
+    }
+}
+
+impl Footprint for SaslAuthenticateResponse {
+    fn footprint(&self) -> usize {
+        of_string(self.error_message.as_ref()) + of_vec(&self.auth_bytes, |_| 0)
+    }
+}
+
+impl Footprint for SaslHandshakeResponse {
+    fn footprint(&self) -> usize {
+        of_vec(&self.mechanisms, String::capacity)
     }
 }
 
@@ -180,6 +194,9 @@ fn bytes_of_java_are_taken_whole_or_not_at_all() {
         "ProduceResponse[throttle=7,p3 err6 leader(2,9) msg=moved,p4 err87 recordErrors[1:bad] \
          logStart=5,node(2,b2,9093,r)] v<10 without leader fields fails by design unless ignorable",
     );
+    assert_golden_is_whole::<SaslAuthenticateResponse>(
+        "SaslAuthenticateResponse[ok,bytes=01,lifetime=3600000]",
+    );
 }
 
 #[test]
@@ -240,6 +257,8 @@ fn response_in_a_version_that_we_do_not_speak_is_an_error() {
     assert_refused::<InitProducerIdResponse>();
     assert_refused::<MetadataResponse>();
     assert_refused::<ProduceResponse>();
+    assert_refused::<SaslAuthenticateResponse>();
+    assert_refused::<SaslHandshakeResponse>();
 }
 
 macro_rules! hostile {
@@ -291,4 +310,6 @@ hostile! {
     init_producer_id: InitProducerIdResponse;
     metadata: MetadataResponse;
     produce: ProduceResponse;
+    sasl_authenticate: SaslAuthenticateResponse;
+    sasl_handshake: SaslHandshakeResponse;
 }

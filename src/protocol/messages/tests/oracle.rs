@@ -15,6 +15,8 @@ pub(super) mod api_versions;
 pub(super) mod init_producer_id;
 pub(super) mod metadata;
 pub(super) mod produce;
+pub(super) mod sasl_authenticate;
+pub(super) mod sasl_handshake;
 
 /// Lets `kafka-protocol` read what we write; it must leave nothing over.
 fn read_by_oracle<T: Decodable>(request: &impl Request, version: i16) -> T {

@@ -12,6 +12,8 @@ use crate::protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic}
 use crate::protocol::messages::produce::{
     PartitionProduceData, ProduceRequest, ProduceRequestHead, TopicProduceData,
 };
+use crate::protocol::messages::sasl_authenticate::SaslAuthenticateRequest;
+use crate::protocol::messages::sasl_handshake::SaslHandshakeRequest;
 use crate::wire::{EncodeError, Uuid, Writer};
 
 fn metadata_request() -> MetadataRequest {
@@ -44,6 +46,15 @@ fn unknown_versions_are_refused() {
         producer_id: -1,
         producer_epoch: -1,
     });
+    assert_unknown_versions_are_refused(&SaslHandshakeRequest { mechanism: String::new() });
+    assert_unknown_versions_are_refused(&SaslAuthenticateRequest { auth_bytes: Bytes::new() });
+}
+
+#[test]
+fn words_of_a_mechanism_are_not_told_when_debugging() {
+    let request = SaslAuthenticateRequest { auth_bytes: Bytes::from_static(b"secret") };
+
+    assert_eq!(format!("{request:?}"), "SaslAuthenticateRequest { .. }");
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! Kafka's frames around a SASL exchange (KIP-43, KIP-152, KIP-368): a broker is asked whether it takes the mechanism, and then
+//! told what the exchange has to say until all is said. They are requests like others, so a live connection can carry them, too.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+
+use crate::metadata::Node;
+use crate::protocol::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
+use crate::protocol::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
+use crate::protocol::{ApiKey, ErrorCode};
+use crate::wire::{EncodeError, Reader, Writer};
+
+use super::api_versions::ApiVersions;
+use super::event::{AuthenticationError, DisconnectReason, MalformedResponse};
+use super::sasl::{SaslExchange, SaslMechanism};
+
+/// One authentication on one connection.
+#[derive(Debug)]
+pub(super) struct Authentication {
+    /// `None` if the producer has no mechanism: then there is nothing to say.
+    exchange: Option<Exchange>,
+}
+
+#[derive(Debug)]
+struct Exchange {
+    mechanism: Arc<str>,
+    words: Box<dyn SaslExchange>,
+    /// The version of SaslAuthenticate that both sides speak.
+    version: i16,
+}
+
+/// What an authentication needs next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum AuthenticationStep {
+    /// An answer to a request, in this version.
+    Ask(AuthenticationRequest, i16),
+    /// Nothing: the broker knows who we are, for so long if it has set a limit.
+    Done(Option<Duration>),
+}
+
+/// A request that belongs to an authentication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum AuthenticationRequest {
+    Authenticate(SaslAuthenticateRequest),
+    Handshake(SaslHandshakeRequest),
+}
+
+impl Authentication {
+    /// Begins to authenticate at a broker that speaks `versions`.
+    ///
+    /// # Errors
+    ///
+    /// The broker does not speak the frames that a mechanism needs.
+    pub(super) fn begin(
+        mechanism: Option<&dyn SaslMechanism>,
+        broker: &Node,
+        versions: &ApiVersions,
+        random: &mut StdRng,
+    ) -> Result<(Self, AuthenticationStep), DisconnectReason> {
+        let Some(mechanism) = mechanism else {
+            return Ok((Self { exchange: None }, AuthenticationStep::Done(None)));
+        };
+        let version = |api_key: ApiKey| {
+            versions.version_for(api_key).ok_or(AuthenticationError::UnsupportedVersion(api_key))
+        };
+        let handshake = version(ApiKey::SaslHandshake)?;
+        let exchange = Exchange {
+            mechanism: mechanism.name(),
+            words: mechanism.begin(broker, random),
+            version: version(ApiKey::SaslAuthenticate)?,
+        };
+        let request = SaslHandshakeRequest { mechanism: exchange.mechanism.as_ref().to_owned() };
+        let step = AuthenticationStep::Ask(AuthenticationRequest::Handshake(request), handshake);
+        Ok((Self { exchange: Some(exchange) }, step))
+    }
+
+    /// Takes in the answer to the request that was asked for last.
+    ///
+    /// # Errors
+    ///
+    /// The broker refuses us, or we refuse the broker, or the answer cannot be read.
+    pub(super) fn handle_answer(
+        &mut self,
+        api_key: ApiKey,
+        version: i16,
+        body: &[u8],
+    ) -> Result<AuthenticationStep, DisconnectReason> {
+        let Some(exchange) = &mut self.exchange else { return Ok(AuthenticationStep::Done(None)) };
+        let mut reader = Reader::new(body);
+        if api_key == ApiKey::SaslHandshake {
+            let response = SaslHandshakeResponse::decode(&mut reader, version)
+                .map_err(|error| MalformedResponse::Unreadable(api_key, error))?;
+            return exchange.handle_handshake(response);
+        }
+        let response = SaslAuthenticateResponse::decode(&mut reader, version)
+            .map_err(|error| MalformedResponse::Unreadable(api_key, error))?;
+        exchange.handle_words(response)
+    }
+}
+
+impl Exchange {
+    fn handle_handshake(
+        &mut self,
+        response: SaslHandshakeResponse,
+    ) -> Result<AuthenticationStep, DisconnectReason> {
+        match ErrorCode::from(response.error_code) {
+            ErrorCode::None => self.respond(&[], None),
+            code => {
+                let (mechanism, offered) = (Arc::clone(&self.mechanism), response.mechanisms.join(", "));
+                Err(AuthenticationError::MechanismRefused { code, mechanism, offered: offered.into() }.into())
+            }
+        }
+    }
+
+    fn handle_words(
+        &mut self,
+        response: SaslAuthenticateResponse,
+    ) -> Result<AuthenticationStep, DisconnectReason> {
+        match ErrorCode::from(response.error_code) {
+            ErrorCode::None => {
+                let lifetime = u64::try_from(response.session_lifetime_ms).ok().filter(|ms| *ms > 0);
+                self.respond(&response.auth_bytes, lifetime.map(Duration::from_millis))
+            }
+            code => {
+                let message = response.error_message.filter(|message| !message.is_empty()).map(Into::into);
+                Err(AuthenticationError::Refused { code, message }.into())
+            }
+        }
+    }
+
+    fn respond(
+        &mut self,
+        challenge: &[u8],
+        lifetime: Option<Duration>,
+    ) -> Result<AuthenticationStep, DisconnectReason> {
+        match self.words.respond(challenge).map_err(AuthenticationError::Exchange)? {
+            Some(auth_bytes) => {
+                let request = AuthenticationRequest::Authenticate(SaslAuthenticateRequest { auth_bytes });
+                Ok(AuthenticationStep::Ask(request, self.version))
+            }
+            None => Ok(AuthenticationStep::Done(lifetime)),
+        }
+    }
+}
+
+impl AuthenticationRequest {
+    pub(super) fn api_key(&self) -> ApiKey {
+        match self {
+            Self::Authenticate(_) => ApiKey::SaslAuthenticate,
+            Self::Handshake(_) => ApiKey::SaslHandshake,
+        }
+    }
+
+    pub(super) fn encode(&self, out: &mut Writer, version: i16) -> Result<(), EncodeError> {
+        match self {
+            Self::Authenticate(request) => request.encode(out, version),
+            Self::Handshake(request) => request.encode(out, version),
+        }
+    }
+}
+
+/// Returns when to authenticate anew, for a `random` drawn from `[0, 1)`: as Java's clients do at 85 to 95 % of the time that
+/// the broker allows, so that neither clocks nor many clients at once get in the way.
+pub(super) fn renewal_delay(lifetime: Duration, random: f64) -> Duration {
+    lifetime.mul_f64(0.85 + 0.1 * random)
+}

@@ -1,0 +1,510 @@
+//! Authentication by a mechanism that says fixed words, against brokers whose words are `kafka-protocol`'s.
+
+use std::sync::Mutex;
+
+use kafka_protocol::messages::{
+    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+};
+use rand::rngs::StdRng;
+
+use super::*;
+use crate::network::connection_history::LastCause;
+use crate::network::event::AuthenticationError;
+use crate::network::sasl::{SaslExchange, SaslMechanism};
+
+/// What [`Script`] says: a word, or why it says no more.
+pub(super) type Word = Result<&'static str, &'static str>;
+
+/// A mechanism that says the same words in each exchange.
+#[derive(Debug, Clone)]
+pub(super) struct Script {
+    words: &'static [Word],
+    /// What brokers have said to that.
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl Script {
+    pub(super) fn new(words: &'static [Word]) -> Self {
+        Self { words, heard: Arc::default() }
+    }
+
+    fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut self.heard.lock().unwrap())
+    }
+}
+
+impl SaslMechanism for Script {
+    fn name(&self) -> Arc<str> {
+        Arc::from("SCRIPT")
+    }
+
+    fn begin(&self, broker: &Node, _: &mut StdRng) -> Box<dyn SaslExchange> {
+        self.heard.lock().unwrap().push(format!("{} begins", broker.host()));
+        Box::new(Recital { words: self.words.iter(), heard: Arc::clone(&self.heard) })
+    }
+}
+
+#[derive(Debug)]
+struct Recital {
+    words: std::slice::Iter<'static, Word>,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+impl SaslExchange for Recital {
+    fn respond(&mut self, challenge: &[u8]) -> Result<Option<Bytes>, Arc<str>> {
+        self.heard.lock().unwrap().push(String::from_utf8(challenge.to_vec()).unwrap());
+        let word = self.words.next().copied().transpose().map_err(Arc::from)?;
+        Ok(word.map(|word| Bytes::from_static(word.as_bytes())))
+    }
+}
+
+pub(super) const TWO_WORDS: &[Word] = &[Ok("hello"), Ok("it is me")];
+/// What SASL takes to speak, and Metadata.
+pub(super) const RANGES: &[(i16, i16, i16)] = &[(3, 0, 12), (17, 0, 1), (18, 0, 4), (36, 0, 2)];
+const LIFETIME: Duration = Duration::from_secs(100);
+
+fn bench(script: &Script) -> Bench {
+    Bench::with_config(NetworkConfig { sasl_mechanism: Some(Arc::new(script.clone())), ..config() })
+}
+
+/// Has a broker that speaks SASL say what it speaks.
+fn negotiate(bench: &mut Bench) -> ConnectionId {
+    let connection = bench.connect(NODE);
+    bench.client.handle_connected(connection, bench.now);
+    let (sent, _) = bench.sent();
+    bench.client.handle_frame(connection, versions_answer_of(sent, 4, 0, RANGES), bench.now);
+    connection
+}
+
+/// Polls the request that asks for the mechanism.
+fn asked_for(bench: &mut Bench) -> (Sent, String) {
+    let (sent, mut frame) = bench.sent();
+    assert_eq!(frame.split_to(8)[4..], [0, 17, 0, 1]);
+    let mut frame = with_header_of(17, 1, frame);
+    RequestHeader::decode(&mut frame, 1).unwrap();
+    (sent, SaslHandshakeRequest::decode(&mut frame, 1).unwrap().mechanism.to_string())
+}
+
+/// Polls the request that says a word.
+fn said(bench: &mut Bench) -> (Sent, String) {
+    let (sent, mut frame) = bench.sent();
+    assert_eq!(frame.split_to(8)[4..], [0, 36, 0, 2]);
+    let mut frame = with_header_of(36, 2, frame);
+    RequestHeader::decode(&mut frame, 2).unwrap();
+    let request = SaslAuthenticateRequest::decode(&mut frame, 2).unwrap();
+    (sent, String::from_utf8(request.auth_bytes.to_vec()).unwrap())
+}
+
+fn with_header_of(api_key: i16, version: i16, rest: Bytes) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_i16(api_key);
+    frame.put_i16(version);
+    frame.put(rest);
+    frame.freeze()
+}
+
+/// An answer to the question for the mechanism.
+pub(super) fn mechanism_answer(sent: Sent, error_code: i16) -> Bytes {
+    let mechanisms = ["PLAIN", "SCRAM-SHA-256"].map(StrBytes::from_static_str).to_vec();
+    let response = SaslHandshakeResponse::default().with_error_code(error_code).with_mechanisms(mechanisms);
+    let mut frame = BytesMut::new();
+    frame.put_i32(sent.correlation_id);
+    response.encode(&mut frame, 1).unwrap();
+    frame.freeze()
+}
+
+/// An answer to a word.
+pub(super) fn word_answer(sent: Sent, response: &SaslAuthenticateResponse) -> Bytes {
+    let mut frame = BytesMut::new();
+    frame.put_i32(sent.correlation_id);
+    frame.put_u8(0);
+    response.encode(&mut frame, 2).unwrap();
+    frame.freeze()
+}
+
+fn take_mechanism(bench: &mut Bench, sent: Sent, error_code: i16) {
+    bench.client.handle_frame(sent.connection, mechanism_answer(sent, error_code), bench.now);
+}
+
+fn reply(bench: &mut Bench, sent: Sent, response: &SaslAuthenticateResponse) {
+    bench.client.handle_frame(sent.connection, word_answer(sent, response), bench.now);
+}
+
+pub(super) fn words(words: &'static str, lifetime: Duration) -> SaslAuthenticateResponse {
+    SaslAuthenticateResponse::default()
+        .with_auth_bytes(Bytes::from_static(words.as_bytes()))
+        .with_session_lifetime_ms(lifetime.as_millis().try_into().unwrap())
+}
+
+pub(super) fn refusal() -> SaslAuthenticateResponse {
+    SaslAuthenticateResponse::default()
+        .with_error_code(58)
+        .with_error_message(Some(StrBytes::from_static_str("wrong password")))
+}
+
+fn refused() -> DisconnectReason {
+    let message = Some(Arc::from("wrong password"));
+    let code = ErrorCode::SaslAuthenticationFailed;
+    DisconnectReason::AuthenticationFailed(AuthenticationError::Refused { code, message })
+}
+
+/// Goes through an exchange of two words, after which the session lasts for so long.
+fn authenticate(bench: &mut Bench, lifetime: Duration) {
+    let (sent, _) = asked_for(bench);
+    take_mechanism(bench, sent, 0);
+    let (sent, _) = said(bench);
+    reply(bench, sent, &words("who?", Duration::ZERO));
+    let (sent, _) = said(bench);
+    reply(bench, sent, &words("welcome", lifetime));
+}
+
+/// A client that is authenticated for `LIFETIME`.
+fn in_session() -> (Bench, ConnectionId) {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    let connection = negotiate(&mut bench);
+    authenticate(&mut bench, LIFETIME);
+    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    (bench, connection)
+}
+
+/// Lets the time come at which to authenticate anew.
+fn come_to_the_end(bench: &mut Bench) {
+    let deadline = bench.client.poll_timeout().unwrap();
+    bench.advance(deadline - bench.now);
+}
+
+/// Lets the time come that is a second before.
+fn come_close_to_the_end(bench: &mut Bench) {
+    let deadline = bench.client.poll_timeout().unwrap();
+    bench.advance(deadline - bench.now - Duration::from_secs(1));
+}
+
+fn last_cause(bench: &Bench) -> Option<LastCause> {
+    bench.client.states.node(NODE)?.history().last_cause().cloned()
+}
+
+fn least_loaded(bench: &mut Bench) -> (Option<NodeId>, bool) {
+    bench.client.update_nodes(&[node(NODE)], bench.now);
+    let chosen = bench.client.least_loaded_node(ApiKey::Metadata, bench.now);
+    (chosen.node, chosen.has_ready_connection)
+}
+
+#[test]
+fn broker_is_told_who_we_are_before_the_first_request() {
+    let script = Script::new(TWO_WORDS);
+    let mut bench = bench(&script);
+    let connection = negotiate(&mut bench);
+
+    let (sent, mechanism) = asked_for(&mut bench);
+    assert_eq!((sent.connection, mechanism.as_str()), (connection, "SCRIPT"));
+    take_mechanism(&mut bench, sent, 0);
+    let (sent, word) = said(&mut bench);
+    assert_eq!(word, "hello");
+    reply(&mut bench, sent, &words("who?", Duration::ZERO));
+    let (sent, word) = said(&mut bench);
+    assert_eq!(word, "it is me");
+    assert!(bench.client.is_connecting());
+    assert!(!bench.client.is_ready(NODE, bench.now));
+    assert_eq!((bench.client.has_in_flight(), bench.events()), (false, vec![]));
+    reply(&mut bench, sent, &words("welcome", Duration::ZERO));
+
+    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert!(bench.client.can_send(NODE, bench.now));
+    assert_eq!(script.heard(), ["kafka-1 begins", "", "who?", "welcome"]);
+    let request = bench.send_and_poll(NODE, "a");
+    assert_eq!(request.correlation_id, sent.correlation_id + 1);
+}
+
+#[test]
+fn requests_are_not_sent_early_to_a_broker_that_has_to_be_told_who_we_are() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    let connection = bench.connect(NODE);
+
+    bench.client.handle_connected(connection, bench.now);
+
+    assert!(!bench.client.can_send_early(NODE));
+}
+
+#[test]
+fn refused_authentication_ends_the_connection_and_is_its_last_cause() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    let connection = negotiate(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 0);
+    let (sent, _) = said(&mut bench);
+
+    reply(&mut bench, sent, &refusal());
+
+    assert_eq!(bench.closed(), connection);
+    assert_eq!(bench.events(), [disconnected(refused(), false)]);
+    assert_eq!(last_cause(&bench), Some(LastCause { reason: refused(), at: bench.now }));
+    let text = "authentication failed: SASL_AUTHENTICATION_FAILED (58): wrong password";
+    assert_eq!(refused().to_string(), text);
+    assert!(!bench.client.connect(NODE, bench.now));
+    bench.advance(RECONNECT_BACKOFF);
+    // That the broker does not take the password says nothing about the versions of ApiVersions.
+    negotiate(&mut bench);
+    asked_for(&mut bench);
+}
+
+#[test]
+fn refused_mechanism_ends_the_connection_and_tells_what_the_broker_takes() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    let connection = negotiate(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+
+    take_mechanism(&mut bench, sent, 33);
+
+    assert_eq!(bench.closed(), connection);
+    let reason = last_cause(&bench).unwrap().reason.to_string();
+    let expected = "authentication failed: broker does not take SCRIPT, but PLAIN, SCRAM-SHA-256: \
+                    UNSUPPORTED_SASL_MECHANISM (33)";
+    assert_eq!(reason, expected);
+}
+
+#[test]
+fn broker_that_the_mechanism_does_not_believe_is_left() {
+    let mut bench = bench(&Script::new(&[Ok("hello"), Err("broker does not know the password")]));
+    let connection = negotiate(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 0);
+    let (sent, _) = said(&mut bench);
+
+    reply(&mut bench, sent, &words("trust me", LIFETIME));
+
+    assert_eq!(bench.closed(), connection);
+    let error = AuthenticationError::Exchange(Arc::from("broker does not know the password"));
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::AuthenticationFailed(error), false)]);
+}
+
+#[test]
+fn broker_that_speaks_no_sasl_is_left() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    let connection = bench.connect(NODE);
+    bench.client.handle_connected(connection, bench.now);
+    let (sent, _) = bench.sent();
+
+    let ranges = &[(3, 0, 12), (17, 0, 1), (18, 0, 4)];
+    bench.client.handle_frame(connection, versions_answer_of(sent, 4, 0, ranges), bench.now);
+
+    assert_eq!(bench.closed(), connection);
+    let error = AuthenticationError::UnsupportedVersion(ApiKey::SaslAuthenticate);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::AuthenticationFailed(error), false)]);
+}
+
+#[test]
+fn answer_to_a_word_that_is_not_understood_closes_the_connection() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    negotiate(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 0);
+    let (sent, _) = said(&mut bench);
+
+    bench.answer(sent);
+
+    assert_eq!(bench.closed(), sent.connection);
+    let reason = last_cause(&bench).unwrap().reason;
+    let DisconnectReason::Malformed(problem) = reason else { panic!("{reason}") };
+    assert!(matches!(problem, MalformedResponse::Unreadable(ApiKey::SaslAuthenticate, _)), "{problem}");
+}
+
+#[test]
+fn broker_that_does_not_answer_a_word_is_given_up() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    negotiate(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 0);
+    let (sent, _) = said(&mut bench);
+
+    bench.advance(REQUEST_TIMEOUT);
+
+    assert_eq!(bench.closed(), sent.connection);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::RequestTimedOut, false)]);
+}
+
+#[test]
+fn session_without_a_limit_is_not_renewed() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    negotiate(&mut bench);
+
+    authenticate(&mut bench, Duration::ZERO);
+
+    assert_eq!(bench.client.poll_timeout(), Some(bench.now + MAX_IDLE));
+}
+
+#[test]
+fn session_is_renewed_on_the_same_connection_before_it_ends() {
+    let (mut bench, connection) = in_session();
+    let start = bench.now;
+
+    come_to_the_end(&mut bench);
+
+    let waited = bench.now - start;
+    assert!((LIFETIME * 85 / 100..=LIFETIME * 95 / 100).contains(&waited), "{waited:?}");
+    assert!(!bench.client.can_send(NODE, bench.now));
+    assert!(!bench.client.connect(NODE, bench.now));
+    assert_eq!(least_loaded(&mut bench), (None, true));
+    authenticate(&mut bench, LIFETIME);
+    assert!(bench.client.can_send(NODE, bench.now));
+    assert_eq!(bench.events(), []);
+    assert_eq!(bench.send_and_poll(NODE, "a").connection, connection);
+}
+
+#[test]
+fn requests_under_way_are_answered_before_the_session_is_renewed() {
+    let (mut bench, _) = in_session();
+    come_close_to_the_end(&mut bench);
+    let first = bench.send_and_poll(NODE, "a");
+    let second = bench.send_and_poll(NODE, "b");
+
+    bench.advance(Duration::from_secs(1));
+    assert!(bench.has_no_action());
+    assert!(!bench.client.can_send(NODE, bench.now));
+    assert_eq!(bench.client.in_flight_count(NODE), 2);
+    bench.send(NODE, "c");
+    assert_eq!(bench.failures(), [("c", FailureReason::NotReady, false)]);
+    bench.answer(first);
+    assert!(bench.has_no_action());
+    bench.answer(second);
+    authenticate(&mut bench, LIFETIME);
+
+    let events = bench.events();
+    assert!(matches!(events[0], NetworkEvent::Response { purpose: "a", .. }), "{events:?}");
+    assert!(matches!(events[1], NetworkEvent::Response { purpose: "b", .. }), "{events:?}");
+    assert_eq!(events.len(), 2);
+    assert!(bench.client.can_send(NODE, bench.now));
+}
+
+#[test]
+fn request_that_expects_no_answer_is_written_before_the_session_is_renewed() {
+    let (mut bench, connection) = in_session();
+    come_close_to_the_end(&mut bench);
+    bench.send_silently(NODE, "a");
+    let (sent, _) = bench.sent();
+    bench.advance(Duration::from_secs(1));
+    assert!(bench.has_no_action());
+
+    bench.client.handle_written(connection, sent.correlation_id, bench.now);
+
+    asked_for(&mut bench);
+}
+
+#[test]
+fn refused_renewal_ends_the_connection_and_is_its_last_cause() {
+    let (mut bench, connection) = in_session();
+    come_to_the_end(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 0);
+    let (sent, _) = said(&mut bench);
+
+    reply(&mut bench, sent, &refusal());
+
+    assert_eq!(bench.closed(), connection);
+    assert_eq!(bench.events(), [disconnected(refused(), true)]);
+    assert_eq!(last_cause(&bench), Some(LastCause { reason: refused(), at: bench.now }));
+    assert!(!bench.client.connect(NODE, bench.now));
+}
+
+#[test]
+fn connection_that_is_lost_while_it_waits_for_its_renewal_fails_what_is_under_way() {
+    let (mut bench, connection) = in_session();
+    come_close_to_the_end(&mut bench);
+    bench.send_and_poll(NODE, "a");
+    bench.advance(Duration::from_secs(1));
+
+    bench.client.handle_closed(connection, Arc::from("reset"), None, bench.now);
+
+    let lost = FailureReason::Disconnected(closed("reset"));
+    assert_eq!(bench.failures(), [("a", lost, true)]);
+    assert!(bench.has_no_action());
+}
+
+#[test]
+fn renewals_do_not_keep_an_idle_connection() {
+    let (mut bench, connection) = in_session();
+    let start = bench.now;
+
+    let mut renewals = 0;
+    loop {
+        come_to_the_end(&mut bench);
+        if bench.now - start >= MAX_IDLE {
+            break;
+        }
+        authenticate(&mut bench, LIFETIME);
+        renewals += 1;
+    }
+
+    assert!(renewals >= 4, "{renewals}");
+    assert_eq!(bench.now - start, MAX_IDLE);
+    assert_eq!(bench.closed(), connection);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::Idle, true)]);
+}
+
+#[test]
+fn throttled_broker_is_told_who_we_are_once_it_listens() {
+    let (mut bench, _) = in_session();
+    bench.client.throttle(NODE, LIFETIME, bench.now);
+
+    bench.advance(LIFETIME - Duration::from_millis(1));
+    assert!(bench.has_no_action());
+    bench.advance(Duration::from_millis(1));
+
+    asked_for(&mut bench);
+}
+
+#[test]
+fn broker_that_is_throttled_meanwhile_is_told_who_we_are_once_it_listens() {
+    let (mut bench, _) = in_session();
+    come_close_to_the_end(&mut bench);
+    let sent = bench.send_and_poll(NODE, "a");
+    bench.advance(Duration::from_secs(1));
+    bench.client.throttle(NODE, REQUEST_TIMEOUT * 2, bench.now);
+
+    bench.answer(sent);
+    assert!(bench.has_no_action());
+    bench.advance(REQUEST_TIMEOUT * 2);
+
+    asked_for(&mut bench);
+}
+
+#[test]
+fn connection_that_is_retired_while_it_waits_for_its_renewal_ends() {
+    let (mut bench, connection) = in_session();
+    come_close_to_the_end(&mut bench);
+    let sent = bench.send_and_poll(NODE, "a");
+    bench.advance(Duration::from_secs(1));
+
+    bench.client.retire(NODE, bench.now);
+    assert!(bench.has_no_action());
+    bench.answer(sent);
+
+    assert_eq!(bench.closed(), connection);
+    assert!(bench.has_no_action());
+}
+
+#[test]
+fn connection_that_is_retired_while_it_is_renewed_ends_at_once() {
+    let (mut bench, connection) = in_session();
+    come_to_the_end(&mut bench);
+    asked_for(&mut bench);
+
+    bench.client.retire(NODE, bench.now);
+
+    assert_eq!(bench.closed(), connection);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::AddressChanged, true)]);
+    assert!(bench.client.connect(NODE, bench.now));
+}
+
+#[test]
+fn moved_connection_is_not_renewed() {
+    let (mut bench, connection) = in_session();
+    let sent = bench.send_and_poll(NODE, "a");
+    bench.client.update_nodes(&[node(OTHER)], bench.now);
+    let deadline = bench.client.states.node(NODE).unwrap().session_ends().unwrap();
+    bench.now = deadline;
+
+    bench.answer(sent);
+
+    assert_eq!(bench.closed(), connection);
+    assert!(bench.has_no_action());
+}

@@ -1,0 +1,30 @@
+//! What a SASL mechanism has to provide: words to say to a broker. Which frames they travel in is Kafka's affair, see
+//! [`authentication`](super::authentication).
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+
+use crate::metadata::Node;
+
+/// Who the producer is, and how it proves that to brokers.
+pub(crate) trait SaslMechanism: fmt::Debug + Send + Sync {
+    /// Returns the name of the mechanism, as in `sasl.mechanism`.
+    fn name(&self) -> Arc<str>;
+
+    /// Begins to authenticate, on a new connection or anew on one whose session ends. Credentials are those of this moment.
+    fn begin(&self, broker: &Node, random: &mut StdRng) -> Box<dyn SaslExchange>;
+}
+
+/// One authentication: bytes in, bytes out.
+pub(crate) trait SaslExchange: fmt::Debug + Send {
+    /// Takes in what the broker says, which is nothing at first, and returns what to say to that, which may be nothing, too.
+    /// `None` if all is said: the broker is convinced, and has proved who it is if the mechanism has it do so.
+    ///
+    /// # Errors
+    ///
+    /// Why the exchange cannot go on.
+    fn respond(&mut self, challenge: &[u8]) -> Result<Option<Bytes>, Arc<str>>;
+}
