@@ -10,7 +10,12 @@ macro_rules! fenced_info {
 }
 
 macro_rules! fenced_trace {
-    ($($fields:tt)*) => { $crate::log::quietly(|| tracing::trace!($($fields)*)) };
+    ($($fields:tt)*) => {
+        // It costs next to nothing as long as no subscriber wants traces.
+        if tracing::level_filters::LevelFilter::current() >= tracing::level_filters::LevelFilter::TRACE {
+            $crate::log::quietly(|| tracing::trace!($($fields)*));
+        }
+    };
 }
 
 macro_rules! fenced_warn {

@@ -66,7 +66,7 @@ pub(crate) struct MetadataConfig {
 /// At most one request is under way at a time. It names a bounded number of topics; what is left goes in the next one, as soon
 /// as there is an answer. Calls, in the order of a refresh:
 /// - `add_topic`, `request_update`: the sender or a caller wants news;
-/// - `is_due`, `next_refresh`: whether to ask, or when;
+/// - `is_due`, `time_to_request`: whether to ask, or when;
 /// - `next_request`: what to ask, once there is a broker to be asked;
 /// - `handle_response` or `handle_failure`, with the request's id.
 #[derive(Debug)]
@@ -480,20 +480,21 @@ impl Metadata {
 
     /// Whether `next_request` would return one.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.in_flight.is_none() && self.wait(now).is_zero()
+        self.time_to_request(now).is_some_and(|time| time.is_zero())
+    }
+
+    /// Returns how long it is until a request is due, unless one is under way.
+    pub(crate) fn time_to_request(&self, now: Instant) -> Option<Duration> {
+        self.in_flight.is_none().then(|| self.wait(now))
     }
 
     /// Returns when to look again. There is no time for it while a request is due: the sender waits for a node then, not for the
     /// clock.
     #[cfg(test)]
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        [self.next_refresh(now), self.next_rebootstrap(now)].into_iter().flatten().min()
-    }
-
-    /// Returns when a request is due, unless one is or is under way.
-    pub(crate) fn next_refresh(&self, now: Instant) -> Option<Instant> {
-        let wait = self.wait(now);
-        now.checked_add(wait).filter(|_| self.in_flight.is_none() && !wait.is_zero())
+        let time = self.time_to_request(now).filter(|time| !time.is_zero());
+        let request = time.and_then(|time| now.checked_add(time));
+        [request, self.next_rebootstrap(now)].into_iter().flatten().min()
     }
 
     /// Returns when no request has succeeded for so long that all starts over.

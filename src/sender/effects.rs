@@ -54,10 +54,6 @@ impl Effects {
     }
 
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(super) fn pop(&mut self) -> Option<Effect> {
         self.0.pop_front()
     }

@@ -263,13 +263,15 @@ impl Schedule {
         self.next_look.note_news();
     }
 
-    /// Returns what partitions wait for.
-    pub(super) fn timeouts(&self) -> impl Iterator<Item = (Wait, Timer)> {
-        let timer = self.timers.first().filter(|_| !planted!(LostWakeUp));
-        let timer = timer.map(|at| (Wait::Until(at), Timer::Partition));
-        let next_look = self.next_look.at().map(|at| (Wait::Until(at), Timer::NextLook));
-        let ready = self.ready.nodes().map(|node| (Wait::Node(node), Timer::ReadyNode));
-        [timer, next_look].into_iter().flatten().chain(ready)
+    /// Says what partitions wait for.
+    pub(super) fn timeouts(&self, mut see: impl FnMut(Wait, Timer)) {
+        if let Some(at) = self.timers.first().filter(|_| !planted!(LostWakeUp)) {
+            see(Wait::Until(at), Timer::Partition);
+        }
+        if let Some(at) = self.next_look.at() {
+            see(Wait::Until(at), Timer::NextLook);
+        }
+        self.ready.nodes().for_each(|node| see(Wait::Node(node), Timer::ReadyNode));
     }
 
     /// Takes a partition into the list of those that have something to do, or off it.

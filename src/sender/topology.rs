@@ -297,18 +297,22 @@ impl Topology {
         }
     }
 
-    /// Returns what the next request, and the next new start, wait for.
-    pub(super) fn timeouts(&self, now: Instant) -> [Option<(Wait, Timer)>; 2] {
-        let refresh = self.metadata.next_refresh(now);
-        // Due and not sent: a node must become usable first, or all starts over.
-        let is_due = refresh.is_none() && self.metadata.is_due(now);
-        let request = if is_due { Some(Wait::AnyNode) } else { refresh.map(Wait::Until) };
-        let start_over =
-            if is_due { self.metadata.poll_restart(now) } else { self.metadata.next_rebootstrap(now) };
-        [
-            request.map(|wait| (wait, Timer::Metadata)),
-            start_over.map(|time| (Wait::Until(time), Timer::StartingOver)),
-        ]
+    /// Says what the next request, and the next new start, wait for.
+    pub(super) fn timeouts(&self, now: Instant, mut see: impl FnMut(Wait, Timer)) {
+        let time = self.metadata.time_to_request(now);
+        let starts_over = if time.is_some_and(|time| time.is_zero()) {
+            // Due and not sent: a node must become usable first, or all starts over.
+            see(Wait::AnyNode, Timer::Metadata);
+            self.metadata.poll_restart(now)
+        } else {
+            if let Some(at) = time.and_then(|time| now.checked_add(time)) {
+                see(Wait::Until(at), Timer::Metadata);
+            }
+            self.metadata.next_rebootstrap(now)
+        };
+        if let Some(at) = starts_over {
+            see(Wait::Until(at), Timer::StartingOver);
+        }
     }
 
     /// Returns the latest view.

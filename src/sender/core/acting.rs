@@ -16,41 +16,39 @@ impl SenderCore {
     /// Does what the machines have said, which mostly is nothing.
     #[inline]
     pub(super) fn act(&mut self, now: Instant) {
-        if !self.effects.is_empty() {
-            self.act_on_effects(now);
+        while let Some(effect) = self.effects.pop() {
+            self.carry_out(effect, now);
         }
     }
 
-    fn act_on_effects(&mut self, now: Instant) {
-        while let Some(effect) = self.effects.pop() {
-            match effect {
-                Effect::Adopt(update) => self.adopt(update, now),
-                Effect::Connect(node) => {
-                    self.network.connect(node, now);
+    fn carry_out(&mut self, effect: Effect, now: Instant) {
+        match effect {
+            Effect::Adopt(update) => self.adopt(update, now),
+            Effect::Connect(node) => {
+                self.network.connect(node, now);
+            }
+            Effect::ForgetIdleTopics => self.forget_idle_topics(),
+            Effect::KnowNodes(nodes) => self.network.update_nodes(&nodes, now),
+            Effect::LeaveCluster => self.leave_cluster(now),
+            Effect::LookAtActive => self.look_at_active(now),
+            Effect::Publish(cluster) => self.outbox.publish(cluster),
+            Effect::RefuseQueued(kind) => {
+                for partition in self.schedule.partitions_mut() {
+                    self.settlement.give_up_queued(partition, &kind, now);
                 }
-                Effect::ForgetIdleTopics => self.forget_idle_topics(),
-                Effect::KnowNodes(nodes) => self.network.update_nodes(&nodes, now),
-                Effect::LeaveCluster => self.leave_cluster(now),
-                Effect::LookAtActive => self.look_at_active(now),
-                Effect::Publish(cluster) => self.outbox.publish(cluster),
-                Effect::RefuseQueued(kind) => {
-                    for partition in self.schedule.partitions_mut() {
-                        self.settlement.give_up_queued(partition, &kind, now);
-                    }
-                }
-                Effect::Retire(node) => self.network.retire(node, now),
-                Effect::Send { node, purpose, body } => {
-                    let request = self.request(node, purpose, &body);
-                    self.network.send(request, now, |version, out| body.encode(version, out));
-                }
-                Effect::SendEarly { node, purpose, body, version } => {
-                    let request = self.request(node, purpose, &body);
-                    self.network.send_early(request, version, now, |version, out| body.encode(version, out));
-                }
-                Effect::Throttle { node, throttle_time_ms } => self.throttle(node, throttle_time_ms, now),
-                Effect::Unreadable { node, api_key, version, error } => {
-                    self.close_unreadable(node, api_key, version, &error, now);
-                }
+            }
+            Effect::Retire(node) => self.network.retire(node, now),
+            Effect::Send { node, purpose, body } => {
+                let request = self.request(node, purpose, &body);
+                self.network.send(request, now, |version, out| body.encode(version, out));
+            }
+            Effect::SendEarly { node, purpose, body, version } => {
+                let request = self.request(node, purpose, &body);
+                self.network.send_early(request, version, now, |version, out| body.encode(version, out));
+            }
+            Effect::Throttle { node, throttle_time_ms } => self.throttle(node, throttle_time_ms, now),
+            Effect::Unreadable { node, api_key, version, error } => {
+                self.close_unreadable(node, api_key, version, &error, now);
             }
         }
     }

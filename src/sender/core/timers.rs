@@ -10,22 +10,35 @@ use crate::topic_partition::NodeId;
 impl SenderCore {
     /// Returns when to call [`SenderCore::poll_as_of`] again if nothing happens before.
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
-        let (at, timer) = self.timers(now).min()?;
+        let mut first: Option<(Instant, Timer)> = None;
+        self.timers(now, |at, timer| {
+            if first.is_none_or(|(first, _)| at < first) {
+                first = Some((at, timer));
+            }
+        });
+        let (at, timer) = first?;
         log::trace!(?timer, left = ?at.saturating_duration_since(now), "waiting");
         Some(at)
     }
 
-    /// Returns everything that the sender waits for, and until when, as far as that is known.
-    pub(in crate::sender) fn timers(&self, now: Instant) -> impl Iterator<Item = (Instant, Timer)> {
-        let event = self.network.has_events().then_some((Wait::Until(now), Timer::NetworkEvent));
-        let network = self.network.poll_timeout().map(|at| (Wait::Until(at), Timer::Network));
-        let numbering = self.numbering.timeout(|| !self.is_idle(), now);
-        let [metadata, starting_over] = self.topology.timeouts(now);
-        [event, network, numbering, metadata, starting_over]
-            .into_iter()
-            .flatten()
-            .chain(self.schedule.timeouts())
-            .filter_map(move |(wait, timer)| Some((self.end_of(wait, now)?, timer)))
+    /// Says everything that the sender waits for, and until when, as far as that is known.
+    pub(in crate::sender) fn timers(&self, now: Instant, mut see: impl FnMut(Instant, Timer)) {
+        let mut see_wait = |wait, timer| {
+            if let Some(at) = self.end_of(wait, now) {
+                see(at, timer);
+            }
+        };
+        if self.network.has_events() {
+            see_wait(Wait::Until(now), Timer::NetworkEvent);
+        }
+        if let Some(at) = self.network.poll_timeout() {
+            see_wait(Wait::Until(at), Timer::Network);
+        }
+        if let Some((wait, timer)) = self.numbering.timeout(|| !self.is_idle(), now) {
+            see_wait(wait, timer);
+        }
+        self.topology.timeouts(now, &mut see_wait);
+        self.schedule.timeouts(see_wait);
     }
 
     /// Returns when a node that batches wait for is worth another look.
