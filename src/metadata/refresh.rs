@@ -129,8 +129,12 @@ impl RefreshSchedule {
 
     /// Returns how long the next request must wait; `is_wanted` if the sender or a caller asks before its age does.
     pub(super) fn wait(&self, is_wanted: bool, now: Instant) -> Duration {
+        let by_age = self.wait_for_age(now);
+        if !is_wanted && by_age >= self.failure_delay {
+            return by_age;
+        }
         let after_failure = self.remaining(self.failure_delay, now);
-        let by_age = self.wait_for_age(now).max(after_failure);
+        let by_age = by_age.max(after_failure);
         if !is_wanted {
             return by_age;
         }
