@@ -15,16 +15,17 @@ use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::{DeliveryError, DeliveryErrorKind, SendError, SendErrorKind};
 use crate::metadata::{Cluster, PartitionInfo};
 use crate::metrics::{Counters, Metrics};
-use crate::pipeline::{InterceptorChain, Partitioner, Serializer};
+use crate::pipeline::{InterceptorChain, RoutingRules, Serializer};
 use crate::record::ProducerRecord;
 use crate::sender::{Control, Purge};
 use crate::topic_partition::Topic;
 
-mod any_partition;
 mod builder;
 mod caller;
 mod deadline;
 mod enqueue;
+mod memory_wait;
+mod placing;
 mod topic_wait;
 mod topics;
 mod walk;
@@ -88,7 +89,7 @@ pub(crate) struct Inner<K, V> {
     interceptors: Arc<InterceptorChain<K, V>>,
     key_serializer: Box<dyn Serializer<K>>,
     value_serializer: Box<dyn Serializer<V>>,
-    partitioner: Option<Box<dyn Partitioner>>,
+    routing: RoutingRules,
     topics: Arc<TopicDirectory>,
     accumulator: Arc<RecordAccumulator>,
     clusters: watch::Receiver<Arc<Cluster>>,
@@ -147,7 +148,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
         let mut record = record;
         let mut walk = Walk::new(&self.inner, &mut record);
-        let kind = match walk.step(EnqueueWaits::default()) {
+        let kind = match walk.step() {
             Ok(delivery) => return Ok(delivery),
             Err(Stop::Refused(kind)) => *kind,
             Err(Stop::Retired | Stop::TopicUnknown) => self.inner.ask_for_topic(walk.record()),

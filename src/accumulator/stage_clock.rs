@@ -60,11 +60,3 @@ pub(crate) struct EnqueueWaits {
     pub(crate) metadata: Duration,
     pub(crate) memory: Duration,
 }
-
-impl EnqueueWaits {
-    /// Returns whether it has waited at all.
-    #[inline]
-    pub(crate) fn are_some(&self) -> bool {
-        *self != Self::default()
-    }
-}

@@ -1,3 +1,5 @@
+//! [`ProducerInterceptor`]: the user's hook before a record is sent and after its end.
+
 mod acknowledgement;
 mod chain;
 

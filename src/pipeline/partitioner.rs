@@ -1,8 +1,8 @@
+//! [`Partitioner`]: the user's own choice of partitions, and what Kafka provides for it.
+
 mod keyed;
-mod load_table;
 mod murmur2;
 mod round_robin;
-mod sticky;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,8 @@ use crate::metadata::Cluster;
 use crate::record::Headers;
 
 pub use self::keyed::partition_for_key;
-pub(crate) use self::load_table::{LoadTable, choose_partition};
 pub use self::murmur2::murmur2;
 pub use self::round_robin::RoundRobinPartitioner;
-pub(crate) use self::sticky::StickyPartitioner;
 
 /// Chooses the partition of each record that does not name one.
 ///

@@ -1,3 +1,5 @@
+//! [`Serializer`]: how keys and values become bytes.
+
 mod closure;
 mod number;
 mod serializable;

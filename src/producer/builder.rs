@@ -27,7 +27,9 @@ use crate::network::lookup::Lookups;
 use crate::network::resolver::TcpConnector;
 use crate::network::transport::Connector;
 use crate::network::{MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
-use crate::pipeline::{InterceptorChain, Partitioner, ProducerInterceptor, Serializable, Serializer};
+use crate::pipeline::{
+    InterceptorChain, Partitioner, ProducerInterceptor, RoutingRules, Serializable, Serializer,
+};
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
 use crate::producer::{Inner, KafkaProducer, deadline};
@@ -255,11 +257,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         let inner = Inner {
             id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
+            routing: RoutingRules {
+                partitioner: self.partitioner,
+                ignore_keys: settings.partitioner_ignore_keys,
+                adaptive_partitioning: settings.partitioner_adaptive_partitioning,
+            },
             settings,
             interceptors,
             key_serializer: self.key_serializer,
             value_serializer: self.value_serializer,
-            partitioner: self.partitioner,
             topics,
             accumulator,
             clusters,

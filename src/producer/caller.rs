@@ -94,18 +94,23 @@ impl Scratch {
 }
 
 impl RecentTopics {
-    /// Returns whether the entry of a topic is kept here and of this version of the cluster.
+    /// Returns the entry of a topic, which is of this version of the cluster: what is kept here, or what `find` finds.
     #[inline]
-    pub(super) fn holds(&self, producer: u64, topic: &Topic, version: u64) -> bool {
-        self.0.get(place(topic)).and_then(Option::as_ref).is_some_and(|recent| {
+    pub(super) fn get_or_insert_with(
+        &mut self,
+        producer: u64,
+        topic: &Topic,
+        version: u64,
+        find: impl FnOnce() -> Option<Arc<TopicEntry>>,
+    ) -> Option<&TopicEntry> {
+        let place = place(topic);
+        let is_current = |recent: &RecentTopic| {
             recent.producer == producer && recent.entry.version == version && recent.topic.is(topic)
-        })
-    }
-
-    /// Returns what is kept in the place of a topic.
-    #[inline]
-    pub(super) fn get(&self, topic: &Topic) -> Option<&TopicEntry> {
-        self.0.get(place(topic))?.as_ref().map(|recent| &*recent.entry)
+        };
+        if !self.0.get(place)?.as_ref().is_some_and(is_current) {
+            self.insert(place, producer, topic, find()?);
+        }
+        self.0.get(place)?.as_ref().map(|recent| &*recent.entry)
     }
 
     /// Lets go of what is kept of a topic.
@@ -116,11 +121,12 @@ impl RecentTopics {
     }
 
     /// Remembers a topic, and lets go of those that are gone.
-    pub(super) fn insert(&mut self, producer: u64, topic: &Topic, entry: Arc<TopicEntry>) {
+    #[cold]
+    fn insert(&mut self, place: usize, producer: u64, topic: &Topic, entry: Arc<TopicEntry>) {
         for place in &mut self.0 {
             place.take_if(|recent| recent.entry.queues.is_retired());
         }
-        if let Some(place) = self.0.get_mut(place(topic)) {
+        if let Some(place) = self.0.get_mut(place) {
             *place = Some(RecentTopic { producer, topic: topic.clone(), entry });
         }
     }
@@ -143,19 +149,33 @@ mod tests {
         let mut topics = RecentTopics::default();
         let topic = |name: &str| Topic::from(name.to_owned());
         let orders = topic("orders");
-        assert!(!topics.holds(1, &orders, 3));
-        assert!(topics.get(&orders).is_none());
+        assert!(topics.get_or_insert_with(1, &orders, 3, || None).is_none());
 
-        topics.insert(1, &orders, entry(3));
+        let found = topics.get_or_insert_with(1, &orders, 3, || Some(entry(3)));
 
-        assert!(topics.holds(1, &orders, 3));
-        assert!(topics.holds(1, &topic("orders"), 3));
-        assert_eq!(topics.get(&orders).map(|entry| entry.version), Some(3));
-        assert!(!topics.holds(2, &orders, 3));
-        assert!(!topics.holds(1, &orders, 4));
+        assert_eq!(found.map(|entry| entry.version), Some(3));
+        let mut holds = |producer, topic: &Topic, version| {
+            topics.get_or_insert_with(producer, topic, version, || None).is_some()
+        };
+        assert!(holds(1, &orders, 3));
+        assert!(holds(1, &topic("orders"), 3));
+        assert!(!holds(2, &orders, 3));
+        assert!(!holds(1, &orders, 4));
         // Shares its place.
-        assert!(!topics.holds(1, &topic("ORDERs"), 3));
-        assert!(!topics.holds(1, &topic(""), 3));
+        assert!(!holds(1, &topic("ORDERs"), 3));
+        assert!(!holds(1, &topic(""), 3));
+    }
+
+    #[test]
+    fn topic_is_found_anew_in_its_next_version() {
+        let mut topics = RecentTopics::default();
+        let orders = Topic::from("orders");
+        topics.get_or_insert_with(1, &orders, 3, || Some(entry(3)));
+
+        let found = topics.get_or_insert_with(1, &orders, 4, || Some(entry(4)));
+
+        assert_eq!(found.map(|entry| entry.version), Some(4));
+        assert!(topics.get_or_insert_with(1, &orders, 3, || None).is_none());
     }
 
     #[test]

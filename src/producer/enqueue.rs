@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::coop;
 
-use crate::accumulator::{EnqueueWaits, PartitionQueue, TopicQueues};
-use crate::buffer_memory::{BatchBuffer, MemoryClosed};
+use crate::accumulator::EnqueueWaits;
 use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
@@ -49,7 +48,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
     fn try_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<K, V>> {
         let State::New(record) = &mut self.state else { return Poll::Pending };
         let mut walk = Walk::new(self.inner, record);
-        match walk.step(EnqueueWaits::default()) {
+        match walk.step() {
             Ok(delivery) => {
                 if walk.is_countable()
                     && let Poll::Ready(budget) = coop::poll_proceed(cx)
@@ -141,7 +140,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
                     let since = clock::now();
                     let wait = self.wait_for_memory(&queue, anywhere.as_deref(), least);
                     match deadline::timeout_at(until, wait).await {
-                        Some(Ok((buffer, offered))) => walk.take_buffer(buffer, offered),
+                        Some(Ok(memory)) => walk.take_memory(memory),
                         Some(Err(_)) => return Err(walk.refuse(self.end())),
                         None => {
                             waited.spent.memory += clock::now() - since;
@@ -152,51 +151,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
                     waited.spent.memory += clock::now() - since;
                 }
             }
-            match walk.step(waited.spent) {
+            walk.set_waits(waited.spent);
+            match walk.step() {
                 Ok(delivery) => {
                     walk.arrive();
                     return Ok(delivery);
                 }
                 Err(next) => stop = next,
             }
-        }
-    }
-
-    /// Waits for memory for a partition, or anywhere in its topic; then returns where it is, too.
-    async fn wait_for_memory(
-        &self,
-        queue: &PartitionQueue,
-        anywhere: Option<&TopicQueues>,
-        least: usize,
-    ) -> Result<(BatchBuffer, Option<usize>), MemoryClosed> {
-        let Some(queues) = anywhere else {
-            return Ok((self.accumulator.wait_for_memory(queue, least).await?, None));
-        };
-        let mut clusters = self.clusters.clone();
-        self.tell_leaders(queues, queues.topic());
-        let mut wait = std::pin::pin!(self.accumulator.wait_for_memory_anywhere(queues, least));
-        loop {
-            let news = tokio::select! {
-                biased;
-                taken = &mut wait => {
-                    // Those behind must be able to go where nothing is held, too.
-                    self.tell_leaders(queues, queues.topic());
-                    return taken.map(|(offered, buffer)| (buffer, Some(offered)));
-                }
-                news = clusters.changed() => news,
-            };
-            if news.is_err() {
-                // The sender has ended, and with it the wait ends.
-                return wait.await.map(|(offered, buffer)| (buffer, Some(offered)));
-            }
-            drop(clusters.borrow_and_update());
-            // The line is served as of now, and partitions that are new are for those in it, too.
-            let topic = queues.topic();
-            // One that is gone is not to be kept without partitions.
-            let Some(count) = clusters.borrow().partition_count(topic).filter(|count| *count > 0) else {
-                continue;
-            };
-            self.tell_leaders(&self.accumulator.topic(topic, count), topic);
         }
     }
 }

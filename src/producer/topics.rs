@@ -1,11 +1,13 @@
 //! What callers keep of each topic, so that a record of a known topic needs one look-up and no waiting.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::watch;
 
 use crate::accumulator::{TopicQueues, TopicWatcher};
-use crate::pipeline::{LoadTable, StickyPartitioner};
+use crate::metadata::Cluster;
+use crate::pipeline::{Backlog, TopicRoutes, TopicView};
 use crate::topic_partition::Topic;
 
 /// The topics that were sent to.
@@ -16,45 +18,56 @@ pub(crate) struct TopicDirectory(RwLock<HashMap<Topic, Arc<TopicEntry>>>);
 #[derive(Debug)]
 pub(crate) struct TopicEntry {
     pub(crate) queues: Arc<TopicQueues>,
-    pub(crate) partition_count: usize,
-    /// Kept from version to version.
-    pub(crate) sticky: Arc<StickyPartitioner>,
-    pub(crate) loads: RecentLoads,
+    pub(crate) routes: TopicRoutes,
     /// The version of the cluster that this is taken from.
     pub(crate) version: u64,
 }
 
-/// The loads of a topic's partitions as they were a moment ago.
-///
-/// To look at ten thousand queues for each choice would cost more than the records in between.
-#[derive(Debug, Default)]
-pub(crate) struct RecentLoads(Mutex<Option<Look>>);
-
-#[derive(Debug)]
-struct Look {
-    /// When the loads are of no use any more.
-    until: Instant,
-    loads: Option<Arc<LoadTable>>,
+impl TopicEntry {
+    /// Returns the topic as the choice of a partition sees it, with the cluster that is published now.
+    #[inline]
+    pub(super) fn view<'a>(&'a self, clusters: &'a watch::Receiver<Arc<Cluster>>) -> TopicNow<'a> {
+        TopicNow { entry: self, clusters }
+    }
 }
 
-impl RecentLoads {
-    /// Returns the loads as of `now`, or of so little before that looking is a hundredth of the time: about 10 ns for a
-    /// queue. `look` returns the number of queues that it has looked at, too, or of queues that take as long.
-    pub(crate) fn get(
-        &self,
-        now: Instant,
-        look: impl FnOnce() -> (Option<LoadTable>, usize),
-    ) -> Option<Arc<LoadTable>> {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Look { loads, .. }) = recent.as_ref().filter(|recent| now < recent.until) {
-            return loads.as_ref().map(Arc::clone);
-        }
-        let (loads, queues) = look();
-        let loads = loads.map(Arc::new);
-        let age = Duration::from_micros(u64::try_from(queues).unwrap_or(u64::MAX));
-        let until = now.checked_add(age).unwrap_or(now);
-        *recent = Some(Look { until, loads: loads.as_ref().map(Arc::clone) });
-        loads
+/// A topic at the moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TopicNow<'a> {
+    entry: &'a TopicEntry,
+    clusters: &'a watch::Receiver<Arc<Cluster>>,
+}
+
+impl TopicView for TopicNow<'_> {
+    #[inline]
+    fn routes(&self) -> &TopicRoutes {
+        &self.entry.routes
+    }
+
+    fn topic(&self) -> &str {
+        self.entry.queues.topic()
+    }
+
+    fn cluster(&self) -> Arc<Cluster> {
+        Arc::clone(&self.clusters.borrow())
+    }
+
+    fn backlogs(&self) -> impl Iterator<Item = Backlog> {
+        self.entry.queues.iter().map(|queue| Backlog {
+            partition: queue.topic_partition().partition,
+            batches: queue.queued_batches(),
+            is_available: queue.is_available(),
+            is_stopped: queue.is_stopped(),
+        })
+    }
+
+    fn places(&self) -> usize {
+        self.entry.queues.places()
+    }
+
+    fn takes_records(&self, partition: usize) -> bool {
+        let queues = &self.entry.queues;
+        partition < queues.len() && queues.queue(partition).is_none_or(|queue| !queue.is_stopped())
     }
 }
 
@@ -99,6 +112,8 @@ const USUAL_TOPICS: usize = 64;
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::time::Duration;
+
     use crate::accumulator::{RecordAccumulator, Settings};
     use crate::buffer_memory::BufferMemory;
     use crate::config::Compression;
@@ -117,8 +132,7 @@ pub(super) mod tests {
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(1000, 100));
         let queues = accumulator.topic(&Topic::from("orders"), 2);
-        let sticky = Arc::new(StickyPartitioner::new(100));
-        Arc::new(TopicEntry { queues, partition_count: 2, sticky, loads: RecentLoads::default(), version })
+        Arc::new(TopicEntry { queues, routes: TopicRoutes::new(2, 100), version })
     }
 
     #[test]
@@ -126,28 +140,10 @@ pub(super) mod tests {
         let topics = TopicDirectory::default();
         topics.insert(Topic::from("orders"), entry(3));
 
-        assert_eq!(topics.current("orders", 3).map(|entry| entry.partition_count), Some(2));
+        assert_eq!(topics.current("orders", 3).map(|entry| entry.routes.partition_count()), Some(2));
         assert!(topics.current("orders", 4).is_none());
         assert!(topics.current("orders", 2).is_none());
         assert!(topics.current("other", 3).is_none());
-    }
-
-    #[test]
-    fn loads_of_few_partitions_are_those_of_now_and_those_of_many_may_be_a_little_older() {
-        let begin = crate::clock::now();
-        let looks = |queues, every: u64| {
-            let (loads, mut looks) = (RecentLoads::default(), 0);
-            for micros in (0..100_000).step_by(usize::try_from(every).unwrap()) {
-                loads.get(begin + Duration::from_micros(micros), || {
-                    looks += 1;
-                    (LoadTable::new(2, &[0, 1], [(0, Some(1)), (1, Some(2))]), queues)
-                });
-            }
-            looks
-        };
-
-        assert_eq!(looks(4, 10), 10_000);
-        assert_eq!(looks(10_000, 10), 10);
     }
 
     #[test]

@@ -1,19 +1,29 @@
-//! The walk of one record from the caller to its batch, in steps that never wait.
+//! `Walk`: the way of one record from the caller to its batch, in steps that never wait.
 //!
-//! [`Walk::step`] goes as far as it can. Where it would have to wait it stops and says for what; the caller waits and
-//! takes the next step.
+//! ```text
+//!  1 intercept   2 know the topic   3 serialize   4 route   5 take memory   6 append
+//! ```
+//!
+//! [`Walk::step`] goes as far as it can. Where it would have to wait, for the topic or for memory, it stops and says for
+//! what; the caller waits and takes the next step. Nearly every record finds room in a batch that is open, and needs no
+//! memory. The others, and those that wait, look for a batch in `placing.rs`.
 
 use std::sync::Arc;
 
-use crate::accumulator::{Append, EnqueueWaits, PartitionQueue, TopicQueues, TryAppend};
-use crate::buffer_memory::BatchBuffer;
+use rand::RngExt;
+
+use crate::accumulator::{Append, EnqueueWaits, PartitionQueue, TopicQueues};
 use crate::clock::{self, Moment};
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
-use crate::pipeline::{AckOutcome, Acknowledgement, PartitionerRecord, Serializer, partition_for_key};
+use crate::pipeline::{
+    AckOutcome, Acknowledgement, BoxError, NoRoute, PartitionerRecord, Route, Serializer, TopicRoutes,
+};
 use crate::producer::Inner;
-use crate::producer::caller::{Caller, RecentTopics};
-use crate::producer::topics::{RecentLoads, TopicEntry};
+use crate::producer::caller::{Caller, RecentTopics, Scratch};
+use crate::producer::memory_wait::Grant;
+use crate::producer::placing::Placing;
+use crate::producer::topics::TopicEntry;
 use crate::protocol::record_batch::RecordRef;
 use crate::record::{Headers, ProducerRecord};
 use crate::topic_partition::Topic;
@@ -34,22 +44,27 @@ pub(super) struct Walk<'a, K, V> {
 pub(super) struct Kept {
     /// Headers that the caller gave; a serializer may have added more.
     own_headers: usize,
-    /// The time of the call in milliseconds since 1970, once the record has had to wait.
-    called_at: Option<i64>,
     /// Most walks never have any.
-    held: Option<Box<Held>>,
+    stopped: Option<Box<Stopped>>,
 }
 
+/// A walk that had to stop, with all that is asked or measured only once.
 #[derive(Debug, Default)]
-struct Held {
-    /// What the serializers made of the record, if it had to wait after that: they are called once.
+struct Stopped {
+    /// The time of the call in milliseconds since 1970.
+    called_at: i64,
+    waits: EnqueueWaits,
     serialized: Option<Serialized>,
-    /// A buffer that was waited for.
-    spare: Option<BatchBuffer>,
-    /// The partition that `spare` is for, if any would have done.
-    offered: Option<usize>,
-    /// The partition, once a partitioner of the user's has been asked.
+    /// The partition that the user's partitioner chose.
     chosen: Option<usize>,
+    memory: Grant,
+}
+
+/// Owned key and value bytes.
+#[derive(Debug)]
+struct Serialized {
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
 }
 
 /// Why a walk has stopped.
@@ -67,16 +82,9 @@ pub(super) enum Stop {
 
 impl Stop {
     #[cold]
-    fn refused(kind: SendErrorKind) -> Self {
+    pub(super) fn refused(kind: SendErrorKind) -> Self {
         Self::Refused(Box::new(kind))
     }
-}
-
-/// Owned key and value bytes.
-#[derive(Debug)]
-struct Serialized {
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
 }
 
 impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
@@ -87,7 +95,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
             let given = std::mem::replace(record, ProducerRecord::to(""));
             *record = inner.interceptors.on_send(given);
         }
-        let kept = Kept { own_headers: record.headers.len(), called_at: None, held: None };
+        let kept = Kept { own_headers: record.headers.len(), stopped: None };
         Self { inner, record, kept, is_countable: false }
     }
 
@@ -111,11 +119,14 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         self.record
     }
 
-    /// Continues with a buffer that was waited for, which is for the partition `offered` if any would have done.
-    pub(super) fn take_buffer(&mut self, buffer: BatchBuffer, offered: Option<usize>) {
-        let held = self.kept.held.get_or_insert_default();
-        held.spare = Some(buffer);
-        held.offered = offered;
+    /// Notes how long the record has waited so far.
+    pub(super) fn set_waits(&mut self, waits: EnqueueWaits) {
+        self.kept.stopped.get_or_insert_default().waits = waits;
+    }
+
+    /// Continues with memory that was waited for.
+    pub(super) fn take_memory(&mut self, memory: Grant) {
+        self.kept.stopped.get_or_insert_default().memory = memory;
     }
 
     /// Ends the walk: tells the interceptors, and gives the record back as they left it.
@@ -124,8 +135,8 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         record.headers.truncate(kept.own_headers);
         if !inner.interceptors.is_empty() {
             let outcome = AckOutcome::failed(&kind);
-            let chosen = kept.held.and_then(|held| held.chosen);
-            let partition = chosen.and_then(|chosen| i32::try_from(chosen).ok()).or(record.partition);
+            let chosen = kept.chosen().and_then(|chosen| i32::try_from(chosen).ok());
+            let partition = chosen.or(record.partition);
             let told = Acknowledgement::new(&record.topic, partition, &record.headers, outcome);
             inner.interceptors.on_acknowledgement(&told);
         }
@@ -134,9 +145,9 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
 
     /// Goes on until the record is in a batch or something must be waited for.
     #[inline]
-    pub(super) fn step(&mut self, waits: EnqueueWaits) -> Result<Delivery, Stop> {
+    pub(super) fn step(&mut self) -> Result<Delivery, Stop> {
         loop {
-            match Caller::with(|caller| self.step_as(caller, waits)) {
+            match Caller::with(|caller| self.step_as(caller)) {
                 // The topic had idled out. There are other queues, or the topic must become known again.
                 Err(Stop::Retired) => self.forget_topic(),
                 result => return result,
@@ -152,392 +163,235 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     }
 
     #[inline]
-    fn step_as(&mut self, caller: &mut Caller, waits: EnqueueWaits) -> Result<Delivery, Stop> {
-        let inner = self.inner;
-        if inner.accumulator.is_closed() {
-            return Err(Stop::refused(inner.end()));
-        }
-        self.record
-            .check()
-            .map_err(|error| Stop::refused(SendErrorKind::InvalidRecord(error.to_string())))?;
-        let mut moment = caller.moment(inner.id, &inner.wall_clock);
-        if let Some(called_at) = self.kept.called_at {
-            moment.millis = called_at;
-        }
-        self.is_countable = caller.count();
+    fn step_as(&mut self, caller: &mut Caller) -> Result<Delivery, Stop> {
+        let Self { inner, record, kept, is_countable } = self;
+        inner.check(record)?;
+        let moment = kept.moment(caller.moment(inner.id, &inner.wall_clock));
+        *is_countable = caller.count();
         let Caller { topics, scratch, .. } = caller;
-        let Some(entry) = inner.topic(&self.record.topic, topics) else {
-            self.kept.called_at = Some(moment.millis);
-            return Err(Stop::TopicUnknown);
-        };
+        let named = record.partition;
 
-        if let Some(held) = &mut self.kept.held
-            && let Some(Serialized { key, value }) = held.serialized.take()
+        let topic = inner.know_topic(&record.topic, topics).ok_or_else(|| kept.stop(moment))?;
+        let record = inner.serialize(record, kept, moment, scratch)?;
+        let route = inner.route(topic, &record, named, kept, moment)?;
+        if kept.stopped.is_none()
+            && let Some(delivery) = inner.join_open_batch(topic, route, &record, moment)
         {
-            let fields = Fields::of(self.record, key.as_deref(), value.as_deref());
-            let result = append(inner, held, entry, &fields, moment, waits);
-            held.serialized = Some(Serialized { key, value });
-            return result;
+            return Ok(delivery);
         }
-        let ProducerRecord { topic, headers, partition, timestamp, key, value } = &mut *self.record;
-        let (partition, timestamp) = (*partition, *timestamp);
-        let key = serialize("key", &*inner.key_serializer, topic, headers, key.as_ref(), &mut scratch.key)?;
-        let value =
-            serialize("value", &*inner.value_serializer, topic, headers, value.as_ref(), &mut scratch.value)?;
-        if !waits.are_some() {
-            let timestamp = timestamp.unwrap_or(moment.millis);
-            let record = RecordRef { timestamp, key, value, headers };
-            if let Some(delivery) = append_at_once(inner, entry, partition, &record, moment) {
-                return Ok(delivery);
-            }
+        Routed { topic, record, route, moment }.place(inner, kept)
+    }
+}
+
+impl Kept {
+    /// Returns the time that counts for the record: that of the call.
+    #[inline]
+    fn moment(&self, now: Moment) -> Moment {
+        match &self.stopped {
+            None => now,
+            Some(stopped) => Moment { millis: stopped.called_at, ..now },
         }
-        let fields = Fields { topic, headers, partition, timestamp, key, value };
-        let mut held = self.kept.held.take().map_or_else(Held::default, |held| *held);
-        let result = append(inner, &mut held, entry, &fields, moment, waits);
+    }
+
+    /// Notes that the topic must be waited for.
+    #[cold]
+    fn stop(&mut self, moment: Moment) -> Stop {
+        self.stopped = Some(Box::new(self.take_stopped(moment)));
+        Stop::TopicUnknown
+    }
+
+    fn take_stopped(&mut self, moment: Moment) -> Stopped {
+        let begun = || Stopped { called_at: moment.millis, ..Stopped::default() };
+        self.stopped.take().map_or_else(begun, |stopped| *stopped)
+    }
+
+    fn serialized(&self) -> Option<&Serialized> {
+        self.stopped.as_ref().and_then(|stopped| stopped.serialized.as_ref())
+    }
+
+    fn chosen(&self) -> Option<usize> {
+        self.stopped.as_ref().and_then(|stopped| stopped.chosen)
+    }
+}
+
+impl Serialized {
+    fn of(record: &RecordRef<'_>) -> Self {
+        let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
+        Self { key: owned(record.key), value: owned(record.value) }
+    }
+
+    #[cold]
+    fn copy_to<'s>(&self, scratch: &'s mut Scratch) -> (Option<&'s [u8]>, Option<&'s [u8]>) {
+        let Scratch { key, value } = scratch;
+        let copied = |from: &Option<Vec<u8>>, to: &'s mut Vec<u8>| -> Option<&'s [u8]> {
+            to.clear();
+            to.extend_from_slice(from.as_ref()?);
+            Some(to)
+        };
+        (copied(&self.key, key), copied(&self.value, value))
+    }
+}
+
+/// A record of which it is known where it goes.
+struct Routed<'a> {
+    topic: &'a TopicEntry,
+    record: RecordRef<'a>,
+    route: Route,
+    moment: Moment,
+}
+
+impl Routed<'_> {
+    /// Takes memory for the record and appends it, if memory is to be had.
+    #[cold]
+    #[inline(never)]
+    fn place<K, V>(self, inner: &Inner<K, V>, kept: &mut Kept) -> Result<Delivery, Stop> {
+        let Self { topic, record, route, moment } = self;
+        let mut stopped = kept.take_stopped(moment);
+        topic.queues.touch(moment.seconds);
+        let append = Append {
+            record,
+            payload_len: record.payload_len(),
+            waits: stopped.waits,
+            // A new batch counts its age from here, by the precise clock.
+            now: clock::now(),
+            stop_at_boundary: false,
+        };
+        let result = Placing::new(inner, topic, append, &mut stopped.memory).place(route);
         if result.is_err() {
-            let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-            held.serialized = Some(Serialized { key: owned(key), value: owned(value) });
-            self.kept.held = Some(Box::new(held));
-            self.kept.called_at = Some(moment.millis);
+            if let Route::Chosen(partition) = route {
+                stopped.chosen = Some(partition);
+            }
+            stopped.serialized.get_or_insert_with(|| Serialized::of(&record));
+            kept.stopped = Some(Box::new(stopped));
         }
         result
     }
 }
 
-/// A record with its key and value serialized.
-struct Fields<'a> {
-    topic: &'a Topic,
-    headers: &'a Headers,
-    partition: Option<i32>,
-    timestamp: Option<i64>,
-    key: Option<&'a [u8]>,
-    value: Option<&'a [u8]>,
-}
-
-impl<'a> Fields<'a> {
+/// The steps.
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
     #[inline]
-    fn record(&self, moment: Moment) -> RecordRef<'a> {
-        let Self { headers, key, value, .. } = *self;
-        RecordRef { timestamp: self.timestamp.unwrap_or(moment.millis), key, value, headers }
-    }
-
-    fn of<K, V>(record: &'a ProducerRecord<K, V>, key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> Self {
-        let ProducerRecord { topic, headers, partition, timestamp, .. } = record;
-        Self { topic, headers, partition: *partition, timestamp: *timestamp, key, value }
-    }
-}
-
-#[inline]
-fn serialize<'b, T: 'static>(
-    part: &'static str,
-    serializer: &dyn Serializer<T>,
-    topic: &Topic,
-    headers: &mut Headers,
-    data: Option<&'b T>,
-    scratch: &'b mut Vec<u8>,
-) -> Result<Option<&'b [u8]>, Stop> {
-    let Some(data) = data else { return Ok(None) };
-    scratch.clear();
-    match serializer.serialize(topic, headers, data, scratch) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(source) => {
-            let source = Arc::from(source);
-            Err(Stop::refused(SendErrorKind::Serialization { topic: topic.clone(), part, source }))
+    fn check(&self, record: &ProducerRecord<K, V>) -> Result<(), Stop> {
+        if self.accumulator.is_closed() {
+            return Err(Stop::refused(self.end()));
         }
-    }
-}
-
-/// Appends a record if its partition is plain and there is nothing to do beside: nearly every record.
-#[inline]
-fn append_at_once<K, V>(
-    inner: &Inner<K, V>,
-    entry: &TopicEntry,
-    partition: Option<i32>,
-    record: &RecordRef<'_>,
-    moment: Moment,
-) -> Option<Delivery> {
-    let (partition, is_free) = match (partition, record.key) {
-        _ if inner.partitioner.is_some() => return None,
-        (Some(partition), _) => (usize::try_from(partition).ok()?, false),
-        (None, Some(key)) if !inner.settings.partitioner_ignore_keys => {
-            (usize::try_from(partition_for_key(key, entry.partition_count)?).ok()?, false)
-        }
-        (None, _) => (entry.sticky.current(entry.partition_count)?, true),
-    };
-    let payload_len = record.payload_len();
-    if RecordRef::upper_bound(payload_len) > inner.largest_record {
-        return None;
-    }
-    let queue = entry.queues.queue(partition).filter(|_| partition < entry.partition_count)?;
-    entry.queues.touch(moment.seconds);
-    queue.append_at_once(record, payload_len, moment.now, is_free, inner.accumulator.settings())
-}
-
-/// Finds a partition for a record and appends it there.
-#[cold]
-#[inline(never)]
-fn append<K, V>(
-    inner: &Inner<K, V>,
-    held: &mut Held,
-    entry: &TopicEntry,
-    fields: &Fields<'_>,
-    moment: Moment,
-    waits: EnqueueWaits,
-) -> Result<Delivery, Stop> {
-    let fixed = fixed_partition(inner, held, entry, fields)?;
-    let record = fields.record(moment);
-    let payload_len = record.payload_len();
-    inner.check_size(RecordRef::upper_bound(payload_len)).map_err(Stop::refused)?;
-    entry.queues.touch(moment.seconds);
-    if fixed.is_none() {
-        count_what_went_at_once(inner, entry, fields.topic).ok_or(Stop::TopicUnknown)?;
-    }
-    // A new batch counts its age from here, by the precise clock.
-    let append = Append { record, payload_len, waits, now: clock::now(), stop_at_boundary: fixed.is_none() };
-    append_step_by_step(inner, held, entry, append, fixed, fields.topic)
-}
-
-/// Tells the sticky partitioner of the records that needed no attention. A queue that has run empty is as good a place
-/// to move on as the end of a batch.
-fn count_what_went_at_once<K, V>(inner: &Inner<K, V>, entry: &TopicEntry, topic: &Topic) -> Option<()> {
-    let next = || inner.next_partition(entry, topic);
-    let partition = sticky_partition(entry, next)?;
-    if partition >= entry.queues.len() {
-        return None;
-    }
-    let queue = entry.queues.queue(partition);
-    let (bytes, is_empty) = queue.map_or((0, true), |queue| queue.take_uncounted());
-    entry.sticky.appended(to_i32(partition), to_u32(bytes), is_empty, next);
-    Some(())
-}
-
-/// Appends a record that begins a batch or ends one, or whose partition takes none at the moment.
-fn append_step_by_step<K, V>(
-    inner: &Inner<K, V>,
-    held: &mut Held,
-    entry: &TopicEntry,
-    mut append: Append<'_>,
-    fixed: Option<usize>,
-    topic: &Topic,
-) -> Result<Delivery, Stop> {
-    let next = || inner.next_partition(entry, topic);
-    let mut offered = held.offered.take();
-    if fixed.is_none() && (offered.is_some() || entry.queues.memory().is_waited_for()) {
-        append.stop_at_boundary = false;
-        if let Some(delivery) = append_among_waiters(inner, held, entry, &append, offered, next)? {
-            return Ok(delivery);
-        }
-    }
-    let mut tries_left = entry.partition_count;
-    let mut has_moved = false;
-    loop {
-        let partition = match fixed.or(offered) {
-            Some(partition) => partition,
-            None => sticky_partition(entry, next).ok_or(Stop::TopicUnknown)?,
-        };
-        let queue = inner.ensure_queue(entry, partition)?;
-        match inner.accumulator.try_append(queue, &append, &mut held.spare) {
-            TryAppend::BatchEnded => {
-                // The place to move on to another partition; once, then the record goes where it may.
-                append.stop_at_boundary = false;
-                entry.sticky.still_on(to_i32(partition), true, next);
-            }
-            TryAppend::Closed => return Err(Stop::refused(inner.end())),
-            TryAppend::Retired => return Err(Stop::Retired),
-            TryAppend::Done(done) => {
-                if fixed.is_none() {
-                    entry.sticky.appended(to_i32(partition), to_u32(done.bytes), false, next);
-                }
-                return Ok(done.delivery);
-            }
-            TryAppend::NoMemory { least } if fixed.is_some() || has_moved => {
-                return Err(no_memory(entry, queue, fixed.is_none(), least));
-            }
-            TryAppend::NoMemory { least } => {
-                // Another partition may have some left.
-                has_moved = true;
-                let Some(elsewhere) = inner.partition_with_memory(entry, topic, least) else { continue };
-                entry.sticky.appended(to_i32(partition), u32::MAX, true, || Some(elsewhere));
-            }
-            TryAppend::Stopped => {
-                // Any other partition will do, and partitions may stop while we look for one.
-                let elsewhere =
-                    inner.open_partition(entry, topic).filter(|_| fixed.is_none() && tries_left > 0);
-                let Some(elsewhere) = elsewhere else {
-                    let (topic, partition) = (topic.clone(), to_i32(partition));
-                    return Err(Stop::refused(SendErrorKind::Stopped { topic, partition }));
-                };
-                tries_left -= 1;
-                // Memory for this one is not for another.
-                (offered, held.spare) = (None, None);
-                entry.sticky.appended(to_i32(partition), u32::MAX, true, || Some(elsewhere));
-            }
-        }
-    }
-}
-
-/// Appends a record that may go anywhere while others wait for memory, or that has got some.
-///
-/// It joins a batch that is open, if there is room: many that have waited then share one, and memory that is not needed goes
-/// to the next in line. Else it goes where it was offered memory, and takes those behind it there; or it must wait, too.
-fn append_among_waiters<K, V>(
-    inner: &Inner<K, V>,
-    held: &mut Held,
-    entry: &TopicEntry,
-    append: &Append<'_>,
-    offered: Option<usize>,
-    next: impl Fn() -> Option<i32>,
-) -> Result<Option<Delivery>, Stop> {
-    let partition = sticky_partition(entry, &next).ok_or(Stop::TopicUnknown)?;
-    let queue = inner.ensure_queue(entry, partition)?;
-    if let Some(done) = inner.accumulator.append_to_open(queue, append) {
-        held.spare = None;
-        entry.sticky.appended(to_i32(partition), to_u32(done.bytes), false, next);
-        return Ok(Some(done.delivery));
-    }
-    let least = RecordRef::upper_bound(append.payload_len);
-    let offered = offered.ok_or_else(|| no_memory(entry, queue, true, least))?;
-    entry.sticky.appended(to_i32(partition), u32::MAX, true, || Some(to_i32(offered)));
-    Ok(None)
-}
-
-/// Says for what memory a record must wait. If it may go anywhere it waits for no partition: that may be the one that gives
-/// nothing back.
-fn no_memory(entry: &TopicEntry, queue: &Arc<PartitionQueue>, may_go_anywhere: bool, least: usize) -> Stop {
-    let anywhere = (may_go_anywhere && entry.partition_count > 1).then(|| Arc::clone(&entry.queues));
-    Stop::NoMemory { queue: Arc::clone(queue), anywhere, least }
-}
-
-/// Returns the partition if the record, the user's partitioner or the key decides it.
-fn fixed_partition<K, V>(
-    inner: &Inner<K, V>,
-    held: &mut Held,
-    entry: &TopicEntry,
-    fields: &Fields<'_>,
-) -> Result<Option<usize>, Stop> {
-    if let Some(partition) = fields.partition {
-        let partition =
-            usize::try_from(partition).ok().filter(|partition| *partition < entry.partition_count);
-        return partition.map(Some).ok_or(Stop::TopicUnknown);
-    }
-    if inner.partitioner.is_some() {
-        return custom_partition(inner, held, entry, fields).map(Some);
-    }
-    match fields.key.filter(|_| !inner.settings.partitioner_ignore_keys) {
-        Some(key) => {
-            let partition = partition_for_key(key, entry.partition_count);
-            Ok(partition.and_then(|partition| usize::try_from(partition).ok()))
-        }
-        None => Ok(None),
-    }
-}
-
-fn custom_partition<K, V>(
-    inner: &Inner<K, V>,
-    held: &mut Held,
-    entry: &TopicEntry,
-    fields: &Fields<'_>,
-) -> Result<usize, Stop> {
-    if let Some(chosen) = held.chosen {
-        return Ok(chosen);
-    }
-    let Some(partitioner) = &inner.partitioner else { return Err(Stop::TopicUnknown) };
-    let cluster = Arc::clone(&inner.clusters.borrow());
-    let record = PartitionerRecord::new(fields.topic, fields.key, fields.value, fields.headers);
-    let topic = || fields.topic.clone();
-    let partition = partitioner.partition(&record, &cluster).map_err(|source| {
-        Stop::refused(SendErrorKind::Partitioner { topic: topic(), source: Arc::from(source) })
-    })?;
-    let chosen = usize::try_from(partition).ok().filter(|chosen| *chosen < entry.partition_count);
-    held.chosen = chosen;
-    chosen.ok_or_else(|| {
-        let partition_count = entry.partition_count;
-        Stop::refused(SendErrorKind::PartitionOutOfRange { topic: topic(), partition, partition_count })
-    })
-}
-
-fn sticky_partition(entry: &TopicEntry, next: impl FnOnce() -> Option<i32>) -> Option<usize> {
-    entry.sticky.peek(entry.partition_count, next).and_then(|partition| usize::try_from(partition).ok())
-}
-
-impl<K, V> Inner<K, V> {
-    /// Returns the queue of a partition, which is made for the first record.
-    fn ensure_queue<'t>(
-        &self,
-        entry: &'t TopicEntry,
-        partition: usize,
-    ) -> Result<&'t Arc<PartitionQueue>, Stop> {
-        let queues = &entry.queues;
-        let has_leader = || {
-            let cluster = self.clusters.borrow();
-            cluster.available_partitions(queues.topic()).binary_search(&to_i32(partition)).is_ok()
-        };
-        self.accumulator.ensure_queue(queues, partition, has_leader).ok_or_else(|| {
-            match queues.is_retired() {
-                true => Stop::Retired,
-                false => Stop::TopicUnknown,
-            }
-        })
+        record.check().map_err(|error| Stop::refused(SendErrorKind::InvalidRecord(error.to_string())))
     }
 
-    fn check_size(&self, size: usize) -> Result<(), SendErrorKind> {
-        if size <= self.largest_record {
-            return Ok(());
-        }
-        let limits = [
-            ("max.request.size", self.settings.max_request_size),
-            ("buffer.memory", self.settings.buffer_memory),
-        ];
-        match limits.into_iter().find(|(_, limit)| size > *limit) {
-            Some((setting, limit)) => Err(SendErrorKind::TooLarge { size, limit, setting }),
-            None => Ok(()),
-        }
-    }
-
-    /// Returns the topic's entry as of the cluster that is published now; `None` if the topic is not in it.
+    /// Returns the topic as of the cluster that is published now; `None` if the topic is not in it.
     #[inline]
-    fn topic<'t>(&self, topic: &Topic, recent: &'t mut RecentTopics) -> Option<&'t TopicEntry> {
+    fn know_topic<'t>(&self, topic: &Topic, recent: &'t mut RecentTopics) -> Option<&'t TopicEntry> {
         let version = self.control.cluster_version();
-        if !recent.holds(self.id, topic, version) {
-            self.remember_topic(topic, version, recent)?;
-        }
-        recent.get(topic)
+        recent.get_or_insert_with(self.id, topic, version, || self.find_topic(topic, version))
     }
 
     #[cold]
-    fn remember_topic(&self, topic: &Topic, version: u64, recent: &mut RecentTopics) -> Option<()> {
-        let entry = self.topics.current(topic, version).or_else(|| self.refresh_topic(topic))?;
-        recent.insert(self.id, topic, entry);
-        Some(())
+    fn find_topic(&self, topic: &Topic, version: u64) -> Option<Arc<TopicEntry>> {
+        self.topics.current(topic, version).or_else(|| self.refresh_topic(topic))
     }
 
     fn refresh_topic(&self, topic: &Topic) -> Option<Arc<TopicEntry>> {
         let cluster = Arc::clone(&self.clusters.borrow());
         let partition_count = cluster.partition_count(topic).filter(|count| *count > 0)?;
-        let known = self.topics.get(topic);
-        let sticky = known.map_or_else(|| self.new_sticky(), |known| Arc::clone(&known.sticky));
+        let routes = match self.topics.get(topic) {
+            Some(known) => known.routes.for_next_version(partition_count),
+            None => TopicRoutes::new(partition_count, self.settings.batch_size),
+        };
         let queues = self.accumulator.topic(topic, partition_count);
-        let entry = Arc::new(TopicEntry {
-            queues,
-            partition_count,
-            sticky,
-            loads: RecentLoads::default(),
-            version: cluster.version(),
-        });
+        let entry = Arc::new(TopicEntry { queues, routes, version: cluster.version() });
         self.topics.insert(topic.clone(), Arc::clone(&entry));
         Some(entry)
     }
 
-    fn new_sticky(&self) -> Arc<crate::pipeline::StickyPartitioner> {
-        let batch_size = u32::try_from(self.settings.batch_size).unwrap_or(u32::MAX);
-        Arc::new(crate::pipeline::StickyPartitioner::new(batch_size))
+    /// Serializes key and value, unless that was done before the record had to wait.
+    #[inline]
+    fn serialize<'b>(
+        &self,
+        record: &'b mut ProducerRecord<K, V>,
+        kept: &Kept,
+        moment: Moment,
+        scratch: &'b mut Scratch,
+    ) -> Result<RecordRef<'b>, Stop> {
+        let ProducerRecord { topic, headers, timestamp, key, value, .. } = record;
+        let timestamp = timestamp.unwrap_or(moment.millis);
+        if let Some(serialized) = kept.serialized() {
+            let (key, value) = serialized.copy_to(scratch);
+            return Ok(RecordRef { timestamp, key, value, headers });
+        }
+        let key = serialize(&*self.key_serializer, topic, headers, key.as_ref(), &mut scratch.key)
+            .map_err(|error| not_serialized(topic, "key", error))?;
+        let value = serialize(&*self.value_serializer, topic, headers, value.as_ref(), &mut scratch.value)
+            .map_err(|error| not_serialized(topic, "value", error))?;
+        Ok(RecordRef { timestamp, key, value, headers })
+    }
+
+    /// Returns where the record goes. The user's partitioner is asked once.
+    #[inline]
+    fn route(
+        &self,
+        topic: &TopicEntry,
+        record: &RecordRef<'_>,
+        named: Option<i32>,
+        kept: &Kept,
+        moment: Moment,
+    ) -> Result<Route, Stop> {
+        if let Some(chosen) = kept.chosen() {
+            return Ok(Route::Chosen(chosen));
+        }
+        let RecordRef { key, value, headers, .. } = *record;
+        let record = PartitionerRecord::new(topic.queues.topic(), key, value, headers);
+        let view = topic.view(&self.clusters);
+        let route = self.routing.route(record, named, &view, moment.now, || rand::rng().random());
+        route.map_err(|none| no_route(topic, none))
+    }
+
+    /// Appends the record to the open batch of its partition, if that has room and nothing is to be done beside.
+    #[inline]
+    fn join_open_batch(
+        &self,
+        topic: &TopicEntry,
+        route: Route,
+        record: &RecordRef<'_>,
+        moment: Moment,
+    ) -> Option<Delivery> {
+        let payload_len = record.payload_len();
+        if RecordRef::upper_bound(payload_len) > self.largest_record {
+            return None;
+        }
+        let queue = topic.queues.queue(route.partition())?;
+        topic.queues.touch(moment.seconds);
+        queue.append_at_once(record, payload_len, moment.now, route.is_free(), self.accumulator.settings())
     }
 }
 
-fn to_u32(bytes: usize) -> u32 {
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+#[inline]
+fn serialize<'b, T: 'static>(
+    serializer: &dyn Serializer<T>,
+    topic: &Topic,
+    headers: &mut Headers,
+    data: Option<&'b T>,
+    scratch: &'b mut Vec<u8>,
+) -> Result<Option<&'b [u8]>, BoxError> {
+    let Some(data) = data else { return Ok(None) };
+    scratch.clear();
+    serializer.serialize(topic, headers, data, scratch).map(Some)
 }
 
-pub(super) fn to_i32(partition: usize) -> i32 {
-    i32::try_from(partition).unwrap_or(i32::MAX)
+#[cold]
+fn not_serialized(topic: &Topic, part: &'static str, source: BoxError) -> Stop {
+    let source = Arc::from(source);
+    Stop::refused(SendErrorKind::Serialization { topic: topic.clone(), part, source })
+}
+
+#[cold]
+fn no_route(topic: &TopicEntry, reason: NoRoute) -> Stop {
+    let partition_count = topic.routes.partition_count();
+    let topic = topic.queues.topic().clone();
+    Stop::refused(match reason {
+        NoRoute::OutOfRange(partition) => {
+            SendErrorKind::PartitionOutOfRange { topic, partition, partition_count }
+        }
+        NoRoute::Partitioner(source) => SendErrorKind::Partitioner { topic, source: Arc::from(source) },
+        NoRoute::Unknown => return Stop::TopicUnknown,
+    })
 }

@@ -1,3 +1,5 @@
+//! [`Acknowledgement`]: what interceptors are told of the end of a record.
+
 use std::error::Error;
 
 use crate::record::Headers;

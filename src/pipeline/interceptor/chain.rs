@@ -1,3 +1,5 @@
+//! `InterceptorChain`: the interceptors of a producer, one behind the other.
+
 use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;

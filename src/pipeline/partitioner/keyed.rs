@@ -1,3 +1,5 @@
+//! [`partition_for_key`]: the partition that a key hashes to.
+
 use super::murmur2;
 
 /// Returns the partition that the producer, and Java's, chooses for the bytes of a key in a topic of `partition_count`

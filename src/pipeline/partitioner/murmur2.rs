@@ -1,3 +1,5 @@
+//! [`murmur2`]: the hash of keys.
+
 /// Hashes bytes as Java's producer hashes keys: MurmurHash2 in 32 bits with a seed of Kafka's own.
 ///
 /// [`partition_for_key`](crate::partition_for_key) turns the hash into a partition. The result is signed as in Java.

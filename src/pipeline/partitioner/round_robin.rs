@@ -1,3 +1,5 @@
+//! [`RoundRobinPartitioner`]: one record after the other to the next partition.
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};

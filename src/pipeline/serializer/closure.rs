@@ -1,3 +1,5 @@
+//! Closures and functions as serializers.
+
 use std::fmt;
 
 use super::Serializer;

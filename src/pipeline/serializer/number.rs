@@ -1,3 +1,5 @@
+//! Serializers of numbers.
+
 use super::Serializer;
 use crate::pipeline::BoxError;
 use crate::record::Headers;

@@ -1,3 +1,5 @@
+//! [`Serializable`]: types for which a serializer is known.
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! Bytes of serializers, compared with those of Java's.
+
 use std::convert::Infallible;
 
 use bytes::Bytes;

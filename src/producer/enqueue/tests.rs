@@ -16,7 +16,7 @@ use crate::config::{Compression, ProducerConfig};
 use crate::delivery::Teller;
 use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 use crate::metrics::Counters;
-use crate::pipeline::{BytesSerializer, InterceptorChain};
+use crate::pipeline::{BytesSerializer, InterceptorChain, RoutingRules};
 use crate::sender::Control;
 use crate::topic_partition::NodeId;
 
@@ -55,11 +55,15 @@ impl Rig {
         let inner = Inner {
             id: RIGS.fetch_sub(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
+            routing: RoutingRules {
+                partitioner: None,
+                ignore_keys: settings.partitioner_ignore_keys,
+                adaptive_partitioning: settings.partitioner_adaptive_partitioning,
+            },
             settings,
             interceptors: Arc::new(InterceptorChain::new()),
             key_serializer: Box::new(BytesSerializer),
             value_serializer: Box::new(BytesSerializer),
-            partitioner: None,
             topics: Arc::default(),
             accumulator: Arc::new(RecordAccumulator::new(accumulator, memory)),
             clusters,
@@ -89,7 +93,7 @@ impl Rig {
     }
 
     fn try_enqueue(&self, mut record: ProducerRecord) -> Option<Delivery> {
-        Walk::new(&self.inner, &mut record).step(EnqueueWaits::default()).ok()
+        Walk::new(&self.inner, &mut record).step().ok()
     }
 
     /// Gives a partition all the memory that it may have.
@@ -99,9 +103,11 @@ impl Rig {
 
     /// Has records that may go anywhere go to a partition.
     fn stick_to(&self, partition: i32) {
-        let sticky = &self.inner.topics.get("orders").unwrap().sticky;
+        let partition = usize::try_from(partition).unwrap();
+        let entry = self.inner.topics.get("orders").unwrap();
+        let sticky = entry.routes.sticky();
         let current = sticky.peek(usize::MAX, || Some(partition)).unwrap();
-        sticky.appended(current, u32::MAX, true, || Some(partition));
+        sticky.move_to(current, partition);
         assert_eq!(sticky.peek(usize::MAX, || None), Some(partition));
     }
 
@@ -343,28 +349,6 @@ async fn queues_that_other_callers_have_made_do_not_count_as_spares_made() {
     assert!(rig.try_enqueue(large()).is_none());
 
     assert_eq!(made(&rig), Vec::from_iter(0..20), "those twelve, and eight that hold nothing");
-}
-
-#[tokio::test(start_paused = true)]
-async fn look_at_a_table_that_is_nearly_empty_serves_for_as_long_as_its_places_take() {
-    let rig = Rig::new(100_001);
-    assert!(rig.try_enqueue(small().partition(0)).is_some());
-    let entry = rig.inner.topics.get("orders").unwrap();
-    for partition in (1000..=100_000).step_by(1000) {
-        assert!(rig.inner.accumulator.ensure_queue(&entry.queues, partition, || true).is_some());
-    }
-    rig.inner.next_partition(&entry, "orders");
-
-    // A hundred queues, each in a block of 256 places.
-    for (later, is_of_use) in [(100 * 256 / 8, true), (2 * 100 * 256 / 8, false)] {
-        let now = clock::now() + Duration::from_micros(later);
-        let mut is_looked_at = false;
-        entry.loads.get(now, || {
-            is_looked_at = true;
-            (None, 0)
-        });
-        assert_eq!(is_looked_at, !is_of_use);
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,28 +1,11 @@
-use crate::metadata::TopicInfo;
-
-/// Chooses the next partition for records without a key.
-///
-/// With a table by load, else evenly among the partitions with a leader, else, if none has one, among all. `random` is
-/// anything from the whole range. Returns `None` for a topic without partitions.
-pub(crate) fn choose_partition(topic: &TopicInfo, loads: Option<&LoadTable>, random: u64) -> Option<i32> {
-    let available = topic.available_partitions();
-    // The loads may be from a moment ago, when there were leaders.
-    if let Some(chosen) = loads.and_then(|loads| loads.choose(available, random)) {
-        return Some(chosen);
-    }
-    let index_of = |len: usize| usize::try_from(random.checked_rem(len as u64)?).ok();
-    if let Some(index) = index_of(available.len()) {
-        return available.get(index).copied();
-    }
-    i32::try_from(index_of(topic.partitions().len())?).ok()
-}
+//! `LoadTable`: how often each partition of a topic is to be drawn.
 
 /// How often each partition of a topic is to be chosen: the more batches wait for it, the less often (KIP-794).
 ///
 /// With `longest` the longest queue, a partition with a queue of `n` batches has the weight `longest + 1 - n`. Only
 /// partitions for which batches wait, or that must not be chosen, are listed: there may be millions of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LoadTable {
+pub(super) struct LoadTable {
     /// Places among the partitions with a leader, ascending, each with the sum of the weights up to and including its own.
     /// What must not be chosen weighs nothing.
     sums: Vec<(u64, usize)>,
@@ -39,7 +22,7 @@ impl LoadTable {
     ///
     /// Returns `None` if there is nothing to prefer: one partition, none that may be chosen, or all of `partition_count` with
     /// queues of the same length.
-    pub(crate) fn new(
+    pub(super) fn new(
         partition_count: usize,
         available: &[i32],
         queues: impl IntoIterator<Item = (i32, Option<u32>)>,
@@ -74,7 +57,7 @@ impl LoadTable {
 
     /// Returns one of the partitions with a leader, of which there may be others by now. The weights of many partitions together
     /// may be more than a `u32`.
-    fn choose(&self, available: &[i32], random: u64) -> Option<i32> {
+    pub(super) fn choose(&self, available: &[i32], random: u64) -> Option<i32> {
         let point = random % self.total;
         let listed = self.sums.partition_point(|(sum, _)| *sum <= point);
         let place = match self.sums.get(listed) {
@@ -104,8 +87,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::metadata::{Cluster, Node, PartitionInfo};
-    use crate::topic_partition::NodeId;
 
     fn table(queues: &[u32]) -> Option<LoadTable> {
         let all: Vec<_> = (0..).take(queues.len()).collect();
@@ -122,17 +103,6 @@ mod tests {
             *counts.entry(choose(random)).or_default() += 1;
             counts
         })
-    }
-
-    fn cluster(leaders: &[bool]) -> Cluster {
-        let partitions = (0..)
-            .zip(leaders)
-            .map(|(number, &has_leader)| PartitionInfo::new(number, has_leader.then_some(NodeId(1))));
-        Cluster::new([Node::new(NodeId(1), "one", 9092)], [TopicInfo::new("t", partitions)])
-    }
-
-    fn choose_evenly(cluster: &Cluster, random: u32) -> i32 {
-        choose_partition(cluster.topic("t").unwrap(), None, random.into()).unwrap()
     }
 
     /// The example of `BuiltInPartitioner.java`.
@@ -242,30 +212,5 @@ mod tests {
                 assert_eq!(frequencies(total, |random| choose(&table, &available, random)), weights);
             }
         }
-    }
-
-    #[test]
-    fn without_a_table_partitions_with_a_leader_are_chosen_evenly() {
-        let cluster = cluster(&[true, false, true, true]);
-
-        let counts = frequencies(300, |random| choose_evenly(&cluster, random));
-
-        assert_eq!(counts, BTreeMap::from([(0, 100), (2, 100), (3, 100)]));
-    }
-
-    #[test]
-    fn without_any_leader_all_partitions_are_chosen_evenly() {
-        let cluster = cluster(&[false, false]);
-
-        let counts = frequencies(100, |random| choose_evenly(&cluster, random));
-
-        assert_eq!(counts, BTreeMap::from([(0, 50), (1, 50)]));
-    }
-
-    #[test]
-    fn topic_without_partitions_has_none_to_choose() {
-        let cluster = cluster(&[]);
-
-        assert_eq!(choose_partition(cluster.topic("t").unwrap(), None, 7), None);
     }
 }

@@ -1,0 +1,268 @@
+//! `RoutingRules`: where a record goes.
+//!
+//! ```text
+//!  the record names a partition                        → that one
+//!  the user has given a Partitioner                    → the one that it chooses
+//!  a key, unless `partitioner.ignore.keys` is set      → the one that the key hashes to
+//!  none of these                                       → the one to which the topic sticks; any other would do
+//! ```
+//!
+//! The topic sticks to a partition for about a batch (`route/sticky.rs`). The next one is drawn: the fewer batches wait for
+//! it, the likelier (`route/load_table.rs`), never one that is stopped, and one without a leader only if none has a leader.
+//!
+//! Time and random numbers are arguments. What waits for the partitions is told by a [`TopicView`], so there are neither
+//! queues nor memory in here.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{BoxError, Partitioner, PartitionerRecord, partition_for_key};
+use crate::metadata::{Cluster, TopicInfo};
+
+mod load_table;
+mod recent_loads;
+mod sticky;
+
+use self::load_table::LoadTable;
+use self::recent_loads::RecentLoads;
+pub(crate) use self::sticky::StickyPartitioner;
+
+/// Where a record goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// To this partition and to no other: the user's partitioner has chosen it.
+    Chosen(usize),
+    /// To this partition and to no other.
+    Fixed(usize),
+    /// To this partition for the moment: any other would do.
+    Free(usize),
+}
+
+impl Route {
+    #[inline]
+    pub(crate) fn partition(self) -> usize {
+        match self {
+            Self::Chosen(partition) | Self::Fixed(partition) | Self::Free(partition) => partition,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_free(self) -> bool {
+        matches!(self, Self::Free(_))
+    }
+}
+
+/// Why a record has no route.
+#[derive(Debug)]
+pub(crate) enum NoRoute {
+    /// The user's partitioner chose what is no partition of the topic.
+    OutOfRange(i32),
+    /// The user's partitioner failed.
+    Partitioner(BoxError),
+    /// The topic has no partition, or not the one that the record names.
+    Unknown,
+}
+
+/// How a producer chooses partitions.
+pub(crate) struct RoutingRules {
+    /// The user's.
+    pub(crate) partitioner: Option<Box<dyn Partitioner>>,
+    /// `partitioner.ignore.keys`.
+    pub(crate) ignore_keys: bool,
+    /// `partitioner.adaptive.partitioning.enable`.
+    pub(crate) adaptive_partitioning: bool,
+}
+
+/// What is kept of a topic for the choice of partitions.
+#[derive(Debug)]
+pub(crate) struct TopicRoutes {
+    partition_count: usize,
+    sticky: Arc<StickyPartitioner>,
+    loads: RecentLoads,
+}
+
+/// A topic at the moment. Only those choices look at it that depend on it.
+pub(crate) trait TopicView {
+    fn routes(&self) -> &TopicRoutes;
+
+    fn topic(&self) -> &str;
+
+    fn cluster(&self) -> Arc<Cluster>;
+
+    /// Yields the partitions that have had records, ascending.
+    fn backlogs(&self) -> impl Iterator<Item = Backlog>;
+
+    /// Returns how many places [`TopicView::backlogs`] looks at, of which most may be empty.
+    fn places(&self) -> usize;
+
+    /// Returns whether a partition is there and not stopped.
+    fn takes_records(&self, partition: usize) -> bool;
+}
+
+/// What waits for one partition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Backlog {
+    pub(crate) partition: i32,
+    pub(crate) batches: usize,
+    /// False while its leader takes nothing (`partitioner.availability.timeout.ms`).
+    pub(crate) is_available: bool,
+    /// It takes no records (`fail_stop`).
+    pub(crate) is_stopped: bool,
+}
+
+impl Backlog {
+    /// Returns how many batches a record would be behind, or `None` if it should go elsewhere. A partition for which nothing
+    /// waits holds up no record, whatever its leader did before.
+    fn length(&self) -> Option<u32> {
+        let may_be_chosen = (self.is_available || self.batches == 0) && !self.is_stopped;
+        may_be_chosen.then(|| u32::try_from(self.batches).unwrap_or(u32::MAX))
+    }
+}
+
+impl TopicRoutes {
+    pub(crate) fn new(partition_count: usize, batch_size: usize) -> Self {
+        let sticky = Arc::new(StickyPartitioner::new(batch_size));
+        Self { partition_count, sticky, loads: RecentLoads::default() }
+    }
+
+    /// Makes those for another version of the cluster, in which the same partition goes on.
+    pub(crate) fn for_next_version(&self, partition_count: usize) -> Self {
+        Self { partition_count, sticky: Arc::clone(&self.sticky), loads: RecentLoads::default() }
+    }
+
+    #[inline]
+    pub(crate) fn partition_count(&self) -> usize {
+        self.partition_count
+    }
+
+    /// Returns to which partition records go that may go to any.
+    pub(crate) fn sticky(&self) -> &StickyPartitioner {
+        &self.sticky
+    }
+
+    #[inline]
+    fn existing(&self, partition: i32) -> Option<usize> {
+        usize::try_from(partition).ok().filter(|partition| *partition < self.partition_count)
+    }
+}
+
+impl RoutingRules {
+    /// Returns where a record goes. `named` is the partition that it names itself.
+    #[inline]
+    pub(crate) fn route(
+        &self,
+        record: PartitionerRecord<'_>,
+        named: Option<i32>,
+        view: &impl TopicView,
+        now: Instant,
+        random: impl FnOnce() -> u64,
+    ) -> Result<Route, NoRoute> {
+        let routes = view.routes();
+        if let Some(partition) = named {
+            return routes.existing(partition).map(Route::Fixed).ok_or(NoRoute::Unknown);
+        }
+        if let Some(partitioner) = &self.partitioner {
+            return ask(&**partitioner, record, view).map(Route::Chosen);
+        }
+        if let Some(key) = record.key().filter(|_| !self.ignore_keys) {
+            let partition = partition_for_key(key, routes.partition_count);
+            let partition = partition.and_then(|partition| usize::try_from(partition).ok());
+            return partition.map(Route::Fixed).ok_or(NoRoute::Unknown);
+        }
+        match routes.sticky.current(routes.partition_count) {
+            Some(partition) => Ok(Route::Free(partition)),
+            None => self.free_route(view, now, random),
+        }
+    }
+
+    /// Returns where a record goes for which any partition will do, and chooses that if it was not chosen before.
+    #[cold]
+    fn free_route(
+        &self,
+        view: &impl TopicView,
+        now: Instant,
+        random: impl FnOnce() -> u64,
+    ) -> Result<Route, NoRoute> {
+        let TopicRoutes { partition_count, sticky, .. } = view.routes();
+        let partition = sticky.peek(*partition_count, || self.next_partition(view, now, random()));
+        partition.map(Route::Free).ok_or(NoRoute::Unknown)
+    }
+
+    /// Draws a partition: the fewer batches wait for it, the likelier (KIP-794). `random` is anything from the whole range.
+    /// Returns `None` for a topic without partitions.
+    pub(crate) fn next_partition(&self, view: &impl TopicView, now: Instant, random: u64) -> Option<usize> {
+        let cluster = view.cluster();
+        let info = cluster.topic(view.topic())?;
+        if !self.adaptive_partitioning {
+            return draw(info, None, random);
+        }
+        let TopicRoutes { partition_count, loads, .. } = view.routes();
+        let look = || {
+            let mut looked_at = 0;
+            let backlogs = view.backlogs().inspect(|_| looked_at += 1);
+            let lengths = backlogs.map(|backlog| (backlog.partition, backlog.length()));
+            let loads = LoadTable::new(*partition_count, info.available_partitions(), lengths);
+            (loads, looked_at.max(view.places() / PLACES_PER_LOOK))
+        };
+        draw(info, loads.get(now, look).as_deref(), random)
+    }
+}
+
+/// A look at so many empty places takes about as long as a look at one partition that has had records.
+const PLACES_PER_LOOK: usize = 8;
+
+/// Draws a partition that takes records, from those with a leader if one of these does.
+///
+/// The usual draw may hit upon stopped partitions again and again: without adaptive partitioning it does not look at what
+/// waits for them, and with it the look that it goes by may be of some time ago.
+pub(crate) fn open_partition(view: &impl TopicView, random: u64) -> Option<usize> {
+    let cluster = view.cluster();
+    let info = cluster.topic(view.topic())?;
+    let takes_records = |partition: &usize| view.takes_records(*partition);
+    let led = info.available_partitions().iter().filter_map(|partition| usize::try_from(*partition).ok());
+    let led: Vec<_> = led.filter(takes_records).collect();
+    let open = match led.is_empty() {
+        true => (0..view.routes().partition_count).filter(takes_records).collect(),
+        false => led,
+    };
+    open.get(index_of(random, open.len())?).copied()
+}
+
+#[cold]
+fn ask(
+    partitioner: &dyn Partitioner,
+    record: PartitionerRecord<'_>,
+    view: &impl TopicView,
+) -> Result<usize, NoRoute> {
+    let partition = partitioner.partition(&record, &view.cluster()).map_err(NoRoute::Partitioner)?;
+    view.routes().existing(partition).ok_or(NoRoute::OutOfRange(partition))
+}
+
+/// Draws with a table by load, else evenly among the partitions with a leader, else, if none has one, among all.
+fn draw(topic: &TopicInfo, loads: Option<&LoadTable>, random: u64) -> Option<usize> {
+    let available = topic.available_partitions();
+    // The loads may be from a moment ago, when there were leaders.
+    let by_load = loads.and_then(|loads| loads.choose(available, random));
+    let chosen = by_load.or_else(|| available.get(index_of(random, available.len())?).copied());
+    match chosen {
+        Some(partition) => usize::try_from(partition).ok(),
+        None => index_of(random, topic.partitions().len()),
+    }
+}
+
+fn index_of(random: u64, len: usize) -> Option<usize> {
+    usize::try_from(random.checked_rem(len as u64)?).ok()
+}
+
+impl fmt::Debug for RoutingRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoutingRules")
+            .field("ignore_keys", &self.ignore_keys)
+            .field("adaptive_partitioning", &self.adaptive_partitioning)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
