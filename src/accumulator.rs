@@ -282,7 +282,7 @@ impl RecordAccumulator {
     }
 
     /// Appends a record if the open batch of a partition has room for it.
-    pub(crate) fn append_to_open(&self, queue: &Arc<PartitionQueue>, append: &Append<'_>) -> Option<Done> {
+    pub(crate) fn join_open_batch(&self, queue: &Arc<PartitionQueue>, append: &Append<'_>) -> Option<Done> {
         match queue.append(append, &mut None, &self.settings) {
             Appended::BatchEnded { seal, announce } => {
                 self.after_close(queue, seal, announce);

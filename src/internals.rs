@@ -180,7 +180,7 @@ impl Accumulator {
         let (payload_len, now) = (record.payload_len(), self.now);
         let queue = self.accumulator.ensure_queue(&self.topic, partition, || true)?;
         if let Some(delivery) =
-            queue.append_at_once(&record, payload_len, now, true, self.accumulator.settings())
+            queue.join_open_batch(&record, payload_len, now, true, self.accumulator.settings())
         {
             return Some(delivery);
         }

@@ -179,7 +179,7 @@ impl PartitionQueue {
     ///
     /// Nearly every record; what this declines, [`PartitionQueue::append`] does.
     #[inline]
-    pub(crate) fn append_at_once(
+    pub(crate) fn join_open_batch(
         &self,
         record: &RecordRef<'_>,
         payload_len: usize,
@@ -197,7 +197,7 @@ impl PartitionQueue {
             return None;
         }
         let last = inner.batches.back_mut().filter(|last| last.is_open_at(now))?;
-        let (delivery, bytes) = last.append_at_once(record, payload_len, limit)?;
+        let (delivery, bytes) = last.join(record, payload_len, limit)?;
         inner.records += 1;
         if is_countable {
             inner.uncounted += share(bytes, settings.batch_size, limit);
@@ -205,7 +205,7 @@ impl PartitionQueue {
         Some(delivery)
     }
 
-    /// Returns by how many bytes the queue has grown by [`PartitionQueue::append_at_once`] since the last call, as far as they
+    /// Returns by how many bytes the queue has grown by [`PartitionQueue::join_open_batch`] since the last call, as far as they
     /// are countable, and whether nothing is queued.
     pub(crate) fn take_uncounted(&self) -> (usize, bool) {
         let mut inner = self.lock();
@@ -236,13 +236,13 @@ impl PartitionQueue {
             && last.is_open_at(append.now)
         {
             match last.room_for(&append.record, append.payload_len, limit) {
-                Room::Fits => return self.append_to_last(&mut inner, append, settings, limit, 0, None),
+                Room::Fits => return self.write_to_last(&mut inner, append, settings, limit, 0, None),
                 Room::Grow { capacity, replaced } => {
                     match spare.take_if(|spare| spare.capacity() >= capacity) {
                         Some(larger) => {
                             // The one that is left over is for the caller to drop: that may wake others.
                             *spare = Some(last.grow(larger));
-                            return self.append_to_last(&mut inner, append, settings, limit, 0, None);
+                            return self.write_to_last(&mut inner, append, settings, limit, 0, None);
                         }
                         None if spare.is_none() => {
                             return Appended::NeedsBuffer(BufferNeed::Larger { capacity, replaced });
@@ -263,7 +263,7 @@ impl PartitionQueue {
         };
         let seal = self.close_last(&mut inner);
         self.open_batch(&mut inner, buffer, append.now, settings);
-        self.append_to_last(&mut inner, append, settings, limit, HEADER_LEN, seal)
+        self.write_to_last(&mut inner, append, settings, limit, HEADER_LEN, seal)
     }
 
     /// Closes the open batch, if any, so that the sender takes it as it is.
@@ -399,7 +399,7 @@ impl PartitionQueue {
         self.memory.set_shut(|| self.is_stopped() || !self.is_available());
     }
 
-    fn append_to_last(
+    fn write_to_last(
         &self,
         inner: &mut Inner,
         append: &Append<'_>,

@@ -188,7 +188,7 @@ impl ProducerBatch {
     /// Appends a record if the batch is open to it, has room to spare and stays under `limit`. Returns by how many bytes
     /// it has grown, too. Nothing but the batch's contents changes.
     #[inline]
-    pub(crate) fn append_at_once(
+    pub(crate) fn join(
         &mut self,
         record: &RecordRef<'_>,
         payload_len: usize,

@@ -108,7 +108,7 @@ impl<'a, K, V> Placing<'a, K, V> {
     fn join_open_batch(&mut self) -> Result<Option<Delivery>, Stop> {
         let partition = self.sticky_partition()?;
         let queue = self.ensure_queue(partition)?;
-        if let Some(done) = self.inner.accumulator.append_to_open(queue, &self.append) {
+        if let Some(done) = self.inner.accumulator.join_open_batch(queue, &self.append) {
             self.memory.buffer = None;
             self.count(partition, &done);
             return Ok(Some(done.delivery));

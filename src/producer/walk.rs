@@ -360,7 +360,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
         }
         let queue = topic.queues.queue(route.partition())?;
         topic.queues.touch(moment.seconds);
-        queue.append_at_once(record, payload_len, moment.now, route.is_free(), self.accumulator.settings())
+        queue.join_open_batch(record, payload_len, moment.now, route.is_free(), self.accumulator.settings())
     }
 }
 
