@@ -1,7 +1,7 @@
 //! Configuration: typed values with Kafka's names, defaults and rules.
 //!
 //! [`ProducerConfig`] is what users fill, by typed setters or by Kafka's property names. `keys` is the table behind
-//! the names, `validate` has the rules between values, [`Settings`] is what the rest of the crate gets.
+//! the names, `validate` has the rules between values, [`ProducerSettings`] is what the rest of the crate gets.
 
 mod acks;
 mod foreign;
@@ -31,7 +31,7 @@ pub(crate) use host_port::HostPort;
 pub use metadata_recovery_strategy::MetadataRecoveryStrategy;
 pub use problem::{ConfigError, ConfigProblem, ConfigReason};
 pub(crate) use setters::config_setters;
-pub(crate) use settings::Settings;
+pub(crate) use settings::ProducerSettings;
 
 use property::Property;
 
@@ -87,7 +87,7 @@ use property::Property;
 #[doc = include_str!("config/properties.md")]
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProducerConfig {
-    settings: Settings,
+    settings: ProducerSettings,
     /// The keys that were set, to a good value or not. Some rules treat defaults differently.
     explicit: BTreeSet<&'static str>,
     /// At most one for each key, that of the last value.
@@ -182,7 +182,12 @@ impl ProducerConfig {
     }
 
     /// Sets a value of the right type, whose range is still to be checked.
-    pub(crate) fn set<T: Property>(&mut self, key: &str, value: T, field: fn(&mut Settings) -> &mut T) {
+    pub(crate) fn set<T: Property>(
+        &mut self,
+        key: &str,
+        value: T,
+        field: fn(&mut ProducerSettings) -> &mut T,
+    ) {
         let Some(key) = keys::find(key) else {
             debug_assert!(false, "setter for unknown key {key}");
             return;

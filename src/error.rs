@@ -43,10 +43,10 @@ pub enum Persisted {
 /// A record that was refused comes back as it was given, by [`SendError::into_record`]. One that was accepted and then
 /// failed is part of the [`DeliveryError`] inside.
 #[derive(Clone)]
-pub struct SendError<K = Bytes, V = Bytes>(Box<Inner<K, V>>);
+pub struct SendError<K = Bytes, V = Bytes>(Box<SendFailure<K, V>>);
 
 #[derive(Clone)]
-struct Inner<K, V> {
+struct SendFailure<K, V> {
     kind: SendErrorKind,
     /// `Some` unless the kind is `Delivery`.
     record: Option<ProducerRecord<K, V>>,
@@ -191,7 +191,7 @@ pub enum SendErrorKind {
 
 impl<K, V> SendError<K, V> {
     pub(crate) fn refused(kind: SendErrorKind, record: ProducerRecord<K, V>) -> Self {
-        Self(Box::new(Inner { kind, record: Some(record) }))
+        Self(Box::new(SendFailure { kind, record: Some(record) }))
     }
 
     /// Returns the reason.
@@ -266,7 +266,7 @@ impl SendError<Bytes, Bytes> {
 
 impl<K, V> From<DeliveryError> for SendError<K, V> {
     fn from(error: DeliveryError) -> Self {
-        Self(Box::new(Inner { kind: SendErrorKind::Delivery(error), record: None }))
+        Self(Box::new(SendFailure { kind: SendErrorKind::Delivery(error), record: None }))
     }
 }
 

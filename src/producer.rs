@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::accumulator::{EnqueueWaits, RecordAccumulator};
 use crate::clock::{self, WallClock};
-use crate::config::Settings;
+use crate::config::ProducerSettings;
 use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::{DeliveryError, DeliveryErrorKind, SendError, SendErrorKind};
 use crate::metadata::{Cluster, PartitionInfo};
@@ -77,13 +77,13 @@ use self::walk::{Stop, Walk};
 /// that was accepted is delivered or has failed, for as long as the runtime lives. An application that is about to end
 /// should [`close`](Self::close) instead, which waits for that.
 pub struct KafkaProducer<K = Bytes, V = Bytes> {
-    inner: Arc<Inner<K, V>>,
+    shared: Arc<ProducerShared<K, V>>,
 }
 
-pub(crate) struct Inner<K, V> {
+pub(crate) struct ProducerShared<K, V> {
     /// Numbers the producers of a process.
     id: u64,
-    settings: Settings,
+    settings: ProducerSettings,
     /// The smaller of `max.request.size` and `buffer.memory`.
     largest_record: usize,
     interceptors: Arc<InterceptorChain<K, V>>,
@@ -134,7 +134,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         &self,
         record: ProducerRecord<K, V>,
     ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
-        Enqueue::new(&self.inner, record)
+        Enqueue::new(&self.shared, record)
     }
 
     /// Hands a record over if that needs no waiting.
@@ -147,19 +147,19 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     #[inline]
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
         let mut record = record;
-        let mut walk = Walk::new(&self.inner, &mut record);
+        let mut walk = Walk::new(&self.shared, &mut record);
         let kind = match walk.step() {
             Ok(delivery) => return Ok(delivery),
             Err(Stop::Refused(kind)) => *kind,
-            Err(Stop::Retired | Stop::TopicUnknown) => self.inner.ask_for_topic(walk.record()),
+            Err(Stop::Retired | Stop::TopicUnknown) => self.shared.ask_for_topic(walk.record()),
             Err(Stop::NoMemory { queue, least, .. }) => {
                 // Lingering batches would keep it full.
-                self.inner.accumulator.want_memory();
+                self.shared.accumulator.want_memory();
                 let available = queue.memory().available();
                 SendErrorKind::Full {
                     needed: least,
                     available,
-                    limit: self.inner.accumulator.memory().total(),
+                    limit: self.shared.accumulator.memory().total(),
                 }
             }
         };
@@ -203,10 +203,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         let topic = topic.into();
         let record = ProducerRecord::<K, V>::to(topic.clone());
         record.check().map_err(|error| SendErrorKind::InvalidRecord(error.to_string()))?;
-        let deadline = Waits::default().deadline(self.inner.settings.max_block);
-        match self.inner.wait_for_topic(&record, deadline).await {
+        let deadline = Waits::default().deadline(self.shared.settings.max_block);
+        match self.shared.wait_for_topic(&record, deadline).await {
             Ok(cluster) => Ok(cluster.partitions(&topic).to_vec()),
-            Err(error) => Err(self.inner.topic_error(&record, error, EnqueueWaits::default())),
+            Err(error) => Err(self.shared.topic_error(&record, error, EnqueueWaits::default())),
         }
     }
 
@@ -219,7 +219,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// Dropping the future gives up waiting and nothing else: once it has been polled, the records go without lingering.
     pub async fn flush(&self) {
-        for cell in self.inner.accumulator.begin_flush() {
+        for cell in self.shared.accumulator.begin_flush() {
             cell.completed().await;
         }
     }
@@ -240,11 +240,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// Dropping the future leaves the producer closed to new records while it goes on delivering what it has accepted.
     pub async fn close(&self, timeout: Duration) -> CloseReport {
-        let control = &self.inner.control;
+        let control = &self.shared.control;
         let mut closing = control.begin_close(far(clock::now(), timeout));
-        self.inner.accumulator.close();
+        self.shared.accumulator.close();
         control.end_if_idle();
-        let mut clusters = self.inner.clusters.clone();
+        let mut clusters = self.shared.clusters.clone();
         // The sender drops its end of the channel when it ends.
         let ended = async move { while clusters.changed().await.is_ok() {} };
         let mut ended = std::pin::pin!(ended);
@@ -267,8 +267,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             }
         }
         CloseReport {
-            delivered: self.inner.counters.records_delivered.value(),
-            failed: self.inner.counters.record_errors.value(),
+            delivered: self.shared.counters.records_delivered.value(),
+            failed: self.shared.counters.record_errors.value(),
             undelivered: control.undelivered(),
         }
     }
@@ -299,8 +299,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// # }
     /// ```
     pub async fn purge(&self, what: Purge) -> Vec<DeliveryError> {
-        let purged = self.inner.control.purge(what);
-        self.inner.accumulator.wake_sender();
+        let purged = self.shared.control.purge(what);
+        self.shared.accumulator.wake_sender();
         purged.await.unwrap_or_default()
     }
 
@@ -313,16 +313,16 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// are not brought back: their records fail, or are delivered if the broker has them, whenever that becomes certain.
     pub fn resume(&self, topic: impl Into<Topic>, partition: i32) -> bool {
         let topic = topic.into();
-        self.inner.accumulator.queue(&topic, partition).is_some_and(|queue| queue.resume())
+        self.shared.accumulator.queue(&topic, partition).is_some_and(|queue| queue.resume())
     }
 
     /// Returns a snapshot of the producer's counters.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        let counters = &self.inner.counters;
-        let memory = self.inner.accumulator.memory();
+        let counters = &self.shared.counters;
+        let memory = self.shared.accumulator.memory();
         let settled = counters.records_delivered.value() + counters.record_errors.value();
-        let appended: u64 = self.inner.accumulator.appended_records();
+        let appended: u64 = self.shared.accumulator.appended_records();
         Metrics {
             batches_completed: counters.batches_completed.value(),
             batch_splits: counters.batch_splits.value(),
@@ -347,11 +347,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// crate does not support.
     #[must_use]
     pub fn config_value(&self, key: &str) -> Option<String> {
-        self.inner.settings.get(key)
+        self.shared.settings.get(key)
     }
 }
 
-impl<K, V> Inner<K, V> {
+impl<K, V> ProducerShared<K, V> {
     async fn wait_for_topic(
         &self,
         record: &ProducerRecord<K, V>,
@@ -450,20 +450,20 @@ impl KafkaProducer {
 
 impl<K, V> Clone for KafkaProducer<K, V> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner) }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl<K, V> fmt::Debug for KafkaProducer<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaProducer")
-            .field("client_id", &self.inner.settings.client_id)
-            .field("bootstrap", &self.inner.settings.bootstrap)
+            .field("client_id", &self.shared.settings.client_id)
+            .field("bootstrap", &self.shared.settings.bootstrap)
             .finish_non_exhaustive()
     }
 }
 
-impl<K, V> Drop for Inner<K, V> {
+impl<K, V> Drop for ProducerShared<K, V> {
     fn drop(&mut self) {
         // The sender delivers what was accepted and then ends.
         self.accumulator.close();

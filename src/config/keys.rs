@@ -4,7 +4,7 @@
 //! suggestions for unknown keys and the table in the documentation.
 
 use super::ConfigReason;
-use super::Settings;
+use super::ProducerSettings;
 use super::kind::Kind;
 use super::kind::Width::{Int, Long};
 use super::property::Property;
@@ -37,7 +37,7 @@ pub(crate) enum Support {
         /// The only value that is taken, since it asks for what happens anyway.
         in_force: Option<&'static str>,
     },
-    /// The key has a field in [`Settings`].
+    /// The key has a field in [`ProducerSettings`].
     Supported {
         /// The name of the typed setter.
         #[cfg_attr(
@@ -45,8 +45,8 @@ pub(crate) enum Support {
             expect(dead_code, reason = "for the test that compares the table with the setters")
         )]
         setter: &'static str,
-        parse: fn(&mut Settings, &str, &Kind) -> Result<(), ConfigReason>,
-        print: fn(&Settings) -> String,
+        parse: fn(&mut ProducerSettings, &str, &Kind) -> Result<(), ConfigReason>,
+        print: fn(&ProducerSettings) -> String,
     },
 }
 
@@ -69,7 +69,7 @@ impl Key {
     }
 
     /// Reads a value as Kafka writes it into `settings`.
-    pub(crate) fn parse(&self, settings: &mut Settings, text: &str) -> Result<(), ConfigReason> {
+    pub(crate) fn parse(&self, settings: &mut ProducerSettings, text: &str) -> Result<(), ConfigReason> {
         // As Kafka does: everything up to the space character counts as blank.
         let text = text.trim_matches(|c| c <= ' ');
         let (reason, in_force) = match self.support {
@@ -92,7 +92,7 @@ impl Key {
     }
 
     /// Prints the value in force as Kafka writes it.
-    pub(crate) fn print(&self, settings: &Settings) -> Option<String> {
+    pub(crate) fn print(&self, settings: &ProducerSettings) -> Option<String> {
         match self.support {
             Support::JavaOnly { in_force, .. } | Support::NotYet { in_force, .. } => {
                 in_force.map(str::to_owned)

@@ -12,7 +12,7 @@ use super::keys;
 /// The value of every supported property. What [`ProducerConfig::settle`](super::ProducerConfig::settle) returns
 /// has passed every check; each field says what that means for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub(crate) struct ProducerSettings {
     pub(crate) acks: Acks,
     /// At least 1, at most `buffer_memory`.
     pub(crate) batch_size: usize,
@@ -69,7 +69,7 @@ pub(crate) struct Settings {
     pub(crate) socket_connection_setup_timeout_max: Duration,
 }
 
-impl Settings {
+impl ProducerSettings {
     /// Returns the value for one of Kafka's keys, as Kafka writes it.
     pub(crate) fn get(&self, key: &str) -> Option<String> {
         keys::find(key)?.print(self)
@@ -86,7 +86,7 @@ impl Settings {
 }
 
 /// The defaults of Apache Kafka 4.4.
-impl Default for Settings {
+impl Default for ProducerSettings {
     fn default() -> Self {
         Self {
             acks: Acks::All,

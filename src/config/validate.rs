@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Acks;
 use super::ProducerConfig;
-use super::Settings;
+use super::ProducerSettings;
 use super::keys;
 use super::property::Property;
 use super::{ConfigError, ConfigProblem, ConfigReason};
@@ -15,7 +15,7 @@ use crate::log;
 impl ProducerConfig {
     /// Returns the values in force, or everything that is wrong with them. Logs what it had to change, and gives the
     /// client a name of its own if it has none.
-    pub(crate) fn settle(&self) -> Result<Settings, ConfigError> {
+    pub(crate) fn settle(&self) -> Result<ProducerSettings, ConfigError> {
         self.validate()?;
         self.warn_of_changes();
         let mut settings = self.effective();
@@ -27,7 +27,7 @@ impl ProducerConfig {
     }
 
     /// Applies the rules by which one value changes another.
-    pub(super) fn effective(&self) -> Settings {
+    pub(super) fn effective(&self) -> ProducerSettings {
         let mut settings = self.settings.clone();
         settings.batch_size = settings.batch_size.max(1);
         settings.linger = settings.linger.min(LONGEST_INT);
@@ -111,7 +111,7 @@ impl ProducerConfig {
     /// Java switches idempotence off where it was not asked for, and says so in its log. Here only `acks` does that,
     /// for a user who sets it gives up safety knowingly; the others take an explicit "no".
     fn against_idempotence(&self) -> Vec<ConfigProblem> {
-        let Settings {
+        let ProducerSettings {
             acks,
             enable_idempotence,
             max_in_flight_requests_per_connection: in_flight,
@@ -139,7 +139,7 @@ impl ProducerConfig {
     }
 }
 
-fn least_delivery_timeout(settings: &Settings) -> Duration {
+fn least_delivery_timeout(settings: &ProducerSettings) -> Duration {
     settings.linger.saturating_add(settings.request_timeout).min(LONGEST_INT)
 }
 

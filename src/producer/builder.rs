@@ -17,7 +17,9 @@ use crate::accumulator::{self, RecordAccumulator};
 use crate::backoff::Backoff;
 use crate::buffer_memory::BufferMemory;
 use crate::clock::{self, WallClock};
-use crate::config::{Acks, ConfigError, MetadataRecoveryStrategy, ProducerConfig, Settings, config_setters};
+use crate::config::{
+    Acks, ConfigError, MetadataRecoveryStrategy, ProducerConfig, ProducerSettings, config_setters,
+};
 use crate::delivery::AckObserver;
 #[cfg(unix)]
 use crate::fence::fenced;
@@ -32,7 +34,7 @@ use crate::pipeline::{
 };
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
-use crate::producer::{Inner, KafkaProducer, deadline};
+use crate::producer::{KafkaProducer, ProducerShared, deadline};
 use crate::sender::PRODUCER_ID_LIFETIME;
 use crate::sender::{Control, Parts, Purpose, Sender, SenderCore, SenderSettings};
 
@@ -211,7 +213,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
 
     fn build_on(
         self,
-        settings: Settings,
+        settings: ProducerSettings,
         connector: Arc<dyn Connector>,
     ) -> Result<KafkaProducer<K, V>, BuildError> {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
@@ -254,7 +256,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             MAX_RESPONSE_LEN,
         );
         drop(runtime.spawn(sender));
-        let inner = Inner {
+        let shared = ProducerShared {
             id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
             routing: RoutingRules {
@@ -273,7 +275,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             counters,
             wall_clock: WallClock::new(epoch),
         };
-        Ok(KafkaProducer { inner: Arc::new(inner) })
+        Ok(KafkaProducer { shared: Arc::new(shared) })
     }
 }
 
@@ -316,7 +318,7 @@ fn has_io() -> bool {
     true
 }
 
-fn new_accumulator(settings: &Settings, keep_notes: bool, runtime: &Handle) -> RecordAccumulator {
+fn new_accumulator(settings: &ProducerSettings, keep_notes: bool, runtime: &Handle) -> RecordAccumulator {
     let memory = BufferMemory::new(settings.buffer_memory, settings.batch_size);
     let accumulator = accumulator::Settings {
         batch_size: settings.batch_size,
@@ -336,7 +338,7 @@ static PRODUCERS: AtomicU64 = AtomicU64::new(0);
 /// A record counts as up to a hundredth of `delivery.timeout.ms` older than it is.
 const APPEND_WINDOW_SHARE: u32 = 100;
 
-fn new_metadata(settings: &Settings) -> Metadata {
+fn new_metadata(settings: &ProducerSettings) -> Metadata {
     let rebootstrap_trigger = match settings.metadata_recovery_strategy {
         MetadataRecoveryStrategy::None => None,
         MetadataRecoveryStrategy::Rebootstrap => Some(settings.metadata_recovery_rebootstrap_trigger),
@@ -350,7 +352,7 @@ fn new_metadata(settings: &Settings) -> Metadata {
     Metadata::new(&config, settings.bootstrap.iter().cloned(), rand::rng().random())
 }
 
-fn new_network(settings: &Settings) -> NetworkClient<Purpose> {
+fn new_network(settings: &ProducerSettings) -> NetworkClient<Purpose> {
     let config = NetworkConfig {
         client_id: Some(Arc::from(settings.client_id.as_str())),
         max_in_flight: settings.max_in_flight_requests_per_connection,
@@ -366,7 +368,7 @@ fn new_network(settings: &Settings) -> NetworkClient<Purpose> {
     NetworkClient::new(config, rand::rng().random())
 }
 
-fn sender_settings(settings: &Settings) -> SenderSettings {
+fn sender_settings(settings: &ProducerSettings) -> SenderSettings {
     let is_idempotent = settings.enable_idempotence;
     let max_outstanding_per_partition = match settings.acks {
         // Nothing is ever sent again because of an answer.

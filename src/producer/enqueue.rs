@@ -14,7 +14,7 @@ use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
 use crate::producer::walk::{Kept, Stop, Walk};
-use crate::producer::{Inner, deadline};
+use crate::producer::{ProducerShared, deadline};
 use crate::record::ProducerRecord;
 
 /// A record on its way into its batch.
@@ -22,7 +22,7 @@ use crate::record::ProducerRecord;
 /// Nearly every record finds its topic known and room in a batch. It is appended from where it lies; only one that must
 /// wait moves, into a future on the heap.
 pub(super) struct Enqueue<'a, K, V> {
-    inner: &'a Inner<K, V>,
+    shared: &'a ProducerShared<K, V>,
     state: State<'a, K, V>,
 }
 
@@ -39,15 +39,15 @@ impl<K, V> Unpin for Enqueue<'_, K, V> {}
 
 impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
     #[inline]
-    pub(super) fn new(inner: &'a Inner<K, V>, record: ProducerRecord<K, V>) -> Self {
-        Self { inner, state: State::New(record) }
+    pub(super) fn new(shared: &'a ProducerShared<K, V>, record: ProducerRecord<K, V>) -> Self {
+        Self { shared, state: State::New(record) }
     }
 
     /// Appends a record if that needs no waiting. `Pending` is for the caller to poll what has become of `state`.
     #[inline]
     fn try_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<K, V>> {
         let State::New(record) = &mut self.state else { return Poll::Pending };
-        let mut walk = Walk::new(self.inner, record);
+        let mut walk = Walk::new(self.shared, record);
         match walk.step() {
             Ok(delivery) => {
                 if walk.is_countable()
@@ -72,10 +72,10 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
         };
         match stop {
             Stop::Refused(kind) => {
-                Poll::Ready(Err(Walk::resume(self.inner, &mut record, kept).refuse(*kind)))
+                Poll::Ready(Err(Walk::resume(self.shared, &mut record, kept).refuse(*kind)))
             }
             Stop::NoMemory { .. } | Stop::Retired | Stop::TopicUnknown => {
-                self.state = State::Waiting(Box::pin(self.inner.enqueue_waiting(record, kept, stop)));
+                self.state = State::Waiting(Box::pin(self.shared.enqueue_waiting(record, kept, stop)));
                 Poll::Pending
             }
         }
@@ -113,7 +113,7 @@ impl<K, V> fmt::Debug for Enqueue<'_, K, V> {
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
     /// Goes on with a record that could not be appended at once.
     async fn enqueue_waiting(
         &self,

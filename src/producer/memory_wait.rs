@@ -9,7 +9,7 @@ use rand::RngExt;
 
 use crate::accumulator::{PartitionQueue, TopicQueues};
 use crate::buffer_memory::{BatchBuffer, MemoryClosed};
-use crate::producer::Inner;
+use crate::producer::ProducerShared;
 
 /// Memory that was waited for.
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct Grant {
     pub(super) partition: Option<usize>,
 }
 
-impl<K, V> Inner<K, V> {
+impl<K, V> ProducerShared<K, V> {
     /// Waits for memory for a partition or, if they are given, for any of the topic's.
     pub(super) async fn wait_for_memory(
         &self,

@@ -8,7 +8,7 @@ use crate::accumulator::{Append, Done, PartitionQueue, TryAppend};
 use crate::delivery::Delivery;
 use crate::error::SendErrorKind;
 use crate::pipeline::{Route, StickyPartitioner, open_partition};
-use crate::producer::Inner;
+use crate::producer::ProducerShared;
 use crate::producer::memory_wait::Grant;
 use crate::producer::topics::TopicEntry;
 use crate::producer::walk::Stop;
@@ -16,7 +16,7 @@ use crate::protocol::record_batch::RecordRef;
 
 /// A record that looks for a batch.
 pub(super) struct Placing<'a, K, V> {
-    inner: &'a Inner<K, V>,
+    shared: &'a ProducerShared<K, V>,
     topic: &'a TopicEntry,
     append: Append<'a>,
     memory: &'a mut Grant,
@@ -31,14 +31,14 @@ pub(super) struct Placing<'a, K, V> {
 impl<'a, K, V> Placing<'a, K, V> {
     /// `memory` is what was waited for. What is left of it when the record stops again stays there.
     pub(super) fn new(
-        inner: &'a Inner<K, V>,
+        shared: &'a ProducerShared<K, V>,
         topic: &'a TopicEntry,
         append: Append<'a>,
         memory: &'a mut Grant,
     ) -> Self {
         let granted = memory.partition.take();
         let tries_left = topic.routes.partition_count();
-        Self { inner, topic, append, memory, granted, has_looked: false, tries_left }
+        Self { shared, topic, append, memory, granted, has_looked: false, tries_left }
     }
 
     /// Appends a record to its partition, or where its topic sticks to, and has it stick to another one when it is time for
@@ -46,7 +46,7 @@ impl<'a, K, V> Placing<'a, K, V> {
     #[cold]
     pub(super) fn place(mut self, route: Route) -> Result<Delivery, Stop> {
         let is_free = route.is_free();
-        self.inner.check_size(RecordRef::upper_bound(self.append.payload_len)).map_err(Stop::refused)?;
+        self.shared.check_size(RecordRef::upper_bound(self.append.payload_len)).map_err(Stop::refused)?;
         if is_free {
             self.catch_up()?;
             let takes_turns = self.granted.is_some() || self.topic.queues.memory().is_waited_for();
@@ -62,13 +62,13 @@ impl<'a, K, V> Placing<'a, K, V> {
                 (Route::Chosen(partition) | Route::Fixed(partition), _) => partition,
             };
             let queue = self.ensure_queue(partition)?;
-            match self.inner.accumulator.try_append(queue, &self.append, &mut self.memory.buffer) {
+            match self.shared.accumulator.try_append(queue, &self.append, &mut self.memory.buffer) {
                 TryAppend::BatchEnded => {
                     // The place to move on to another partition; once, then the record goes where it may.
                     self.append.stop_at_boundary = false;
                     self.sticky().leave(partition, || self.next_partition());
                 }
-                TryAppend::Closed => return Err(Stop::refused(self.inner.end())),
+                TryAppend::Closed => return Err(Stop::refused(self.shared.end())),
                 TryAppend::Done(done) => {
                     if is_free {
                         self.count(partition, &done);
@@ -108,7 +108,7 @@ impl<'a, K, V> Placing<'a, K, V> {
     fn join_open_batch(&mut self) -> Result<Option<Delivery>, Stop> {
         let partition = self.sticky_partition()?;
         let queue = self.ensure_queue(partition)?;
-        if let Some(done) = self.inner.accumulator.join_open_batch(queue, &self.append) {
+        if let Some(done) = self.shared.accumulator.join_open_batch(queue, &self.append) {
             self.memory.buffer = None;
             self.count(partition, &done);
             return Ok(Some(done.delivery));
@@ -129,7 +129,7 @@ impl<'a, K, V> Placing<'a, K, V> {
         if std::mem::replace(&mut self.has_looked, true) {
             return Err(self.no_memory(queue, least));
         }
-        if let Some(other) = self.inner.partition_with_memory(&self.topic.queues, least) {
+        if let Some(other) = self.shared.partition_with_memory(&self.topic.queues, least) {
             self.sticky().move_to(partition, other);
         }
         Ok(())
@@ -137,7 +137,7 @@ impl<'a, K, V> Placing<'a, K, V> {
 
     /// Moves on from a partition that is stopped. Partitions may stop while the record looks for one that is not.
     fn leave_stopped(&mut self, partition: usize) -> Result<(), Stop> {
-        let view = self.topic.view(&self.inner.clusters);
+        let view = self.topic.view(&self.shared.clusters);
         let open = open_partition(&view, rand::rng().random()).filter(|_| self.tries_left > 0);
         let open = open.ok_or_else(|| self.stopped(partition))?;
         self.tries_left -= 1;
@@ -151,11 +151,11 @@ impl<'a, K, V> Placing<'a, K, V> {
     fn ensure_queue(&self, partition: usize) -> Result<&'a Arc<PartitionQueue>, Stop> {
         let queues = &self.topic.queues;
         let has_leader = || {
-            let cluster = self.inner.clusters.borrow();
+            let cluster = self.shared.clusters.borrow();
             let number = i32::try_from(partition).unwrap_or(i32::MAX);
             cluster.available_partitions(queues.topic()).binary_search(&number).is_ok()
         };
-        let queue = self.inner.accumulator.ensure_queue(queues, partition, has_leader);
+        let queue = self.shared.accumulator.ensure_queue(queues, partition, has_leader);
         queue.ok_or_else(|| if queues.is_retired() { Stop::Retired } else { Stop::TopicUnknown })
     }
 
@@ -173,8 +173,8 @@ impl<'a, K, V> Placing<'a, K, V> {
     }
 
     fn next_partition(&self) -> Option<usize> {
-        let view = self.topic.view(&self.inner.clusters);
-        self.inner.routing.next_partition(&view, self.append.now, rand::rng().random())
+        let view = self.topic.view(&self.shared.clusters);
+        self.shared.routing.next_partition(&view, self.append.now, rand::rng().random())
     }
 
     /// Says that a record must wait for memory that may be any partition's: to wait for one would be to wait for the one that
@@ -192,7 +192,7 @@ impl<'a, K, V> Placing<'a, K, V> {
     }
 }
 
-impl<K, V> Inner<K, V> {
+impl<K, V> ProducerShared<K, V> {
     fn check_size(&self, size: usize) -> Result<(), SendErrorKind> {
         if size <= self.largest_record {
             return Ok(());

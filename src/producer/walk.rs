@@ -19,7 +19,7 @@ use crate::error::{SendError, SendErrorKind};
 use crate::pipeline::{
     AckOutcome, Acknowledgement, BoxError, NoRoute, PartitionerRecord, Route, Serializer, TopicRoutes,
 };
-use crate::producer::Inner;
+use crate::producer::ProducerShared;
 use crate::producer::caller::{Caller, RecentTopics, Scratch};
 use crate::producer::memory_wait::Grant;
 use crate::producer::placing::Placing;
@@ -32,7 +32,7 @@ use crate::topic_partition::Topic;
 ///
 /// The record stays where the caller has it; only if it must wait does it move to where the wait is.
 pub(super) struct Walk<'a, K, V> {
-    inner: &'a Inner<K, V>,
+    shared: &'a ProducerShared<K, V>,
     record: &'a mut ProducerRecord<K, V>,
     kept: Kept,
     /// The runtime should hear that its thread is at work.
@@ -90,18 +90,22 @@ impl Stop {
 impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     /// Starts with the interceptors.
     #[inline]
-    pub(super) fn new(inner: &'a Inner<K, V>, record: &'a mut ProducerRecord<K, V>) -> Self {
-        if !inner.interceptors.is_empty() {
+    pub(super) fn new(shared: &'a ProducerShared<K, V>, record: &'a mut ProducerRecord<K, V>) -> Self {
+        if !shared.interceptors.is_empty() {
             let given = std::mem::replace(record, ProducerRecord::to(""));
-            *record = inner.interceptors.on_send(given);
+            *record = shared.interceptors.on_send(given);
         }
         let kept = Kept { own_headers: record.headers.len(), stopped: None };
-        Self { inner, record, kept, is_countable: false }
+        Self { shared, record, kept, is_countable: false }
     }
 
     /// Goes on with a record that has moved.
-    pub(super) fn resume(inner: &'a Inner<K, V>, record: &'a mut ProducerRecord<K, V>, kept: Kept) -> Self {
-        Self { inner, record, kept, is_countable: false }
+    pub(super) fn resume(
+        shared: &'a ProducerShared<K, V>,
+        record: &'a mut ProducerRecord<K, V>,
+        kept: Kept,
+    ) -> Self {
+        Self { shared, record, kept, is_countable: false }
     }
 
     /// Stops here, to be resumed elsewhere.
@@ -131,14 +135,14 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
 
     /// Ends the walk: tells the interceptors, and gives the record back as they left it.
     pub(super) fn refuse(self, kind: SendErrorKind) -> SendError<K, V> {
-        let Self { inner, record, kept, .. } = self;
+        let Self { shared, record, kept, .. } = self;
         record.headers.truncate(kept.own_headers);
-        if !inner.interceptors.is_empty() {
+        if !shared.interceptors.is_empty() {
             let outcome = AckOutcome::failed(&kind);
             let chosen = kept.chosen().and_then(|chosen| i32::try_from(chosen).ok());
             let partition = chosen.or(record.partition);
             let told = Acknowledgement::new(&record.topic, partition, &record.headers, outcome);
-            inner.interceptors.on_acknowledgement(&told);
+            shared.interceptors.on_acknowledgement(&told);
         }
         SendError::refused(kind, std::mem::replace(record, ProducerRecord::to("")))
     }
@@ -158,28 +162,28 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     #[cold]
     fn forget_topic(&self) {
         let topic = &self.record.topic;
-        self.inner.topics.forget(topic);
+        self.shared.topics.forget(topic);
         Caller::with(|caller| caller.topics.forget(topic));
     }
 
     #[inline]
     fn step_as(&mut self, caller: &mut Caller) -> Result<Delivery, Stop> {
-        let Self { inner, record, kept, is_countable } = self;
-        inner.check(record)?;
-        let moment = kept.moment(caller.moment(inner.id, &inner.wall_clock));
+        let Self { shared, record, kept, is_countable } = self;
+        shared.check(record)?;
+        let moment = kept.moment(caller.moment(shared.id, &shared.wall_clock));
         *is_countable = caller.count();
         let Caller { topics, scratch, .. } = caller;
         let named = record.partition;
 
-        let topic = inner.know_topic(&record.topic, topics).ok_or_else(|| kept.stop(moment))?;
-        let record = inner.serialize(record, kept, moment, scratch)?;
-        let route = inner.route(topic, &record, named, kept, moment)?;
+        let topic = shared.know_topic(&record.topic, topics).ok_or_else(|| kept.stop(moment))?;
+        let record = shared.serialize(record, kept, moment, scratch)?;
+        let route = shared.route(topic, &record, named, kept, moment)?;
         if kept.stopped.is_none()
-            && let Some(delivery) = inner.join_open_batch(topic, route, &record, moment)
+            && let Some(delivery) = shared.join_open_batch(topic, route, &record, moment)
         {
             return Ok(delivery);
         }
-        Routed { topic, record, route, moment }.place(inner, kept)
+        Routed { topic, record, route, moment }.place(shared, kept)
     }
 }
 
@@ -244,7 +248,7 @@ impl Routed<'_> {
     /// Takes memory for the record and appends it, if memory is to be had.
     #[cold]
     #[inline(never)]
-    fn place<K, V>(self, inner: &Inner<K, V>, kept: &mut Kept) -> Result<Delivery, Stop> {
+    fn place<K, V>(self, shared: &ProducerShared<K, V>, kept: &mut Kept) -> Result<Delivery, Stop> {
         let Self { topic, record, route, moment } = self;
         let mut stopped = kept.take_stopped(moment);
         topic.queues.touch(moment.seconds);
@@ -256,7 +260,7 @@ impl Routed<'_> {
             now: clock::now(),
             stop_at_boundary: false,
         };
-        let result = Placing::new(inner, topic, append, &mut stopped.memory).place(route);
+        let result = Placing::new(shared, topic, append, &mut stopped.memory).place(route);
         if result.is_err() {
             if let Route::Chosen(partition) = route {
                 stopped.chosen = Some(partition);
@@ -269,7 +273,7 @@ impl Routed<'_> {
 }
 
 /// The steps.
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Inner<K, V> {
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
     #[inline]
     fn check(&self, record: &ProducerRecord<K, V>) -> Result<(), Stop> {
         if self.accumulator.is_closed() {

@@ -28,7 +28,7 @@ const BATCH: usize = 1000;
 static RIGS: AtomicU64 = AtomicU64::new(u64::MAX);
 
 struct Rig {
-    inner: Inner<Bytes, Bytes>,
+    shared: ProducerShared<Bytes, Bytes>,
     published: watch::Sender<Arc<Cluster>>,
 }
 
@@ -52,7 +52,7 @@ impl Rig {
             spares_awaited: false,
             keep_notes: false,
         };
-        let inner = Inner {
+        let shared = ProducerShared {
             id: RIGS.fetch_sub(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
             routing: RoutingRules {
@@ -71,7 +71,7 @@ impl Rig {
             counters: Arc::new(Counters::default()),
             wall_clock: WallClock::new(clock::now()),
         };
-        Self { inner, published }
+        Self { shared, published }
     }
 
     /// The same, but only those partitions have leaders for which `is_led` says so.
@@ -89,11 +89,11 @@ impl Rig {
     }
 
     fn enqueue(&self, record: ProducerRecord) -> Enqueue<'_, Bytes, Bytes> {
-        Enqueue::new(&self.inner, record)
+        Enqueue::new(&self.shared, record)
     }
 
     fn try_enqueue(&self, mut record: ProducerRecord) -> Option<Delivery> {
-        Walk::new(&self.inner, &mut record).step().ok()
+        Walk::new(&self.shared, &mut record).step().ok()
     }
 
     /// Gives a partition all the memory that it may have.
@@ -104,7 +104,7 @@ impl Rig {
     /// Has records that may go anywhere go to a partition.
     fn stick_to(&self, partition: i32) {
         let partition = usize::try_from(partition).unwrap();
-        let entry = self.inner.topics.get("orders").unwrap();
+        let entry = self.shared.topics.get("orders").unwrap();
         let sticky = entry.routes.sticky();
         let current = sticky.peek(usize::MAX, || Some(partition)).unwrap();
         sticky.move_to(current, partition);
@@ -113,14 +113,14 @@ impl Rig {
 
     /// Takes the first batch of a partition as sent and acknowledged.
     fn acknowledge(&self, partition: i32) {
-        let queue = self.inner.accumulator.queue("orders", partition).unwrap();
+        let queue = self.shared.accumulator.queue("orders", partition).unwrap();
         let TakenHead::Batch(mut batch) = queue.take_head() else { panic!("there is none") };
         batch.freeze();
         batch.deliver(Some(0), None, None, &Teller::WITHOUT_SENDER);
     }
 
     fn batches(&self, partition: i32) -> usize {
-        self.inner.accumulator.queue("orders", partition).unwrap().queued_batches()
+        self.shared.accumulator.queue("orders", partition).unwrap().queued_batches()
     }
 }
 
@@ -184,13 +184,13 @@ async fn records_that_waited_share_a_batch_in_their_order() {
 
     (0..rig.batches(0)).for_each(|_| rig.acknowledge(0));
 
-    let free = rig.inner.accumulator.memory().available();
+    let free = rig.shared.accumulator.memory().available();
     assert!(waiting[4].as_mut().now_or_never().is_none(), "others were here before");
     for waiting in &mut waiting {
         assert_eq!(partition_of(waiting.now_or_never()), Some(0));
     }
     assert_eq!(rig.batches(0), 1);
-    assert!(rig.inner.accumulator.memory().available() > free, "what is not needed is given back");
+    assert!(rig.shared.accumulator.memory().available() > free, "what is not needed is given back");
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,12 +208,12 @@ async fn record_that_may_go_anywhere_does_not_pass_those_that_wait() {
     assert!(rig.try_enqueue(large()).is_none(), "the memory is spoken for");
 
     assert!(waiting.as_mut().now_or_never().is_some());
-    rig.inner.accumulator.close();
+    rig.shared.accumulator.close();
 }
 
 /// The numbers of the partitions that have queues.
 fn made(rig: &Rig) -> Vec<i32> {
-    let queues = rig.inner.accumulator.known_topic("orders").map_or_else(Vec::new, |topic| topic.made());
+    let queues = rig.shared.accumulator.known_topic("orders").map_or_else(Vec::new, |topic| topic.made());
     queues.iter().map(|queue| queue.topic_partition().partition).collect()
 }
 
@@ -249,7 +249,7 @@ async fn record_that_waits_goes_to_a_partition_that_had_no_queue_before() {
     let rig = Rig::new(1000);
     rig.fill(0);
     rig.stick_to(0);
-    let memory = Arc::clone(rig.inner.accumulator.memory());
+    let memory = Arc::clone(rig.shared.accumulator.memory());
     let elsewhere = memory.try_take_exactly(memory.available()).unwrap();
     let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(rig.enqueue(large()))).collect();
     assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
@@ -302,7 +302,7 @@ async fn few_queues_are_made_for_what_is_refused_while_no_partition_has_a_leader
     let rig = Rig::with_leaders(1000, |_| false);
     rig.fill(0);
     rig.stick_to(0);
-    let memory = rig.inner.accumulator.memory();
+    let memory = rig.shared.accumulator.memory();
     let _elsewhere = memory.try_take_exactly(memory.available()).unwrap();
 
     for _ in 0..100 {
@@ -317,7 +317,7 @@ async fn no_queue_is_made_for_a_partition_that_is_gone() {
     let rig = Rig::new(1000);
     rig.fill(0);
     rig.stick_to(0);
-    let memory = rig.inner.accumulator.memory();
+    let memory = rig.shared.accumulator.memory();
     let _elsewhere = memory.try_take_exactly(memory.available()).unwrap();
     let queues = made(&rig);
 
@@ -336,7 +336,7 @@ async fn queues_that_other_callers_have_made_do_not_count_as_spares_made() {
     let rig = Rig::new(20);
     assert!(rig.try_enqueue(small().partition(0)).is_some());
     rig.stick_to(0);
-    let accumulator = &rig.inner.accumulator;
+    let accumulator = &rig.shared.accumulator;
     // These callers have seen another partition since.
     let theirs = accumulator.topic(&"orders".into(), 21);
     let take = |partition| {
@@ -359,7 +359,7 @@ async fn timestamp_is_that_of_the_call_and_not_of_the_end_of_its_waits() {
     assert!(waiting.as_mut().now_or_never().is_none());
     let mut unknown = pin!(rig.enqueue(ProducerRecord::to("later")));
     assert!(unknown.as_mut().now_or_never().is_none());
-    let called = rig.inner.wall_clock.millis(clock::now(), None);
+    let called = rig.shared.wall_clock.millis(clock::now(), None);
 
     // The wall clock goes on although tokio's is paused.
     std::thread::sleep(Duration::from_millis(100));
@@ -387,9 +387,9 @@ async fn waits_end_with_the_producer_and_with_their_time() {
     assert!(matches!(error.kind(), SendErrorKind::MemoryTimeout { .. }), "{error:?}");
     let mut waiting = pin!(rig.enqueue(large()));
     assert!(waiting.as_mut().now_or_never().is_none());
-    rig.inner.accumulator.close();
+    rig.shared.accumulator.close();
 
     let error = waiting.await.unwrap_err();
     assert!(matches!(error.kind(), SendErrorKind::Closed), "{error:?}");
-    assert_eq!(rig.inner.accumulator.memory().waiters(), 0);
+    assert_eq!(rig.shared.accumulator.memory().waiters(), 0);
 }
