@@ -21,8 +21,8 @@ use crate::fence::fenced;
 
 /// Returns what a future returns, or `None` if that takes until after `deadline`.
 ///
-/// If the thread, the runtime or the process stood still meanwhile, what is waited for may have come in time without anybody
-/// having looked. So the others have their turn before the wait ends.
+/// If the thread, the runtime or the process stood still meanwhile, what is waited for may have come in time, and no task has
+/// looked yet. So the others have their turn before the wait ends.
 pub(super) async fn timeout_at<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut sleep = pin!(sleep_until(deadline));
@@ -122,7 +122,7 @@ static SLEEPERS: Mutex<Sleepers> =
     Mutex::new(Sleepers { by_deadline: BTreeMap::new(), next_id: 0, thread: None });
 static NEWS: Condvar = Condvar::new();
 
-/// The thread stays for so long without anybody to wake: starting one for each wait would cost more than the wait. It looks
+/// The thread stays for so long without a sleeper to wake: starting one for each wait would cost more than the wait. It looks
 /// at the sleepers as often, so that it need not be told of most of those who come and go.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -281,7 +281,7 @@ mod tests {
 
     /// The runtime has timers, and no thread drives it.
     #[test]
-    fn sleep_needs_nobody_to_drive_the_runtime() {
+    fn sleep_ends_although_the_runtime_stands_still() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let start = clock::now();
 

@@ -245,7 +245,7 @@ async fn close_gives_up_after_its_timeout_and_returns_the_records() -> TestResul
 }
 
 #[tokio::test]
-async fn close_returns_records_whose_deliveries_nobody_holds() -> TestResult {
+async fn close_returns_records_whose_deliveries_were_dropped() -> TestResult {
     let cluster = cluster_with(1, 2).await;
     let producer = builder(&cluster).build()?;
     soon("first", producer.send(record_for(0, "first"))).await?;
@@ -466,7 +466,7 @@ async fn flush_after_close_returns() -> TestResult {
 }
 
 #[tokio::test]
-async fn close_ends_by_delivery_timeout_when_nobody_leads() -> TestResult {
+async fn close_ends_by_delivery_timeout_when_no_broker_leads() -> TestResult {
     let cluster = cluster_with(1, 1).await;
     let producer = builder(&cluster).delivery_timeout(seconds(100)).build()?;
     soon("first", producer.send(record("first"))).await?;

@@ -61,7 +61,7 @@ fn idle(cluster: &MockCluster, runtime: &Runtime) -> KafkaProducer {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn close_ends_in_time_although_nobody_drives_the_runtime_of_the_producer() -> TestResult {
+async fn close_ends_in_time_although_the_runtime_of_the_producer_stands_still() -> TestResult {
     let cluster = cluster_with(1, 1).await;
     let own = own_runtime();
     let producer = thread::scope(|scope| scope.spawn(|| idle(&cluster, &own)).join().unwrap());
@@ -78,7 +78,7 @@ async fn close_ends_in_time_although_nobody_drives_the_runtime_of_the_producer()
 }
 
 #[tokio::test]
-async fn idle_producer_closes_at_once_although_nobody_drives_its_runtime() -> TestResult {
+async fn idle_producer_closes_at_once_although_its_runtime_stands_still() -> TestResult {
     let own = own_runtime();
     let guard = own.enter();
     let producer = builder_at("127.0.0.1:1").build()?;
@@ -92,7 +92,7 @@ async fn idle_producer_closes_at_once_although_nobody_drives_its_runtime() -> Te
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn purge_ends_although_nobody_drives_the_runtime_of_the_producer() -> TestResult {
+async fn purge_ends_although_the_runtime_of_the_producer_stands_still() -> TestResult {
     for what in [Purge::All, Purge::Queued] {
         let cluster = cluster_with(1, 1).await;
         let own = own_runtime();

@@ -363,7 +363,7 @@ async fn topic_without_partitions_counts_as_unknown() -> TestResult {
 }
 
 #[tokio::test]
-async fn brokers_that_nobody_can_reach_are_left_out() -> TestResult {
+async fn brokers_that_cannot_be_reached_are_left_out() -> TestResult {
     let nodes =
         [(8, "", 9092), (9, "127.0.0.1", 0), (10, "127.0.0.1", -5), (11, "127.0.0.1", 70_000), (-1, "h", 1)];
     let (_broker, producer) = with_metadata(move |mut metadata| {

@@ -320,7 +320,7 @@ async fn unknown_partition_times_out_after_max_block() -> TestResult {
 }
 
 #[tokio::test]
-async fn nobody_to_ask_times_out_after_max_block() -> TestResult {
+async fn producer_with_no_broker_to_ask_times_out_after_max_block() -> TestResult {
     let producer = builder_at("127.0.0.1:1").max_block(millis(200)).build()?;
 
     let error = soon("send", producer.send(record("x"))).await.unwrap_err();
