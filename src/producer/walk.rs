@@ -123,14 +123,18 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         self.record
     }
 
-    /// Notes how long the record has waited so far.
+    /// Notes how long the record has waited so far; it has stopped before.
     pub(super) fn set_waits(&mut self, waits: EnqueueWaits) {
-        self.kept.stopped.get_or_insert_default().waits = waits;
+        if let Some(stopped) = &mut self.kept.stopped {
+            stopped.waits = waits;
+        }
     }
 
-    /// Continues with memory that was waited for.
+    /// Continues with memory that was waited for; the record has stopped before.
     pub(super) fn take_memory(&mut self, memory: Grant) {
-        self.kept.stopped.get_or_insert_default().memory = memory;
+        if let Some(stopped) = &mut self.kept.stopped {
+            stopped.memory = memory;
+        }
     }
 
     /// Ends the walk: tells the interceptors, and gives the record back as they left it.
@@ -175,9 +179,10 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let Caller { topics, scratch, .. } = caller;
         let named = record.partition;
 
-        let topic = shared.know_topic(&record.topic, topics).ok_or_else(|| kept.stop(moment))?;
+        let topic = shared.know_topic(&record.topic, topics).ok_or_else(|| kept.stop(moment, None))?;
         let record = shared.serialize(record, kept, moment, scratch)?;
-        let route = shared.route(topic, &record, named, kept, moment)?;
+        let route = shared.route(topic, &record, named, kept, moment);
+        let route = route.map_err(|reason| kept.no_route(topic, &record, moment, reason))?;
         if kept.stopped.is_none()
             && let Some(delivery) = shared.join_open_batch(topic, route, &record, moment)
         {
@@ -197,11 +202,32 @@ impl Kept {
         }
     }
 
-    /// Notes that the topic must be waited for.
+    /// Notes that the topic must be waited for, and what the record was serialized to if that was done.
     #[cold]
-    fn stop(&mut self, moment: Moment) -> Stop {
-        self.stopped = Some(Box::new(self.take_stopped(moment)));
+    fn stop(&mut self, moment: Moment, record: Option<&RecordRef<'_>>) -> Stop {
+        let mut stopped = self.take_stopped(moment);
+        stopped.serialized = stopped.serialized.or_else(|| record.map(Serialized::of));
+        self.stopped = Some(Box::new(stopped));
         Stop::TopicUnknown
+    }
+
+    #[cold]
+    fn no_route(
+        &mut self,
+        topic: &TopicEntry,
+        record: &RecordRef<'_>,
+        moment: Moment,
+        reason: NoRoute,
+    ) -> Stop {
+        let partition_count = topic.routes.partition_count();
+        let topic = topic.queues.topic().clone();
+        Stop::refused(match reason {
+            NoRoute::OutOfRange(partition) => {
+                SendErrorKind::PartitionOutOfRange { topic, partition, partition_count }
+            }
+            NoRoute::Partitioner(source) => SendErrorKind::Partitioner { topic, source: Arc::from(source) },
+            NoRoute::Unknown => return self.stop(moment, Some(record)),
+        })
     }
 
     fn take_stopped(&mut self, moment: Moment) -> Stopped {
@@ -338,15 +364,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         named: Option<i32>,
         kept: &Kept,
         moment: Moment,
-    ) -> Result<Route, Stop> {
+    ) -> Result<Route, NoRoute> {
         if let Some(chosen) = kept.chosen() {
             return Ok(Route::Chosen(chosen));
         }
         let RecordRef { key, value, headers, .. } = *record;
         let record = PartitionerRecord::new(topic.queues.topic(), key, value, headers);
         let view = topic.view(&self.clusters);
-        let route = self.routing.route(record, named, &view, moment.now, || rand::rng().random());
-        route.map_err(|none| no_route(topic, none))
+        self.routing.route(record, named, &view, moment.now, || rand::rng().random())
     }
 
     /// Appends the record to the open batch of its partition, if that has room and nothing is to be done beside.
@@ -385,17 +410,4 @@ fn serialize<'b, T: 'static>(
 fn not_serialized(topic: &Topic, part: &'static str, source: BoxError) -> Stop {
     let source = Arc::from(source);
     Stop::refused(SendErrorKind::Serialization { topic: topic.clone(), part, source })
-}
-
-#[cold]
-fn no_route(topic: &TopicEntry, reason: NoRoute) -> Stop {
-    let partition_count = topic.routes.partition_count();
-    let topic = topic.queues.topic().clone();
-    Stop::refused(match reason {
-        NoRoute::OutOfRange(partition) => {
-            SendErrorKind::PartitionOutOfRange { topic, partition, partition_count }
-        }
-        NoRoute::Partitioner(source) => SendErrorKind::Partitioner { topic, source: Arc::from(source) },
-        NoRoute::Unknown => return Stop::TopicUnknown,
-    })
 }

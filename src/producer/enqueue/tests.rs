@@ -1,5 +1,6 @@
 //! Waits for memory, without a sender: the tests take the batches.
 
+use std::convert::Infallible;
 use std::pin::pin;
 
 use bytes::Bytes;
@@ -16,9 +17,10 @@ use crate::config::{Compression, ProducerConfig};
 use crate::delivery::Teller;
 use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 use crate::metrics::Counters;
-use crate::pipeline::{BytesSerializer, InterceptorChain, RoutingRules};
+use crate::pipeline::{BytesSerializer, InterceptorChain, RoutingRules, serialize_with};
+use crate::producer::caller::Caller;
 use crate::sender::Control;
-use crate::topic_partition::NodeId;
+use crate::topic_partition::{NodeId, Topic};
 
 use super::*;
 
@@ -392,4 +394,34 @@ async fn waits_end_with_the_producer_and_with_their_time() {
     let error = waiting.await.unwrap_err();
     assert!(matches!(error.kind(), SendErrorKind::Closed), "{error:?}");
     assert_eq!(rig.shared.accumulator.memory().waiters(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_that_waits_for_its_partition_is_serialized_once_and_dated_by_the_call() {
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&calls);
+    let mut rig = Rig::new(1);
+    rig.shared.value_serializer = Box::new(serialize_with(move |value: &Bytes, out: &mut Vec<u8>| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        out.extend_from_slice(value);
+        Ok::<_, Infallible>(())
+    }));
+    let before = rig.shared.wall_clock.millis(clock::now(), None);
+    let mut waiting = pin!(rig.enqueue(small().partition(1)));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    let called = rig.shared.wall_clock.millis(clock::now(), None);
+
+    let partitions = [0, 1].map(|number| PartitionInfo::new(number, Some(NodeId(1))));
+    let nodes = [Node::new(NodeId(1), "one", 9092)];
+    rig.published.send_replace(Arc::new(Cluster::new(nodes, [TopicInfo::new("orders", partitions)])));
+    // As the next version of the cluster does.
+    let orders = Topic::from("orders");
+    rig.shared.topics.forget(&orders);
+    Caller::with(|caller| caller.topics.forget(&orders));
+    let delivery = waiting.as_mut().now_or_never().unwrap().unwrap();
+
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+    let timestamp = delivery.facts().timestamp;
+    // The coarse clock, which is believed, lags by up to 20 ms.
+    assert!((before - 20..=called + 20).contains(&timestamp), "{timestamp}, called at {before} to {called}");
 }
