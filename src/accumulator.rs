@@ -323,7 +323,10 @@ impl RecordAccumulator {
 
     async fn wait<T>(&self, wait: impl Future<Output = T>) -> T {
         let mut wait = std::pin::pin!(wait);
-        let mut told = false;
+        let mut told = planted!(WaitToldTooEarly);
+        if told {
+            self.wake_sender();
+        }
         std::future::poll_fn(|cx| {
             let polled = wait.as_mut().poll(cx);
             // Only now does the wait count as one, and the sender sees what it is woken for.
@@ -391,7 +394,9 @@ impl RecordAccumulator {
             }
         }
         // Also for queues that were announced before, to a sender that has not been woken for them.
-        self.wake_sender();
+        if !planted!(FlushIsNotTold) {
+            self.wake_sender();
+        }
         incomplete.into_iter().map(|(cell, _)| cell).collect()
     }
 

@@ -12,13 +12,13 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use crate::error::{BatchFailure, DeliveryError};
 use crate::planted::planted;
 use crate::record::Headers;
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 use crate::topic_partition::{Topic, TopicPartition};
 
 pub(crate) mod completion;
@@ -103,8 +103,13 @@ impl BatchCell {
     /// Returns whether a task waits for each record of the batch. If not, the watcher will be told when that changes.
     pub(crate) fn is_all_awaited(&self) -> bool {
         // The flag is set before the look: a task that parks its waker behind the look sees it.
-        self.is_news.store(true, Ordering::SeqCst);
+        if !planted!(AwaitedAskedTooEarly) {
+            self.is_news.store(true, Ordering::SeqCst);
+        }
         let is_all_awaited = self.are_all_parked();
+        if planted!(AwaitedAskedTooEarly) {
+            self.is_news.store(true, Ordering::SeqCst);
+        }
         if is_all_awaited {
             self.is_news.store(false, Ordering::SeqCst);
         }

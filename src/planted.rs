@@ -31,13 +31,15 @@ mod switch {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     #[cfg_attr(loom, expect(dead_code, reason = "some are planted in unit tests alone"))]
     pub(crate) enum Bug {
-        /// A caller asks whether the sender is coming before its queue is on the list.
-        ComingAskedTooEarly,
+        /// The sender asks to be told of an awaited batch only behind its look at it.
+        AwaitedAskedTooEarly,
+        /// The numbers of one cluster are used in another.
+        ClusterChangeIgnored,
         /// Every codec panics. That is no bug of this crate, and the simulation finds nothing, since a panic of a codec must change
         /// nothing.
         CodecPanics,
-        /// The numbers of one cluster are used in another.
-        ClusterChangeIgnored,
+        /// A caller asks whether the sender is coming before its queue is on the list.
+        ComingAskedTooEarly,
         /// Nodes are asked for what they do not speak.
         ControllersAreAsked,
         /// Memory that compression frees is not given back.
@@ -56,10 +58,12 @@ mod switch {
         ExpiredIsNotWritten,
         /// The sender's wake-up is taken before its waker is registered.
         FlagTakenTooEarly,
-        /// A gap in the numbers does not lead to a new epoch.
-        GapNotHealed,
+        /// A flush wakes the sender only for queues that were not announced.
+        FlushIsNotTold,
         /// A partition that has idled out begins again with the numbers that it began with.
         ForgottenNumbers,
+        /// A gap in the numbers does not lead to a new epoch.
+        GapNotHealed,
         /// What was granted to a wait that is given up is not given back.
         GrantDiesWithItsWait,
         /// A retry does not back off.
@@ -68,21 +72,21 @@ mod switch {
         LateAnswerCounts,
         /// A waker is parked although the value is there.
         LateWakerParked,
-        /// Timers of partitions are not reported.
-        LostWakeUp,
         /// A log that panics is not fenced in. That is no bug of this crate either: tests use it to have the sender panic in the
         /// middle of its work.
         LogNotFenced,
         /// The sender takes note of an announcement only after it has looked.
         LookNotedTooLate,
+        /// Timers of partitions are not reported.
+        LostWakeUp,
         /// Answers belong to batches by position.
         MismatchedAnswer,
         /// A refusal that names no record fails all of the batch.
         NamelessFailsAll,
-        /// A second batch goes before the first of an epoch is acknowledged.
-        NoPause,
         /// New batches go behind one that is sent again.
         NoMuteOnRetry,
+        /// A second batch goes before the first of an epoch is acknowledged.
+        NoPause,
         /// Brokers are believed to remember a producer however old the timestamps of its last batch are.
         OldIsRemembered,
         /// The sender's task does not look for orders after it has got up.
@@ -95,22 +99,24 @@ mod switch {
         QuotaIgnored,
         /// Brokers may create topics that are known already, or were.
         RefreshCreatesTopics,
-        /// What is given back at close, or by a purge, comes as it was found: what is under way before what is queued.
-        ReturnedOutOfOrder,
+        /// A topic that was given up gets more queues.
+        RetiredTopicGrows,
         /// A topic that has idled out is forgotten together with the records in it.
         RetiredWithRecords,
         /// A batch that is sent again goes behind those that were not sent so far.
         RetryBehindNewBatch,
+        /// What is given back at close, or by a purge, comes as it was found: what is under way before what is queued.
+        ReturnedOutOfOrder,
         /// A batch is announced before it is compressed.
         SealedTooLate,
         /// The sender does not look after batches that others are to compress.
         SealingForEver,
         /// The numbers of a batch that has failed are given out again.
         SequenceReuse,
-        /// The pieces of a batch are written in reverse order.
-        SplitLosesOrder,
         /// The producer counts as shut before its queues refuse records.
         ShutTooEarly,
+        /// The pieces of a batch are written in reverse order.
+        SplitLosesOrder,
         /// With `fail_stop`, what is under way behind a failure is sent again.
         StopSparesInFlight,
         /// Batches that come back change places.
@@ -119,6 +125,8 @@ mod switch {
         UnreadAnswersDoNotCount,
         /// Batches under way get no result when the producer is closed.
         UnresolvedAtClose,
+        /// The sender is woken for a wait for memory before the wait counts.
+        WaitToldTooEarly,
         /// A thread that has found no work counts as running until a moment later.
         WorkerLeavesTooLate,
         /// Records of a batch that was cut are told offsets as if it had not been.

@@ -24,14 +24,18 @@ const LONG: usize = 200;
 const BATCH_SIZE: usize = 150;
 
 /// One partition, and the sender's side as far as it sleeps and looks.
-struct Border {
-    accumulator: RecordAccumulator,
-    queue: Arc<PartitionQueue>,
+pub(super) struct Border {
+    pub(super) accumulator: RecordAccumulator,
+    pub(super) queue: Arc<PartitionQueue>,
     now: Instant,
 }
 
 impl Border {
-    fn new(compression: Compression) -> Arc<Self> {
+    pub(super) fn new(compression: Compression) -> Arc<Self> {
+        Self::with_memory(compression, 10_000)
+    }
+
+    pub(super) fn with_memory(compression: Compression, memory: usize) -> Arc<Self> {
         let settings = Settings {
             batch_size: BATCH_SIZE,
             compression,
@@ -41,14 +45,18 @@ impl Border {
             keep_notes: false,
             spares_awaited: false,
         };
-        let accumulator = RecordAccumulator::new(settings, BufferMemory::new(10_000, BATCH_SIZE));
-        let queues = accumulator.topic(&Topic::from("topic"), 1);
+        let accumulator = RecordAccumulator::new(settings, BufferMemory::new(memory, BATCH_SIZE));
+        let queues = accumulator.topic(&Topic::from("topic"), 2);
         let queue = Arc::clone(accumulator.ensure_queue(&queues, 0, || true).expect("the topic has it"));
         Arc::new(Self { accumulator, queue, now: clock::now() })
     }
 
     /// Appends a record of so many bytes. Returns whether it was accepted.
-    fn append(&self, len: usize) -> bool {
+    pub(super) fn append(&self, len: usize) -> bool {
+        self.append_to(&self.queue, len)
+    }
+
+    pub(super) fn append_to(&self, queue: &Arc<PartitionQueue>, len: usize) -> bool {
         let (headers, value) = (Headers::new(), [b'x'; LONG]);
         let record = RecordRef { timestamp: 1, key: None, value: value.get(..len), headers: &headers };
         let append = Append {
@@ -58,42 +66,51 @@ impl Border {
             now: self.now,
             stop_at_boundary: false,
         };
-        match self.accumulator.try_append(&self.queue, &append, &mut None) {
+        match self.accumulator.try_append(queue, &append, &mut None) {
             TryAppend::Done(_) => true,
             // A record that waits for memory then is refused by the memory, which is closed, too.
-            TryAppend::Closed | TryAppend::NoMemory { .. } => false,
+            TryAppend::Closed | TryAppend::NoMemory { .. } | TryAppend::Retired => false,
             other => panic!("{other:?}"),
         }
     }
 
-    fn append_on_thread(self: &Arc<Self>, len: usize) -> JoinHandle<bool> {
+    pub(super) fn append_on_thread(self: &Arc<Self>, len: usize) -> JoinHandle<bool> {
         let border = Arc::clone(self);
         thread::spawn(move || border.append(len))
     }
 
     /// Takes what was announced, as the sender does. Returns how many records have come. `may_go` says whether a batch goes now;
     /// one that stays waits for a timer that never fires.
-    fn look(&self, may_go: impl Fn(&Head) -> bool) -> u32 {
-        let (mut changed, mut count) = (Vec::new(), 0);
+    pub(super) fn look(&self, may_go: impl Fn(&Head) -> bool) -> u32 {
+        let mut changed = Vec::new();
         self.accumulator.take_changed(&mut changed);
-        for queue in changed {
-            while queue.look().is_some_and(|head| may_go(&head)) {
-                match queue.take_head() {
-                    TakenHead::Batch(batch) => count += batch.record_count(),
-                    TakenHead::Nothing => break,
-                    TakenHead::Seal(job) => self.accumulator.seal(job),
-                }
+        changed.iter().map(|queue| self.take(queue, &may_go)).sum()
+    }
+
+    /// Takes what may go from a queue. Returns how many records that are.
+    pub(super) fn take(&self, queue: &Arc<PartitionQueue>, may_go: impl Fn(&Head) -> bool) -> u32 {
+        let mut count = 0;
+        while queue.look().is_some_and(|head| may_go(&head)) {
+            match queue.take_head() {
+                TakenHead::Batch(batch) => count += batch.record_count(),
+                TakenHead::Nothing => break,
+                TakenHead::Seal(job) => self.accumulator.seal(job),
             }
         }
         count
     }
 
     /// Sleeps and looks until so many records have come.
-    fn receive(&self, count: u32, may_go: impl Fn(&Head) -> bool) {
+    pub(super) fn receive(&self, count: u32, may_go: impl Fn(&Head) -> bool) {
+        self.work_when_woken(count, || self.look(&may_go));
+    }
+
+    /// Sleeps and works until so many records have come.
+    pub(super) fn work_when_woken(&self, count: u32, mut work: impl FnMut() -> u32) {
         let mut received = 0;
         block_on(poll_fn(|cx| {
             while self.accumulator.wake_flag().poll(cx) {
-                received += self.look(&may_go);
+                received += work();
             }
             if received == count { Poll::Ready(()) } else { Poll::Pending }
         }));

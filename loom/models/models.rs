@@ -7,7 +7,9 @@
 pub mod accumulator;
 pub mod completion;
 pub mod fair_memory;
+pub mod idle_topics;
 pub mod seat;
+pub mod waits;
 pub mod workers;
 
 use std::future::Future;
@@ -17,15 +19,19 @@ use std::task::{Context, Waker};
 use crate::planted::{Bug, plant};
 
 /// The bugs that models find.
-const BUGS: [Bug; 9] = [
+const BUGS: [Bug; 13] = [
+    Bug::AwaitedAskedTooEarly,
     Bug::ComingAskedTooEarly,
     Bug::FlagTakenTooEarly,
+    Bug::FlushIsNotTold,
     Bug::GrantDiesWithItsWait,
     Bug::LateWakerParked,
     Bug::LookNotedTooLate,
     Bug::OrderLeftBehind,
+    Bug::RetiredTopicGrows,
     Bug::SealedTooLate,
     Bug::ShutTooEarly,
+    Bug::WaitToldTooEarly,
     Bug::WorkerLeavesTooLate,
 ];
 

@@ -25,6 +25,12 @@ impl<T> OnceLock<T> {
         Ok(())
     }
 
+    pub(crate) fn get_or_init(&self, init: impl FnOnce() -> T) -> &T {
+        let value = self.value.get_or_init(init);
+        self.is_set.store(true, Ordering::Release);
+        value
+    }
+
     pub(crate) fn get(&self) -> Option<&T> {
         self.is_set.load(Ordering::Acquire).then(|| self.value.get()).flatten()
     }

@@ -3,7 +3,7 @@
 use std::env;
 use std::process::Command;
 
-use kafka_producer_loom::models::{accumulator, completion, fair_memory, seat, workers};
+use kafka_producer_loom::models::{accumulator, completion, fair_memory, idle_topics, seat, waits, workers};
 
 macro_rules! models {
     ($($part:ident::$model:ident,)*) => {
@@ -32,20 +32,30 @@ models! {
     fair_memory::waiter_for_any_partition_and_release,
     fair_memory::cancelled_waiter_and_release,
     fair_memory::waiter_and_close,
+    idle_topics::record_to_a_topic_that_idles_out,
+    idle_topics::first_record_to_a_topic_that_idles_out,
+    idle_topics::first_records_of_two_threads,
     seat::orders_of_two_threads,
     seat::orders_to_a_sender_that_ends,
+    waits::memory_in_a_batch_that_lingers,
+    waits::flush_of_a_batch_that_lingers,
+    waits::batch_whose_last_record_is_awaited,
     workers::work_of_two_callers,
     workers::work_that_is_taken_back,
 }
 
 /// The part of the border, the bug, and the model that finds it.
-const PLANTS: [(&str, &str, &str); 9] = [
+const PLANTS: [(&str, &str, &str); 13] = [
     ("announcements", "ComingAskedTooEarly", "record_for_a_sender_that_was_coming"),
+    ("awaited batches", "AwaitedAskedTooEarly", "batch_whose_last_record_is_awaited"),
     ("close", "ShutTooEarly", "record_and_close"),
     ("completion", "LateWakerParked", "waiter_and_value"),
+    ("flush", "FlushIsNotTold", "flush_of_a_batch_that_lingers"),
     ("hand-over of sealing, batch", "SealedTooLate", "batch_that_its_caller_compresses"),
     ("hand-over of sealing, threads", "WorkerLeavesTooLate", "work_of_two_callers"),
+    ("idle topics", "RetiredTopicGrows", "first_record_to_a_topic_that_idles_out"),
     ("line for memory", "GrantDiesWithItsWait", "cancelled_waiter_and_release"),
+    ("line for memory, sender", "WaitToldTooEarly", "memory_in_a_batch_that_lingers"),
     ("orders", "OrderLeftBehind", "orders_of_two_threads"),
     ("queue", "LookNotedTooLate", "batch_that_fills_while_the_sender_looks"),
     ("wake flag", "FlagTakenTooEarly", "records_of_two_threads"),

@@ -1,8 +1,9 @@
 //! `QueueTable`: the queues of a topic by partition number, found without a lock.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::accumulator::partition_queue::PartitionQueue;
+use crate::sync::OnceLock;
 
 /// A place for the queue of each partition of a topic, of which most may stay empty for ever.
 ///
@@ -57,7 +58,7 @@ impl QueueTable {
             Some(place) => place,
             None => {
                 let at = partition.checked_sub(BLOCK)?;
-                let block = || Box::new([const { OnceLock::new() }; BLOCK]);
+                let block = || Box::new(std::array::from_fn(|_| OnceLock::new()));
                 self.far.get(at / BLOCK)?.get_or_init(block).get(at % BLOCK)?
             }
         };
