@@ -1,8 +1,8 @@
 //! What can go wrong with a record, and what to do about it.
 //!
-//! [`SendError`] is the error of `send`, `enqueue` and `try_enqueue`, [`DeliveryError`] that of a
-//! [`Delivery`](crate::Delivery). Both give the record back, say by [`Persisted`] whether it may stand in the log, and
-//! advise by [`Disposition`] what to do.
+//! `send`, `enqueue` and `try_enqueue` return a [`SendError`]; a [`Delivery`](crate::Delivery) resolves to a
+//! [`DeliveryError`]. Both give the record back, say by [`Persisted`] whether it may stand in the log, and advise by
+//! [`Disposition`] what to do.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -34,14 +34,14 @@ pub(crate) type SharedError = Arc<dyn StdError + Send + Sync + 'static>;
 pub enum Persisted {
     /// It was never put on the wire, or the broker refused it: it is not in the log.
     No,
-    /// It was sent and no answer settled its fate. Sending it again may write it twice.
+    /// The producer sent it, and no answer said whether the broker has written it. Sending it again may write it twice.
     Maybe,
 }
 
 /// Why a record was not sent, or not delivered.
 ///
-/// A record that was refused comes back as it was given, by [`SendError::into_record`]. One that was accepted and then
-/// failed is part of the [`DeliveryError`] inside.
+/// [`SendError::into_record`] gives a refused record back as you gave it. If the record was accepted and then failed, the
+/// [`DeliveryError`] inside this error gives it back.
 #[derive(Clone)]
 pub struct SendError<K = Bytes, V = Bytes>(Box<SendFailure<K, V>>);
 
@@ -56,7 +56,7 @@ struct SendFailure<K, V> {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// The call was dropped while the record waited to be accepted. Only interceptors are told of this: the caller is gone.
+    /// The call was dropped while the record waited to be accepted. Only interceptors see this error.
     #[error("the call was dropped before the record was accepted")]
     Cancelled,
     /// The producer is closed, or was closed while the record waited.
@@ -80,7 +80,7 @@ pub enum SendErrorKind {
     /// The record itself cannot be sent.
     #[error("{0}")]
     InvalidRecord(String),
-    /// No memory was to be had within `max.block.ms`.
+    /// No memory became free for the record within `max.block.ms`.
     #[error(
         "no {needed} bytes of buffer.memory ({limit}) became free within max.block.ms: waited {memory_wait:?} after {metadata_wait:?} for metadata"
     )]
@@ -107,7 +107,7 @@ pub enum SendErrorKind {
         waited: Duration,
         /// What the brokers said of the topic last.
         cause: Option<ErrorCode>,
-        /// Why brokers could not be asked lately, as when their answers cannot be read.
+        /// Why the producer could not ask brokers lately, for instance because their answers cannot be read.
         obstacle: Option<String>,
         /// Whether any broker has answered so far.
         is_connected: bool,
@@ -133,7 +133,7 @@ pub enum SendErrorKind {
     /// The runtime that drove the producer was shut down.
     #[error("the runtime that drove the producer was shut down")]
     RuntimeShutdown,
-    /// The producer's background task has panicked, which is a bug here or in code that it was given. The producer has ended.
+    /// The producer's background task has panicked and ended. That is a bug of this crate, or of code that you gave to it.
     #[error("the producer's background task has panicked: {0}")]
     SenderPanicked(String),
     /// A serializer failed.
@@ -176,8 +176,8 @@ pub enum SendErrorKind {
         /// The partition that the record was to go to.
         partition: i32,
     },
-    /// The topic, or the partition that the record names, is not known yet. Only from `try_enqueue`, which has asked
-    /// for it by then.
+    /// The producer does not know the topic yet, or the partition that the record names. Only from `try_enqueue`, which then
+    /// asks for the topic's metadata.
     #[error("{} not in metadata yet", Wanted(.topic, *.partition, *.partition_count))]
     TopicUnknown {
         /// The topic.
@@ -246,7 +246,8 @@ impl<K, V> SendError<K, V> {
 
     /// Returns the record if it was refused, that is, never accepted.
     ///
-    /// `None` for [`SendErrorKind::Delivery`]: its record is serialized by then, see [`DeliveryError::record`].
+    /// Returns `None` for [`SendErrorKind::Delivery`]: that record is serialized already, and [`DeliveryError::record`]
+    /// returns it.
     #[must_use]
     pub fn into_record(self) -> Option<ProducerRecord<K, V>> {
         self.0.record
@@ -290,7 +291,7 @@ impl<K, V> StdError for SendError<K, V> {
 
 /// Why an accepted record was not delivered.
 ///
-/// Clones share everything. The record comes back by [`DeliveryError::record`].
+/// Clones share everything. [`DeliveryError::record`] gives the record back.
 #[derive(Clone)]
 pub struct DeliveryError {
     failure: Arc<BatchFailure>,
@@ -304,8 +305,8 @@ pub struct DeliveryError {
 pub enum DeliveryErrorKind {
     /// The broker refused the record for good, or `retries` are used up.
     ///
-    /// A batch that is refused for a record which the broker does not name is halved until that record stands alone. If an
-    /// earlier attempt may have written the batch, all of its records fail instead.
+    /// If the broker refuses a batch because of a record that it does not name, the producer halves the batch until that
+    /// record stands alone. If an earlier attempt may have written the batch, all of its records fail instead.
     #[error("{code}{}", Detail(.message.as_deref()))]
     Broker {
         /// What the broker said.
@@ -313,10 +314,10 @@ pub enum DeliveryErrorKind {
         /// The broker's own words, if it sent any.
         message: Option<String>,
     },
-    /// The broker refused the batch because of other records in it; this one is innocent.
+    /// The broker refused the batch because of other records in it, and the producer could not send this one again.
     ///
-    /// Innocent records are sent again without the others. They are not if an earlier attempt may have written
-    /// the batch, for that could write them twice, and not with [`fail_stop`].
+    /// Usually the producer sends the records that were not at fault again, without the others. It does not in two cases: if
+    /// an earlier attempt may have written the batch, because they could then be written twice; and with [`fail_stop`].
     ///
     /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
     #[error("another record of the batch was refused: {code}")]
@@ -330,13 +331,13 @@ pub enum DeliveryErrorKind {
     /// The connection broke and `retries` are used up.
     #[error("the connection to the broker was lost: {0}")]
     Disconnected(String),
-    /// The record was given up by [`KafkaProducer::purge`](crate::KafkaProducer::purge).
+    /// [`KafkaProducer::purge`](crate::KafkaProducer::purge) gave the record up.
     #[error("the record was purged")]
     Purged,
     /// The runtime that drove the producer was shut down.
     #[error("the runtime was shut down before the record was delivered")]
     RuntimeShutdown,
-    /// The producer's background task has panicked, which is a bug here or in code that it was given. The producer has ended.
+    /// The producer's background task has panicked and ended. That is a bug of this crate, or of code that you gave to it.
     #[error("the producer's background task has panicked: {0}")]
     SenderPanicked(String),
     /// An older record of the partition failed, and [`fail_stop`] is on.
@@ -350,7 +351,7 @@ pub enum DeliveryErrorKind {
     /// The leader of the partition is too old for the codec of `compression.type`.
     #[error("the broker speaks no version of Produce that allows {0}")]
     UnsupportedCompression(Compression),
-    /// No version of the Produce API is spoken by both the broker and this crate.
+    /// The broker and this crate have no version of the Produce API in common.
     #[error("the broker speaks no version of Produce that this producer speaks")]
     UnsupportedVersion,
 }
@@ -426,7 +427,7 @@ pub(crate) struct BatchFailure {
 pub(crate) struct FailedBatch {
     pub(crate) bytes: Bytes,
     pub(crate) compression: Compression,
-    /// Its length before it was compressed; of no account if it is not.
+    /// Its length before it was compressed. It has no meaning if the batch is not compressed.
     plain_len: usize,
     records: OnceLock<Vec<DecodedRecord>>,
 }
@@ -527,7 +528,7 @@ impl DeliveryError {
 
     /// Returns the record with its serialized key and value and the partition that was chosen for it.
     ///
-    /// The first call for a batch decodes the whole batch. `None` only if that fails, which would be a bug here.
+    /// The first call for a batch decodes the whole batch. It returns `None` only if that fails, by a bug of this crate.
     #[must_use]
     pub fn record(&self) -> Option<ProducerRecord> {
         let decoded = self.failure.batch.records().get(self.index as usize)?;

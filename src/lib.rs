@@ -1,8 +1,9 @@
 //! A pure Rust producer for Apache Kafka: high-level, ordered, bounded in memory.
 //!
 //! [`KafkaProducer`] takes records, gathers them into batches per partition, and sends them to the brokers that lead
-//! these partitions, keeping up with whatever the cluster does meanwhile. It speaks to Kafka 1.0 and later, ZooKeeper
-//! or KRaft. There is no C in it unless zstd is asked for, and no thread of its own: one task on the tokio runtime does the work.
+//! these partitions. It follows what the cluster does meanwhile: leaders move, brokers restart, topics get new partitions.
+//! It speaks to Kafka 1.0 and later, ZooKeeper or KRaft. It contains no C code unless you enable the feature `zstd`. One
+//! task on the tokio runtime does the work; [Threads](#threads) names the few threads beside it.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -26,22 +27,25 @@
 //! - Every record that was accepted ends in [`RecordMetadata`] or in one [`DeliveryError`], which gives the record back
 //!   and says by [`Persisted`] whether it may stand in the log.
 //! - Records of one partition are written in the order in which they were accepted, through retries and leader changes.
-//! - Batches hold at most `buffer.memory` bytes, the pieces of a batch that a broker found too large and batches that are
-//!   numbered anew excepted. When they hold that much, [`enqueue`](KafkaProducer::enqueue)
-//!   waits, first come first served, and [`try_enqueue`](KafkaProducer::try_enqueue) says so.
+//! - Batches hold at most `buffer.memory` bytes. When they hold that much, [`enqueue`](KafkaProducer::enqueue) waits, and
+//!   serves the calls for one partition in their order; [`try_enqueue`](KafkaProducer::try_enqueue) returns an error. Two rare
+//!   cases may exceed the limit for a while: the pieces of a batch that a broker found too large or refused in part, and
+//!   batches that get new sequence numbers.
 //! - With `acks=all`, the default, a record is in the log **once**, whatever answers are lost and however often it was sent
-//!   (`enable.idempotence`, on by default). An idempotent producer never dies of a sequence error: what a broker has
-//!   forgotten is healed by a new epoch.
+//!   (`enable.idempotence`, on by default). A sequence error never ends an idempotent producer: if a broker has forgotten
+//!   the producer's numbers, the producer begins a new epoch and goes on.
 //!
 //! Transactions, TLS and SASL are missing so far; the keys for them are refused by name.
-//! Choosing other `acks`, or `enable.idempotence=false`, gives up the "once": a batch whose answer was lost may then be
-//! written twice. Its order is kept all the same, by sending one batch of a partition at a time.
+//! If you choose other `acks`, or `enable.idempotence=false`, you give up the "once": a batch whose answer was lost may then
+//! be written twice. With `acks=1`, and with `acks=all`, the order stays the same, because the producer then sends one batch
+//! of a partition at a time.
 //!
 //! # Two stages, and throughput
 //!
 //! [`send`](KafkaProducer::send) waits for the acknowledgement. Awaiting each record before the next one costs a round
-//! trip per record, and [`linger.ms`](ProducerConfig::linger) too if that was set. To go fast, [`enqueue`](KafkaProducer::enqueue) many and
-//! await their [`Delivery`]s later, or use [`send_all`](KafkaProducer::send_all), or send from many tasks at once:
+//! trip per record, and [`linger.ms`](ProducerConfig::linger) too if you set it. To go fast, [`enqueue`](KafkaProducer::enqueue)
+//! many records and await their [`Delivery`]s later, or use [`send_all`](KafkaProducer::send_all), or send from many tasks at
+//! once:
 //!
 //! ```no_run
 //! # use kafka_producer::{KafkaProducer, ProducerRecord};
@@ -60,41 +64,51 @@
 //!
 //! # Features
 //!
-//! LZ4 is always there; each further [codec](Compression) is a feature, and refused by name without it:
+//! LZ4 is always there. Each other [codec](Compression) is a feature; without the feature the producer refuses the codec by
+//! name:
 //!
 //! - `gzip`, on by default;
 //! - `snappy`, on by default;
 //! - `zstd`, off by default: the only one that needs a C compiler.
 //!
-//! Batches of gzip and zstd that become full are compressed on the runtime's blocking threads, at most as many at a time as
-//! there are cores, so that one task that sends is not bound to the speed of one. When all of these are busy, the call that
-//! fills a batch compresses it itself, and so does every call with LZ4 and snappy.
+//! # Threads
+//!
+//! The producer's task runs on the tokio runtime in which the producer was built. Other threads do this:
+//!
+//! - The runtime's blocking threads compress full batches with gzip and zstd, at most as many at a time as there are cores,
+//!   so that a single sending task can use all cores. When all of these are busy, the call that fills a batch compresses it
+//!   itself. With LZ4 and snappy the call always does.
+//! - The runtime's blocking threads look up the names of brokers. If they have begun no lookup after 5 ms, threads named
+//!   `kafka-producer-lookup` do, at most eight in a process. They end when nothing is left to look up.
+//! - One thread named `kafka-producer-timer` in a process ends the waits of callers in time (`max.block.ms`, and the timeout of
+//!   [`close`](KafkaProducer::close)), even if no thread drives the runtime. It starts with the first call that has to wait, and
+//!   ends some seconds after the last.
 //!
 //! # Cancel safety
 //!
-//! Dropping the future of `enqueue` (or of `send`, before the record is accepted) withdraws the record. Once it is
-//! accepted it is sent, whatever is dropped: a [`Delivery`] only watches. A timeout around `send` therefore means that
-//! the caller has stopped waiting, not that the record was not written.
+//! Dropping the future of `enqueue` (or of `send`, before the record is accepted) withdraws the record. Once the producer
+//! has accepted a record it sends it, whatever you drop: a [`Delivery`] only watches. If a timeout around `send` ends, the
+//! caller has stopped waiting; the record may still be written.
 //!
 //! # Coming from Java or librdkafka
 //!
 //! Kafka's property names work as they are, from a map or a `.properties` text ([`ProducerConfig::from_properties`],
-//! [`ProducerConfig::from_properties_text`]); ranges and defaults are those of Kafka 4.4. What is wrong with them is
-//! reported together, and an unknown key is an error that names the nearest known one. Some things are done otherwise
-//! than in Java, on purpose:
+//! [`ProducerConfig::from_properties_text`]); ranges and defaults are those of Kafka 4.4. One error lists everything that is
+//! wrong with them; for an unknown key it names the nearest known one. Some things differ from Java on purpose:
 //!
 //! - A partition that cannot be sent does not hold up the other partitions of its broker.
-//! - The default of `linger.ms` does not hold up a batch whose records are all awaited, if nothing is under way to its
-//!   broker; one that was set does.
+//! - If you do not set `linger.ms`, a batch does not wait for it while each of its records is awaited and nothing is under way
+//!   to its broker. If you set it, every batch waits.
 //! - A retry waits for its backoff and not for `linger.ms` once more.
 //! - A partitioner's choice that is out of range is refused at once.
 //! - `batch.size` above `buffer.memory` is refused when the producer is built.
 //! - `delivery.timeout.ms` counts from a batch's first record, and a batch takes records for `linger.ms` and a hundredth
 //!   of `delivery.timeout.ms` only, so no record inherits the age of an old batch.
-//! - A batch takes at least `batch.size` before compression, however badly the ones before it compressed, and one that
-//!   compression would not make smaller goes out as it is.
-//! - One partition takes at most half of `buffer.memory`, so that one that cannot be sent to does not hold up the others.
-//! - Memory is taken as batches grow; a partition with few records does not reserve `batch.size` when memory is short.
+//! - A batch takes at least `batch.size` before compression, however badly the ones before it compressed. If compression would
+//!   not make a batch smaller, the producer sends it uncompressed.
+//! - One partition takes at most half of `buffer.memory`. So if the producer cannot send to one partition, the others still
+//!   get memory.
+//! - Batches take memory as they grow; when memory is short, a partition with few records does not reserve `batch.size`.
 
 #![warn(
     clippy::exhaustive_enums,

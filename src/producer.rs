@@ -42,7 +42,7 @@ use self::walk::{Stop, Walk};
 /// Cheap to clone, and usable from any number of tasks at once: all clones share one memory, one background task and
 /// one connection per broker. Make one for the life of the application.
 ///
-/// `K` and `V` are the types of keys and values; [`Bytes`] unless serializers for others are given to the builder.
+/// `K` and `V` are the types of keys and values. They are [`Bytes`] unless you give the builder serializers for others.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -63,19 +63,19 @@ use self::walk::{Stop, Walk};
 ///
 /// # Runtimes and threads
 ///
-/// A producer is built within a tokio runtime that has I/O and timers, and its background task runs there: records are sent
-/// as long as a thread drives that runtime. The producer may be used from anywhere: from other runtimes, whether they
-/// have timers or not, and from threads without one, with any executor or `Handle::block_on`. `max.block.ms` and the
-/// timeout of [`close`](Self::close) hold everywhere. Only in a program that is built with `panic = "abort"` a
-/// current-thread runtime around the caller needs timers, for tokio tells by a panic that it has none. When the runtime
-/// is shut down, everything that was accepted fails with
-/// [`DeliveryErrorKind::RuntimeShutdown`](crate::DeliveryErrorKind::RuntimeShutdown).
+/// Build a producer within a tokio runtime that has I/O and timers. Its background task runs there, and sends records as
+/// long as a thread drives that runtime. You may use the producer from anywhere: from other runtimes, with or without
+/// timers, and from threads without a runtime, with any executor or `Handle::block_on`. `max.block.ms` and the timeout of
+/// [`close`](Self::close) hold everywhere: a [thread](crate#threads) ends these waits. There is one exception: if the program
+/// is built with `panic = "abort"` and the caller is in a current-thread runtime, that runtime needs timers, because tokio
+/// panics when the producer asks whether it has any. When the producer's runtime is shut down, everything that was accepted
+/// fails with [`DeliveryErrorKind::RuntimeShutdown`](crate::DeliveryErrorKind::RuntimeShutdown).
 ///
 /// # Dropping
 ///
-/// Dropping the last handle neither blocks nor loses anything by itself: the background task goes on until everything
-/// that was accepted is delivered or has failed, for as long as the runtime lives. An application that is about to end
-/// should [`close`](Self::close) instead, which waits for that.
+/// Dropping the last handle neither blocks nor loses records: as long as the runtime lives, the background task goes on until
+/// everything that was accepted is delivered or has failed. Before an application ends, it should call
+/// [`close`](Self::close), which waits for that.
 pub struct KafkaProducer<K = Bytes, V = Bytes> {
     shared: Arc<ProducerShared<K, V>>,
 }
@@ -105,8 +105,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before the record is accepted: it is not sent and never will be. Dropped after: it is sent all the same.
-    /// A `timeout` around this call therefore means "stop waiting", not "not written".
+    /// If you drop the future before the record is accepted, the record is not sent. If you drop it later, the producer
+    /// sends the record all the same. So when a `timeout` around this call ends, the record may still be written.
     ///
     /// # Errors
     ///
@@ -117,14 +117,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
 
     /// Hands a record over, and returns once the producer has accepted it.
     ///
-    /// Waits for the topic's metadata and for memory, together at most `max.block.ms`. When it returns, the record has
-    /// its partition and its place behind those enqueued before. The [`Delivery`] resolves when the broker has
-    /// acknowledged it.
+    /// It waits for the topic's metadata and for memory, together at most `max.block.ms`. When it returns, the record has
+    /// its partition and its place after those enqueued before. The [`Delivery`] resolves when the broker has acknowledged
+    /// the record, or the record has failed.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future before it has returned withdraws the record: it is not sent and holds no memory. Interceptors
-    /// that have seen it are told so.
+    /// Dropping the future before it has returned withdraws the record: it is not sent and holds no memory. If interceptors
+    /// have seen the record, the producer tells them that it was cancelled.
     ///
     /// # Errors
     ///
@@ -142,7 +142,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// # Errors
     ///
     /// The record was not accepted and comes back in the error: [`SendErrorKind::Full`] when memory is short,
-    /// [`SendErrorKind::TopicUnknown`] when the topic's metadata is still to come (it has been asked for by then),
+    /// [`SendErrorKind::TopicUnknown`] when the producer does not have the topic's metadata yet (it then asks for it),
     /// [`SendErrorKind::Closed`], [`SendErrorKind::TooLarge`] and those about the record itself.
     #[inline]
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
@@ -170,7 +170,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped early: records that were accepted by then are sent, the others are not.
+    /// If you drop the future early, the records that were accepted by then are sent and the others are not.
     pub async fn send_all(
         &self,
         records: impl IntoIterator<Item = ProducerRecord<K, V>>,
@@ -210,14 +210,16 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         }
     }
 
-    /// Waits until every record accepted before the call is delivered or has failed. None of them lingers; a record that
-    /// is accepted later does, unless it finds room in a batch that waits to be sent.
+    /// Waits until every record accepted before the call is delivered or has failed. None of these records lingers. A record
+    /// that is accepted later does, unless it finds room in a batch that waits to be sent.
     ///
-    /// Whether they were delivered is told by their [`Delivery`]s, not here. It ends within `delivery.timeout.ms`.
+    /// It returns nothing: the [`Delivery`] of each record tells whether the record was delivered. It ends within
+    /// `delivery.timeout.ms`.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up waiting and nothing else: once it has been polled, the records go without lingering.
+    /// Dropping the future only ends the wait. Once the future has been polled, the records do not linger, whether you drop it
+    /// or not.
     pub async fn flush(&self) {
         for cell in self.shared.accumulator.begin_flush() {
             cell.completed().await;
@@ -227,12 +229,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Closes the producer, for all its clones: refuses new records, waits up to `timeout` until everything accepted is
     /// delivered or has failed, and then fails what is left with [`DeliveryErrorKind::Closed`].
     ///
-    /// The report gives those back, and each one's error says whether it may have been written. Closing again waits for the
-    /// end, too, and returns the same report. Of several calls that are under way the longest timeout counts, so that none
-    /// of them cuts another short; to end at once all the same, [`purge`](Self::purge) everything.
+    /// The report gives the records back that this call has failed, and the error of each says whether the record may have
+    /// been written. A second call waits for the end, too, and returns the same report. If several calls are under way, the
+    /// longest timeout counts for all of them, so that no call ends another one early. To end at once all the same,
+    /// [`purge`](Self::purge) everything.
     ///
-    /// The timeout holds even if no thread drives the runtime in which the producer was built, or if this is called
-    /// outside of any runtime: what is left is then failed by the caller itself.
+    /// The timeout holds even if no thread drives the runtime in which the producer was built, and outside of any runtime:
+    /// this call then fails what is left by itself.
     ///
     /// [`DeliveryErrorKind::Closed`]: crate::DeliveryErrorKind::Closed
     ///
@@ -273,21 +276,23 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         }
     }
 
-    /// Gives up records that were accepted and are not settled, at once: they fail with [`DeliveryErrorKind::Purged`].
+    /// Gives up at once records that were accepted and are neither delivered nor failed: they fail with
+    /// [`DeliveryErrorKind::Purged`].
     ///
-    /// [`Purge::Queued`] leaves alone what is under way to a broker; what it fails was not written, unless an attempt
-    /// before may have been ([`DeliveryError::persisted`]). [`Purge::All`] fails that, too. Returns the error of each
-    /// record, which gives it back, for those whose [`Delivery`] no caller holds.
+    /// [`Purge::Queued`] fails the records that wait in the producer, and leaves alone those that are under way to a broker. A
+    /// record that waits for another attempt may have been written by an earlier one: [`DeliveryError::persisted`] tells.
+    /// [`Purge::All`] also fails the records that are under way. It returns the error of each failed record, which gives the
+    /// record back even if no caller holds its [`Delivery`].
     ///
-    /// Calls of [`enqueue`](Self::enqueue) that still wait are not concerned, and the producer can be used as before. A
-    /// producer that has ended gives up nothing. Nothing is waited for but the producer's background task, if it is just at
-    /// work.
+    /// It does not touch calls of [`enqueue`](Self::enqueue) that still wait, and you can use the producer as before. In a
+    /// producer that has ended there is nothing to give up. It waits only for the producer's background task, if that is
+    /// running at the moment.
     ///
     /// [`DeliveryErrorKind::Purged`]: crate::DeliveryErrorKind::Purged
     ///
     /// # Cancel safety
     ///
-    /// Once the future has been polled the records are given up, whether it is dropped or not.
+    /// Once the future has been polled, the producer gives the records up, whether you drop the future or not.
     ///
     /// ```no_run
     /// # async fn example(producer: kafka_producer::KafkaProducer) {
@@ -304,13 +309,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         purged.await.unwrap_or_default()
     }
 
-    /// Has a partition take records again that [`fail_stop`](KafkaProducerBuilder::fail_stop) has stopped, and returns
-    /// whether it was stopped.
+    /// Lets a partition that [`fail_stop`](KafkaProducerBuilder::fail_stop) has stopped take records again. Returns whether
+    /// the partition was stopped.
     ///
-    /// To be called once it is decided what becomes of the records that came back: what is sent afterwards stands behind
-    /// the gap that they leave. To leave none, send them again first thing, in their order, after having looked up those
-    /// whose error says [`Persisted::Maybe`](crate::Persisted::Maybe). Batches that were under way behind the failed one
-    /// are not brought back: their records fail, or are delivered if the broker has them, whenever that becomes certain.
+    /// Call this after you have decided what to do with the records that came back: records that you send from now on stand
+    /// in the log after the gap that the failed ones leave. To leave no gap, first look up in the log the records whose error
+    /// says [`Persisted::Maybe`](crate::Persisted::Maybe), and send again, in their order, all failed records that are not
+    /// there, before any other record. Batches that were under way after the failed one do not join the partition again: their
+    /// records fail, or are delivered if the broker has them, as soon as the producer knows which.
     pub fn resume(&self, topic: impl Into<Topic>, partition: i32) -> bool {
         let topic = topic.into();
         self.shared.accumulator.queue(&topic, partition).is_some_and(|queue| queue.resume())
@@ -343,8 +349,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         }
     }
 
-    /// Returns the value in force of one of Kafka's property names, as Kafka writes it; `None` for a name that this
-    /// crate does not support.
+    /// Returns the value that the producer uses for one of Kafka's property names, as Kafka writes it. Returns `None` for a
+    /// name that this crate does not support.
     #[must_use]
     pub fn config_value(&self, key: &str) -> Option<String> {
         self.shared.settings.get(key)
@@ -432,16 +438,16 @@ impl<K, V> ProducerShared<K, V> {
 pub struct CloseReport {
     /// Records that were acknowledged.
     pub delivered: u64,
-    /// Records that failed after they had been accepted, those that closing failed included.
+    /// Records that failed after they had been accepted. It includes those that `close` itself has failed.
     pub failed: u64,
-    /// The error of each record that was not settled when the timeout ended, and was failed then: it gives the record back
-    /// ([`DeliveryError::record`]) and tells whether it may have been written ([`DeliveryError::persisted`]). In their
-    /// order within each partition.
+    /// The errors of the records that `close` has failed when its timeout ended. Each error gives its record back
+    /// ([`DeliveryError::record`]) and tells whether it may have been written ([`DeliveryError::persisted`]). The errors of
+    /// one partition stand in the order of its records.
     pub undelivered: Vec<DeliveryError>,
 }
 
 impl KafkaProducer {
-    /// Starts a builder for a producer with [`Bytes`] as keys and values. Other types are chosen on the builder.
+    /// Starts a builder for a producer with [`Bytes`] as keys and values. The builder can change these types.
     #[must_use]
     pub fn builder() -> KafkaProducerBuilder {
         KafkaProducerBuilder::default()

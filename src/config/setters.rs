@@ -7,9 +7,9 @@ macro_rules! config_setters {
         /// Sets which replicas must have a batch before it counts as delivered (`acks`, default all).
         ///
         /// With [`All`](crate::Acks::All) an acknowledged record survives the loss of any broker as long as
-        /// one in-sync replica lives. [`Leader`](crate::Acks::Leader) saves one round trip between brokers
-        /// and loses what a dying leader had not passed on. [`None`](crate::Acks::None) loses records without
-        /// anybody noticing.
+        /// one in-sync replica lives. [`Leader`](crate::Acks::Leader) saves one round trip between brokers;
+        /// if the leader dies, the records that it had not passed on are lost. With [`None`](crate::Acks::None)
+        /// records may be lost without an error.
         #[must_use]
         pub fn acks(mut self, acks: $crate::Acks) -> Self {
             self$(.$config)?.set("acks", acks, |settings| &mut settings.acks);
@@ -18,13 +18,14 @@ macro_rules! config_setters {
 
         /// Sets how many bytes of records are gathered for one partition before they are sent (`batch.size`, default 16384 bytes).
         ///
-        /// From 0 to 2147483647 and at most [`buffer_memory`](Self::buffer_memory). 0 sends every record
-        /// alone, which costs one request for each; large batches compress better and take more memory for
-        /// each partition. A record larger than this goes into a batch of its own. Unlike the Java client, a
-        /// batch larger than the whole buffer is refused.
+        /// From 0 to 2147483647. Unlike the Java client, the producer refuses a value above
+        /// [`buffer_memory`](Self::buffer_memory). 0 sends every record alone, which costs one request for
+        /// each. Large batches compress better and take more memory for each partition. A record larger than
+        /// this goes into a batch of its own.
         ///
-        /// With compression it bounds what is sent: a batch takes as much more as the topic's batches before it were
-        /// compressed (KIP-126), up to [`max_request_size`](Self::max_request_size) and if there is memory.
+        /// With compression this is the size after compression, estimated from the topic's earlier batches
+        /// (KIP-126): if these shrank to a quarter, a batch takes up to four times as many bytes of records,
+        /// but no more than [`max_request_size`](Self::max_request_size), and only while memory is free.
         #[must_use]
         pub fn batch_size(mut self, bytes: usize) -> Self {
             self$(.$config)?.set("batch.size", bytes, |settings| &mut settings.batch_size);
@@ -33,9 +34,10 @@ macro_rules! config_setters {
 
         /// Sets the brokers to ask first, as Kafka writes them: `host:port`, separated by commas (`bootstrap.servers`, required).
         ///
-        /// One living broker is enough, since it names the others; two or three bridge the restart of one. An
-        /// IPv6 address stands in brackets, as in `[::1]:9092`. `PLAINTEXT://` may stand before an address.
-        /// Names are resolved later: nothing is wrong with a name that cannot be resolved yet.
+        /// One living broker is enough, because it names the others. With two or three, the producer can also
+        /// start while one of them restarts. An IPv6 address stands in brackets, as in `[::1]:9092`.
+        /// `PLAINTEXT://` may stand before an address. The producer resolves names when it connects, so a name
+        /// that cannot be resolved yet is no error.
         #[must_use]
         pub fn bootstrap_servers(mut self, servers: impl Into<String>) -> Self {
             self$(.$config)?.set_property("bootstrap.servers", &servers.into());
@@ -44,15 +46,16 @@ macro_rules! config_setters {
 
         /// Sets how many bytes of records may wait for being sent or acknowledged (`buffer.memory`, default 33554432 bytes).
         ///
-        /// At least [`batch_size`](Self::batch_size). Beyond it, sending waits for
-        /// [`max_block`](Self::max_block) at most. Little memory keeps a slow broker from delaying records
-        /// for long; much memory bridges longer outages.
+        /// At least [`batch_size`](Self::batch_size). When the memory is full, sending waits, for
+        /// [`max_block`](Self::max_block) at most. With little memory, records do not wait long behind others
+        /// for a slow broker; with much memory, the producer accepts records through longer outages.
         ///
-        /// It is shared fairly, unlike in Java: one partition alone can take half of it, and the less is free the less a
-        /// partition may take beyond its first batch (at most twice the square of the share that stays free). Partitions
-        /// without a leader, or with a slow one, thus cannot keep the others from being sent to: *n* of them leave
-        /// about 1/(2*n*). Calls that wait for the memory of one partition are served in their order; among partitions
-        /// the one that holds least comes first.
+        /// Unlike in Java, partitions share the memory by a rule. As long as there is memory, a partition may
+        /// have one batch. To get more, its share of the memory must be at most twice the square of the share
+        /// that stays free: one partition alone can take half, and each may take less when less is free.
+        /// So partitions without a leader, or with a slow one, leave memory for the others: *n* of them leave
+        /// about 1/(2*n*). Calls that wait for memory for one partition get it in their order. Among
+        /// partitions, the one that holds least comes first.
         #[must_use]
         pub fn buffer_memory(mut self, bytes: usize) -> Self {
             self$(.$config)?.set("buffer.memory", bytes, |settings| &mut settings.buffer_memory);
@@ -79,11 +82,13 @@ macro_rules! config_setters {
 
         /// Sets the codec that batches are compressed with (`compression.type`, default none).
         ///
-        /// LZ4 and snappy cost little time and often halve what goes over the network and onto the brokers' disks;
-        /// zstd and gzip leave about two thirds of that and take two and ten times as long, spread over all cores.
-        /// Larger batches compress better. A batch that gets no smaller is sent as it is.
+        /// LZ4 and snappy cost little time and often halve what goes over the network and onto the brokers' disks.
+        /// zstd and gzip make batches about a third smaller than that; zstd takes twice as long, gzip ten times,
+        /// and both are spread over all cores. Larger batches compress better. A batch that gets no smaller is
+        /// sent uncompressed.
         ///
-        /// gzip, snappy and zstd need the crate's feature of that name, and zstd brokers of Kafka 2.1 or newer.
+        /// gzip, snappy and zstd need the crate's feature of that name. zstd also needs brokers of Kafka 2.1 or
+        /// newer.
         #[must_use]
         pub fn compression(mut self, compression: $crate::Compression) -> Self {
             self$(.$config)?.set("compression.type", compression, |settings| &mut settings.compression);
@@ -92,7 +97,7 @@ macro_rules! config_setters {
 
         /// Sets how small gzip makes batches, and how slowly (`compression.gzip.level`, default -1).
         ///
-        /// 1 is the fastest and 9 the slowest; -1 leaves it to the library, which takes 6. Of no account with other
+        /// 1 is the fastest and 9 the slowest; -1 is the library's default, which is 6. It has no effect on other
         /// codecs.
         #[must_use]
         pub fn compression_gzip_level(mut self, level: i32) -> Self {
@@ -103,8 +108,8 @@ macro_rules! config_setters {
 
         /// Sets how small zstd makes batches, and how slowly (`compression.zstd.level`, default 3).
         ///
-        /// From -131072, the fastest, to 22; 0 counts as 3. The highest take a hundred times as long as 3, and tens of
-        /// megabytes for each core. Of no account with other codecs.
+        /// From -131072, the fastest, to 22; 0 counts as 3. The highest levels take a hundred times as long as 3,
+        /// and tens of megabytes of memory for each core. It has no effect on other codecs.
         #[must_use]
         pub fn compression_zstd_level(mut self, level: i32) -> Self {
             self$(.$config)?.set("compression.zstd.level", level, |settings| &mut settings.compression_zstd_level);
@@ -124,24 +129,26 @@ macro_rules! config_setters {
         /// Sets how long a record may take from being accepted to being acknowledged, with all retries (`delivery.timeout.ms`, default 120 s).
         ///
         /// At most 2147483647 ms, and at least [`linger`](Self::linger) +
-        /// [`request_timeout`](Self::request_timeout): a shorter one is refused; if it is not set, it is
-        /// raised to the sum. A short one gives up during the election of a leader; a long one keeps records
-        /// in memory through an outage. A record that timed out may have been written.
+        /// [`request_timeout`](Self::request_timeout). The producer refuses a shorter one; if you set none, it
+        /// raises the default to that sum. With a short timeout records fail while brokers elect a leader; with
+        /// a long one the producer keeps records in memory through an outage. A record that timed out may have
+        /// been written.
         #[must_use]
         pub fn delivery_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self$(.$config)?.set("delivery.timeout.ms", timeout, |settings| &mut settings.delivery_timeout);
             self
         }
 
-        /// Sets whether brokers tell a batch that is sent again from a new one (`enable.idempotence`, default true).
+        /// Sets whether brokers recognise a batch that the producer sends again (`enable.idempotence`, default true).
         ///
-        /// With it a record is in the log once, in order, whatever is lost on the way. It takes
+        /// With it a record is in the log once, in order, whatever is lost on the way. It needs
         /// [`Acks::All`](crate::Acks::All), retries, and at most five
-        /// [requests in flight](Self::max_in_flight_requests_per_connection); asking for it together with anything
-        /// else is refused. Choosing other [`acks`](Self::acks) without asking for it switches it off.
+        /// [requests in flight](Self::max_in_flight_requests_per_connection): if you set it to true together
+        /// with other values of these, the configuration is refused. If you do not set it and choose other
+        /// [`acks`](Self::acks), it is off.
         ///
-        /// Without it a batch whose answer was lost may be written twice; order is kept all the same, by sending one
-        /// batch of a partition at a time.
+        /// Without it a batch whose answer was lost may be written twice. With `acks=1` or `all`, records stay in
+        /// order, because the producer then sends one batch of a partition at a time.
         #[must_use]
         pub fn enable_idempotence(mut self, enable: bool) -> Self {
             self$(.$config)?.set("enable.idempotence", enable, |settings| &mut settings.enable_idempotence);
@@ -150,15 +157,15 @@ macro_rules! config_setters {
 
         /// Sets how long a batch waits for more records before it is sent (`linger.ms`, default 5 ms).
         ///
-        /// Fractions of a millisecond are kept; more than 2147483647 ms count as that many. Zero sends as
-        /// soon as a connection is free, in small batches under light load. A full batch does not wait for
-        /// it; with 5 ms or more it may lie for a tick of the runtime's timer, one to two milliseconds,
-        /// while other requests are under way.
+        /// Fractions of a millisecond are kept; more than 2147483647 ms count as that many. With zero, a batch
+        /// goes as soon as a connection is free; under light load, batches are then small. A full batch does
+        /// not wait for it. With 5 ms or more, a full batch may wait for a tick of the runtime's timer, one to
+        /// two milliseconds, while other requests are under way.
         ///
-        /// Unless it is set, it does not tax a caller who is waiting already, as Java's default does: a
-        /// batch goes at once when each of its records is awaited (its [`Delivery`](crate::Delivery) has
-        /// been polled) and nothing is under way to its broker; while something is, records gather. Once
-        /// set, even to 5 ms, it is kept to for every batch.
+        /// If you do not set it, a batch goes at once when each of its records is awaited (its
+        /// [`Delivery`](crate::Delivery) has been polled) and nothing is under way to its broker; while
+        /// something is, records gather. Java's default makes a caller wait in this case, too. If you set
+        /// it, even to 5 ms, every batch waits.
         #[must_use]
         pub fn linger(mut self, linger: ::std::time::Duration) -> Self {
             self$(.$config)?.set("linger.ms", linger, |settings| &mut settings.linger);
@@ -207,18 +214,20 @@ macro_rules! config_setters {
 
         /// Sets how long a topic is remembered after its last record (`metadata.max.idle.ms`, default 300 s).
         ///
-        /// At least 5000 ms. The first record after that waits for metadata again. Of topics that brokers do not describe and
-        /// that no call waits for, at most a thousand are remembered.
+        /// At least 5000 ms. The first record after that waits for metadata again. If brokers do not describe a
+        /// topic and no call waits for it, it may be forgotten earlier: the producer remembers at most a thousand
+        /// topics of this kind.
         #[must_use]
         pub fn metadata_max_idle(mut self, idle: ::std::time::Duration) -> Self {
             self$(.$config)?.set("metadata.max.idle.ms", idle, |settings| &mut settings.metadata_max_idle);
             self
         }
 
-        /// Sets after how long without metadata the producer begins again with `bootstrap.servers` (`metadata.recovery.rebootstrap.trigger.ms`, default 300 s).
+        /// Sets how long the producer tries to get metadata before it begins again with `bootstrap.servers` (`metadata.recovery.rebootstrap.trigger.ms`, default 300 s).
         ///
-        /// Only with the recovery strategy [`Rebootstrap`](crate::MetadataRecoveryStrategy::Rebootstrap).
-        /// Zero begins again at the first failure.
+        /// It has an effect only with the recovery strategy
+        /// [`Rebootstrap`](crate::MetadataRecoveryStrategy::Rebootstrap). With zero, the producer begins again at
+        /// the first failure.
         #[must_use]
         pub fn metadata_recovery_rebootstrap_trigger(mut self, after: ::std::time::Duration) -> Self {
             self$(.$config)?.set("metadata.recovery.rebootstrap.trigger.ms", after, |settings| &mut settings.metadata_recovery_rebootstrap_trigger);
@@ -227,8 +236,10 @@ macro_rules! config_setters {
 
         /// Sets what to do when no known broker can be reached (`metadata.recovery.strategy`, default rebootstrap).
         ///
-        /// The producer goes back to `bootstrap.servers` when an attempt at each known broker has failed, the connection to the
-        /// bootstrap server is gone, too, and metadata is due. Without rebootstrap a producer does not find a cluster again whose brokers all got new addresses.
+        /// With `rebootstrap` the producer goes back to `bootstrap.servers` when metadata is due, an attempt to
+        /// connect to each known broker has failed, and the connection to the bootstrap server is lost, too. With
+        /// `none` the producer keeps to the brokers that it knows: if all brokers of the cluster get new
+        /// addresses, it cannot find them.
         #[must_use]
         pub fn metadata_recovery_strategy(mut self, strategy: $crate::MetadataRecoveryStrategy) -> Self {
             self$(.$config)?.set("metadata.recovery.strategy", strategy, |settings| &mut settings.metadata_recovery_strategy);
@@ -237,18 +248,18 @@ macro_rules! config_setters {
 
         /// Sets whether records without a key prefer partitions with shorter queues (`partitioner.adaptive.partitioning.enable`, default true).
         ///
-        /// Otherwise all partitions get the same share, and a slow broker fills the buffer. It has no effect
-        /// on a partitioner of your own.
+        /// If not, all partitions get the same share of the records, and records for a slow broker fill the
+        /// memory. It has no effect on a partitioner of your own.
         #[must_use]
         pub fn partitioner_adaptive_partitioning(mut self, enable: bool) -> Self {
             self$(.$config)?.set("partitioner.adaptive.partitioning.enable", enable, |settings| &mut settings.partitioner_adaptive_partitioning);
             self
         }
 
-        /// Sets after how long a broker that takes no batches is passed over by records without a key (`partitioner.availability.timeout.ms`, default 0: never).
+        /// Sets how long a broker may take no batches before records without a key avoid its partitions (`partitioner.availability.timeout.ms`, default 0: for ever).
         ///
-        /// Only with [adaptive partitioning](Self::partitioner_adaptive_partitioning). It has no effect on a
-        /// partitioner of your own.
+        /// It has an effect only with [adaptive partitioning](Self::partitioner_adaptive_partitioning), and none on
+        /// a partitioner of your own.
         #[must_use]
         pub fn partitioner_availability_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self$(.$config)?.set("partitioner.availability.timeout.ms", timeout, |settings| &mut settings.partitioner_availability_timeout);
@@ -266,7 +277,7 @@ macro_rules! config_setters {
 
         /// Sets the size of the receive buffer of each socket (`receive.buffer.bytes`, default 32768 bytes).
         ///
-        /// At most 2147483647. `None`, Kafka's -1, leaves it to the operating system.
+        /// At most 2147483647. With `None`, Kafka's -1, the operating system chooses the size.
         #[must_use]
         pub fn receive_buffer(mut self, bytes: Option<usize>) -> Self {
             self$(.$config)?.set("receive.buffer.bytes", bytes, |settings| &mut settings.receive_buffer);
@@ -276,8 +287,8 @@ macro_rules! config_setters {
         /// Sets how long to wait before connecting to a broker again after the first failure (`reconnect.backoff.ms`, default 50 ms).
         ///
         /// It doubles with each failure up to [`reconnect_backoff_max`](Self::reconnect_backoff_max), give or
-        /// take 20 %. If only this one is set, it stays what it is; if the maximum is smaller, the maximum
-        /// counts. Zero tries again without pause.
+        /// take 20 %. If you set this and not the maximum, it does not grow. If the maximum is smaller, the
+        /// maximum counts. With zero, the producer tries again without pause.
         #[must_use]
         pub fn reconnect_backoff(mut self, backoff: ::std::time::Duration) -> Self {
             self$(.$config)?.set("reconnect.backoff.ms", backoff, |settings| &mut settings.reconnect_backoff);
@@ -295,8 +306,8 @@ macro_rules! config_setters {
 
         /// Sets how long to wait for the answer to one request (`request.timeout.ms`, default 30 s).
         ///
-        /// At most 2147483647 ms. Below the brokers' `replica.lag.time.max.ms` (30 s) a slow replica causes
-        /// retries; a short one reacts sooner to a broker that hangs.
+        /// At most 2147483647 ms. With a short timeout the producer reacts sooner to a broker that hangs. If it
+        /// is below the brokers' `replica.lag.time.max.ms` (30 s), a slow replica causes retries.
         #[must_use]
         pub fn request_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self$(.$config)?.set("request.timeout.ms", timeout, |settings| &mut settings.request_timeout);
@@ -305,8 +316,8 @@ macro_rules! config_setters {
 
         /// Sets how often a batch is sent again after a failure that may pass (`retries`, default 2147483647).
         ///
-        /// At most 2147483647, which leaves the end to [`delivery_timeout`](Self::delivery_timeout), the
-        /// better knob. 0 fails records whenever the leader of a partition moves.
+        /// At most 2147483647. [`delivery_timeout`](Self::delivery_timeout) is the better limit: leave this at
+        /// its default. With 0, records fail whenever the leader of a partition moves.
         #[must_use]
         pub fn retries(mut self, retries: u32) -> Self {
             self$(.$config)?.set("retries", retries, |settings| &mut settings.retries);
@@ -316,8 +327,8 @@ macro_rules! config_setters {
         /// Sets how long to wait before the first retry of a request (`retry.backoff.ms`, default 100 ms).
         ///
         /// It doubles with each attempt up to [`retry_backoff_max`](Self::retry_backoff_max), give or take 20
-        /// %; if the maximum is smaller, the maximum counts. Metadata is asked for at the same pace. Zero
-        /// retries without pause.
+        /// %; if the maximum is smaller, the maximum counts. The producer asks for metadata at the same pace.
+        /// With zero, it retries without pause.
         #[must_use]
         pub fn retry_backoff(mut self, backoff: ::std::time::Duration) -> Self {
             self$(.$config)?.set("retry.backoff.ms", backoff, |settings| &mut settings.retry_backoff);
@@ -335,8 +346,8 @@ macro_rules! config_setters {
 
         /// Sets the size of the send buffer of each socket (`send.buffer.bytes`, default 131072 bytes).
         ///
-        /// At most 2147483647. `None`, Kafka's -1, leaves it to the operating system, which does better on
-        /// links that are fast and long.
+        /// At most 2147483647. With `None`, Kafka's -1, the operating system chooses the size; on connections that
+        /// are fast and have long round trips its choice is better.
         #[must_use]
         pub fn send_buffer(mut self, bytes: Option<usize>) -> Self {
             self$(.$config)?.set("send.buffer.bytes", bytes, |settings| &mut settings.send_buffer);
@@ -347,7 +358,7 @@ macro_rules! config_setters {
         ///
         /// It doubles with each failure up to
         /// [`socket_connection_setup_timeout_max`](Self::socket_connection_setup_timeout_max), give or take
-        /// 20 %; if the maximum is smaller, the maximum counts. Zero lets every attempt fail.
+        /// 20 %; if the maximum is smaller, the maximum counts. With zero, every attempt fails.
         #[must_use]
         pub fn socket_connection_setup_timeout(mut self, timeout: ::std::time::Duration) -> Self {
             self$(.$config)?.set("socket.connection.setup.timeout.ms", timeout, |settings| &mut settings.socket_connection_setup_timeout);
@@ -378,9 +389,9 @@ macro_rules! config_setters {
 
         /// Sets a property by Kafka's name, to a value as Kafka writes it: `property("linger.ms", "20")`.
         ///
-        /// Blanks around the value do not count. Times are whole numbers of milliseconds. Keys that Kafka does not have are
-        /// refused, as are keys and values whose feature this crate does not have; all that is found when the configuration
-        /// is checked.
+        /// Blanks around the value do not count. Times are whole numbers of milliseconds. This method accepts any
+        /// key and value. [`validate`](crate::ProducerConfig::validate) and the building of a producer refuse keys
+        /// that Kafka does not have, and keys and values for features that this crate does not have.
         #[must_use]
         pub fn property(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
             self$(.$config)?.set_property(key.as_ref(), value.as_ref());

@@ -73,7 +73,7 @@ pub enum BuildError {
     /// The configuration has problems; all of them are listed.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// `fail_stop` is on, and with `acks=0` no failure is ever told.
+    /// `fail_stop` is on, and `acks` is 0: brokers then never tell that a record has failed.
     #[error("fail_stop needs acks=all or acks=1: with acks=0 brokers do not tell what has failed")]
     FailStopWithoutAcks,
     /// The tokio runtime has no I/O driver, which connections need (`enable_io` or `enable_all` of its builder).
@@ -97,7 +97,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         self
     }
 
-    /// Adds an interceptor behind those added before (`interceptor.classes`).
+    /// Adds an interceptor after those added before (`interceptor.classes`).
     #[must_use]
     pub fn interceptor(mut self, interceptor: impl ProducerInterceptor<K, V>) -> Self {
         self.interceptors.push(interceptor);
@@ -116,7 +116,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
 
     /// Sets the types of keys and values and the serializers for them (`key.serializer`, `value.serializer`).
     ///
-    /// To be called before interceptors are added: those of the former types are dropped.
+    /// Call this before you add interceptors: it drops those that were added before, because they are for other types.
     #[must_use]
     pub fn serializers<K2, V2>(
         self,
@@ -151,22 +151,22 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         self
     }
 
-    /// Has the first record that fails stop its partition (default false), for logs that must have no gap. Not a property
-    /// of Kafka.
+    /// Sets whether the first record that fails stops its partition (default false), for logs that must have no gap. This is
+    /// not a property of Kafka.
     ///
-    /// Without it, records behind one that has failed are still written: the partition has a gap. With it, everything
-    /// behind the failed record in its partition fails too, with [`DeliveryErrorKind::Stopped`], and new records for the
-    /// partition are refused with [`SendErrorKind::Stopped`], until the application has decided what becomes of those that
-    /// came back and calls [`KafkaProducer::resume`]. So what is accepted between two such calls is written up to some
-    /// record, and nothing behind it. Not covered are records whose error says [`Persisted::Maybe`]: each of them may
-    /// stand in the log or not. Other partitions are not touched; records that may go to any partition avoid those that
-    /// are stopped.
+    /// Without it, the producer still sends the records after a failed one, so the log of the partition has a gap. With it,
+    /// all records after the failed one in the partition fail, too, with [`DeliveryErrorKind::Stopped`], and the producer
+    /// refuses new records for the partition with [`SendErrorKind::Stopped`]. This lasts until the application has decided
+    /// what to do with the records that came back, and calls [`KafkaProducer::resume`]. So of the records that the producer
+    /// accepts between two calls of `resume`, the log holds all up to some record and none after it. Records whose error says
+    /// [`Persisted::Maybe`] are an exception: each of them may be in the log or not. Other partitions are not affected; records
+    /// that may go to any partition avoid stopped ones.
     ///
-    /// There is an exception with brokers that tell no topic ids (before Produce 13): if the topic is deleted and made anew
-    /// meanwhile, a batch that is under way behind the failed one may reach the new topic.
+    /// There is an exception with brokers that know no topic ids (before Produce 13): if the topic is deleted and created
+    /// again, a batch that is under way after the failed one may reach the new topic.
     ///
-    /// A batch fails as a whole if the broker names the records that it refuses. If the broker names none, the batch is
-    /// halved, and the records before the refused one are written. `acks=0` is refused. Without idempotence the log may
+    /// If the broker names the records that it refuses, their batch fails as a whole. If it names none, the producer halves
+    /// the batch, and the records before the refused one are written. `acks=0` is refused. Without idempotence the log may
     /// hold records twice.
     ///
     /// [`DeliveryErrorKind::Stopped`]: crate::DeliveryErrorKind::Stopped
@@ -180,10 +180,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
 
     /// Makes the producer and starts its background task on the current tokio runtime.
     ///
-    /// No broker needs to be reachable yet: connections are made in the background.
+    /// No broker needs to be reachable yet: the producer connects in the background.
     ///
-    /// Tokio tells only by a panic that a runtime lacks I/O or timers. With `panic = "abort"` such a runtime ends the program
-    /// here; with the default, the panic is caught and becomes [`BuildError::NoIo`] or [`BuildError::NoTimers`].
+    /// If the runtime lacks I/O or timers, tokio panics when the producer asks for them. The producer catches that panic and
+    /// returns [`BuildError::NoIo`] or [`BuildError::NoTimers`]. In a program that is built with `panic = "abort"` the panic
+    /// ends the program.
     ///
     /// # Errors
     ///
@@ -335,7 +336,8 @@ fn new_accumulator(settings: &ProducerSettings, keep_notes: bool, runtime: &Hand
 /// Producers that were made in this process.
 static PRODUCERS: AtomicU64 = AtomicU64::new(0);
 
-/// A record counts as up to a hundredth of `delivery.timeout.ms` older than it is.
+/// A batch takes records for `linger.ms` and this part of `delivery.timeout.ms`, which counts from the batch's first record: so a
+/// record expires too early by no more than that.
 const APPEND_WINDOW_SHARE: u32 = 100;
 
 fn new_metadata(settings: &ProducerSettings) -> Metadata {
@@ -371,7 +373,7 @@ fn new_network(settings: &ProducerSettings) -> NetworkClient<Purpose> {
 fn sender_settings(settings: &ProducerSettings) -> SenderSettings {
     let is_idempotent = settings.enable_idempotence;
     let max_outstanding_per_partition = match settings.acks {
-        // Nothing is ever sent again because of an answer.
+        // With `acks=0` there are no answers, so no answer makes the sender send a batch again.
         Acks::None => usize::MAX,
         _ if is_idempotent => settings.max_in_flight_requests_per_connection,
         // Without sequence numbers a second batch of a partition under way may overtake one that must be sent again.
