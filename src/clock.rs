@@ -92,7 +92,7 @@ impl WallClock {
 
 /// What a record needs to know of the time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
+pub(crate) struct RecordTime {
     pub(crate) now: Instant,
     /// Milliseconds since 1970.
     pub(crate) millis: i64,
@@ -113,7 +113,7 @@ pub(crate) struct Stopwatch {
 
 #[derive(Debug)]
 struct Reading {
-    moment: Moment,
+    moment: RecordTime,
     /// Which producer's clock it is of.
     producer: u64,
     tick: Tick,
@@ -130,16 +130,21 @@ const BURST: Duration = Duration::from_micros(200);
 impl Stopwatch {
     /// Returns the time by the clock of a producer.
     #[inline]
-    pub(crate) fn moment(&mut self, producer: u64, clock: &WallClock) -> Moment {
+    pub(crate) fn moment(&mut self, producer: u64, clock: &WallClock) -> RecordTime {
         let tick = Tick::now();
         self.moment_at(tick, producer, || {
             let now = now();
-            Moment { now, millis: clock.millis(now, tick), seconds: clock.seconds(now) }
+            RecordTime { now, millis: clock.millis(now, tick), seconds: clock.seconds(now) }
         })
     }
 
     #[inline]
-    fn moment_at(&mut self, tick: Option<Tick>, producer: u64, read: impl FnOnce() -> Moment) -> Moment {
+    fn moment_at(
+        &mut self,
+        tick: Option<Tick>,
+        producer: u64,
+        read: impl FnOnce() -> RecordTime,
+    ) -> RecordTime {
         if let Some(last) = &mut self.last
             && last.uses > 0
             && Some(last.tick) == tick
@@ -151,7 +156,7 @@ impl Stopwatch {
         self.read(tick, producer, read())
     }
 
-    fn read(&mut self, tick: Option<Tick>, producer: u64, moment: Moment) -> Moment {
+    fn read(&mut self, tick: Option<Tick>, producer: u64, moment: RecordTime) -> RecordTime {
         let took = |last: &Reading| moment.now.saturating_duration_since(last.moment.now);
         let is_burst = self.last.as_ref().is_some_and(|last| took(last) < BURST);
         let uses = if is_burst { USES - 1 } else { 0 };
@@ -268,7 +273,7 @@ mod tests {
             let (now, readings) = (self.now, &mut self.readings);
             let moment = stopwatch.moment_at(tick, 1, || {
                 *readings += 1;
-                Moment { now, millis: 0, seconds: 0 }
+                RecordTime { now, millis: 0, seconds: 0 }
             });
             now - moment.now
         }

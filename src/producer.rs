@@ -32,7 +32,7 @@ mod walk;
 pub(crate) mod workers;
 
 pub use self::builder::{BuildError, KafkaProducerBuilder};
-use self::enqueue::{Enqueue, Waits, far};
+use self::enqueue::{Enqueue, TimeBlocked, far};
 use self::topic_wait::{TopicWait, TopicWaitError};
 use self::topics::TopicDirectory;
 use self::walk::{Stop, Walk};
@@ -203,7 +203,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         let topic = topic.into();
         let record = ProducerRecord::<K, V>::to(topic.clone());
         record.check().map_err(|error| SendErrorKind::InvalidRecord(error.to_string()))?;
-        let deadline = Waits::default().deadline(self.shared.settings.max_block);
+        let deadline = TimeBlocked::default().deadline(self.shared.settings.max_block);
         match self.shared.wait_for_topic(&record, deadline).await {
             Ok(cluster) => Ok(cluster.partitions(&topic).to_vec()),
             Err(error) => Err(self.shared.topic_error(&record, error, EnqueueWaits::default())),

@@ -34,10 +34,10 @@ pub(crate) struct Budget {
     smallest: usize,
     /// Sum over all partitions. Exceeds `total` only by what was taken with [`Budget::take_beyond`].
     held: usize,
-    partitions: Vec<Partition>,
+    partitions: Vec<PartitionShare>,
     /// Places in `partitions` to be used again.
     vacant: BTreeSet<usize>,
-    topics: Vec<Topic>,
+    topics: Vec<TopicShare>,
     /// Places in `topics` to be used again.
     vacant_topics: BTreeSet<usize>,
     /// Lines that callers stand in, in the order of service: by what their partitions hold, and then by turn.
@@ -84,9 +84,9 @@ pub(crate) struct Grant {
 }
 
 #[derive(Debug, Default)]
-struct Partition {
+struct PartitionShare {
     held: usize,
-    waits: Waits,
+    waits: WaitingLine,
     /// With its number there.
     topic: Option<(TopicId, usize)>,
     /// When any of this changed last.
@@ -98,7 +98,7 @@ struct Partition {
 }
 
 #[derive(Debug, Default)]
-struct Topic {
+struct TopicShare {
     partitions: BTreeSet<PartitionId>,
     /// Those of `partitions` that were added since the leaders were told last, and maybe some that are closed. What was said
     /// of their leaders when they were added may be older.
@@ -107,11 +107,11 @@ struct Topic {
     ranks: Option<BTreeSet<Rank>>,
     /// The version of the cluster.
     leaders_as_of: Option<u64>,
-    waits: Waits,
+    waits: WaitingLine,
 }
 
 #[derive(Debug, Default)]
-struct Waits {
+struct WaitingLine {
     turn: u64,
     /// What each needs at least; first come, first served.
     queue: BTreeMap<Ticket, usize>,
@@ -145,7 +145,7 @@ impl Budget {
     /// Adds a topic.
     pub(crate) fn open_topic(&mut self) -> TopicId {
         TopicId(self.vacant_topics.pop_first().unwrap_or_else(|| {
-            self.topics.push(Topic::default());
+            self.topics.push(TopicShare::default());
             self.topics.len() - 1
         }))
     }
@@ -153,7 +153,7 @@ impl Budget {
     /// Removes a topic without partitions that no caller waits for.
     pub(crate) fn close_topic(&mut self, TopicId(id): TopicId) {
         if let Some(topic) = self.topics.get_mut(id) {
-            *topic = Topic::default();
+            *topic = TopicShare::default();
         }
         give_up_place(&mut self.topics, &mut self.vacant_topics, id);
     }
@@ -162,7 +162,7 @@ impl Budget {
     /// partition of the topic to this one, which holds least, so whether it has a leader must be known by then.
     pub(crate) fn open(&mut self, place: Option<InTopic>) -> PartitionId {
         let id = self.vacant.pop_first().unwrap_or_else(|| {
-            self.partitions.push(Partition::default());
+            self.partitions.push(PartitionShare::default());
             self.partitions.len() - 1
         });
         if let Some(partition) = self.partitions.get_mut(id) {
@@ -186,7 +186,7 @@ impl Budget {
         {
             topic.partitions.remove(&id);
         }
-        self.update(id, |partition| *partition = Partition::default());
+        self.update(id, |partition| *partition = PartitionShare::default());
         give_up_place(&mut self.partitions, &mut self.vacant, id.0);
     }
 
@@ -404,11 +404,11 @@ impl Budget {
         self.update(id, |partition| partition.held = partition.held.saturating_add(bytes));
     }
 
-    fn partition(&self, id: PartitionId) -> Option<&Partition> {
+    fn partition(&self, id: PartitionId) -> Option<&PartitionShare> {
         self.partitions.get(id.0)
     }
 
-    fn waits(&self, line: Line) -> Option<&Waits> {
+    fn waits(&self, line: Line) -> Option<&WaitingLine> {
         match line {
             Line::Partition(id) => Some(&self.partition(id)?.waits),
             Line::Topic(TopicId(topic)) => Some(&self.topics.get(topic)?.waits),
@@ -439,7 +439,7 @@ impl Budget {
     }
 
     /// Changes a partition and keeps the orders right in which it stands.
-    fn update(&mut self, id: PartitionId, change: impl FnOnce(&mut Partition)) {
+    fn update(&mut self, id: PartitionId, change: impl FnOnce(&mut PartitionShare)) {
         let since = self.number();
         let Some(partition) = self.partition(id) else { return };
         let (topic, rank) = (partition.topic.map(|(topic, _)| topic), partition.rank(id));
@@ -462,7 +462,7 @@ impl Budget {
         }
     }
 
-    fn update_waits(&mut self, line: Line, change: impl FnOnce(&mut Waits)) {
+    fn update_waits(&mut self, line: Line, change: impl FnOnce(&mut WaitingLine)) {
         self.leave(line);
         let waits = match line {
             Line::Partition(id) => self.partitions.get_mut(id.0).map(|partition| &mut partition.waits),
@@ -532,7 +532,7 @@ impl PartialEq for Ticket {
     }
 }
 
-impl Partition {
+impl PartitionShare {
     fn rank(&self, id: PartitionId) -> Rank {
         Rank { is_shunned: self.is_shut || self.is_leaderless, held: self.held, since: self.since, id }
     }

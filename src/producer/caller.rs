@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::thread::AccessError;
 
-use crate::clock::{Moment, Stopwatch, WallClock};
+use crate::clock::{RecordTime, Stopwatch, WallClock};
 use crate::producer::topics::TopicEntry;
 use crate::topic_partition::Topic;
 
@@ -77,7 +77,7 @@ impl Caller {
 
     /// Returns the time, which may be that of one of the last few records.
     #[inline]
-    pub(super) fn moment(&mut self, producer: u64, wall_clock: &WallClock) -> Moment {
+    pub(super) fn moment(&mut self, producer: u64, wall_clock: &WallClock) -> RecordTime {
         self.stopwatch.moment(producer, wall_clock)
     }
 }

@@ -122,7 +122,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         mut stop: Stop,
     ) -> Accepted<K, V> {
         let mut walk = Waiting(Some(Walk::resume(self, &mut record, kept)));
-        let mut waited = Waits::default();
+        let mut waited = TimeBlocked::default();
         loop {
             match stop {
                 Stop::Refused(kind) => return Err(walk.refuse(*kind)),
@@ -204,12 +204,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Drop for Waiting<'_, K,
 
 /// The time that one `enqueue` has waited, and until when it may.
 #[derive(Debug, Default)]
-pub(super) struct Waits {
+pub(super) struct TimeBlocked {
     pub(super) spent: EnqueueWaits,
     deadline: Option<Instant>,
 }
 
-impl Waits {
+impl TimeBlocked {
     /// Returns the end of `max.block.ms`, which begins with the first wait.
     pub(super) fn deadline(&mut self, max_block: Duration) -> Instant {
         *self.deadline.get_or_insert_with(|| far(clock::now(), max_block))

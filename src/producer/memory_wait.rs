@@ -13,7 +13,7 @@ use crate::producer::ProducerShared;
 
 /// Memory that was waited for.
 #[derive(Debug, Default)]
-pub(super) struct Grant {
+pub(super) struct MemoryInHand {
     pub(super) buffer: Option<BatchBuffer>,
     /// The partition that it is for, if any of the topic would have done.
     pub(super) partition: Option<usize>,
@@ -26,12 +26,12 @@ impl<K, V> ProducerShared<K, V> {
         queue: &PartitionQueue,
         anywhere: Option<&TopicQueues>,
         least: usize,
-    ) -> Result<Grant, MemoryClosed> {
+    ) -> Result<MemoryInHand, MemoryClosed> {
         match anywhere {
             Some(queues) => self.wait_for_memory_anywhere(queues, least).await,
             None => {
                 let buffer = self.accumulator.wait_for_memory(queue, least).await?;
-                Ok(Grant { buffer: Some(buffer), partition: None })
+                Ok(MemoryInHand { buffer: Some(buffer), partition: None })
             }
         }
     }
@@ -40,8 +40,8 @@ impl<K, V> ProducerShared<K, V> {
         &self,
         queues: &TopicQueues,
         least: usize,
-    ) -> Result<Grant, MemoryClosed> {
-        let granted = |(partition, buffer)| Grant { buffer: Some(buffer), partition: Some(partition) };
+    ) -> Result<MemoryInHand, MemoryClosed> {
+        let granted = |(partition, buffer)| MemoryInHand { buffer: Some(buffer), partition: Some(partition) };
         let topic = queues.topic();
         let mut clusters = self.clusters.clone();
         self.tell_leaders(queues);

@@ -9,7 +9,7 @@ use crate::delivery::Delivery;
 use crate::error::SendErrorKind;
 use crate::pipeline::{Route, StickyPartitioner, open_partition};
 use crate::producer::ProducerShared;
-use crate::producer::memory_wait::Grant;
+use crate::producer::memory_wait::MemoryInHand;
 use crate::producer::topics::TopicEntry;
 use crate::producer::walk::Stop;
 use crate::protocol::record_batch::RecordRef;
@@ -19,7 +19,7 @@ pub(super) struct Placing<'a, K, V> {
     shared: &'a ProducerShared<K, V>,
     topic: &'a TopicEntry,
     append: Append<'a>,
-    memory: &'a mut Grant,
+    memory: &'a mut MemoryInHand,
     /// The partition that memory was granted for, if any would have done. The record goes there.
     granted: Option<usize>,
     /// It has looked for memory elsewhere.
@@ -34,7 +34,7 @@ impl<'a, K, V> Placing<'a, K, V> {
         shared: &'a ProducerShared<K, V>,
         topic: &'a TopicEntry,
         append: Append<'a>,
-        memory: &'a mut Grant,
+        memory: &'a mut MemoryInHand,
     ) -> Self {
         let granted = memory.partition.take();
         let tries_left = topic.routes.partition_count();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rand::RngExt;
 
 use crate::accumulator::{Append, EnqueueWaits, PartitionQueue, TopicQueues};
-use crate::clock::{self, Moment};
+use crate::clock::{self, RecordTime};
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
 use crate::pipeline::{
@@ -21,7 +21,7 @@ use crate::pipeline::{
 };
 use crate::producer::ProducerShared;
 use crate::producer::caller::{Caller, RecentTopics, Scratch};
-use crate::producer::memory_wait::Grant;
+use crate::producer::memory_wait::MemoryInHand;
 use crate::producer::placing::Placing;
 use crate::producer::topics::TopicEntry;
 use crate::protocol::record_batch::RecordRef;
@@ -57,7 +57,7 @@ struct Stopped {
     serialized: Option<Serialized>,
     /// The partition that the user's partitioner chose.
     chosen: Option<usize>,
-    memory: Grant,
+    memory: MemoryInHand,
 }
 
 /// Owned key and value bytes.
@@ -131,7 +131,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     }
 
     /// Continues with memory that was waited for; the record has stopped before.
-    pub(super) fn take_memory(&mut self, memory: Grant) {
+    pub(super) fn take_memory(&mut self, memory: MemoryInHand) {
         if let Some(stopped) = &mut self.kept.stopped {
             stopped.memory = memory;
         }
@@ -195,16 +195,16 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
 impl Kept {
     /// Returns the time that counts for the record: that of the call.
     #[inline]
-    fn moment(&self, now: Moment) -> Moment {
+    fn moment(&self, now: RecordTime) -> RecordTime {
         match &self.stopped {
             None => now,
-            Some(stopped) => Moment { millis: stopped.called_at, ..now },
+            Some(stopped) => RecordTime { millis: stopped.called_at, ..now },
         }
     }
 
     /// Notes that the topic must be waited for, and what the record was serialized to if that was done.
     #[cold]
-    fn stop(&mut self, moment: Moment, record: Option<&RecordRef<'_>>) -> Stop {
+    fn stop(&mut self, moment: RecordTime, record: Option<&RecordRef<'_>>) -> Stop {
         let mut stopped = self.take_stopped(moment);
         stopped.serialized = stopped.serialized.or_else(|| record.map(Serialized::of));
         self.stopped = Some(Box::new(stopped));
@@ -216,7 +216,7 @@ impl Kept {
         &mut self,
         topic: &TopicEntry,
         record: &RecordRef<'_>,
-        moment: Moment,
+        moment: RecordTime,
         reason: NoRoute,
     ) -> Stop {
         let partition_count = topic.routes.partition_count();
@@ -230,7 +230,7 @@ impl Kept {
         })
     }
 
-    fn take_stopped(&mut self, moment: Moment) -> Stopped {
+    fn take_stopped(&mut self, moment: RecordTime) -> Stopped {
         let begun = || Stopped { called_at: moment.millis, ..Stopped::default() };
         self.stopped.take().map_or_else(begun, |stopped| *stopped)
     }
@@ -267,7 +267,7 @@ struct Routed<'a> {
     topic: &'a TopicEntry,
     record: RecordRef<'a>,
     route: Route,
-    moment: Moment,
+    moment: RecordTime,
 }
 
 impl Routed<'_> {
@@ -339,7 +339,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         &self,
         record: &'b mut ProducerRecord<K, V>,
         kept: &Kept,
-        moment: Moment,
+        moment: RecordTime,
         scratch: &'b mut Scratch,
     ) -> Result<RecordRef<'b>, Stop> {
         let ProducerRecord { topic, headers, timestamp, key, value, .. } = record;
@@ -363,7 +363,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         record: &RecordRef<'_>,
         named: Option<i32>,
         kept: &Kept,
-        moment: Moment,
+        moment: RecordTime,
     ) -> Result<Route, NoRoute> {
         if let Some(chosen) = kept.chosen() {
             return Ok(Route::Chosen(chosen));
@@ -381,7 +381,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         topic: &TopicEntry,
         route: Route,
         record: &RecordRef<'_>,
-        moment: Moment,
+        moment: RecordTime,
     ) -> Option<Delivery> {
         let payload_len = record.payload_len();
         if RecordRef::upper_bound(payload_len) > self.largest_record {

@@ -19,7 +19,7 @@ use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
-use crate::sender::request::{Body, Outcome, Purpose};
+use crate::sender::request::{Body, Purpose, RequestOutcome};
 use crate::sender::timer::{Timer, Wait};
 use crate::topic_partition::NodeId;
 use crate::wire::Reader;
@@ -132,21 +132,21 @@ impl Numbering {
         &mut self,
         question: Question,
         node: NodeId,
-        outcome: Outcome,
+        outcome: RequestOutcome,
         nodes: &Nodes<'_>,
         now: Instant,
         effects: &mut Effects,
     ) {
         match outcome {
-            Outcome::Answered { version, body } => {
+            RequestOutcome::Answered { version, body } => {
                 self.handle_answer(question, node, version, &body, now, effects);
             }
-            Outcome::Failed { reason: FailureReason::UnsupportedVersion(_), .. }
+            RequestOutcome::Failed { reason: FailureReason::UnsupportedVersion(_), .. }
                 if self.state == State::Requested(question) =>
             {
                 self.refuse_without_ids(node, nodes, now, effects);
             }
-            Outcome::Failed { .. } | Outcome::Written => self.handle_no_answer(question, now),
+            RequestOutcome::Failed { .. } | RequestOutcome::Written => self.handle_no_answer(question, now),
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) enum Purpose {
 
 /// What has become of a request.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum RequestOutcome {
     Answered {
         version: i16,
         body: Bytes,

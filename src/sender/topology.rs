@@ -20,7 +20,7 @@ use crate::protocol::messages::metadata::MetadataResponse;
 use crate::protocol::messages::produce::NodeEndpoint;
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
-use crate::sender::request::{Body, Outcome, Purpose};
+use crate::sender::request::{Body, Purpose, RequestOutcome};
 use crate::sender::timer::{Timer, Wait};
 use crate::sender::topic_interests::TopicInterest;
 use crate::topic_partition::{NodeId, Topic, TopicPartition};
@@ -123,15 +123,15 @@ impl Topology {
         &mut self,
         question: Question,
         node: NodeId,
-        outcome: Outcome,
+        outcome: RequestOutcome,
         now: Instant,
         effects: &mut Effects,
     ) {
         match outcome {
-            Outcome::Answered { version, body } => {
+            RequestOutcome::Answered { version, body } => {
                 self.handle_answer(question, node, version, &body, now, effects);
             }
-            Outcome::Failed { .. } | Outcome::Written => self.handle_failure(question, now),
+            RequestOutcome::Failed { .. } | RequestOutcome::Written => self.handle_failure(question, now),
         }
     }
 

@@ -8,30 +8,36 @@ use crate::network::FailureReason;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::produce::PartitionProduceResponse;
 use crate::sender::partition::Partition;
-use crate::sender::request::{Outcome, ProduceSent, SentBatch};
+use crate::sender::request::{ProduceSent, RequestOutcome, SentBatch};
 use crate::sender::settlement::{LeaderNews, Settlement, leader_hint};
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
     /// Takes in what has become of a produce request.
-    pub(super) fn handle_produce(&mut self, node: NodeId, sent: ProduceSent, outcome: Outcome, now: Instant) {
+    pub(super) fn handle_produce(
+        &mut self,
+        node: NodeId,
+        sent: ProduceSent,
+        outcome: RequestOutcome,
+        now: Instant,
+    ) {
         match outcome {
-            Outcome::Answered { version, body } => {
+            RequestOutcome::Answered { version, body } => {
                 self.handle_produce_answer(node, sent, version, &body, now);
             }
-            Outcome::Failed { reason: FailureReason::UnsupportedVersion(_), .. } => {
+            RequestOutcome::Failed { reason: FailureReason::UnsupportedVersion(_), .. } => {
                 self.settle_each(&sent, now, |settlement, partition, sent| {
                     settlement.handle_unsupported_version(partition, sent, now);
                 });
             }
-            Outcome::Failed { reason: FailureReason::Disconnected(reason), on_wire } => {
+            RequestOutcome::Failed { reason: FailureReason::Disconnected(reason), on_wire } => {
                 self.handle_loss(&sent, &reason.to_string(), on_wire, now);
             }
-            Outcome::Failed { reason, on_wire } => {
+            RequestOutcome::Failed { reason, on_wire } => {
                 self.handle_loss(&sent, &reason.to_string(), on_wire, now);
             }
             // With `acks=0` there will be no answer.
-            Outcome::Written => self.settle_each(&sent, now, |settlement, partition, sent| {
+            RequestOutcome::Written => self.settle_each(&sent, now, |settlement, partition, sent| {
                 settlement.handle_written(partition, sent, now);
             }),
         }

@@ -6,7 +6,7 @@ use super::SenderCore;
 use crate::log;
 use crate::network::NetworkEvent;
 use crate::sender::nodes::Nodes;
-use crate::sender::request::{Outcome, Purpose};
+use crate::sender::request::{Purpose, RequestOutcome};
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
@@ -30,13 +30,13 @@ impl SenderCore {
                     }
                 }
                 NetworkEvent::Failed { node, purpose, reason, on_wire } => {
-                    self.end_request(node, purpose, Outcome::Failed { reason, on_wire }, now);
+                    self.end_request(node, purpose, RequestOutcome::Failed { reason, on_wire }, now);
                 }
                 NetworkEvent::Response { node, purpose, version, body, .. } => {
-                    self.end_request(node, purpose, Outcome::Answered { version, body }, now);
+                    self.end_request(node, purpose, RequestOutcome::Answered { version, body }, now);
                 }
                 NetworkEvent::Written { node, purpose } => {
-                    self.end_request(node, purpose, Outcome::Written, now);
+                    self.end_request(node, purpose, RequestOutcome::Written, now);
                 }
             }
             self.act(now);
@@ -44,7 +44,7 @@ impl SenderCore {
     }
 
     /// Hands what has become of a request to the machine that has made it.
-    fn end_request(&mut self, node: NodeId, purpose: Purpose, outcome: Outcome, now: Instant) {
+    fn end_request(&mut self, node: NodeId, purpose: Purpose, outcome: RequestOutcome, now: Instant) {
         let effects = &mut self.effects;
         match purpose {
             Purpose::Numbering(question) => {
