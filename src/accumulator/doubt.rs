@@ -1,7 +1,6 @@
 //! `Doubt`: whether a batch may be in the log, told by what has happened to its attempts.
 
 use crate::error::Persisted;
-use crate::protocol::ErrorCode;
 
 /// Whether a batch may be in the log.
 ///
@@ -93,19 +92,11 @@ impl Doubt {
         }
     }
 
-    /// Whether a batch that the broker has refused for its number may be sent again.
-    pub(super) fn may_go_on_after_refused_number(self, code: ErrorCode) -> bool {
-        let Self::Resting(trace) = self else { return false };
-        match trace {
-            Trace::Absent => true,
-            // A broker that was restarted knows only the last batch of a producer, and nothing of one whose records have old
-            // timestamps (`producer.id.expiration.ms`): it says this of batches, too, that it has. Of a batch of an older
-            // epoch than it knows, it does not say whether it has it.
-            Trace::Answered => code == ErrorCode::InvalidProducerEpoch,
-            // It may be in the log as part of the batch that it was cut from, or an attempt that a broken connection has
-            // left behind may still bring it there, with the older batch that the broker waits for. Another number would
-            // write it twice.
-            Trace::Unanswered | Trace::OfParent => false,
+    /// Returns what the attempts have come to, unless the batch is under way.
+    pub(super) fn at_rest(self) -> Option<Trace> {
+        match self {
+            Self::Resting(trace) => Some(trace),
+            Self::UnderWay { .. } => None,
         }
     }
 }
@@ -115,6 +106,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::accumulator::producer_batch::may_go_on_after_refusal;
+    use crate::protocol::ErrorCode;
 
     const TRACES: [Trace; 4] = [Trace::Absent, Trace::Answered, Trace::Unanswered, Trace::OfParent];
 
@@ -182,13 +175,11 @@ mod tests {
     }
 
     #[test]
-    fn refused_number_ends_a_batch_that_may_be_in_the_log() {
-        let go_on = |code| TRACES.map(|trace| Doubt::Resting(trace).may_go_on_after_refused_number(code));
-
-        assert_eq!(go_on(ErrorCode::OutOfOrderSequenceNumber), [true, false, false, false]);
-        assert_eq!(go_on(ErrorCode::UnknownProducerId), [true, false, false, false]);
-        assert_eq!(go_on(ErrorCode::InvalidProducerEpoch), [true, true, false, false]);
-        assert!(!under_way(Trace::Absent).may_go_on_after_refused_number(ErrorCode::InvalidProducerEpoch));
+    fn batch_under_way_is_not_at_rest() {
+        for trace in TRACES {
+            assert_eq!(Doubt::Resting(trace).at_rest(), Some(trace));
+            assert_eq!(under_way(trace).at_rest(), None);
+        }
     }
 
     #[derive(Debug, Clone, Copy)]
@@ -237,10 +228,9 @@ mod tests {
                 may_be_there |= matches!(event, Event::AnsweredMaybe | Event::Lost);
 
                 prop_assert_eq!(doubt.persisted() == Persisted::Maybe, may_be_there);
-                let code = ErrorCode::OutOfOrderSequenceNumber;
-                prop_assert_eq!(doubt.may_go_on_after_refused_number(code), !may_be_there);
-                let code = ErrorCode::InvalidProducerEpoch;
-                prop_assert_eq!(doubt.may_go_on_after_refused_number(code), !is_piece && !may_arrive);
+                let may_go_on = |code| doubt.at_rest().is_some_and(|trace| may_go_on_after_refusal(trace, code));
+                prop_assert_eq!(may_go_on(ErrorCode::OutOfOrderSequenceNumber), !may_be_there);
+                prop_assert_eq!(may_go_on(ErrorCode::InvalidProducerEpoch), !is_piece && !may_arrive);
             }
         }
     }

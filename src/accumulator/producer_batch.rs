@@ -24,9 +24,12 @@ use crate::topic_partition::TopicPartition;
 mod attempts;
 mod number;
 mod parts;
+mod renumbering;
 
 use self::number::Number;
 pub(super) use self::parts::Part;
+#[cfg(test)]
+pub(super) use self::renumbering::may_go_on_after_refusal;
 
 /// A batch of records of one partition, from its first record to its completion.
 #[derive(Debug)]

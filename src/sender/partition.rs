@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `in_flight.rs` | the batches that are under way |
 //! | `leadership.rs` | who leads the partition, and which log it has |
-//! | `numbers.rs`, `sequence.rs` | sequence numbers: when a batch gets one, and why it may get no other |
+//! | `numbers.rs`, `sequence.rs` | sequence numbers: when a batch gets one, and when an epoch begins |
 //! | `pipelining.rs` | whether a batch may be sent while others are under way |
 //! | `waits.rs` | since when the partition waits for something |
 

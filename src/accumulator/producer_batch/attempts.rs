@@ -2,7 +2,7 @@
 //!
 //! Events come first, named after what has happened: nothing else changes the fields that they are about. Behind them come
 //! the questions that the sender decides by. Whether the batch may be in the log is for [`Doubt`] to say; its number has a file
-//! of its own.
+//! of its own, and so has whether it may get another (`renumbering.rs`).
 
 use std::time::Instant;
 
@@ -79,10 +79,5 @@ impl ProducerBatch {
     /// Returns what its records are told if it fails now.
     pub(crate) fn persisted(&self) -> Persisted {
         self.doubt.persisted()
-    }
-
-    /// Whether it may be sent again after a broker has refused it for its number with this code.
-    pub(crate) fn may_go_on_after_refused_number(&self, code: ErrorCode) -> bool {
-        self.doubt.may_go_on_after_refused_number(code)
     }
 }

@@ -1,11 +1,6 @@
-//! The sequence number of a batch: when it gets one, and why it may not get another.
-//!
-//! A broker takes the same bytes under another number for other records. So a batch that may be in the log keeps its number
-//! until an answer tells, or fails under it. What is known of the log is for [`Doubt`](super::Doubt) to say. The rules for all
-//! batches of a partition stand in `sender/partition/numbers.rs`.
+//! The sequence number of a batch: what it has, and what takes it. Whether it may get another is the rule of `renumbering.rs`.
 
 use super::ProducerBatch;
-use crate::error::Persisted;
 use crate::protocol::record_batch::ProducerIdentity;
 
 /// The sequence number of a batch.
@@ -88,10 +83,5 @@ impl ProducerBatch {
     /// Whether it has a sequence number.
     pub(crate) fn is_numbered(&self) -> bool {
         self.number != Number::None
-    }
-
-    /// Whether another number cannot write it twice: it has none, or is certain not to be in the log under its own.
-    pub(crate) fn may_take_new_number(&self) -> bool {
-        !self.is_numbered() || self.persisted() == Persisted::No
     }
 }

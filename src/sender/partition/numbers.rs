@@ -1,16 +1,12 @@
-//! `PartitionNumbers`: when the batches of a partition get sequence numbers, and why they may get no others. The numbers let a
-//! broker recognise a batch that it has already.
+//! `PartitionNumbers`: when the batches of a partition get sequence numbers. The numbers let a broker recognise a batch that it
+//! has already. Why a batch may not get another number is told in `accumulator/producer_batch/renumbering.rs`.
 //!
 //! A broker keeps, per partition and producer id, the epoch and the last sequence number, and takes only the batch that
 //! comes next. The rules here, per partition:
 //!
 //! - A batch gets its number when it is first sent, and keeps it: every attempt sends the same bytes.
 //! - A number is used once. It is given out anew only in a new epoch, and a new epoch begins only when nothing of the
-//!   partition is under way and its head is certain not to be in the log. A batch that may be in the log is always sent
-//!   under its old number first: the answer then tells (success or duplicate), or leaves the doubt.
-//! - A batch that may be in the log and is refused for its number gets no new one. A broker that was restarted remembers
-//!   one batch of a producer, not five, and refuses those before it although it has them; and what a broken connection
-//!   has left behind may still be read, and written under the old number. The records fail, as maybe written.
+//!   partition is under way and its head may take a new number.
 //! - A batch that is certain not to be in the log is not sent once a younger one is there, or has failed and may be there:
 //!   it fails, since it could only be written out of order. That holds for a first attempt and for another one, in a new epoch,
 //!   under a new producer id, and for a batch that was cut or rebuilt. It also holds where the younger one can only be in the
@@ -28,8 +24,7 @@
 //! - The same holds while the broker may have forgotten the producer, which it does by the timestamp of the last batch, not by
 //!   the time of the last request: behind a long pause, and while old records are written, one batch is under way. A batch of
 //!   old records waits for those in front of it, too: it makes the broker forget that it has them.
-//! - In another cluster a producer id belongs to another producer. Numbers are forgotten on the way there; what may be in the
-//!   log under one fails, as maybe written.
+//! - In another cluster a producer id belongs to another producer. Numbers are forgotten on the way there.
 //! - A partition that has idled out is forgotten, numbers and all. Brokers do not forget as soon, so when it is used again it
 //!   begins in an epoch after all that partitions were forgotten in (`Numbering::handle_forgotten`). With its first numbers again, in
 //!   the same epoch, its records would count as doubles of those before and be lost.
@@ -69,7 +64,6 @@ impl PartitionNumbers {
         queue: &PartitionQueue,
         doubtful: &mut Vec<ProducerBatch>,
     ) -> bool {
-        // What may be in the log keeps its number until an answer tells.
         if !head.may_take_new_number {
             return true;
         }
