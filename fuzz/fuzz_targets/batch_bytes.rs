@@ -1,3 +1,5 @@
+//! Any bytes as a record batch (`tests/fuzz/batches.rs`).
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| kafka_producer_fuzz::run("batch_bytes", data));

@@ -1,3 +1,5 @@
+//! Any bytes as an answer to Metadata (`tests/fuzz/decoders.rs`).
+
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| kafka_producer_fuzz::run("metadata", data));

@@ -1,3 +1,5 @@
+//! What errors give back, and what they advise.
+
 use std::io;
 
 use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordBatchBuilder, RecordRef};

@@ -1,3 +1,5 @@
+//! `ApiKey`: the kinds of requests, and the versions of each that the crate speaks.
+
 use std::ops::RangeInclusive;
 
 /// An API of the Kafka protocol: a request and its response.

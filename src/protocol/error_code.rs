@@ -1,3 +1,5 @@
+//! `ErrorCode`: Kafka's error codes by name, and which of them time or fresh metadata may cure.
+
 use std::fmt;
 
 /// Whether time or fresh metadata may cure an error.

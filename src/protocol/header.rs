@@ -1,3 +1,5 @@
+//! The headers in front of every request and every answer.
+
 use super::ApiKey;
 use crate::wire::{DecodeError, EncodeError, Reader, Writer};
 

@@ -1,3 +1,5 @@
+//! [`HeaderName`]: the name of a header.
+
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! [`HeaderValue`]: the value of a header, which may be null.
+
 use std::fmt;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! [`Headers`]: the headers of a record, and [`Header`], one of them.
+
 use std::fmt;
 use std::slice;
 use std::vec;

@@ -1,3 +1,5 @@
+//! Records as callers build them: types, nulls, limits, and what `Debug` hides.
+
 use std::time::Duration;
 
 use super::*;

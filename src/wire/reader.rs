@@ -1,3 +1,5 @@
+//! `Reader`: primitives off the bytes of a received message.
+
 use std::str;
 
 use super::Uuid;

@@ -1,3 +1,5 @@
+//! `Uuid`: the id of a topic.
+
 /// A topic id as it stands on the wire; all zero when unknown (KIP-516).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Uuid(pub(crate) [u8; 16]);

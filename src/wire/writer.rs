@@ -1,3 +1,5 @@
+//! `Writer`: primitives onto a frame that is to be sent.
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Uuid;

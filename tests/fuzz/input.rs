@@ -1,3 +1,5 @@
+//! `Input`: the bytes of the fuzzer as a list of decisions.
+
 /// Takes decisions off the front of an input. At its end every decision is 0.
 #[derive(Debug)]
 pub(crate) struct Input<'a> {

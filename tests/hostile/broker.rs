@@ -1,3 +1,5 @@
+//! Brokers that answer some requests of a connection truly, and the next one as an attack.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Lookups on the blocking pool, and on the threads of the crate when the pool does not begin them.
+
 use std::future::Future;
 use std::pin::pin;
 use std::sync::mpsc;

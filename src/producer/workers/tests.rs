@@ -1,3 +1,5 @@
+//! Work on the blocking pool: how many threads take it, and what is given back when none comes.
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The table of requests, compared with Kafka's specifications of messages.
+
 use std::ops::RangeInclusive;
 
 use super::ApiKey;

@@ -1,3 +1,5 @@
+//! The table of error codes, compared with that of Java's client.
+
 use super::ErrorCode;
 
 /// Code, name, retriable and invalid metadata of every error that Java knows.

@@ -1,3 +1,5 @@
+//! Headers, compared with the bytes of Java's.
+
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use super::{RequestHeader, ResponseHeader};

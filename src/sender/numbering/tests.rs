@@ -1,3 +1,5 @@
+//! How the producer gets its id: answers, refusals, forgotten partitions, and epochs that are used up.
+
 use super::*;
 use crate::clock;
 

@@ -1,3 +1,5 @@
+//! What a partition waits for, and how it follows its leader.
+
 use crate::accumulator::Stage;
 use crate::clock;
 use crate::metadata::{Node, PartitionInfo, TopicInfo};

@@ -1,3 +1,5 @@
+//! Answers to Produce, matched with the batches of the request.
+
 use crate::protocol::messages::produce::TopicProduceResponse;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The reader, on sound bytes and on damaged ones.
+
 use proptest::collection::vec;
 use proptest::prelude::{any, prop_assert, proptest};
 

@@ -1,3 +1,5 @@
+//! Numbers of variable length, compared with Java's.
+
 use proptest::prelude::{any, prop_assert_eq, proptest};
 
 use super::{

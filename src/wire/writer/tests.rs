@@ -1,3 +1,5 @@
+//! The writer: the shapes of primitives, and segments that are not copied.
+
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use bytes::Bytes;

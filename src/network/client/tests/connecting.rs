@@ -1,3 +1,5 @@
+//! Attempts to connect: how many, to which address, and when the next one may follow.
+
 use super::*;
 
 #[test]

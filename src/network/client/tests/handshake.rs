@@ -1,3 +1,5 @@
+//! ApiVersions: what a connection asks for before it takes requests, and what an answer leads to.
+
 use super::*;
 
 /// Connects to `NODE` and returns the request for versions.

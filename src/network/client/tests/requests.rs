@@ -1,3 +1,5 @@
+//! Requests and their answers on a connection that is ready.
+
 use super::*;
 
 #[test]

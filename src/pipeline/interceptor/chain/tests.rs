@@ -1,3 +1,5 @@
+//! The chain of interceptors, also with interceptors that fail or panic.
+
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 

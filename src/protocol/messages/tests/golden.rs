@@ -1,3 +1,5 @@
+//! Messages, compared with bytes that Java's client has written.
+
 use bytes::Bytes;
 
 use super::{Request, Response, decode, encode};

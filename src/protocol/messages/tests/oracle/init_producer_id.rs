@@ -1,3 +1,5 @@
+//! InitProducerId against `kafka-protocol`.
+
 use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
 use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
 

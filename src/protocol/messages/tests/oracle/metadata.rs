@@ -1,3 +1,5 @@
+//! Metadata against `kafka-protocol`.
+
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };

@@ -1,3 +1,5 @@
+//! SaslAuthenticate against `kafka-protocol`.
+
 use bytes::Bytes;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use kafka_protocol::protocol::StrBytes;

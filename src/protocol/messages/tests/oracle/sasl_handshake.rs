@@ -1,3 +1,5 @@
+//! SaslHandshake against `kafka-protocol`.
+
 use kafka_protocol::messages::{SaslHandshakeRequest, SaslHandshakeResponse};
 use kafka_protocol::protocol::StrBytes;
 use proptest::collection::vec;
