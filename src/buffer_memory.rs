@@ -69,8 +69,8 @@ impl BufferMemory {
         self.fair.serve_waits();
     }
 
-    /// Fails everybody who waits now or later, and frees the idle buffers: threads that have sent may hold on to this for
-    /// long after.
+    /// Fails all callers that wait now or later, and frees the idle buffers: threads that have sent records may keep this alive
+    /// for a long time after.
     pub(crate) fn close(&self) {
         self.fair.close();
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +143,7 @@ impl PartitionMemory {
         self.memory.fair.try_take_exactly(self.id, capacity, replaced).then(|| self.buffer(capacity))
     }
 
-    /// Takes a buffer of `capacity` bytes at once, beyond the budget if need be. Others wait until that is made up for.
+    /// Takes a buffer of `capacity` bytes at once, beyond the budget if need be. Other records wait until the excess is gone.
     pub(crate) fn take_beyond(self: &Arc<Self>, capacity: usize) -> BatchBuffer {
         self.memory.fair.take_beyond(self.id, capacity);
         self.buffer(capacity)

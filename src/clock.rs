@@ -124,7 +124,7 @@ struct Reading {
 /// Records that one reading serves at most.
 const USES: u32 = 16;
 
-/// So long may as many records take as one reading serves.
+/// The longest time in which as many records as one reading serves must come, so that the next ones share a reading.
 const BURST: Duration = Duration::from_micros(200);
 
 impl Stopwatch {

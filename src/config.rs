@@ -37,9 +37,9 @@ use property::Property;
 
 /// The configuration of a producer; the defaults are those of Apache Kafka 4.4.
 ///
-/// Values are given by typed setters or by Kafka's property names, also mixed: the last one for a key counts. Neither
-/// fails. What is wrong with them is found by [`validate`](Self::validate) and when a producer is built, all at once,
-/// and names the keys.
+/// Set values by typed setters or by Kafka's property names, or both: the last value for a key counts. Setting a value never
+/// fails. [`validate`](Self::validate) and the building of a producer find everything that is wrong with the values, and
+/// report it in one error that names the keys.
 ///
 /// ```
 /// use std::time::Duration;
@@ -162,9 +162,9 @@ impl ProducerConfig {
 
     /// Returns the value in force for one of Kafka's keys, as Kafka writes it.
     ///
-    /// `None` if there is no value or no such key. Where one value changes another (`delivery.timeout.ms` grows with
-    /// `linger.ms`, unless it is set), the changed value is returned. `client.id` is empty until it is set or a producer
-    /// is built. A time that was set by a typed setter may have a fraction.
+    /// Returns `None` if there is no value or Kafka has no such key. If one value changes another (`delivery.timeout.ms` grows
+    /// with `linger.ms`, unless it is set), it returns the changed value. `client.id` is empty until you set it or a producer
+    /// is built. A time that you set by a typed setter may have a fraction.
     ///
     /// ```
     /// use std::time::Duration;
@@ -223,7 +223,7 @@ impl ProducerConfig {
         self.problems.push(ConfigProblem::new(key, value, reason));
     }
 
-    /// A later value makes good for an earlier one.
+    /// A good value replaces an earlier bad one, with its problem.
     fn forget(&mut self, key: &str) {
         self.problems.retain(|problem| problem.key != key);
     }

@@ -33,16 +33,16 @@ pub(crate) struct BatchCell {
     outcome: Completion<Outcome>,
     /// Records in the batch while it grows.
     records: AtomicU32,
-    /// Is told when every record of the batch is awaited.
+    /// The cell tells it when every record of the batch is awaited.
     watcher: Option<Weak<dyn BatchWatcher>>,
     /// The watcher does not know it yet. With many tasks that each await every record it becomes true with each of them.
     is_news: AtomicBool,
 }
 
-/// Wants to know that a batch has no caller left who could add to it before that caller sees it delivered.
+/// Is told when every record of a batch is awaited: each caller then waits for this batch, so no caller will add a record to it.
 pub(crate) trait BatchWatcher: fmt::Debug + Send + Sync {
-    /// Every record of a batch is awaited. Told once until [`BatchCell::is_all_awaited`] is asked, and maybe when it is true
-    /// no longer.
+    /// Takes in that every record of a batch is awaited. The cell calls this once after each time that the watcher has asked
+    /// [`BatchCell::is_all_awaited`]. It may not be true any more by then.
     fn handle_all_awaited(self: Arc<Self>);
 }
 
@@ -59,8 +59,8 @@ pub(crate) enum Outcome {
     Redirected(Box<[Redirect]>),
 }
 
-/// The right to tell records what has become of them. The settlement of the sender has the only one, so each end of a batch
-/// leads through it (clippy sees to that: `clippy.toml`).
+/// The right to tell records what has become of them. The settlement of the sender has the only one, so no other file can end
+/// a batch (clippy checks this: `clippy.toml`).
 #[derive(Debug)]
 pub(crate) struct Teller(());
 
@@ -100,9 +100,9 @@ impl BatchCell {
         self.records.store(records, Ordering::Relaxed);
     }
 
-    /// Returns whether a task waits for each record of the batch. If not, the watcher will be told when that changes.
+    /// Returns whether a task waits for each record of the batch. If not, the cell tells the watcher when that changes.
     pub(crate) fn is_all_awaited(&self) -> bool {
-        // The flag is set before the look: a task that parks its waker behind the look sees it.
+        // The flag is set before the look: a task that parks its waker after the look sees it.
         if !planted!(AwaitedAskedTooEarly) {
             self.is_news.store(true, Ordering::SeqCst);
         }
@@ -211,13 +211,13 @@ impl Drop for Parked<'_> {
 
 /// The pending result of a record that the producer has accepted.
 ///
-/// It resolves when the broker has acknowledged the record as `acks` demands, or when the producer has given up on it.
-/// It is small, `Unpin` and costs no allocation.
+/// It resolves when the broker has acknowledged the record as `acks` demands, or when the record has failed. It is small,
+/// `Unpin` and costs no allocation.
 ///
 /// # Cancel safety
 ///
-/// An accepted record is sent whatever happens to its `Delivery`: dropping it means "I do not want to know", nothing
-/// more. After it has resolved, polling it again gives the same result again.
+/// If you drop it, you do not learn the result; the producer sends the record all the same. After it has resolved, polling it
+/// again gives the same result again.
 #[must_use = "a dropped `Delivery` hides whether the record was delivered"]
 pub struct Delivery {
     cell: Arc<BatchCell>,
@@ -333,7 +333,7 @@ fn result(cell: &BatchCell, outcome: &Outcome, record: RecordFacts) -> Result<Re
 
 /// Where a record stands in the log.
 ///
-/// Cheap to clone, and nothing of the producer's is kept alive by it.
+/// It is cheap to clone, and keeps nothing of the producer alive.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RecordMetadata {
     topic: Topic,
@@ -378,8 +378,8 @@ impl RecordMetadata {
 
     /// Returns the offset of the record in its partition.
     ///
-    /// `None` with `acks=0`, where the broker does not answer, and for a batch that the broker recognised as written
-    /// before without saying where.
+    /// `None` with `acks=0`, because the broker does not answer, and for a batch that the broker has recognised as one that it
+    /// has already, if it did not say where.
     #[must_use]
     pub fn offset(&self) -> Option<i64> {
         Some(self.offset).filter(|offset| *offset >= 0)
@@ -425,16 +425,16 @@ impl fmt::Display for RecordMetadata {
     }
 }
 
-/// What an interceptor is told of one record, kept with its batch while interceptors exist.
+/// What interceptors learn about one record. If there are interceptors, its batch keeps it.
 #[derive(Debug, Clone)]
 pub(crate) struct AckNote {
     pub(crate) record: RecordFacts,
     pub(crate) headers: Headers,
 }
 
-/// Is told of every record's outcome, batch by batch, in the order of the records.
+/// Is told the outcome of every record, batch by batch, in the order of the records.
 ///
-/// The turnstile through which acknowledgements reach the interceptors, which live on a higher floor.
+/// Interceptors are in a higher room; acknowledgements reach them through this trait.
 pub(crate) trait AckObserver: fmt::Debug + Send + Sync {
     fn acknowledged(&self, topic_partition: &TopicPartition, note: &AckNote, result: AckResult<'_>);
 }

@@ -1,5 +1,5 @@
-//! The log: tracing's macros within a fence. A subscriber is code of the application's, and one that panics must neither end
-//! the sender nor break off what has to come to its end.
+//! The log: tracing's macros within a fence. A subscriber is code of the application. If it panics, that must not end the sender,
+//! nor stop a function halfway.
 
 macro_rules! fenced_debug {
     ($($fields:tt)*) => { $crate::log::quietly(|| tracing::debug!($($fields)*)) };
@@ -35,7 +35,7 @@ pub(crate) use fenced_warn as warn;
 use crate::fence::fenced;
 use crate::planted::planted;
 
-/// Logs. What a panic of the subscriber says, the process's panic hook has told already.
+/// Logs. If the subscriber panics, the process's panic hook has reported the message already, so this drops it.
 pub(crate) fn quietly(log: impl FnOnce()) {
     if let Err(thrown) = fenced(log)
         && planted!(LogNotFenced)

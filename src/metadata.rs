@@ -426,7 +426,7 @@ impl Metadata {
 
     /// Goes back to the bootstrap servers, as if no broker had ever answered. What was known of the topics stays, so
     /// that records can still be given partitions, but there is no leader until the next answer. A request under way
-    /// is given up. The backoff stays, for a broker may send the producer back again and again.
+    /// is given up. The backoff stays, because a broker may send the producer back again and again.
     pub(crate) fn rebootstrap(&mut self, now: Instant) -> MetadataUpdate {
         self.is_bootstrap = true;
         self.needs_full_update = true;
@@ -443,8 +443,8 @@ impl Metadata {
     /// Whether to go back to the bootstrap servers (KIP-899, KIP-1102): a request is due but no node is worth waiting for
     /// (`is_promising`), or none has succeeded for too long. The former backs off while it leads to no broker.
     ///
-    /// To be asked each time that the sender looks around. It is never so twice without an answer in between:
-    /// the bootstrap servers are all there is then.
+    /// The sender asks this in each pass. After it has gone back, this returns false until there is an answer: until then the
+    /// producer knows only the bootstrap servers.
     pub(crate) fn should_rebootstrap(&mut self, is_promising: bool, now: Instant) -> bool {
         if self.rebootstrap_trigger.is_none() || self.is_bootstrap {
             return false;

@@ -24,9 +24,9 @@ use crate::topic_partition::Topic;
 /// `K` and `V` are the types that the producer's serializers take. In `ProducerRecord` without parameters both are
 /// [`Bytes`], for which the builder methods take `&'static str`, `String`, `Vec<u8>`, `&'static [u8]` and `Bytes`.
 ///
-/// A key or value that was not set is null in Kafka's sense, which is not the same as an empty one: a record with a key and
-/// a null value is a tombstone that deletes the key from a compacted topic, and only a null key leaves the choice of the
-/// partition to the producer.
+/// A key or value that you do not set is null in Kafka's sense, which is not the same as an empty one. A record with a key and
+/// a null value is a tombstone, which deletes the key from a compacted topic. Only a null key lets the producer choose any
+/// partition.
 ///
 /// `Debug` shows the sizes of key, value and headers, never what is in them.
 ///
@@ -58,9 +58,9 @@ pub struct ProducerRecord<K = Bytes, V = Bytes> {
     pub topic: Topic,
     /// The partition, from 0; `None` leaves the choice to the producer's partitioner.
     pub partition: Option<i32>,
-    /// When the record was created, in milliseconds since 1970; `None` is the time of the call of `send`, however long that
-    /// has to wait. In a burst of records up to 16 share one look at the clock, never across a tick of the system (1 to
-    /// 10 ms).
+    /// When the record was created, in milliseconds since 1970. `None` stands for the time of the call of `send`, however long
+    /// that call has to wait. In a burst, up to 16 records share one reading of the clock, but only within one tick of the
+    /// system (1 to 10 ms).
     pub timestamp: Option<i64>,
     /// The key; `None` is null.
     pub key: Option<K>,
@@ -130,7 +130,7 @@ impl<K, V> ProducerRecord<K, V> {
         self.timestamp(milliseconds_since_epoch(time))
     }
 
-    /// Adds a header behind those already there; names may repeat.
+    /// Adds a header after those that are already there; names may repeat.
     ///
     /// ```
     /// use kafka_producer::{HeaderValue, ProducerRecord};
@@ -187,7 +187,7 @@ impl<K: 'static, V: 'static> fmt::Debug for ProducerRecord<K, V> {
     }
 }
 
-/// Why a record cannot be sent whatever the state of the cluster.
+/// Why a record can never be sent, whatever the state of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum InvalidRecord {
     #[error("partition {partition} of the record is negative")]
@@ -198,11 +198,11 @@ pub(crate) enum InvalidRecord {
     TopicTooLong { bytes: usize },
 }
 
-/// Brokers take far less, and say so; but what is longer than this cannot be put into a request to ask them, and the
-/// request is one for all topics.
+/// Brokers refuse much shorter names, too, with an error. A name that is longer than this does not fit into a request, and
+/// one request asks for all topics: it must not fail because of one name.
 const LONGEST_TOPIC: usize = i16::MAX as usize;
 
-/// Stands for a value in `Debug` output: its length where its type has one that can be known, and never its content.
+/// Stands for a value in `Debug` output. It shows the value's length if the type has a known one, and never its content.
 struct Hidden<'a, T>(&'a T);
 
 impl<T: 'static> fmt::Debug for Hidden<'_, T> {

@@ -14,9 +14,9 @@ use crate::topic_partition::Topic;
 
 /// The queues of one topic, by partition number. Replaced as a whole when partitions are added.
 ///
-/// A partition has a queue from its first record on, made by [`RecordAccumulator::ensure_queue`], or a little before: a
-/// record that waits for memory and may go anywhere must be able to go where nothing is held. Of two callers who come with
-/// the first record, both get the same queue.
+/// [`RecordAccumulator::ensure_queue`] makes the queue of a partition for its first record, or a little before: a record that
+/// waits for memory and may go anywhere must be able to go to a partition that holds nothing. If two callers come with the first
+/// record, both get the same queue.
 ///
 /// [`RecordAccumulator::ensure_queue`]: super::RecordAccumulator::ensure_queue
 #[derive(Debug)]

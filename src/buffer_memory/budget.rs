@@ -1,23 +1,23 @@
 //! `Budget`: which partition gets how many bytes of `buffer.memory`, and who is next. Pure: no lock, no waker.
 //!
-//! The rule: a partition may always have one buffer if there is memory. It gets more only as long as the share of the memory
-//! that it holds then is at most twice the square of the share that stays free. So one partition alone ends with half,
-//! and the less is free the less anybody may take of it: *n* partitions that take all they can, one after the
-//! other, and never give anything back, still leave about 1/(2*n*). The budget does not have to find out first which
-//! partitions cannot be sent. (Were it the free share itself rather than its square, each would halve what the one
-//! before has left.)
+//! The rule: a partition may always have one buffer if there is memory. It gets more only as long as its share of the memory,
+//! with the new buffer, is at most twice the square of the share that stays free. So one partition alone ends with half, and when
+//! less is free each partition may take less: *n* partitions that take all they can, one after the other, and never give
+//! anything back, still leave about 1/(2*n*). The budget does not have to find out first which partitions cannot be sent. (If
+//! the rule took the free share itself and not its square, each partition would take half of what the one before has left.)
 //!
-//! Who must wait is served when the rule allows it: within a partition first come, first served; among partitions the
-//! one that holds least first, and in turn those that hold the same. A record that needs more than is free although its
-//! partition holds nothing would wait for ever if others took each byte that returns: while one waits, partitions get
-//! one buffer at a time.
+//! Callers that must wait are served when the rule allows it. Within a partition they are served in their order. Among
+//! partitions the one that holds least comes first, and those that hold the same take turns. A record may need more than is
+//! free although its partition holds nothing. It would wait for ever if others took each byte that returns, so while it waits,
+//! partitions get one buffer at a time.
 //!
-//! Whatever happens to one wait takes a number of steps that grows with the logarithm of how many there are: a hundred thousand
+//! Each operation on a wait takes a number of steps that grows with the logarithm of the number of waits: a hundred thousand
 //! tasks may give up at one moment, all of them under one lock.
 //!
-//! A record that may go to any partition of its topic does not stand in the line of one, which may be the very one that gives
-//! nothing back, but in the line of the topic. That line is served with what the topic's partition that holds least may
-//! take: if that one may have nothing, none may. Partitions that such records should not go to come last.
+//! A record that may go to any partition of its topic does not stand in the line of one partition, which may be the very one
+//! that gives nothing back. It stands in the line of the topic. The budget serves that line with what the topic's partition
+//! that holds least may take: if that one may have nothing, none may. Partitions to which these records should not go come
+//! last.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -291,7 +291,7 @@ impl Budget {
         });
     }
 
-    /// Ends a wait whose turn it is. To be called until it returns `None`.
+    /// Ends a wait if it is its turn. Call this until it returns `None`.
     pub(crate) fn next_grant(&mut self) -> Option<Grant> {
         let (line, grant) = self.find_grant()?;
         let turn = self.number();
@@ -509,7 +509,7 @@ fn give_up_place<T>(places: &mut Vec<T>, vacant: &mut BTreeSet<usize>, place: us
     }
 }
 
-/// So many places are kept, used or not.
+/// The number of places that are kept, used or not.
 const USUAL_PLACES: usize = 64;
 
 impl Ord for Ticket {

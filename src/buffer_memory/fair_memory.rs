@@ -150,7 +150,7 @@ impl FairMemory {
         Take { memory: self, line, least, ticket: None }
     }
 
-    /// Fails everybody who waits now or later.
+    /// Fails all callers that wait now or later.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;

@@ -1,7 +1,7 @@
 //! `Hungry`: the lines that callers stand in, in the order of service.
 //!
-//! They are kept apart by how much the first caller in line needs, so that the budget finds those who need no more
-//! than there is without passing over the others again and again.
+//! They are kept apart by how much the first caller in line needs. So the budget finds a line that needs no more than is free
+//! without passing over the others again and again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,8 +34,8 @@ struct ByNeed {
     by_least: BTreeSet<(usize, u64, Line)>,
 }
 
-/// Of the lines for large records whose partitions hold something, so many are looked at that need about the same. All of
-/// them would take as long as there are lines; those behind hold no less.
+/// For large records: how many lines of one order of magnitude, of partitions that hold something, the budget looks at. To look
+/// at all of them would take longer with each line. The lines after these have partitions that hold at least as much.
 const LARGE_LOOKS: usize = 8;
 
 impl Hungry {

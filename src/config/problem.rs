@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// A configuration that no producer can be built from, with everything that is wrong with it.
 ///
-/// Values of passwords and the like are never in it.
+/// It never contains values of secret keys, such as passwords.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Arc<[ConfigProblem]>,

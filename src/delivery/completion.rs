@@ -36,7 +36,7 @@ impl<T> Completion<T> {
         self.value.set(value).is_ok()
     }
 
-    /// Wakes everybody who waits, once the value is set.
+    /// Wakes all tasks that wait. Call this after the value is set.
     pub(crate) fn wake(&self) {
         // The value is visible before the lock is taken: a task that registers after this finds `closed`, and the
         // waker of a task that registered before is in `slots`.

@@ -14,7 +14,7 @@ pub enum Disposition {
     FixRecord,
     /// This producer cannot go on: make a new one.
     NewProducer,
-    /// Nothing goes to the partition until the application has decided what becomes of the record that failed, and calls
+    /// The partition is stopped: decide what to do with the record that failed, then call
     /// [`resume`](crate::KafkaProducer::resume).
     ResumePartition,
     /// The cause may pass: send the record again later.

@@ -159,7 +159,7 @@ fn is_believed(
     let order = epoch.zip(epochs.highest(number)).map(|(epoch, highest)| epoch.cmp(&highest));
     let claim = match (order, epoch, leader) {
         (Some(Ordering::Greater), _, _) => None,
-        // Who knows no leader need not know a newer epoch, either.
+        // A broker that knows no leader may not know the newer epoch, either.
         (Some(Ordering::Less), _, None) => return false,
         (Some(Ordering::Less), Some(epoch), Some(leader)) => Some(Claim::Older { leader, epoch }),
         (_, _, None) if is_healthy(epochs) => Some(Claim::NoLeader),

@@ -24,7 +24,8 @@ pub(super) struct TrackedTopics {
     loose: TopicLine,
     /// Topics that were answered and then forgotten since the last call of `take_forgotten`.
     forgotten: Vec<Topic>,
-    /// No topic expires before. To look at all of them for each answer would make a new topic the dearer the more there are.
+    /// No topic expires before. Without this each answer would look at all topics, and so a new topic would cost more with
+    /// each topic that is there.
     next_expiry: Option<Instant>,
 }
 
@@ -174,8 +175,8 @@ impl TrackedTopics {
         }
     }
 
-    /// Counts an answer with an error in place of a topic. Returns whether the error is to be believed, though the topic was
-    /// known. One does if a leader denies, too.
+    /// Counts an answer with an error in place of a topic. Returns whether to believe the error although the topic was known. A
+    /// single answer is enough if a broker has also denied to lead one of its partitions.
     pub(super) fn count_error(&mut self, topic: &str, now: Instant) -> bool {
         self.topics.get_mut(topic).is_none_or(|tracked| {
             tracked.leader_epochs.is_any_denied()

@@ -1,5 +1,6 @@
-//! Kafka's frames around a SASL exchange (KIP-43, KIP-152, KIP-368): a broker is asked whether it takes the mechanism, and then
-//! told what the exchange has to say until all is said. They are requests like others, so a live connection can carry them, too.
+//! Kafka's frames around a SASL exchange (KIP-43, KIP-152, KIP-368). The client asks the broker whether it takes the mechanism, and
+//! then sends it the bytes of the exchange until the exchange is complete. These are requests like others, so the client can also
+//! send them on a connection in use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ struct Exchange {
 pub(super) enum AuthenticationStep {
     /// An answer to a request, in this version.
     Ask(AuthenticationRequest, i16),
-    /// Nothing: the broker knows who we are, for so long if it has set a limit.
+    /// Nothing: the broker knows who we are. If it has set a limit, this is how long.
     Done(Option<Duration>),
 }
 

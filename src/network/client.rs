@@ -72,11 +72,11 @@ pub(crate) struct NetworkRequest<P> {
 /// A node has at most one connection. Requests on it are answered in the order in which they were sent; several may
 /// be under way at once.
 ///
-/// - Wishes: `update_nodes`, `connect`, `send`, `throttle`, `retire`, `close`. None of them fails: what comes of
-///   them is told by events.
-/// - What happened: the methods named `handle_…`. What is said of a connection that is gone is ignored.
-/// - What is to be done: `poll_action` and `poll_event`, until they return `None`, after each of the above.
-///   `handle_timeout` is to be called at the time of `poll_timeout`.
+/// - Wishes: `update_nodes`, `connect`, `send`, `send_early`, `throttle`, `retire`, `close`, `disconnect_all`. None of them
+///   fails: events tell what comes of them.
+/// - What happened: the methods named `handle_…`. They ignore what they hear of a connection that is gone.
+/// - What to do: after each of the above, call `poll_action` and `poll_event` until they return `None`. Call `handle_timeout`
+///   at the time of `poll_timeout`.
 #[derive(Debug)]
 pub(crate) struct NetworkClient<P> {
     config: NetworkConfig,

@@ -1,8 +1,8 @@
-//! `Lookups`: names to addresses, which only a thread that blocks can look up.
+//! `Lookups`: the addresses of host names. A lookup blocks its thread.
 //!
 //! The runtime's blocking pool has threads for that. Other tasks may hold all of them for as long as they like, maybe while
-//! they wait for our results. So a lookup that no thread of the pool has begun after a moment is offered to
-//! threads of our own as well, and whichever thread comes first takes it.
+//! they wait for our results. So if no thread of the pool has begun a lookup after a moment, it is also offered to threads of
+//! our own, and the thread that comes first takes it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -57,12 +57,12 @@ struct OwnThread {
     is_done: bool,
 }
 
-/// As the sender waits for the compression of a batch to begin.
+/// How long the pool has for beginning a lookup: as long as the sender waits for the compression of a batch to begin.
 const PATIENCE: Duration = Duration::from_millis(5);
-/// What a pool that stands still is asked for at most. Lookups that were given up stay in its queue, though as empty shells.
+/// The most lookups that a pool which stands still is asked for. Lookups that callers gave up stay in its queue, though empty.
 const MOST_IN_POOL: usize = 16;
 
-/// Of the whole process. A lookup may hang for as long as the system lets it.
+/// The threads of the whole process. A lookup may hang for as long as the system lets it.
 static OWN_THREADS: OwnThreads = OwnThreads {
     most: 8,
     spawn: spawn_own,

@@ -1,5 +1,5 @@
-//! What a SASL mechanism has to provide: words to say to a broker. Which frames they travel in is Kafka's affair, see
-//! [`authentication`](super::authentication).
+//! What a SASL mechanism has to provide: the bytes to say to a broker. [`authentication`](super::authentication) puts them into
+//! Kafka's frames.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,8 +20,9 @@ pub(crate) trait SaslMechanism: fmt::Debug + Send + Sync {
 
 /// One authentication: bytes in, bytes out.
 pub(crate) trait SaslExchange: fmt::Debug + Send {
-    /// Takes in what the broker says, which is nothing at first, and returns what to say to that, which may be nothing, too.
-    /// `None` if all is said: the broker is convinced, and has proved who it is if the mechanism has it do so.
+    /// Takes in what the broker has said, and returns what to say next. Both may be empty; at the first call `challenge` is.
+    /// Returns `None` when the exchange is complete: the broker has accepted the producer, and has proved who it is if the
+    /// mechanism demands it.
     ///
     /// # Errors
     ///

@@ -16,13 +16,13 @@ pub(crate) use self::chain::InterceptorChain;
 
 /// Sees every record before it is serialized, and every outcome.
 ///
-/// Interceptors form a chain. Each gets the record as the one before it left it; the record behind the last one is sent,
-/// whatever an interceptor changed in it. An interceptor that fails or panics is passed over: the next gets the last record
-/// that was returned without failure, and a warning is logged. The warning holds the text of the error, so that text must
-/// not tell what is in the record.
+/// Interceptors form a chain. Each gets the record as the one before it returned it. The producer sends the record that the
+/// last one returns, whatever the interceptors have changed. If an interceptor fails or panics, the producer passes it over: the
+/// next one gets the last record that was returned without failure, and the producer logs a warning. The warning holds the text
+/// of the error, so that text must not tell what is in the record.
 ///
-/// Both methods are called by several threads at once and must not block: `on_send` runs on the task that calls `send`,
-/// `on_acknowledgement` in most cases on the producer's own task, where waiting would hold up all deliveries.
+/// Several threads may call both methods at once. They must not block: `on_send` runs on the task that calls `send`, and
+/// `on_acknowledgement` runs mostly on the producer's own task, where it would hold up all deliveries.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,22 +50,24 @@ pub(crate) use self::chain::InterceptorChain;
 /// To read such counters later, keep an `Arc` of the interceptor and give the producer another: `Arc<I>` is an interceptor
 /// if `I` is.
 pub trait ProducerInterceptor<K = Bytes, V = Bytes>: Send + Sync + 'static {
-    /// Is called with each record before anything else happens to it; `Some` puts another record in its place.
+    /// The producer calls this with each record before it does anything else with it. If it returns `Some`, the producer goes on
+    /// with that record instead.
     ///
     /// The replacement may differ in everything, topic and partition included.
     ///
     /// # Errors
     ///
-    /// Any error leaves the record as it was; the record is sent all the same.
+    /// If it returns an error, the record stays as it was and is sent all the same.
     fn on_send(&self, record: &ProducerRecord<K, V>) -> Result<Option<ProducerRecord<K, V>>, BoxError> {
         let _ = record;
         Ok(None)
     }
 
-    /// Is called once for each record with what became of it, before its sender learns of it.
+    /// The producer calls this once for each record with what has become of it, before the caller who sent the record learns
+    /// of it.
     ///
-    /// That includes records which were refused before they were given to a partition, and those whose `send` or `enqueue`
-    /// was dropped while it waited: their error is [`SendErrorKind::Cancelled`](crate::SendErrorKind::Cancelled).
+    /// It does so for refused records, too, also for those that were refused before they had a partition. If a call of `send`
+    /// or `enqueue` is dropped while it waits, the error is [`SendErrorKind::Cancelled`](crate::SendErrorKind::Cancelled).
     fn on_acknowledgement(&self, acknowledgement: &Acknowledgement<'_>) {
         let _ = acknowledgement;
     }

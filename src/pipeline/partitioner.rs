@@ -17,8 +17,8 @@ pub use self::round_robin::RoundRobinPartitioner;
 
 /// Chooses the partition of each record that does not name one.
 ///
-/// A producer needs none: by default it hashes the key as Java's does, and spreads records without a key over the partitions,
-/// a batch here and a batch there and fewer to partitions that are slow. A partitioner of your own takes the place of both.
+/// A producer needs no partitioner. By default it hashes the key as Java's does. Records without a key go to one partition
+/// until a batch is full, and then to another; slow partitions get fewer batches. A partitioner of your own replaces both.
 ///
 /// It runs on the task that calls `send`, on several threads at once, and must not block. A closure is a partitioner:
 ///
@@ -50,8 +50,8 @@ pub trait Partitioner: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Any error, and likewise a number that is no partition of the topic, keeps the record from being sent; `send` returns
-    /// it.
+    /// If it returns an error, or a number that is no partition of the topic, the producer does not send the record, and `send`
+    /// returns the error.
     fn partition(&self, record: &PartitionerRecord<'_>, cluster: &Cluster) -> Result<i32, BoxError>;
 }
 
@@ -70,7 +70,7 @@ impl<P: Partitioner + ?Sized> Partitioner for Arc<P> {
     }
 }
 
-/// What a [`Partitioner`] is shown of a record: its parts, serialized.
+/// What a [`Partitioner`] sees of a record: its parts, serialized.
 ///
 /// `Debug` shows the sizes of key and value, not what is in them.
 #[derive(Clone, Copy)]

@@ -1,4 +1,5 @@
-//! `RoutingRules`: where a record goes.
+//! `RoutingRules`: the partition of a record. The producer may still move a record of the last kind to another partition, if this
+//! one is stopped or has no memory (`producer/placing.rs`).
 //!
 //! ```text
 //!  the record names a partition                        → that one
@@ -10,8 +11,8 @@
 //! The topic sticks to a partition for about a batch (`route/sticky.rs`). The next one is drawn: the fewer batches wait for
 //! it, the likelier (`route/load_table.rs`), never one that is stopped, and one without a leader only if none has a leader.
 //!
-//! Time and random numbers are arguments. What waits for the partitions is told by a [`TopicView`], so there are neither
-//! queues nor memory in here.
+//! Time and random numbers are arguments. A [`TopicView`] tells what waits for the partitions, so there are neither queues nor
+//! memory in here.
 
 use std::fmt;
 use std::sync::Arc;

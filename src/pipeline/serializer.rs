@@ -62,8 +62,8 @@ pub trait Serializer<T: ?Sized>: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Whatever the implementation cannot serialize. The record is not sent and `send` returns the error as the source of
-    /// its own.
+    /// If the implementation returns an error, the producer does not send the record. The error is the source of the one that
+    /// `send` returns.
     fn serialize<'a>(
         &self,
         topic: &str,

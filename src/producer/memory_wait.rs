@@ -1,7 +1,7 @@
-//! Memory for a record: for the partition of which it is, or for whichever partition of its topic has some.
+//! Memory for a record: from its own partition, or from any partition of its topic that has some.
 //!
-//! A record that may go anywhere waits in the line of its topic. The line is served by who has a leader and holds least, so
-//! it must know the leaders, and there must be queues that hold nothing.
+//! A record that may go anywhere waits in the line of its topic. The budget serves that line with the partition that has a
+//! leader and holds least. So callers tell the budget the leaders, and make queues for some partitions that hold nothing.
 
 use std::sync::Arc;
 

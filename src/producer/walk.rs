@@ -262,7 +262,7 @@ impl Serialized {
     }
 }
 
-/// A record of which it is known where it goes.
+/// A record that has its route.
 struct Routed<'a> {
     topic: &'a TopicEntry,
     record: RecordRef<'a>,

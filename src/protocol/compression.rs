@@ -1,7 +1,7 @@
 //! Compression of the records of a batch.
 //!
-//! Everything behind the 61-byte header is one stream, in the framing that Kafka's Java reader demands; each codec has
-//! a file. What they need again and again is kept per thread.
+//! Everything after the 61-byte header is one stream, in the framing that Kafka's Java reader demands. Each codec has a file.
+//! Each thread keeps what the codecs need again and again.
 
 use std::cell::Cell;
 use std::fmt;
@@ -35,7 +35,7 @@ use self::absent as zstd;
 
 /// The codec that whole batches are compressed with (`compression.type`).
 ///
-/// A codec whose feature is off is refused when the producer is built.
+/// Building a producer fails if the feature of its codec is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Compression {
@@ -50,8 +50,8 @@ pub enum Compression {
     /// snappy, in the frames of the Java library: about as small and as fast as LZ4. Needs the feature `snappy`, which
     /// is on by default.
     Snappy,
-    /// zstd, at the level of `compression.zstd.level`: as small as gzip in a fraction of its time. Needs the feature
-    /// `zstd`, which is off by default, for it takes a C compiler to build, and brokers of Kafka 2.1 or newer.
+    /// zstd, at the level of `compression.zstd.level`: as small as gzip in a fraction of its time. Needs brokers of Kafka 2.1
+    /// or newer, and the feature `zstd`, which is off by default because it needs a C compiler.
     Zstd,
 }
 
@@ -117,7 +117,7 @@ impl Compression {
 
     /// Compresses `records` and hands the result to `take`. `level` is one of the codec's own, if it has any.
     ///
-    /// `take` gets `None` when there is nothing to gain: the codec is `none`, or the outcome would not be smaller; also
+    /// `take` gets `None` when there is nothing to gain, because the codec is `none` or the outcome would not be smaller, and
     /// when the codec has panicked.
     pub(crate) fn compress<T>(self, level: i32, records: &[u8], take: impl FnOnce(Option<&[u8]>) -> T) -> T {
         if self == Self::None {

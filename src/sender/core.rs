@@ -129,7 +129,7 @@ impl SenderCore {
         core
     }
 
-    /// Gives the network room access to what the shell has to report.
+    /// Gives the shell the network client, to report what has happened to connections.
     pub(crate) fn network(&mut self) -> &mut NetworkClient<Purpose> {
         &mut self.network
     }
@@ -146,9 +146,11 @@ impl SenderCore {
         self.topology.handle_interest(&interest, now);
     }
 
-    /// Does everything that is due. To be called after every `handle_*` and at `poll_timeout`, by a shell that has handed over what
-    /// had come by `read_until`: what came later may still lie in a socket. So nothing is given up whose time has ended since,
-    /// however late it is. `wall_clock`: in milliseconds since 1970, as record timestamps are.
+    /// Does everything that is due. The shell calls this after every `handle_*` and at `poll_timeout`.
+    ///
+    /// The shell has handed over everything that had come by `read_until`; what came later may still lie in a socket. So
+    /// nothing is given up unless its time was over by `read_until`, however late it is. `wall_clock` is in milliseconds since
+    /// 1970, as record timestamps are.
     pub(crate) fn poll_as_of(&mut self, now: Instant, wall_clock: i64, read_until: Instant) {
         self.wall_clock = wall_clock;
         self.read_until = if planted!(UnreadAnswersDoNotCount) { now } else { read_until.min(now) };

@@ -1,7 +1,7 @@
 //! `Effects`: what the machines of the sender want done outside of themselves, as values.
 //!
-//! A machine decides and says what follows; the router does it, in the order in which it was said. So a machine can be read,
-//! and tested, without the others.
+//! A machine decides and says what follows; the router does that, in the same order. So you can read and test a machine without
+//! the others.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(super) enum Effect {
     KnowNodes(Vec<Node>),
     /// Leave everything behind that belongs to the cluster that was known so far, and start over.
     LeaveCluster,
-    /// Look at every partition that has something to do: what one of them waited for may be there.
+    /// Look at every partition that has something to do: what it waited for may have come.
     LookAtActive,
     /// Show callers a view of the cluster.
     Publish(Arc<Cluster>),
@@ -40,7 +40,7 @@ pub(super) enum Effect {
     SendEarly { node: NodeId, purpose: Purpose, body: Body, version: i16 },
     /// Leave a broker alone for as long as its answer says.
     Throttle { node: NodeId, throttle_time_ms: i32 },
-    /// Close a connection, since an answer that came on it cannot be read.
+    /// Close a connection, because an answer that came on it cannot be read.
     Unreadable { node: NodeId, api_key: ApiKey, version: i16, error: DecodeError },
 }
 

@@ -18,7 +18,8 @@ use crate::sender::topology;
 use crate::topic_partition::{Topic, TopicPartition};
 use crate::wire::{DecodeError, EncodeError, Reader, Uuid, Writer};
 
-/// Travels with a request through the network room and comes back with its end: for each machine what it needs to know then.
+/// Travels with a request through the network room and comes back with its outcome. It says who gets the outcome, and holds what
+/// that machine needs to know then.
 #[derive(Debug)]
 pub(crate) enum Purpose {
     Numbering(numbering::Question),
@@ -33,16 +34,16 @@ pub(crate) enum RequestOutcome {
         version: i16,
         body: Bytes,
     },
-    /// There will be no answer. If it was not `on_wire`, the broker has certainly not seen any of the request.
+    /// There will be no answer. If the request was not `on_wire`, the broker has certainly seen nothing of it.
     Failed {
         reason: FailureReason,
         on_wire: bool,
     },
-    /// It expects no answer, and is in the hands of the operating system.
+    /// The request expects no answer, and the operating system has taken it.
     Written,
 }
 
-/// A request that a machine wants sent, unless it has a way of its own as that for batches has.
+/// A request that a machine wants sent. Requests with batches are not among these: `core/sending.rs` puts them together.
 #[derive(Debug)]
 pub(crate) enum Body {
     InitProducerId(InitProducerIdRequest),

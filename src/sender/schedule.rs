@@ -1,7 +1,9 @@
 //! `Schedule`: which partition is looked at when, and which ones can be sent to which node.
 //!
-//! A partition is looked at when a caller announced a change, when its timer fires, when an answer for it came, or when a view
-//! of the cluster was published; never because something happened to another one. What a look finds decides where it stands:
+//! The sender looks at a partition when a caller has announced a change, when the partition's timer fires, or when an answer for
+//! it has come. It looks at all active partitions when something concerns them all: a new view of the cluster, a new producer id,
+//! memory that has become short. It looks at gathering ones when their node has answered everything. What a look finds decides
+//! where the partition stands:
 //!
 //! ```text
 //!                      ┌─ linger, backoff, expiry, compression ──► timers         (until a time)
@@ -12,7 +14,7 @@
 //!                      └─ anything queued or under way ──────────► active         (looked at when something concerns all)
 //! ```
 //!
-//! Where a partition stands is kept in its [`Slot`], beside the partition: only this machine sets it.
+//! The [`Slot`] of a partition keeps where it stands: only this machine (this file and `schedule/`) sets it.
 
 use std::sync::Arc;
 use std::time::Instant;

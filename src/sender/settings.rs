@@ -18,8 +18,8 @@ pub(crate) struct SenderSettings {
     pub(crate) spares_awaited: bool,
     pub(crate) delivery_timeout: Duration,
     pub(crate) request_timeout: Duration,
-    /// So long brokers are trusted to remember a producer behind the timestamp of its last batch, see
-    /// [`PRODUCER_ID_LIFETIME`].
+    /// How old the timestamp of a producer's last batch may be while the sender still trusts brokers to remember the producer,
+    /// see [`PRODUCER_ID_LIFETIME`].
     pub(crate) producer_id_lifetime: Duration,
     pub(crate) metadata_max_idle: Duration,
     /// Times that a batch may be sent after the first.
@@ -28,16 +28,16 @@ pub(crate) struct SenderSettings {
     pub(crate) max_request_size: usize,
     /// Requests of one partition that may be under way at once.
     ///
-    /// Without sequence numbers, of two batches under way the second may be written while the first is refused; so
-    /// only one is, unless nothing is answered (`acks=0`).
+    /// Without sequence numbers a broker may write the second of two batches under way although it refuses the first. So only
+    /// one is under way, unless brokers do not answer (`acks=0`).
     pub(crate) max_outstanding_per_partition: usize,
     /// A partition whose leader has taken nothing for longer is not chosen for records without a key
     /// (`partitioner.availability.timeout.ms`).
     pub(crate) availability_timeout: Option<Duration>,
 }
 
-/// Brokers forget a producer whose last batch has a timestamp older than `producer.id.expiration.ms`: a day unless it is set
+/// Brokers forget a producer if its last batch has a timestamp older than `producer.id.expiration.ms`: a day unless it is set
 /// otherwise, and a week before Kafka 3.5. They look every ten minutes. An hour leaves room for clocks that differ, and for
-/// brokers that were told to forget sooner, and costs next to nothing: behind an older batch, batches of a partition go one by
+/// brokers with a shorter setting. It costs next to nothing: after a batch that is older, the batches of a partition go one by
 /// one until there is a younger one.
 pub(crate) const PRODUCER_ID_LIFETIME: Duration = Duration::from_secs(60 * 60);

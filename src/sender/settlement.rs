@@ -12,7 +12,9 @@
 //!  deadline, purge, close, a number that cannot be used any more ──────────┘
 //! ```
 //!
-//! Every way out leads through [`end`](Settlement::end): only the settlement has the [`Teller`] that ending a batch takes.
+//! Only the settlement has the [`Teller`] that it takes to end a batch, and `settlement/end.rs` ends batches. There are two
+//! exceptions, when the whole producer ends (`giving_back.rs`): `close` does not note failures for the numbers, which are of no
+//! use any more, and `fail_what_is_left` ends the cells of batches that are lost.
 
 use std::sync::Arc;
 
@@ -46,7 +48,7 @@ pub(crate) struct Settlement {
     /// For the backoff before another attempt.
     random: StdRng,
     teller: Teller,
-    /// A batch has failed before its compression came, whose memory the work holds until a thread comes for it.
+    /// A batch has failed before its compression was done. The work still holds the batch's memory until a thread comes for it.
     is_seal_late: bool,
 }
 
@@ -59,10 +61,7 @@ impl Settlement {
         seed: u64,
     ) -> Self {
         let random = StdRng::seed_from_u64(seed);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "this is the one place that tells records of their end"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the settlement tells records of their end")]
         let teller = Teller::new();
         Self { settings, batch_size, observer, counters, random, teller, is_seal_late: false }
     }

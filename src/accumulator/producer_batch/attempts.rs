@@ -1,8 +1,9 @@
 //! What happens to a batch from its first attempt on, and what may be done with it after that.
 //!
-//! Events come first, named after what has happened: nothing else changes the fields that they are about. Behind them come
-//! the questions that the sender decides by. Whether the batch may be in the log is for [`Doubt`] to say; its number has a file
-//! of its own, and so has whether it may get another (`renumbering.rs`).
+//! First come the events, named after what has happened. Only they change the fields that they are about, except for `parts.rs`,
+//! which copies these fields into the batches that it makes of another one. After the events come the questions by which the
+//! sender decides. [`Doubt`] says whether the batch may be in the log. Its number has a file of its own, and so has the question
+//! whether it may get another (`renumbering.rs`).
 
 use std::time::Instant;
 

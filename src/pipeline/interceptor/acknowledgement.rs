@@ -4,7 +4,7 @@ use std::error::Error;
 
 use crate::record::Headers;
 
-/// What became of one record, as an interceptor is told.
+/// What has become of one record, for interceptors.
 ///
 /// A record is delivered if [`error`](Self::error) is `None`.
 #[derive(Debug, Clone, Copy)]

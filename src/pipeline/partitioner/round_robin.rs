@@ -14,8 +14,8 @@ use crate::topic_partition::Topic;
 ///
 /// Partitions without a leader are left out while any has one. Java's `RoundRobinPartitioner`.
 ///
-/// The even spread costs small batches: each record goes to another one. The default partitioner spreads as evenly over
-/// time, and fills one batch after the other.
+/// The price of the even spread is small batches: each record goes to another one. The default partitioner spreads records as
+/// evenly over time, and fills one batch after the other.
 #[derive(Default)]
 pub struct RoundRobinPartitioner {
     turns: RwLock<HashMap<Topic, AtomicUsize>>,

@@ -1,4 +1,4 @@
-//! `StickyPartitioner`: the partition to which records of a topic go that may go to any.
+//! `StickyPartitioner`: the partition to which a topic's records go if they may go to any.
 
 use std::cell::LazyCell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 ///  move_to   that partition cannot take the record: this one instead
 /// ```
 ///
-/// A verb that names a partition to which the records no longer go does nothing: another thread has moved on meanwhile.
+/// If another thread has moved the records on meanwhile, a call that names the partition from before does nothing.
 ///
 /// No lock is taken and nothing allocated. `next` is called only when another partition is needed, at most once in each call.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use super::{
     ShortSerializer, StringSerializer,
 };
 
-/// Types with a serializer of their own, so that a producer of them needs none named.
+/// Types with a serializer of their own: a producer of these types needs no serializer on its builder.
 ///
-/// Implement it for your own types to make them part of this:
+/// You can implement it for your own types:
 ///
 /// ```
 /// use kafka_producer::{BoxError, Headers, Serializable, Serializer};
@@ -42,7 +42,7 @@ use super::{
     note = "name one when the producer is built, or implement `Serializable`"
 )]
 pub trait Serializable {
-    /// The serializer that is used unless another is named.
+    /// The serializer that a producer uses unless its builder names another.
     type Serializer: Serializer<Self> + Default;
 }
 

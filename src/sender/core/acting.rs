@@ -73,9 +73,9 @@ impl SenderCore {
         problem
     }
 
-    /// Leaves a broker alone for as long as it wishes, but no longer than records may wait.
+    /// Leaves a broker alone for as long as its answer says, but no longer than records may wait.
     ///
-    /// A single answer that is damaged may wish for weeks. A broker that means it does not read until its time is over.
+    /// A damaged answer may say weeks. A broker that really wants a longer pause does not read until the pause is over.
     pub(super) fn throttle(&mut self, node: NodeId, throttle_time_ms: i32, now: Instant) {
         if let Ok(delay @ 1..) = u64::try_from(throttle_time_ms) {
             if planted!(QuotaIgnored) {
@@ -103,8 +103,8 @@ impl SenderCore {
 
     /// Leaves a cluster behind: `bootstrap.servers` lead to another one, as when DNS has moved.
     ///
-    /// The producer id belongs to another producer there, or will. A batch that is sent under it might be taken for one that the
-    /// other has written, and told as delivered without being there.
+    /// The producer id belongs to another producer there, or will. If the sender sent a batch under it, the broker might take the
+    /// batch for one of the other producer, and acknowledge it without writing it.
     fn leave_cluster(&mut self, now: Instant) {
         self.numbering.handle_other_cluster();
         for partition in self.schedule.partitions_mut() {

@@ -1,15 +1,16 @@
 //! `NextLook`: when to look at what has changed although no caller wakes the sender for it.
 //!
-//! While requests are under way their answers come, and each has the sender look at what has changed meanwhile. To be woken for
-//! every batch besides would only make for more and smaller requests. But when that is must not depend on the answers, so
-//! the sender comes by itself soon, until nothing happens any more.
+//! While requests are under way their answers come, and with each answer the sender looks at what has changed meanwhile. If
+//! callers also woke it for every batch, requests would only be more and smaller. But the time of a look must not depend on
+//! the answers alone. So the sender also looks by itself soon after the last event, until nothing happens any more.
 
 use std::time::{Duration, Instant};
 
-/// So long a batch that has become full may lie while requests are under way, give or take the tick of the shell's timer.
+/// How long a full batch may wait for a look while requests are under way, give or take a tick of the shell's timer.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
-/// A linger that is not prolonged noticeably by a [`LOOK_INTERVAL`]. A shorter one says that not even that may be waited for.
+/// A [`LOOK_INTERVAL`] does not prolong a linger of this length noticeably. A user who sets a shorter one does not want to wait
+/// even for that.
 const SHORTEST_LINGER_TO_WAIT: Duration = Duration::from_millis(5);
 
 /// The plan for the next look.

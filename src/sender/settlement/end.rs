@@ -1,4 +1,4 @@
-//! The end of a batch: the one place where records are told what has become of them.
+//! The end of a batch: here records are told what has become of them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -44,7 +44,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// With `fail_stop`, what the batches behind it are told.
+    /// With `fail_stop`, why the batches after it fail.
     fn kind_behind(&self) -> DeliveryErrorKind {
         match self {
             // A record that comes between the purge and the stop is given back as the others are.
