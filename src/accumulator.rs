@@ -30,7 +30,7 @@ mod workers;
 pub(crate) use self::changes::{Changes, WakeFlag};
 pub(crate) use self::incomplete::IncompleteBatches;
 pub(crate) use self::partition_queue::{
-    Append, Appended, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
+    Append, Appended, AtBatchEnd, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
 };
 pub(crate) use self::producer_batch::{BatchOrder, ProducerBatch};
 pub(crate) use self::rescue::{Rescue, rescue};
@@ -240,11 +240,12 @@ impl RecordAccumulator {
         topics.by_name.get(topic)?.made_queue(usize::try_from(partition).ok()?)
     }
 
-    /// Appends a record if that needs no waiting. `spare` is a buffer left from an earlier try.
+    /// Appends a record if that needs no waiting, in a new batch if need be. `spare` is a buffer left from an earlier try.
     pub(crate) fn try_append(
         &self,
         queue: &Arc<PartitionQueue>,
         append: &Append<'_>,
+        at_end: AtBatchEnd,
         spare: &mut Option<BatchBuffer>,
     ) -> TryAppend {
         if let Some(spare) = spare {
@@ -252,7 +253,7 @@ impl RecordAccumulator {
             spare.move_to(queue.memory());
         }
         loop {
-            match queue.append(append, spare, &self.settings) {
+            match queue.append(append, at_end, spare, &self.settings) {
                 Appended::BatchEnded { seal, announce } => {
                     self.after_close(queue, seal, announce);
                     return TryAppend::BatchEnded;
@@ -281,15 +282,20 @@ impl RecordAccumulator {
         }
     }
 
-    /// Appends a record if the open batch of a partition has room for it.
-    pub(crate) fn join_open_batch(&self, queue: &Arc<PartitionQueue>, append: &Append<'_>) -> Option<Done> {
-        match queue.append(append, &mut None, &self.settings) {
-            Appended::BatchEnded { seal, announce } => {
-                self.after_close(queue, seal, announce);
-                None
-            }
+    /// Appends a record if that takes no memory: the open batch of a partition has room for it.
+    pub(crate) fn join_without_memory(
+        &self,
+        queue: &Arc<PartitionQueue>,
+        append: &Append<'_>,
+    ) -> Option<Done> {
+        match queue.append(append, AtBatchEnd::BeginNext, &mut None, &self.settings) {
             Appended::Done(done) => Some(self.after_append(queue, done)),
-            Appended::Closed | Appended::NeedsBuffer(_) | Appended::Retired | Appended::Stopped => None,
+            // `BatchEnded` comes only if asked for: here a batch without room stays open.
+            Appended::BatchEnded { .. }
+            | Appended::Closed
+            | Appended::NeedsBuffer(_)
+            | Appended::Retired
+            | Appended::Stopped => None,
         }
     }
 
@@ -516,7 +522,7 @@ impl RecordAccumulator {
 /// What came of [`RecordAccumulator::try_append`].
 #[derive(Debug)]
 pub(crate) enum TryAppend {
-    /// Only if asked for: the last batch was full and is closed, and the record is not in.
+    /// Only for [`AtBatchEnd::ComeBack`]: the last batch was full and is closed, and the record is not in.
     BatchEnded,
     Closed,
     Done(Done),

@@ -224,7 +224,7 @@ impl BatchBuffer {
 
     /// Has `write` write behind the contents, and takes what it says it has written as contents, too.
     #[inline]
-    pub(crate) fn append(&mut self, write: impl FnOnce(&mut [u8]) -> usize) {
+    pub(crate) fn write(&mut self, write: impl FnOnce(&mut [u8]) -> usize) {
         let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
         let most = room.len();
         self.filled += write(room).min(most);
@@ -232,7 +232,7 @@ impl BatchBuffer {
 
     /// Writes the contents into a larger buffer, which is empty.
     pub(crate) fn copy_into(&self, larger: &mut Self) {
-        larger.append(|room| match room.split_at_mut_checked(self.filled) {
+        larger.write(|room| match room.split_at_mut_checked(self.filled) {
             Some((place, _)) => {
                 place.copy_from_slice(self.bytes());
                 place.len()

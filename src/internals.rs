@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::accumulator::{
-    Append, EnqueueWaits, ProducerBatch, RecordAccumulator, Settings, TakenHead, TopicQueues, TryAppend,
+    Append, AtBatchEnd, EnqueueWaits, ProducerBatch, RecordAccumulator, Settings, TakenHead, TopicQueues,
+    TryAppend,
 };
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
@@ -180,13 +181,13 @@ impl Accumulator {
         let (payload_len, now) = (record.payload_len(), self.now);
         let queue = self.accumulator.ensure_queue(&self.topic, partition, || true)?;
         if let Some(delivery) =
-            queue.join_open_batch(&record, payload_len, now, true, self.accumulator.settings())
+            queue.join_quietly(&record, payload_len, now, true, self.accumulator.settings())
         {
             return Some(delivery);
         }
         let waits = EnqueueWaits::default();
-        let append = Append { record, payload_len, waits, now, stop_at_boundary: false };
-        match self.accumulator.try_append(queue, &append, &mut None) {
+        let append = Append { record, payload_len, waits, now };
+        match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
             TryAppend::BatchEnded
             | TryAppend::Closed

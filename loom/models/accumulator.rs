@@ -10,7 +10,7 @@ use loom::thread::{self, JoinHandle};
 
 use super::model;
 use crate::accumulator::{
-    Append, EnqueueWaits, Head, PartitionQueue, RecordAccumulator, Settings, TakenHead, TryAppend,
+    Append, AtBatchEnd, EnqueueWaits, Head, PartitionQueue, RecordAccumulator, Settings, TakenHead, TryAppend,
 };
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
@@ -64,9 +64,8 @@ impl Border {
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),
             now: self.now,
-            stop_at_boundary: false,
         };
-        match self.accumulator.try_append(queue, &append, &mut None) {
+        match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
             TryAppend::Done(_) => true,
             // A record that waits for memory then is refused by the memory, which is closed, too.
             TryAppend::Closed | TryAppend::NoMemory { .. } | TryAppend::Retired => false,

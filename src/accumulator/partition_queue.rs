@@ -74,14 +74,21 @@ pub(crate) struct Append<'a> {
     pub(crate) payload_len: usize,
     pub(crate) waits: EnqueueWaits,
     pub(crate) now: Instant,
-    /// Come back with [`Appended::BatchEnded`] rather than open a new batch behind a full one.
-    pub(crate) stop_at_boundary: bool,
+}
+
+/// What shall happen if the open batch has no room for a record and thus ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtBatchEnd {
+    /// The record begins the next batch.
+    BeginNext,
+    /// The record comes back, as [`Appended::BatchEnded`]: it may go to another partition.
+    ComeBack,
 }
 
 /// What came of an attempt to append.
 #[derive(Debug)]
 pub(crate) enum Appended {
-    /// The last batch is full; it has been closed, and the record is not in.
+    /// Only for [`AtBatchEnd::ComeBack`]: the last batch was full and has been closed, and the record is not in.
     BatchEnded { seal: Option<SealJob>, announce: bool },
     /// The queue takes no more records: the producer is closed.
     Closed,
@@ -175,11 +182,12 @@ impl PartitionQueue {
     }
 
     /// Appends a record if that is all there is to do: it fits into the open batch, which neither begins nor ends with it,
-    /// and nothing is to be kept beside it.
+    /// and nothing is to be kept beside it. The sender is not told, and the bytes are kept for
+    /// [`PartitionQueue::take_uncounted`].
     ///
     /// Nearly every record; what this declines, [`PartitionQueue::append`] does.
     #[inline]
-    pub(crate) fn join_open_batch(
+    pub(crate) fn join_quietly(
         &self,
         record: &RecordRef<'_>,
         payload_len: usize,
@@ -205,7 +213,7 @@ impl PartitionQueue {
         Some(delivery)
     }
 
-    /// Returns by how many bytes the queue has grown by [`PartitionQueue::join_open_batch`] since the last call, as far as they
+    /// Returns by how many bytes the queue has grown by [`PartitionQueue::join_quietly`] since the last call, as far as they
     /// are countable, and whether nothing is queued.
     pub(crate) fn take_uncounted(&self) -> (usize, bool) {
         let mut inner = self.lock();
@@ -218,6 +226,7 @@ impl PartitionQueue {
     pub(crate) fn append(
         self: &Arc<Self>,
         append: &Append<'_>,
+        at_end: AtBatchEnd,
         spare: &mut Option<BatchBuffer>,
         settings: &Settings,
     ) -> Appended {
@@ -250,7 +259,7 @@ impl PartitionQueue {
                         None => {}
                     }
                 }
-                Room::Full if append.stop_at_boundary => {
+                Room::Full if at_end == AtBatchEnd::ComeBack => {
                     let seal = self.close_last(&mut inner);
                     return Appended::BatchEnded { seal, announce: inner.announce() };
                 }

@@ -131,7 +131,7 @@ impl ProducerBatch {
         append_window: Duration,
     ) -> Self {
         // The header is written when everything in it is known.
-        buffer.append(|room| room.len().min(HEADER_LEN));
+        buffer.write(|room| room.len().min(HEADER_LEN));
         Self {
             id,
             order: BatchOrder { batch: id, first_record: 0 },
@@ -522,7 +522,7 @@ fn write(
         key_size: size(record.key),
         value_size: size(record.value),
     };
-    buffer.append(|room| builder.write(room, record, payload_len));
+    buffer.write(|room| builder.write(room, record, payload_len));
     cell.set_record_count(builder.count());
     Delivery::new(Arc::clone(cell), facts)
 }

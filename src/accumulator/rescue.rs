@@ -65,7 +65,7 @@ pub(crate) fn rescue(
         if let Some(message) = named.get(&index) {
             messages.push((part.record_count(), message.clone()));
         }
-        append(part, record, notes.next());
+        move_to(part, record, notes.next());
     }
     innocent.filled(now);
     batch.redirect(redirects);
@@ -76,7 +76,7 @@ pub(crate) fn rescue(
     Ok(Rescue { culprits: guilty, messages })
 }
 
-fn append(part: &mut ProducerBatch, record: &DecodedRecord, note: Option<AckNote>) {
+fn move_to(part: &mut ProducerBatch, record: &DecodedRecord, note: Option<AckNote>) {
     let record = RecordRef::from(record);
     // The buffer was made for these records.
     let delivery = part.append(&record, record.payload_len(), false, EnqueueWaits::default());

@@ -41,7 +41,7 @@ mod tests {
 
     use super::*;
     use crate::accumulator::{
-        Append, EnqueueWaits, PartitionQueue, RecordAccumulator, Settings, TakenHead, TryAppend,
+        Append, AtBatchEnd, EnqueueWaits, PartitionQueue, RecordAccumulator, Settings, TakenHead, TryAppend,
     };
     use crate::buffer_memory::BufferMemory;
     use crate::clock;
@@ -68,8 +68,11 @@ mod tests {
         let headers = Headers::new();
         let record = RecordRef { timestamp: 5, key: None, value: Some(b"kept"), headers: &headers };
         let (payload_len, waits) = (record.payload_len(), EnqueueWaits::default());
-        let append = Append { record, payload_len, waits, now: clock::now(), stop_at_boundary: false };
-        let TryAppend::Done(done) = accumulator.try_append(queue, &append, &mut None) else { panic!() };
+        let append = Append { record, payload_len, waits, now: clock::now() };
+        let TryAppend::Done(done) = accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None)
+        else {
+            panic!()
+        };
         let TakenHead::Batch(batch) = queue.take_head() else { panic!() };
         (batch, done.delivery)
     }

@@ -33,12 +33,12 @@ pub(crate) fn split(
     for (first, record) in (0_u32..).zip(&records) {
         // However small the last record is, it must not join all others, or nothing would be cut.
         let is_left_over = pieces.len() == 1 && first as usize + 1 == records.len();
-        if is_left_over || !append(pieces.last_mut(), record, target) {
+        if is_left_over || !add_if_room(pieces.last_mut(), record, target) {
             let least = RecordRef::upper_bound(RecordRef::from(record).payload_len());
             let piece = batch.part(Part::Piece { first }, queue, least.max(target));
             redirects.push(Redirect { first, at: 0, cell: Arc::clone(piece.cell()) });
             pieces.push(piece);
-            append(pieces.last_mut(), record, usize::MAX);
+            add_if_room(pieces.last_mut(), record, usize::MAX);
         }
     }
     Ok(replace(batch, pieces, redirects, queue, now))
@@ -69,7 +69,7 @@ pub(crate) fn halve(
         let mut piece = batch.part(Part::Half { first }, queue, HEADER_LEN + most.sum::<usize>());
         redirects.push(Redirect { first, at: 0, cell: Arc::clone(piece.cell()) });
         for record in records {
-            append(Some(&mut piece), record, usize::MAX);
+            add_if_room(Some(&mut piece), record, usize::MAX);
         }
         first += piece.record_count();
         pieces.push(piece);
@@ -96,7 +96,7 @@ fn replace(
     count
 }
 
-fn append(piece: Option<&mut ProducerBatch>, record: &DecodedRecord, target: usize) -> bool {
+fn add_if_room(piece: Option<&mut ProducerBatch>, record: &DecodedRecord, target: usize) -> bool {
     let Some(piece) = piece else { return false };
     let record = RecordRef::from(record);
     let payload_len = record.payload_len();

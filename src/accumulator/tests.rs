@@ -56,17 +56,17 @@ impl Bench {
         Self { accumulator, queue, now: clock::now() }
     }
 
-    fn try_append(&self, value: &str, stop_at_boundary: bool) -> TryAppend {
+    fn try_append(&self, value: &str, at_end: AtBatchEnd) -> TryAppend {
         let headers = Headers::from([("h", "1")]);
         let record = RecordRef { timestamp: 5, key: None, value: Some(value.as_bytes()), headers: &headers };
         let payload_len = record.payload_len();
         let waits = EnqueueWaits::default();
-        let append = Append { record, payload_len, waits, now: self.now, stop_at_boundary };
-        self.accumulator.try_append(&self.queue, &append, &mut None)
+        let append = Append { record, payload_len, waits, now: self.now };
+        self.accumulator.try_append(&self.queue, &append, at_end, &mut None)
     }
 
     fn append(&self, value: &str) -> Done {
-        match self.try_append(value, false) {
+        match self.try_append(value, AtBatchEnd::BeginNext) {
             TryAppend::Done(done) => done,
             other => panic!("{other:?}"),
         }
@@ -236,10 +236,10 @@ fn closed_accumulator_refuses_records_for_old_and_new_topics() {
     bench.accumulator.close();
 
     assert!(bench.accumulator.is_closed() && bench.accumulator.is_urgent());
-    assert!(matches!(bench.try_append("b", false), TryAppend::Closed));
+    assert!(matches!(bench.try_append("b", AtBatchEnd::BeginNext), TryAppend::Closed));
     let topic = bench.accumulator.topic(&Topic::from("new"), 1);
     bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, 0, || true).unwrap());
-    assert!(matches!(bench.try_append("c", false), TryAppend::Closed));
+    assert!(matches!(bench.try_append("c", AtBatchEnd::BeginNext), TryAppend::Closed));
     assert!(delivery.try_result().is_none(), "what was accepted is still to be sent");
     assert!(!bench.accumulator.is_complete());
     assert_eq!(bench.accumulator.appended_records(), 1);
@@ -273,7 +273,7 @@ fn producer_that_has_ended_accepts_no_record() {
 
         let at_the_end = std::thread::scope(|scope| {
             let caller = scope.spawn(|| {
-                while let TryAppend::Done(_) = last.try_append("a", false) {
+                while let TryAppend::Done(_) = last.try_append("a", AtBatchEnd::BeginNext) {
                     deliver(*last.take(), 0);
                 }
             });

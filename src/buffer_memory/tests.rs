@@ -525,7 +525,7 @@ fn memory_of_a_buffer_that_has_shrunk_returns_to_the_byte_while_others_wait() {
 
 /// Appends bytes to a buffer that has room for them.
 fn fill(buffer: &mut BatchBuffer, bytes: &[u8]) {
-    buffer.append(|room| {
+    buffer.write(|room| {
         room[..bytes.len()].copy_from_slice(bytes);
         bytes.len()
     });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use crate::accumulator::{self, Append, EnqueueWaits, RecordAccumulator, SealJob, TryAppend};
+use crate::accumulator::{self, Append, AtBatchEnd, EnqueueWaits, RecordAccumulator, SealJob, TryAppend};
 use crate::backoff::Backoff;
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
@@ -122,11 +122,10 @@ impl SenderMachine {
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),
             now: self.now,
-            stop_at_boundary: false,
         };
         let queues = self.accumulator.topic(&Topic::from(topic.to_owned()), partition + 1);
         let queue = self.accumulator.ensure_queue(&queues, partition, || true)?;
-        match self.accumulator.try_append(queue, &append, &mut None) {
+        match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
             TryAppend::NoMemory { .. } => {
                 self.accumulator.want_memory();

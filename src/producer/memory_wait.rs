@@ -14,9 +14,26 @@ use crate::producer::ProducerShared;
 /// Memory that was waited for.
 #[derive(Debug, Default)]
 pub(super) struct MemoryInHand {
-    pub(super) buffer: Option<BatchBuffer>,
+    buffer: Option<BatchBuffer>,
     /// The partition that it is for, if any of the topic would have done.
-    pub(super) partition: Option<usize>,
+    partition: Option<usize>,
+}
+
+impl MemoryInHand {
+    /// Returns which partition it was granted for, if any of the topic would have done: once.
+    pub(super) fn take_partition(&mut self) -> Option<usize> {
+        self.partition.take()
+    }
+
+    /// Gives access to the buffer, for a batch that needs one; what is put there instead is in hand from then on.
+    pub(super) fn buffer_mut(&mut self) -> &mut Option<BatchBuffer> {
+        &mut self.buffer
+    }
+
+    /// Gives it back, which may wake others.
+    pub(super) fn give_back(&mut self) {
+        *self = Self::default();
+    }
 }
 
 impl<K, V> ProducerShared<K, V> {

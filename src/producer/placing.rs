@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use crate::accumulator::{Append, Done, PartitionQueue, TryAppend};
+use crate::accumulator::{Append, AtBatchEnd, Done, PartitionQueue, TryAppend};
 use crate::delivery::Delivery;
 use crate::error::SendErrorKind;
 use crate::pipeline::{Route, StickyPartitioner, open_partition};
@@ -36,7 +36,7 @@ impl<'a, K, V> Placing<'a, K, V> {
         append: Append<'a>,
         memory: &'a mut MemoryInHand,
     ) -> Self {
-        let granted = memory.partition.take();
+        let granted = memory.take_partition();
         let tries_left = topic.routes.partition_count();
         Self { shared, topic, append, memory, granted, has_looked: false, tries_left }
     }
@@ -46,14 +46,17 @@ impl<'a, K, V> Placing<'a, K, V> {
     #[cold]
     pub(super) fn place(mut self, route: Route) -> Result<Delivery, Stop> {
         let is_free = route.is_free();
+        let mut at_end = AtBatchEnd::BeginNext;
         self.shared.check_size(RecordRef::upper_bound(self.append.payload_len)).map_err(Stop::refused)?;
         if is_free {
             self.catch_up()?;
             let takes_turns = self.granted.is_some() || self.topic.queues.memory().is_waited_for();
-            if takes_turns && let Some(delivery) = self.join_open_batch()? {
+            if takes_turns && let Some(delivery) = self.share_open_batch()? {
                 return Ok(delivery);
             }
-            self.append.stop_at_boundary = !takes_turns;
+            if !takes_turns {
+                at_end = AtBatchEnd::ComeBack;
+            }
         }
         loop {
             let partition = match (route, self.granted) {
@@ -62,10 +65,10 @@ impl<'a, K, V> Placing<'a, K, V> {
                 (Route::Chosen(partition) | Route::Fixed(partition), _) => partition,
             };
             let queue = self.ensure_queue(partition)?;
-            match self.shared.accumulator.try_append(queue, &self.append, &mut self.memory.buffer) {
+            match self.shared.accumulator.try_append(queue, &self.append, at_end, self.memory.buffer_mut()) {
                 TryAppend::BatchEnded => {
                     // The place to move on to another partition; once, then the record goes where it may.
-                    self.append.stop_at_boundary = false;
+                    at_end = AtBatchEnd::BeginNext;
                     self.sticky().leave(partition, || self.next_partition());
                 }
                 TryAppend::Closed => return Err(Stop::refused(self.shared.end())),
@@ -105,11 +108,11 @@ impl<'a, K, V> Placing<'a, K, V> {
     /// Appends a record to a batch that is open, if there is room, while others wait for memory or it was granted some itself:
     /// many that have waited then share one batch, and memory that is not needed goes to the next in line. Else the record goes
     /// where it was granted memory, and takes those behind it there; or it must wait, too.
-    fn join_open_batch(&mut self) -> Result<Option<Delivery>, Stop> {
+    fn share_open_batch(&mut self) -> Result<Option<Delivery>, Stop> {
         let partition = self.sticky_partition()?;
         let queue = self.ensure_queue(partition)?;
-        if let Some(done) = self.shared.accumulator.join_open_batch(queue, &self.append) {
-            self.memory.buffer = None;
+        if let Some(done) = self.shared.accumulator.join_without_memory(queue, &self.append) {
+            self.memory.give_back();
             self.count(partition, &done);
             return Ok(Some(done.delivery));
         }
@@ -142,7 +145,8 @@ impl<'a, K, V> Placing<'a, K, V> {
         let open = open.ok_or_else(|| self.stopped(partition))?;
         self.tries_left -= 1;
         // Memory for this one is not for another.
-        (self.granted, self.memory.buffer) = (None, None);
+        self.granted = None;
+        self.memory.give_back();
         self.sticky().move_to(partition, open);
         Ok(())
     }

@@ -184,7 +184,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let route = shared.route(topic, &record, named, kept, moment);
         let route = route.map_err(|reason| kept.no_route(topic, &record, moment, reason))?;
         if kept.stopped.is_none()
-            && let Some(delivery) = shared.join_open_batch(topic, route, &record, moment)
+            && let Some(delivery) = shared.take_short_way(topic, route, &record, moment)
         {
             return Ok(delivery);
         }
@@ -284,7 +284,6 @@ impl Routed<'_> {
             waits: stopped.waits,
             // A new batch counts its age from here, by the precise clock.
             now: clock::now(),
-            stop_at_boundary: false,
         };
         let result = Placing::new(shared, topic, append, &mut stopped.memory).place(route);
         if result.is_err() {
@@ -376,7 +375,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
 
     /// Appends the record to the open batch of its partition, if that has room and nothing is to be done beside.
     #[inline]
-    fn join_open_batch(
+    fn take_short_way(
         &self,
         topic: &TopicEntry,
         route: Route,
@@ -389,7 +388,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         }
         let queue = topic.queues.queue(route.partition())?;
         topic.queues.touch(moment.seconds);
-        queue.join_open_batch(record, payload_len, moment.now, route.is_free(), self.accumulator.settings())
+        queue.join_quietly(record, payload_len, moment.now, route.is_free(), self.accumulator.settings())
     }
 }
 

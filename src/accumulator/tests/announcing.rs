@@ -87,7 +87,7 @@ fn end_of_a_batch_is_announced_though_no_record_came_in() {
     bench.queue.look();
     assert!(bench.is_announced());
 
-    assert!(matches!(bench.try_append(&value_of(600), true), TryAppend::BatchEnded));
+    assert!(matches!(bench.try_append(&value_of(600), AtBatchEnd::ComeBack), TryAppend::BatchEnded));
 
     assert!(bench.is_announced());
     assert!(bench.queue.look().unwrap().is_full);

@@ -138,9 +138,8 @@ fn batch_that_cannot_grow_is_closed_and_sent_as_it_is() {
             record,
             waits: EnqueueWaits::default(),
             now: bench.now,
-            stop_at_boundary: false,
         };
-        bench.accumulator.try_append(&bench.queue, &append, spare)
+        bench.accumulator.try_append(&bench.queue, &append, AtBatchEnd::BeginNext, spare)
     };
     assert!(matches!(append(record("a"), &mut Some(small)), TryAppend::Done(_)));
     bench.queue.look();
@@ -177,10 +176,10 @@ fn boundary_of_batches_stops_who_asks_for_that() {
     let bench = Bench::new();
     bench.append(&value_of(700));
 
-    assert!(matches!(bench.try_append(&value_of(700), true), TryAppend::BatchEnded));
+    assert!(matches!(bench.try_append(&value_of(700), AtBatchEnd::ComeBack), TryAppend::BatchEnded));
     assert_eq!(bench.queue.queued_batches(), 1);
     // Asked again it goes where it may.
-    assert!(matches!(bench.try_append(&value_of(700), true), TryAppend::Done(_)));
+    assert!(matches!(bench.try_append(&value_of(700), AtBatchEnd::ComeBack), TryAppend::Done(_)));
     assert_eq!(bench.queue.queued_batches(), 2);
 }
 
@@ -189,13 +188,13 @@ fn record_without_memory_says_how_much_it_needs() {
     let bench = Bench::with(Compression::None, BATCH);
     let held = bench.accumulator.memory().try_take_exactly(BATCH).unwrap();
 
-    let TryAppend::NoMemory { least } = bench.try_append("12345", false) else { panic!() };
+    let TryAppend::NoMemory { least } = bench.try_append("12345", AtBatchEnd::BeginNext) else { panic!() };
 
     // 61 + 21 + 1 for the key, 1 + 5 for the value, 1 + 1 + 1 + 1 + 1 for the header.
     assert_eq!(least, 94);
     assert_eq!(bench.queue.queued_batches(), 0);
     drop(held);
-    assert!(matches!(bench.try_append("12345", false), TryAppend::Done(_)));
+    assert!(matches!(bench.try_append("12345", AtBatchEnd::BeginNext), TryAppend::Done(_)));
 }
 
 #[test]
@@ -213,7 +212,7 @@ fn threads_append_every_record_once_and_each_in_its_order() {
                 scope.spawn(move || {
                     for number in 0..RECORDS {
                         while !matches!(
-                            bench.try_append(&format!("{thread}:{number}"), false),
+                            bench.try_append(&format!("{thread}:{number}"), AtBatchEnd::BeginNext),
                             TryAppend::Done(_)
                         ) {}
                     }

@@ -42,7 +42,7 @@ fn growth_ends_where_memory_does() {
     let mut longest = 0;
     for _ in 0..400 {
         while bench.queue.queued_batches() < 2
-            && let TryAppend::Done(_) = bench.try_append(&text, false)
+            && let TryAppend::Done(_) = bench.try_append(&text, AtBatchEnd::BeginNext)
         {
             longest = longest.max(bench.queue.look().map_or(0, |head| head.len));
         }

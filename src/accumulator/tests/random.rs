@@ -11,7 +11,7 @@ enum Step {
     Advance(u64),
     Append {
         len: usize,
-        stop_at_boundary: bool,
+        comes_back: bool,
     },
     /// A compression ends, or is dropped.
     EndSeal {
@@ -30,7 +30,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => (0..60_u64).prop_map(Step::Advance),
         10 => (prop_oneof![1..50_usize, 1..400_usize, 1..2500_usize], any::<bool>())
-            .prop_map(|(len, stop_at_boundary)| Step::Append { len, stop_at_boundary }),
+            .prop_map(|(len, comes_back)| Step::Append { len, comes_back }),
         3 => (any::<usize>(), any::<bool>()).prop_map(|(which, drop)| Step::EndSeal { which, drop }),
         1 => proptest::prelude::Just(Step::Expire),
         3 => proptest::prelude::Just(Step::Look),
@@ -73,9 +73,10 @@ impl Run {
     fn apply(&mut self, step: &Step) {
         match *step {
             Step::Advance(millis) => self.bench.now += Duration::from_millis(millis),
-            Step::Append { len, stop_at_boundary } => {
+            Step::Append { len, comes_back } => {
+                let at_end = if comes_back { AtBatchEnd::ComeBack } else { AtBatchEnd::BeginNext };
                 let value = format!("{}:{}", self.appended, "x".repeat(len));
-                if let TryAppend::Done(done) = self.bench.try_append(&value, stop_at_boundary) {
+                if let TryAppend::Done(done) = self.bench.try_append(&value, at_end) {
                     self.appended += 1;
                     self.deliveries.push(done.delivery);
                 }

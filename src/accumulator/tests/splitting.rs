@@ -65,7 +65,7 @@ fn pieces_take_their_memory_at_once_and_give_it_back() {
 
     // Half of the records each: 61 + 470 bytes.
     assert_eq!((pieces, bench.accumulator.memory().available()), (3, 0));
-    assert!(matches!(bench.try_append("d", false), TryAppend::NoMemory { .. }));
+    assert!(matches!(bench.try_append("d", AtBatchEnd::BeginNext), TryAppend::NoMemory { .. }));
     deliver(*bench.take(), 0);
     assert_eq!(bench.accumulator.memory().available(), 0);
     deliver(*bench.take(), 1);
@@ -182,8 +182,8 @@ fn append_bare(bench: &Bench, value: Option<&str>) -> Delivery {
     let headers = Headers::new();
     let record = RecordRef { timestamp: 5, key: None, value: value.map(str::as_bytes), headers: &headers };
     let (payload_len, waits) = (record.payload_len(), EnqueueWaits::default());
-    let append = Append { record, payload_len, waits, now: bench.now, stop_at_boundary: false };
-    match bench.accumulator.try_append(&bench.queue, &append, &mut None) {
+    let append = Append { record, payload_len, waits, now: bench.now };
+    match bench.accumulator.try_append(&bench.queue, &append, AtBatchEnd::BeginNext, &mut None) {
         TryAppend::Done(done) => done.delivery,
         other => panic!("{other:?}"),
     }

@@ -123,7 +123,7 @@ fn closed_queue_gives_everything_and_takes_nothing() {
 
     let batches = bench.queue.close();
 
-    assert!(matches!(bench.try_append("c", false), TryAppend::Closed));
+    assert!(matches!(bench.try_append("c", AtBatchEnd::BeginNext), TryAppend::Closed));
     assert_eq!((batches.len(), bench.queue.queued_batches()), (2, 0));
     for batch in batches {
         batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None, &Teller::WITHOUT_SENDER);

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::wire::{self, Batch, Head, Reply, Request};
 use super::world::{TOPIC, World};
-use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, SealJob, TryAppend};
+use crate::accumulator::{Append, AtBatchEnd, EnqueueWaits, RecordAccumulator, SealJob, TryAppend};
 use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::DeliveryError;
@@ -166,13 +166,12 @@ impl Rig {
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),
             now: self.now,
-            stop_at_boundary: false,
         };
         let partition = usize::try_from(partition).unwrap();
         let topic = self.accumulator.topic(&Topic::from(topic.to_owned()), partition + 1);
         topic.touch(0);
         let queue = self.accumulator.ensure_queue(&topic, partition, || true).unwrap();
-        match self.accumulator.try_append(queue, &append, &mut None) {
+        match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
             TryAppend::NoMemory { .. } | TryAppend::Stopped => None,
             other => panic!("{other:?}"),

@@ -16,7 +16,7 @@ use tokio::task::coop;
 
 use self::peers::{Attempts, Outcome};
 use super::rig::{self, Config};
-use crate::accumulator::{Append, EnqueueWaits, RecordAccumulator, TryAppend};
+use crate::accumulator::{Append, AtBatchEnd, EnqueueWaits, RecordAccumulator, TryAppend};
 use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::{DeliveryError, DeliveryErrorKind, Persisted};
@@ -68,11 +68,10 @@ impl Shell {
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),
             now: clock::now(),
-            stop_at_boundary: false,
         };
         let topic = self.accumulator.topic(&Topic::from(topic), 1);
         let queue = self.accumulator.ensure_queue(&topic, 0, || true).unwrap();
-        match self.accumulator.try_append(queue, &append, &mut None) {
+        match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
             TryAppend::Done(done) => done.delivery,
             other => panic!("{other:?}"),
         }

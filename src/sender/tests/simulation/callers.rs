@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::check::id_of;
 use super::run::{Event, Flag, Simulation};
-use crate::accumulator::{Append, EnqueueWaits, TryAppend};
+use crate::accumulator::{Append, AtBatchEnd, EnqueueWaits, TryAppend};
 use crate::delivery::Delivery;
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::protocol::record_batch::RecordRef;
@@ -102,14 +102,13 @@ impl Simulation {
                     payload_len: record.payload_len(),
                     waits: EnqueueWaits::default(),
                     now: base + Duration::from_micros(clock.load(Ordering::Relaxed)),
-                    stop_at_boundary: false,
                 };
                 let Some(queue) = accumulator.ensure_queue(&topic, partition as usize, || true) else {
                     // The topic had idled out.
                     topic = accumulator.topic(topic.topic(), partition as usize + 1);
                     continue;
                 };
-                match accumulator.try_append(queue, &append, &mut spare) {
+                match accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut spare) {
                     TryAppend::Done(done) => return Some(done.delivery),
                     TryAppend::NoMemory { least } => {
                         spare = Some(accumulator.wait_for_memory(queue, least).await.ok()?);
