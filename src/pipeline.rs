@@ -29,7 +29,7 @@ pub use self::partitioner::{
     Partitioner, PartitionerRecord, RoundRobinPartitioner, murmur2, partition_for_key,
 };
 pub(crate) use self::route::{
-    Backlog, NoRoute, Route, RoutingRules, StickyPartitioner, TopicRoutes, TopicView, open_partition,
+    Backlog, DeadEnd, NoRoute, QueueView, Route, RoutingRules, Step, TopicRoutes, TopicView,
 };
 pub use self::serializer::{
     BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer, LongSerializer, Serializable,

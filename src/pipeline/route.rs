@@ -1,5 +1,4 @@
-//! `RoutingRules`: the partition of a record. The producer may still move a record of the last kind to another partition, if this
-//! one is stopped or has no memory (`producer/placing.rs`).
+//! `RoutingRules`: where a record goes.
 //!
 //! ```text
 //!  the record names a partition                        → that one
@@ -11,8 +10,19 @@
 //! The topic sticks to a partition for about a batch (`route/sticky.rs`). The next one is drawn: the fewer batches wait for
 //! it, the likelier (`route/load_table.rs`), never one that is stopped, and one without a leader only if none has a leader.
 //!
-//! Time and random numbers are arguments. A [`TopicView`] tells what waits for the partitions, so there are neither queues nor
-//! memory in here.
+//! For nearly every record that is all. One that does not fit into the open batch of its partition looks further
+//! (`route/search.rs`):
+//!
+//! ```text
+//!                      it must go to its partition         any other would do
+//!
+//!  a batch has ended   begins the next one                 the topic moves on if that had its `batch.size`
+//!  memory is short     waits for memory of its partition   goes where there is some, or waits for memory of any partition
+//!  it is stopped       is refused                          goes to another, and is refused if all are stopped
+//! ```
+//!
+//! Time and random numbers are arguments. A [`TopicView`] tells what waits for the partitions, a [`QueueView`] where memory is,
+//! so there are neither queues nor memory in here. `producer/placing.rs` takes memory and appends where this room says.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,11 +33,13 @@ use crate::metadata::{Cluster, TopicInfo};
 
 mod load_table;
 mod recent_loads;
+mod search;
 mod sticky;
 
 use self::load_table::LoadTable;
 use self::recent_loads::RecentLoads;
-pub(crate) use self::sticky::StickyPartitioner;
+pub(crate) use self::search::{DeadEnd, QueueView, Step};
+use self::sticky::StickyPartitioner;
 
 /// Where a record goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +204,7 @@ impl RoutingRules {
 
     /// Draws a partition: the fewer batches wait for it, the likelier (KIP-794). `random` is anything from the whole range.
     /// Returns `None` for a topic without partitions.
-    pub(crate) fn next_partition(&self, view: &impl TopicView, now: Instant, random: u64) -> Option<usize> {
+    fn next_partition(&self, view: &impl TopicView, now: Instant, random: u64) -> Option<usize> {
         let cluster = view.cluster();
         let info = cluster.topic(view.topic())?;
         if !self.adaptive_partitioning {
@@ -217,7 +229,7 @@ const PLACES_PER_LOOK: usize = 8;
 ///
 /// The usual draw may hit upon stopped partitions again and again: without adaptive partitioning it does not look at what
 /// waits for them, and with it the look that it goes by may be of some time ago.
-pub(crate) fn open_partition(view: &impl TopicView, random: u64) -> Option<usize> {
+fn open_partition(view: &impl TopicView, random: u64) -> Option<usize> {
     let cluster = view.cluster();
     let info = cluster.topic(view.topic())?;
     let takes_records = |partition: &usize| view.takes_records(*partition);

@@ -6,7 +6,7 @@
 //!
 //! [`Walk::step`] goes as far as it can. Where it would have to wait, for the topic or for memory, it stops and says for
 //! what; the caller waits and takes the next step. Nearly every record finds room in a batch that is open, and needs no
-//! memory. The others, and those that wait, look for a batch in `placing.rs`.
+//! memory. The others, and those that wait, get theirs in `placing.rs`, where `pipeline/route/search.rs` says.
 
 use std::sync::Arc;
 
@@ -285,7 +285,7 @@ impl Routed<'_> {
             // A new batch counts its age from here, by the precise clock.
             now: clock::now(),
         };
-        let result = Placing::new(shared, topic, append, &mut stopped.memory).place(route);
+        let result = Placing::new(shared, topic).place(route, &append, &mut stopped.memory);
         if result.is_err() {
             if let Route::Chosen(partition) = route {
                 stopped.chosen = Some(partition);

@@ -14,7 +14,8 @@ use crate::record::Headers;
 use crate::topic_partition::NodeId;
 
 /// A topic with so many batches waiting for each partition.
-struct Topic {
+#[derive(Debug)]
+pub(super) struct Topic {
     routes: TopicRoutes,
     cluster: Arc<Cluster>,
     backlogs: Vec<Backlog>,
@@ -25,7 +26,7 @@ struct Topic {
 
 impl Topic {
     /// `led` says for each partition whether it has a leader.
-    fn new(led: &[bool]) -> Self {
+    pub(super) fn new(led: &[bool]) -> Self {
         let leader = |is_led: &bool| is_led.then_some(NodeId(1));
         let partitions = (0..).zip(led).map(|(number, is_led)| PartitionInfo::new(number, leader(is_led)));
         let nodes = [Node::new(NodeId(1), "one", 9092)];
@@ -39,7 +40,7 @@ impl Topic {
         Self { backlogs, ..Self::new(&[true; N]) }
     }
 
-    fn stopped(mut self, stopped: &[i32]) -> Self {
+    pub(super) fn stopped(mut self, stopped: &[i32]) -> Self {
         self.backlogs.retain(|backlog| !stopped.contains(&backlog.partition));
         let stopped = stopped.iter().map(|partition| Backlog { is_stopped: true, ..backlog(*partition, 0) });
         self.backlogs.extend(stopped);
@@ -94,7 +95,7 @@ fn counts(partitions: impl Iterator<Item = usize>) -> BTreeMap<usize, u32> {
     })
 }
 
-fn rules() -> RoutingRules {
+pub(super) fn rules() -> RoutingRules {
     RoutingRules { partitioner: None, ignore_keys: false, adaptive_partitioning: true }
 }
 
