@@ -486,8 +486,8 @@ impl RecordAccumulator {
         self.workers.as_ref().map_or_else(Vec::new, |workers| workers.take_back())
     }
 
-    /// Compresses a batch that a caller has closed. With a slow codec one task that sends would be held up by the speed
-    /// of one core: others do it as long as they keep up, and beyond that the caller, which slows it down.
+    /// Compresses a batch that a caller has closed. With a slow codec, the speed of one core would limit a task that sends. So
+    /// other threads compress as long as they keep up; if they do not, the caller compresses, which slows it down.
     fn seal_for_caller(&self, job: SealJob) {
         match &self.workers {
             Some(workers) if self.settings.compression.is_slow() => {

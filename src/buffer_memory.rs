@@ -222,7 +222,7 @@ impl BatchBuffer {
         self.bytes.get_mut(..self.filled).unwrap_or_default()
     }
 
-    /// Has `write` write behind the contents, and takes what it says it has written as contents, too.
+    /// Lets `write` write after the contents. The bytes that it says it has written are then contents, too.
     #[inline]
     pub(crate) fn write(&mut self, write: impl FnOnce(&mut [u8]) -> usize) {
         let room = self.bytes.get_mut(self.filled..).unwrap_or_default();

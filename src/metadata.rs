@@ -175,8 +175,8 @@ impl Metadata {
         is_new
     }
 
-    /// Adds a topic that a record waits for in its queue. One that is not known is asked for so that brokers may create it; if
-    /// it is known, asks for news of all topics.
+    /// Adds a topic that a record waits for in its queue. If the topic is not known, asks for it so that brokers may create it;
+    /// if it is known, asks for news of all topics.
     pub(crate) fn request_topic(&mut self, topic: &Topic, now: Instant) {
         let is_new = self.add_topic(topic, now);
         self.ask_for(topic, is_new);
@@ -360,8 +360,8 @@ impl Metadata {
         }
     }
 
-    /// Notes why brokers cannot be asked, to be told to those who wait in vain. It holds until the next answer that is taken
-    /// in. Returns the view that tells it, unless the present one does.
+    /// Notes why brokers cannot be asked, for the errors of callers that wait in vain. The note holds until the next answer that
+    /// is taken in. Returns a view with the note, unless the present view has it.
     pub(crate) fn note_obstacle(&mut self, obstacle: &str) -> Option<Arc<Cluster>> {
         if self.cluster.obstacle() == Some(obstacle) {
             return None;

@@ -46,14 +46,14 @@ impl Drop for Held {
     }
 }
 
-/// To be called where wakers may be run: in tests it fails if the thread holds one of our locks.
+/// Call this where wakers may run: in tests it fails if the thread holds one of our locks.
 #[inline]
 pub(crate) fn expect_none_held() {
     #[cfg(test)]
     assert_eq!(count::HELD.get(), 0, "a waker would run under a lock");
 }
 
-/// Wakes them all. A waker that panics neither leaves those behind it asleep nor ends the one who wakes it.
+/// Wakes them all. If a waker panics, those after it are still woken, and the panic does not reach the caller.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     expect_none_held();
     for waker in wakers {

@@ -11,8 +11,8 @@ use crate::sync::{AtomicBool, AtomicWaker, Mutex, MutexGuard, Ordering, PoisonEr
 pub(crate) struct Changes {
     list: Mutex<List>,
     wake: WakeFlag,
-    /// The sender will look soon by itself. It withdraws this before it looks, and a thread that has put a queue on the
-    /// list behind that look sees it withdrawn: the lock of the list orders the two.
+    /// The sender will look soon by itself. It withdraws this before it looks. A thread that puts a queue on the list after that
+    /// look sees it withdrawn: the lock of the list orders the two.
     is_coming: AtomicBool,
 }
 

@@ -16,7 +16,7 @@ use crate::error::Persisted;
 ///   cut: a piece begins as Resting(OfParent) if the batch may be in the log, else as Resting(Absent)
 /// ```
 ///
-/// Nothing leads back to `Absent`: what one attempt may have written, the next one cannot take back. So an answer that
+/// Nothing leads back to `Absent`, because an attempt cannot take back what an earlier one may have written. So an answer that
 /// refuses the batch only restores what was known before the attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Doubt {
@@ -45,7 +45,7 @@ impl Doubt {
 
     /// A connection takes the batch.
     pub(super) fn sent(&mut self) {
-        // An attempt that is sent again without word of the one before has lost that one.
+        // The batch is sent again, and nothing was heard of the attempt before: that one counts as lost.
         let before = match *self {
             Self::Resting(trace) => trace,
             Self::UnderWay { before } => before.max(Trace::Unanswered),
@@ -61,7 +61,7 @@ impl Doubt {
         });
     }
 
-    /// No answer came to the attempt, of which a connection may have written bytes.
+    /// No answer came to the attempt, and a connection may have written some of its bytes.
     pub(super) fn lost(&mut self) {
         self.rest(Trace::Unanswered);
     }

@@ -1,8 +1,8 @@
 //! `IncompleteBatches`: the batches of a producer that have not ended.
 //!
-//! A task that waits for all of them looks here and at no queue, so the wait costs what there is to wait for. A batch
-//! stands here from its first record until it is dropped, which is right behind its completion: nothing keeps the
-//! outcome of a batch, and with it the bytes of one that failed, but the deliveries of its records.
+//! A task that waits for all of them looks here and at no queue, so the wait costs no more than there is to wait for. A batch
+//! stands here from its first record until it is dropped, right after its completion. Only the deliveries of its records keep
+//! the outcome of a batch, and with it the bytes of a failed one.
 
 use std::sync::{Arc, Weak};
 

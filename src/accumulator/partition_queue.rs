@@ -403,7 +403,7 @@ impl PartitionQueue {
         self.lock().records
     }
 
-    /// Has memory for records that may go elsewhere given out as the queue stands now. To be called without its lock.
+    /// Tells the memory whether records that may go anywhere should come here now. Call this without the queue's lock.
     fn note_openness(&self) {
         self.memory.set_shut(|| self.is_stopped() || !self.is_available());
     }

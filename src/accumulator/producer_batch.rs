@@ -39,7 +39,7 @@ pub(crate) struct ProducerBatch {
     /// Its place among the batches of its partition.
     order: BatchOrder,
     cell: Arc<BatchCell>,
-    /// Dropped behind the completion of the cell: a task that finds no batch that is incomplete finds every outcome.
+    /// Dropped after the completion of the cell: a task that finds no incomplete batch finds every outcome.
     /// `None` only in what is left of a batch that was put aside.
     incomplete: Option<Incomplete>,
     bytes: BatchBytes,
@@ -475,7 +475,7 @@ impl ProducerBatch {
         drop(self.bytes.take());
         self.cell.end(outcome, observer.map(|observer| (observer, notes.as_slice())), teller);
         for note in notes {
-            // The headers may hold the last reference to bytes of the application, whose owner then runs code of its own.
+            // The headers may hold the last reference to bytes of the application: dropping these may run code of its own.
             drop(fenced(|| drop(note)));
         }
     }

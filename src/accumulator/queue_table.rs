@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::accumulator::partition_queue::PartitionQueue;
 use crate::sync::OnceLock;
 
-/// A place for the queue of each partition of a topic, of which most may stay empty for ever.
+/// A place for the queue of each partition of a topic. Most places may stay empty for ever.
 ///
-/// To find a queue takes no lock. Beyond the first partitions, places come into being block by block: a topic may have
-/// millions of partitions of which three get records.
+/// To find a queue takes no lock. Places for partitions beyond the first few are made block by block: a topic may have millions
+/// of partitions, and records for three of them.
 #[derive(Debug)]
 pub(super) struct QueueTable {
     len: usize,

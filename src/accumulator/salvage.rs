@@ -1,8 +1,8 @@
 //! Batches that a panic would take along.
 //!
 //! A batch that is on its way from one place to another lies in a local variable. If the sender panics at that moment, the
-//! batch is dropped with its records, and their callers would never hear of them. So a batch that is dropped in a panic, and
-//! has not ended, is put aside for the code that catches the panic.
+//! batch is dropped with its records, and their callers would never hear of them. So if a batch that has not ended is dropped in
+//! a panic, it puts itself aside for the code that catches the panic.
 
 use std::cell::RefCell;
 

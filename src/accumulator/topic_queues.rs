@@ -87,8 +87,8 @@ impl TopicQueues {
         self.queue(partition).is_some() || self.lock().contains_key(&partition)
     }
 
-    /// Returns the queue of a partition, made by `make` if there is none. To be called under the lock of the accumulator's
-    /// topics, so that it is not made for a topic that is given up.
+    /// Returns the queue of a partition, which `make` makes if there is none. Call this under the lock of the accumulator's
+    /// topics, so that no queue is made for a topic that is given up.
     pub(super) fn insert_queue(
         &self,
         partition: usize,

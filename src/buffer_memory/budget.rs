@@ -100,8 +100,8 @@ struct PartitionShare {
 #[derive(Debug, Default)]
 struct TopicShare {
     partitions: BTreeSet<PartitionId>,
-    /// Those of `partitions` that were added since the leaders were told last, and maybe some that are closed. What was said
-    /// of their leaders when they were added may be older.
+    /// Those of `partitions` that were added since the last call of `set_leaders`, and maybe some that are closed. What the
+    /// budget heard of their leaders when they were added may be older than that call.
     fresh: Vec<PartitionId>,
     /// `partitions` by how welcome another buffer is. Kept from the first time on that a caller asks for it.
     ranks: Option<BTreeSet<Rank>>,
@@ -121,7 +121,7 @@ struct WaitingLine {
 struct Rank {
     is_shunned: bool,
     held: usize,
-    /// Of those that hold the same, each has its turn.
+    /// Partitions that hold the same take turns by this.
     since: u64,
     id: PartitionId,
 }

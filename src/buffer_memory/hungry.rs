@@ -79,8 +79,9 @@ impl Hungry {
         !self.with_nothing.is_empty()
     }
 
-    /// Returns the line whose turn it is among those whose partitions hold nothing and that need no more than is free. Where
-    /// the first of those that need about as much as is free needs more, the one that needs least stands for them.
+    /// Among the lines of partitions that hold nothing, returns the next one that needs no more than is free. Lines that need about
+    /// as much as is free are of one order of magnitude: if the first of these needs more, the one that needs least is taken
+    /// instead.
     pub(crate) fn next_with_nothing(&self, free: usize) -> Option<Hunger> {
         let reachable = self.with_nothing.range(..=magnitude(free));
         let candidates = reachable.filter_map(|(_, ByNeed { by_turn, by_least })| {
@@ -94,8 +95,8 @@ impl Hungry {
         candidates.min()
     }
 
-    /// Returns the first line, of those whose partitions hold something, that may have what it needs. Those that need no more
-    /// than a whole buffer do not pass each other, nor are they passed.
+    /// Among the lines of partitions that hold something, returns the first that may have what it needs. Lines that need no more
+    /// than a whole buffer are served strictly in order.
     pub(crate) fn next_with_something(&self, may_have: impl Fn(&Hunger) -> bool) -> Option<Hunger> {
         let first_usual = self.with_something.get(&0).and_then(BTreeSet::first);
         let usual = first_usual.filter(|first| may_have(first));

@@ -24,7 +24,7 @@ impl<T: PartialEq> Doubt<T> {
     }
 }
 
-/// Two may come from one broker that lags behind, for requests go to the one that has least to do.
+/// Two may come from one broker that lags behind, because requests go to the broker that has least to do.
 const ENOUGH_ANSWERS: u32 = 3;
 
 /// Views of brokers in one cluster differ for less than this, but while some of them start or stop.

@@ -119,7 +119,7 @@ fn read_partition<'a>(
     let epoch = (source.has_reliable_epochs && answer.leader_epoch >= 0).then_some(answer.leader_epoch);
     let last_epoch = epochs.highest(number);
     if !is_believed(answer, epoch, known, epochs, source) {
-        // The partition stays even if nothing else is known of it, for keys are hashed over the count.
+        // The partition stays even if nothing else is known of it: the count of partitions decides where keys go.
         let partition = known.cloned().unwrap_or_else(|| PartitionInfo::new(number, None));
         return PartitionReading { partition, is_progress: false, is_doubtful: true };
     }

@@ -176,8 +176,8 @@ impl RefreshSchedule {
     }
 }
 
-/// The longest wait between two new starts, in those between two requests. What a new start brings is a connection to a
-/// bootstrap server, which stays: another start soon after has little to add.
+/// The longest wait between two new starts, as a multiple of that between two requests. A new start brings a connection to a
+/// bootstrap server, and that connection stays: another start soon after brings little.
 const RESTART_PATIENCE: u32 = 10;
 
 #[cfg(test)]

@@ -285,7 +285,7 @@ fn by_number(mut listed: Vec<PartitionInfo>) -> Vec<PartitionInfo> {
     partitions
 }
 
-/// Partitions that an answer may leave out without losing those beyond; ample, for brokers leave out none.
+/// How many partitions an answer may leave out while those after them still count. Brokers leave out none.
 const HOLES: i32 = 64;
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ impl<P> NetworkClient<P> {
         true
     }
 
-    /// Sends a request, of which `encode` writes the body in the version that it is given.
+    /// Sends a request. `encode` gets a version and writes the body of the request in that version.
     ///
     /// The node should be one that `can_send`; otherwise the request fails, untouched, with
     /// [`FailureReason::NotReady`].
@@ -195,7 +195,7 @@ impl<P> NetworkClient<P> {
         }
     }
 
-    /// Closes the connection to a node whose answer to a request makes no sense. What else is under way to it fails.
+    /// Closes the connection to a node, because an answer of the node makes no sense. Other requests under way to it fail.
     pub(crate) fn close(&mut self, node: NodeId, senseless: ApiKey, now: Instant) {
         self.disconnect(node, DisconnectReason::Senseless(senseless), None, now);
     }
@@ -265,8 +265,8 @@ impl<P> NetworkClient<P> {
         self.settle(node, now);
     }
 
-    /// Notes that a connection is closed, by the broker or by an error. `first_unsent` is the correlation id of the
-    /// first frame of which no byte was written, if there is one.
+    /// Notes that a connection is closed, by the broker or by an error. If there are frames of which no byte was written,
+    /// `first_unsent` is the correlation id of the first one.
     pub(crate) fn handle_closed(
         &mut self,
         connection: ConnectionId,

@@ -4,7 +4,7 @@
 ///
 /// Requests without an answer take their ids from the same row. Brokers answer in the order of the requests, so all ids
 /// between the last that was answered and the next that should be belong to requests without one. Some servers that are not
-/// Apache's answer those all the same: that can be told from nonsense without remembering each.
+/// Apache's answer those all the same: the client can tell these answers from nonsense without remembering each id.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CorrelationIds {
     next: i32,

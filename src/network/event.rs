@@ -16,7 +16,7 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 /// What is to be done with sockets.
 #[derive(Debug, Clone)]
 pub(crate) enum NetworkAction {
-    /// End the connection, or the attempt at it. Nothing more needs to be told of it.
+    /// End the connection, or the attempt at it. The transport need not report anything more about it.
     Close { connection: ConnectionId },
     /// Connect, as far as being ready for the first request of Kafka's.
     /// `attempt` counts the attempts at this address of the node: each should begin with another IP address.

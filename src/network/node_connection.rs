@@ -44,7 +44,7 @@ enum ConnectionState {
     Connecting { id: ConnectionId, deadline: Option<Instant> },
     /// Connected, but it is not known yet what the broker speaks.
     Negotiating(Link),
-    /// The broker is being told who we are: the first time, or anew since a session ends.
+    /// The client tells the broker who we are: for the first time, or again because a session ends.
     Authenticating { established: Established, authentication: Authentication, is_first: bool },
     /// Requests may be sent, until the session ends if it does.
     Ready { established: Established, session_ends: Option<Instant> },
@@ -96,7 +96,8 @@ impl NodeConnection {
         true
     }
 
-    /// The broker has said what it speaks, or has answered the last request of a session that ends: it is told who we are.
+    /// The broker has said what it speaks, or has answered the last request of a session that ends. The client now tells it who we
+    /// are.
     pub(super) fn authenticating(
         &mut self,
         versions: ApiVersions,

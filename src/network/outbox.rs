@@ -13,7 +13,7 @@ pub(super) struct Outbox<P> {
     events: VecDeque<NetworkEvent<P>>,
 }
 
-/// What the transport was not told in time.
+/// What the transport had not taken yet when its connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Withdrawn {
     pub(super) connect: bool,
@@ -63,7 +63,7 @@ impl<P> Outbox<P> {
         withdrawn
     }
 
-    /// Makes what is to be told of a node news of another, which has its connection now.
+    /// Changes the events of a node into events of another node, which has its connection now.
     pub(super) fn hand_over(&mut self, node: NodeId, heir: NodeId) {
         let places = self.events.iter_mut().map(NetworkEvent::node_mut);
         places.filter(|place| **place == node).for_each(|place| *place = heir);

@@ -106,7 +106,7 @@ pub(crate) trait TopicView {
     /// Yields the partitions that have had records, ascending.
     fn backlogs(&self) -> impl Iterator<Item = Backlog>;
 
-    /// Returns how many places [`TopicView::backlogs`] looks at, of which most may be empty.
+    /// Returns how many places [`TopicView::backlogs`] looks at. Most of them may be empty.
     fn places(&self) -> usize;
 
     /// Returns whether a partition is there and not stopped.
@@ -125,8 +125,8 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Returns how many batches a record would be behind, or `None` if it should go elsewhere. A partition for which nothing
-    /// waits holds up no record, whatever its leader did before.
+    /// Returns how many batches a record would have before it, or `None` if it should go elsewhere. A partition without waiting
+    /// batches holds up no record, whatever its leader did before.
     fn length(&self) -> Option<u32> {
         let may_be_chosen = (self.is_available || self.batches == 0) && !self.is_stopped;
         may_be_chosen.then(|| u32::try_from(self.batches).unwrap_or(u32::MAX))
@@ -189,7 +189,7 @@ impl RoutingRules {
         }
     }
 
-    /// Returns where a record goes for which any partition will do, and chooses that if it was not chosen before.
+    /// Returns where a record goes that may go to any partition, and chooses that partition if there is no choice yet.
     #[cold]
     fn free_route(
         &self,

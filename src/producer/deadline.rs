@@ -1,9 +1,8 @@
 //! Waits that end at a time, on whichever task or thread the caller is.
 //!
-//! A timer of tokio's fires only while its runtime is driven, and tokio does not tell us of that: a runtime may have
-//! been entered and stand still all the same. So a thread of ours ends the waits. It stays for a while after the last
-//! of them. In runtimes whose time tests can pause, which are those of one thread, the runtime's timer ends them, too:
-//! no other knows of that time.
+//! A timer of tokio's fires only while a thread drives its runtime, and we cannot ask tokio whether one does. So a thread of
+//! ours ends the waits. It stays for a while after the last of them. In runtimes of one thread, tests can pause the time. There
+//! the runtime's timer ends the waits, too, because only the runtime knows the paused time.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -21,8 +20,8 @@ use crate::fence::fenced;
 
 /// Returns what a future returns, or `None` if that takes until after `deadline`.
 ///
-/// If the thread, the runtime or the process stood still meanwhile, what is waited for may have come in time, and no task has
-/// looked yet. So the others have their turn before the wait ends.
+/// If the thread, the runtime or the process stood still meanwhile, the event may have come in time although no task has seen
+/// it yet. So other tasks get their turn before the wait ends.
 pub(super) async fn timeout_at<F: Future>(deadline: Instant, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut sleep = pin!(sleep_until(deadline));
@@ -122,8 +121,8 @@ static SLEEPERS: Mutex<Sleepers> =
     Mutex::new(Sleepers { by_deadline: BTreeMap::new(), next_id: 0, thread: None });
 static NEWS: Condvar = Condvar::new();
 
-/// The thread stays for so long without a sleeper to wake: starting one for each wait would cost more than the wait. It looks
-/// at the sleepers as often, so that it need not be told of most of those who come and go.
+/// How long the thread stays without a sleeper to wake: starting a thread for each wait would cost more than the wait. It also
+/// looks at the sleepers this often, so most sleepers that come and go need not wake it.
 const LINGER: Duration = Duration::from_secs(5);
 
 fn lock() -> MutexGuard<'static, Sleepers> {
@@ -195,7 +194,7 @@ impl Drop for ThreadSleep {
     }
 }
 
-/// The thread. It goes on after a panic, for those who sleep have no other.
+/// The thread. It goes on after a panic, because no other thread wakes the sleepers.
 fn run_thread() {
     while fenced(wake_sleepers).is_err() {}
 }

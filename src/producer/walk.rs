@@ -48,7 +48,7 @@ pub(super) struct Kept {
     stopped: Option<Box<Stopped>>,
 }
 
-/// A walk that had to stop, with all that is asked or measured only once.
+/// A walk that had to stop, with everything that it asks or measures only once.
 #[derive(Debug, Default)]
 struct Stopped {
     /// The time of the call in milliseconds since 1970.

@@ -20,7 +20,7 @@ use crate::sync::{Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Clone)]
 pub(crate) struct BlockingWorkers(Arc<Shared>);
 
-/// Has a thread do something, soon or late. One that is refused a thread may panic.
+/// Lets a thread do something, soon or late. It may panic if the system refuses a thread.
 type Spawn = dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync;
 
 struct Shared {
@@ -42,7 +42,7 @@ struct State {
     is_stuck: bool,
 }
 
-/// One thread at work, or one that is to come. If it ends otherwise than by running out of work, it was never started or has panicked.
+/// One thread at work, or one that will come. If it ends while there is work, it was never started or has panicked.
 struct Worker {
     shared: Arc<Shared>,
     is_busy: bool,
@@ -80,8 +80,8 @@ impl BlockingWorkers {
             let place = Arc::clone(&place);
             move || take_from(&place).map_or((), Worker::run)
         };
-        // A runtime that is shut down drops the worker. One that is refused a thread panics, and keeps what it was to run for a
-        // thread that may come much later.
+        // A runtime that is shut down drops the worker. A runtime that gets no thread from the system panics, and keeps the
+        // worker for a thread that may come much later.
         match fenced(|| (self.0.spawn)(Box::new(thread))) {
             Ok(()) => Ok(()),
             Err(_) => {

@@ -123,8 +123,8 @@ impl Compression {
         if self == Self::None {
             return take(None);
         }
-        // Out of its place while it is used: what the codec's panic is told to may send records itself. A thread that ends may
-        // do so, too, and has nothing kept any more.
+        // The buffer is out of its place while it is used: if the codec panics, the panic hook may send records itself. A thread
+        // that ends may do so, too, and keeps no buffer any more.
         let mut output = OUTPUT.try_with(Cell::take).unwrap_or_default();
         output.clear();
         let done = self.guarded(|| match self {

@@ -26,7 +26,7 @@ pub(crate) struct Control {
     topic_interests: Mutex<TopicInterests>,
     /// Version of the view of the cluster that was published last.
     cluster_version: AtomicU64,
-    /// Of each record that was not settled when the sender ended.
+    /// The error of each record that was not settled when the sender ended.
     undelivered: Mutex<Vec<DeliveryError>>,
     seat: Seat<Shell>,
     /// Why the sender has ended. Set before a handle can notice that it has.
@@ -58,7 +58,7 @@ impl Order {
 }
 
 impl Control {
-    /// Asks for the metadata of a topic. To be followed by a wake-up.
+    /// Asks for the metadata of a topic. The caller must wake the sender after this.
     pub(crate) fn want_topic(&self, topic: &Topic) {
         self.topic_interests().want(topic);
     }
@@ -79,7 +79,7 @@ impl Control {
         self.give(Order::EndIfIdle);
     }
 
-    /// Gives records up. The receiver fails if the sender has ended. To be followed by a wake-up.
+    /// Gives records up. The receiver fails if the sender has ended. The caller must wake the sender after this.
     pub(crate) fn purge(&self, what: Purge) -> oneshot::Receiver<Vec<DeliveryError>> {
         let (result, receiver) = oneshot::channel();
         self.give(Order::Purge(what, result));
@@ -133,7 +133,7 @@ impl Control {
         }
     }
 
-    /// Has all who wait for news look again. If a waker panics, some of those behind it are woken by telling all once more.
+    /// Wakes all tasks that wait for news. If a waker panics, some tasks after it stay asleep, so this wakes all once more.
     pub(super) fn tell_again<T>(news: &watch::Sender<T>) {
         for _ in 0..MAX_TRIES {
             if guarded(|| news.send_modify(|_| {})) {

@@ -201,8 +201,8 @@ impl Numbering {
         }
     }
 
-    /// Has partitions that get their first number begin after the epoch of one that is forgotten: should they be the same, the
-    /// broker takes their numbers for new, and what may still be under way from before for old.
+    /// Makes partitions that get their first number begin after the epoch of one that is forgotten. If one of them is that
+    /// partition, the broker takes its numbers for new, and those of batches that may still be on their way for old.
     pub(super) fn handle_forgotten(&mut self, epoch_of: impl FnOnce(i64) -> Option<i16>) {
         let State::Known(ProducerId { id, epoch }) = self.state else { return };
         let Some(used) = epoch_of(id).filter(|used| *used >= epoch) else { return };
@@ -214,8 +214,8 @@ impl Numbering {
         }
     }
 
-    /// Returns the epoch in which a partition goes on that can use one no longer. If there is none, it is asked for; the
-    /// partition waits for it as it does for the first.
+    /// Returns the epoch in which a partition goes on that cannot use its present one any longer. If there is none, the producer
+    /// asks for another id, and the partition waits for it as it does for the first.
     pub(super) fn next_epoch(&mut self, used: ProducerId) -> Option<ProducerId> {
         let next = self.authority.next_epoch(used);
         if next.is_none() {

@@ -1,7 +1,7 @@
 //! `Seat`: where the sender lies between two polls, so that its task and handles reach it, one at a time.
 //!
-//! Its task takes the seat for each poll. A handle that has an order takes it, too, and has the order carried out on its own
-//! thread; if the seat is taken, the thread that sits there sees to the order before it leaves for good. So an order waits for one
+//! Its task takes the seat for each poll. A handle that has an order takes it, too, and carries out the order on its own thread.
+//! If the seat is taken, the thread that sits there carries out the order before it leaves for good. So an order waits for one
 //! poll at most, and never for the runtime.
 
 use std::fmt::Debug;

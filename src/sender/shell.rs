@@ -116,7 +116,7 @@ impl Shell {
     ///
     /// Attempts to connect are left to the task: they need its runtime around them, and have no answers to take in.
     fn take_in(&mut self, now: Instant) {
-        // The caller's task may have used up its budget, without which sockets say that there is nothing.
+        // The caller's task may have used up its budget. Sockets would then say that there is nothing to read.
         let reading = coop::unconstrained(std::future::poll_fn(|cx| {
             let has_read_all = (0..MAX_ROUNDS).any(|_| self.poll_sockets(cx, now));
             if has_read_all { Poll::Ready(()) } else { Poll::Pending }

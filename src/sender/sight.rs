@@ -1,4 +1,4 @@
-//! `Sight`: up to when the sender has seen what came. It decides how far the time may move on for the core.
+//! `Sight`: the time up to which the sender has seen everything that came. It decides how far the time may move on for the core.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ pub(super) struct Armed {
     pub(super) at: Instant,
 }
 
-/// Up to when we have seen what came.
+/// The time up to which we have seen everything that came.
 ///
 /// A runtime that was blocked, or a process that was frozen, may poll the sender long after a deadline although the answer came
 /// in time: the answer lies in a socket, and the runtime has yet to notice it. The runtime looks at the sockets before it lets a
@@ -24,7 +24,7 @@ pub(super) struct Sight {
     unread_rounds: u32,
 }
 
-/// A timer that is later than this may have fired behind a look at the sockets that was long before.
+/// If a timer fires later than this, the runtime's look at the sockets before it may have been long ago.
 const PUNCTUAL: Duration = Duration::from_millis(10);
 
 /// A peer that sends without end does not keep others from being given up.

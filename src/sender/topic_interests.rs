@@ -14,9 +14,9 @@ pub(super) struct TopicInterests {
     topics: BTreeMap<Topic, State>,
     /// Those of `topics` whose state the sender has not seen.
     changed: BTreeSet<Topic>,
-    /// How many of `topics` no caller waits for, except those of which the sender still believes that a caller waits.
+    /// How many of `topics` no caller waits for. A topic does not count while the sender still believes that a caller waits for it.
     passing: usize,
-    /// Of the names of these.
+    /// Bytes of the names of these.
     passing_bytes: usize,
 }
 

@@ -1,8 +1,8 @@
 //! `Topology`: the exchange of metadata. Whom to ask about which topics and when, and what follows from the answers.
 //!
-//! [`Metadata`] knows when news are due and what to ask; here it meets the brokers: one must be found that can be asked, a look
-//! ahead may go before its first answer (`scouting.rs`), what stands in the way is told (`obstacles.rs`), and without a broker
-//! that is worth waiting for all starts over from `bootstrap.servers`.
+//! [`Metadata`] knows when news are due and what to ask. This machine finds a broker to ask. It may look ahead before the first
+//! answer (`scouting.rs`), it reports what stands in the way (`obstacles.rs`), and if no broker is worth waiting for it starts
+//! over from `bootstrap.servers`.
 //!
 //! An answer becomes a view of the cluster, which is an effect: connections, partitions and callers have to follow it.
 
@@ -239,7 +239,7 @@ impl Topology {
         }
     }
 
-    /// Takes in that a connection has ended of which the sender did not let go, or that none could be made.
+    /// Takes in that a connection was lost, or that none could be made. Connections that the sender itself closes are not lost.
     pub(super) fn handle_lost_connection(
         &mut self,
         node: NodeId,
@@ -270,7 +270,7 @@ impl Topology {
         }
     }
 
-    /// Asks for a topic for whose partition records wait that has no leader.
+    /// Asks for a topic, because records wait for a partition of it that has no leader.
     pub(super) fn request_topic(&mut self, topic: &Topic, now: Instant) {
         self.metadata.request_topic(topic, now);
     }

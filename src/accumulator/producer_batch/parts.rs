@@ -72,7 +72,7 @@ impl ProducerBatch {
 
     /// Ends the batch; its records live on in others.
     pub(in crate::accumulator) fn redirect(self, redirects: Vec<Redirect>) {
-        // First of all: if anything panics behind this, its records are saved with those others and not a second time with it.
+        // This comes first: if anything panics later, the records are saved with the other batches, and not once more with this.
         self.cell.redirect(redirects);
         drop(self);
     }

@@ -55,8 +55,8 @@ impl<P> NetworkClient<P> {
         (!withdrawn.connect).then_some(connection)
     }
 
-    /// Lets go of a connection that is on its way out once nothing is under way on it, and of what is known about a
-    /// node that is gone; authenticates anew on one whose session ends. To be called whenever a node's requests or address have changed.
+    /// Once nothing is under way on a connection: closes it if it is retired, and forgets the node if that is gone; authenticates
+    /// anew if its session ends. Call this whenever the requests or the address of a node have changed.
     pub(super) fn settle(&mut self, node: NodeId, now: Instant) {
         if self.is_retired(node) {
             let has_connection = self.states.node(node).is_some_and(NodeConnection::exists);

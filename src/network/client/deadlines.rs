@@ -41,7 +41,7 @@ impl<P> NetworkClient<P> {
         self.disconnect(node, reason, None, now);
     }
 
-    /// Sets the timer of a node by what it waits for. To be called whenever that has changed.
+    /// Sets the timer of a node by what the node waits for. Call this whenever that has changed.
     pub(super) fn rearm(&mut self, node: NodeId, now: Instant) {
         let deadline = earliest(self.deadlines(node, now).map(|(_, at)| at));
         self.timers.arm(node, deadline);
@@ -65,8 +65,7 @@ impl<P> NetworkClient<P> {
         last_activity.checked_add(max_idle).filter(|_| self.in_flight.count(node) == 0)
     }
 
-    /// Returns when to authenticate anew. A broker that wants to be left alone does not answer, and a connection that is on its
-    /// way out does not need to.
+    /// Returns when to authenticate anew. A throttled broker does not answer, and a retired connection needs no new session.
     fn session_deadline(&self, node: NodeId, now: Instant) -> Option<Instant> {
         let session_ends = self.states.node(node)?.session_ends()?;
         let is_free = self.states.throttle_delay(node, now).is_zero() && !self.is_retired(node);

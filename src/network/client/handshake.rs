@@ -1,8 +1,8 @@
 //! What a connection does between TCP and its first request.
 //!
-//! The broker is asked what it speaks (ApiVersions: KIP-35, KIP-511), and then told who we are (SASL: KIP-43, KIP-152). The
-//! latter happens again on a connection in use whose session ends (KIP-368). All of it is done by requests that are like others
-//! in everything but who asks.
+//! The client asks the broker what it speaks (ApiVersions: KIP-35, KIP-511), and then tells it who we are (SASL: KIP-43, KIP-152).
+//! It does the latter again on a connection in use when the session ends (KIP-368). These requests differ from others only in
+//! who has made them.
 //!
 //! ```text
 //! handle_connected ─▶ ask_for_versions ─▶ handle_versions ─▶ authenticate ─▶ handle_authentication … ─▶ finish_handshake
@@ -74,7 +74,7 @@ impl<P> NetworkClient<P> {
         }
     }
 
-    /// Begins to tell a broker who we are. Without a mechanism that is done as soon as it has begun.
+    /// Begins to tell a broker who we are. Without a mechanism there is nothing to tell, and the handshake is finished at once.
     fn authenticate(&mut self, node: NodeId, versions: ApiVersions, now: Instant) {
         let Some(known) = self.states.node(node) else { return };
         let mechanism = self.config.sasl_mechanism.as_deref();
@@ -147,8 +147,8 @@ impl<P> NetworkClient<P> {
 
 /// Requests that need not wait for the broker to say what it speaks.
 impl<P> NetworkClient<P> {
-    /// Whether a node is just being asked what it speaks, and may be asked something else along with it. A broker that has
-    /// to be told who we are would end the connection.
+    /// Whether the client is just asking a node what it speaks, and may ask something else along with it. A broker that demands
+    /// authentication would end the connection.
     pub(crate) fn can_send_early(&self, node: NodeId) -> bool {
         self.states.node(node).is_some_and(NodeConnection::is_negotiating)
             && self.config.sasl_mechanism.is_none()

@@ -12,8 +12,8 @@ use super::NetworkClient;
 use crate::network::node_connection::NodeConnection;
 
 impl<P> NetworkClient<P> {
-    /// Gives the connection to an entry of `bootstrap.servers` that is no longer among the nodes to the broker at the same
-    /// address, which would otherwise be connected to once more. Returns the node that has the connection now.
+    /// Gives the connection of an entry of `bootstrap.servers` to the broker at the same address, once the entry is no longer
+    /// among the nodes. Otherwise the client would connect to that broker once more. Returns the node that has the connection now.
     pub(super) fn hand_over(&mut self, node: NodeId) -> NodeId {
         let Some(heir) = self.heir(node) else { return node };
         self.timers.arm(node, None);

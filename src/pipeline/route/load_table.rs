@@ -55,8 +55,8 @@ impl LoadTable {
         Some(Self { sums, full_weight, total: sum + full_weight * others as u64 })
     }
 
-    /// Returns one of the partitions with a leader, of which there may be others by now. The weights of many partitions together
-    /// may be more than a `u32`.
+    /// Returns one of the partitions with a leader. These may have changed since the table was made. The sum of the weights of many
+    /// partitions may be more than a `u32`.
     pub(super) fn choose(&self, available: &[i32], random: u64) -> Option<i32> {
         let point = random % self.total;
         let listed = self.sums.partition_point(|(sum, _)| *sum <= point);

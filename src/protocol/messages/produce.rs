@@ -162,7 +162,7 @@ impl ProduceResponse {
         Self::decode_asked(reader, version, ProduceAsked { batches: usize::MAX, records: usize::MAX })
     }
 
-    /// Reads the answer to a request for `asked`. One that tells of far more than that is an error.
+    /// Reads the answer to a request for `asked`. An answer about far more than that is an error.
     pub(crate) fn decode_asked(
         reader: &mut Reader<'_>,
         version: i16,
@@ -195,7 +195,7 @@ pub(crate) struct ProduceAsked {
 }
 
 impl ProduceAsked {
-    /// The most that is read of an answer. What it says of a few others does not keep us from what was asked.
+    /// The most that is read of an answer. It may contain a few batches that were not asked for.
     fn limits(self) -> Self {
         Self { batches: self.batches.saturating_add(SPARE), records: self.records.saturating_add(SPARE) }
     }
@@ -308,7 +308,7 @@ impl NodeEndpoint {
     }
 }
 
-/// Brokers answer for nothing else than what they were asked. So much more is put up with.
+/// How many more batches and records than asked for an answer may contain. Brokers answer only for what they were asked.
 const SPARE: usize = 64;
 
 // What an element takes at the least, in the version in which it is smallest.

@@ -1,33 +1,33 @@
 //! `PartitionNumbers`: when the batches of a partition get sequence numbers. The numbers let a broker recognise a batch that it
-//! has already. Why a batch may not get another number is told in `accumulator/producer_batch/renumbering.rs`.
+//! has already. `accumulator/producer_batch/renumbering.rs` says why a batch may not get another number.
 //!
 //! A broker keeps, per partition and producer id, the epoch and the last sequence number, and takes only the batch that
 //! comes next. The rules here, per partition:
 //!
 //! - A batch gets its number when it is first sent, and keeps it: every attempt sends the same bytes.
-//! - A number is used once. It is given out anew only in a new epoch, and a new epoch begins only when nothing of the
+//! - A number is used once. It is given out again only in a new epoch, and a new epoch begins only when nothing of the
 //!   partition is under way and its head may take a new number.
-//! - A batch that is certain not to be in the log is not sent once a younger one is there, or has failed and may be there:
-//!   it fails, since it could only be written out of order. That holds for a first attempt and for another one, in a new epoch,
-//!   under a new producer id, and for a batch that was cut or rebuilt. It also holds where the younger one can only be in the
-//!   log of a topic that was deleted meanwhile, or of another cluster: the sender does not note which attempt went where, and
-//!   the caller can send records again whose failure is certain.
+//! - Order: a batch that is certain not to be in the log is not sent if a younger batch is there, or has failed and may be there.
+//!   It fails, because it could only be written out of order. That holds for every attempt, in a new epoch, under a new producer
+//!   id, and for a batch that was cut or rebuilt. It holds even if the younger batch can only be in the log of a topic that was
+//!   deleted meanwhile, or of another cluster: the sender does not note which attempt went where, and the caller can send the
+//!   records again, because their failure is certain.
 //! - After a batch that failed in doubt a new epoch begins, unless the broker has acknowledged a later one. In the new epoch the
 //!   broker does not wait for the lost number, and does not take it any more.
-//! - A batch that is sent again goes alone, with nothing behind it: brokers look for doubles among the last five batches.
+//! - A batch that is sent again goes alone, with nothing after it: brokers look for doubles among the last five batches.
 //! - Epochs are counted per partition and by the producer itself. A broker takes any higher epoch of a producer id whose
 //!   numbers begin at 0 (Java counts one epoch for all partitions, which adopt it one by one: to a partition it looks
 //!   the same).
 //! - Until a partition has acknowledged a batch of an epoch, one is under way: a broker that knows nothing of the
 //!   producer takes any first number, so a second batch could slip in before the first. What counts is the log that the
 //!   partition has now: an answer of a topic that was deleted says nothing about the one that was made in its place.
-//! - The same holds while the broker may have forgotten the producer, which it does by the timestamp of the last batch, not by
-//!   the time of the last request: behind a long pause, and while old records are written, one batch is under way. A batch of
-//!   old records waits for those in front of it, too: it makes the broker forget that it has them.
+//! - The same holds while the broker may have forgotten the producer. It forgets by the timestamp of the last batch, not by the
+//!   time of the last request. So one batch is under way after a long pause, and while old records are written. A batch of old
+//!   records also waits for those before it, because it may make the broker forget them.
 //! - In another cluster a producer id belongs to another producer. Numbers are forgotten on the way there.
-//! - A partition that has idled out is forgotten, numbers and all. Brokers do not forget as soon, so when it is used again it
-//!   begins in an epoch after all that partitions were forgotten in (`Numbering::handle_forgotten`). With its first numbers again, in
-//!   the same epoch, its records would count as doubles of those before and be lost.
+//! - A partition that has idled out is forgotten, with its numbers. Brokers remember them for longer. So when the partition is used
+//!   again, it begins in a later epoch than any that was forgotten (`Numbering::handle_forgotten`). If it began with its first
+//!   numbers in the same epoch, its records would count as doubles of earlier ones and be lost.
 //!
 //! Nothing here is fatal: a broker that has forgotten the producer takes batches again in a new epoch.
 
@@ -52,7 +52,7 @@ impl PartitionNumbers {
     }
 
     /// Makes sure that the head can get a number, beginning a new epoch if the broker would not take the next number
-    /// of this one, which `next_epoch` gives. Returns false if there is none so far. To be called while nothing is under way.
+    /// of this one, which `next_epoch` gives. Returns false if there is none so far. Call this while nothing is under way.
     ///
     /// Batches behind the head that may be in the log under their old numbers are moved to `doubtful`: they can get
     /// neither a new one nor be sent under the old.

@@ -30,9 +30,9 @@ impl Partition {
 
     /// Whether the head, or what is under way, is not on its first attempt.
     ///
-    /// A batch that is sent again goes alone: brokers know the last five batches for doubles, and with others behind
-    /// its second attempt those behind the first could push it out of that memory. So does one to a new leader, who
-    /// might otherwise see it before the batches that are under way to the old one, and the first of a new epoch.
+    /// A batch that is sent again goes alone: brokers remember the last five batches to find doubles, and other batches after
+    /// it could push the first attempt out of that memory. A batch to a new leader goes alone, too, because that leader might
+    /// otherwise see it before the batches that are under way to the old one. So does the first batch of a new epoch.
     fn is_sent_again(&self, head: Head) -> bool {
         (head.is_numbered || self.in_flight.is_any_sent_again()) && !planted!(NoMuteOnRetry)
     }

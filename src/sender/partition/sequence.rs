@@ -1,5 +1,5 @@
-//! `Sequence`: the sequence numbers of one partition, and the epoch that they count in. By which rules they are given out is
-//! told in `numbers.rs`.
+//! `Sequence`: the sequence numbers of one partition, and the epoch that they count in. `numbers.rs` has the rules by which they
+//! are given out.
 
 use crate::error::Persisted;
 use crate::planted::planted;

@@ -86,9 +86,9 @@ impl Settlement {
 
     /// Ends batches of a partition that fail at one moment, and those that fail because of them.
     ///
-    /// A batch that is certain not to be in the log fails with a younger one that may be there: it could only be written out of
-    /// order. With `fail_stop` everything behind the first failure fails: what is queued now, what is under way as soon as it
-    /// is certain that it is not written, or may be. The partition takes no records from then on.
+    /// If a batch fails and may be in the log, older batches that are certain not to be there fail with it: they could only be
+    /// written out of order. With `fail_stop` everything after the first failure fails: queued batches now, those under way as
+    /// soon as the sender knows that they are not written, or cannot know. The partition takes no records from then on.
     pub(super) fn end_failed(
         &mut self,
         partition: &mut Partition,
@@ -136,7 +136,7 @@ impl Settlement {
         let Some(errors) = errors else { return self.tell_failed(batch, failure, leader_known, now) };
         let (cell, count) = (Arc::clone(batch.cell()), batch.record_count());
         let done = fenced(|| self.tell_failed(batch, failure, leader_known, now));
-        // A batch that has its outcome is not saved from a panic: what its records were told counts.
+        // If there was a panic after the batch got its outcome, the outcome counts: its records have been told.
         if let Some(Outcome::Failed(failure)) = cell.outcome() {
             errors.extend(DeliveryError::of_batch(failure, count));
         }

@@ -20,8 +20,8 @@ impl Settlement {
         self.fail(partition, batch, Failure::GivenUp(kind), now);
     }
 
-    /// Fails batches that were sent before and cannot be sent again. Their records are told what the last attempt came to, and
-    /// why there is no other.
+    /// Fails batches that were sent before and cannot be sent again. Their errors say what the last attempt came to, and why there
+    /// is no other.
     pub(crate) fn give_up_sent(
         &mut self,
         partition: &mut Partition,

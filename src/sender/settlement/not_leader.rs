@@ -2,7 +2,7 @@
 //!
 //! 1. The batch is sent again ([`error_codes`](super::error_codes)). It may be in the log: a leader that was deposed while it
 //!    waited for its followers says this, too, and the followers may have the batch.
-//! 2. Metadata is asked for, and the leader that it told is doubted: [`LeaderNews`].
+//! 2. The sender asks for metadata, and doubts the leader that metadata has named: [`LeaderNews`].
 //! 3. If the answer names the leader, the next attempt goes there at once (KIP-951): [`leader_hint`]. The backoff holds only
 //!    until a leader with a newer epoch is known ([`Partition::next`](crate::sender::partition::Partition::next)).
 

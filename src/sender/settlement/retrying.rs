@@ -12,11 +12,11 @@ use crate::log;
 use crate::protocol::ErrorCode;
 use crate::sender::partition::Partition;
 
-/// Attempts after which a batch that is CORRUPT_MESSAGE every time is believed to be so for what is in it.
+/// If a batch is answered CORRUPT_MESSAGE this many times, the sender takes the cause to be a record in it.
 ///
-/// The code may tell of bytes that were damaged on their way, which another attempt mends; Java tries again until
+/// The code may mean that bytes were damaged on their way, and then another attempt helps; Java tries again until
 /// `delivery.timeout.ms`. But some brokers, old ones among them, give it for a record that they will never take, for example
-/// one without a key for a compacted topic, and everything behind it would wait and expire with it.
+/// one without a key for a compacted topic. Everything after that record would wait and expire with it.
 const MAX_CORRUPT_ATTEMPTS: u32 = 3;
 
 impl Settlement {

@@ -1,9 +1,10 @@
 //! A look ahead: who leads the topics that callers wait for, before the broker has said what it speaks.
 //!
 //! Requests can be made in the best version only once a new connection has its answer to ApiVersions. Every broker since
-//! Kafka 0.11 answers Metadata in one old version, though, so that is asked along with ApiVersions. What it tells is too
-//! little to work with (no ids of topics, no leader epochs) and is not taken in; but while the request that counts is under
-//! way, the leaders are connected to. So the first record is acknowledged a round trip earlier.
+//! Kafka 0.11 answers Metadata in one old version, though, so the sender asks in that version along with ApiVersions. The answer
+//! tells too little to work with (no ids of topics, no leader epochs), so metadata does not take it in. But the sender learns
+//! the leaders from it, and connects to them while the request that counts is under way. So the first record is acknowledged a
+//! round trip earlier.
 
 use super::{Question, Topology};
 use crate::protocol::messages::metadata::MetadataResponse;
