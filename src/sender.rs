@@ -45,8 +45,9 @@ pub use self::core::Purge;
 pub(crate) use self::core::{Parts, SenderCore};
 #[cfg(any(test, feature = "__internals"))]
 pub(crate) use self::drive::{Address, HandedOver, Moment, Outside, Rest, drive, next_deadline};
+pub(crate) use self::partition::{PRODUCER_ID_LIFETIME, most_outstanding};
 pub(crate) use self::request::Purpose;
-pub(crate) use self::settings::{PRODUCER_ID_LIFETIME, SenderSettings};
+pub(crate) use self::settings::SenderSettings;
 use self::shell::Shell;
 #[cfg(test)]
 pub(crate) use self::sockets::Sockets;

@@ -19,7 +19,7 @@ use crate::network::{ConnectionId, Frame, NetworkClient, NetworkConfig, next_fra
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
 use crate::sender::{Address, HandedOver, Moment, Outside, Rest, drive, next_deadline};
-use crate::sender::{PRODUCER_ID_LIFETIME, Parts, SenderCore, SenderSettings};
+use crate::sender::{PRODUCER_ID_LIFETIME, Parts, SenderCore, SenderSettings, most_outstanding};
 use crate::topic_partition::Topic;
 
 /// What differs from run to run.
@@ -337,11 +337,11 @@ fn sender_settings(options: &SenderOptions) -> SenderSettings {
         retries: options.retries,
         retry_backoff: Backoff::new(options.retry_backoff, options.retry_backoff * 10),
         max_request_size: options.max_request_size,
-        max_outstanding_per_partition: match (options.is_idempotent, options.acks) {
-            (true, _) => options.max_in_flight,
-            (false, 0) => usize::MAX,
-            (false, _) => 1,
-        },
+        max_outstanding_per_partition: most_outstanding(
+            options.acks,
+            options.is_idempotent,
+            options.max_in_flight,
+        ),
         availability_timeout: None,
     }
 }

@@ -35,8 +35,9 @@ use crate::pipeline::{
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
 use crate::producer::{KafkaProducer, ProducerShared, deadline};
-use crate::sender::PRODUCER_ID_LIFETIME;
-use crate::sender::{Control, Parts, Purpose, Sender, SenderCore, SenderSettings};
+use crate::sender::{
+    Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings, most_outstanding,
+};
 
 /// Configures and makes a [`KafkaProducer`], from [`KafkaProducer::builder`].
 ///
@@ -372,20 +373,14 @@ fn new_network(settings: &ProducerSettings) -> NetworkClient<Purpose> {
 
 fn sender_settings(settings: &ProducerSettings) -> SenderSettings {
     let is_idempotent = settings.enable_idempotence;
-    let max_outstanding_per_partition = match settings.acks {
-        // With `acks=0` there are no answers, so no answer makes the sender send a batch again.
-        Acks::None => usize::MAX,
-        _ if is_idempotent => settings.max_in_flight_requests_per_connection,
-        // Without sequence numbers a second batch of a partition under way may overtake one that must be sent again.
-        // Even with `retries=0` there are such batches: the pieces of one that was too large.
-        _ => 1,
+    let acks = match settings.acks {
+        Acks::All => -1,
+        Acks::Leader => 1,
+        Acks::None => 0,
     };
+    let max_in_flight = settings.max_in_flight_requests_per_connection;
     SenderSettings {
-        acks: match settings.acks {
-            Acks::All => -1,
-            Acks::Leader => 1,
-            Acks::None => 0,
-        },
+        acks,
         linger: settings.linger,
         spares_awaited: settings.linger_spares_awaited,
         delivery_timeout: settings.delivery_timeout,
@@ -397,7 +392,7 @@ fn sender_settings(settings: &ProducerSettings) -> SenderSettings {
         max_request_size: settings.max_request_size,
         is_idempotent,
         is_fail_stop: false,
-        max_outstanding_per_partition,
+        max_outstanding_per_partition: most_outstanding(acks, is_idempotent, max_in_flight),
         availability_timeout: Some(settings.partitioner_availability_timeout)
             .filter(|timeout| *timeout > Duration::ZERO),
     }

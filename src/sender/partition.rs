@@ -5,7 +5,7 @@
 //! | `in_flight.rs` | the batches that are under way |
 //! | `leadership.rs` | who leads the partition, and which log it has |
 //! | `numbers.rs`, `sequence.rs` | sequence numbers: when a batch gets one, and when an epoch begins |
-//! | `pipelining.rs` | whether a batch may be sent while others are under way |
+//! | `pipelining.rs` | whether a batch may be sent while others are under way, and how many |
 //! | `waits.rs` | since when the partition waits for something |
 
 use std::sync::Arc;
@@ -31,6 +31,7 @@ use self::in_flight::InFlight;
 use self::leadership::Leadership;
 pub(crate) use self::leadership::LogCount;
 use self::numbers::PartitionNumbers;
+pub(crate) use self::pipelining::{PRODUCER_ID_LIFETIME, most_outstanding, oldest_remembered};
 use self::waits::Waits;
 
 /// One partition, seen from the sender.

@@ -24,7 +24,7 @@ use crate::clock::earliest;
 use crate::metadata::{Cluster, MetadataUpdate};
 use crate::planted::planted;
 use crate::sender::numbering::Numbers;
-use crate::sender::partition::{Next, Pace, Partition};
+use crate::sender::partition::{Next, Pace, Partition, oldest_remembered};
 use crate::sender::settings::SenderSettings;
 use crate::sender::timer::{Timer, Wait};
 use crate::topic_partition::NodeId;
@@ -99,11 +99,10 @@ impl Schedule {
 
     /// Returns how fast the batches of a partition may go. `is_leader_idle`: nothing is under way to the node that leads it.
     pub(super) fn pace(&self, numbers: Numbers, is_leader_idle: bool, wall_clock: i64) -> Pace {
-        let lifetime = i64::try_from(self.settings.producer_id_lifetime.as_millis()).unwrap_or(i64::MAX);
         Pace {
             linger: self.settings.linger,
             max_outstanding: self.settings.max_outstanding_per_partition,
-            oldest_remembered: wall_clock.saturating_sub(lifetime),
+            oldest_remembered: oldest_remembered(wall_clock, self.settings.producer_id_lifetime),
             numbers,
             // The sample may be of a shortage that is over. A batch that was begun since shall linger.
             is_urgent: self.is_urgent && self.accumulator.is_urgent(),

@@ -19,25 +19,16 @@ pub(crate) struct SenderSettings {
     pub(crate) delivery_timeout: Duration,
     pub(crate) request_timeout: Duration,
     /// How old the timestamp of a producer's last batch may be while the sender still trusts brokers to remember the producer,
-    /// see [`PRODUCER_ID_LIFETIME`].
+    /// see [`PRODUCER_ID_LIFETIME`](super::PRODUCER_ID_LIFETIME).
     pub(crate) producer_id_lifetime: Duration,
     pub(crate) metadata_max_idle: Duration,
     /// Times that a batch may be sent after the first.
     pub(crate) retries: u32,
     pub(crate) retry_backoff: Backoff,
     pub(crate) max_request_size: usize,
-    /// Requests of one partition that may be under way at once.
-    ///
-    /// Without sequence numbers a broker may write the second of two batches under way although it refuses the first. So only
-    /// one is under way, unless brokers do not answer (`acks=0`).
+    /// Requests of one partition that may be under way at once, see [`most_outstanding`](super::most_outstanding).
     pub(crate) max_outstanding_per_partition: usize,
     /// A partition whose leader has taken nothing for longer is not chosen for records without a key
     /// (`partitioner.availability.timeout.ms`).
     pub(crate) availability_timeout: Option<Duration>,
 }
-
-/// Brokers forget a producer if its last batch has a timestamp older than `producer.id.expiration.ms`: a day unless it is set
-/// otherwise, and a week before Kafka 3.5. They look every ten minutes. An hour leaves room for clocks that differ, and for
-/// brokers with a shorter setting. It costs next to nothing: after a batch that is older, the batches of a partition go one by
-/// one until there is a younger one.
-pub(crate) const PRODUCER_ID_LIFETIME: Duration = Duration::from_secs(60 * 60);

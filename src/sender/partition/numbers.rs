@@ -1,5 +1,6 @@
 //! `PartitionNumbers`: when the batches of a partition get sequence numbers. The numbers let a broker recognise a batch that it
-//! has already. `accumulator/producer_batch/renumbering.rs` says why a batch may not get another number.
+//! has already. `accumulator/producer_batch/renumbering.rs` says why a batch may not get another number, and `pipelining.rs` when
+//! more than one may be under way.
 //!
 //! A broker keeps, per partition and producer id, the epoch and the last sequence number, and takes only the batch that
 //! comes next. The rules here, per partition:
@@ -14,16 +15,9 @@
 //!   records again, because their failure is certain.
 //! - After a batch that failed in doubt a new epoch begins, unless the broker has acknowledged a later one. In the new epoch the
 //!   broker does not wait for the lost number, and does not take it any more.
-//! - A batch that is sent again goes alone, with nothing after it: brokers look for doubles among the last five batches.
 //! - Epochs are counted per partition and by the producer itself. A broker takes any higher epoch of a producer id whose
 //!   numbers begin at 0 (Java counts one epoch for all partitions, which adopt it one by one: to a partition it looks
 //!   the same).
-//! - Until a partition has acknowledged a batch of an epoch, one is under way: a broker that knows nothing of the
-//!   producer takes any first number, so a second batch could slip in before the first. What counts is the log that the
-//!   partition has now: an answer of a topic that was deleted says nothing about the one that was made in its place.
-//! - The same holds while the broker may have forgotten the producer. It forgets by the timestamp of the last batch, not by the
-//!   time of the last request. So one batch is under way after a long pause, and while old records are written. A batch of old
-//!   records also waits for those before it, because it may make the broker forget them.
 //! - In another cluster a producer id belongs to another producer. Numbers are forgotten on the way there.
 //! - A partition that has idled out is forgotten, with its numbers. Brokers remember them for longer. So when the partition is used
 //!   again, it begins in a later epoch than any that was forgotten (`Numbering::handle_forgotten`). If it began with its first
@@ -142,10 +136,14 @@ impl PartitionNumbers {
         self.sequence.is_of_another(producer)
     }
 
-    /// Whether the broker knows the producer, and remembers it if the last batch that it has acknowledged is no older than
-    /// `oldest_remembered`.
-    pub(super) fn may_pipeline(&self, oldest_remembered: i64) -> bool {
-        self.sequence.may_pipeline(oldest_remembered)
+    /// Whether a new epoch must begin before a batch gets a number.
+    pub(super) fn needs_new_epoch(&self) -> bool {
+        self.sequence.needs_new_epoch()
+    }
+
+    /// Returns the timestamp of the youngest batch of this epoch that the broker has acknowledged, as it is in the log.
+    pub(super) fn last_acknowledged(&self) -> Option<i64> {
+        self.sequence.last_acknowledged()
     }
 
     /// The broker has a batch of these numbers.

@@ -134,11 +134,10 @@ impl Sequence {
         self.current.is_some_and(|epoch| !producer.allows(epoch.producer))
     }
 
-    /// Whether more than one batch may be under way: the broker knows the producer, and remembers it if the last batch that
-    /// it has acknowledged is no older than `oldest_remembered`.
-    pub(super) fn may_pipeline(&self, oldest_remembered: i64) -> bool {
-        let acknowledged = self.current.and_then(|epoch| epoch.acknowledged);
-        !self.needs_new_epoch() && acknowledged.is_some_and(|last| last.timestamp >= oldest_remembered)
+    /// Returns the timestamp of the youngest batch of this epoch that the broker has acknowledged, as it is in the log.
+    pub(super) fn last_acknowledged(&self) -> Option<i64> {
+        let last = self.current.and_then(|epoch| epoch.acknowledged)?;
+        Some(last.timestamp)
     }
 }
 
@@ -215,19 +214,19 @@ mod tests {
         let mut sequence = Sequence::default();
         let first = sequence.assign(PRODUCER, 10);
         sequence.acknowledge(first, 7);
-        assert!(sequence.may_pipeline(7));
+        assert_eq!((sequence.needs_new_epoch(), sequence.last_acknowledged()), (false, Some(7)));
 
         sequence.note_gap();
-        assert!(!sequence.may_pipeline(7));
+        assert!(sequence.needs_new_epoch());
         assert!(sequence.begin_epoch(following));
 
         let second = sequence.assign(PRODUCER, 1);
         assert_eq!((second.producer_epoch, second.base_sequence), (4, 0));
-        assert!(!sequence.may_pipeline(7));
+        assert_eq!((sequence.needs_new_epoch(), sequence.last_acknowledged()), (false, None));
         sequence.acknowledge(first, 7);
-        assert!(!sequence.may_pipeline(7), "an acknowledgement of the epoch before says nothing");
+        assert_eq!(sequence.last_acknowledged(), None, "an acknowledgement of the epoch before says nothing");
         sequence.acknowledge(second, 7);
-        assert!(sequence.may_pipeline(7));
+        assert_eq!(sequence.last_acknowledged(), Some(7));
     }
 
     #[test]
@@ -236,11 +235,15 @@ mod tests {
         let [first, second, third] = [(); 3].map(|()| sequence.assign(PRODUCER, 1));
 
         sequence.acknowledge(first, 100);
-        assert!(sequence.may_pipeline(100) && !sequence.may_pipeline(101));
+        assert_eq!(sequence.last_acknowledged(), Some(100));
         sequence.acknowledge(third, 50);
-        assert!(!sequence.may_pipeline(51), "brokers go by the last batch, not by the newest timestamp");
+        assert_eq!(
+            sequence.last_acknowledged(),
+            Some(50),
+            "brokers go by the last batch, not by the newest timestamp"
+        );
         sequence.acknowledge(second, 100);
-        assert!(!sequence.may_pipeline(51), "it is not the last one");
+        assert_eq!(sequence.last_acknowledged(), Some(50), "it is not the last one");
     }
 
     #[test]
