@@ -40,7 +40,7 @@ mod throttles;
 mod timers;
 pub(crate) mod transport;
 
-pub(crate) use self::client::{NetworkClient, NetworkConfig, NetworkRequest};
+pub(crate) use self::client::{Deadline, NetworkClient, NetworkConfig, NetworkRequest};
 pub(crate) use self::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};
 pub(crate) use self::event::{NetworkAction, NetworkEvent};
 pub(crate) use self::frame::MAX_RESPONSE_LEN;

@@ -35,6 +35,8 @@ use super::outbox::Outbox;
 use super::sasl::SaslMechanism;
 use super::timers::Timers;
 
+pub(crate) use self::deadlines::Deadline;
+
 /// How a [`NetworkClient`] goes about its work.
 #[derive(Debug, Clone)]
 pub(crate) struct NetworkConfig {
@@ -76,7 +78,7 @@ pub(crate) struct NetworkRequest<P> {
 ///   fails: events tell what comes of them.
 /// - What happened: the methods named `handle_…`. They ignore what they hear of a connection that is gone.
 /// - What to do: after each of the above, call `poll_action` and `poll_event` until they return `None`. Call `handle_timeout`
-///   at the time of `poll_timeout`.
+///   at the time of `first_deadline`.
 #[derive(Debug)]
 pub(crate) struct NetworkClient<P> {
     config: NetworkConfig,
@@ -285,10 +287,10 @@ impl<P> NetworkClient<P> {
         }
     }
 
-    /// Returns when to call `handle_timeout`. Apart from giving things up this is also when a node has backed off or
-    /// has been throttled for long enough, so that it may be worth another look.
+    /// Returns when to call `handle_timeout`.
+    #[cfg(test)]
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next_deadline()
+        self.first_deadline().map(|(at, _)| at)
     }
 
     pub(crate) fn poll_action(&mut self) -> Option<NetworkAction> {

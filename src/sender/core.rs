@@ -19,7 +19,7 @@
 //! | [`Topology`] | when to ask which broker for metadata, and what follows from the answer |
 //!
 //! Here they are strung together: events go to machines (`events.rs`, `answers.rs`), effects are carried out (`acting.rs`),
-//! partitions are looked at (`looking.rs`), requests are put together (`sending.rs`), waits are listed (`timers.rs`).
+//! partitions are looked at (`looking.rs`), requests are put together (`sending.rs`), waits are listed (`current_waits.rs`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -69,12 +69,12 @@ pub(crate) struct SenderCore {
 
 mod acting;
 mod answers;
+mod current_waits;
 mod events;
 mod giving_back;
 mod looking;
 mod outbox;
 mod sending;
-mod timers;
 
 pub use self::giving_back::Purge;
 pub(crate) use self::outbox::Action;

@@ -42,6 +42,7 @@ use self::gathering::Gathering;
 use self::next_look::NextLook;
 use self::ready::Ready;
 use self::slots::{Slot, Slots};
+pub(super) use self::timers::PartitionWait;
 use self::timers::Timers;
 
 /// The partitions, and when to look at which.
@@ -126,8 +127,9 @@ impl Schedule {
         let oldest = earliest([head.map(|head| head.created), oldest_in_flight]);
         let expiry = oldest.and_then(|created| created.checked_add(self.settings.delivery_timeout));
         let wait = match next {
-            Next::Backoff(until) | Next::Linger(until) => Some(until),
-            Next::Sealing => look_after,
+            Next::Backoff(until) => Some((until, PartitionWait::Backoff)),
+            Next::Linger(until) => Some((until, PartitionWait::Linger)),
+            Next::Sealing => look_after.map(|at| (at, PartitionWait::Compression)),
             Next::Blocked | Next::Idle | Next::NoLeader | Next::Ready(_) => None,
         };
         match next {
@@ -137,7 +139,9 @@ impl Schedule {
             Next::Ready(node) => self.ready.list(node, id, slot),
             _ => {}
         }
-        self.timers.arm(id, slot, earliest([expiry, wait, too_long]));
+        let expiry = expiry.map(|at| (at, PartitionWait::Expiry));
+        let too_long = too_long.map(|at| (at, PartitionWait::Availability));
+        self.timers.arm(id, slot, [expiry, wait, too_long].into_iter().flatten().min());
         let is_active = head.is_some() || oldest_in_flight.is_some();
         if slot.active_at.is_some() != is_active {
             self.set_active(id, is_active);
@@ -266,8 +270,9 @@ impl Schedule {
 
     /// Says what partitions wait for.
     pub(super) fn timeouts(&self, mut see: impl FnMut(Wait, Timer)) {
-        if let Some(at) = self.timers.first().filter(|_| !planted!(LostWakeUp)) {
-            see(Wait::Until(at), Timer::Partition);
+        let first = self.timers.first().filter(|_| !planted!(LostWakeUp));
+        if let Some((at, wait)) = first.and_then(|id| self.slots.get(id)?.timer) {
+            see(Wait::Until(at), Timer::Partition(wait));
         }
         if let Some(at) = self.next_look.at() {
             see(Wait::Until(at), Timer::NextLook);

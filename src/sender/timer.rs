@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use super::schedule::PartitionWait;
+use crate::network::Deadline;
 use crate::topic_partition::NodeId;
 
 /// What is looked at again at some time, if nothing happens before.
@@ -11,12 +13,12 @@ pub(crate) enum Timer {
     Metadata,
     /// What callers have announced without waking the sender is looked at.
     NextLook,
-    /// A request is not answered in time, a connection is idle or not made in time, or a node has backed off.
-    Network,
+    /// A connection, or a node, has come to a deadline.
+    Network(Deadline),
     /// An answer has come, or a connection came or went, and was not taken in so far.
     NetworkEvent,
-    /// A partition has something to do: its linger or backoff ends, or its oldest records expire.
-    Partition,
+    /// A partition has something to do.
+    Partition(PartitionWait),
     /// The producer has no id, or no epoch, and asks for one.
     ProducerId,
     /// A node that partitions have batches for takes a request.

@@ -2,15 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use crate::clock::earliest;
 use crate::topic_partition::NodeId;
 
 use super::NetworkClient;
 use crate::network::event::DisconnectReason;
 
 /// What ends, or begins, when a deadline is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deadline {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Deadline {
     /// The attempt to connect has taken too long.
     ConnectionSetup,
     /// A request was not answered in time.
@@ -43,8 +42,15 @@ impl<P> NetworkClient<P> {
 
     /// Sets the timer of a node by what the node waits for. Call this whenever that has changed.
     pub(super) fn rearm(&mut self, node: NodeId, now: Instant) {
-        let deadline = earliest(self.deadlines(node, now).map(|(_, at)| at));
-        self.timers.arm(node, deadline);
+        let deadlines = self.deadlines(node, now).into_iter();
+        let first = deadlines.filter_map(|(deadline, at)| Some((at?, deadline))).min();
+        self.timers.arm(node, first);
+    }
+
+    /// Returns when to call `handle_timeout`, and why: what comes first of all that connections wait for. Apart from giving
+    /// things up this is also when a node has backed off or has been throttled for long enough, so that it may be worth another look.
+    pub(crate) fn first_deadline(&self) -> Option<(Instant, Deadline)> {
+        self.timers.next_deadline()
     }
 
     fn deadlines(&self, node: NodeId, now: Instant) -> [(Deadline, Option<Instant>); 5] {

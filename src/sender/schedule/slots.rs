@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::PartitionWait;
 use crate::accumulator::PartitionQueue;
 use crate::metadata::Cluster;
 use crate::sender::partition::Partition;
@@ -11,8 +12,8 @@ use crate::sender::partition::Partition;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) partition: Partition,
-    /// When the sender looks again if nothing happens before: its place among the timers.
-    pub(super) timer: Option<Instant>,
+    /// When the sender looks again if nothing happens before, which is its place among the timers, and why.
+    pub(super) timer: Option<(Instant, PartitionWait)>,
     /// True while it stands in the list of a node that can be sent to.
     pub(super) is_listed: bool,
     /// True while it waits for a node to have answered everything, so that a batch need not linger.

@@ -5,14 +5,30 @@ use std::time::Instant;
 
 use super::Slot;
 
+/// What a partition waits for, and has something to do when the time is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum PartitionWait {
+    /// Its batches wait for answers for too long: it is not to be chosen then (`partitioner.availability.timeout.ms`).
+    Availability,
+    /// The backoff before another attempt.
+    Backoff,
+    /// The sender looks after a compression that is in the hands of others.
+    Compression,
+    /// The delivery timeout of its oldest records.
+    Expiry,
+    /// The batch at its head lingers for more records.
+    Linger,
+}
+
 /// The timer of each partition that has one, the next first.
 #[derive(Debug, Default)]
 pub(super) struct Timers(BTreeSet<(Instant, usize)>);
 
 impl Timers {
-    /// Sets when to look at a partition again, in place of the time before.
-    pub(super) fn arm(&mut self, id: usize, slot: &mut Slot, at: Option<Instant>) {
-        let before = std::mem::replace(&mut slot.timer, at);
+    /// Sets when to look at a partition again, and why, in place of what was set before.
+    pub(super) fn arm(&mut self, id: usize, slot: &mut Slot, first: Option<(Instant, PartitionWait)>) {
+        let before = std::mem::replace(&mut slot.timer, first).map(|(at, _)| at);
+        let at = first.map(|(at, _)| at);
         if before == at {
             return;
         }
@@ -29,8 +45,9 @@ impl Timers {
         self.0.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
     }
 
-    pub(super) fn first(&self) -> Option<Instant> {
-        self.0.first().map(|(at, _)| *at)
+    /// Returns the partition that is looked at first.
+    pub(super) fn first(&self) -> Option<usize> {
+        self.0.first().map(|(_, id)| *id)
     }
 
     #[cfg(test)]

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use super::rig::{Config, Rig, millis};
+use crate::network::Deadline;
+use crate::sender::schedule::PartitionWait;
 use crate::sender::timer::Timer;
 
 /// Returns what the sender waits for, and for how long, the shortest wait first.
 fn waits(rig: &Rig) -> Vec<(Duration, Timer)> {
     let mut waits = Vec::new();
-    rig.core.timers(rig.now, |at, timer| waits.push((at.saturating_duration_since(rig.now), timer)));
+    rig.core.current_waits(rig.now, |at, timer| waits.push((at.saturating_duration_since(rig.now), timer)));
     waits.sort();
     waits
 }
@@ -19,7 +21,7 @@ fn batch_that_lingers_is_what_the_sender_waits_for() {
 
     let _delivery = rig.send(0, "a");
 
-    assert_eq!(waits(&rig)[0], (millis(50), Timer::Partition));
+    assert_eq!(waits(&rig)[0], (millis(50), Timer::Partition(PartitionWait::Linger)));
 }
 
 #[test]
@@ -29,7 +31,9 @@ fn request_without_an_answer_is_what_the_sender_waits_for() {
 
     let _delivery = rig.send(0, "a");
 
-    assert_eq!(waits(&rig)[0], (timeout, Timer::Network));
+    assert_eq!(waits(&rig)[0], (timeout, Timer::Network(Deadline::Request)));
+    let expires = |(_, timer): &(Duration, Timer)| *timer == Timer::Partition(PartitionWait::Expiry);
+    assert!(waits(&rig).iter().any(expires), "{:?}", waits(&rig));
 }
 
 #[test]
@@ -49,5 +53,8 @@ fn metadata_that_grows_old_is_what_an_idle_sender_waits_for() {
 
     let timers: Vec<_> = waits(&rig).into_iter().map(|(_, timer)| timer).collect();
     assert!(timers.contains(&Timer::Metadata), "{timers:?}");
-    assert!(timers.iter().all(|timer| matches!(timer, Timer::Metadata | Timer::Network)), "{timers:?}");
+    assert!(
+        timers.iter().all(|timer| matches!(timer, Timer::Metadata | Timer::Network(Deadline::Idle))),
+        "{timers:?}"
+    );
 }

@@ -1,4 +1,7 @@
-//! What the sender waits for right now, by name: every wait of every machine, in one list.
+//! What the sender waits for right now, by name: every wait of every machine, in one list. Of the partitions, and of the
+//! connections, the list has the one that comes first.
+//!
+//! What waits for an answer or a view of the cluster is not in it: no time ends these waits, but that of the request.
 
 use std::time::Instant;
 
@@ -11,7 +14,7 @@ impl SenderCore {
     /// Returns when to call [`SenderCore::poll_as_of`] again if nothing happens before.
     pub(crate) fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         let mut first: Option<(Instant, Timer)> = None;
-        self.timers(now, |at, timer| {
+        self.current_waits(now, |at, timer| {
             if first.is_none_or(|(first, _)| at < first) {
                 first = Some((at, timer));
             }
@@ -22,7 +25,7 @@ impl SenderCore {
     }
 
     /// Says everything that the sender waits for, and until when, as far as that is known.
-    pub(in crate::sender) fn timers(&self, now: Instant, mut see: impl FnMut(Instant, Timer)) {
+    pub(in crate::sender) fn current_waits(&self, now: Instant, mut see: impl FnMut(Instant, Timer)) {
         let mut see_wait = |wait, timer| {
             if let Some(at) = self.end_of(wait, now) {
                 see(at, timer);
@@ -31,8 +34,8 @@ impl SenderCore {
         if self.network.has_events() {
             see_wait(Wait::Until(now), Timer::NetworkEvent);
         }
-        if let Some(at) = self.network.poll_timeout() {
-            see_wait(Wait::Until(at), Timer::Network);
+        if let Some((at, deadline)) = self.network.first_deadline() {
+            see_wait(Wait::Until(at), Timer::Network(deadline));
         }
         if let Some((wait, timer)) = self.numbering.timeout(|| !self.is_idle(), now) {
             see_wait(wait, timer);
