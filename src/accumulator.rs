@@ -218,7 +218,8 @@ impl RecordAccumulator {
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let queues = topics.by_name.get(topic).map(Arc::clone)?;
         let made = queues.made();
-        if queues.memory().is_waited_for() || made.iter().any(|queue| is_in_use(queue.id())) {
+        let is_in_use = |queue: &PartitionQueue| is_in_use(queue.id()) || queue.memory().is_waited_for();
+        if queues.memory().is_waited_for() || made.iter().any(|queue| is_in_use(queue)) {
             return None;
         }
         if !made.iter().all(|queue| queue.retire()) {

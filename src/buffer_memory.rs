@@ -164,6 +164,11 @@ impl PartitionMemory {
         self.memory.fair.free_for(self.id)
     }
 
+    /// Returns whether a caller waits for this partition and no other.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        self.memory.fair.is_partition_waited_for(self.id)
+    }
+
     /// Asks whether the partition takes no records, or none that may go elsewhere.
     pub(crate) fn set_shut(&self, is_shut: impl FnOnce() -> bool) {
         self.memory.fair.set_shut(self.id, is_shut);

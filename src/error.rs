@@ -40,7 +40,8 @@ pub enum Persisted {
 
 /// Why a record was not sent, or not delivered.
 ///
-/// [`SendError::into_record`] gives a refused record back as you gave it. If the record was accepted and then failed, the
+/// [`SendError::into_record`] gives a refused record back as you gave it, but for headers that a serializer or an interceptor
+/// removed. If the record was accepted and then failed, the
 /// [`DeliveryError`] inside this error gives it back.
 #[derive(Clone)]
 pub struct SendError<K = Bytes, V = Bytes>(Box<SendFailure<K, V>>);

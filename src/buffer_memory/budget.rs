@@ -303,7 +303,12 @@ impl Budget {
         Some(grant)
     }
 
-    /// Returns whether a caller waits for any partition of a topic.
+    /// Returns whether a caller waits for this partition and no other.
+    pub(crate) fn is_partition_waited_for(&self, id: PartitionId) -> bool {
+        self.partition(id).is_some_and(|partition| !partition.waits.queue.is_empty())
+    }
+
+    /// Returns whether a caller waits for memory of a topic that may be any partition's.
     pub(crate) fn is_waited_for(&self, topic: TopicId) -> bool {
         self.topics.get(topic.0).is_some_and(|topic| !topic.waits.queue.is_empty())
     }

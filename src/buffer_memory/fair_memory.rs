@@ -85,6 +85,10 @@ impl FairMemory {
         self.serve(state);
     }
 
+    pub(crate) fn is_partition_waited_for(&self, id: PartitionId) -> bool {
+        self.waits() > 0 && self.lock().budget.is_partition_waited_for(id)
+    }
+
     pub(crate) fn is_waited_for(&self, topic: TopicId) -> bool {
         self.waits() > 0 && self.lock().budget.is_waited_for(topic)
     }

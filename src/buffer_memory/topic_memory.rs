@@ -34,7 +34,7 @@ impl TopicMemory {
         self.memory.fair.untouched(self.id, enough, is_any_led)
     }
 
-    /// Returns whether a caller waits for any partition.
+    /// Returns whether a caller waits for memory that may be any partition's.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.memory.fair.is_waited_for(self.id)
     }

@@ -11,7 +11,7 @@ use crate::metadata::Node;
 use crate::protocol::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use crate::protocol::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 use crate::protocol::{ApiKey, ErrorCode};
-use crate::wire::{EncodeError, Reader, Writer};
+use crate::wire::{EncodeError, Reader, Writer, readable};
 
 use super::api_versions::ApiVersions;
 use super::event::{AuthenticationError, DisconnectReason, MalformedResponse};
@@ -109,8 +109,9 @@ impl Exchange {
         match ErrorCode::from(response.error_code) {
             ErrorCode::None => self.respond(&[], None),
             code => {
-                let (mechanism, offered) = (Arc::clone(&self.mechanism), response.mechanisms.join(", "));
-                Err(AuthenticationError::MechanismRefused { code, mechanism, offered: offered.into() }.into())
+                let offered = readable(&response.mechanisms.join(", ")).into();
+                let mechanism = Arc::clone(&self.mechanism);
+                Err(AuthenticationError::MechanismRefused { code, mechanism, offered }.into())
             }
         }
     }

@@ -69,6 +69,8 @@ impl Route {
 /// Why a record has no route.
 #[derive(Debug)]
 pub(crate) enum NoRoute {
+    /// The user's partitioner chose a partition that the topic has by now, and did not have when it was last looked up.
+    Outdated(usize),
     /// The user's partitioner chose what is no partition of the topic.
     OutOfRange(i32),
     /// The user's partitioner failed.
@@ -248,8 +250,14 @@ fn ask(
     record: PartitionerRecord<'_>,
     view: &impl TopicView,
 ) -> Result<usize, NoRoute> {
-    let partition = partitioner.partition(&record, &view.cluster()).map_err(NoRoute::Partitioner)?;
-    view.routes().existing(partition).ok_or(NoRoute::OutOfRange(partition))
+    let cluster = view.cluster();
+    let partition = partitioner.partition(&record, &cluster).map_err(NoRoute::Partitioner)?;
+    let chosen = usize::try_from(partition).map_err(|_| NoRoute::OutOfRange(partition))?;
+    if chosen < view.routes().partition_count {
+        return Ok(chosen);
+    }
+    let is_there = cluster.partition_count(record.topic()).is_some_and(|count| chosen < count);
+    Err(if is_there { NoRoute::Outdated(chosen) } else { NoRoute::OutOfRange(partition) })
 }
 
 /// Draws with a table by load, else evenly among the partitions with a leader, else, if none has one, among all.

@@ -74,7 +74,7 @@ pub(super) enum Stop {
     NoMemory { queue: Arc<PartitionQueue>, anywhere: Option<Arc<TopicQueues>>, least: usize },
     /// It ends here.
     Refused(Box<SendErrorKind>),
-    /// The queues that were found were given up: look for others. [`Walk::step`] does.
+    /// What was found of the topic holds no longer: look it up anew. [`Walk::step`] does.
     Retired,
     /// The topic, or the partition that the record names, must become known.
     TopicUnknown,
@@ -222,6 +222,13 @@ impl Kept {
         let partition_count = topic.routes.partition_count();
         let topic = topic.queues.topic().clone();
         Stop::refused(match reason {
+            NoRoute::Outdated(chosen) => {
+                let mut stopped = self.take_stopped(moment);
+                stopped.serialized.get_or_insert_with(|| Serialized::of(record));
+                stopped.chosen = Some(chosen);
+                self.stopped = Some(Box::new(stopped));
+                return Stop::Retired;
+            }
             NoRoute::OutOfRange(partition) => {
                 SendErrorKind::PartitionOutOfRange { topic, partition, partition_count }
             }
@@ -364,7 +371,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         kept: &Kept,
         moment: RecordTime,
     ) -> Result<Route, NoRoute> {
-        if let Some(chosen) = kept.chosen() {
+        // The topic may have come back with fewer partitions.
+        if let Some(chosen) = kept.chosen().filter(|chosen| *chosen < topic.routes.partition_count()) {
             return Ok(Route::Chosen(chosen));
         }
         let RecordRef { key, value, headers, .. } = *record;

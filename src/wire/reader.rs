@@ -94,6 +94,12 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Reads a text that is meant for people, as it may stand in errors and in a log: on one line, and not too long. A broker
+    /// may send 64 MiB, and lines that look like those of others.
+    pub(crate) fn nullable_text(&mut self) -> Result<Option<String>, DecodeError> {
+        Ok(self.nullable_string()?.map(readable))
+    }
+
     pub(crate) fn nullable_string(&mut self) -> Result<Option<&'a str>, DecodeError> {
         let Some(length) = self.length("string", Width::Int16)? else { return Ok(None) };
         let position = self.position();
@@ -308,6 +314,20 @@ pub(crate) enum DecodeProblem {
     #[error("varint is longer than its type")]
     VarintTooLong,
 }
+
+/// Returns a text of a broker on one line, cut if it is too long.
+pub(crate) fn readable(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut readable: String =
+        chars.by_ref().take(LONGEST_TEXT).map(|char| if char.is_control() { ' ' } else { char }).collect();
+    if chars.next().is_some() {
+        readable.push('…');
+    }
+    readable
+}
+
+/// So many characters of a text are kept.
+const LONGEST_TEXT: usize = 1000;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! `Writer`: primitives onto a frame that is to be sent.
 
+use std::fmt;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Uuid;
@@ -194,13 +196,20 @@ impl Writer {
 }
 
 /// A finished frame: its length in four bytes, its header, its body.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Segments {
     /// None is empty.
     pub(crate) segments: Vec<Bytes>,
     /// The sum of their lengths, the frame's own four bytes included.
     #[cfg_attr(not(test), expect(dead_code, reason = "tests look at it"))]
     pub(crate) len: usize,
+}
+
+/// Shows no bytes: a password may be among them.
+impl fmt::Debug for Segments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segments").field("segments", &self.segments.len()).finish_non_exhaustive()
+    }
 }
 
 impl IntoIterator for Segments {

@@ -425,3 +425,115 @@ async fn record_that_waits_for_its_partition_is_serialized_once_and_dated_by_the
     // The coarse clock, which is believed, lags by up to 20 ms.
     assert!((before - 20..=called + 20).contains(&timestamp), "{timestamp}, called at {before} to {called}");
 }
+
+#[test]
+fn choice_of_a_partition_that_is_gone_meanwhile_is_made_anew() {
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let mut rig = Rig::new(6);
+            let accumulator = Arc::clone(&rig.shared.accumulator);
+            let published = rig.published.clone();
+            let asked = AtomicU64::new(0);
+            rig.shared.routing.partitioner =
+                Some(Box::new(move |_: &crate::pipeline::PartitionerRecord<'_>, _: &Cluster| {
+                    if asked.fetch_add(1, Ordering::Relaxed) == 0 {
+                        assert!(accumulator.retire_topic(&Topic::from("orders"), |_| false).is_some());
+                        let nodes = [Node::new(NodeId(1), "one", 9092)];
+                        let one = TopicInfo::new("orders", [PartitionInfo::new(0, Some(NodeId(1)))]);
+                        published.send_replace(Arc::new(Cluster::new(nodes, [one])));
+                    }
+                    Ok(5)
+                }));
+            let refused = rig.enqueue(small()).await.unwrap_err();
+            done.send(matches!(refused.kind(), SendErrorKind::PartitionOutOfRange { partition: 5, .. }))
+                .unwrap();
+        });
+    });
+    assert_eq!(is_done.recv_timeout(Duration::from_secs(60)), Ok(true), "the thread spins");
+}
+
+#[tokio::test(start_paused = true)]
+async fn topic_whose_partition_is_waited_for_does_not_idle_out() {
+    let mut rig = Rig::new(6);
+    rig.shared.routing.partitioner =
+        Some(Box::new(|_: &crate::pipeline::PartitionerRecord<'_>, _: &Cluster| Ok(5)));
+    let memory = Arc::clone(rig.shared.accumulator.memory());
+    let elsewhere = memory.try_take_exactly(memory.available()).unwrap();
+    let mut waiting = pin!(rig.enqueue(large()));
+    assert!(waiting.as_mut().now_or_never().is_none());
+
+    let retired = rig.shared.accumulator.retire_topic(&Topic::from("orders"), |_| false);
+    assert!(retired.is_none());
+    drop(elsewhere);
+
+    assert_eq!(waiting.await.unwrap().topic_partition().partition, 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn record_that_waits_for_all_there_is_to_wait_for_is_serialized_once() {
+    let calls = Arc::new(AtomicU64::new(0));
+    #[derive(Debug)]
+    struct Stamping(Arc<AtomicU64>);
+    impl crate::pipeline::Serializer<Bytes> for Stamping {
+        fn serialize<'b>(
+            &self,
+            _: &str,
+            headers: &mut crate::record::Headers,
+            data: &'b Bytes,
+            _: &'b mut Vec<u8>,
+        ) -> Result<&'b [u8], crate::pipeline::BoxError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            headers.push("stamp", &b"1"[..]);
+            Ok(data)
+        }
+    }
+    let mut rig = Rig::new(0);
+    rig.publish([]);
+    rig.shared.value_serializer = Box::new(Stamping(Arc::clone(&calls)));
+    let orders = Topic::from("orders");
+    let forget = |rig: &Rig| {
+        rig.shared.topics.forget(&orders);
+        Caller::with(|caller| caller.topics.forget(&orders));
+    };
+    let memory = Arc::clone(rig.shared.accumulator.memory());
+    let mut waiting = pin!(rig.enqueue(large().partition(1)));
+    // 1: the topic.
+    assert!(waiting.as_mut().now_or_never().is_none());
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    rig.publish([TopicInfo::new("orders", [PartitionInfo::new(0, Some(NodeId(1)))])]);
+    forget(&rig);
+    // 2: the partition.
+    assert!(waiting.as_mut().now_or_never().is_none());
+    let elsewhere = memory.try_take_exactly(memory.available()).unwrap();
+    rig.publish([TopicInfo::new("orders", [0, 1].map(|n| PartitionInfo::new(n, Some(NodeId(1)))))]);
+    forget(&rig);
+    // 3: memory.
+    assert!(waiting.as_mut().now_or_never().is_none());
+    drop(elsewhere);
+    // 4: idles out before it appends.
+    rig.shared.accumulator.retire_topic(&orders, |_| false).unwrap();
+    let delivery = waiting.as_mut().now_or_never().unwrap().unwrap();
+    assert_eq!(delivery.topic_partition().partition, 1);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn partition_that_the_partitioner_is_shown_is_not_out_of_range() {
+    let mut rig = Rig::new(1);
+    let published = rig.published.clone();
+    rig.shared.value_serializer = Box::new(serialize_with(move |value: &Bytes, out: &mut Vec<u8>| {
+        let partitions = [0, 1].map(|number| PartitionInfo::new(number, Some(NodeId(1))));
+        let nodes = [Node::new(NodeId(1), "one", 9092)];
+        published.send_replace(Arc::new(Cluster::new(nodes, [TopicInfo::new("orders", partitions)])));
+        out.extend_from_slice(value);
+        Ok::<_, Infallible>(())
+    }));
+    rig.shared.routing.partitioner =
+        Some(Box::new(|record: &crate::pipeline::PartitionerRecord<'_>, cluster: &Cluster| {
+            Ok(i32::try_from(cluster.partition_count(record.topic()).unwrap()).unwrap() - 1)
+        }));
+    let result = rig.enqueue(small()).now_or_never();
+    assert!(matches!(result, None | Some(Ok(_))), "{result:?}");
+}

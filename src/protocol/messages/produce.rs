@@ -257,7 +257,7 @@ impl PartitionProduceResponse {
         };
         if version >= 8 {
             partition.record_errors = reader.limited_array(MIN_RECORD_ERROR, records, RecordError::decode)?;
-            partition.error_message = reader.nullable_string()?.map(str::to_owned);
+            partition.error_message = reader.nullable_text()?;
         }
         reader.tags(|tag, field| {
             let is_known = tag == 0 && version >= 10;
@@ -282,7 +282,7 @@ pub(crate) struct RecordError {
 impl RecordError {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let batch_index = reader.i32()?;
-        let message = reader.nullable_string()?.map(str::to_owned);
+        let message = reader.nullable_text()?;
         reader.skip_tags()?;
         Ok(Self { batch_index, message })
     }

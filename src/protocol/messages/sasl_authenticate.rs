@@ -44,7 +44,7 @@ impl SaslAuthenticateResponse {
         begin_response(reader, ApiKey::SaslAuthenticate, version)?;
         let response = Self {
             error_code: reader.i16()?,
-            error_message: reader.nullable_string()?.map(str::to_owned),
+            error_message: reader.nullable_text()?,
             auth_bytes: reader.bytes()?.to_vec(),
             session_lifetime_ms: if version >= 1 { reader.i64()? } else { 0 },
         };

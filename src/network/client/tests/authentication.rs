@@ -508,3 +508,108 @@ fn moved_connection_is_not_renewed() {
     assert_eq!(bench.closed(), connection);
     assert!(bench.has_no_action());
 }
+
+#[test]
+fn secrets_are_not_printed_with_what_is_sent() {
+    let mut bench = bench(&Script::new(&[Ok("hunter2")]));
+    negotiate(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 0);
+    let action = bench.client.poll_action();
+    let shown = format!("{action:?}");
+    assert!(shown.contains("Transmit") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn words_of_a_refusal_are_short_and_on_one_line() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    negotiate(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 0);
+    let (sent, _) = said(&mut bench);
+    let text = format!("no\n2026-01-01 ERROR forged {}", "x".repeat(1_000_000));
+    let refusal = refusal().with_error_message(Some(StrBytes::from_string(text)));
+    reply(&mut bench, sent, &refusal);
+    let shown = last_cause(&bench).unwrap().reason.to_string();
+    assert!(
+        shown.len() < 10_000 && !shown.contains('\n'),
+        "{} bytes, newline: {}",
+        shown.len(),
+        shown.contains('\n')
+    );
+}
+
+#[test]
+fn any_lifetime_of_a_session_can_be_waited_for() {
+    for millis in [i64::MIN, -1, 0, 1, i64::MAX] {
+        let mut config = NetworkConfig { sasl_mechanism: Some(Arc::new(Script::new(TWO_WORDS))), ..config() };
+        config.connections_max_idle = None;
+        let mut bench = Bench::with_config(config);
+        negotiate(&mut bench);
+        let (sent, _) = asked_for(&mut bench);
+        take_mechanism(&mut bench, sent, 0);
+        let (sent, _) = said(&mut bench);
+        reply(&mut bench, sent, &words("who?", Duration::ZERO));
+        let (sent, _) = said(&mut bench);
+        let last = words("welcome", Duration::ZERO).with_session_lifetime_ms(millis);
+        reply(&mut bench, sent, &last);
+        assert!(bench.client.can_send(NODE, bench.now), "{millis}");
+        let timeout = bench.client.poll_timeout();
+        match millis {
+            1.. => {
+                let timeout = timeout.unwrap();
+                assert!(timeout > bench.now);
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    let mut sleep = Box::pin(tokio::time::sleep(Duration::ZERO));
+                    sleep.as_mut().reset(timeout.into());
+                });
+            }
+            _ => assert_eq!(timeout, None, "{millis}"),
+        }
+    }
+}
+
+#[test]
+fn sessions_of_a_millisecond_let_requests_through() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    negotiate(&mut bench);
+    authenticate(&mut bench, Duration::from_millis(1));
+    bench.events();
+    for round in 0..100 {
+        assert!(bench.client.can_send(NODE, bench.now), "{round}");
+        let sent = bench.send_and_poll(NODE, "a");
+        come_to_the_end(&mut bench);
+        assert!(bench.has_no_action());
+        bench.answer(sent);
+        assert_eq!(bench.events().len(), 1);
+        authenticate(&mut bench, Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn node_that_comes_back_while_it_waits_for_its_renewal_is_renewed() {
+    let (mut bench, _) = in_session();
+    come_close_to_the_end(&mut bench);
+    let sent = bench.send_and_poll(NODE, "a");
+    bench.advance(Duration::from_secs(1));
+    bench.client.update_nodes(&[node(OTHER)], bench.now);
+    bench.client.update_nodes(&[node(NODE), node(OTHER)], bench.now);
+    bench.answer(sent);
+    authenticate(&mut bench, LIFETIME);
+    assert!(bench.client.can_send(NODE, bench.now));
+
+    // The end of the session comes while it is away.
+    let patient = NetworkRequest { timeout: LIFETIME * 9, ..request(NODE, "a") };
+    bench.client.send(patient, bench.now, |_, _| Ok(()));
+    let (sent, _) = bench.sent();
+    bench.client.update_nodes(&[node(OTHER)], bench.now);
+    let end = bench.client.states.node(NODE).unwrap().session_ends().unwrap();
+    bench.now = end;
+    bench.client.update_nodes(&[node(NODE), node(OTHER)], bench.now);
+    assert!(bench.client.poll_timeout().is_some_and(|at| at <= bench.now));
+    bench.client.handle_timeout(bench.now);
+    bench.answer(sent);
+    authenticate(&mut bench, LIFETIME);
+    assert!(bench.client.can_send(NODE, bench.now));
+}
