@@ -1,7 +1,7 @@
 //! Fences around the code of others: wakers, interceptors and logs of the application, and whatever else may panic.
 //!
-//! A function that calls them in the middle of something puts a fence around the call, goes on behind it, and looks at
-//! what was thrown when all is done. Logs have fences of their own (`log.rs`).
+//! A function that calls foreign code in the middle of something puts a fence around the call, goes on after it, and looks at what
+//! was thrown when everything is done. Logs have fences of their own (`log.rs`).
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

@@ -1,7 +1,7 @@
-//! `drive`: the steps in which a [`SenderCore`] is driven, and their order, which stands nowhere else.
+//! `drive`: the steps in which a [`SenderCore`] is driven, and their order. No other file knows that order.
 //!
-//! The world around a core is an [`Outside`], of which there are four: the task of a real producer (`shell.rs`), the simulation, the
-//! rig of the tests, and the machine of the fuzzers. An outside has sockets, clocks and a timer, or plays them.
+//! The world around a core is an [`Outside`]. There are four: the task of a real producer (`shell.rs`), the simulation, the rig of
+//! the tests, and the machine of the fuzzers. An outside has sockets, clocks and a timer, or plays them.
 //!
 //! ```text
 //!  begin_round ─► take_wake_up ─► hand_over ─► SenderCore::poll_as_of ─► poll_action ─► open, transmit, close,
@@ -103,8 +103,8 @@ pub(crate) enum Rest {
 /// Rounds in a row before others have their turn.
 pub(crate) const MAX_ROUNDS: usize = 64;
 
-/// The shortest sleep that the runtime's timer can tell apart. A deadline that is due over and over would keep the task
-/// spinning.
+/// The shortest sleep that the runtime's timer can tell apart. With a shorter one, a deadline that is due again and again would
+/// keep the task spinning.
 pub(crate) const SHORTEST_SLEEP: Duration = Duration::from_millis(1);
 
 /// Does what there is to do.

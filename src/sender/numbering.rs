@@ -42,8 +42,8 @@ enum State {
     Known(ProducerId),
     /// `enable.idempotence` is off.
     NotNeeded,
-    /// Brokers have refused it for good. They may be told otherwise one day: asked again when a record needs it, not
-    /// before a time.
+    /// Brokers have refused it for good. An operator may change that one day, so the sender asks again when a record needs an id,
+    /// but not before a time.
     Refused {
         until: Instant,
     },

@@ -96,16 +96,16 @@ impl Partition {
         }
     }
 
-    /// Forgets what the brokers of a cluster knew, for the producer has come to another. What is queued loses its number; the
-    /// batches among it that may be in the log under theirs are returned: they must not be sent any more.
+    /// Forgets what the brokers of the last cluster knew, because the producer has come to another. Queued batches lose their
+    /// numbers. Returns those that may be in the log under their old number: they must not be sent any more.
     pub(crate) fn leave_cluster(&mut self) -> Vec<ProducerBatch> {
         self.leadership.begin_log();
         self.in_flight.leave_cluster();
         self.numbers.leave_cluster(&self.queue)
     }
 
-    /// Makes sure that the head can get a number, in a new epoch if need be, which `next_epoch` gives. Returns false if there is
-    /// none so far.
+    /// Makes sure that the head can get a number. If that takes a new epoch, `next_epoch` gives it. Returns false if there is none
+    /// so far.
     ///
     /// Batches behind the head that may be in the log under their old numbers are moved to `doubtful`: they can get
     /// neither a new one nor be sent under the old.
@@ -165,8 +165,7 @@ impl Partition {
         self.queue.take_certain_before(by)
     }
 
-    /// Takes what is queued behind a batch that has failed, and sees to it that what is under way behind it is not sent
-    /// again.
+    /// Takes the batches that are queued after a failed one, and makes sure that those under way after it are not sent again.
     pub(crate) fn stop_behind(&mut self, order: BatchOrder) -> Vec<ProducerBatch> {
         self.in_flight.stop_behind(order);
         self.queue.stop_behind(order)
@@ -208,7 +207,7 @@ impl Partition {
         self.waits.note_wait(next, self.in_flight.outstanding(), &self.queue, timeout, now)
     }
 
-    /// Says when to look after the compression of the head, if others have it, and whether that is now.
+    /// Says when to look after the compression of the head, if other threads have it, and whether that is now.
     pub(crate) fn note_sealing(&mut self, head: Option<Head>, now: Instant) -> (Option<Instant>, bool) {
         self.waits.note_sealing(head, now)
     }

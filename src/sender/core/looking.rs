@@ -1,5 +1,5 @@
-//! A look at a partition: what is too old ends, the schedule finds out what the rest waits for, and a leader that is missing is
-//! asked for.
+//! A look at a partition: the settlement ends batches that are too old, the schedule finds out what the rest waits for, and if the
+//! partition has no leader, topology asks for one.
 
 use std::time::Instant;
 

@@ -3,11 +3,11 @@
 use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
 use crate::sender::numbering::ProducerId;
 
-/// The one who gives out the epochs of a producer id.
+/// What gives out the epochs of a producer id.
 ///
-/// A coordinator of transactions would be another one (KIP-360, KIP-890): it is asked for every epoch, so `next_epoch` has none
-/// until there is an answer, and partitions wait as they do for the first id. Its epochs are for all partitions at once, which
-/// [`ProducerId::allows`] would have to say.
+/// A coordinator of transactions would be another variant (KIP-360, KIP-890). The sender would ask it for every epoch, so
+/// `next_epoch` would return none until there is an answer, and partitions would wait as they do for the first id. Its epochs
+/// are for all partitions at once; [`ProducerId::allows`] would have to know that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Authority {
     /// The producer itself, for each partition on its own. A broker takes any higher epoch of a producer id.

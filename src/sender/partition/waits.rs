@@ -13,11 +13,11 @@ pub(super) struct Waits {
     retry_at: Option<Instant>,
     /// Since when its batches have waited for answers to those under way, if they do.
     blocked_since: Option<Instant>,
-    /// The head, if it is in the hands of others who compress it.
+    /// The head, while other threads have it to compress.
     sealing: Option<Sealing>,
 }
 
-/// A batch that others are to compress.
+/// A batch that other threads have to compress.
 #[derive(Debug, Clone, Copy)]
 struct Sealing {
     order: BatchOrder,
@@ -71,7 +71,7 @@ impl Waits {
         }
     }
 
-    /// Says when to look after the compression of the head, if others have it, and whether that is now.
+    /// Says when to look after the compression of the head, if other threads have it, and whether that is now.
     pub(super) fn note_sealing(&mut self, head: Option<Head>, now: Instant) -> (Option<Instant>, bool) {
         let Some(head) = head.filter(|head| head.is_sealing && !planted!(SealingForEver)) else {
             self.sealing = None;

@@ -1,5 +1,5 @@
-//! What the error code of an answer means for its batch: a table from codes to verdicts. What it means for the leader is told
-//! in `not_leader.rs`.
+//! What the error code of an answer means for its batch: a table from codes to verdicts. `not_leader.rs` says what it means for
+//! the leader.
 
 use crate::error::Persisted;
 use crate::planted::planted;

@@ -1,5 +1,5 @@
-//! What is told of brokers that cannot be asked, or give no answer that can be read: a warning in the log where a user should
-//! look, and the reason to those who wait for metadata in vain.
+//! What the sender reports if it cannot ask brokers, or cannot read their answers: a warning in the log where a user should look,
+//! and a reason in the errors of callers that wait for metadata in vain.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! What brokers remember of idempotent producers: the fact that a rule of the sender rests on (`src/sender/sequence.rs`).
+//! What brokers remember of idempotent producers. Rules of the sender rest on it (`src/sender/partition/numbers.rs`).
 
 use std::time::Duration;
 use std::time::SystemTime;
