@@ -48,7 +48,7 @@ pub(crate) struct RecordAccumulator {
     topics: RwLock<Topics>,
     changes: Arc<Changes>,
     incomplete: Arc<IncompleteBatches>,
-    /// Is told of topics whose queues are given up.
+    /// The accumulator tells it which topics have given up their queues.
     topic_watcher: Option<Arc<dyn TopicWatcher>>,
     /// `None`: the thread that closes a batch compresses it.
     workers: Option<Arc<dyn Workers>>,

@@ -153,7 +153,7 @@ pub fn decode_batch(batch: &Bytes, codec: Compression, limit: usize) -> Option<V
 pub struct Accumulator {
     accumulator: RecordAccumulator,
     topic: Arc<TopicQueues>,
-    /// The time that is told to every record: a clock would cost as much as the rest.
+    /// The time that every record gets: a clock would cost as much as the rest.
     now: Instant,
 }
 

@@ -31,7 +31,7 @@ mod switch {
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     #[cfg_attr(loom, expect(dead_code, reason = "some are planted in unit tests alone"))]
     pub(crate) enum Bug {
-        /// The sender asks to be told of an awaited batch only behind its look at it.
+        /// The sender asks for news of an awaited batch only after its look at it.
         AwaitedAskedTooEarly,
         /// The numbers of one cluster are used in another.
         ClusterChangeIgnored,

@@ -1,4 +1,4 @@
-//! `Doubt`: whether a batch may be in the log, told by what has happened to its attempts.
+//! `Doubt`: whether a batch may be in the log. What has happened to its attempts decides that.
 
 use crate::error::Persisted;
 

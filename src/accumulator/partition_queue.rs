@@ -521,7 +521,7 @@ impl Inner {
         self.batches.partition_point(|queued| queued.order() < batch.order())
     }
 
-    /// Returns whether the sender must be told; it need not be told twice before it has looked.
+    /// Returns whether to tell the sender. One announcement is enough until the sender has looked.
     fn announce(&mut self) -> bool {
         !std::mem::replace(&mut self.announced, true)
     }

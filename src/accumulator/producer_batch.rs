@@ -343,7 +343,7 @@ impl ProducerBatch {
         Some((record_batch::decode_records(&plain)?, plain.len()))
     }
 
-    /// Takes what interceptors are to be told of its records: one note for each, or none at all.
+    /// Takes the notes for interceptors: one for each record, or none at all.
     pub(crate) fn take_notes(&mut self) -> Vec<AckNote> {
         std::mem::take(&mut self.notes)
     }

@@ -27,7 +27,7 @@ pub(crate) struct TopicQueues {
     shared: Arc<SharedByTables>,
 }
 
-/// What the tables of a topic share, of which a larger one replaces the one before.
+/// What the tables of a topic share. A larger table replaces the one before.
 #[derive(Debug)]
 struct SharedByTables {
     /// Every queue that was made. Any table that shares this keeps all queues, and so their places in the budget.

@@ -121,7 +121,7 @@ impl Property for Duration {
     }
 }
 
-/// Milliseconds of which a negative number means "never".
+/// Milliseconds. A negative number means "never".
 impl Property for Option<Duration> {
     fn parse(text: &str, kind: &Kind) -> Result<Self, ConfigReason> {
         Ok(u64::try_from(kind.number(text)?).map(Duration::from_millis).ok())

@@ -1,4 +1,4 @@
-//! The keys for TLS and SASL, none of which can be changed yet.
+//! The keys for TLS and SASL. None of them can be changed yet.
 
 use super::keys::{Key, Support};
 use super::kind::Kind;

@@ -31,7 +31,7 @@ pub struct SenderOptions {
     pub is_idempotent: bool,
     /// `linger.ms`.
     pub linger: Duration,
-    /// Whether batches of which every record is awaited do not linger.
+    /// Whether batches do not linger while each of their records is awaited.
     pub spares_awaited: bool,
     /// `delivery.timeout.ms`.
     pub delivery_timeout: Duration,

@@ -62,7 +62,7 @@ impl ConnectionStates {
         known.connected().then(|| known.history().handshake_version())
     }
 
-    /// Notes what a connected broker speaks, and that it is being told who we are.
+    /// Notes what a connected broker speaks, and that the client begins to authenticate.
     pub(super) fn authenticating(
         &mut self,
         node: NodeId,

@@ -151,7 +151,7 @@ impl NodeConnection {
         is_first
     }
 
-    /// The session is about to end: the broker is to be told anew who we are once nothing is under way.
+    /// The session is about to end: the client authenticates again once nothing is under way.
     pub(super) fn end_session(&mut self) {
         self.change(|state| match state {
             ConnectionState::Ready { established, .. } => {
@@ -284,7 +284,7 @@ impl NodeConnection {
         matches!(self.state, ConnectionState::Draining { then: AfterDraining::Close, .. })
     }
 
-    /// Whether the broker is to be told anew who we are once nothing is under way.
+    /// Whether the client authenticates again once nothing is under way.
     pub(super) fn is_to_authenticate(&self) -> bool {
         matches!(self.state, ConnectionState::Draining { then: AfterDraining::Authenticate, .. })
     }

@@ -46,7 +46,7 @@ impl<P> Outbox<P> {
         !self.events.is_empty()
     }
 
-    /// Takes back what the transport has not been told yet of a connection.
+    /// Takes back the actions for a connection that the transport has not taken yet.
     pub(super) fn withdraw(&mut self, id: ConnectionId) -> Withdrawn {
         let mut withdrawn = Withdrawn { connect: false, first_frame: None };
         self.actions.retain(|action| match action {

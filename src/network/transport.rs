@@ -82,7 +82,7 @@ impl Connection {
         });
     }
 
-    /// Returns the first request of which not a byte was written.
+    /// Returns the first request without a byte written.
     pub(crate) fn first_unsent(&self) -> Option<i32> {
         self.outgoing.iter().find(|frame| !frame.is_started).map(|frame| frame.correlation_id)
     }

@@ -42,7 +42,7 @@ pub(super) async fn timeout_at<F: Future>(deadline: Instant, future: F) -> Optio
     None
 }
 
-/// The runtime looks at its sockets, the sender takes in what it finds there, and the caller is told.
+/// The runtime looks at its sockets, the sender takes in what it finds there, and the caller gets its result.
 const LAST_LOOKS: usize = 3;
 
 /// Waits until `deadline`.

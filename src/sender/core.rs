@@ -58,7 +58,7 @@ pub(crate) struct SenderCore {
     topology: Topology,
     /// What the machines have said and was not done so far: nothing between two calls.
     effects: Effects,
-    /// What the shell must do and was not told so far.
+    /// What the shell must do and has not taken so far.
     outbox: Outbox,
     counters: Arc<Counters>,
     /// As of the last poll, in milliseconds since 1970.

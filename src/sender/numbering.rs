@@ -48,7 +48,7 @@ enum State {
         until: Instant,
     },
     Requested(Question),
-    /// To be asked for, not before a time.
+    /// The sender asks for it, but not before a time.
     Wanted {
         not_before: Option<Instant>,
     },

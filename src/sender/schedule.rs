@@ -174,8 +174,8 @@ impl Schedule {
         None
     }
 
-    /// Returns the partitions that have records of which the sender does not know yet: the caller that has opened a batch
-    /// announces it a moment later, and meanwhile others may have added to it and returned.
+    /// Returns the partitions with records that the sender does not know yet. The caller that has opened a batch announces it a
+    /// moment later, and meanwhile other callers may have added records to it and returned.
     pub(super) fn unannounced(&mut self, cluster: &Cluster) -> Vec<usize> {
         let mut unannounced = Vec::new();
         for topic in self.accumulator.topics() {

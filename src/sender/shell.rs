@@ -47,7 +47,7 @@ pub(super) struct Shell {
     timer: Pin<Box<Sleep>>,
     armed: Option<Armed>,
     sight: Sight,
-    /// True once callers that wait for metadata were told that the producer is closed.
+    /// True once the shell has told callers that wait for metadata that the producer is closed.
     has_told_of_close: bool,
     is_finished: bool,
 }

@@ -50,8 +50,8 @@ impl Sockets {
         }
     }
 
-    /// Writes and reads, reports both, and closes what is of no further use, of which it tells `lost`. Returns whether everything
-    /// was read that can be.
+    /// Writes and reads, reports both, and closes connections that are of no further use, telling `lost` of them. Returns whether
+    /// it has read everything that can be read.
     pub(crate) fn poll(
         &mut self,
         network: &mut NetworkClient<Purpose>,

@@ -36,7 +36,7 @@ use self::scouting::Scouting;
 pub(super) struct Topology {
     metadata: Metadata,
     scouting: Scouting,
-    /// The id of the cluster, as brokers have told it last.
+    /// The id of the cluster that brokers named last.
     cluster_id: Option<Arc<str>>,
     topics_in_use: TopicsInUse,
     counters: Arc<Counters>,

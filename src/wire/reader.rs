@@ -126,7 +126,7 @@ impl<'a> Reader<'a> {
         self.take("bytes", length).map(Some)
     }
 
-    /// Takes an array whose elements `read` takes, each of which is at least `min_size` bytes on the wire.
+    /// Takes an array. `read` takes each element, which has at least `min_size` bytes on the wire.
     ///
     /// The count is compared with the bytes that are left, and no more memory than they take is reserved for
     /// it at first: an element may be many times larger than its bytes, and a count may be a lie.
@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Takes a tag section of which no tag is known.
+    /// Takes a tag section without known tags.
     pub(crate) fn skip_tags(&mut self) -> Result<(), DecodeError> {
         self.tags(|_, _| Ok(false))
     }

@@ -16,7 +16,7 @@ pub(crate) struct Head {
     pub(crate) is_full: bool,
     /// A flush waits for its records.
     pub(crate) is_flushed: bool,
-    /// A thread is compressing it; the sender will be told.
+    /// A thread is compressing it, and announces the queue to the sender when it is done.
     pub(crate) is_sealing: bool,
     /// It has a sequence number.
     pub(crate) is_numbered: bool,

@@ -77,7 +77,7 @@ impl ProducerBatch {
         self.is_stopped
     }
 
-    /// Returns what its records are told if it fails now.
+    /// Returns what the errors of its records say if it fails now.
     pub(crate) fn persisted(&self) -> Persisted {
         self.doubt.persisted()
     }

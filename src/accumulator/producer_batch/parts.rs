@@ -77,7 +77,7 @@ impl ProducerBatch {
         drop(self);
     }
 
-    /// Hands what interceptors are to be told to the batches that the records moved to.
+    /// Hands the notes for interceptors to the batches that the records moved to.
     pub(in crate::accumulator) fn move_notes(&mut self, redirects: &[Redirect], pieces: &mut [Self]) {
         let mut notes = std::mem::take(&mut self.notes);
         for (redirect, piece) in redirects.iter().zip(pieces).rev() {

@@ -16,7 +16,7 @@ pub(crate) enum Deadline {
     Request,
     /// The connection was of no use for too long.
     Idle,
-    /// The broker is to be told anew who we are.
+    /// The client must authenticate again.
     Session,
     /// The node may be connected to again, or takes requests again: it is worth another look.
     Rest,

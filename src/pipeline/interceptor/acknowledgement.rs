@@ -1,4 +1,4 @@
-//! [`Acknowledgement`]: what interceptors are told of the end of a record.
+//! [`Acknowledgement`]: what interceptors learn about the end of a record.
 
 use std::error::Error;
 
@@ -43,7 +43,7 @@ impl<'a> Acknowledgement<'a> {
         self.headers
     }
 
-    /// Returns the offset in the partition, or `None` if the record failed or the broker told none, as with `acks=0`.
+    /// Returns the offset in the partition, or `None` if the record failed or the broker named none, as with `acks=0`.
     #[must_use]
     pub fn offset(&self) -> Option<i64> {
         self.outcome.offset

@@ -112,7 +112,7 @@ impl SenderCore {
             let why = "it may be in the log of a cluster that is another one now";
             self.settlement.give_up_sent(partition, doubtful, why, now);
         }
-        // The same address may be one of another machine by now, so no connection can be told from those to the old cluster.
+        // An address may belong to another machine by now, so the client cannot tell which connections lead to the old cluster.
         self.network.disconnect_all(now);
         self.topology.start_over(now, &mut self.effects);
     }

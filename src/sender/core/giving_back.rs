@@ -58,7 +58,7 @@ impl SenderCore {
         self.accumulator.end();
     }
 
-    /// Fails the records of which nothing is left but the place where their outcome is waited for.
+    /// Fails records that are lost except for the cell in which callers wait for their outcome.
     pub(crate) fn fail_what_is_left(&self, kind: &DeliveryErrorKind) {
         self.accumulator.close();
         for cell in self.accumulator.incomplete() {

@@ -18,7 +18,7 @@ pub(crate) enum Action {
     TakeBackSeals,
 }
 
-/// What the shell was not told so far.
+/// What the shell has not taken so far.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     /// The latest view alone: callers have no use for those before.

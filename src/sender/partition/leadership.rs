@@ -4,12 +4,12 @@ use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 use crate::topic_partition::{NodeId, TopicPartition};
 use crate::wire::Uuid;
 
-/// What views of the cluster have told of a partition.
+/// What views of the cluster have said about a partition.
 #[derive(Debug)]
 pub(super) struct Leadership {
     node: Option<NodeId>,
     epoch: Option<i32>,
-    /// The last leader epoch that was told, also while the topic is gone.
+    /// The last leader epoch that a view had, also while the topic is gone.
     last_epoch: Option<i32>,
     /// Whether the last view of the cluster had the partition.
     is_found: bool,

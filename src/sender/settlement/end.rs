@@ -1,4 +1,4 @@
-//! The end of a batch: here records are told what has become of them.
+//! The end of a batch: this file tells records what has become of them.
 
 use std::sync::Arc;
 use std::time::Instant;

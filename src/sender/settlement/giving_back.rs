@@ -50,7 +50,7 @@ impl Settlement {
         }
     }
 
-    /// Fails the records of a batch of which nothing is left but the place where callers wait for its outcome.
+    /// Fails the records of a batch that is lost except for the cell in which callers wait for its outcome.
     pub(crate) fn fail_what_is_left(&self, cell: &Arc<BatchCell>, kind: &DeliveryErrorKind) {
         let failure = BatchFailure {
             kind: kind.clone(),

@@ -12,7 +12,7 @@ use crate::protocol::messages::produce::PartitionProduceResponse;
 use crate::sender::request::SentBatch;
 use crate::topic_partition::NodeId;
 
-/// What an answer for a batch says of the leader that metadata has told.
+/// What an answer for a batch says about the leader that metadata has named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LeaderNews {
     /// Nothing speaks against it.

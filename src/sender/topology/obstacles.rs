@@ -46,20 +46,20 @@ impl Topology {
         self.note_obstacle(&format!("broker {broker} sends what cannot be read: {problem}{cause}"), effects);
     }
 
-    /// Tells why there is no connection to a broker, while none is connected that could be asked.
+    /// Reports why there is no connection to a broker, while no broker that could be asked is connected.
     pub(super) fn note_no_connection(
         &mut self,
         node: NodeId,
         reason: &DisconnectReason,
         effects: &mut Effects,
     ) {
-        // What is wrong with an answer was told where it was read.
+        // The code that read the answer has logged what is wrong with it.
         if !matches!(reason, DisconnectReason::Malformed(_) | DisconnectReason::Senseless(_)) {
             self.note_obstacle(&format!("broker {}: {reason}", self.describe(node)), effects);
         }
     }
 
-    /// Tells of an answer that brought no metadata.
+    /// Reports an answer that brought no metadata.
     pub(super) fn note_no_metadata(&mut self, node: NodeId, failure: MetadataFailure, effects: &mut Effects) {
         log::debug!(%node, %failure, "no metadata");
         if failure != MetadataFailure::Abandoned {
@@ -67,7 +67,7 @@ impl Topology {
         }
     }
 
-    /// Tells of a broker, just connected, that cannot be asked for metadata.
+    /// Reports a broker, just connected, that cannot be asked for metadata.
     pub(super) fn note_missing_metadata(&mut self, node: NodeId, effects: &mut Effects) {
         let broker = self.describe(node);
         log::warn!(%broker, "broker speaks no version of Metadata that this producer speaks");
