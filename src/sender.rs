@@ -28,6 +28,7 @@ mod effects;
 mod nodes;
 mod numbering;
 mod partition;
+mod purge;
 mod request;
 mod schedule;
 pub(crate) mod seat;
@@ -36,16 +37,17 @@ mod settlement;
 mod shell;
 mod sight;
 mod sockets;
+mod throttling;
 mod timer;
 mod topic_interests;
 mod topology;
 
 pub(crate) use self::control::Control;
-pub use self::core::Purge;
 pub(crate) use self::core::{Parts, SenderCore};
 #[cfg(any(test, feature = "__internals"))]
 pub(crate) use self::drive::{Address, HandedOver, Moment, Outside, Rest, drive, next_deadline};
 pub(crate) use self::partition::{PRODUCER_ID_LIFETIME, most_outstanding};
+pub use self::purge::Purge;
 pub(crate) use self::request::Purpose;
 pub(crate) use self::settings::SenderSettings;
 use self::shell::Shell;

@@ -14,7 +14,7 @@ use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::fence::fenced;
 use crate::log;
 use crate::metadata::Cluster;
-use crate::sender::core::Purge;
+use crate::sender::purge::Purge;
 use crate::sender::seat::Seat;
 use crate::sender::shell::Shell;
 use crate::sender::topic_interests::{TopicInterest, TopicInterests};

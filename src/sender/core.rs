@@ -18,7 +18,7 @@
 //! | [`Numbering`] | which producer id and epochs are in use |
 //! | [`Topology`] | when to ask which broker for metadata, and what follows from the answer |
 //!
-//! Here they are strung together: events go to machines (`events.rs`, `answers.rs`), effects are carried out (`acting.rs`),
+//! Here they are strung together: events go to machines (`events.rs`, `produce_outcomes.rs`), effects are carried out (`acting.rs`),
 //! partitions are looked at (`looking.rs`), requests are put together (`sending.rs`), waits are listed (`current_waits.rs`).
 
 use std::sync::Arc;
@@ -68,15 +68,14 @@ pub(crate) struct SenderCore {
 }
 
 mod acting;
-mod answers;
 mod current_waits;
 mod events;
-mod giving_back;
 mod looking;
 mod outbox;
+mod produce_outcomes;
+mod purge_and_abort;
 mod sending;
 
-pub use self::giving_back::Purge;
 pub(crate) use self::outbox::Action;
 use self::outbox::Outbox;
 

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::error::DeliveryErrorKind;
 use crate::metadata::{Cluster, MetadataUpdate, Node};
@@ -38,8 +39,8 @@ pub(super) enum Effect {
     Send { node: NodeId, purpose: Purpose, body: Body },
     /// Send a request to a node that has not said yet what it speaks, in a version that any broker does.
     SendEarly { node: NodeId, purpose: Purpose, body: Body, version: i16 },
-    /// Leave a broker alone for as long as its answer says.
-    Throttle { node: NodeId, throttle_time_ms: i32 },
+    /// Leave a broker alone, as its answer says that it wishes (`throttling.rs`).
+    Throttle { node: NodeId, wish: Duration },
     /// Close a connection, because an answer that came on it cannot be read.
     Unreadable { node: NodeId, api_key: ApiKey, version: i16, error: DecodeError },
 }

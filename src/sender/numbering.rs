@@ -20,6 +20,7 @@ use crate::protocol::{ApiKey, ErrorCode};
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
 use crate::sender::request::{Body, Purpose, RequestOutcome};
+use crate::sender::throttling;
 use crate::sender::timer::{Timer, Wait};
 use crate::topic_partition::NodeId;
 use crate::wire::Reader;
@@ -171,8 +172,8 @@ impl Numbering {
             // It comes from a cluster that was left meanwhile.
             return;
         }
-        if version >= 1 {
-            effects.push(Effect::Throttle { node, throttle_time_ms: response.throttle_time_ms });
+        if let Some(wish) = throttling::wish(ApiKey::InitProducerId, version, response.throttle_time_ms) {
+            effects.push(Effect::Throttle { node, wish });
         }
         match ErrorCode::from(response.error_code) {
             ErrorCode::None if response.producer_id >= 0 && response.producer_epoch >= 0 => {

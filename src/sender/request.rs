@@ -106,8 +106,6 @@ pub(crate) struct SentBatch {
 pub(crate) struct ProduceDraft {
     parts: Vec<(SentBatch, Bytes)>,
     bytes: usize,
-    /// True once a batch was failed rather than put in.
-    pub(crate) has_refused: bool,
 }
 
 impl ProduceDraft {

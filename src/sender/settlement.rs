@@ -26,6 +26,7 @@ use crate::metrics::Counters;
 use crate::sender::settings::SenderSettings;
 
 mod answers;
+mod before_sending;
 mod end;
 mod error_codes;
 mod expiring;
@@ -35,6 +36,7 @@ mod not_leader;
 mod refusing;
 mod retrying;
 
+pub(crate) use self::giving_up::WhyNotAgain;
 pub(crate) use self::not_leader::{LeaderNews, leader_hint};
 
 /// Decides what becomes of batches, and tells their records.

@@ -21,6 +21,7 @@ use crate::protocol::messages::produce::NodeEndpoint;
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
 use crate::sender::request::{Body, Purpose, RequestOutcome};
+use crate::sender::throttling;
 use crate::sender::timer::{Timer, Wait};
 use crate::sender::topic_interests::TopicInterest;
 use crate::topic_partition::{NodeId, Topic, TopicPartition};
@@ -174,8 +175,8 @@ impl Topology {
         now: Instant,
         effects: &mut Effects,
     ) {
-        if version >= 6 {
-            effects.push(Effect::Throttle { node, throttle_time_ms: response.throttle_time_ms });
+        if let Some(wish) = throttling::wish(ApiKey::Metadata, version, response.throttle_time_ms) {
+            effects.push(Effect::Throttle { node, wish });
         }
         if self.is_other_cluster(response.cluster_id.as_deref()) {
             // It counts as a failure, so that addresses that lead to one cluster and the other by turns are not asked without a

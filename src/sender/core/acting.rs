@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use super::SenderCore;
 use crate::metadata::MetadataUpdate;
 use crate::network::NetworkRequest;
-use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::sender::effects::Effect;
 use crate::sender::request::{Body, Purpose};
+use crate::sender::settlement::WhyNotAgain;
+use crate::sender::throttling;
 use crate::topic_partition::NodeId;
 use crate::wire::DecodeError;
 
@@ -46,7 +47,7 @@ impl SenderCore {
                 let request = self.request(node, purpose, &body);
                 self.network.send_early(request, version, now, |version, out| body.encode(version, out));
             }
-            Effect::Throttle { node, throttle_time_ms } => self.throttle(node, throttle_time_ms, now),
+            Effect::Throttle { node, wish } => self.throttle(node, wish, now),
             Effect::Unreadable { node, api_key, version, error } => {
                 self.close_unreadable(node, api_key, version, &error, now);
             }
@@ -73,17 +74,10 @@ impl SenderCore {
         problem
     }
 
-    /// Leaves a broker alone for as long as its answer says, but no longer than records may wait.
-    ///
-    /// A damaged answer may say weeks. A broker that really wants a longer pause does not read until the pause is over.
-    pub(super) fn throttle(&mut self, node: NodeId, throttle_time_ms: i32, now: Instant) {
-        if let Ok(delay @ 1..) = u64::try_from(throttle_time_ms) {
-            if planted!(QuotaIgnored) {
-                return;
-            }
-            let delay = Duration::from_millis(delay).min(self.settings.delivery_timeout);
-            self.network.throttle(node, delay, now);
-        }
+    /// Leaves a broker alone as it wishes, within limits.
+    pub(super) fn throttle(&mut self, node: NodeId, wish: Duration, now: Instant) {
+        let pause = throttling::granted(wish, self.settings.delivery_timeout);
+        self.network.throttle(node, pause, now);
     }
 
     fn forget_idle_topics(&mut self) {
@@ -109,8 +103,7 @@ impl SenderCore {
         self.numbering.handle_other_cluster();
         for partition in self.schedule.partitions_mut() {
             let doubtful = partition.leave_cluster();
-            let why = "it may be in the log of a cluster that is another one now";
-            self.settlement.give_up_sent(partition, doubtful, why, now);
+            self.settlement.give_up_sent(partition, doubtful, WhyNotAgain::ClusterLeft, now);
         }
         // An address may belong to another machine by now, so the client cannot tell which connections lead to the old cluster.
         self.network.disconnect_all(now);

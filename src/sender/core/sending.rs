@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use super::SenderCore;
 use crate::accumulator::{Head, ProducerBatch, TakenHead};
-use crate::error::DeliveryErrorKind;
 use crate::network::NetworkRequest;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::produce::ProduceRequestHead;
 use crate::sender::numbering::{Numbers, ProducerId};
 use crate::sender::partition::Next;
 use crate::sender::request::{ProduceDraft, Purpose};
+use crate::sender::settlement::WhyNotAgain;
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
@@ -29,14 +29,16 @@ impl SenderCore {
     fn send_produce_request(&mut self, node: NodeId, now: Instant) -> bool {
         let mut draft = ProduceDraft::default();
         let mut again = Vec::new();
+        let mut has_refused = false;
         for _ in 0..self.schedule.listed(node) {
             let Some(id) = self.schedule.first_listed(node) else { break };
-            if !self.draw(node, id, &mut draft, now) {
-                break;
+            match self.draw(node, id, &mut draft, now) {
+                Drawn::Full => break,
+                Drawn::Passed => {}
+                Drawn::Refused => has_refused = true,
             }
             again.push(id);
         }
-        let has_refused = draft.has_refused;
         let is_empty = draft.is_empty();
         if !is_empty {
             self.transmit(node, draft, now);
@@ -48,8 +50,8 @@ impl SenderCore {
         !is_empty || has_refused || self.schedule.listed(node) > 0
     }
 
-    /// Takes the head of the partition that is listed first into the request. Returns false if the request is too full for it.
-    fn draw(&mut self, node: NodeId, id: usize, draft: &mut ProduceDraft, now: Instant) -> bool {
+    /// Takes the head of the partition that is listed first into the request.
+    fn draw(&mut self, node: NodeId, id: usize, draft: &mut ProduceDraft, now: Instant) -> Drawn {
         let pace = self.pace(id);
         let partition = self.schedule.partition(id);
         let head = partition.and_then(|partition| partition.queue.look());
@@ -57,34 +59,33 @@ impl SenderCore {
             partition.is_some_and(|partition| partition.next(head, pace, now) == Next::Ready(node));
         let max_request_size = self.settings.max_request_size;
         if is_ready && head.is_some_and(|head| !draft.has_room(head.len, max_request_size)) {
-            return false;
+            return Drawn::Full;
         }
         self.schedule.unlist_first(node);
         if !is_ready {
-            return true;
+            return Drawn::Passed;
         }
         if let (Numbers::With(producer), Some(head)) = (pace.numbers, head) {
             match self.prepare_numbers(id, head, producer, now) {
                 Prepared::Ready => {}
                 Prepared::GaveUp if self.is_head(id, head) => {}
-                Prepared::GaveUp => {
-                    // What is behind it has not been looked at.
-                    draft.has_refused = true;
-                    return true;
-                }
-                Prepared::NeedsEpoch => return true,
+                // What is behind it has not been looked at.
+                Prepared::GaveUp => return Drawn::Refused,
+                Prepared::NeedsEpoch => return Drawn::Passed,
             }
         }
-        let Some(partition) = self.schedule.partition_mut(id) else { return true };
+        let Some(partition) = self.schedule.partition_mut(id) else { return Drawn::Passed };
         match partition.queue.take_head() {
             TakenHead::Nothing => {}
             TakenHead::Seal(job) => self.outbox.seal(job),
-            TakenHead::Batch(batch) => self.take_into(draft, node, id, batch, pace.numbers, now),
+            TakenHead::Batch(batch) => {
+                return self.take_into(draft, node, id, batch, pace.numbers, now);
+            }
         }
-        true
+        Drawn::Passed
     }
 
-    /// Puts a batch into the request, or fails it if its leader cannot read it or it can no longer be written in order.
+    /// Puts a batch into the request, unless the settlement refuses and fails it.
     fn take_into(
         &mut self,
         draft: &mut ProduceDraft,
@@ -93,25 +94,15 @@ impl SenderCore {
         batch: Box<ProducerBatch>,
         numbers: Numbers,
         now: Instant,
-    ) {
-        let Some(partition) = self.schedule.partition_mut(id) else { return };
-        let codec = batch.compression();
-        let least = codec.least_produce_version();
+    ) -> Drawn {
+        let Some(partition) = self.schedule.partition_mut(id) else { return Drawn::Passed };
         let version = || self.network.version_for(node, ApiKey::Produce);
-        if least > 0 && version().is_some_and(|version| version < least) {
-            draft.has_refused = true;
-            let kind = DeliveryErrorKind::UnsupportedCompression(codec);
-            self.settlement.give_up(partition, *batch, kind, now);
-            return;
-        }
-        if numbers != Numbers::None && partition.is_overtaken(&batch) {
-            draft.has_refused = true;
-            let why = "a younger batch is in the log, or may be";
-            self.settlement.give_up_sent(partition, vec![*batch], why, now);
-            return;
-        }
+        let Some(batch) = self.settlement.admit(partition, batch, numbers, version, now) else {
+            return Drawn::Refused;
+        };
         let (sent, bytes) = partition.send(batch, node, numbers, now);
         draft.push(sent, bytes);
+        Drawn::Passed
     }
 
     /// Makes sure that the head of a partition can get a number.
@@ -123,8 +114,7 @@ impl SenderCore {
         let can_be_numbered = partition.prepare_numbers(head, producer, next_epoch, &mut doubtful);
         let gave_up = !doubtful.is_empty();
         if gave_up {
-            let why = "it may be in the log under a number that cannot be used any more";
-            self.settlement.give_up_sent(partition, doubtful, why, now);
+            self.settlement.give_up_sent(partition, doubtful, WhyNotAgain::NumberLost, now);
         }
         match (can_be_numbered, gave_up) {
             (false, _) => Prepared::NeedsEpoch,
@@ -155,6 +145,16 @@ impl SenderCore {
         };
         self.network.send(request, now, |version, out| draft.encode(head, version, out));
     }
+}
+
+/// What came of drawing the head of a partition into a request.
+enum Drawn {
+    /// The request has no room for it. The partition is still listed.
+    Full,
+    /// It is in the request, or cannot go now.
+    Passed,
+    /// It was failed rather than put in.
+    Refused,
 }
 
 /// What came of making sure that a head can get a number.

@@ -8,29 +8,39 @@ use crate::accumulator::ProducerBatch;
 use crate::error::DeliveryErrorKind;
 use crate::sender::partition::Partition;
 
-impl Settlement {
-    /// Fails a batch, with all that fails because of it.
-    pub(crate) fn give_up(
-        &mut self,
-        partition: &mut Partition,
-        batch: ProducerBatch,
-        kind: DeliveryErrorKind,
-        now: Instant,
-    ) {
-        self.fail(partition, batch, Failure::GivenUp(kind), now);
-    }
+/// Why there is no other attempt for a batch. Callers read it in the errors of its records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum WhyNotAgain {
+    /// The producer has come to another cluster.
+    ClusterLeft,
+    /// It may not get a new number, and the old one means nothing any more.
+    NumberLost,
+    /// It could only be written out of order.
+    Overtaken,
+}
 
+impl WhyNotAgain {
+    fn text(self) -> &'static str {
+        match self {
+            Self::ClusterLeft => "it may be in the log of a cluster that is another one now",
+            Self::NumberLost => "it may be in the log under a number that cannot be used any more",
+            Self::Overtaken => "a younger batch is in the log, or may be",
+        }
+    }
+}
+
+impl Settlement {
     /// Fails batches that were sent before and cannot be sent again. Their errors say what the last attempt came to, and why there
     /// is no other.
     pub(crate) fn give_up_sent(
         &mut self,
         partition: &mut Partition,
         batches: Vec<ProducerBatch>,
-        why_not_again: &str,
+        why_not_again: WhyNotAgain,
         now: Instant,
     ) {
         let with_last_word = |batch| {
-            let kind = last_word(&batch, why_not_again);
+            let kind = last_word(&batch, why_not_again.text());
             (batch, Failure::GivenUp(kind))
         };
         self.end_failed(partition, batches.into_iter().map(with_last_word).collect(), now);

@@ -7,18 +7,8 @@ use super::SenderCore;
 use crate::accumulator::ProducerBatch;
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::planted::planted;
+use crate::sender::Purge;
 use crate::topic_partition::TopicPartition;
-
-/// Which records [`KafkaProducer::purge`](crate::KafkaProducer::purge) gives up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Purge {
-    /// Those that wait in the producer, and those whose request is under way: whether a broker writes the latter
-    /// is not known.
-    All,
-    /// Those that wait in the producer, for their first attempt or for another.
-    Queued,
-}
 
 impl SenderCore {
     /// Refuses further records and fails everything that is not settled. Adds the error of each record to `failed`, in their

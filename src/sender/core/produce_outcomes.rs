@@ -10,6 +10,7 @@ use crate::protocol::messages::produce::PartitionProduceResponse;
 use crate::sender::partition::Partition;
 use crate::sender::request::{ProduceSent, RequestOutcome, SentBatch};
 use crate::sender::settlement::{LeaderNews, Settlement, leader_hint};
+use crate::sender::throttling;
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
@@ -59,8 +60,8 @@ impl SenderCore {
                 return;
             }
         };
-        if version >= 6 {
-            self.throttle(node, answered.throttle_time_ms, now);
+        if let Some(wish) = throttling::wish(ApiKey::Produce, version, answered.throttle_time_ms) {
+            self.throttle(node, wish, now);
         }
         let mut hints = Vec::new();
         for (sent, answer) in answered.answers {
