@@ -220,8 +220,7 @@ impl ProducerBatch {
         if keep_note {
             self.notes.push(AckNote { record: delivery.facts(), headers: record.headers.clone() });
         }
-        self.clock.spent.metadata = self.clock.spent.metadata.max(waits.metadata);
-        self.clock.spent.memory = self.clock.spent.memory.max(waits.memory);
+        self.clock.note_enqueue(waits);
         Some(delivery)
     }
 
@@ -452,7 +451,7 @@ impl ProducerBatch {
             kind,
             persisted,
             topic_partition: self.topic_partition().clone(),
-            time_spent: self.clock.spent,
+            time_spent: self.clock.spent(),
             record_errors,
             batch: self.failed_batch(),
         };
@@ -463,10 +462,8 @@ impl ProducerBatch {
     pub(crate) fn time_spent(&mut self, now: Instant, linger: Duration, leader_known: bool) -> TimeSpent {
         self.clock.enter(self.clock.stage(), now);
         self.clock.limit_linger(linger);
-        self.clock.spent.attempts = self.attempts;
-        self.clock.spent.last_error = self.last_error;
-        self.clock.spent.leader_known = leader_known;
-        self.clock.spent
+        self.clock.note_attempts(self.attempts, self.last_error, leader_known);
+        self.clock.spent()
     }
 
     fn end(mut self: Box<Self>, outcome: Outcome, observer: Option<&dyn AckObserver>, teller: &Teller) {

@@ -3,13 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::error::TimeSpent;
+use crate::protocol::ErrorCode;
 
 /// Where a batch's time goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StageClock {
     stage: Stage,
     since: Instant,
-    pub(super) spent: TimeSpent,
+    spent: TimeSpent,
 }
 
 /// What a batch is waiting for.
@@ -44,6 +45,24 @@ impl StageClock {
         *account += spent;
         self.stage = stage;
         self.since = now;
+    }
+
+    /// Takes note of how long a record waited in `enqueue`: the longest wait counts.
+    pub(super) fn note_enqueue(&mut self, waits: EnqueueWaits) {
+        self.spent.metadata = self.spent.metadata.max(waits.metadata);
+        self.spent.memory = self.spent.memory.max(waits.memory);
+    }
+
+    /// Takes note of what an error tells besides times.
+    pub(super) fn note_attempts(&mut self, attempts: u32, last_error: Option<ErrorCode>, leader_known: bool) {
+        self.spent.attempts = attempts;
+        self.spent.last_error = last_error;
+        self.spent.leader_known = leader_known;
+    }
+
+    /// Returns what was booked so far.
+    pub(super) fn spent(&self) -> TimeSpent {
+        self.spent
     }
 
     /// Books as queueing what a batch has spent in its first stage beyond `linger`: it lay behind others.
