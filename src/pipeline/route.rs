@@ -7,8 +7,7 @@
 //!  none of these                                       → the one to which the topic sticks; any other would do
 //! ```
 //!
-//! The topic sticks to a partition for about a batch (`route/sticky.rs`). The next one is drawn: the fewer batches wait for
-//! it, the likelier (`route/load_table.rs`), never one that is stopped, and one without a leader only if none has a leader.
+//! The last line is told in `route/keyless.rs`: to which partition a topic sticks, and which is next.
 //!
 //! For nearly every record that is all. One that does not fit into the open batch of its partition looks further
 //! (`route/search.rs`):
@@ -29,14 +28,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{BoxError, Partitioner, PartitionerRecord, partition_for_key};
-use crate::metadata::{Cluster, TopicInfo};
+use crate::metadata::Cluster;
 
+mod keyless;
 mod load_table;
 mod recent_loads;
 mod search;
 mod sticky;
 
-use self::load_table::LoadTable;
+use self::keyless::open_partition;
 use self::recent_loads::RecentLoads;
 pub(crate) use self::search::{DeadEnd, QueueView, Step};
 use self::sticky::StickyPartitioner;
@@ -190,58 +190,6 @@ impl RoutingRules {
             None => self.free_route(view, now, random),
         }
     }
-
-    /// Returns where a record goes that may go to any partition, and chooses that partition if there is no choice yet.
-    #[cold]
-    fn free_route(
-        &self,
-        view: &impl TopicView,
-        now: Instant,
-        random: impl FnOnce() -> u64,
-    ) -> Result<Route, NoRoute> {
-        let TopicRoutes { partition_count, sticky, .. } = view.routes();
-        let partition = sticky.peek(*partition_count, || self.next_partition(view, now, random()));
-        partition.map(Route::Free).ok_or(NoRoute::Unknown)
-    }
-
-    /// Draws a partition: the fewer batches wait for it, the likelier (KIP-794). `random` is anything from the whole range.
-    /// Returns `None` for a topic without partitions.
-    fn next_partition(&self, view: &impl TopicView, now: Instant, random: u64) -> Option<usize> {
-        let cluster = view.cluster();
-        let info = cluster.topic(view.topic())?;
-        if !self.adaptive_partitioning {
-            return draw(info, None, random);
-        }
-        let TopicRoutes { partition_count, loads, .. } = view.routes();
-        let look = || {
-            let mut looked_at = 0;
-            let backlogs = view.backlogs().inspect(|_| looked_at += 1);
-            let lengths = backlogs.map(|backlog| (backlog.partition, backlog.length()));
-            let loads = LoadTable::new(*partition_count, info.available_partitions(), lengths);
-            (loads, looked_at.max(view.places() / PLACES_PER_LOOK))
-        };
-        draw(info, loads.get(now, look).as_deref(), random)
-    }
-}
-
-/// A look at so many empty places takes about as long as a look at one partition that has had records.
-const PLACES_PER_LOOK: usize = 8;
-
-/// Draws a partition that takes records, from those with a leader if one of these does.
-///
-/// The usual draw may hit upon stopped partitions again and again: without adaptive partitioning it does not look at what
-/// waits for them, and with it the look that it goes by may be of some time ago.
-fn open_partition(view: &impl TopicView, random: u64) -> Option<usize> {
-    let cluster = view.cluster();
-    let info = cluster.topic(view.topic())?;
-    let takes_records = |partition: &usize| view.takes_records(*partition);
-    let led = info.available_partitions().iter().filter_map(|partition| usize::try_from(*partition).ok());
-    let led: Vec<_> = led.filter(takes_records).collect();
-    let open = match led.is_empty() {
-        true => (0..view.routes().partition_count).filter(takes_records).collect(),
-        false => led,
-    };
-    open.get(index_of(random, open.len())?).copied()
 }
 
 #[cold]
@@ -258,22 +206,6 @@ fn ask(
     }
     let is_there = cluster.partition_count(record.topic()).is_some_and(|count| chosen < count);
     Err(if is_there { NoRoute::Outdated(chosen) } else { NoRoute::OutOfRange(partition) })
-}
-
-/// Draws with a table by load, else evenly among the partitions with a leader, else, if none has one, among all.
-fn draw(topic: &TopicInfo, loads: Option<&LoadTable>, random: u64) -> Option<usize> {
-    let available = topic.available_partitions();
-    // The loads may be from a moment ago, when there were leaders.
-    let by_load = loads.and_then(|loads| loads.choose(available, random));
-    let chosen = by_load.or_else(|| available.get(index_of(random, available.len())?).copied());
-    match chosen {
-        Some(partition) => usize::try_from(partition).ok(),
-        None => index_of(random, topic.partitions().len()),
-    }
-}
-
-fn index_of(random: u64, len: usize) -> Option<usize> {
-    usize::try_from(random.checked_rem(len as u64)?).ok()
 }
 
 impl fmt::Debug for RoutingRules {

@@ -19,7 +19,8 @@
 //! | [`Topology`] | when to ask which broker for metadata, and what follows from the answer |
 //!
 //! Here they are strung together: events go to machines (`events.rs`, `produce_outcomes.rs`), effects are carried out (`acting.rs`),
-//! partitions are looked at (`looking.rs`), requests are put together (`sending.rs`), waits are listed (`current_waits.rs`).
+//! partitions are looked at (`looking.rs`), requests are put together (`sending.rs`), waits are listed (`current_waits.rs`), what the
+//! shell must do is queued (`outbox.rs`), and a purge or the end of the producer takes its order (`purge_and_abort.rs`).
 
 use std::sync::Arc;
 use std::time::Instant;

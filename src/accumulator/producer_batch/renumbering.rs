@@ -1,19 +1,22 @@
 //! When a batch may not get a new number: the rule, and its reasons.
 //!
-//! A broker knows records that it has already by their number, and takes the same bytes under another number for other records. So:
+//! A broker recognises a batch that it has already by the batch's number. The same records under another number are new records
+//! to it: it writes them twice. So:
 //!
 //! - A batch takes a new number only if it is certain not to be in the log under the one that it has
 //!   ([`may_take_new_number`](ProducerBatch::may_take_new_number)).
 //! - One that may be in the log is sent under its old number, as the same bytes: the answer tells (success or duplicate), or
 //!   leaves the doubt. Where its number means nothing any more, as in a new epoch, under a new producer id or in another
 //!   cluster, it cannot be sent at all: it fails, as maybe written.
-//! - One that the broker refuses for its number is sent again only if the refusal tells that it is not in the log
-//!   ([`may_go_on_after_refused_number`](ProducerBatch::may_go_on_after_refused_number)). A broker that was restarted remembers
-//!   one batch of a producer, not five, and refuses those before it although it has them. And what a broken connection has left
-//!   behind may still be read, and written under the old number. If the refusal does not tell, the batch fails, as maybe written.
+//! - One that the broker refuses for its number may be sent again in two cases only
+//!   ([`may_go_on_after_refused_number`](ProducerBatch::may_go_on_after_refused_number)): if no attempt can have brought it into
+//!   the log; or if all attempts were answered and the refusal is INVALID_PRODUCER_EPOCH, which says nothing of the batch. In the
+//!   second case it goes again under its old number. In all other cases it fails, as maybe written: a broker that was
+//!   restarted remembers one batch of a producer, not five, and refuses those before it although it has them; and what a broken
+//!   connection has left behind may still be read, and written under the old number.
 //!
-//! What is known of the log is for [`Doubt`](crate::accumulator::doubt::Doubt) to say, and when numbers are given out for
-//! `sender/partition/numbers.rs`.
+//! [`Doubt`](crate::accumulator::doubt::Doubt) says what is known of the log. `sender/partition/numbers.rs` says when the sender
+//! gives numbers out.
 
 use super::ProducerBatch;
 use crate::accumulator::doubt::Trace;

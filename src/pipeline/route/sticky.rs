@@ -1,4 +1,5 @@
-//! `StickyPartitioner`: the partition to which a topic's records go if they may go to any.
+//! `StickyPartitioner`: the partition to which a topic's records go if they may go to any, and how long they stay there.
+//! `pipeline/route.rs` chooses the next one.
 
 use std::cell::LazyCell;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::clock;
-use crate::metadata::{Node, PartitionInfo};
+use crate::metadata::{Node, PartitionInfo, TopicInfo};
 use crate::record::Headers;
 use crate::topic_partition::NodeId;
 

@@ -1,7 +1,9 @@
 //! What the sender waits for right now, by name: every wait of every machine, in one list. Of the partitions, and of the
 //! connections, the list has the one that comes first.
 //!
-//! What waits for an answer or a view of the cluster is not in it: no time ends these waits, but that of the request.
+//! A partition that waits for an answer, or for a view of the cluster, is in it with the time at which its oldest batch expires, and
+//! a request with its timeout: nothing else that the sender knows of ends these waits by time. What one partition waits for
+//! is [`Next`](crate::sender::partition::Next).
 
 use std::time::Instant;
 
@@ -24,7 +26,7 @@ impl SenderCore {
         Some(at)
     }
 
-    /// Says everything that the sender waits for, and until when, as far as that is known.
+    /// Says what the sender waits for, and until when, as far as that is known.
     pub(in crate::sender) fn current_waits(&self, now: Instant, mut see: impl FnMut(Instant, Timer)) {
         let mut see_wait = |wait, timer| {
             if let Some(at) = self.end_of(wait, now) {

@@ -1,8 +1,11 @@
-//! What follows when a broker says that it does not lead the partition (NOT_LEADER_OR_FOLLOWER and its kin).
+//! What follows when a broker says that it does not lead the partition: NOT_LEADER_OR_FOLLOWER. For other codes that speak
+//! against the leader, [`LeaderNews::of`] says what follows, and [`error_codes`](super::error_codes) whether the batch may be in
+//! the log.
 //!
-//! 1. The batch is sent again ([`error_codes`](super::error_codes)). It may be in the log: a leader that was deposed while it
+//! 1. The batch is sent again while it has retries left (`retrying.rs`). It may be in the log: a leader that was deposed while it
 //!    waited for its followers says this, too, and the followers may have the batch.
-//! 2. The sender asks for metadata, and doubts the leader that metadata has named: [`LeaderNews`].
+//! 2. The sender asks for metadata, and doubts the leader that metadata has named: [`LeaderNews`]. If the batch has ended
+//!    meanwhile, it does neither.
 //! 3. If the answer names the leader, the next attempt goes there at once (KIP-951): [`leader_hint`]. The backoff holds only
 //!    until a leader with a newer epoch is known ([`Partition::next`](crate::sender::partition::Partition::next)).
 
