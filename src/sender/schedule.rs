@@ -139,9 +139,15 @@ impl Schedule {
             Next::Ready(node) => self.ready.list(node, id, slot),
             _ => {}
         }
-        let expiry = expiry.map(|at| (at, PartitionWait::Expiry));
-        let too_long = too_long.map(|at| (at, PartitionWait::Availability));
-        self.timers.arm(id, slot, [expiry, wait, too_long].into_iter().flatten().min());
+        let mut first = wait;
+        for (at, wait) in [(expiry, PartitionWait::Expiry), (too_long, PartitionWait::Availability)] {
+            if let Some(at) = at
+                && first.is_none_or(|(first, _)| at < first)
+            {
+                first = Some((at, wait));
+            }
+        }
+        self.timers.arm(id, slot, first);
         let is_active = head.is_some() || oldest_in_flight.is_some();
         if slot.active_at.is_some() != is_active {
             self.set_active(id, is_active);

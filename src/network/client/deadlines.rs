@@ -42,8 +42,14 @@ impl<P> NetworkClient<P> {
 
     /// Sets the timer of a node by what the node waits for. Call this whenever that has changed.
     pub(super) fn rearm(&mut self, node: NodeId, now: Instant) {
-        let deadlines = self.deadlines(node, now).into_iter();
-        let first = deadlines.filter_map(|(deadline, at)| Some((at?, deadline))).min();
+        let mut first: Option<(Instant, Deadline)> = None;
+        for (deadline, at) in self.deadlines(node, now) {
+            if let Some(at) = at
+                && first.is_none_or(|(first, _)| at < first)
+            {
+                first = Some((at, deadline));
+            }
+        }
         self.timers.arm(node, first);
     }
 
