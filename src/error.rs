@@ -379,7 +379,7 @@ pub struct TimeSpent {
     pub attempts: u32,
     /// What a broker last said of the batch.
     pub last_error: Option<ErrorCode>,
-    /// Whether the partition had a known leader at the end.
+    /// Whether the leader was known when the record failed. Always true if it failed because the producer ended.
     pub leader_known: bool,
 }
 

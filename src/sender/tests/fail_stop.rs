@@ -17,6 +17,7 @@ use crate::accumulator::PartitionQueue;
 use crate::delivery::Delivery;
 use crate::error::{DeliveryErrorKind, Persisted};
 use crate::protocol::ErrorCode;
+use crate::sender::Purge;
 
 fn config() -> Config {
     Config { is_fail_stop: true, is_idempotent: true, max_outstanding: 5, ..Config::default() }
@@ -241,6 +242,28 @@ fn failure_after_a_resume_stops_the_partition_whatever_fails_with_it() {
     assert_eq!(failure(&before[1]).persisted(), Persisted::Maybe);
     assert_eq!(failure(&after[0]).persisted(), Persisted::No);
     assert!(queue(&rig).is_stopped());
+}
+
+#[test]
+fn purge_stops_a_partition_only_for_what_no_failure_has_stopped() {
+    let purge_after_resume = |after: &[&str]| {
+        let mut rig = rig(config());
+        send(&mut rig, &["a", "b"]);
+        let requests: Vec<_> = rig.received.drain(..).collect();
+        rig.reply(&requests[0], &Reply::error(29));
+        assert!(queue(&rig).resume());
+        send(&mut rig, after);
+
+        let mut purged = Vec::new();
+        rig.core.purge(Purge::All, rig.now, &mut purged);
+
+        assert_eq!(purged.len(), 1 + after.len());
+        queue(&rig).is_stopped()
+    };
+
+    // A failure had stopped "b" already.
+    assert!(!purge_after_resume(&[]));
+    assert!(purge_after_resume(&["c"]));
 }
 
 #[test]

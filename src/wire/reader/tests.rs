@@ -17,6 +17,19 @@ fn error(expected: &'static str, position: usize, problem: DecodeProblem) -> Dec
 }
 
 #[test]
+fn texts_for_people_are_cut_and_stand_on_one_line() {
+    let read = |text: &str| {
+        let length = i16::try_from(text.len()).unwrap().to_be_bytes();
+        Reader::new(&[&length, text.as_bytes()].concat()).nullable_text().unwrap().unwrap()
+    };
+
+    assert_eq!(read("no\r\nERROR forged\u{1b}[2J"), "no  ERROR forged [2J");
+    assert_eq!(read(&"ä".repeat(1000)), "ä".repeat(1000));
+    assert_eq!(read(&"ä".repeat(1001)), format!("{}…", "ä".repeat(1000)));
+    assert_eq!(Reader::new(&[0xff, 0xff]).nullable_text(), Ok(None));
+}
+
+#[test]
 fn integers_are_big_endian() {
     let bytes = [
         &[0x01][..],
