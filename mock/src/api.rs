@@ -32,11 +32,15 @@ pub enum Api {
     Metadata,
     /// Writes records (key 0).
     Produce,
+    /// What a client says of who it is (key 36). Offered by clusters with users only.
+    SaslAuthenticate,
+    /// By which mechanism a client wants to say who it is (key 17). Offered by clusters with users only.
+    SaslHandshake,
 }
 
 impl Api {
     /// Every request that the mock serves.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ApiVersions,
         Self::CreateTopics,
         Self::DeleteTopics,
@@ -45,6 +49,8 @@ impl Api {
         Self::ListOffsets,
         Self::Metadata,
         Self::Produce,
+        Self::SaslAuthenticate,
+        Self::SaslHandshake,
     ];
 
     /// Returns the request with this key, if the mock serves it.
@@ -68,6 +74,8 @@ impl Api {
             Self::ListOffsets => (1, 10),
             Self::Metadata => (0, 13),
             Self::Produce => (3, 13),
+            Self::SaslAuthenticate => (0, 2),
+            Self::SaslHandshake => (0, 1),
         };
         VersionRange { min, max }
     }
@@ -78,6 +86,11 @@ impl Api {
 
     pub(crate) fn has_flexible_response_header(self, version: i16) -> bool {
         self.api_key().response_header_version(version) >= 1
+    }
+
+    /// Whether a client may ask for it before it has said who it is.
+    pub(crate) fn is_for_strangers(self) -> bool {
+        matches!(self, Self::ApiVersions | Self::SaslAuthenticate | Self::SaslHandshake)
     }
 
     /// Whether a Fetch that waits may have an answer after this request.
@@ -95,6 +108,8 @@ impl Api {
             Self::ListOffsets => ApiKey::ListOffsets,
             Self::Metadata => ApiKey::Metadata,
             Self::Produce => ApiKey::Produce,
+            Self::SaslAuthenticate => ApiKey::SaslAuthenticate,
+            Self::SaslHandshake => ApiKey::SaslHandshake,
         }
     }
 }

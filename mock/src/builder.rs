@@ -1,8 +1,11 @@
 //! Choices to make before a cluster starts.
 
+use std::time::Duration;
+
 use crate::cluster::MockCluster;
 use crate::error::MockError;
 use crate::releases;
+use crate::sasl::{Admission, SaslMechanism};
 use crate::server::Shared;
 use crate::state::{ClusterState, Settings};
 use crate::topic::random_u64;
@@ -99,6 +102,38 @@ impl MockClusterBuilder {
         self
     }
 
+    /// Lets in only clients that say who they are by SASL, this user among others. May be called for several users.
+    ///
+    /// Without users, the default, all clients are let in. What is said is checked as a broker of Kafka does, with the same
+    /// words to those that are refused.
+    pub fn sasl_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.admission().users.insert(name.into(), password.into());
+        self
+    }
+
+    /// Sets by which mechanisms clients can say who they are (default: all that the mock knows; `sasl.enabled.mechanisms`).
+    pub fn sasl_mechanisms(mut self, mechanisms: impl IntoIterator<Item = SaslMechanism>) -> Self {
+        self.admission().mechanisms = mechanisms.into_iter().collect();
+        self
+    }
+
+    /// Sets how many iterations brokers ask for with SCRAM (default 4096).
+    pub fn scram_iterations(mut self, iterations: u32) -> Self {
+        self.admission().iterations = iterations;
+        self
+    }
+
+    /// Sets how long a client counts as authenticated (default: for ever; `connections.max.reauth.ms`). A request after that
+    /// closes the connection.
+    pub fn sasl_session_lifetime(mut self, lifetime: Duration) -> Self {
+        self.admission().session_lifetime = Some(lifetime);
+        self
+    }
+
+    fn admission(&mut self) -> &mut Admission {
+        self.settings.admission.get_or_insert_default()
+    }
+
     /// Sets the cluster id that Metadata tells (default: a random one).
     pub fn cluster_id(mut self, id: impl Into<String>) -> Self {
         self.cluster_id = Some(id.into());
@@ -123,11 +158,14 @@ impl MockClusterBuilder {
         if self.brokers < 1 {
             return Err(MockError::InvalidBrokerCount { brokers: self.brokers });
         }
-        let versions = match &self.release {
+        let mut versions = match &self.release {
             None => VersionTable::newest(),
             Some(release) => releases::versions_of(release)
                 .ok_or_else(|| MockError::UnknownRelease { release: release.clone() })?,
         };
+        if self.settings.admission.is_some() {
+            versions.add_sasl();
+        }
         // Kafka's ids are 22 characters too.
         let cluster_id = self.cluster_id.unwrap_or_else(|| format!("mock--{:016x}", random_u64()));
         let state = ClusterState::new(cluster_id, self.brokers, self.settings, versions);

@@ -76,6 +76,15 @@ impl MockCluster {
         self.shared.state().broker_ids().collect()
     }
 
+    /// Lets this user in from now on, or changes the password. Clients that are in stay in until their session ends.
+    ///
+    /// Of no account for a cluster that lets all clients in.
+    pub fn set_sasl_user(&self, name: impl Into<String>, password: impl Into<String>) {
+        if let Some(admission) = &mut self.shared.state().settings.admission {
+            admission.users.insert(name.into(), password.into());
+        }
+    }
+
     /// Ends all brokers and returns when their listeners and connections are closed.
     ///
     /// # Cancel safety

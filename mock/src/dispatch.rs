@@ -12,10 +12,16 @@ use crate::handlers::{create_topics, list_offsets};
 use crate::reaction::Reaction;
 use crate::reply::reply;
 use crate::request::{Body, Request};
+use crate::sasl::Session;
 
 impl Broker<'_> {
     /// Takes in a request; `None` if the connection is to be closed.
-    pub(crate) fn receive(&mut self, request: &Request, arrival: Arrival) -> Option<FaultPlan> {
+    pub(crate) fn receive(
+        &mut self,
+        request: &Request,
+        arrival: Arrival,
+        session: &Session,
+    ) -> Option<FaultPlan> {
         // Connections are closed a moment after a broker went down.
         if !self.state.is_up(self.id) {
             return None;
@@ -26,14 +32,33 @@ impl Broker<'_> {
             self.state.refuse(format!("{api:?} requests of version {version} are not offered"));
             return None;
         }
+        if let Some(reason) = self.obstacle(api, session) {
+            self.state.refuse(format!("{api:?} request: {reason}"));
+            return None;
+        }
         let targets = if self.state.faults.is_empty() { Vec::new() } else { self.targets(request) };
         let plan = self.state.faults.plan(api, self.id, arrival, &targets);
         self.move_leaders(&plan.moves_before)?;
         Some(plan)
     }
 
+    /// Says why a client is not let in that has said of itself what it has.
+    fn obstacle(&self, api: Api, session: &Session) -> Option<&'static str> {
+        self.state.settings.admission.as_ref()?;
+        if api.is_for_strangers() {
+            return session.is_refused().then_some("the client was refused");
+        }
+        session.obstacle()
+    }
+
     /// Carries out a request; `is_last_call` says that a Fetch may not wait any longer.
-    pub(crate) fn answer(&mut self, request: &Request, plan: &FaultPlan, is_last_call: bool) -> Reaction {
+    pub(crate) fn answer(
+        &mut self,
+        request: &Request,
+        plan: &FaultPlan,
+        session: &mut Session,
+        is_last_call: bool,
+    ) -> Reaction {
         let is_unheard = matches!(plan.loss, Some(Loss::DisconnectBefore | Loss::ResetBefore));
         if !self.state.is_up(self.id) || is_unheard {
             return Reaction::Close;
@@ -51,6 +76,10 @@ impl Broker<'_> {
             Body::ListOffsets(body) => reply(request, plan, &self.list_offsets(body, request.version, plan)),
             Body::Metadata(body) => reply(request, plan, &self.metadata(body, request.version, plan)),
             Body::Produce(body) => self.produce(body, request, plan),
+            Body::SaslAuthenticate(body) => {
+                reply(request, plan, &self.sasl_authenticate(body, plan, session))
+            }
+            Body::SaslHandshake(body) => reply(request, plan, &self.sasl_handshake(body, plan, session)),
         };
         self.conclude(plan, reaction)
     }
@@ -75,7 +104,11 @@ impl Broker<'_> {
     /// Topics and partitions that a request is about, for faults that choose by them.
     fn targets(&self, request: &Request) -> Vec<Target> {
         match &request.body {
-            Body::ApiVersions | Body::InitProducerId(_) | Body::UnknownApiVersions => Vec::new(),
+            Body::ApiVersions
+            | Body::InitProducerId(_)
+            | Body::SaslAuthenticate(_)
+            | Body::SaslHandshake(_)
+            | Body::UnknownApiVersions => Vec::new(),
             Body::CreateTopics(body) => create_topics::targets(body),
             Body::DeleteTopics(body) => self.delete_topics_targets(body, request.version),
             Body::Fetch(body) => self.fetch_targets(body, request.version),

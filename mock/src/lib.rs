@@ -4,7 +4,8 @@
 //! Clients of any language talk to it as to Apache Kafka 4: it serves ApiVersions, Metadata, Produce with
 //! idempotence, Fetch, ListOffsets, InitProducerId, CreateTopics and DeleteTopics in all their current versions
 //! ([`Api`]), checks every record batch as strictly as a broker does or more so, and keeps the records in memory,
-//! where a test can look at them. Consumer groups, transactions, TLS and SASL are not there.
+//! where a test can look at them. Clients authenticate by SASL PLAIN and SCRAM if a test wants it
+//! ([`MockClusterBuilder::sasl_user`]). Consumer groups, transactions and TLS are not there.
 //!
 //! What makes it useful are the things that a real cluster does only at night: leaders move, brokers die, hang
 //! and come back, answers are late or never come, error codes appear where a test wants them ([`Fault`]), and old
@@ -79,6 +80,7 @@ mod reply;
 mod request;
 mod requests;
 pub mod sans_io;
+mod sasl;
 mod server;
 mod shape;
 mod state;
@@ -94,6 +96,7 @@ pub use error::MockError;
 pub use faults::{Fault, ParseFaultError};
 pub use record::MockRecord;
 pub use requests::Requests;
+pub use sasl::SaslMechanism;
 
 /// Runs the examples of the README.
 #[cfg(doctest)]

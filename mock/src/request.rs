@@ -9,6 +9,8 @@ use kafka_protocol::messages::fetch_request::FetchRequest;
 use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsRequest;
 use kafka_protocol::messages::metadata_request::MetadataRequest;
+use kafka_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
+use kafka_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
 use kafka_protocol::messages::{ApiVersionsRequest, ProduceRequest, RequestHeader};
 use kafka_protocol::protocol::Decodable;
 
@@ -36,6 +38,8 @@ pub(crate) enum Body {
     ListOffsets(ListOffsetsRequest),
     Metadata(MetadataRequest),
     Produce(Produce),
+    SaslAuthenticate(SaslAuthenticateRequest),
+    SaslHandshake(SaslHandshakeRequest),
     /// ApiVersions in a version that the mock does not know. The broker answers with the versions that it knows.
     UnknownApiVersions,
 }
@@ -102,6 +106,8 @@ impl Body {
             Api::ListOffsets => Self::ListOffsets(decode(version, bytes)?),
             Api::Metadata => Self::Metadata(decode(version, bytes)?),
             Api::Produce => Self::Produce(Produce::check(decode(version, bytes)?, version)),
+            Api::SaslAuthenticate => Self::SaslAuthenticate(decode(version, bytes)?),
+            Api::SaslHandshake => Self::SaslHandshake(decode(version, bytes)?),
         })
     }
 }

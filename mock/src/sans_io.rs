@@ -40,6 +40,7 @@ use crate::log::{Appending, PartitionLog};
 use crate::reaction;
 use crate::replication::Replication;
 use crate::request::{Body, Request};
+use crate::sasl::Session;
 use crate::state::{ClusterState, Settings, unknown};
 use crate::topic::Partition;
 use crate::versions::VersionTable;
@@ -155,7 +156,8 @@ impl Brokers {
                 return Reaction::Close;
             }
         };
-        let Some(plan) = self.broker(broker).receive(&request, Arrival::default()) else {
+        let Some(plan) = self.broker(broker).receive(&request, Arrival::default(), &Session::default())
+        else {
             return Reaction::Close;
         };
         let mut waiting = Box::new(Waiting { broker, request, plan, producing: None, until: None });
@@ -186,7 +188,7 @@ impl Brokers {
                 let reaction = broker.end_produce(producing, produce, request, plan);
                 broker.conclude(plan, reaction)
             }
-            _ => broker.answer(request, plan, is_late),
+            _ => broker.answer(request, plan, &mut Session::default(), is_late),
         };
         match reaction {
             reaction::Reaction::Close => Reaction::Close,

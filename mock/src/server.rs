@@ -18,6 +18,7 @@ use crate::clock;
 use crate::faults::{Arrival, FaultPlan, Pace, Sending, Then};
 use crate::reaction::Reaction;
 use crate::request::Request;
+use crate::sasl::Session;
 use crate::state::ClusterState;
 
 /// What all brokers of a cluster share.
@@ -186,13 +187,15 @@ impl Connection {
         let mut mode = self.mode.subscribe();
         let mut buffer = BytesMut::new();
         let mut requests = 0;
+        let mut session = Session::default();
         loop {
             let Some(frame) = self.next_frame(&mut socket, &mut buffer, &mut mode).await? else {
                 return Ok(());
             };
             requests += 1;
             let arrival = Arrival { connection: self.number, request: requests };
-            let Some(Sending { bytes, delay, pace, then }) = self.react(frame, arrival, &mut mode).await
+            let Some(Sending { bytes, delay, pace, then }) =
+                self.react(frame, arrival, &mut session, &mut mode).await
             else {
                 return Ok(());
             };
@@ -243,6 +246,7 @@ impl Connection {
         &self,
         frame: Bytes,
         arrival: Arrival,
+        session: &mut Session,
         mode: &mut watch::Receiver<Mode>,
     ) -> Option<Sending> {
         let request = match Request::decode(frame) {
@@ -253,7 +257,8 @@ impl Connection {
             }
         };
         tracing::trace!(broker = self.broker, api = ?request.api, version = request.version, "request");
-        let plan = self.with_broker(|broker| broker.receive(&request, arrival))?;
+        session.set_time(clock::now());
+        let plan = self.with_broker(|broker| broker.receive(&request, arrival, session))?;
         if !plan.moves_before.is_empty() {
             self.shared.changed.notify_waiters();
         }
@@ -262,7 +267,7 @@ impl Connection {
             self.mode.send_if_modified(|mode| mode.freeze_until(thaw));
             wait_until_serving(mode).await;
         }
-        let reaction = self.answer(&request, &plan).await;
+        let reaction = self.answer(&request, &plan, session).await;
         if request.api.changes_the_cluster() || !plan.moves_after.is_empty() {
             self.shared.changed.notify_waiters();
         }
@@ -270,13 +275,13 @@ impl Connection {
     }
 
     /// Asks the broker for its reaction until it no longer waits.
-    async fn answer(&self, request: &Request, plan: &FaultPlan) -> Reaction {
+    async fn answer(&self, request: &Request, plan: &FaultPlan, session: &mut Session) -> Reaction {
         let mut deadline = None;
         loop {
             let mut changed = pin!(self.shared.changed.notified());
             changed.as_mut().enable();
             let is_late = deadline.is_some_and(|deadline| clock::now() >= deadline);
-            let reaction = self.with_broker(|broker| broker.answer(request, plan, is_late));
+            let reaction = self.with_broker(|broker| broker.answer(request, plan, session, is_late));
             let Reaction::Wait { at_most } = reaction else { return reaction };
             let deadline = *deadline.get_or_insert_with(|| clock::now() + at_most);
             tokio::select! {

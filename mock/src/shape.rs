@@ -18,6 +18,8 @@ pub(crate) fn check(api: Api, version: i16, body: &[u8]) -> Result<(), String> {
         Api::ListOffsets => walk.list_offsets(version),
         Api::Metadata => walk.metadata(version),
         Api::Produce => walk.produce(version),
+        Api::SaslAuthenticate => walk.sasl_authenticate(),
+        Api::SaslHandshake => walk.string(),
     };
     match walked {
         None => Err(format!("{api:?} request of version {version} is cut off or has an impossible length")),
@@ -160,6 +162,11 @@ impl Walk<'_> {
             })?;
             topic.tags()
         })?;
+        self.tags()
+    }
+
+    fn sasl_authenticate(&mut self) -> Option<()> {
+        self.bytes()?;
         self.tags()
     }
 

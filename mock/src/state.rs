@@ -9,6 +9,7 @@ use crate::faults::Faults;
 use crate::record_judge::RecordJudge;
 use crate::replication::Replication;
 use crate::requests::Requests;
+use crate::sasl::Admission;
 use crate::topic::{Partition, Topic, TopicId, is_valid_name};
 use crate::versions::VersionTable;
 
@@ -32,6 +33,8 @@ pub(crate) struct Settings {
     /// Whether each replica has a log of its own, which follows the leader's when it is told to.
     pub(crate) replicates: bool,
     pub(crate) record_judge: Option<RecordJudge>,
+    /// What clients must say to be let in; `None` lets in all.
+    pub(crate) admission: Option<Admission>,
 }
 
 impl Default for Settings {
@@ -45,6 +48,7 @@ impl Default for Settings {
             knows_all_producers: false,
             replicates: false,
             record_judge: None,
+            admission: None,
         }
     }
 }

@@ -14,11 +14,20 @@ pub(crate) struct VersionTable {
 impl VersionTable {
     /// Imitates the newest release that the mock knows.
     pub(crate) fn newest() -> Self {
-        let mut offered: BTreeMap<_, _> = Api::ALL.into_iter().map(|api| (api, api.served())).collect();
+        let is_for_all = |api: &Api| !SASL.contains(api);
+        let offered = Api::ALL.into_iter().filter(is_for_all).map(|api| (api, api.served()));
+        let mut offered: BTreeMap<_, _> = offered.collect();
         // Brokers of 4.x announce Produce from 0 although they refuse what is below 3: librdkafka needs the
         // announcement to believe that the broker knows the record format (KAFKA-18659).
         offered.insert(Api::Produce, VersionRange { min: 0, max: Api::Produce.served().max });
         Self { offered }
+    }
+
+    /// Offers what clients need to say who they are, in all versions.
+    pub(crate) fn add_sasl(&mut self) {
+        for api in SASL {
+            self.offered.insert(api, api.served());
+        }
     }
 
     pub(crate) fn set(&mut self, api: Api, min: i16, max: i16) -> Result<(), MockError> {
@@ -41,3 +50,5 @@ impl VersionTable {
         self.offered.iter().map(|(api, range)| (*api, *range))
     }
 }
+
+const SASL: [Api; 2] = [Api::SaslAuthenticate, Api::SaslHandshake];

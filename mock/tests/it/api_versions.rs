@@ -30,8 +30,27 @@ async fn every_version_lists_what_is_served() {
         assert_eq!(response.error_code, 0);
         assert_eq!(range(&response, Api::Produce), Some((0, 13)), "version {version}");
         assert_eq!(range(&response, Api::Metadata), Some((0, 13)), "version {version}");
-        assert_eq!(response.api_keys.len(), Api::ALL.len(), "version {version}");
+        // Without users there is no authentication.
+        let listed: Vec<_> = Api::ALL.into_iter().filter(|api| range(&response, *api).is_some()).collect();
+        let without_sasl = |api: &Api| !matches!(api, Api::SaslHandshake | Api::SaslAuthenticate);
+        assert_eq!(
+            listed,
+            Api::ALL.into_iter().filter(without_sasl).collect::<Vec<_>>(),
+            "version {version}"
+        );
+        assert_eq!(response.api_keys.len(), listed.len(), "version {version}");
     }
+}
+
+#[tokio::test]
+async fn clusters_with_users_list_authentication() {
+    let cluster = MockCluster::builder().sasl_user("alice", "secret").start().await.unwrap();
+    let mut client = Client::connect(&cluster, 0).await;
+
+    let response = client.call(4, &request()).await;
+
+    assert_eq!(range(&response, Api::SaslHandshake), Some((0, 1)));
+    assert_eq!(range(&response, Api::SaslAuthenticate), Some((0, 2)));
 }
 
 #[tokio::test]

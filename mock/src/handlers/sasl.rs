@@ -1,0 +1,66 @@
+//! SaslHandshake and SaslAuthenticate: lets clients in, or not.
+
+use kafka_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
+use kafka_protocol::messages::sasl_authenticate_response::SaslAuthenticateResponse;
+use kafka_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
+use kafka_protocol::messages::sasl_handshake_response::SaslHandshakeResponse;
+use kafka_protocol::protocol::StrBytes;
+
+use crate::broker::Broker;
+use crate::error::code;
+use crate::faults::FaultPlan;
+use crate::sasl::{Session, Verdict};
+
+impl Broker<'_> {
+    pub(crate) fn sasl_handshake(
+        &self,
+        request: &SaslHandshakeRequest,
+        plan: &FaultPlan,
+        session: &mut Session,
+    ) -> SaslHandshakeResponse {
+        let response = SaslHandshakeResponse::default();
+        let Some(admission) = &self.state.settings.admission else {
+            return response.with_error_code(code::ILLEGAL_SASL_STATE);
+        };
+        let offered =
+            admission.mechanisms.iter().map(|mechanism| StrBytes::from_static_str(mechanism.name()));
+        let response = response.with_mechanisms(offered.collect());
+        match plan.request_error() {
+            code::NONE if session.choose(admission, &request.mechanism) => response,
+            code::NONE => response.with_error_code(code::UNSUPPORTED_SASL_MECHANISM),
+            error => response.with_error_code(error),
+        }
+    }
+
+    pub(crate) fn sasl_authenticate(
+        &self,
+        request: &SaslAuthenticateRequest,
+        plan: &FaultPlan,
+        session: &mut Session,
+    ) -> SaslAuthenticateResponse {
+        let refuse = |code: i16, message: String| {
+            let message = Some(StrBytes::from_string(message));
+            SaslAuthenticateResponse::default().with_error_code(code).with_error_message(message)
+        };
+        if plan.request_error() != code::NONE {
+            return refuse(plan.request_error(), "by order of a fault".to_owned());
+        }
+        let Some(admission) = &self.state.settings.admission else {
+            return refuse(code::ILLEGAL_SASL_STATE, "there is no SASL".to_owned());
+        };
+        let response = SaslAuthenticateResponse::default();
+        match session.hear(admission, &request.auth_bytes) {
+            Verdict::Say(words) => response.with_auth_bytes(words),
+            Verdict::Welcome(words) => {
+                let lifetime = admission.session_lifetime.unwrap_or_default();
+                let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
+                response.with_auth_bytes(words).with_session_lifetime_ms(lifetime)
+            }
+            Verdict::Refused(message) => refuse(code::SASL_AUTHENTICATION_FAILED, message),
+            Verdict::OutOfTurn => refuse(
+                code::ILLEGAL_SASL_STATE,
+                "SaslAuthenticate request received after successful authentication".to_owned(),
+            ),
+        }
+    }
+}

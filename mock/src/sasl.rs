@@ -1,0 +1,287 @@
+//! Who may connect, and what a broker says in PLAIN (RFC 4616) and SCRAM (RFC 5802): pure, one connection at a time.
+//!
+//! Written apart from any client, so that a client that is tested against it cannot share its mistakes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hmac::Hmac;
+use hmac::digest::{Digest, FixedOutput, KeyInit, Update};
+use sha2::{Sha256, Sha512};
+use tokio::time::Instant;
+
+use crate::topic::random_u64;
+
+/// A way in which clients can say who they are, see [`MockClusterBuilder::sasl_user`](crate::MockClusterBuilder::sasl_user).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum SaslMechanism {
+    /// Name and password as they are.
+    Plain,
+    /// A proof of knowing the password, with SHA-256.
+    ScramSha256,
+    /// The same with SHA-512.
+    ScramSha512,
+}
+
+impl SaslMechanism {
+    /// Every mechanism that the mock offers.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+
+    fn hash(self, bytes: &[u8]) -> Vec<u8> {
+        match self {
+            Self::ScramSha512 => Sha512::digest(bytes).to_vec(),
+            Self::Plain | Self::ScramSha256 => Sha256::digest(bytes).to_vec(),
+        }
+    }
+
+    fn sign(self, key: &[u8], text: &[u8]) -> Vec<u8> {
+        match self {
+            Self::ScramSha512 => sign::<Hmac<Sha512>>(key, text),
+            Self::Plain | Self::ScramSha256 => sign::<Hmac<Sha256>>(key, text),
+        }
+    }
+
+    fn stretch(self, password: &[u8], salt: &[u8], iterations: u32) -> Vec<u8> {
+        let mut key = vec![0; self.hash(b"").len()];
+        // Fails for keys of no length only.
+        let _ = match self {
+            Self::ScramSha512 => pbkdf2::pbkdf2::<Hmac<Sha512>>(password, salt, iterations, &mut key),
+            Self::Plain | Self::ScramSha256 => {
+                pbkdf2::pbkdf2::<Hmac<Sha256>>(password, salt, iterations, &mut key)
+            }
+        };
+        key
+    }
+}
+
+fn sign<M: KeyInit + Update + FixedOutput>(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let Ok(mut signer) = <M as KeyInit>::new_from_slice(key) else { return Vec::new() };
+    signer.update(text);
+    signer.finalize_fixed().to_vec()
+}
+
+/// What clients must say to be let in.
+#[derive(Clone)]
+pub(crate) struct Admission {
+    pub(crate) mechanisms: Vec<SaslMechanism>,
+    /// Passwords by name.
+    pub(crate) users: BTreeMap<String, String>,
+    pub(crate) iterations: u32,
+    /// How long a client counts as authenticated (`connections.max.reauth.ms`).
+    pub(crate) session_lifetime: Option<Duration>,
+}
+
+impl Default for Admission {
+    fn default() -> Self {
+        Self {
+            mechanisms: SaslMechanism::ALL.to_vec(),
+            users: BTreeMap::new(),
+            iterations: 4096,
+            session_lifetime: None,
+        }
+    }
+}
+
+impl fmt::Debug for Admission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admission").field("mechanisms", &self.mechanisms).finish_non_exhaustive()
+    }
+}
+
+/// What a connection has said of who it is.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    user: Option<String>,
+    /// As the shell has told it; of no account while sessions do not end.
+    now: Option<Instant>,
+    ends: Option<Instant>,
+    is_refused: bool,
+    exchange: Exchange,
+}
+
+#[derive(Default)]
+enum Exchange {
+    #[default]
+    None,
+    Chosen(SaslMechanism),
+    Proving {
+        mechanism: SaslMechanism,
+        user: String,
+        key: Vec<u8>,
+        nonce: String,
+        heard: String,
+    },
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exchange")
+    }
+}
+
+/// What a broker says to a client that authenticates.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It is let in if there is nothing more to say, and this is the last thing to say.
+    Say(Bytes),
+    /// It is let in.
+    Welcome(Bytes),
+    Refused(String),
+    /// There was no handshake.
+    OutOfTurn,
+}
+
+impl Session {
+    /// Takes in what time it is.
+    pub(crate) fn set_time(&mut self, now: Instant) {
+        self.now = Some(now);
+    }
+
+    /// Says why a request that is not about authentication is not carried out.
+    pub(crate) fn obstacle(&self) -> Option<&'static str> {
+        if self.is_refused {
+            Some("the client was refused")
+        } else if self.user.is_none() {
+            Some("the client has not authenticated")
+        } else if self.ends.zip(self.now).is_some_and(|(ends, now)| ends < now) {
+            Some("the session of the client has ended")
+        } else {
+            None
+        }
+    }
+
+    /// Whether the client was refused, so that its connection is of no use any more.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
+    /// Returns whether the mechanism is offered.
+    pub(crate) fn choose(&mut self, admission: &Admission, name: &str) -> bool {
+        let chosen = admission.mechanisms.iter().find(|mechanism| mechanism.name() == name);
+        self.exchange = chosen.map_or(Exchange::None, |mechanism| Exchange::Chosen(*mechanism));
+        self.is_refused |= chosen.is_none();
+        chosen.is_some()
+    }
+
+    pub(crate) fn hear(&mut self, admission: &Admission, words: &[u8]) -> Verdict {
+        let verdict = match std::mem::take(&mut self.exchange) {
+            Exchange::None => Verdict::OutOfTurn,
+            Exchange::Chosen(SaslMechanism::Plain) => self.hear_plain(admission, words),
+            Exchange::Chosen(mechanism) => self.hear_first(mechanism, admission, words),
+            Exchange::Proving { mechanism, user, key, nonce, heard } => {
+                match check_proof(mechanism, &key, &nonce, &heard, words) {
+                    Some(signature) => self.welcome(&user, signature.into()),
+                    None => refusal_by_scram(mechanism),
+                }
+            }
+        };
+        match verdict {
+            Verdict::Welcome(_) => {
+                self.ends = self.now.zip(admission.session_lifetime).map(|(now, lifetime)| now + lifetime);
+            }
+            Verdict::Refused(_) | Verdict::OutOfTurn => self.is_refused = true,
+            Verdict::Say(_) => {}
+        }
+        verdict
+    }
+
+    fn hear_plain(&mut self, admission: &Admission, words: &[u8]) -> Verdict {
+        let parts: Vec<_> = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+        let [_, user, password] = &parts[..] else {
+            return Verdict::Refused("Invalid SASL/PLAIN response: expected 3 tokens".to_owned());
+        };
+        if admission.users.get(user.as_ref()).is_some_and(|known| known == password.as_ref()) {
+            return self.welcome(user, Bytes::new());
+        }
+        Verdict::Refused("Authentication failed: Invalid username or password".to_owned())
+    }
+
+    fn hear_first(&mut self, mechanism: SaslMechanism, admission: &Admission, words: &[u8]) -> Verdict {
+        let words = String::from_utf8_lossy(words);
+        let Some(bare) = words.strip_prefix("n,,") else { return refusal_by_scram(mechanism) };
+        let user = attribute(bare, "n=").unwrap_or_default().replace("=2C", ",").replace("=3D", "=");
+        let (Some(password), Some(nonce)) = (admission.users.get(&user), attribute(bare, "r=")) else {
+            return refusal_by_scram(mechanism);
+        };
+        let salt = format!("salt of {user}");
+        let key = mechanism.stretch(password.as_bytes(), salt.as_bytes(), admission.iterations);
+        let nonce = format!("{nonce}{:016x}", random_u64());
+        let first = format!("r={nonce},s={},i={}", base64(salt.as_bytes()), admission.iterations);
+        let heard = format!("{bare},{first}");
+        self.exchange = Exchange::Proving { mechanism, user, key, nonce, heard };
+        Verdict::Say(first.into())
+    }
+
+    fn welcome(&mut self, user: &str, words: Bytes) -> Verdict {
+        match &self.user {
+            Some(known) if known != user => {
+                let text =
+                    format!("Cannot change principals during re-authentication from {known} to {user}");
+                Verdict::Refused(text)
+            }
+            _ => {
+                self.user = Some(user.to_owned());
+                Verdict::Welcome(words)
+            }
+        }
+    }
+}
+
+/// Returns the broker's own proof if the client's is right.
+fn check_proof(
+    mechanism: SaslMechanism,
+    key: &[u8],
+    nonce: &str,
+    heard: &str,
+    words: &[u8],
+) -> Option<String> {
+    let words = std::str::from_utf8(words).ok()?;
+    let (without_proof, proof) = words.rsplit_once(",p=")?;
+    if without_proof != format!("c=biws,r={nonce}") {
+        return None;
+    }
+    let heard = format!("{heard},{without_proof}");
+    let client_key = mechanism.sign(key, b"Client Key");
+    let signature = mechanism.sign(&mechanism.hash(&client_key), heard.as_bytes());
+    let expected: Vec<_> = client_key.iter().zip(signature).map(|(key, byte)| key ^ byte).collect();
+    let server_key = mechanism.sign(key, b"Server Key");
+    let own = mechanism.sign(&server_key, heard.as_bytes());
+    (base64(&expected) == proof).then(|| format!("v={}", base64(&own)))
+}
+
+fn refusal_by_scram(mechanism: SaslMechanism) -> Verdict {
+    Verdict::Refused(format!(
+        "Authentication failed during authentication due to invalid credentials with SASL mechanism {}",
+        mechanism.name()
+    ))
+}
+
+fn attribute<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    message.split(',').find_map(|attribute| attribute.strip_prefix(name))
+}
+
+/// Standard base64 with padding; the mock never has to read any.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let byte = |index: usize| usize::from(group.get(index).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for place in 0..4 {
+            let digit = DIGITS.get(bits >> (18 - 6 * place) & 63).copied().unwrap_or(b'=');
+            text.push(if place <= group.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
