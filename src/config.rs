@@ -7,12 +7,14 @@ mod acks;
 mod foreign;
 mod gzip_level;
 mod host_port;
+mod jaas;
 mod keys;
 mod kind;
 mod metadata_recovery_strategy;
 mod problem;
 mod properties_text;
 mod property;
+mod sasl;
 mod security_keys;
 mod setters;
 mod settings;
@@ -30,10 +32,13 @@ pub(crate) use gzip_level::GzipLevel;
 pub(crate) use host_port::HostPort;
 pub use metadata_recovery_strategy::MetadataRecoveryStrategy;
 pub use problem::{ConfigError, ConfigProblem, ConfigReason};
+pub(crate) use sasl::{Credentials, Mechanism};
+pub use sasl::{Sasl, SecurityProtocol};
 pub(crate) use setters::config_setters;
 pub(crate) use settings::ProducerSettings;
 
 use property::Property;
+use zeroize::Zeroize;
 
 /// The configuration of a producer; the defaults are those of Apache Kafka 4.4.
 ///
@@ -138,11 +143,13 @@ impl ProducerConfig {
     #[must_use]
     pub fn from_properties_text(text: &str) -> Self {
         let mut config = Self::new();
-        for entry in properties_text::parse(text) {
+        for mut entry in properties_text::parse(text) {
             match entry.fault {
                 None => config.set_property(&entry.key, &entry.value),
                 Some(fault) => config.report(&entry.key, &entry.value, ConfigReason::Invalid(fault)),
             }
+            // It may have been a password.
+            entry.value.zeroize();
         }
         config
     }
@@ -198,6 +205,12 @@ impl ProducerConfig {
             Ok(()) => *field(&mut self.settings) = value,
             Err(reason) => self.problems.push(ConfigProblem::new(key.name, &value.print(), reason)),
         }
+    }
+
+    pub(crate) fn set_sasl(&mut self, sasl: Sasl) {
+        let (mechanism, jaas_config) = sasl.into_parts();
+        self.set("sasl.mechanism", mechanism, |settings| &mut settings.sasl_mechanism);
+        self.set("sasl.jaas.config", jaas_config, |settings| &mut settings.sasl_jaas_config);
     }
 
     pub(crate) fn set_property(&mut self, name: &str, value: &str) {

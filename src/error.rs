@@ -57,6 +57,15 @@ struct SendFailure<K, V> {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum SendErrorKind {
+    /// The brokers that the producer can ask for the topic refuse it: `sasl.mechanism` or `sasl.jaas.config` is wrong for them. The
+    /// producer goes on trying, so it accepts later records once the brokers have the user.
+    #[error("brokers cannot be asked for topic {topic}: {reason}")]
+    AuthenticationFailed {
+        /// The topic.
+        topic: Topic,
+        /// Which broker it was, and what it said.
+        reason: String,
+    },
     /// The call was dropped while the record waited to be accepted. Only interceptors see this error.
     #[error("the call was dropped before the record was accepted")]
     Cancelled,
@@ -214,6 +223,7 @@ impl<K, V> SendError<K, V> {
             SendErrorKind::Closed | SendErrorKind::RuntimeShutdown | SendErrorKind::SenderPanicked(_) => {
                 Disposition::NewProducer
             }
+            SendErrorKind::AuthenticationFailed { .. } => Disposition::FixConfiguration,
             SendErrorKind::Cancelled => Disposition::RetryLater,
             SendErrorKind::Delivery(error) => error.disposition(),
             SendErrorKind::Stopped { .. } => Disposition::ResumePartition,

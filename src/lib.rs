@@ -35,7 +35,7 @@
 //!   (`enable.idempotence`, on by default). A sequence error never ends an idempotent producer: if a broker has forgotten
 //!   the producer's numbers, the producer begins a new epoch and goes on.
 //!
-//! Transactions, TLS and SASL are missing so far; the keys for them are refused by name.
+//! Transactions, TLS, and SASL other than PLAIN and SCRAM are missing so far; the keys for them are refused by name.
 //! If you choose other `acks`, or `enable.idempotence=false`, you give up the "once": a batch whose answer was lost may then
 //! be written twice. With `acks=1`, and with `acks=all`, the order stays the same, because the producer then sends one batch
 //! of a partition at a time.
@@ -147,6 +147,7 @@ mod planted;
 mod producer;
 mod protocol;
 mod record;
+mod secret;
 mod sender;
 mod shared_str;
 mod sync;
@@ -155,6 +156,7 @@ mod wire;
 
 pub use crate::config::{
     Acks, Compression, ConfigError, ConfigProblem, ConfigReason, MetadataRecoveryStrategy, ProducerConfig,
+    Sasl, SecurityProtocol,
 };
 pub use crate::delivery::{Delivery, RecordMetadata};
 pub use crate::error::{

@@ -370,6 +370,13 @@ impl Metadata {
         Some(Arc::clone(&self.cluster))
     }
 
+    /// Notes that a broker does not let the producer in. Returns the view that tells it, anew each time: it ends the wait of
+    /// callers, those included who have begun to wait since the last time.
+    pub(crate) fn note_refusal(&mut self, refusal: &str) -> Arc<Cluster> {
+        self.cluster = Arc::new(Cluster::clone(&self.cluster).with_refusal(refusal));
+        Arc::clone(&self.cluster)
+    }
+
     /// Notes that the connection to a broker was lost or could not be made, and asks for news: the broker may have
     /// moved. If a request is due, there was no broker to take it, so this counts as its failure.
     pub(crate) fn handle_disconnect(&mut self, now: Instant) {

@@ -35,7 +35,7 @@ pub(crate) mod lookup;
 mod node_connection;
 mod outbox;
 pub(crate) mod resolver;
-mod sasl;
+pub(crate) mod sasl;
 mod throttles;
 mod timers;
 pub(crate) mod transport;

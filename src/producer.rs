@@ -376,6 +376,10 @@ impl<K, V> ProducerShared<K, V> {
         self.control.want_topic(&record.topic);
         self.accumulator.wake_sender();
         let cluster = Arc::clone(&self.clusters.borrow());
+        if let Some(reason) = cluster.refusal() {
+            let (topic, reason) = (record.topic.clone(), reason.to_owned());
+            return SendErrorKind::AuthenticationFailed { topic, reason };
+        }
         match topic_wait::refusal(&cluster, &record.topic) {
             Some(code) => SendErrorKind::TopicRefused { topic: record.topic.clone(), code },
             None => SendErrorKind::TopicUnknown {
@@ -396,6 +400,7 @@ impl<K, V> ProducerShared<K, V> {
         match error {
             TopicWaitError::Closed => self.end(),
             TopicWaitError::Refused(code) => SendErrorKind::TopicRefused { topic, code },
+            TopicWaitError::Unauthenticated(reason) => SendErrorKind::AuthenticationFailed { topic, reason },
             TopicWaitError::TimedOut { partition_count, cause, obstacle, is_connected } => {
                 SendErrorKind::MetadataTimeout {
                     topic,

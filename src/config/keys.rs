@@ -97,7 +97,10 @@ impl Key {
             Support::JavaOnly { in_force, .. } | Support::NotYet { in_force, .. } => {
                 in_force.map(str::to_owned)
             }
-            Support::Supported { print, .. } => Some(print(settings)),
+            // There is no telling a secret, but that there is one.
+            Support::Supported { print, .. } => {
+                Some(print(settings)).filter(|text| !(self.is_secret() && text.is_empty()))
+            }
         }
     }
 }
@@ -126,6 +129,8 @@ macro_rules! supported {
         }
     };
 }
+
+pub(super) use supported;
 
 const fn java_only(instead: &'static str, in_force: Option<&'static str>) -> Support {
     Support::JavaOnly { instead, in_force }

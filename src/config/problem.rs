@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::secret::HIDDEN;
+
 /// A configuration that no producer can be built from, with everything that is wrong with it.
 ///
 /// It never contains values of secret keys, such as passwords.
@@ -125,7 +127,5 @@ fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     SUSPICIOUS.iter().any(|part| key.contains(part))
 }
-
-pub(crate) const HIDDEN: &str = "[hidden]";
 
 const SUSPICIOUS: [&str; 9] = ["pass", "pwd", "jaas", "secret", "token", "credential", "sasl", "ssl", "auth"];

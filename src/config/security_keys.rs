@@ -1,11 +1,12 @@
-//! The keys for TLS and SASL. None of them can be changed yet.
+//! The keys for TLS and SASL. Most of them cannot be changed yet.
 
-use super::keys::{Key, Support};
+use super::keys::{Key, Support, supported};
 use super::kind::Kind;
 use super::kind::Width::{Int, Long, Short};
+use super::property::Property;
 
 const fn sasl(name: &'static str, kind: Kind, default: Option<&'static str>) -> Key {
-    Key::new(name, kind, default, Support::NotYet { what: "SASL is", in_force: default })
+    Key::new(name, kind, default, Support::NotYet { what: "this part of SASL is", in_force: default })
 }
 
 const fn tls(name: &'static str, kind: Kind, default: Option<&'static str>) -> Key {
@@ -17,11 +18,11 @@ const ANY_DOUBLE: Kind = Kind::Double { min: f64::NEG_INFINITY, max: f64::INFINI
 const PROTOCOLS: Kind =
     Kind::Choice { any_case: true, of: &["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] };
 
-/// In alphabetical order. The defaults are taken, since without TLS and SASL they change nothing.
+/// In alphabetical order. The defaults are taken, since without what they are about they change nothing.
 #[rustfmt::skip]
 pub(crate) static SECURITY_KEYS: &[Key] = &[
     sasl("sasl.client.callback.handler.class", Kind::Class, None),
-    sasl("sasl.jaas.config", Kind::Password, None),
+    Key::new("sasl.jaas.config", Kind::Password, None, supported!(sasl => sasl_jaas_config)),
     sasl("sasl.kerberos.kinit.cmd", Kind::Text, Some("/usr/bin/kinit")),
     sasl("sasl.kerberos.min.time.before.relogin", Kind::any(Long), Some("60000")),
     sasl("sasl.kerberos.service.name", Kind::Text, None),
@@ -37,7 +38,7 @@ pub(crate) static SECURITY_KEYS: &[Key] = &[
     sasl("sasl.login.refresh.window.jitter", Kind::Double { min: 0.0, max: 0.25 }, Some("0.05")),
     sasl("sasl.login.retry.backoff.max.ms", Kind::any(Long), Some("10000")),
     sasl("sasl.login.retry.backoff.ms", Kind::any(Long), Some("100")),
-    sasl("sasl.mechanism", Kind::Text, Some("GSSAPI")),
+    Key::new("sasl.mechanism", Kind::Text, Some("GSSAPI"), supported!(sasl => sasl_mechanism)),
     sasl("sasl.oauthbearer.allow.unverified.audience", Kind::Boolean, Some("false")),
     sasl("sasl.oauthbearer.allow.unverified.issuer", Kind::Boolean, Some("false")),
     sasl("sasl.oauthbearer.assertion.algorithm", ALGORITHMS, Some("RS256")),
@@ -67,7 +68,7 @@ pub(crate) static SECURITY_KEYS: &[Key] = &[
     sasl("sasl.oauthbearer.scope.claim.name", Kind::Text, Some("scope")),
     sasl("sasl.oauthbearer.sub.claim.name", Kind::Text, Some("sub")),
     sasl("sasl.oauthbearer.token.endpoint.url", Kind::Text, None),
-    Key::new("security.protocol", PROTOCOLS, Some("PLAINTEXT"), Support::NotYet { what: "TLS and SASL are", in_force: Some("PLAINTEXT") }),
+    Key::new("security.protocol", PROTOCOLS, Some("PLAINTEXT"), supported!(security_protocol)),
     tls("security.providers", Kind::Text, None),
     tls("ssl.cipher.suites", Kind::List, Some("")),
     tls("ssl.enabled.protocols", Kind::List, Some("TLSv1.2,TLSv1.3")),

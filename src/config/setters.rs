@@ -344,6 +344,25 @@ macro_rules! config_setters {
             self
         }
 
+        /// Sets who the producer says that it is, and how it proves that (`sasl.mechanism` and `sasl.jaas.config`, default none).
+        ///
+        /// Of no account unless [`security_protocol`](Self::security_protocol) asks for it.
+        #[must_use]
+        pub fn sasl(mut self, sasl: $crate::Sasl) -> Self {
+            self$(.$config)?.set_sasl(sasl);
+            self
+        }
+
+        /// Sets how brokers are spoken to (`security.protocol`, default PLAINTEXT).
+        ///
+        /// With [`SaslPlaintext`](crate::SecurityProtocol::SaslPlaintext) brokers are told who the producer is, by
+        /// [`sasl`](Self::sasl). TLS is missing so far.
+        #[must_use]
+        pub fn security_protocol(mut self, protocol: $crate::SecurityProtocol) -> Self {
+            self$(.$config)?.set("security.protocol", protocol, |settings| &mut settings.security_protocol);
+            self
+        }
+
         /// Sets the size of the send buffer of each socket (`send.buffer.bytes`, default 131072 bytes).
         ///
         /// At most 2147483647. With `None`, Kafka's -1, the operating system chooses the size; on connections that

@@ -7,7 +7,9 @@ use super::Compression;
 use super::GzipLevel;
 use super::HostPort;
 use super::MetadataRecoveryStrategy;
+use super::SecurityProtocol;
 use super::keys;
+use super::sasl::{Credentials, JaasConfig, Mechanism};
 
 /// The value of every supported property. What [`ProducerConfig::settle`](super::ProducerConfig::settle) returns
 /// has passed every check; each field says what that means for it.
@@ -62,6 +64,10 @@ pub(crate) struct ProducerSettings {
     /// At most `retry_backoff_max`. Equal to it: the backoff is a constant, without jitter.
     pub(crate) retry_backoff: Duration,
     pub(crate) retry_backoff_max: Duration,
+    pub(crate) sasl_jaas_config: JaasConfig,
+    /// One that exists here, if brokers are to be told who the producer is.
+    pub(crate) sasl_mechanism: String,
+    pub(crate) security_protocol: SecurityProtocol,
     /// `None` leaves it to the operating system.
     pub(crate) send_buffer: Option<usize>,
     /// At most `socket_connection_setup_timeout_max`. Equal to it: the timeout is a constant, without jitter.
@@ -73,6 +79,16 @@ impl ProducerSettings {
     /// Returns the value for one of Kafka's keys, as Kafka writes it.
     pub(crate) fn get(&self, key: &str) -> Option<String> {
         keys::find(key)?.print(self)
+    }
+
+    /// Returns how the producer tells brokers who it is, if it has to.
+    pub(crate) fn sasl(&self) -> Option<(Mechanism, &Credentials)> {
+        match self.security_protocol {
+            SecurityProtocol::Plaintext => None,
+            SecurityProtocol::SaslPlaintext => {
+                Mechanism::find(&self.sasl_mechanism).zip(self.sasl_jaas_config.0.as_ref())
+            }
+        }
     }
 
     /// Returns the level for the codec in force; 0 if it has none.
@@ -120,6 +136,9 @@ impl Default for ProducerSettings {
             retries: i32::MAX.unsigned_abs(),
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
+            sasl_jaas_config: JaasConfig::default(),
+            sasl_mechanism: "GSSAPI".to_owned(),
+            security_protocol: SecurityProtocol::Plaintext,
             send_buffer: Some(128 * 1024),
             socket_connection_setup_timeout: Duration::from_secs(10),
             socket_connection_setup_timeout_max: Duration::from_secs(30),

@@ -6,6 +6,7 @@ use super::keys;
 use super::keys::Support;
 use super::kind::Kind;
 use super::{Acks, Compression, ConfigError, ConfigReason, MetadataRecoveryStrategy, ProducerConfig};
+use super::{Sasl, SecurityProtocol};
 
 mod documentation;
 mod rules;
@@ -86,6 +87,7 @@ fn typed_setters_and_properties_mean_the_same() {
         assert!(typed.is_explicit(key.name), "{}", key.name);
     }
     for (key, value) in EVERY_PROPERTY {
+        let value = if key == "sasl.jaas.config" { "[hidden]" } else { value };
         assert_eq!(typed.get(key).as_deref(), Some(value), "{key}");
     }
 }
@@ -123,13 +125,15 @@ fn every_setter() -> ProducerConfig {
         .retries(15)
         .retry_backoff(ms(16))
         .retry_backoff_max(ms(17))
+        .sasl(Sasl::plain("alice", "hunter2"))
+        .security_protocol(SecurityProtocol::SaslPlaintext)
         .send_buffer(Some(18))
         .socket_connection_setup_timeout(ms(19))
         .socket_connection_setup_timeout_max(ms(20))
 }
 
 /// The same as [`every_setter`].
-const EVERY_PROPERTY: [(&str, &str); 33] = [
+const EVERY_PROPERTY: [(&str, &str); 36] = [
     ("acks", "1"),
     ("batch.size", "1"),
     ("bootstrap.servers", "a:1,[::1]:2"),
@@ -160,6 +164,9 @@ const EVERY_PROPERTY: [(&str, &str); 33] = [
     ("retries", "15"),
     ("retry.backoff.ms", "16"),
     ("retry.backoff.max.ms", "17"),
+    ("sasl.jaas.config", "PlainLoginModule required username=alice password=hunter2;"),
+    ("sasl.mechanism", "PLAIN"),
+    ("security.protocol", "SASL_PLAINTEXT"),
     ("send.buffer.bytes", "18"),
     ("socket.connection.setup.timeout.ms", "19"),
     ("socket.connection.setup.timeout.max.ms", "20"),

@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::Acks;
 use super::ProducerConfig;
 use super::ProducerSettings;
+use super::SecurityProtocol;
 use super::keys;
 use super::property::Property;
+use super::sasl::{Mechanism, NO_OTHER_MECHANISM};
 use super::{ConfigError, ConfigProblem, ConfigReason};
 
 use crate::log;
@@ -70,6 +72,7 @@ impl ProducerConfig {
         problems.extend(self.batch_larger_than_buffer());
         problems.extend(self.delivery_timeout_too_short());
         problems.extend(self.against_idempotence());
+        problems.extend(self.without_credentials());
         problems
     }
 
@@ -131,6 +134,23 @@ impl ProducerConfig {
         ];
         let broken = rules.into_iter().filter(|(key, is_broken, _)| *is_broken && self.is_sound(key));
         broken.map(|(key, _, text)| self.conflict(key, text.to_owned())).collect()
+    }
+
+    /// Finds what is missing to tell brokers who the producer is.
+    fn without_credentials(&self) -> Vec<ConfigProblem> {
+        let ProducerSettings { sasl_jaas_config, sasl_mechanism, security_protocol, .. } = &self.settings;
+        let mut problems = Vec::new();
+        if *security_protocol != SecurityProtocol::SaslPlaintext {
+            return problems;
+        }
+        if Mechanism::find(sasl_mechanism).is_none() && self.is_sound("sasl.mechanism") {
+            let reason = ConfigReason::NotAvailable(NO_OTHER_MECHANISM.to_owned());
+            problems.push(ConfigProblem::new("sasl.mechanism", sasl_mechanism, reason));
+        }
+        if sasl_jaas_config.0.is_none() && self.is_sound("sasl.jaas.config") {
+            problems.push(ConfigProblem::new("sasl.jaas.config", "", ConfigReason::Missing));
+        }
+        problems
     }
 
     fn conflict(&self, key: &'static str, text: String) -> ConfigProblem {

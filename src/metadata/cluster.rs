@@ -43,7 +43,15 @@ pub struct Cluster {
     /// Topics whose last answer was an error. They are not in `topics`.
     topic_errors: TopicMap<ErrorCode>,
     /// Why brokers could not be asked for more since the last answer that was taken in.
-    obstacle: Option<Arc<str>>,
+    obstacle: Option<Obstacle>,
+}
+
+/// Why brokers could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Obstacle {
+    text: Arc<str>,
+    /// Brokers do not let the producer in. Waiting does not help, only other credentials do.
+    is_refusal: bool,
 }
 
 impl Cluster {
@@ -191,11 +199,21 @@ impl Cluster {
 
     /// Returns why brokers could not be asked since the last answer that was taken in, if that is known.
     pub(crate) fn obstacle(&self) -> Option<&str> {
-        self.obstacle.as_deref()
+        self.obstacle.as_ref().map(|obstacle| &*obstacle.text)
+    }
+
+    /// Returns why brokers do not let the producer in, if that is why they could not be asked.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.obstacle.as_ref().filter(|obstacle| obstacle.is_refusal).map(|obstacle| &*obstacle.text)
     }
 
     pub(super) fn with_obstacle(mut self, obstacle: &str) -> Self {
-        self.obstacle = Some(Arc::from(obstacle));
+        self.obstacle = Some(Obstacle { text: Arc::from(obstacle), is_refusal: false });
+        self
+    }
+
+    pub(super) fn with_refusal(mut self, refusal: &str) -> Self {
+        self.obstacle = Some(Obstacle { text: Arc::from(refusal), is_refusal: true });
         self
     }
 

@@ -15,7 +15,7 @@ use crate::wire::{EncodeError, Reader, Writer, readable};
 
 use super::api_versions::ApiVersions;
 use super::event::{AuthenticationError, DisconnectReason, MalformedResponse};
-use super::sasl::{SaslExchange, SaslMechanism};
+use super::sasl::{SaslExchange, SaslMechanism, SaslStep};
 
 /// One authentication on one connection.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ struct Exchange {
     words: Box<dyn SaslExchange>,
     /// The version of SaslAuthenticate that both sides speak.
     version: i16,
+    /// How long the session lasts, if the broker has set a limit.
+    lifetime: Option<Duration>,
 }
 
 /// What an authentication needs next.
@@ -39,6 +41,8 @@ pub(super) enum AuthenticationStep {
     Ask(AuthenticationRequest, i16),
     /// Nothing: the broker knows who we are. If it has set a limit, this is how long.
     Done(Option<Duration>),
+    /// Time to compute: [`Authentication::work`] is to be called once others had their turn.
+    Work,
 }
 
 /// A request that belongs to an authentication.
@@ -71,6 +75,7 @@ impl Authentication {
             mechanism: mechanism.name(),
             words: mechanism.begin(broker, random),
             version: version(ApiKey::SaslAuthenticate)?,
+            lifetime: None,
         };
         let request = SaslHandshakeRequest { mechanism: exchange.mechanism.as_ref().to_owned() };
         let step = AuthenticationStep::Ask(AuthenticationRequest::Handshake(request), handshake);
@@ -99,6 +104,17 @@ impl Authentication {
             .map_err(|error| MalformedResponse::Unreadable(api_key, error))?;
         exchange.handle_words(response)
     }
+
+    /// Does the next part of what the mechanism has to compute.
+    ///
+    /// # Errors
+    ///
+    /// The mechanism cannot go on.
+    pub(super) fn work(&mut self) -> Result<AuthenticationStep, DisconnectReason> {
+        let Some(exchange) = &mut self.exchange else { return Ok(AuthenticationStep::Done(None)) };
+        let step = exchange.words.work();
+        exchange.follow(step)
+    }
 }
 
 impl Exchange {
@@ -107,7 +123,7 @@ impl Exchange {
         response: SaslHandshakeResponse,
     ) -> Result<AuthenticationStep, DisconnectReason> {
         match ErrorCode::from(response.error_code) {
-            ErrorCode::None => self.respond(&[], None),
+            ErrorCode::None => self.respond(&[]),
             code => {
                 let offered = readable(&response.mechanisms.join(", ")).into();
                 let mechanism = Arc::clone(&self.mechanism);
@@ -123,27 +139,31 @@ impl Exchange {
         match ErrorCode::from(response.error_code) {
             ErrorCode::None => {
                 let lifetime = u64::try_from(response.session_lifetime_ms).ok().filter(|ms| *ms > 0);
-                self.respond(&response.auth_bytes, lifetime.map(Duration::from_millis))
+                self.lifetime = lifetime.map(Duration::from_millis);
+                self.respond(&response.auth_bytes)
             }
             code => {
                 let message = response.error_message.filter(|message| !message.is_empty()).map(Into::into);
-                Err(AuthenticationError::Refused { code, message }.into())
+                let mechanism = Arc::clone(&self.mechanism);
+                Err(AuthenticationError::Refused { code, mechanism, message }.into())
             }
         }
     }
 
-    fn respond(
-        &mut self,
-        challenge: &[u8],
-        lifetime: Option<Duration>,
-    ) -> Result<AuthenticationStep, DisconnectReason> {
-        match self.words.respond(challenge).map_err(AuthenticationError::Exchange)? {
-            Some(auth_bytes) => {
+    fn respond(&mut self, challenge: &[u8]) -> Result<AuthenticationStep, DisconnectReason> {
+        let step = self.words.respond(challenge);
+        self.follow(step)
+    }
+
+    fn follow(&self, step: Result<SaslStep, Arc<str>>) -> Result<AuthenticationStep, DisconnectReason> {
+        Ok(match step.map_err(AuthenticationError::Exchange)? {
+            SaslStep::Done => AuthenticationStep::Done(self.lifetime),
+            SaslStep::Say(auth_bytes) => {
                 let request = AuthenticationRequest::Authenticate(SaslAuthenticateRequest { auth_bytes });
-                Ok(AuthenticationStep::Ask(request, self.version))
+                AuthenticationStep::Ask(request, self.version)
             }
-            None => Ok(AuthenticationStep::Done(lifetime)),
-        }
+            SaslStep::Work => AuthenticationStep::Work,
+        })
     }
 }
 

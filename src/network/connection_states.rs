@@ -87,6 +87,18 @@ impl ConnectionStates {
         known.handle_authentication(api_key, version, body)
     }
 
+    /// Notes when to go on with what there is to compute for the authentication.
+    pub(super) fn work_at(&mut self, node: NodeId, at: Instant) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.work_at(at);
+        }
+    }
+
+    /// Does the next part of it. Returns what the authentication needs next.
+    pub(super) fn work(&mut self, node: NodeId) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        self.nodes.get_mut(&node).map_or(Ok(None), NodeConnection::work)
+    }
+
     /// Notes that a broker knows who we are; it takes requests from now on, until the session ends. Returns whether it is
     /// the first session of the connection.
     pub(super) fn authenticated(&mut self, node: NodeId, session_ends: Option<Instant>) -> bool {

@@ -1,5 +1,6 @@
 //! What goes in and out of a client: actions, events, and the reasons for what went wrong.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -131,12 +132,28 @@ pub(crate) enum AuthenticationError {
     /// The mechanism has no answer to what the broker says, or does not believe it.
     #[error("{0}")]
     Exchange(Arc<str>),
-    #[error("broker does not take {mechanism}, but {offered}: {code}")]
+    #[error("{}", Offer(*.code, .mechanism, .offered))]
     MechanismRefused { code: ErrorCode, mechanism: Arc<str>, offered: Arc<str> },
-    #[error("{code}{}", .message.as_deref().map(|message| format!(": {message}")).unwrap_or_default())]
-    Refused { code: ErrorCode, message: Option<Arc<str>> },
+    #[error("broker refuses what sasl.jaas.config says ({mechanism}, {code}){}", .message.as_deref().map(|message| format!(": {message}")).unwrap_or_default())]
+    Refused { code: ErrorCode, mechanism: Arc<str>, message: Option<Arc<str>> },
     #[error("broker speaks no version of {0:?} that this producer speaks")]
     UnsupportedVersion(ApiKey),
+}
+
+/// A mechanism that a broker does not take, beside those that it does.
+struct Offer<'a>(ErrorCode, &'a str, &'a str);
+
+impl fmt::Display for Offer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(code, mechanism, offered) = self;
+        match *offered {
+            "" => write!(
+                f,
+                "broker takes no SASL at this address; security.protocol or the port is wrong ({code})"
+            ),
+            _ => write!(f, "broker does not take sasl.mechanism {mechanism}; it offers {offered} ({code})"),
+        }
+    }
 }
 
 /// What is wrong with a response.

@@ -45,7 +45,13 @@ enum ConnectionState {
     /// Connected, but it is not known yet what the broker speaks.
     Negotiating(Link),
     /// The client tells the broker who we are: for the first time, or again because a session ends.
-    Authenticating { established: Established, authentication: Authentication, is_first: bool },
+    Authenticating {
+        established: Established,
+        authentication: Authentication,
+        is_first: bool,
+        /// When the client goes on with what the exchange has to compute.
+        works_at: Option<Instant>,
+    },
     /// Requests may be sent, until the session ends if it does.
     Ready { established: Established, session_ends: Option<Instant> },
     /// Requests under way are answered, and no others are sent.
@@ -107,11 +113,19 @@ impl NodeConnection {
         self.change(|state| match state {
             ConnectionState::Negotiating(link) => {
                 let established = Established { link, versions, last_activity: now };
-                ConnectionState::Authenticating { established, authentication, is_first: true }
+                ConnectionState::Authenticating {
+                    established,
+                    authentication,
+                    is_first: true,
+                    works_at: None,
+                }
             }
-            ConnectionState::Draining { established, .. } => {
-                ConnectionState::Authenticating { established, authentication, is_first: false }
-            }
+            ConnectionState::Draining { established, .. } => ConnectionState::Authenticating {
+                established,
+                authentication,
+                is_first: false,
+                works_at: None,
+            },
             state => state,
         });
     }
@@ -130,6 +144,28 @@ impl NodeConnection {
         match &mut self.state {
             ConnectionState::Authenticating { authentication, .. } => {
                 authentication.handle_answer(api_key, version, body).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// There is something to compute for the authentication: when to begin, or to go on.
+    pub(super) fn work_at(&mut self, at: Instant) {
+        if let ConnectionState::Authenticating { works_at, .. } = &mut self.state {
+            *works_at = Some(at);
+        }
+    }
+
+    /// Does the next part of what there is to compute. Returns what the authentication needs next, or `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// It has failed.
+    pub(super) fn work(&mut self) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        match &mut self.state {
+            ConnectionState::Authenticating { authentication, works_at, .. } if works_at.is_some() => {
+                *works_at = None;
+                authentication.work().map(Some)
             }
             _ => Ok(None),
         }
@@ -321,6 +357,14 @@ impl NodeConnection {
     pub(super) fn last_activity(&self) -> Option<Instant> {
         match &self.state {
             ConnectionState::Ready { established, .. } => Some(established.last_activity),
+            _ => None,
+        }
+    }
+
+    /// Returns when to go on with what there is to compute for the authentication.
+    pub(super) fn works_at(&self) -> Option<Instant> {
+        match self.state {
+            ConnectionState::Authenticating { works_at, .. } => works_at,
             _ => None,
         }
     }

@@ -1,5 +1,5 @@
 //! What a SASL mechanism has to provide: the bytes to say to a broker. [`authentication`](super::authentication) puts them into
-//! Kafka's frames.
+//! Kafka's frames. Each mechanism has a file in `sasl`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 
+use crate::config::{Credentials, Mechanism};
 use crate::metadata::Node;
+
+mod base64;
+mod plain;
+mod scram;
+
+use self::plain::Plain;
+use self::scram::{Scram, Sha256Hash, Sha512Hash};
 
 /// Who the producer is, and how it proves that to brokers.
 pub(crate) trait SaslMechanism: fmt::Debug + Send + Sync {
@@ -20,12 +28,57 @@ pub(crate) trait SaslMechanism: fmt::Debug + Send + Sync {
 
 /// One authentication: bytes in, bytes out.
 pub(crate) trait SaslExchange: fmt::Debug + Send {
-    /// Takes in what the broker has said, and returns what to say next. Both may be empty; at the first call `challenge` is.
-    /// Returns `None` when the exchange is complete: the broker has accepted the producer, and has proved who it is if the
-    /// mechanism demands it.
+    /// Takes in what the broker has said, and returns what to do next. At the first call `challenge` is empty.
+    /// Returns [`Done`](SaslStep::Done) when the exchange is complete: the broker has accepted the producer, and has proved who it
+    /// is if the mechanism demands it.
     ///
     /// # Errors
     ///
     /// Why the exchange cannot go on.
-    fn respond(&mut self, challenge: &[u8]) -> Result<Option<Bytes>, Arc<str>>;
+    fn respond(&mut self, challenge: &[u8]) -> Result<SaslStep, Arc<str>>;
+
+    /// Does the next part of the work that an exchange has asked for by [`SaslStep::Work`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`respond`](Self::respond).
+    fn work(&mut self) -> Result<SaslStep, Arc<str>> {
+        Ok(SaslStep::Done)
+    }
 }
+
+/// What an exchange does next.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum SaslStep {
+    /// All is said: the broker is convinced, and has proved who it is if the mechanism has it do so.
+    Done,
+    /// It says this, which may be nothing, and waits for what the broker says to that.
+    Say(Bytes),
+    /// It has more to compute than should be done in one go: others wait for the sender. [`SaslExchange::work`] does the next
+    /// part, of about a millisecond.
+    Work,
+}
+
+/// What is said may be a password.
+impl fmt::Debug for SaslStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "Done",
+            Self::Say(_) => "Say([hidden])",
+            Self::Work => "Work",
+        })
+    }
+}
+
+/// Returns the mechanism of a configuration.
+pub(crate) fn mechanism(mechanism: Mechanism, credentials: &Credentials) -> Arc<dyn SaslMechanism> {
+    let credentials = credentials.clone();
+    match mechanism {
+        Mechanism::Plain => Arc::new(Plain::new(credentials)),
+        Mechanism::ScramSha256 => Arc::new(Scram::<Sha256Hash>::new(credentials)),
+        Mechanism::ScramSha512 => Arc::new(Scram::<Sha512Hash>::new(credentials)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,7 @@ use crate::metadata::{Metadata, MetadataConfig};
 use crate::metrics::Counters;
 use crate::network::lookup::Lookups;
 use crate::network::resolver::TcpConnector;
+use crate::network::sasl;
 use crate::network::transport::Connector;
 use crate::network::{MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
 use crate::pipeline::{
@@ -366,7 +367,9 @@ fn new_network(settings: &ProducerSettings) -> NetworkClient<Purpose> {
         ),
         request_timeout: settings.request_timeout,
         connections_max_idle: settings.connections_max_idle,
-        sasl_mechanism: None,
+        sasl_mechanism: settings
+            .sasl()
+            .map(|(mechanism, credentials)| sasl::mechanism(mechanism, credentials)),
     };
     NetworkClient::new(config, rand::rng().random())
 }

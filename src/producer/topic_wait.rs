@@ -26,6 +26,8 @@ pub(crate) struct TopicWait<'a> {
 pub(crate) enum TopicWaitError {
     Closed,
     Refused(ErrorCode),
+    /// Brokers do not let the producer in, for this reason.
+    Unauthenticated(String),
     TimedOut {
         partition_count: Option<usize>,
         cause: Option<ErrorCode>,
@@ -64,6 +66,9 @@ impl TopicWait<'_> {
                     let obstacle = cluster.obstacle().map(str::to_owned);
                     return Err(TopicWaitError::TimedOut { partition_count, cause, obstacle, is_connected });
                 }
+            }
+            if let Some(refusal) = cluster.refusal() {
+                return Err(TopicWaitError::Unauthenticated(refusal.to_owned()));
             }
             if let Some(code) = refusal(&cluster, self.topic) {
                 return Err(TopicWaitError::Refused(code));

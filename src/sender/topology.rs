@@ -37,6 +37,8 @@ use self::scouting::Scouting;
 pub(super) struct Topology {
     metadata: Metadata,
     scouting: Scouting,
+    /// Why a broker refused the producer, as last logged. `None` once a broker has accepted it.
+    refusal: Option<String>,
     /// The id of the cluster that brokers named last.
     cluster_id: Option<Arc<str>>,
     topics_in_use: TopicsInUse,
@@ -70,7 +72,14 @@ impl Topology {
         counters: Arc<Counters>,
     ) -> Self {
         let topics_in_use = TopicsInUse { accumulator, epoch, max_idle };
-        Self { metadata, scouting: Scouting::Possible, cluster_id: None, topics_in_use, counters }
+        Self {
+            metadata,
+            scouting: Scouting::Possible,
+            refusal: None,
+            cluster_id: None,
+            topics_in_use,
+            counters,
+        }
     }
 
     /// Asks for news if they are due. Returns whether to call again once the effects are done: all starts over then.
@@ -235,6 +244,7 @@ impl Topology {
 
     /// Takes in that a node takes requests from now on.
     pub(super) fn handle_ready(&mut self, node: NodeId, nodes: &Nodes<'_>, effects: &mut Effects) {
+        self.refusal = None;
         if nodes.lacks(node, ApiKey::Metadata) {
             self.note_missing_metadata(node, effects);
         }
@@ -249,6 +259,7 @@ impl Topology {
         now: Instant,
         effects: &mut Effects,
     ) {
+        self.warn_of_refusal(node, reason);
         if nodes.least_loaded(ApiKey::Metadata, now).has_ready_connection {
             // A request that is due did not go to the broker that is lost.
             self.metadata.request_update();

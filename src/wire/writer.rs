@@ -19,7 +19,6 @@ use super::varint;
 ///
 /// Strings, byte strings and arrays have two shapes on the wire; which one is written depends on the version
 /// of the message, not on the field, so it is set once with [`set_flexible`](Self::set_flexible).
-#[derive(Debug)]
 pub(crate) struct Writer {
     /// All that was copied, and in front of it the place of the frame's length.
     copied: BytesMut,
@@ -27,6 +26,12 @@ pub(crate) struct Writer {
     shared: Vec<(usize, Bytes)>,
     shared_len: usize,
     flexible: bool,
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("copied", &self.copied.len()).finish_non_exhaustive()
+    }
 }
 
 impl Writer {
@@ -161,6 +166,23 @@ impl Writer {
             self.copied.put_slice(&bytes);
             return;
         }
+        self.put_uncopied(bytes);
+    }
+
+    /// Appends a byte string that stays where it is, however short: one that is wiped from memory by its owner.
+    ///
+    /// # Errors
+    ///
+    /// Byte strings of more than 2147483647 bytes.
+    pub(crate) fn secret_bytes(&mut self, value: Bytes) -> Result<(), EncodeError> {
+        self.count(value.len())?;
+        if !value.is_empty() {
+            self.put_uncopied(value);
+        }
+        Ok(())
+    }
+
+    fn put_uncopied(&mut self, bytes: Bytes) {
         self.shared_len += bytes.len();
         self.shared.push((self.copied.len(), bytes));
     }
@@ -201,14 +223,16 @@ pub(crate) struct Segments {
     /// None is empty.
     pub(crate) segments: Vec<Bytes>,
     /// The sum of their lengths, the frame's own four bytes included.
-    #[cfg_attr(not(test), expect(dead_code, reason = "tests look at it"))]
     pub(crate) len: usize,
 }
 
 /// Shows no bytes: a password may be among them.
 impl fmt::Debug for Segments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Segments").field("segments", &self.segments.len()).finish_non_exhaustive()
+        f.debug_struct("Segments")
+            .field("segments", &self.segments.len())
+            .field("len", &self.len)
+            .finish_non_exhaustive()
     }
 }
 

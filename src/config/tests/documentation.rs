@@ -23,12 +23,13 @@ fn markdown() -> String {
     let mut text = String::from("| Key | Setter | Default | Must be |\n|---|---|---|---|\n");
     for key in keys::all() {
         if let Support::Supported { setter, .. } = key.support {
+            let name = key.name;
             let default = match key.default {
+                None if name == "sasl.jaas.config" => "none".to_owned(),
                 None => "required".to_owned(),
                 Some("") => "empty".to_owned(),
                 Some(default) => format!("`{default}`"),
             };
-            let name = key.name;
             let range = match name {
                 "bootstrap.servers" => "host:port, separated by commas".to_owned(),
                 "client.id" | "client.rack" => "at most 32767 bytes".to_owned(),
@@ -36,6 +37,9 @@ fn markdown() -> String {
                 "compression.type" => {
                     format!("{} (gzip, snappy and zstd with the feature of that name)", key.kind.range())
                 }
+                "sasl.jaas.config" => "a line for PlainLoginModule or ScramLoginModule".to_owned(),
+                "sasl.mechanism" => "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 where it counts".to_owned(),
+                "security.protocol" => "PLAINTEXT or SASL_PLAINTEXT".to_owned(),
                 "connections.max.idle.ms" => "any, negative for never".to_owned(),
                 _ => key.kind.range(),
             };
@@ -44,7 +48,7 @@ fn markdown() -> String {
     }
     text.push_str(concat!(
         "\nKafka's other keys are known, and refused with the reason unless the value asks for what happens anyway. ",
-        "All keys that begin with `sasl.` or `ssl.` take only Kafka's defaults; the rest are these:\n\n",
+        "All others that begin with `sasl.` or `ssl.` take only Kafka's defaults; the rest are these:\n\n",
         "| Key | Takes only | Because |\n|---|---|---|\n"
     ));
     for key in keys::all().filter(|key| !key.name.starts_with("sasl.") && !key.name.starts_with("ssl.")) {

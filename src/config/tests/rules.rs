@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{ProducerConfig, complete, messages};
-use crate::config::Acks;
+use crate::config::{Acks, Sasl, SecurityProtocol};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -181,4 +181,34 @@ fn nothing_is_settled_while_there_are_problems() {
     let config = complete().property("lingr.ms", "5");
 
     assert_eq!(config.settle().unwrap_err(), config.validate().unwrap_err());
+}
+
+#[test]
+fn credentials_are_missed_where_brokers_ask_for_them() {
+    let guarded = complete().security_protocol(SecurityProtocol::SaslPlaintext);
+    let not_yet =
+        "sasl.mechanism = GSSAPI: is not available yet, must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+
+    assert_eq!(messages(&guarded), [not_yet, "sasl.jaas.config: required"]);
+    assert_eq!(
+        messages(&guarded.clone().property("sasl.mechanism", "PLAIN")),
+        ["sasl.jaas.config: required"]
+    );
+    assert_eq!(messages(&guarded.sasl(Sasl::plain("alice", "hunter2"))), [""; 0]);
+    assert_eq!(messages(&complete().property("sasl.mechanism", "OAUTHBEARER")), [""; 0]);
+}
+
+#[test]
+fn passwords_that_are_set_are_shown_nowhere() {
+    let config = complete()
+        .security_protocol(SecurityProtocol::SaslPlaintext)
+        .property("sasl.mechanism", "SCRAM-SHA-512")
+        .property("sasl.jaas.config", "ScramLoginModule required username=alice password=hunter2;");
+    let settings = config.settle().unwrap();
+
+    let shown =
+        format!("{config:?} {config:#?} {settings:?} {settings:#?} {:?}", config.get("sasl.jaas.config"));
+
+    assert!(shown.contains("alice") && shown.contains("[hidden]"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
 }

@@ -18,6 +18,8 @@ pub(crate) enum Deadline {
     Idle,
     /// The client must authenticate again.
     Session,
+    /// Others had their turn: what there is to compute for an authentication goes on.
+    Work,
     /// The node may be connected to again, or takes requests again: it is worth another look.
     Rest,
 }
@@ -35,6 +37,7 @@ impl<P> NetworkClient<P> {
                 self.states.end_session(node);
                 return self.settle(node, now);
             }
+            Some(Deadline::Work) => return self.work(node, now),
             Some(Deadline::Rest) | None => return self.settle(node, now),
         };
         self.disconnect(node, reason, None, now);
@@ -59,13 +62,15 @@ impl<P> NetworkClient<P> {
         self.timers.next_deadline()
     }
 
-    fn deadlines(&self, node: NodeId, now: Instant) -> [(Deadline, Option<Instant>); 5] {
+    fn deadlines(&self, node: NodeId, now: Instant) -> [(Deadline, Option<Instant>); 6] {
         let setup = self.states.node(node).and_then(|known| known.setup_deadline());
+        let work = self.states.node(node).and_then(|known| known.works_at());
         [
             (Deadline::ConnectionSetup, setup),
             (Deadline::Request, self.in_flight.deadline(node)),
             (Deadline::Idle, self.idle_deadline(node)),
             (Deadline::Session, self.session_deadline(node, now)),
+            (Deadline::Work, work),
             (Deadline::Rest, self.end_of_rest(node, now)),
         ]
     }

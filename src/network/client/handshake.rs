@@ -102,8 +102,21 @@ impl<P> NetworkClient<P> {
                 self.ask(node, request.api_key(), version, encode, now);
             }
             Some(AuthenticationStep::Done(lifetime)) => self.finish_handshake(node, lifetime, now),
+            Some(AuthenticationStep::Work) => {
+                self.states.work_at(node, now + SHORTEST_TURN);
+                self.rearm(node, now);
+            }
             None => {}
         }
+    }
+
+    /// Goes on with what there is to compute for an authentication.
+    pub(super) fn work(&mut self, node: NodeId, now: Instant) {
+        match self.states.work(node) {
+            Ok(step) => self.continue_authentication(node, step, now),
+            Err(reason) => self.disconnect(node, reason, None, now),
+        }
+        self.rearm(node, now);
     }
 
     /// Notes that a broker takes requests, for the lifetime of the session if it has one.
@@ -181,6 +194,9 @@ fn fallback_version(response: &ApiVersionsResponse, refused: i16) -> i16 {
     // Lower in any case, or a broker that names what it refuses would be asked for ever.
     named.map_or(0, |version| version.max_version.clamp(0, refused - 1))
 }
+
+/// Between two parts of a computation: the shortest time that timers can tell.
+const SHORTEST_TURN: Duration = Duration::from_millis(1);
 
 /// What brokers count clients under (KIP-511).
 const SOFTWARE_NAME: &str = "kafka-producer";

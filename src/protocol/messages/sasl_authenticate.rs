@@ -17,7 +17,7 @@ pub(crate) struct SaslAuthenticateRequest {
 impl SaslAuthenticateRequest {
     pub(crate) fn encode(&self, out: &mut Writer, version: i16) -> Result<(), EncodeError> {
         begin_request(out, ApiKey::SaslAuthenticate, version)?;
-        out.shared_bytes(self.auth_bytes.clone())?;
+        out.secret_bytes(self.auth_bytes.clone())?;
         out.no_tags();
         Ok(())
     }

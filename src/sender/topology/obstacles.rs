@@ -53,9 +53,25 @@ impl Topology {
         reason: &DisconnectReason,
         effects: &mut Effects,
     ) {
+        if matches!(reason, DisconnectReason::AuthenticationFailed(_)) {
+            let refusal = format!("broker {}: {reason}", self.describe(node));
+            return effects.push(Effect::Publish(self.metadata.note_refusal(&refusal)));
+        }
         // The code that read the answer has logged what is wrong with it.
         if !matches!(reason, DisconnectReason::Malformed(_) | DisconnectReason::Senseless(_)) {
             self.note_obstacle(&format!("broker {}: {reason}", self.describe(node)), effects);
+        }
+    }
+
+    /// Logs that a broker refuses the producer, once for each cause.
+    pub(super) fn warn_of_refusal(&mut self, node: NodeId, reason: &DisconnectReason) {
+        if let DisconnectReason::AuthenticationFailed(cause) = reason {
+            let cause = cause.to_string();
+            if self.refusal.as_ref() != Some(&cause) {
+                let broker = self.describe(node);
+                log::warn!(%broker, %cause, "authentication failed; the producer keeps trying");
+                self.refusal = Some(cause);
+            }
         }
     }
 

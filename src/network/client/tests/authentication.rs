@@ -10,7 +10,9 @@ use rand::rngs::StdRng;
 use super::*;
 use crate::network::connection_history::LastCause;
 use crate::network::event::AuthenticationError;
-use crate::network::sasl::{SaslExchange, SaslMechanism};
+use crate::network::sasl::{SaslExchange, SaslMechanism, SaslStep};
+
+mod work;
 
 /// What [`Script`] says: a word, or why it says no more.
 pub(super) type Word = Result<&'static str, &'static str>;
@@ -51,10 +53,10 @@ struct Recital {
 }
 
 impl SaslExchange for Recital {
-    fn respond(&mut self, challenge: &[u8]) -> Result<Option<Bytes>, Arc<str>> {
+    fn respond(&mut self, challenge: &[u8]) -> Result<SaslStep, Arc<str>> {
         self.heard.lock().unwrap().push(String::from_utf8(challenge.to_vec()).unwrap());
         let word = self.words.next().copied().transpose().map_err(Arc::from)?;
-        Ok(word.map(|word| Bytes::from_static(word.as_bytes())))
+        Ok(word.map_or(SaslStep::Done, |word| SaslStep::Say(Bytes::from_static(word.as_bytes()))))
     }
 }
 
@@ -145,7 +147,8 @@ pub(super) fn refusal() -> SaslAuthenticateResponse {
 fn refused() -> DisconnectReason {
     let message = Some(Arc::from("wrong password"));
     let code = ErrorCode::SaslAuthenticationFailed;
-    DisconnectReason::AuthenticationFailed(AuthenticationError::Refused { code, message })
+    let mechanism = Arc::from("SCRIPT");
+    DisconnectReason::AuthenticationFailed(AuthenticationError::Refused { code, mechanism, message })
 }
 
 /// Goes through an exchange of two words, after which the session lasts for so long.
@@ -216,6 +219,20 @@ fn broker_is_told_who_we_are_before_the_first_request() {
 }
 
 #[test]
+fn error_about_a_mechanism_tells_which_are_offered() {
+    let error = |offered: &str| AuthenticationError::MechanismRefused {
+        code: ErrorCode::UnsupportedSaslMechanism,
+        mechanism: Arc::from("PLAIN"),
+        offered: Arc::from(offered),
+    };
+
+    let text = error("SCRAM-SHA-256, GSSAPI").to_string();
+    assert!(text.contains("sasl.mechanism PLAIN; it offers SCRAM-SHA-256, GSSAPI ("), "{text}");
+    let text = error("").to_string();
+    assert!(text.contains("takes no SASL at this address; security.protocol"), "{text}");
+}
+
+#[test]
 fn requests_are_not_sent_early_to_a_broker_that_has_to_be_told_who_we_are() {
     let mut bench = bench(&Script::new(TWO_WORDS));
     let connection = bench.connect(NODE);
@@ -238,7 +255,7 @@ fn refused_authentication_ends_the_connection_and_is_its_last_cause() {
     assert_eq!(bench.closed(), connection);
     assert_eq!(bench.events(), [disconnected(refused(), false)]);
     assert_eq!(last_cause(&bench), Some(LastCause { reason: refused(), at: bench.now }));
-    let text = "authentication failed: SASL_AUTHENTICATION_FAILED (58): wrong password";
+    let text = "authentication failed: broker refuses what sasl.jaas.config says (SCRIPT, SASL_AUTHENTICATION_FAILED (58)): wrong password";
     assert_eq!(refused().to_string(), text);
     assert!(!bench.client.connect(NODE, bench.now));
     bench.advance(RECONNECT_BACKOFF);
@@ -257,8 +274,8 @@ fn refused_mechanism_ends_the_connection_and_tells_what_the_broker_takes() {
 
     assert_eq!(bench.closed(), connection);
     let reason = last_cause(&bench).unwrap().reason.to_string();
-    let expected = "authentication failed: broker does not take SCRIPT, but PLAIN, SCRAM-SHA-256: \
-                    UNSUPPORTED_SASL_MECHANISM (33)";
+    let expected = "authentication failed: broker does not take sasl.mechanism SCRIPT; it offers PLAIN, \
+                    SCRAM-SHA-256 (UNSUPPORTED_SASL_MECHANISM (33))";
     assert_eq!(reason, expected);
 }
 

@@ -1,0 +1,165 @@
+//! How brokers are spoken to (`security.protocol`), and who the producer says that it is (`sasl.mechanism`, `sasl.jaas.config`).
+
+use std::fmt;
+
+use super::ConfigReason;
+use super::jaas;
+use super::kind::Kind;
+use super::property::Property;
+use crate::secret::{HIDDEN, Secret};
+
+/// How brokers are spoken to (`security.protocol`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum SecurityProtocol {
+    /// Brokers do not ask who the producer is.
+    #[default]
+    Plaintext,
+    /// The producer says who it is by [`Sasl`]. Nothing is encrypted.
+    SaslPlaintext,
+}
+
+impl fmt::Display for SecurityProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plaintext => "PLAINTEXT",
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+        })
+    }
+}
+
+impl Property for SecurityProtocol {
+    fn parse(text: &str, kind: &Kind) -> Result<Self, ConfigReason> {
+        match kind.choice(text)? {
+            "PLAINTEXT" => Ok(Self::Plaintext),
+            "SASL_PLAINTEXT" => Ok(Self::SaslPlaintext),
+            _ => {
+                let text = "TLS is not available yet, must be PLAINTEXT or SASL_PLAINTEXT".to_owned();
+                Err(ConfigReason::NotAvailable(text))
+            }
+        }
+    }
+
+    fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
+        Ok(())
+    }
+
+    fn print(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Who the producer says that it is, and how it proves that: `sasl.mechanism` and `sasl.jaas.config` in one.
+///
+/// The password is not shown by `Debug`, is in no error, and is wiped from memory with the last copy of it.
+///
+/// ```
+/// use kafka_producer::{ProducerConfig, Sasl, SecurityProtocol};
+///
+/// let typed = ProducerConfig::new()
+///     .bootstrap_servers("kafka-1:9092")
+///     .security_protocol(SecurityProtocol::SaslPlaintext)
+///     .sasl(Sasl::scram_sha_512("alice", "alice-secret"));
+///
+/// let by_name = ProducerConfig::from_properties([
+///     ("bootstrap.servers", "kafka-1:9092"),
+///     ("security.protocol", "SASL_PLAINTEXT"),
+///     ("sasl.mechanism", "SCRAM-SHA-512"),
+///     (
+///         "sasl.jaas.config",
+///         r#"org.apache.kafka.common.security.scram.ScramLoginModule required username="alice" password="alice-secret";"#,
+///     ),
+/// ]);
+///
+/// assert_eq!(typed, by_name);
+/// # typed.validate()?;
+/// # Ok::<(), kafka_producer::ConfigError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sasl {
+    mechanism: Mechanism,
+    credentials: Credentials,
+}
+
+impl Sasl {
+    /// A name and a password, sent as they are (RFC 4616): whoever can read the connection has the password.
+    #[must_use]
+    pub fn plain(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self::new(Mechanism::Plain, username, password)
+    }
+
+    /// A name and the proof that the producer knows the password, and that the broker does (RFC 7677).
+    #[must_use]
+    pub fn scram_sha_256(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self::new(Mechanism::ScramSha256, username, password)
+    }
+
+    /// The same with SHA-512.
+    #[must_use]
+    pub fn scram_sha_512(username: impl Into<String>, password: impl Into<String>) -> Self {
+        Self::new(Mechanism::ScramSha512, username, password)
+    }
+
+    fn new(mechanism: Mechanism, username: impl Into<String>, password: impl Into<String>) -> Self {
+        let credentials = Credentials { username: username.into(), password: Secret::new(password) };
+        Self { mechanism, credentials }
+    }
+
+    pub(crate) fn into_parts(self) -> (String, JaasConfig) {
+        (self.mechanism.name().to_owned(), JaasConfig(Some(self.credentials)))
+    }
+}
+
+/// A mechanism that exists here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mechanism {
+    Plain,
+    ScramSha256,
+    ScramSha512,
+}
+
+impl Mechanism {
+    const ALL: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+
+    /// Returns the mechanism of this name, written as Kafka does.
+    pub(crate) fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+    }
+}
+
+/// Completes the sentence "sasl.mechanism = X: ".
+pub(super) const NO_OTHER_MECHANISM: &str =
+    "is not available yet, must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+
+/// A name and its password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    pub(crate) username: String,
+    pub(crate) password: Secret,
+}
+
+/// The value of `sasl.jaas.config`; `None` until it is set.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct JaasConfig(pub(crate) Option<Credentials>);
+
+impl Property for JaasConfig {
+    fn parse(text: &str, _kind: &Kind) -> Result<Self, ConfigReason> {
+        jaas::parse(text).map(|credentials| Self(Some(credentials)))
+    }
+
+    fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
+        Ok(())
+    }
+
+    fn print(&self) -> String {
+        self.0.as_ref().map_or_else(String::new, |_| HIDDEN.to_owned())
+    }
+}

@@ -1,0 +1,194 @@
+//! Clusters that let in only clients that say who they are.
+
+use kafka_mock::{Api, Fault, MockCluster, MockClusterBuilder, SaslMechanism};
+use kafka_producer::{
+    Disposition, KafkaProducer, KafkaProducerBuilder, ProducerConfig, Sasl, SecurityProtocol, SendErrorKind,
+};
+
+use crate::support::{
+    TOPIC, TestResult, builder, delivered, enqueue_all, log_of, millis, record, record_for, seconds, soon,
+    texts, until,
+};
+
+const PASSWORD: &str = "alice-hunter2";
+
+fn guarded() -> MockClusterBuilder {
+    MockCluster::builder().auto_create_topics(false, 1).sasl_user("alice", PASSWORD)
+}
+
+async fn start(builder: MockClusterBuilder, partitions: i32) -> MockCluster {
+    let cluster = builder.start().await.unwrap();
+    cluster.create_topic(TOPIC, partitions, 1).unwrap();
+    cluster
+}
+
+fn builder_with(cluster: &MockCluster, sasl: Sasl) -> KafkaProducerBuilder {
+    builder(cluster).security_protocol(SecurityProtocol::SaslPlaintext).sasl(sasl)
+}
+
+type SaslOf = fn(&str, &str) -> Sasl;
+
+fn all_mechanisms() -> [(&'static str, SaslOf); 3] {
+    [
+        ("PLAIN", |name, password| Sasl::plain(name, password)),
+        ("SCRAM-SHA-256", |name, password| Sasl::scram_sha_256(name, password)),
+        ("SCRAM-SHA-512", |name, password| Sasl::scram_sha_512(name, password)),
+    ]
+}
+
+async fn refused(producer: &KafkaProducer) -> (SendErrorKind, Disposition) {
+    let error = soon("a refusal", producer.send(record("x"))).await.unwrap_err();
+    (error.kind().clone(), error.disposition())
+}
+
+#[tokio::test]
+async fn records_go_to_brokers_that_are_told_who_sends_them() -> TestResult {
+    let cluster = start(guarded().brokers(3), 6).await;
+    for (name, sasl) in all_mechanisms() {
+        let producer = builder_with(&cluster, sasl("alice", PASSWORD)).build()?;
+        let before = log_of(&cluster, 0).len();
+
+        let records = (0..60).map(|number| record_for(number % 6, number));
+        delivered(enqueue_all(&producer, records).await).await;
+
+        assert_eq!(log_of(&cluster, 0).len(), before + 10, "{name}");
+        let _ = producer.close(seconds(5)).await;
+    }
+    assert_eq!(cluster.refusals(), Vec::<String>::new());
+    Ok(())
+}
+
+#[tokio::test]
+async fn properties_of_java_users_are_enough() -> TestResult {
+    let cluster = start(guarded(), 1).await;
+    for (module, mechanism) in [
+        ("org.apache.kafka.common.security.plain.PlainLoginModule", "PLAIN"),
+        ("org.apache.kafka.common.security.scram.ScramLoginModule", "SCRAM-SHA-256"),
+        ("org.apache.kafka.common.security.scram.ScramLoginModule", "SCRAM-SHA-512"),
+    ] {
+        let text = format!(
+            "bootstrap.servers={}\n\
+             security.protocol=SASL_PLAINTEXT\n\
+             sasl.mechanism={mechanism}\n\
+             sasl.jaas.config={module} required \\\n    username=\"alice\" \\\n    password=\"{PASSWORD}\";\n",
+            cluster.bootstrap_servers()
+        );
+        let config = ProducerConfig::from_properties_text(&text);
+        let producer: KafkaProducer = KafkaProducer::builder().config(config).build()?;
+
+        soon("delivery", producer.send(record(mechanism))).await?;
+    }
+    assert_eq!(log_of(&cluster, 0), ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn wrong_password_fails_callers_soon_and_heals_once_it_is_right() -> TestResult {
+    for (name, sasl) in all_mechanisms() {
+        let cluster = start(guarded().sasl_user("bob", "another"), 1).await;
+        let producer = builder_with(&cluster, sasl("bob", "bob-hunter2")).build()?;
+        // The second caller comes after the first attempt.
+        for _ in 0..2 {
+            let (kind, disposition) = refused(&producer).await;
+            let text = kind.to_string();
+            assert!(matches!(kind, SendErrorKind::AuthenticationFailed { .. }), "{name}: {text}");
+            assert_eq!(disposition, Disposition::FixConfiguration);
+            for part in
+                ["sasl.jaas.config", name, "SASL_AUTHENTICATION_FAILED", "127.0.0.1:", "uthentication failed"]
+            {
+                assert!(text.contains(part), "{name}: {text}");
+            }
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+
+        cluster.set_sasl_user("bob", "bob-hunter2");
+        until("the producer is let in", || cluster.requests().of(Api::Metadata) > 0).await;
+        soon("delivery", producer.send(record("y"))).await?;
+        assert_eq!(log_of(&cluster, 0), ["y"]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn mechanism_that_brokers_do_not_offer_is_told_with_those_that_they_do() -> TestResult {
+    let offered = [SaslMechanism::ScramSha256, SaslMechanism::ScramSha512];
+    let cluster = start(guarded().sasl_mechanisms(offered), 1).await;
+    let producer = builder_with(&cluster, Sasl::plain("alice", PASSWORD)).build()?;
+
+    let (kind, disposition) = refused(&producer).await;
+
+    let text = kind.to_string();
+    assert!(text.contains("sasl.mechanism PLAIN; it offers SCRAM-SHA-256, SCRAM-SHA-512"), "{text}");
+    assert_eq!(disposition, Disposition::FixConfiguration);
+    Ok(())
+}
+
+#[tokio::test]
+async fn broker_that_asks_for_endless_work_is_refused() -> TestResult {
+    let cluster = start(guarded().scram_iterations(1_000_001), 1).await;
+    let producer = builder_with(&cluster, Sasl::scram_sha_256("alice", PASSWORD)).build()?;
+
+    let (kind, disposition) = refused(&producer).await;
+
+    let text = kind.to_string();
+    assert!(text.contains("asks for 1000001 iterations; at most 1000000 are done"), "{text}");
+    assert_eq!(disposition, Disposition::FixConfiguration);
+    Ok(())
+}
+
+#[tokio::test]
+async fn sessions_are_renewed_under_load_on_the_same_connection() -> TestResult {
+    for (name, sasl) in all_mechanisms() {
+        let cluster = start(guarded().sasl_session_lifetime(millis(400)), 1).await;
+        let producer = builder_with(&cluster, sasl("alice", PASSWORD)).build()?;
+        let mut deliveries = Vec::new();
+        let mut number = 0;
+
+        // Each exchange has one request or two.
+        while cluster.requests().of(Api::SaslHandshake) < 5 {
+            deliveries.extend(enqueue_all(&producer, (number..number + 100).map(record)).await);
+            number += 100;
+            tokio::time::sleep(millis(1)).await;
+        }
+        delivered(deliveries).await;
+
+        assert_eq!(log_of(&cluster, 0), texts(0..number), "{name}");
+        assert!(cluster.connections_accepted(0) <= 2, "{name}: bootstrap and broker");
+        assert_eq!(cluster.refusals(), Vec::<String>::new(), "{name}");
+        assert_eq!(producer.metrics().connections_created, cluster.connections_accepted(0), "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn refused_renewal_costs_a_connection_and_no_record() -> TestResult {
+    let cluster = start(guarded().sasl_session_lifetime(millis(300)), 1).await;
+    let producer = builder_with(&cluster, Sasl::scram_sha_256("alice", PASSWORD)).build()?;
+    soon("delivery", producer.send(record("0"))).await?;
+
+    cluster.inject(Fault::error_code(58).api(Api::SaslAuthenticate).times(1));
+    let mut number = 1;
+    while cluster.requests().of(Api::SaslHandshake) < 4 {
+        let deliveries = enqueue_all(&producer, (number..number + 10).map(record)).await;
+        number += 10;
+        delivered(deliveries).await;
+    }
+
+    assert_eq!(log_of(&cluster, 0), texts(0..number));
+    Ok(())
+}
+
+#[tokio::test]
+async fn credentials_are_shown_nowhere() -> TestResult {
+    let cluster = start(guarded(), 1).await;
+    let sasl = Sasl::plain("mallory", "mallory-hunter2");
+    let builder = builder_with(&cluster, sasl.clone());
+    let mut shown = format!("{sasl:?} {sasl:#?} {builder:?} {builder:#?}");
+    let producer = builder.build()?;
+
+    let error = soon("a refusal", producer.send(record("x"))).await.unwrap_err();
+    shown += &format!("{producer:?} {producer:#?} {error} {error:?} {error:#?} {:?}", producer.metrics());
+
+    assert!(!shown.contains("hunter2"), "{shown}");
+    Ok(())
+}
