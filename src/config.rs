@@ -201,7 +201,7 @@ impl ProducerConfig {
         };
         self.forget(key.name);
         self.explicit.insert(key.name);
-        match value.check(&key.kind) {
+        match key.check_feature().and_then(|()| value.check(&key.kind)) {
             Ok(()) => *field(&mut self.settings) = value,
             Err(reason) => self.problems.push(ConfigProblem::new(key.name, &value.print(), reason)),
         }

@@ -64,10 +64,11 @@
 //!
 //! # Features
 //!
-//! LZ4 is always there. Each other [codec](Compression) is a feature; without the feature the producer refuses the codec by
-//! name:
+//! LZ4 is always there. Each other [codec](Compression) is a feature, and so is [`Sasl`]; without the feature the producer refuses
+//! the properties that need it, and names the feature:
 //!
 //! - `gzip`, on by default;
+//! - `sasl`, on by default;
 //! - `snappy`, on by default;
 //! - `zstd`, off by default: the only one that needs a C compiler.
 //!

@@ -16,7 +16,6 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
     /// Kafka's default in Kafka's spelling; `None` if there is none.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the tests that compare the table with Kafka's"))]
     pub(crate) default: Option<&'static str>,
     pub(crate) support: Support,
 }
@@ -73,7 +72,13 @@ impl Key {
         // As Kafka does: everything up to the space character counts as blank.
         let text = text.trim_matches(|c| c <= ' ');
         let (reason, in_force) = match self.support {
-            Support::Supported { parse, .. } => return parse(settings, text, &self.kind),
+            Support::Supported { parse, .. } => {
+                // What changes nothing is taken anyway.
+                if !self.default.is_some_and(|default| self.kind.same(default, text)) {
+                    self.check_feature()?;
+                }
+                return parse(settings, text, &self.kind);
+            }
             Support::JavaOnly { instead, in_force } => (ConfigReason::JavaOnly(instead.to_owned()), in_force),
             Support::NotYet { what, in_force } => {
                 let text = match in_force {
@@ -89,6 +94,14 @@ impl Key {
             Some(value) if self.kind.same(value, text) => Ok(()),
             _ => Err(reason),
         }
+    }
+
+    /// Checks that the crate is built with what the key is about. Values say for themselves if only some of them need a feature.
+    pub(crate) fn check_feature(&self) -> Result<(), ConfigReason> {
+        if self.name.starts_with("sasl.") && !cfg!(feature = "sasl") {
+            return Err(ConfigReason::needs_feature("sasl"));
+        }
+        Ok(())
     }
 
     /// Prints the value in force as Kafka writes it.

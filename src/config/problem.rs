@@ -108,6 +108,12 @@ pub enum ConfigReason {
     },
 }
 
+impl ConfigReason {
+    pub(crate) fn needs_feature(feature: &str) -> Self {
+        Self::NotAvailable(format!("needs kafka-producer to be built with its feature \"{feature}\""))
+    }
+}
+
 /// Prints a value plainly where that is unambiguous, else in quotes.
 struct Quoted<'a>(&'a str);
 

@@ -202,10 +202,7 @@ impl Property for Compression {
     }
 
     fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
-        self.missing_feature().map_or(Ok(()), |feature| {
-            let text = format!("needs kafka-producer to be built with its feature \"{feature}\"");
-            Err(ConfigReason::NotAvailable(text))
-        })
+        self.missing_feature().map_or(Ok(()), |feature| Err(ConfigReason::needs_feature(feature)))
     }
 
     fn print(&self) -> String {

@@ -15,7 +15,7 @@ pub enum SecurityProtocol {
     /// Brokers do not ask who the producer is.
     #[default]
     Plaintext,
-    /// The producer says who it is by [`Sasl`]. Nothing is encrypted.
+    /// The producer says who it is by [`Sasl`]. Nothing is encrypted. Needs the feature `sasl`, which is on by default.
     SaslPlaintext,
 }
 
@@ -30,18 +30,22 @@ impl fmt::Display for SecurityProtocol {
 
 impl Property for SecurityProtocol {
     fn parse(text: &str, kind: &Kind) -> Result<Self, ConfigReason> {
-        match kind.choice(text)? {
-            "PLAINTEXT" => Ok(Self::Plaintext),
-            "SASL_PLAINTEXT" => Ok(Self::SaslPlaintext),
+        let protocol = match kind.choice(text)? {
+            "PLAINTEXT" => Self::Plaintext,
+            "SASL_PLAINTEXT" => Self::SaslPlaintext,
             _ => {
                 let text = "TLS is not available yet, must be PLAINTEXT or SASL_PLAINTEXT".to_owned();
-                Err(ConfigReason::NotAvailable(text))
+                return Err(ConfigReason::NotAvailable(text));
             }
-        }
+        };
+        protocol.check(kind).map(|()| protocol)
     }
 
     fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
-        Ok(())
+        match self {
+            Self::SaslPlaintext if !cfg!(feature = "sasl") => Err(ConfigReason::needs_feature("sasl")),
+            _ => Ok(()),
+        }
     }
 
     fn print(&self) -> String {

@@ -76,6 +76,7 @@ fn the_last_value_of_a_key_counts() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "sasl"), ignore = "needs the feature sasl")]
 fn typed_setters_and_properties_mean_the_same() {
     let typed = every_setter();
     let by_name = ProducerConfig::from_properties(EVERY_PROPERTY);

@@ -10,11 +10,16 @@ use rand::rngs::StdRng;
 use crate::config::{Credentials, Mechanism};
 use crate::metadata::Node;
 
+#[cfg(feature = "sasl")]
 mod base64;
+#[cfg(feature = "sasl")]
 mod plain;
+#[cfg(feature = "sasl")]
 mod scram;
 
+#[cfg(feature = "sasl")]
 use self::plain::Plain;
+#[cfg(feature = "sasl")]
 use self::scram::{Scram, Sha256Hash, Sha512Hash};
 
 /// Who the producer is, and how it proves that to brokers.
@@ -49,6 +54,7 @@ pub(crate) trait SaslExchange: fmt::Debug + Send {
 
 /// What an exchange does next.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(not(any(test, feature = "sasl")), expect(dead_code, reason = "no mechanism says anything"))]
 pub(crate) enum SaslStep {
     /// All is said: the broker is convinced, and has proved who it is if the mechanism has it do so.
     Done,
@@ -70,15 +76,22 @@ impl fmt::Debug for SaslStep {
     }
 }
 
-/// Returns the mechanism of a configuration.
-pub(crate) fn mechanism(mechanism: Mechanism, credentials: &Credentials) -> Arc<dyn SaslMechanism> {
+/// Returns the mechanism of a configuration, if the crate is built with it.
+#[cfg(feature = "sasl")]
+pub(crate) fn mechanism(mechanism: Mechanism, credentials: &Credentials) -> Option<Arc<dyn SaslMechanism>> {
     let credentials = credentials.clone();
-    match mechanism {
+    Some(match mechanism {
         Mechanism::Plain => Arc::new(Plain::new(credentials)),
         Mechanism::ScramSha256 => Arc::new(Scram::<Sha256Hash>::new(credentials)),
         Mechanism::ScramSha512 => Arc::new(Scram::<Sha512Hash>::new(credentials)),
-    }
+    })
 }
 
-#[cfg(test)]
+/// Returns no mechanism. A configuration that asks for one is refused before.
+#[cfg(not(feature = "sasl"))]
+pub(crate) fn mechanism(_: Mechanism, _: &Credentials) -> Option<Arc<dyn SaslMechanism>> {
+    None
+}
+
+#[cfg(all(test, feature = "sasl"))]
 mod tests;

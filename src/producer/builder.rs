@@ -369,7 +369,7 @@ fn new_network(settings: &ProducerSettings) -> NetworkClient<Purpose> {
         connections_max_idle: settings.connections_max_idle,
         sasl_mechanism: settings
             .sasl()
-            .map(|(mechanism, credentials)| sasl::mechanism(mechanism, credentials)),
+            .and_then(|(mechanism, credentials)| sasl::mechanism(mechanism, credentials)),
     };
     NetworkClient::new(config, rand::rng().random())
 }

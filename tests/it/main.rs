@@ -20,6 +20,7 @@ mod purge;
 mod reconnect;
 mod retry;
 mod runtimes;
+#[cfg(feature = "sasl")]
 mod sasl;
 mod scripted;
 mod send;

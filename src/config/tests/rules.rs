@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use super::{ProducerConfig, complete, messages};
-use crate::config::{Acks, Sasl, SecurityProtocol};
+use crate::config::Acks;
+#[cfg(feature = "sasl")]
+use crate::config::{Sasl, SecurityProtocol};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -184,6 +186,7 @@ fn nothing_is_settled_while_there_are_problems() {
 }
 
 #[test]
+#[cfg(feature = "sasl")]
 fn credentials_are_missed_where_brokers_ask_for_them() {
     let guarded = complete().security_protocol(SecurityProtocol::SaslPlaintext);
     let not_yet =
@@ -199,6 +202,7 @@ fn credentials_are_missed_where_brokers_ask_for_them() {
 }
 
 #[test]
+#[cfg(feature = "sasl")]
 fn passwords_that_are_set_are_shown_nowhere() {
     let config = complete()
         .security_protocol(SecurityProtocol::SaslPlaintext)

@@ -2,6 +2,7 @@
 
 use super::complete;
 use super::{Compression, Kind, ProducerConfig, Support, keys, messages};
+use crate::config::{Sasl, SecurityProtocol};
 
 /// One line of the table.
 #[derive(Debug)]
@@ -129,7 +130,7 @@ fn choices_are_taken_as_kafka_writes_them() {
         ("compression.type", &["none", "lz4", "lz4 "], &["LZ4", "GZIP", "brotli", ""]),
         ("metadata.recovery.strategy", &["none", "NONE", "Rebootstrap"], &["no", ""]),
         ("partitioner.ignore.keys", &["true", "FALSE", " True "], &["yes", "1", ""]),
-        ("security.protocol", &["PLAINTEXT", "plaintext", "sasl_plaintext"], &["SSL", "SASL_SSL", "TLS", ""]),
+        ("security.protocol", &["PLAINTEXT", "plaintext"], &["SSL", "SASL_SSL", "TLS", ""]),
         ("client.dns.lookup", &["use_all_dns_ips"], &["resolve_canonical_bootstrap_servers_only", "default"]),
     ] {
         for value in good {
@@ -221,6 +222,37 @@ fn codecs_are_taken_if_the_crate_is_built_with_them() {
             assert_eq!(by_name, typed);
         }
     }
+}
+
+#[test]
+fn sasl_is_taken_if_the_crate_is_built_with_it() {
+    let line = "PlainLoginModule required username=\"a\" password=\"hunter2\";";
+    let config = complete()
+        .property("security.protocol", "sasl_plaintext")
+        .property("sasl.mechanism", "PLAIN")
+        .property("sasl.jaas.config", line);
+    let typed =
+        complete().security_protocol(SecurityProtocol::SaslPlaintext).sasl(Sasl::plain("a", "hunter2"));
+    let keys = ["security.protocol", "sasl.mechanism", "sasl.jaas.config"];
+
+    for config in [config, typed] {
+        let problems = messages(&config);
+
+        if cfg!(feature = "sasl") {
+            assert_eq!(problems, [""; 0]);
+            continue;
+        }
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        for (problem, key) in problems.iter().zip(keys) {
+            assert!(problem.starts_with(key), "{problem}");
+            assert!(
+                problem.ends_with("needs kafka-producer to be built with its feature \"sasl\""),
+                "{problem}"
+            );
+            assert!(!problem.contains("hunter2"), "{problem}");
+        }
+    }
+    assert_eq!(messages(&complete().property("sasl.mechanism", "GSSAPI")), [""; 0]);
 }
 
 #[test]
