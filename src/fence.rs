@@ -51,6 +51,36 @@ impl Drop for Thrown {
     }
 }
 
+/// A value of the application's, which may panic when it is used or dropped.
+#[derive(Debug)]
+pub(crate) struct Fenced<T>(
+    /// `None` only while it is being dropped.
+    Option<T>,
+);
+
+impl<T> Fenced<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    /// Returns the value, without a fence around what the caller does with it.
+    pub(crate) fn get(&self) -> &T {
+        self.0.as_ref().expect("present until it is dropped")
+    }
+
+    /// Does something with the value. Returns what it has thrown if it panics.
+    pub(crate) fn call<R>(&mut self, act: impl FnOnce(&mut T) -> R) -> Result<R, Thrown> {
+        fenced(|| act(self.0.as_mut().expect("present until it is dropped")))
+    }
+}
+
+impl<T> Drop for Fenced<T> {
+    fn drop(&mut self) {
+        let value = self.0.take();
+        drop(fenced(|| drop(value)));
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod broken;
 

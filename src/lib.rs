@@ -165,6 +165,7 @@ pub use crate::error::{
 };
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 pub use crate::metrics::Metrics;
+pub use crate::network::dialer::{ByteStream, DialTarget, DialWith, Dialer, Dialing, dial_with};
 pub use crate::pipeline::{
     Acknowledgement, BoxError, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer,
     LongSerializer, Partitioner, PartitionerRecord, ProducerInterceptor, RoundRobinPartitioner, Serializable,

@@ -18,6 +18,7 @@
 //! | `client/handshake` | what a connection does between TCP and its first request |
 //! | `authentication`, `sasl` | Kafka's frames around a SASL exchange, and what a mechanism has to provide |
 //! | `client/deadlines` | what a connection waits for, and until when |
+//! | `transport`, `resolver`, `dialer` | byte streams: how they are driven, and who makes them |
 //! | `client/closing`, `client/moving` | how a connection ends, and what becomes of it when nodes move |
 //! | `connection_history` | what is remembered of a node across its connections: backoff, the last cause |
 
@@ -27,6 +28,7 @@ mod client;
 mod connection_history;
 mod connection_states;
 mod correlation_ids;
+pub(crate) mod dialer;
 mod event;
 mod frame;
 mod in_flight_requests;

@@ -8,13 +8,13 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use kafka_producer::{
     Acknowledgement, Acks, BoxError, BuildError, BytesSerializer, CloseReport, Cluster, Compression,
-    ConfigError, ConfigProblem, ConfigReason, Delivery, DeliveryError, DeliveryErrorKind, Disposition,
-    DoubleSerializer, ErrorCode, FloatSerializer, Header, HeaderName, HeaderValue, Headers,
-    IntegerSerializer, KafkaProducer, KafkaProducerBuilder, LongSerializer, MetadataRecoveryStrategy,
-    Metrics, Node, NodeId, PartitionInfo, Partitioner, PartitionerRecord, Persisted, ProducerConfig,
-    ProducerInterceptor, ProducerRecord, RecordMetadata, RoundRobinPartitioner, SendError, SendErrorKind,
-    SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer, TimeSpent, Topic,
-    TopicInfo, TopicPartition,
+    ConfigError, ConfigProblem, ConfigReason, Delivery, DeliveryError, DeliveryErrorKind, DialTarget,
+    DialWith, Disposition, DoubleSerializer, ErrorCode, FloatSerializer, Header, HeaderName, HeaderValue,
+    Headers, IntegerSerializer, KafkaProducer, KafkaProducerBuilder, LongSerializer,
+    MetadataRecoveryStrategy, Metrics, Node, NodeId, PartitionInfo, Partitioner, PartitionerRecord,
+    Persisted, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordMetadata, RoundRobinPartitioner,
+    SendError, SendErrorKind, SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer,
+    TimeSpent, Topic, TopicInfo, TopicPartition,
 };
 
 fn is_shareable<T: Send + Sync + Unpin + Debug>() {}
@@ -44,6 +44,7 @@ fn everything_may_be_sent_to_and_shared_with_other_threads() {
     is_owned::<(BytesSerializer, StringSerializer, LongSerializer, IntegerSerializer, ShortSerializer)>();
     is_owned::<(DoubleSerializer, FloatSerializer, RoundRobinPartitioner)>();
     is_owned::<(SerializeToVec<fn()>, SerializeWith<fn()>)>();
+    is_owned::<(DialTarget, DialWith<fn()>)>();
     is_shareable::<Acknowledgement<'_>>();
     is_shareable::<PartitionerRecord<'_>>();
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::network::transport::{Connecting, Connector, Stream};
+use crate::network::dialer::ByteStream;
+use crate::network::transport::{Connecting, Connector};
 use crate::producer::{BuildError, KafkaProducer, KafkaProducerBuilder};
 
 /// Builds a producer that is connected at once to whatever `connect` makes of a host and a port.
@@ -39,7 +40,7 @@ where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     fn connect(&self, host: &str, port: u16, _: usize) -> Connecting {
-        let stream: Box<dyn Stream> = Box::new((self.0)(host, port));
+        let stream: Box<dyn ByteStream> = Box::new((self.0)(host, port));
         Box::pin(async move { Ok(stream) })
     }
 }

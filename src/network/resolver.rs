@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::network::dialer::ByteStream;
 use crate::network::lookup::Lookups;
-use crate::network::transport::{Connecting, Connector, Stream};
+use crate::network::transport::{Connecting, Connector};
 
 /// Connects over TCP. A name is looked up anew for every attempt, so that a broker may move.
 #[derive(Debug, Clone)]
@@ -18,13 +19,20 @@ pub(crate) struct TcpConnector {
     pub(crate) lookups: Lookups,
 }
 
+/// As large as Kafka's defaults make it.
+impl Default for TcpConnector {
+    fn default() -> Self {
+        Self { send_buffer: Some(128 * 1024), receive_buffer: Some(32 * 1024), lookups: Lookups::new() }
+    }
+}
+
 impl Connector for TcpConnector {
     fn connect(&self, host: &str, port: u16, attempt: usize) -> Connecting {
         let this = self.clone();
         let host = host.to_owned();
         Box::pin(async move {
             let stream = this.connect_to_one_of(&host, port, attempt).await?;
-            let stream: Box<dyn Stream> = Box::new(stream);
+            let stream: Box<dyn ByteStream> = Box::new(stream);
             Ok(stream)
         })
     }
@@ -32,7 +40,12 @@ impl Connector for TcpConnector {
 
 impl TcpConnector {
     /// Tries the addresses of a name, beginning with another one at each attempt (`client.dns.lookup=use_all_dns_ips`).
-    async fn connect_to_one_of(&self, host: &str, port: u16, attempt: usize) -> io::Result<TcpStream> {
+    pub(super) async fn connect_to_one_of(
+        &self,
+        host: &str,
+        port: u16,
+        attempt: usize,
+    ) -> io::Result<TcpStream> {
         let addresses = self.lookups.look_up(host, port).await?;
         self.connect_to_first(in_turn(addresses, attempt)).await
     }

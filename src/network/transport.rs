@@ -13,18 +13,14 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::network::dialer::ByteStream;
 use crate::network::event::Frame;
 use crate::network::frame::next_frame;
 
-/// A byte stream to a broker.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// A connection attempt under way.
-pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
+pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Send>>;
 
-/// Makes byte streams: over TCP, or in memory for tests.
+/// Makes byte streams: over TCP, by a dialer of the application, or in memory for tests.
 pub(crate) trait Connector: fmt::Debug + Send + Sync {
     /// Starts to connect. `attempt` counts up, so that the addresses of a name can take turns.
     fn connect(&self, host: &str, port: u16, attempt: usize) -> Connecting;
@@ -42,7 +38,7 @@ pub(crate) enum ConnectionEvent {
 
 /// One established connection.
 pub(crate) struct Connection {
-    stream: Box<dyn Stream>,
+    stream: Box<dyn ByteStream>,
     /// Received and not yet a whole frame.
     incoming: BytesMut,
     max_frame: usize,
@@ -63,7 +59,7 @@ const READ_BUFFER_LEN: usize = 16 * 1024;
 const READS_PER_POLL: usize = 8;
 
 impl Connection {
-    pub(crate) fn new(stream: Box<dyn Stream>, max_frame: usize) -> Self {
+    pub(crate) fn new(stream: Box<dyn ByteStream>, max_frame: usize) -> Self {
         Self {
             stream,
             incoming: BytesMut::new(),

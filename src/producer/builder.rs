@@ -25,6 +25,7 @@ use crate::delivery::AckObserver;
 use crate::fence::fenced;
 use crate::metadata::{Metadata, MetadataConfig};
 use crate::metrics::Counters;
+use crate::network::dialer::{Dialer, FencedDialer};
 use crate::network::lookup::Lookups;
 use crate::network::resolver::TcpConnector;
 use crate::network::sasl;
@@ -65,6 +66,7 @@ pub struct KafkaProducerBuilder<K = Bytes, V = Bytes> {
     key_serializer: Box<dyn Serializer<K>>,
     value_serializer: Box<dyn Serializer<V>>,
     partitioner: Option<Box<dyn Partitioner>>,
+    dialer: Option<Box<dyn Dialer>>,
     fail_stop: bool,
 }
 
@@ -116,6 +118,16 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         self
     }
 
+    /// Sets who connects to brokers: by default the producer does, over TCP.
+    ///
+    /// For SOCKS proxies, Unix sockets and load balancers that want to be told who asks; see [`Dialer`]. This is not a property
+    /// of Kafka.
+    #[must_use]
+    pub fn dialer(mut self, dialer: impl Dialer) -> Self {
+        self.dialer = Some(Box::new(dialer));
+        self
+    }
+
     /// Sets the types of keys and values and the serializers for them (`key.serializer`, `value.serializer`).
     ///
     /// Call this before you add interceptors: it drops those that were added before, because they are for other types.
@@ -135,6 +147,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             key_serializer: Box::new(key),
             value_serializer: Box::new(value),
             partitioner: self.partitioner,
+            dialer: self.dialer,
             fail_stop: self.fail_stop,
         }
     }
@@ -191,20 +204,23 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     /// # Errors
     ///
     /// [`BuildError::Config`] lists everything that is wrong with the configuration.
-    pub fn build(self) -> Result<KafkaProducer<K, V>, BuildError> {
+    pub fn build(mut self) -> Result<KafkaProducer<K, V>, BuildError> {
         let settings = self.config.settle()?;
         if self.fail_stop && settings.acks == Acks::None {
             return Err(BuildError::FailStopWithoutAcks);
         }
-        let connector = TcpConnector {
+        let tcp = TcpConnector {
             send_buffer: settings.send_buffer.and_then(|size| u32::try_from(size).ok()),
             receive_buffer: settings.receive_buffer.and_then(|size| u32::try_from(size).ok()),
             lookups: Lookups::new(),
         };
-        if !has_io() {
-            return Err(BuildError::NoIo);
-        }
-        self.build_on(settings, Arc::new(connector))
+        let connector: Arc<dyn Connector> = match self.dialer.take() {
+            // It may need no I/O driver: only the dialer knows what it connects to.
+            Some(dialer) => Arc::new(FencedDialer::new(dialer, tcp)),
+            None if has_io() => Arc::new(tcp),
+            None => return Err(BuildError::NoIo),
+        };
+        self.build_on(settings, connector)
     }
 
     /// Makes the producer with connections of another kind.
@@ -294,6 +310,7 @@ where
             key_serializer: Box::new(K::Serializer::default()),
             value_serializer: Box::new(V::Serializer::default()),
             partitioner: None,
+            dialer: None,
             fail_stop: false,
         }
     }

@@ -23,7 +23,8 @@ use crate::error::DeliveryErrorKind;
 use crate::fence::Thrown;
 use crate::log;
 use crate::metadata::Cluster;
-use crate::network::transport::{Connector, Stream};
+use crate::network::dialer::ByteStream;
+use crate::network::transport::Connector;
 use crate::network::{ConnectionId, Frame};
 use crate::sender::control::{Control, Order, Report, guarded};
 use crate::sender::core::SenderCore;
@@ -59,7 +60,8 @@ struct OnTask<'a, 'c> {
     cx: &'a mut Context<'c>,
 }
 
-type Attempt = Abortable<Pin<Box<dyn Future<Output = (ConnectionId, io::Result<Box<dyn Stream>>)> + Send>>>;
+type Attempt =
+    Abortable<Pin<Box<dyn Future<Output = (ConnectionId, io::Result<Box<dyn ByteStream>>)> + Send>>>;
 
 /// Tries to fail the records of a sender that has panicked.
 const MAX_TRIES: usize = 100;

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use tokio::task::coop;
 
-use crate::network::transport::{Connection, ConnectionEvent, Stream};
+use crate::network::dialer::ByteStream;
+use crate::network::transport::{Connection, ConnectionEvent};
 use crate::network::{ConnectionId, Frame, NetworkClient};
 use crate::sender::request::Purpose;
 
@@ -23,7 +24,7 @@ impl Sockets {
         Self { connections: BTreeMap::new(), max_frame }
     }
 
-    pub(crate) fn open(&mut self, id: ConnectionId, stream: Box<dyn Stream>) {
+    pub(crate) fn open(&mut self, id: ConnectionId, stream: Box<dyn ByteStream>) {
         self.connections.insert(id, Connection::new(stream, self.max_frame));
     }
 

@@ -3,6 +3,7 @@
 mod acks;
 mod cancel_safety;
 mod compression;
+mod dialer;
 mod drop;
 mod enqueue;
 mod errors;

@@ -17,8 +17,9 @@ use kafka_protocol::protocol::Decodable;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::network::dialer::ByteStream;
 use crate::network::next_frame;
-use crate::network::transport::{Connecting, Connector, Stream};
+use crate::network::transport::{Connecting, Connector};
 
 /// Brokers 0, 1 … at ports 9092, 9093 … of 127.0.0.1. To connect takes a round trip, and so does each answer; the brokers
 /// themselves take no time.
@@ -118,7 +119,7 @@ impl Connector for ToDistant {
                 is_closed: false,
                 timer: None,
             };
-            let stream: Box<dyn Stream> = Box::new(line);
+            let stream: Box<dyn ByteStream> = Box::new(line);
             Ok(stream)
         })
     }

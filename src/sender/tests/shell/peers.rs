@@ -11,7 +11,8 @@ use tokio::runtime::Handle;
 use tokio::task::coop;
 
 use crate::fence::broken::Bomb;
-use crate::network::transport::{Connecting, Connector, Stream};
+use crate::network::dialer::ByteStream;
+use crate::network::transport::{Connecting, Connector};
 
 /// Counts attempts to connect, and those under way.
 #[derive(Debug, Default)]
@@ -101,7 +102,8 @@ impl Connector for Attempts {
             Outcome::None => {}
             outcome @ (Outcome::Bomb | Outcome::Panic) => {
                 return Box::pin(async move {
-                    let stream: Box<dyn Stream> = Box::new(Broken { with_bomb: outcome == Outcome::Bomb });
+                    let stream: Box<dyn ByteStream> =
+                        Box::new(Broken { with_bomb: outcome == Outcome::Bomb });
                     Ok(stream)
                 });
             }
@@ -119,7 +121,7 @@ impl Connector for Attempts {
             Outcome::Counted => {
                 let reads = Arc::clone(&self.reads);
                 return Box::pin(async move {
-                    let stream: Box<dyn Stream> = Box::new(Counted(reads));
+                    let stream: Box<dyn ByteStream> = Box::new(Counted(reads));
                     Ok(stream)
                 });
             }
