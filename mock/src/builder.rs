@@ -8,6 +8,8 @@ use crate::releases;
 use crate::sasl::{Admission, SaslMechanism};
 use crate::server::Shared;
 use crate::state::{ClusterState, Settings};
+#[cfg(feature = "tls")]
+use crate::tls::MockTls;
 use crate::topic::random_u64;
 use crate::versions::VersionTable;
 
@@ -33,6 +35,8 @@ pub struct MockClusterBuilder {
     max_frame_bytes: usize,
     release: Option<String>,
     cluster_id: Option<String>,
+    #[cfg(feature = "tls")]
+    tls: Option<MockTls>,
 }
 
 impl MockClusterBuilder {
@@ -43,6 +47,8 @@ impl MockClusterBuilder {
             max_frame_bytes: 100 * 1024 * 1024,
             release: None,
             cluster_id: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -130,6 +136,13 @@ impl MockClusterBuilder {
         self
     }
 
+    /// Has brokers speak TLS (default: they speak plaintext). May be combined with users of SASL.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: MockTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     fn admission(&mut self) -> &mut Admission {
         self.settings.admission.get_or_insert_default()
     }
@@ -148,8 +161,9 @@ impl MockClusterBuilder {
     ///
     /// # Errors
     ///
-    /// [`MockError::InvalidBrokerCount`] for less than one broker, [`MockError::UnknownRelease`], and
-    /// [`MockError::Listen`] if a listener cannot be opened.
+    /// [`MockError::InvalidBrokerCount`] for less than one broker, [`MockError::UnknownRelease`],
+    /// [`MockError::Listen`] if a listener cannot be opened, and with the feature `tls` `MockError::InvalidTls` if a certificate
+    /// or key cannot be used, or if this processor lacks instructions that TLS needs.
     ///
     /// # Panics
     ///
@@ -169,7 +183,12 @@ impl MockClusterBuilder {
         // Kafka's ids are 22 characters too.
         let cluster_id = self.cluster_id.unwrap_or_else(|| format!("mock--{:016x}", random_u64()));
         let state = ClusterState::new(cluster_id, self.brokers, self.settings, versions);
-        MockCluster::start_with(Shared::new(state, self.max_frame_bytes)).await
+        let shared = Shared::new(state, self.max_frame_bytes);
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            shared.tls.set(tls)?;
+        }
+        MockCluster::start_with(shared).await
     }
 }
 

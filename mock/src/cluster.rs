@@ -17,6 +17,8 @@ use crate::record::MockRecord;
 use crate::requests::Requests;
 use crate::server::{self, Mode, Shared};
 use crate::state::unknown;
+#[cfg(feature = "tls")]
+use crate::tls::{MockTls, TlsConnection, TlsFault};
 
 /// A cluster of Kafka brokers in this process.
 ///
@@ -344,6 +346,8 @@ impl MockCluster {
 
     /// Forgets all injected faults and delays. What is under way already goes on.
     pub fn clear_faults(&self) {
+        #[cfg(feature = "tls")]
+        self.shared.tls.clear_faults();
         self.shared.state().faults.clear();
     }
 
@@ -385,6 +389,37 @@ impl MockCluster {
         // A Fetch may be waiting on a broker that no longer leads.
         self.shared.changed.notify_waiters();
         result
+    }
+}
+
+/// TLS.
+#[cfg(feature = "tls")]
+impl MockCluster {
+    /// Has brokers speak TLS like this with clients that connect from now on, such as with another certificate. Connections
+    /// that are open stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::InvalidTls`]; brokers then go on as before.
+    pub fn set_tls(&self, tls: MockTls) -> Result<(), MockError> {
+        self.shared.tls.set(&tls)
+    }
+
+    /// Adds a fault to those that are waiting for their handshakes.
+    pub fn inject_tls(&self, fault: TlsFault) {
+        self.shared.tls.inject(fault);
+    }
+
+    /// Returns the faults that still wait for handshakes, oldest first, with what is left of their numbers.
+    pub fn pending_tls_faults(&self) -> Vec<TlsFault> {
+        self.shared.tls.pending_faults()
+    }
+
+    /// Returns what brokers have seen of clients whose handshakes succeeded, oldest first, up to the newest 1000.
+    ///
+    /// Why handshakes failed stands in [`refusals`](Self::refusals), if it was not for a fault or a client that hung up.
+    pub fn tls_connections(&self) -> Vec<TlsConnection> {
+        self.shared.tls.connections()
     }
 }
 

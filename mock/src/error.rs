@@ -41,6 +41,13 @@ pub enum MockError {
         /// The refused name.
         topic: String,
     },
+    /// Brokers cannot speak TLS in the way that was asked for.
+    #[cfg(feature = "tls")]
+    #[error("brokers cannot speak TLS: {reason}")]
+    InvalidTls {
+        /// What is wrong.
+        reason: String,
+    },
     /// The lowest version is negative or above the highest.
     #[error("versions {min} to {max} cannot be offered for {api:?}")]
     InvalidVersions {

@@ -5,7 +5,8 @@
 //! idempotence, Fetch, ListOffsets, InitProducerId, CreateTopics and DeleteTopics in all their current versions
 //! ([`Api`]), checks every record batch as strictly as a broker does or more so, and keeps the records in memory,
 //! where a test can look at them. Clients authenticate by SASL PLAIN and SCRAM if a test wants it
-//! ([`MockClusterBuilder::sasl_user`]). Consumer groups, transactions and TLS are not there.
+//! ([`MockClusterBuilder::sasl_user`]), and speak TLS with the feature `tls` (`MockClusterBuilder::tls`). Consumer groups and
+//! transactions are not there.
 //!
 //! What makes it useful are the things that a real cluster does only at night: leaders move, brokers die, hang
 //! and come back, answers are late or never come, error codes appear where a test wants them ([`Fault`]), and old
@@ -83,7 +84,10 @@ pub mod sans_io;
 mod sasl;
 mod server;
 mod shape;
+mod socket;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic;
 mod versions;
 
@@ -97,6 +101,8 @@ pub use faults::{Fault, ParseFaultError};
 pub use record::MockRecord;
 pub use requests::Requests;
 pub use sasl::SaslMechanism;
+#[cfg(feature = "tls")]
+pub use tls::{MockCertificate, MockTls, TlsConnection, TlsFault, TlsVersion};
 
 /// Runs the examples of the README.
 #[cfg(doctest)]

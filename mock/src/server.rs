@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -19,7 +17,10 @@ use crate::faults::{Arrival, FaultPlan, Pace, Sending, Then};
 use crate::reaction::Reaction;
 use crate::request::Request;
 use crate::sasl::Session;
+use crate::socket::{self, ReadHalf, WriteHalf};
 use crate::state::ClusterState;
+#[cfg(feature = "tls")]
+use crate::tls::{self, Opened, Tls};
 
 /// What all brokers of a cluster share.
 #[derive(Debug)]
@@ -28,11 +29,19 @@ pub(crate) struct Shared {
     /// Woken whenever a waiting Fetch might have an answer.
     pub(crate) changed: Notify,
     pub(crate) max_frame_bytes: usize,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Tls,
 }
 
 impl Shared {
     pub(crate) fn new(state: ClusterState, max_frame_bytes: usize) -> Self {
-        Self { state: Mutex::new(state), changed: Notify::new(), max_frame_bytes }
+        Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            max_frame_bytes,
+            #[cfg(feature = "tls")]
+            tls: Tls::default(),
+        }
     }
 
     /// Locks the state. A panic under the lock cannot leave it half changed in a way that matters to a test.
@@ -167,7 +176,7 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(broker = self.broker, %error, "TCP_NODELAY could not be set");
         }
-        let (read_half, write_half) = stream.into_split();
+        let Some((read_half, write_half)) = self.open(stream).await else { return };
         let (answers, queue) = mpsc::channel(MAX_QUEUED_ANSWERS);
         let mut writing = pin!(write_answers(write_half, queue, self.mode.subscribe()));
         let reading = self.serve(read_half, answers);
@@ -181,9 +190,42 @@ impl Connection {
         }
     }
 
+    /// Returns the halves of a connection whose client may speak now, in plain.
+    #[cfg(not(feature = "tls"))]
+    async fn open(&self, stream: TcpStream) -> Option<(ReadHalf, WriteHalf)> {
+        Some(socket::split(stream))
+    }
+
+    /// Returns the halves of a connection whose client may speak now: at once, or after a handshake that succeeds.
+    #[cfg(feature = "tls")]
+    async fn open(&self, stream: TcpStream) -> Option<(ReadHalf, WriteHalf)> {
+        let mut mode = self.mode.subscribe();
+        let mut opening = pin!(tls::shake_hands(&self.shared.tls, self.broker, stream));
+        loop {
+            wait_until_serving(&mut mode).await;
+            tokio::select! {
+                opened = &mut opening => match opened {
+                    Ok(Opened::Plain(stream)) => return Some(socket::split(stream)),
+                    Ok(Opened::Tls(half)) => return Some(socket::split_tls(half)),
+                    Ok(Opened::Ended) => return None,
+                    Ok(Opened::Refused(reason, stream)) => {
+                        self.refuse(reason);
+                        tls::listen_to_the_end(stream).await;
+                        return None;
+                    }
+                    Err(error) => {
+                        log_end(self.broker, Err(error));
+                        return None;
+                    }
+                },
+                () = wait_for(&mut mode, |mode| !mode.is_serving()) => {}
+            }
+        }
+    }
+
     /// Reads requests and reacts, until the connection is to be closed. Dropping `answers` at the end lets the
     /// writer finish.
-    async fn serve(&self, mut socket: OwnedReadHalf, answers: mpsc::Sender<Answer>) -> io::Result<()> {
+    async fn serve(&self, mut socket: ReadHalf, answers: mpsc::Sender<Answer>) -> io::Result<()> {
         let mut mode = self.mode.subscribe();
         let mut buffer = BytesMut::new();
         let mut requests = 0;
@@ -209,7 +251,7 @@ impl Connection {
                 Then::Close => return Ok(()),
                 Then::GoOn => {}
                 Then::Hang => return discard(socket).await,
-                Then::Reset => return socket.as_ref().set_zero_linger(),
+                Then::Reset => return socket.set_zero_linger(),
             }
         }
     }
@@ -217,7 +259,7 @@ impl Connection {
     /// Returns the next frame, or `None` at the end of the stream or when the client breaks the framing.
     async fn next_frame(
         &self,
-        socket: &mut OwnedReadHalf,
+        socket: &mut ReadHalf,
         buffer: &mut BytesMut,
         mode: &mut watch::Receiver<Mode>,
     ) -> io::Result<Option<Bytes>> {
@@ -321,7 +363,7 @@ fn cut_frame(buffer: &mut BytesMut, max_frame_bytes: usize) -> Result<Option<Byt
 }
 
 async fn write_answers(
-    mut socket: OwnedWriteHalf,
+    mut socket: WriteHalf,
     mut queue: mpsc::Receiver<Answer>,
     mut mode: watch::Receiver<Mode>,
 ) -> io::Result<()> {
@@ -336,15 +378,11 @@ async fn write_answers(
             }
         }
     }
-    // An ordinary drop says goodbye (FIN) even if the connection is to be reset (RST) by the last one to let go.
-    if socket.as_ref().linger()?.is_some() {
-        socket.forget();
-    }
-    Ok(())
+    socket.finish().await
 }
 
 /// Reads until the client hangs up, so that its end of the connection is noticed.
-async fn discard(mut socket: OwnedReadHalf) -> io::Result<()> {
+async fn discard(mut socket: ReadHalf) -> io::Result<()> {
     let mut buffer = BytesMut::with_capacity(READ_AHEAD_BYTES);
     while socket.read_buf(&mut buffer).await? > 0 {
         buffer.clear();

@@ -11,3 +11,5 @@ mod metadata;
 mod produce;
 mod sans_io;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
