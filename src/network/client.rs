@@ -46,9 +46,10 @@ pub(crate) struct NetworkConfig {
     pub(crate) max_in_flight: usize,
     /// Between attempts to connect to one node (`reconnect.backoff.ms`, `reconnect.backoff.max.ms`).
     pub(crate) reconnect_backoff: Backoff,
-    /// For an attempt to connect (`socket.connection.setup.timeout.ms`, `socket.connection.setup.timeout.max.ms`).
+    /// For an attempt to connect, up to the first request of the caller's (`socket.connection.setup.timeout.ms`, `socket.connection.setup.timeout.max.ms`).
     pub(crate) connection_setup_timeout: Backoff,
-    /// For the answer to the client's own requests (`request.timeout.ms`).
+    /// For the answer to one of the client's own requests, and for all that a new authentication of a connection in use takes
+    /// (`request.timeout.ms`).
     pub(crate) request_timeout: Duration,
     /// After this long without use a connection is closed (`connections.max.idle.ms`); `None` for never.
     pub(crate) connections_max_idle: Option<Duration>,
@@ -192,6 +193,7 @@ impl<P> NetworkClient<P> {
         let delay = delay.min(MAX_THROTTLE);
         let Some(until) = now.checked_add(delay).filter(|until| *until > now) else { return };
         self.in_flight.extend_timeouts(node, delay);
+        self.states.extend_setup(node, delay);
         for node in self.states.throttle(node, until, now) {
             self.rearm(node, now);
         }

@@ -18,7 +18,7 @@ pub(super) struct ConnectionHistory {
     failures: u32,
     /// Whether an attempt came to nothing since the node was ready last.
     has_failed: bool,
-    /// Attempts that failed before there was a connection, since there was one.
+    /// Attempts that failed before there was a connection, or took too long, since the node was ready last.
     setup_failures: u32,
     /// The version of ApiVersions to ask with on the next connection.
     handshake_version: i16,
@@ -62,14 +62,10 @@ impl ConnectionHistory {
         before
     }
 
-    /// Notes that there is a connection.
-    pub(super) fn connected(&mut self) {
-        self.setup_failures = 0;
-    }
-
     /// Notes that the node takes requests.
     pub(super) fn ready(&mut self) {
         self.failures = 0;
+        self.setup_failures = 0;
         self.has_failed = false;
     }
 
@@ -83,12 +79,13 @@ impl ConnectionHistory {
         now: Instant,
         random: f64,
     ) -> Duration {
-        match stage {
-            Stage::Connecting => self.setup_failures = self.setup_failures.saturating_add(1),
-            Stage::Negotiating => {
-                self.handshake_version = version_after_lost_handshake(self.handshake_version);
-            }
-            Stage::Authenticating | Stage::Ready => {}
+        let is_too_short =
+            matches!(reason, DisconnectReason::AuthenticationTimedOut | DisconnectReason::HandshakeTimedOut);
+        if stage == Stage::Connecting || (stage != Stage::Ready && is_too_short) {
+            self.setup_failures = self.setup_failures.saturating_add(1);
+        }
+        if stage == Stage::Negotiating {
+            self.handshake_version = version_after_lost_handshake(self.handshake_version);
         }
         self.has_failed |= stage != Stage::Ready;
         self.last_attempt = now;
@@ -153,7 +150,6 @@ mod tests {
         history.lost(Stage::Connecting, DisconnectReason::ConnectTimedOut, &backoff, now, MEAN);
         history.lost(Stage::Ready, DisconnectReason::RequestTimedOut, &backoff, now + millis(7), MEAN);
         history.attempt(now + millis(100));
-        history.connected();
         history.ready();
 
         let cause = LastCause { reason: DisconnectReason::RequestTimedOut, at: now + millis(7) };

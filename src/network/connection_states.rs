@@ -68,10 +68,18 @@ impl ConnectionStates {
         node: NodeId,
         versions: ApiVersions,
         authentication: Authentication,
+        renewal_timeout: Duration,
         now: Instant,
     ) {
         if let Some(known) = self.nodes.get_mut(&node) {
-            known.authenticating(versions, authentication, now);
+            known.authenticating(versions, authentication, renewal_timeout, now);
+        }
+    }
+
+    /// Gives an attempt under way, or a new authentication, more time.
+    pub(super) fn extend_setup(&mut self, node: NodeId, by: Duration) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.extend_setup(by);
         }
     }
 
@@ -261,7 +269,7 @@ mod tests {
         let random = &mut StdRng::seed_from_u64(7);
         let (authentication, step) = Authentication::begin(None, &node(), &versions(), random).unwrap();
         assert_eq!(step, AuthenticationStep::Done(None));
-        states.authenticating(NODE, versions(), authentication, now);
+        states.authenticating(NODE, versions(), authentication, millis(30_000), now);
         assert!(states.authenticated(NODE, None));
     }
 

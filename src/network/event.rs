@@ -85,12 +85,16 @@ pub(crate) enum DisconnectReason {
     AddressChanged,
     #[error("authentication failed: {0}")]
     AuthenticationFailed(#[from] AuthenticationError),
+    #[error("broker did not finish the authentication in time")]
+    AuthenticationTimedOut,
     #[error("connection lost: {0}")]
     Closed(Arc<str>),
     #[error("could not connect: {0}")]
     ConnectFailed(Arc<str>),
     #[error("could not connect in time")]
     ConnectTimedOut,
+    #[error("connected, but the broker did not tell its versions in time")]
+    HandshakeTimedOut,
     /// Nothing is wrong: the connection was not used for `connections.max.idle.ms`.
     #[error("connection was idle")]
     Idle,
@@ -120,7 +124,7 @@ impl DisconnectReason {
 impl From<&DisconnectReason> for FailureReason {
     fn from(reason: &DisconnectReason) -> Self {
         match reason {
-            DisconnectReason::RequestTimedOut => Self::TimedOut,
+            DisconnectReason::HandshakeTimedOut | DisconnectReason::RequestTimedOut => Self::TimedOut,
             reason => Self::Disconnected(reason.clone()),
         }
     }

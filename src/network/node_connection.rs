@@ -43,12 +43,14 @@ enum ConnectionState {
     /// The transport was asked for a connection.
     Connecting { id: ConnectionId, deadline: Option<Instant> },
     /// Connected, but it is not known yet what the broker speaks.
-    Negotiating(Link),
+    Negotiating { link: Link, deadline: Option<Instant> },
     /// The client tells the broker who we are: for the first time, or again because a session ends.
     Authenticating {
         established: Established,
         authentication: Authentication,
         is_first: bool,
+        /// For all of it. The first authentication has what is left of the time for the attempt.
+        deadline: Option<Instant>,
         /// When the client goes on with what the exchange has to compute.
         works_at: Option<Instant>,
     },
@@ -96,27 +98,29 @@ impl NodeConnection {
 
     /// The transport has a connection. Returns whether an attempt was under way.
     pub(super) fn connected(&mut self) -> bool {
-        let ConnectionState::Connecting { id, .. } = self.state else { return false };
-        self.state = ConnectionState::Negotiating(Link { id, correlation_ids: CorrelationIds::new() });
-        self.history.connected();
+        let ConnectionState::Connecting { id, deadline } = self.state else { return false };
+        let link = Link { id, correlation_ids: CorrelationIds::new() };
+        self.state = ConnectionState::Negotiating { link, deadline };
         true
     }
 
     /// The broker has said what it speaks, or has answered the last request of a session that ends. The client now tells it who we
-    /// are.
+    /// are. If the connection was ready before, that may take `renewal_timeout`.
     pub(super) fn authenticating(
         &mut self,
         versions: ApiVersions,
         authentication: Authentication,
+        renewal_timeout: Duration,
         now: Instant,
     ) {
         self.change(|state| match state {
-            ConnectionState::Negotiating(link) => {
+            ConnectionState::Negotiating { link, deadline } => {
                 let established = Established { link, versions, last_activity: now };
                 ConnectionState::Authenticating {
                     established,
                     authentication,
                     is_first: true,
+                    deadline,
                     works_at: None,
                 }
             }
@@ -124,6 +128,7 @@ impl NodeConnection {
                 established,
                 authentication,
                 is_first: false,
+                deadline: now.checked_add(renewal_timeout),
                 works_at: None,
             },
             state => state,
@@ -146,6 +151,15 @@ impl NodeConnection {
                 authentication.handle_answer(api_key, version, body).map(Some)
             }
             _ => Ok(None),
+        }
+    }
+
+    /// The broker wants to be left alone for so long: what it has been asked in the course of the attempt is answered later.
+    pub(super) fn extend_setup(&mut self, by: Duration) {
+        if let ConnectionState::Negotiating { deadline, .. }
+        | ConnectionState::Authenticating { deadline, .. } = &mut self.state
+        {
+            *deadline = deadline.and_then(|deadline| deadline.checked_add(by));
         }
     }
 
@@ -214,7 +228,7 @@ impl NodeConnection {
         let stage = match self.state {
             ConnectionState::Disconnected { .. } => return,
             ConnectionState::Connecting { .. } => Stage::Connecting,
-            ConnectionState::Negotiating(_) => Stage::Negotiating,
+            ConnectionState::Negotiating { .. } => Stage::Negotiating,
             ConnectionState::Authenticating { is_first: true, .. } => Stage::Authenticating,
             ConnectionState::Authenticating { is_first: false, .. }
             | ConnectionState::Ready { .. }
@@ -248,7 +262,7 @@ impl NodeConnection {
     pub(super) fn correlation_ids_mut(&mut self) -> Option<&mut CorrelationIds> {
         let link = match &mut self.state {
             ConnectionState::Disconnected { .. } | ConnectionState::Connecting { .. } => return None,
-            ConnectionState::Negotiating(link) => link,
+            ConnectionState::Negotiating { link, .. } => link,
             ConnectionState::Authenticating { established, .. }
             | ConnectionState::Ready { established, .. }
             | ConnectionState::Draining { established, .. } => &mut established.link,
@@ -278,7 +292,7 @@ impl NodeConnection {
         match &self.state {
             ConnectionState::Disconnected { .. } => None,
             ConnectionState::Connecting { id, .. } => Some(*id),
-            ConnectionState::Negotiating(link) => Some(link.id),
+            ConnectionState::Negotiating { link, .. } => Some(link.id),
             ConnectionState::Authenticating { established, .. }
             | ConnectionState::Ready { established, .. }
             | ConnectionState::Draining { established, .. } => Some(established.link.id),
@@ -295,14 +309,14 @@ impl NodeConnection {
         matches!(
             self.state,
             ConnectionState::Connecting { .. }
-                | ConnectionState::Negotiating(_)
+                | ConnectionState::Negotiating { .. }
                 | ConnectionState::Authenticating { is_first: true, .. }
         )
     }
 
     /// Whether the broker is being asked what it speaks.
     pub(super) fn is_negotiating(&self) -> bool {
-        matches!(self.state, ConnectionState::Negotiating(_))
+        matches!(self.state, ConnectionState::Negotiating { .. })
     }
 
     /// Whether requests may be sent, as far as the connection goes.
@@ -345,11 +359,22 @@ impl NodeConnection {
         }
     }
 
-    /// Returns when the attempt under way has taken too long.
+    /// Returns when the attempt under way, or the new authentication, has taken too long.
     pub(super) fn setup_deadline(&self) -> Option<Instant> {
         match self.state {
-            ConnectionState::Connecting { deadline, .. } => deadline,
+            ConnectionState::Connecting { deadline, .. }
+            | ConnectionState::Negotiating { deadline, .. }
+            | ConnectionState::Authenticating { deadline, .. } => deadline,
             _ => None,
+        }
+    }
+
+    /// Returns how to call it that [`setup_deadline`](Self::setup_deadline) is over.
+    pub(super) fn setup_overdue(&self) -> DisconnectReason {
+        match self.state {
+            ConnectionState::Authenticating { .. } => DisconnectReason::AuthenticationTimedOut,
+            ConnectionState::Negotiating { .. } => DisconnectReason::HandshakeTimedOut,
+            _ => DisconnectReason::ConnectTimedOut,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::network::event::DisconnectReason;
 /// What ends, or begins, when a deadline is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Deadline {
-    /// The attempt to connect has taken too long.
+    /// The attempt to connect has taken too long, with all that comes before the first request; or the new authentication has.
     ConnectionSetup,
     /// A request was not answered in time.
     Request,
@@ -30,7 +30,10 @@ impl<P> NetworkClient<P> {
         let is_over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let due = self.deadlines(node, now).into_iter().find(|(_, at)| is_over(*at));
         let reason = match due.map(|(deadline, _)| deadline) {
-            Some(Deadline::ConnectionSetup) => DisconnectReason::ConnectTimedOut,
+            Some(Deadline::ConnectionSetup) => match self.states.node(node) {
+                Some(known) => known.setup_overdue(),
+                None => return,
+            },
             Some(Deadline::Request) => DisconnectReason::RequestTimedOut,
             Some(Deadline::Idle) => DisconnectReason::Idle,
             Some(Deadline::Session) => {

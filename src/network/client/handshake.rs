@@ -80,7 +80,8 @@ impl<P> NetworkClient<P> {
         let mechanism = self.config.sasl_mechanism.as_deref();
         match Authentication::begin(mechanism, known.address(), &versions, &mut self.random) {
             Ok((authentication, step)) => {
-                self.states.authenticating(node, versions, authentication, now);
+                let renewal_timeout = self.config.request_timeout;
+                self.states.authenticating(node, versions, authentication, renewal_timeout, now);
                 self.continue_authentication(node, Some(step), now);
             }
             Err(reason) => self.disconnect(node, reason, None, now),

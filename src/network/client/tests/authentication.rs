@@ -326,17 +326,56 @@ fn answer_to_a_word_that_is_not_understood_closes_the_connection() {
 }
 
 #[test]
-fn broker_that_does_not_answer_a_word_is_given_up() {
+fn broker_that_does_not_finish_its_part_in_time_is_given_up() {
     let mut bench = bench(&Script::new(TWO_WORDS));
+    let start = bench.now;
     negotiate(&mut bench);
+    bench.advance(SETUP_TIMEOUT / 4);
     let (sent, _) = asked_for(&mut bench);
     take_mechanism(&mut bench, sent, 0);
+    bench.advance(SETUP_TIMEOUT / 4);
+    let (sent, _) = said(&mut bench);
+    reply(&mut bench, sent, &words("who?", Duration::ZERO));
     let (sent, _) = said(&mut bench);
 
-    bench.advance(REQUEST_TIMEOUT);
+    assert_eq!(bench.client.poll_timeout(), Some(start + SETUP_TIMEOUT));
+    bench.advance(SETUP_TIMEOUT / 2);
 
     assert_eq!(bench.closed(), sent.connection);
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::RequestTimedOut, false)]);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::AuthenticationTimedOut, false)]);
+}
+
+#[test]
+fn throttled_broker_has_so_much_longer_for_its_part() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    let start = bench.now;
+    negotiate(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+
+    bench.client.throttle(NODE, SETUP_TIMEOUT, bench.now);
+    bench.advance(SETUP_TIMEOUT);
+
+    assert!(bench.has_no_action());
+    take_mechanism(&mut bench, sent, 0);
+    said(&mut bench);
+    assert_eq!(bench.client.poll_timeout(), Some(start + SETUP_TIMEOUT * 2));
+}
+
+#[test]
+fn new_authentication_has_the_time_of_a_request_for_all_of_it() {
+    let (mut bench, connection) = in_session();
+    come_to_the_end(&mut bench);
+    let start = bench.now;
+    let (sent, _) = asked_for(&mut bench);
+    bench.advance(REQUEST_TIMEOUT / 2);
+    take_mechanism(&mut bench, sent, 0);
+    said(&mut bench);
+
+    assert_eq!(bench.client.poll_timeout(), Some(start + REQUEST_TIMEOUT));
+    bench.advance(REQUEST_TIMEOUT / 2);
+
+    assert_eq!(bench.closed(), connection);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::AuthenticationTimedOut, true)]);
 }
 
 #[test]

@@ -123,12 +123,47 @@ fn answer_that_is_not_understood_closes_the_connection() {
 fn broker_that_does_not_answer_is_given_up() {
     let mut bench = Bench::new();
     let (sent, _) = ask(&mut bench);
-    assert_eq!(bench.client.poll_timeout(), Some(bench.now + REQUEST_TIMEOUT));
+    assert_eq!(bench.client.poll_timeout(), Some(bench.now + SETUP_TIMEOUT));
 
-    bench.advance(REQUEST_TIMEOUT);
+    bench.advance(SETUP_TIMEOUT);
 
     assert_eq!(bench.closed(), sent.connection);
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::RequestTimedOut, false)]);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::HandshakeTimedOut, false)]);
+}
+
+#[test]
+fn time_for_an_attempt_counts_from_its_beginning() {
+    let mut bench = Bench::new();
+    let connection = bench.connect(NODE);
+    let start = bench.now;
+    bench.advance(SETUP_TIMEOUT / 2);
+    bench.client.handle_connected(connection, bench.now);
+    bench.sent();
+
+    assert_eq!(bench.client.poll_timeout(), Some(start + SETUP_TIMEOUT));
+}
+
+#[test]
+fn time_for_an_attempt_doubles_when_the_broker_is_too_slow_for_it() {
+    let backoff = Backoff::new(SETUP_TIMEOUT, SETUP_TIMEOUT * 3);
+    let mut bench = Bench::with_config(NetworkConfig { connection_setup_timeout: backoff, ..config() });
+    let wait_in_vain = |bench: &mut Bench| {
+        let start = bench.now;
+        ask(bench);
+        while bench.client.is_connecting() {
+            let next = bench.client.poll_timeout().unwrap();
+            bench.advance(next - bench.now);
+        }
+        bench.closed();
+        let waited = bench.now - start;
+        bench.advance(RECONNECT_BACKOFF);
+        waited
+    };
+
+    let waits: Vec<_> = (0..2).map(|_| wait_in_vain(&mut bench)).collect();
+
+    // Give or take a fifth each.
+    assert!(waits[0] < waits[1], "{waits:?}");
 }
 
 #[test]
