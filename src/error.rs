@@ -57,9 +57,12 @@ struct SendFailure<K, V> {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// The brokers that the producer can ask for the topic refuse it: `sasl.mechanism` or `sasl.jaas.config` is wrong for them. The
-    /// producer goes on trying, so it accepts later records once the brokers have the user.
-    #[error("brokers cannot be asked for topic {topic}: {reason}")]
+    /// The brokers refuse the producer: `sasl.mechanism` or `sasl.jaas.config` is wrong for them.
+    ///
+    /// So the topic is not to be found out, or memory that the record waits for does not become free. The error comes with the
+    /// next attempt to connect, long before `max.block.ms` has passed. The producer goes on trying, so it accepts later records once
+    /// the brokers have the user.
+    #[error("record for topic {topic} cannot be accepted: {reason}")]
     AuthenticationFailed {
         /// The topic.
         topic: Topic,
@@ -314,6 +317,18 @@ pub struct DeliveryError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeliveryErrorKind {
+    /// `delivery.timeout.ms` has passed, and at the end the leader of the partition refused the producer: `sasl.mechanism` or
+    /// `sasl.jaas.config` is wrong for it.
+    ///
+    /// A refusal does not fail accepted records by itself. The producer goes on trying, and delivers them if the broker accepts it
+    /// in time, for instance because the user is back.
+    #[error("not delivered within delivery.timeout.ms, at last because of {reason} ({spent})")]
+    AuthenticationFailed {
+        /// Which broker it was, and what it said.
+        reason: String,
+        /// Where the time went.
+        spent: Box<TimeSpent>,
+    },
     /// The broker refused the record for good, or `retries` are used up.
     ///
     /// If the broker refuses a batch because of a record that it does not name, the producer halves the batch until that
@@ -504,9 +519,9 @@ impl DeliveryError {
             | DeliveryErrorKind::Purged
             | DeliveryErrorKind::TimedOut(_) => Disposition::RetryLater,
             DeliveryErrorKind::Stopped => Disposition::ResumePartition,
-            DeliveryErrorKind::UnsupportedCompression(_) | DeliveryErrorKind::UnsupportedVersion => {
-                Disposition::FixConfiguration
-            }
+            DeliveryErrorKind::AuthenticationFailed { .. }
+            | DeliveryErrorKind::UnsupportedCompression(_)
+            | DeliveryErrorKind::UnsupportedVersion => Disposition::FixConfiguration,
         }
     }
 

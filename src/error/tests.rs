@@ -207,6 +207,10 @@ fn failed_delivery_says_what_to_do() {
         (DeliveryErrorKind::RuntimeShutdown, Disposition::NewProducer),
         (DeliveryErrorKind::Disconnected("reset".to_owned()), Disposition::RetryLater),
         (timed_out, Disposition::RetryLater),
+        (
+            DeliveryErrorKind::AuthenticationFailed { reason: "no".to_owned(), spent: Box::default() },
+            Disposition::FixConfiguration,
+        ),
         (DeliveryErrorKind::Stopped, Disposition::ResumePartition),
         (DeliveryErrorKind::UnsupportedCompression(Compression::Zstd), Disposition::FixConfiguration),
         (DeliveryErrorKind::UnsupportedVersion, Disposition::FixConfiguration),

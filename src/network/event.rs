@@ -119,6 +119,11 @@ impl DisconnectReason {
     pub(crate) fn is_release(&self) -> bool {
         matches!(self, Self::AddressChanged | Self::Idle | Self::Requested)
     }
+
+    /// Whether no further attempt helps, but only another configuration of the producer or of the brokers.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::AuthenticationFailed(_))
+    }
 }
 
 impl From<&DisconnectReason> for FailureReason {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::task::coop;
 
 use crate::accumulator::EnqueueWaits;
+use crate::buffer_memory::MemoryClosed;
 use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
@@ -138,10 +139,21 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                 Stop::NoMemory { queue, anywhere, least } => {
                     let until = waited.deadline(self.settings.max_block);
                     let since = clock::now();
-                    let wait = self.wait_for_memory(&queue, anywhere.as_deref(), least);
+                    let topic = walk.record().topic.clone();
+                    let wait = async {
+                        tokio::select! {
+                            biased;
+                            memory = self.wait_for_memory(&queue, anywhere.as_deref(), least) => {
+                                memory.map_err(|MemoryClosed| self.end())
+                            }
+                            reason = self.refusal() => {
+                                Err(SendErrorKind::AuthenticationFailed { topic, reason })
+                            }
+                        }
+                    };
                     match deadline::timeout_at(until, wait).await {
                         Some(Ok(memory)) => walk.take_memory(memory),
-                        Some(Err(_)) => return Err(walk.refuse(self.end())),
+                        Some(Err(kind)) => return Err(walk.refuse(kind)),
                         None => {
                             waited.spent.memory += clock::now() - since;
                             let kind = self.memory_timeout(least, waited.spent);

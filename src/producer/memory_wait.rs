@@ -132,6 +132,24 @@ impl<K, V> ProducerShared<K, V> {
     }
 }
 
+impl<K, V> ProducerShared<K, V> {
+    /// Waits until brokers refuse the producer, which frees no memory. What they said before does not count: they are asked again
+    /// and again.
+    pub(super) async fn refusal(&self) -> String {
+        let mut clusters = self.clusters.clone();
+        clusters.mark_unchanged();
+        loop {
+            if clusters.changed().await.is_err() {
+                // The sender has ended, and with it the wait for memory ends.
+                std::future::pending::<()>().await;
+            }
+            if let Some(refusal) = clusters.borrow_and_update().refusal() {
+                return refusal.to_owned();
+            }
+        }
+    }
+}
+
 /// While memory is short, this many partitions of a topic that hold nothing have queues. Callers that wait are served one after the
 /// other, and each has more queues made.
 const SPARES: usize = 8;

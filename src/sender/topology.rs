@@ -6,6 +6,7 @@
 //!
 //! An answer becomes a view of the cluster, which is an effect: connections, partitions and callers have to follow it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,8 +38,10 @@ use self::scouting::Scouting;
 pub(super) struct Topology {
     metadata: Metadata,
     scouting: Scouting,
+    /// Why brokers refuse the producer, as far as the last attempt to connect to each of them ended with that.
+    refusals: BTreeMap<NodeId, Arc<str>>,
     /// Why a broker refused the producer, as last logged. `None` once a broker has accepted it.
-    refusal: Option<String>,
+    last_refusal: Option<String>,
     /// The id of the cluster that brokers named last.
     cluster_id: Option<Arc<str>>,
     topics_in_use: TopicsInUse,
@@ -75,7 +78,8 @@ impl Topology {
         Self {
             metadata,
             scouting: Scouting::Possible,
-            refusal: None,
+            refusals: BTreeMap::new(),
+            last_refusal: None,
             cluster_id: None,
             topics_in_use,
             counters,
@@ -244,7 +248,8 @@ impl Topology {
 
     /// Takes in that a node takes requests from now on.
     pub(super) fn handle_ready(&mut self, node: NodeId, nodes: &Nodes<'_>, effects: &mut Effects) {
-        self.refusal = None;
+        self.last_refusal = None;
+        self.refusals.remove(&node);
         if nodes.lacks(node, ApiKey::Metadata) {
             self.note_missing_metadata(node, effects);
         }
@@ -259,7 +264,7 @@ impl Topology {
         now: Instant,
         effects: &mut Effects,
     ) {
-        self.warn_of_refusal(node, reason);
+        self.note_refusal(node, reason);
         if nodes.least_loaded(ApiKey::Metadata, now).has_ready_connection {
             // A request that is due did not go to the broker that is lost.
             self.metadata.request_update();

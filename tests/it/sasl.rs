@@ -2,7 +2,8 @@
 
 use kafka_mock::{Api, Fault, MockCluster, MockClusterBuilder, SaslMechanism};
 use kafka_producer::{
-    Disposition, KafkaProducer, KafkaProducerBuilder, ProducerConfig, Sasl, SecurityProtocol, SendErrorKind,
+    DeliveryErrorKind, Disposition, KafkaProducer, KafkaProducerBuilder, Persisted, ProducerConfig, Sasl,
+    SecurityProtocol, SendErrorKind,
 };
 
 use crate::support::{
@@ -175,6 +176,83 @@ async fn refused_renewal_costs_a_connection_and_no_record() -> TestResult {
     }
 
     assert_eq!(log_of(&cluster, 0), texts(0..number));
+    Ok(())
+}
+
+/// Has a producer deliver a record, changes the password behind its back, and has its connections end.
+async fn locked_out(builder: KafkaProducerBuilder, cluster: &MockCluster) -> KafkaProducer {
+    let producer = builder.reconnect_backoff_max(millis(100)).build().unwrap();
+    soon("delivery", producer.send(record("0"))).await.unwrap();
+    cluster.broker_down(0).await.unwrap();
+    cluster.set_sasl_user("alice", "another");
+    cluster.broker_up(0).await.unwrap();
+    producer
+}
+
+async fn knocks(cluster: &MockCluster, count: u64) {
+    let before = cluster.requests().of(Api::SaslAuthenticate);
+    until("the producer tries again", || cluster.requests().of(Api::SaslAuthenticate) >= before + count)
+        .await;
+}
+
+#[tokio::test]
+async fn accepted_records_wait_until_the_password_is_right_again() -> TestResult {
+    let cluster = start(guarded(), 1).await;
+    let producer = locked_out(builder_with(&cluster, Sasl::plain("alice", PASSWORD)), &cluster).await;
+
+    let deliveries = enqueue_all(&producer, (1..100).map(record)).await;
+    knocks(&cluster, 3).await;
+    cluster.set_sasl_user("alice", PASSWORD);
+
+    delivered(deliveries).await;
+    assert_eq!(log_of(&cluster, 0), texts(0..100));
+    Ok(())
+}
+
+#[tokio::test]
+async fn accepted_records_that_time_out_tell_that_the_password_is_wrong() -> TestResult {
+    let cluster = start(guarded(), 1).await;
+    let builder = builder_with(&cluster, Sasl::scram_sha_256("alice", PASSWORD))
+        .linger(millis(0))
+        .request_timeout(seconds(1))
+        .delivery_timeout(seconds(1));
+    let producer = locked_out(builder, &cluster).await;
+
+    let error = soon("the end of the record", producer.send(record("1"))).await.unwrap_err();
+
+    let error = error.delivery_error().expect("it was accepted");
+    let text = error.to_string();
+    assert!(matches!(error.kind(), DeliveryErrorKind::AuthenticationFailed { .. }), "{text}");
+    assert_eq!((error.disposition(), error.persisted()), (Disposition::FixConfiguration, Persisted::No));
+    for part in ["delivery.timeout.ms", "sasl.jaas.config", "SASL_AUTHENTICATION_FAILED", "0 attempts"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(log_of(&cluster, 0), ["0"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn callers_who_wait_for_memory_hear_that_the_password_is_wrong() -> TestResult {
+    let cluster = start(guarded(), 1).await;
+    let builder = builder_with(&cluster, Sasl::plain("alice", PASSWORD))
+        .batch_size(1024)
+        .buffer_memory(4096)
+        .max_block(seconds(600));
+    let producer = locked_out(builder, &cluster).await;
+
+    let mut accepted = Vec::new();
+    let error = loop {
+        match soon("a place or a refusal", producer.enqueue(record("x".repeat(500)))).await {
+            Ok(delivery) => accepted.push(delivery),
+            Err(error) => break error,
+        }
+    };
+
+    assert!(!accepted.is_empty());
+    assert!(matches!(error.kind(), SendErrorKind::AuthenticationFailed { .. }), "{error}");
+    assert_eq!(error.disposition(), Disposition::FixConfiguration);
+    cluster.set_sasl_user("alice", PASSWORD);
+    delivered(accepted).await;
     Ok(())
 }
 

@@ -33,8 +33,8 @@ pub(super) enum Ending {
 /// Why a batch fails.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Its time is over (`delivery.timeout.ms`).
-    Expired,
+    /// Its time is over (`delivery.timeout.ms`). If the leader refuses the producer, this is why.
+    Expired { refusal: Option<Arc<str>> },
     /// It cannot be sent, or not again.
     GivenUp(DeliveryErrorKind),
     /// The caller wants it back.
@@ -49,7 +49,7 @@ impl Failure {
         match self {
             // A record that comes between the purge and the stop is given back as the others are.
             Self::Purged => DeliveryErrorKind::Purged,
-            Self::Expired | Self::GivenUp(_) | Self::Refused { .. } => DeliveryErrorKind::Stopped,
+            Self::Expired { .. } | Self::GivenUp(_) | Self::Refused { .. } => DeliveryErrorKind::Stopped,
         }
     }
 }
@@ -152,7 +152,11 @@ impl Settlement {
         let persisted = batch.persisted();
         let spent = batch.time_spent(now, self.settings.linger, leader_known);
         let (kind, record_errors) = match failure {
-            Failure::Expired => (DeliveryErrorKind::TimedOut(Box::new(spent)), Vec::new()),
+            Failure::Expired { refusal: None } => (DeliveryErrorKind::TimedOut(Box::new(spent)), Vec::new()),
+            Failure::Expired { refusal: Some(reason) } => {
+                let (reason, spent) = (reason.to_string(), Box::new(spent));
+                (DeliveryErrorKind::AuthenticationFailed { reason, spent }, Vec::new())
+            }
             Failure::GivenUp(kind) => (kind, Vec::new()),
             Failure::Purged => (DeliveryErrorKind::Purged, Vec::new()),
             Failure::Refused { kind, record_errors } => (kind, record_errors),

@@ -1,18 +1,25 @@
 //! Batches whose time is over (`delivery.timeout.ms`).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Settlement;
 use super::end::Failure;
 use crate::accumulator::{Head, ProducerBatch};
 use crate::sender::partition::Partition;
+use crate::topic_partition::NodeId;
 
 impl Settlement {
-    /// Fails what is too old as of `judged_at`. `head` is that of the queue. Returns whether there was any.
+    /// Fails what is too old as of `judged_at`. `head` is that of the queue, and `refusal` says why the leader refuses the producer,
+    /// if it does. Returns whether there was any.
+    ///
+    /// A refusal by itself fails no record that was accepted: an earlier attempt may have written it, and brokers also refuse a
+    /// producer for moments, as when they start or when what they ask for users does not answer. Java's producer waits, too.
     pub(crate) fn expire(
         &mut self,
         partition: &mut Partition,
         head: Option<Head>,
+        refusal: impl FnOnce(Option<NodeId>) -> Option<Arc<str>>,
         judged_at: Instant,
         now: Instant,
     ) -> bool {
@@ -25,7 +32,8 @@ impl Settlement {
         if expired.is_empty() {
             return false;
         }
-        let expired = expired.into_iter().map(|batch| (batch, Failure::Expired));
+        let refusal = refusal(partition.leader());
+        let expired = expired.into_iter().map(|batch| (batch, Failure::Expired { refusal: refusal.clone() }));
         self.end_failed(partition, expired.collect(), now);
         true
     }

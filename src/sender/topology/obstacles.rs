@@ -2,6 +2,7 @@
 //! and a reason in the errors of callers that wait for metadata in vain.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use super::Topology;
 use crate::log;
@@ -53,7 +54,7 @@ impl Topology {
         reason: &DisconnectReason,
         effects: &mut Effects,
     ) {
-        if matches!(reason, DisconnectReason::AuthenticationFailed(_)) {
+        if reason.is_refusal() {
             let refusal = format!("broker {}: {reason}", self.describe(node));
             return effects.push(Effect::Publish(self.metadata.note_refusal(&refusal)));
         }
@@ -63,15 +64,28 @@ impl Topology {
         }
     }
 
-    /// Logs that a broker refuses the producer, once for each cause.
-    pub(super) fn warn_of_refusal(&mut self, node: NodeId, reason: &DisconnectReason) {
-        if let DisconnectReason::AuthenticationFailed(cause) = reason {
-            let cause = cause.to_string();
-            if self.refusal.as_ref() != Some(&cause) {
-                let broker = self.describe(node);
-                log::warn!(%broker, %cause, "authentication failed; the producer keeps trying");
-                self.refusal = Some(cause);
-            }
+    /// Notes whether a broker refuses the producer. Logs it once for each cause.
+    pub(super) fn note_refusal(&mut self, node: NodeId, reason: &DisconnectReason) {
+        if !reason.is_refusal() {
+            self.refusals.remove(&node);
+            return;
+        }
+        let (broker, cause) = (self.describe(node), reason.to_string());
+        let cluster = self.metadata.cluster();
+        self.refusals.retain(|known, _| known.0 < 0 || cluster.node(*known).is_some());
+        self.refusals.insert(node, Arc::from(format!("broker {broker}: {cause}")));
+        if self.last_refusal.as_ref() != Some(&cause) {
+            log::warn!(%broker, "{cause}; the producer keeps trying");
+            self.last_refusal = Some(cause);
+        }
+    }
+
+    /// Returns why the leader of a partition refuses the producer. If no leader is known, returns why the brokers that can be asked
+    /// for it do.
+    pub(in crate::sender) fn refusal(&self, leader: Option<NodeId>) -> Option<Arc<str>> {
+        match leader {
+            Some(leader) => self.refusals.get(&leader).cloned(),
+            None => self.cluster().refusal().map(Arc::from),
         }
     }
 
