@@ -21,6 +21,8 @@ mod settings;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod tls;
+mod tls_keys;
 mod validate;
 
 use std::collections::BTreeSet;
@@ -36,6 +38,9 @@ pub(crate) use sasl::{Credentials, Mechanism};
 pub use sasl::{Sasl, SecurityProtocol};
 pub(crate) use setters::config_setters;
 pub(crate) use settings::ProducerSettings;
+pub use tls::Tls;
+#[cfg(feature = "tls")]
+pub(crate) use tls::TlsSettings;
 
 use property::Property;
 use zeroize::Zeroize;
@@ -211,6 +216,26 @@ impl ProducerConfig {
         let (mechanism, jaas_config) = sasl.into_parts();
         self.set("sasl.mechanism", mechanism, |settings| &mut settings.sasl_mechanism);
         self.set("sasl.jaas.config", jaas_config, |settings| &mut settings.sasl_jaas_config);
+    }
+
+    pub(crate) fn set_tls(&mut self, tls: Tls) {
+        let tls = tls.into_settings();
+        self.set("ssl.key.password", tls.key_password, |settings| &mut settings.tls.key_password);
+        self.set("ssl.keystore.certificate.chain", tls.keystore_certificate_chain, |settings| {
+            &mut settings.tls.keystore_certificate_chain
+        });
+        self.set("ssl.keystore.key", tls.keystore_key, |settings| &mut settings.tls.keystore_key);
+        self.set("ssl.keystore.location", tls.keystore_location, |settings| {
+            &mut settings.tls.keystore_location
+        });
+        self.set("ssl.keystore.type", tls.keystore_type, |settings| &mut settings.tls.keystore_type);
+        self.set("ssl.truststore.certificates", tls.truststore_certificates, |settings| {
+            &mut settings.tls.truststore_certificates
+        });
+        self.set("ssl.truststore.location", tls.truststore_location, |settings| {
+            &mut settings.tls.truststore_location
+        });
+        self.set("ssl.truststore.type", tls.truststore_type, |settings| &mut settings.tls.truststore_type);
     }
 
     pub(crate) fn set_property(&mut self, name: &str, value: &str) {

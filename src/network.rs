@@ -40,6 +40,8 @@ pub(crate) mod resolver;
 pub(crate) mod sasl;
 mod throttles;
 mod timers;
+#[cfg(feature = "tls")]
+pub(crate) mod tls_connector;
 pub(crate) mod transport;
 
 pub(crate) use self::client::{Deadline, NetworkClient, NetworkConfig, NetworkRequest};

@@ -9,6 +9,7 @@ use super::kind::Kind;
 use super::kind::Width::{Int, Long};
 use super::property::Property;
 use super::security_keys::SECURITY_KEYS;
+use super::tls_keys::TLS_KEYS;
 
 /// One key of Kafka's configuration.
 #[derive(Debug)]
@@ -110,9 +111,8 @@ impl Key {
             Support::JavaOnly { in_force, .. } | Support::NotYet { in_force, .. } => {
                 in_force.map(str::to_owned)
             }
-            // There is no telling a secret, but that there is one.
             Support::Supported { print, .. } => {
-                Some(print(settings)).filter(|text| !(self.is_secret() && text.is_empty()))
+                Some(print(settings)).filter(|text| !(self.default.is_none() && text.is_empty()))
             }
         }
     }
@@ -120,7 +120,7 @@ impl Key {
 
 /// Every key, those about security last.
 pub(crate) fn all() -> impl Iterator<Item = &'static Key> {
-    PRODUCER_KEYS.iter().chain(SECURITY_KEYS)
+    PRODUCER_KEYS.iter().chain(SECURITY_KEYS).chain(TLS_KEYS)
 }
 
 pub(crate) fn find(name: &str) -> Option<&'static Key> {
@@ -131,14 +131,14 @@ macro_rules! supported {
     ($setter:ident) => {
         supported!($setter => $setter)
     };
-    ($setter:ident => $field:ident) => {
+    ($setter:ident => $field:ident $(. $part:ident)?) => {
         Support::Supported {
             setter: stringify!($setter),
             parse: |settings, text, kind| {
-                settings.$field = Property::parse(text, kind)?;
+                settings.$field$(.$part)? = Property::parse(text, kind)?;
                 Ok(())
             },
-            print: |settings| settings.$field.print(),
+            print: |settings| settings.$field$(.$part)?.print(),
         }
     };
 }

@@ -17,6 +17,20 @@ pub enum SecurityProtocol {
     Plaintext,
     /// The producer says who it is by [`Sasl`]. Nothing is encrypted. Needs the feature `sasl`, which is on by default.
     SaslPlaintext,
+    /// Everything is encrypted, as [`Tls`](crate::Tls) says, and the producer says who it is by [`Sasl`]. Needs the feature `tls`.
+    SaslSsl,
+    /// Everything is encrypted, as [`Tls`](crate::Tls) says. Brokers may ask for a certificate. Needs the feature `tls`.
+    Ssl,
+}
+
+impl SecurityProtocol {
+    pub(crate) fn uses_sasl(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
+    }
+
+    pub(crate) fn uses_tls(self) -> bool {
+        matches!(self, Self::SaslSsl | Self::Ssl)
+    }
 }
 
 impl fmt::Display for SecurityProtocol {
@@ -24,6 +38,8 @@ impl fmt::Display for SecurityProtocol {
         f.write_str(match self {
             Self::Plaintext => "PLAINTEXT",
             Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslSsl => "SASL_SSL",
+            Self::Ssl => "SSL",
         })
     }
 }
@@ -31,21 +47,22 @@ impl fmt::Display for SecurityProtocol {
 impl Property for SecurityProtocol {
     fn parse(text: &str, kind: &Kind) -> Result<Self, ConfigReason> {
         let protocol = match kind.choice(text)? {
-            "PLAINTEXT" => Self::Plaintext,
             "SASL_PLAINTEXT" => Self::SaslPlaintext,
-            _ => {
-                let text = "TLS is not available yet, must be PLAINTEXT or SASL_PLAINTEXT".to_owned();
-                return Err(ConfigReason::NotAvailable(text));
-            }
+            "SASL_SSL" => Self::SaslSsl,
+            "SSL" => Self::Ssl,
+            _ => Self::Plaintext,
         };
         protocol.check(kind).map(|()| protocol)
     }
 
     fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
-        match self {
-            Self::SaslPlaintext if !cfg!(feature = "sasl") => Err(ConfigReason::needs_feature("sasl")),
-            _ => Ok(()),
+        if self.uses_tls() && !cfg!(feature = "tls") {
+            return Err(ConfigReason::needs_feature("tls"));
         }
+        if self.uses_sasl() && !cfg!(feature = "sasl") {
+            return Err(ConfigReason::needs_feature("sasl"));
+        }
+        Ok(())
     }
 
     fn print(&self) -> String {

@@ -1,4 +1,4 @@
-//! The keys for TLS and SASL. Most of them cannot be changed yet.
+//! The keys for SASL, and those about security in general. Most of them cannot be changed yet.
 
 use super::keys::{Key, Support, supported};
 use super::kind::Kind;
@@ -7,10 +7,6 @@ use super::property::Property;
 
 const fn sasl(name: &'static str, kind: Kind, default: Option<&'static str>) -> Key {
     Key::new(name, kind, default, Support::NotYet { what: "this part of SASL is", in_force: default })
-}
-
-const fn tls(name: &'static str, kind: Kind, default: Option<&'static str>) -> Key {
-    Key::new(name, kind, default, Support::NotYet { what: "TLS is", in_force: default })
 }
 
 const ALGORITHMS: Kind = Kind::Choice { any_case: true, of: &["ES256", "RS256"] };
@@ -69,24 +65,5 @@ pub(crate) static SECURITY_KEYS: &[Key] = &[
     sasl("sasl.oauthbearer.sub.claim.name", Kind::Text, Some("sub")),
     sasl("sasl.oauthbearer.token.endpoint.url", Kind::Text, None),
     Key::new("security.protocol", PROTOCOLS, Some("PLAINTEXT"), supported!(security_protocol)),
-    tls("security.providers", Kind::Text, None),
-    tls("ssl.cipher.suites", Kind::List, Some("")),
-    tls("ssl.enabled.protocols", Kind::List, Some("TLSv1.2,TLSv1.3")),
-    tls("ssl.endpoint.identification.algorithm", Kind::Text, Some("https")),
-    tls("ssl.engine.factory.class", Kind::Class, None),
-    tls("ssl.key.password", Kind::Password, None),
-    tls("ssl.keymanager.algorithm", Kind::Text, Some("SunX509")),
-    tls("ssl.keystore.certificate.chain", Kind::Password, None),
-    tls("ssl.keystore.key", Kind::Password, None),
-    tls("ssl.keystore.location", Kind::Text, None),
-    tls("ssl.keystore.password", Kind::Password, None),
-    tls("ssl.keystore.type", Kind::Text, Some("JKS")),
-    tls("ssl.protocol", Kind::Text, Some("TLSv1.3")),
-    tls("ssl.provider", Kind::Text, None),
-    tls("ssl.secure.random.implementation", Kind::Text, None),
-    tls("ssl.trustmanager.algorithm", Kind::Text, Some("PKIX")),
-    tls("ssl.truststore.certificates", Kind::Password, None),
-    tls("ssl.truststore.location", Kind::Text, None),
-    tls("ssl.truststore.password", Kind::Password, None),
-    tls("ssl.truststore.type", Kind::Text, Some("JKS")),
+    Key::new("security.providers", Kind::Text, None, Support::JavaOnly { instead: "Java classes cannot be loaded, leave it unset", in_force: None }),
 ];

@@ -355,8 +355,8 @@ macro_rules! config_setters {
 
         /// Sets how brokers are spoken to (`security.protocol`, default PLAINTEXT).
         ///
-        /// With [`SaslPlaintext`](crate::SecurityProtocol::SaslPlaintext) brokers are told who the producer is, by
-        /// [`sasl`](Self::sasl). TLS is missing so far.
+        /// With `Ssl` and `SaslSsl` connections are encrypted, as [`tls`](Self::tls) says; both need the feature `tls`. With
+        /// `SaslPlaintext` and `SaslSsl` brokers are told who the producer is, by [`sasl`](Self::sasl).
         #[must_use]
         pub fn security_protocol(mut self, protocol: $crate::SecurityProtocol) -> Self {
             self$(.$config)?.set("security.protocol", protocol, |settings| &mut settings.security_protocol);
@@ -391,6 +391,16 @@ macro_rules! config_setters {
         #[must_use]
         pub fn socket_connection_setup_timeout_max(mut self, timeout: ::std::time::Duration) -> Self {
             self$(.$config)?.set("socket.connection.setup.timeout.max.ms", timeout, |settings| &mut settings.socket_connection_setup_timeout_max);
+            self
+        }
+
+        /// Sets whom the producer trusts and what it shows to brokers when it encrypts connections (all keys that begin with `ssl.`).
+        ///
+        /// It replaces what was set for these keys before. Of no account unless
+        /// [`security_protocol`](Self::security_protocol) asks for TLS.
+        #[must_use]
+        pub fn tls(mut self, tls: $crate::Tls) -> Self {
+            self$(.$config)?.set_tls(tls);
             self
         }
 

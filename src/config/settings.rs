@@ -10,6 +10,7 @@ use super::MetadataRecoveryStrategy;
 use super::SecurityProtocol;
 use super::keys;
 use super::sasl::{Credentials, JaasConfig, Mechanism};
+use super::tls::TlsSettings;
 
 /// The value of every supported property. What [`ProducerConfig::settle`](super::ProducerConfig::settle) returns
 /// has passed every check; each field says what that means for it.
@@ -73,6 +74,7 @@ pub(crate) struct ProducerSettings {
     /// At most `socket_connection_setup_timeout_max`. Equal to it: the timeout is a constant, without jitter.
     pub(crate) socket_connection_setup_timeout: Duration,
     pub(crate) socket_connection_setup_timeout_max: Duration,
+    pub(crate) tls: TlsSettings,
 }
 
 impl ProducerSettings {
@@ -83,12 +85,8 @@ impl ProducerSettings {
 
     /// Returns how the producer tells brokers who it is, if it has to.
     pub(crate) fn sasl(&self) -> Option<(Mechanism, &Credentials)> {
-        match self.security_protocol {
-            SecurityProtocol::Plaintext => None,
-            SecurityProtocol::SaslPlaintext => {
-                Mechanism::find(&self.sasl_mechanism).zip(self.sasl_jaas_config.0.as_ref())
-            }
-        }
+        let credentials = self.sasl_jaas_config.0.as_ref().filter(|_| self.security_protocol.uses_sasl());
+        Mechanism::find(&self.sasl_mechanism).zip(credentials)
     }
 
     /// Returns the level for the codec in force; 0 if it has none.
@@ -142,6 +140,7 @@ impl Default for ProducerSettings {
             send_buffer: Some(128 * 1024),
             socket_connection_setup_timeout: Duration::from_secs(10),
             socket_connection_setup_timeout_max: Duration::from_secs(30),
+            tls: TlsSettings::default(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::keys;
 use super::keys::Support;
 use super::kind::Kind;
 use super::{Acks, Compression, ConfigError, ConfigReason, MetadataRecoveryStrategy, ProducerConfig};
-use super::{Sasl, SecurityProtocol};
+use super::{Sasl, SecurityProtocol, Tls};
 
 mod documentation;
 mod rules;
@@ -88,7 +88,7 @@ fn typed_setters_and_properties_mean_the_same() {
         assert!(typed.is_explicit(key.name), "{}", key.name);
     }
     for (key, value) in EVERY_PROPERTY {
-        let value = if key == "sasl.jaas.config" { "[hidden]" } else { value };
+        let value = if keys::find(key).unwrap().is_secret() { "[hidden]" } else { value };
         assert_eq!(typed.get(key).as_deref(), Some(value), "{key}");
     }
 }
@@ -127,6 +127,14 @@ fn every_setter() -> ProducerConfig {
         .retry_backoff(ms(16))
         .retry_backoff_max(ms(17))
         .sasl(Sasl::plain("alice", "hunter2"))
+        .tls(
+            Tls::new()
+                .key_password("hunter3")
+                .keystore_file("/client.pem")
+                .keystore_pem("chain", "key")
+                .truststore_file("/ca.pem")
+                .truststore_pem("ca"),
+        )
         .security_protocol(SecurityProtocol::SaslPlaintext)
         .send_buffer(Some(18))
         .socket_connection_setup_timeout(ms(19))
@@ -134,7 +142,7 @@ fn every_setter() -> ProducerConfig {
 }
 
 /// The same as [`every_setter`].
-const EVERY_PROPERTY: [(&str, &str); 36] = [
+const EVERY_PROPERTY: [(&str, &str); 44] = [
     ("acks", "1"),
     ("batch.size", "1"),
     ("bootstrap.servers", "a:1,[::1]:2"),
@@ -171,6 +179,14 @@ const EVERY_PROPERTY: [(&str, &str); 36] = [
     ("send.buffer.bytes", "18"),
     ("socket.connection.setup.timeout.ms", "19"),
     ("socket.connection.setup.timeout.max.ms", "20"),
+    ("ssl.key.password", "hunter3"),
+    ("ssl.keystore.certificate.chain", "chain"),
+    ("ssl.keystore.key", "key"),
+    ("ssl.keystore.location", "/client.pem"),
+    ("ssl.keystore.type", "PEM"),
+    ("ssl.truststore.certificates", "ca"),
+    ("ssl.truststore.location", "/ca.pem"),
+    ("ssl.truststore.type", "PEM"),
 ];
 
 #[test]
@@ -296,8 +312,8 @@ fn a_suggestion_can_be_read_by_a_program() {
 fn secrets_are_shown_nowhere() {
     let config = complete()
         .property("sasl.jaas.config", "hunter2")
-        .property("ssl.key.password", "hunter2")
-        .property("ssl.keystore.key", "hunter2")
+        .property("ssl.keystore.passwort", "hunter2")
+        .property("ssl.keystore.keys", "hunter2")
         .property("sasl.oauthbearer.client.credentials.client.secret", "hunter2")
         .property("sasl.password", "hunter2")
         .property("ssl.keystore.pasword", "hunter2")

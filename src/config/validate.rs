@@ -6,7 +6,6 @@ use std::time::Duration;
 use super::Acks;
 use super::ProducerConfig;
 use super::ProducerSettings;
-use super::SecurityProtocol;
 use super::keys;
 use super::property::Property;
 use super::sasl::{Mechanism, NO_OTHER_MECHANISM};
@@ -140,7 +139,7 @@ impl ProducerConfig {
     fn without_credentials(&self) -> Vec<ConfigProblem> {
         let ProducerSettings { sasl_jaas_config, sasl_mechanism, security_protocol, .. } = &self.settings;
         let mut problems = Vec::new();
-        if *security_protocol != SecurityProtocol::SaslPlaintext {
+        if !security_protocol.uses_sasl() {
             return problems;
         }
         if Mechanism::find(sasl_mechanism).is_none() && self.is_sound("sasl.mechanism") {

@@ -20,6 +20,7 @@ use crate::log;
 use crate::metadata::Node;
 use crate::planted::planted;
 use crate::protocol::{ApiKey, RequestHeader, ResponseHeader};
+use crate::security_failure::SecurityFailure;
 use crate::topic_partition::NodeId;
 use crate::wire::{EncodeError, Reader, Segments, Writer};
 
@@ -280,6 +281,18 @@ impl<P> NetworkClient<P> {
     ) {
         let Some(node) = self.states.node_of(connection) else { return };
         self.drop_connection(node, DisconnectReason::Closed(reason), first_unsent, now);
+    }
+
+    /// Notes that a connection is not secure, or that none could be made that is. `first_unsent` is as in `handle_closed`.
+    pub(crate) fn handle_insecure(
+        &mut self,
+        connection: ConnectionId,
+        failure: &SecurityFailure,
+        first_unsent: Option<i32>,
+        now: Instant,
+    ) {
+        let Some(node) = self.states.node_of(connection) else { return };
+        self.drop_connection(node, failure.into(), first_unsent, now);
     }
 
     /// Gives up what has taken too long.

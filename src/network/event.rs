@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::protocol::{ApiKey, ErrorCode};
+use crate::security_failure::SecurityFailure;
 use crate::topic_partition::NodeId;
 use crate::wire::{DecodeError, EncodeError, Segments};
 
@@ -105,6 +106,9 @@ pub(crate) enum DisconnectReason {
     /// The caller wanted it.
     #[error("connection was given up")]
     Requested,
+    /// There is no encrypted connection, for a reason that may pass.
+    #[error("TLS failed: {0}")]
+    TlsFailed(Arc<str>),
     /// The caller could make nothing of an answer.
     #[error("answer to {0:?} cannot be read, or does not fit the request")]
     Senseless(ApiKey),
@@ -123,6 +127,13 @@ impl DisconnectReason {
     /// Whether no further attempt helps, but only another configuration of the producer or of the brokers.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::AuthenticationFailed(_))
+    }
+}
+
+impl From<&SecurityFailure> for DisconnectReason {
+    fn from(failure: &SecurityFailure) -> Self {
+        let reason = Arc::clone(&failure.reason);
+        if failure.is_lasting { AuthenticationError::Tls(reason).into() } else { Self::TlsFailed(reason) }
     }
 }
 
@@ -145,6 +156,9 @@ pub(crate) enum AuthenticationError {
     MechanismRefused { code: ErrorCode, mechanism: Arc<str>, offered: Arc<str> },
     #[error("broker refuses what sasl.jaas.config says ({mechanism}, {code}){}", .message.as_deref().map(|message| format!(": {message}")).unwrap_or_default())]
     Refused { code: ErrorCode, mechanism: Arc<str>, message: Option<Arc<str>> },
+    /// Broker and producer cannot trust each other, or do not agree on whether and how to encrypt.
+    #[error("{0}")]
+    Tls(Arc<str>),
     #[error("broker speaks no version of {0:?} that this producer speaks")]
     UnsupportedVersion(ApiKey),
 }

@@ -16,7 +16,8 @@ pub(crate) fn next_frame(received: &mut BytesMut, max_len: usize) -> Result<Opti
     let length = i32::from_be_bytes(*length);
     let len = usize::try_from(length).map_err(|_| FrameError::Negative(length))?;
     if len > max_len {
-        return Err(FrameError::TooLong { len, max_len });
+        let is_tls = matches!(received.get(..3), Some([0x14..=0x17, 3, 0..=4]));
+        return Err(if is_tls { FrameError::Tls } else { FrameError::TooLong { len, max_len } });
     }
     if received.len() - LENGTH < len {
         return Ok(None);
@@ -31,6 +32,11 @@ pub(crate) fn next_frame(received: &mut BytesMut, max_len: usize) -> Result<Opti
 pub(crate) enum FrameError {
     #[error("frame length {0} is negative")]
     Negative(i32),
+    /// The length is the head of a TLS record, such as that of the alert by which servers answer to what is no TLS.
+    #[error(
+        "broker speaks TLS at this address: set security.protocol to SSL or SASL_SSL, or correct the port"
+    )]
+    Tls,
     #[error("frame of {len} bytes exceeds the limit of {max_len}")]
     TooLong { len: usize, max_len: usize },
 }
@@ -72,6 +78,14 @@ mod tests {
 
         assert_eq!(frames, ["one", "", "three"]);
         assert!(received.is_empty());
+    }
+
+    /// RFC 8446, sections 5.1 and 6.
+    #[test]
+    fn alert_of_a_tls_server_is_known_for_what_it_is() {
+        let mut received = BytesMut::from(&[0x15, 3, 3, 0, 2, 2, 80][..]);
+
+        assert_eq!(next_frame(&mut received, MAX_RESPONSE_LEN), Err(FrameError::Tls));
     }
 
     #[test]

@@ -11,8 +11,6 @@ use crate::config::{Credentials, Mechanism};
 use crate::metadata::Node;
 
 #[cfg(feature = "sasl")]
-mod base64;
-#[cfg(feature = "sasl")]
 mod plain;
 #[cfg(feature = "sasl")]
 mod scram;

@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::network::dialer::ByteStream;
 use crate::network::event::Frame;
-use crate::network::frame::next_frame;
+use crate::network::frame::{FrameError, next_frame};
+use crate::security_failure::SecurityFailure;
 
 /// A connection attempt under way.
 pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Send>>;
@@ -30,7 +31,7 @@ pub(crate) trait Connector: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(crate) enum ConnectionEvent {
     Frame(Bytes),
-    /// The last byte of this request was handed to the socket.
+    /// The last byte of this request was handed to the operating system.
     Written {
         correlation_id: i32,
     },
@@ -43,6 +44,8 @@ pub(crate) struct Connection {
     incoming: BytesMut,
     max_frame: usize,
     outgoing: VecDeque<Outgoing>,
+    /// Requests whose last byte the stream has taken. It may keep bytes until it is flushed.
+    unflushed: Vec<i32>,
     read_buffer: Box<[u8]>,
 }
 
@@ -65,6 +68,7 @@ impl Connection {
             incoming: BytesMut::new(),
             max_frame,
             outgoing: VecDeque::new(),
+            unflushed: Vec::new(),
             read_buffer: vec![0; READ_BUFFER_LEN].into(),
         }
     }
@@ -124,12 +128,26 @@ impl Connection {
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.advance(written, events);
+            // Before the flush: bytes may leave even if it fails.
+            self.advance(written);
+            ready!(self.poll_flush(cx, events))?;
         }
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.poll_flush(cx, events)
     }
 
-    fn advance(&mut self, mut written: usize, events: &mut impl FnMut(ConnectionEvent)) {
+    fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        events: &mut impl FnMut(ConnectionEvent),
+    ) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        for correlation_id in self.unflushed.drain(..) {
+            events(ConnectionEvent::Written { correlation_id });
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, mut written: usize) {
         while let Some(frame) = self.outgoing.front_mut() {
             frame.is_started |= written > 0;
             while let Some(segment) = frame.segments.front_mut() {
@@ -141,7 +159,7 @@ impl Connection {
                 }
                 frame.segments.pop_front();
             }
-            events(ConnectionEvent::Written { correlation_id: frame.correlation_id });
+            self.unflushed.push(frame.correlation_id);
             self.outgoing.pop_front();
             if written == 0 {
                 return;
@@ -160,7 +178,7 @@ impl Connection {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the broker")));
         }
         self.incoming.extend_from_slice(buffer.filled());
-        while let Some(frame) = next_frame(&mut self.incoming, self.max_frame).map_err(io::Error::other)? {
+        while let Some(frame) = next_frame(&mut self.incoming, self.max_frame).map_err(unreadable)? {
             if frame.len() > READ_BUFFER_LEN {
                 // What is left shares the frame's memory and would keep all of it.
                 self.incoming = BytesMut::from(&*self.incoming);
@@ -168,6 +186,13 @@ impl Connection {
             events(ConnectionEvent::Frame(frame));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+fn unreadable(error: FrameError) -> io::Error {
+    match error {
+        FrameError::Tls => SecurityFailure::lasting(error.to_string()).into(),
+        error => io::Error::other(error),
     }
 }
 

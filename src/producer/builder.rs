@@ -1,7 +1,6 @@
 //! Puts a producer together: checks the configuration, joins the rooms, and starts the sender.
 
 use std::fmt;
-#[cfg(unix)]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,6 +28,8 @@ use crate::network::dialer::{Dialer, FencedDialer};
 use crate::network::lookup::Lookups;
 use crate::network::resolver::TcpConnector;
 use crate::network::sasl;
+#[cfg(feature = "tls")]
+use crate::network::tls_connector::TlsConnector;
 use crate::network::transport::Connector;
 use crate::network::{MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
 use crate::pipeline::{
@@ -40,6 +41,8 @@ use crate::producer::{KafkaProducer, ProducerShared, deadline};
 use crate::sender::{
     Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings, most_outstanding,
 };
+#[cfg(feature = "tls")]
+use crate::tls::TlsClient;
 
 /// Configures and makes a [`KafkaProducer`], from [`KafkaProducer::builder`].
 ///
@@ -220,6 +223,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             None if has_io() => Arc::new(tcp),
             None => return Err(BuildError::NoIo),
         };
+        let connector = secured(connector, &settings)?;
         self.build_on(settings, connector)
     }
 
@@ -227,6 +231,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn build_with(self, connector: Arc<dyn Connector>) -> Result<KafkaProducer<K, V>, BuildError> {
         let settings = self.config.settle()?;
+        let connector = secured(connector, &settings)?;
         self.build_on(settings, connector)
     }
 
@@ -336,6 +341,21 @@ fn has_io() -> bool {
         return fenced(|| drop(UnixStream::from_std(one))).is_ok();
     }
     true
+}
+
+/// Puts TLS on top of what a connector makes, if connections are to be encrypted.
+fn secured(
+    connector: Arc<dyn Connector>,
+    settings: &ProducerSettings,
+) -> Result<Arc<dyn Connector>, ConfigError> {
+    #[cfg(feature = "tls")]
+    if settings.security_protocol.uses_tls() {
+        let tls = TlsClient::new(&settings.tls)?;
+        return Ok(Arc::new(TlsConnector::new(connector, tls)));
+    }
+    // Without the feature the configuration has been refused.
+    debug_assert!(!settings.security_protocol.uses_tls());
+    Ok(connector)
 }
 
 fn new_accumulator(settings: &ProducerSettings, keep_notes: bool, runtime: &Handle) -> RecordAccumulator {

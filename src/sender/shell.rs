@@ -26,6 +26,7 @@ use crate::metadata::Cluster;
 use crate::network::dialer::ByteStream;
 use crate::network::transport::Connector;
 use crate::network::{ConnectionId, Frame};
+use crate::security_failure::SecurityFailure;
 use crate::sender::control::{Control, Order, Report, guarded};
 use crate::sender::core::SenderCore;
 use crate::sender::drive::{Address, HandedOver, MAX_ROUNDS, Moment, Outside, Rest, drive, next_deadline};
@@ -139,7 +140,10 @@ impl Shell {
                     self.sockets.open(id, stream);
                     self.core.network().handle_connected(id, now);
                 }
-                Err(error) => self.core.network().handle_connect_failed(id, error.to_string().into(), now),
+                Err(error) => match SecurityFailure::of(&error) {
+                    Some(failure) => self.core.network().handle_insecure(id, failure, None, now),
+                    None => self.core.network().handle_connect_failed(id, error.to_string().into(), now),
+                },
             }
         }
         is_busy

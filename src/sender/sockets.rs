@@ -10,6 +10,7 @@ use tokio::task::coop;
 use crate::network::dialer::ByteStream;
 use crate::network::transport::{Connection, ConnectionEvent};
 use crate::network::{ConnectionId, Frame, NetworkClient};
+use crate::security_failure::SecurityFailure;
 use crate::sender::request::Purpose;
 
 /// The connections that are open.
@@ -71,7 +72,11 @@ impl Sockets {
             match &result {
                 Ok(is_drained) => has_read_all &= *is_drained,
                 Err(error) => {
-                    network.handle_closed(*id, error.to_string().into(), connection.first_unsent(), now);
+                    let first_unsent = connection.first_unsent();
+                    match SecurityFailure::of(error) {
+                        Some(failure) => network.handle_insecure(*id, failure, first_unsent, now),
+                        None => network.handle_closed(*id, error.to_string().into(), first_unsent, now),
+                    }
                     lost(*id);
                 }
             }

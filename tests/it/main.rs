@@ -28,4 +28,6 @@ mod send;
 mod serializers;
 mod support;
 mod timeouts;
+#[cfg(feature = "tls")]
+mod tls;
 mod versions;

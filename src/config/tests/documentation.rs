@@ -25,8 +25,8 @@ fn markdown() -> String {
         if let Support::Supported { setter, .. } = key.support {
             let name = key.name;
             let default = match key.default {
-                None if name == "sasl.jaas.config" => "none".to_owned(),
-                None => "required".to_owned(),
+                None if name == "bootstrap.servers" => "required".to_owned(),
+                None => "none".to_owned(),
                 Some("") => "empty".to_owned(),
                 Some(default) => format!("`{default}`"),
             };
@@ -39,7 +39,10 @@ fn markdown() -> String {
                 }
                 "sasl.jaas.config" => "a line for PlainLoginModule or ScramLoginModule".to_owned(),
                 "sasl.mechanism" => "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 where it counts".to_owned(),
-                "security.protocol" => "PLAINTEXT or SASL_PLAINTEXT".to_owned(),
+                "security.protocol" => {
+                    format!("{} (those with SSL need the feature `tls`)", key.kind.range())
+                }
+                "ssl.keystore.type" | "ssl.truststore.type" => "PEM, PKCS12 or JKS".to_owned(),
                 "connections.max.idle.ms" => "any, negative for never".to_owned(),
                 _ => key.kind.range(),
             };

@@ -130,7 +130,7 @@ fn choices_are_taken_as_kafka_writes_them() {
         ("compression.type", &["none", "lz4", "lz4 "], &["LZ4", "GZIP", "brotli", ""]),
         ("metadata.recovery.strategy", &["none", "NONE", "Rebootstrap"], &["no", ""]),
         ("partitioner.ignore.keys", &["true", "FALSE", " True "], &["yes", "1", ""]),
-        ("security.protocol", &["PLAINTEXT", "plaintext"], &["SSL", "SASL_SSL", "TLS", ""]),
+        ("security.protocol", &["PLAINTEXT", "plaintext"], &["TLS", ""]),
         ("client.dns.lookup", &["use_all_dns_ips"], &["resolve_canonical_bootstrap_servers_only", "default"]),
     ] {
         for value in good {
@@ -162,7 +162,7 @@ fn keys_without_their_feature_take_what_happens_anyway_and_nothing_else() {
         }
         checked += 1;
     }
-    assert_eq!(checked, 120 - 36);
+    assert_eq!(checked, 120 - 44);
 }
 
 /// Kafka's defaults for these ask for something that does not exist here, so they cannot be taken; all others can.
@@ -182,8 +182,6 @@ fn missing_features_are_named() {
     for (key, value, message) in [
         ("enable.metrics.push", "true", "client telemetry is not available yet, must be false or unset"),
         ("transactional.id", "t", "transactions are not available yet, leave it unset"),
-        ("security.protocol", "SSL", "TLS is not available yet, must be PLAINTEXT or SASL_PLAINTEXT"),
-        ("ssl.truststore.location", "/ca", "TLS is not available yet, leave it unset"),
         ("sasl.kerberos.service.name", "kafka", "this part of SASL is not available yet, leave it unset"),
         ("compression.lz4.level", "3", "other levels of lz4 are not available yet, must be 9 or unset"),
         ("compression.lz4.level", "18", "must be 1 to 17"),

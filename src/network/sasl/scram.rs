@@ -21,7 +21,8 @@ use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{SaslExchange, SaslMechanism, SaslStep, base64};
+use super::{SaslExchange, SaslMechanism, SaslStep};
+use crate::base64;
 use crate::config::Credentials;
 use crate::metadata::Node;
 

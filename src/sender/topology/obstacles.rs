@@ -64,16 +64,19 @@ impl Topology {
         }
     }
 
-    /// Notes whether a broker refuses the producer. Logs it once for each cause.
+    /// Notes whether a broker refuses the producer. Logs it once for each cause, and so with TLS that fails for other reasons.
     pub(super) fn note_refusal(&mut self, node: NodeId, reason: &DisconnectReason) {
-        if !reason.is_refusal() {
-            self.refusals.remove(&node);
-            return;
-        }
         let (broker, cause) = (self.describe(node), reason.to_string());
-        let cluster = self.metadata.cluster();
-        self.refusals.retain(|known, _| known.0 < 0 || cluster.node(*known).is_some());
-        self.refusals.insert(node, Arc::from(format!("broker {broker}: {cause}")));
+        if reason.is_refusal() {
+            let cluster = self.metadata.cluster();
+            self.refusals.retain(|known, _| known.0 < 0 || cluster.node(*known).is_some());
+            self.refusals.insert(node, Arc::from(format!("broker {broker}: {cause}")));
+        } else {
+            self.refusals.remove(&node);
+            if !matches!(reason, DisconnectReason::TlsFailed(_)) {
+                return;
+            }
+        }
         if self.last_refusal.as_ref() != Some(&cause) {
             log::warn!(%broker, "{cause}; the producer keeps trying");
             self.last_refusal = Some(cause);

@@ -1,6 +1,6 @@
 //! What a broker says in SCRAM: `name=value`, separated by commas (RFC 5802, section 7).
 
-use super::base64;
+use crate::base64;
 
 /// The name of a user, in which commas and equals signs mean nothing else.
 pub(super) fn escape(name: &str) -> String {

@@ -1,0 +1,103 @@
+//! `TlsStream`: what becomes of bytes between the caller and the socket.
+//!
+//! Encrypted bytes lie in a buffer until the socket takes them. What a write returns must be true nevertheless: the caller concludes
+//! from it which requests a server may have seen. So a write takes bytes only when the buffer is empty, and gives none of them to
+//! the socket. Only a flush does that. By then the caller knows that the bytes may leave, also if the socket fails halfway.
+//! And a flush that is done says that the socket has all of them.
+
+use std::io::{self, IoSlice, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::failure;
+
+/// An encrypted stream over another stream.
+#[derive(Debug)]
+pub(crate) struct TlsStream<S> {
+    inner: tokio_rustls::client::TlsStream<S>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
+    pub(super) fn new(inner: tokio_rustls::client::TlsStream<S>) -> Self {
+        Self { inner }
+    }
+
+    /// Gives what is encrypted to the socket.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (socket, session) = self.inner.get_mut();
+        let mut socket = Socket { socket, cx };
+        while session.wants_write() {
+            match session.write_tls(&mut socket) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buffer).map_err(failure::of_stream)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_drain(cx))?;
+        let (_, session) = self.inner.get_mut();
+        Poll::Ready(session.writer().write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drain(cx))?;
+        Pin::new(self.inner.get_mut().0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// The socket as rustls wants it: one that says "would block" where it has to wait.
+struct Socket<'a, 'c, S> {
+    socket: &'a mut S,
+    cx: &'a mut Context<'c>,
+}
+
+impl<S: AsyncWrite + Unpin> Write for Socket<'_, '_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match Pin::new(&mut *self.socket).poll_write_vectored(self.cx, slices) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
