@@ -183,8 +183,54 @@ impl AuthenticationRequest {
     }
 }
 
-/// Returns when to authenticate anew, for a `random` drawn from `[0, 1)`: as Java's clients do at 85 to 95 % of the time that
-/// the broker allows, so that neither clocks nor many clients at once get in the way.
-pub(super) fn renewal_delay(lifetime: Duration, random: f64) -> Duration {
-    lifetime.mul_f64(0.85 + 0.1 * random)
+/// Returns how long after the beginning of a session to authenticate anew, for a `random` drawn from `[0, 1)`. `slowest` is how long
+/// the broker lately took for an answer.
+///
+/// Java's clients do it at 85 to 95 % of the time that the broker allows, so that neither clocks nor many clients at once get in the
+/// way. Short sessions need more: a broker closes the connection if it reads a request after the end of the session. So requests under way
+/// must be read before, even if the broker stalls once more for as long as it did.
+pub(super) fn renewal_delay(lifetime: Duration, slowest: Duration, random: f64) -> Duration {
+    let latest = lifetime.mul_f64(0.85 + 0.1 * random);
+    let reserve = slowest.saturating_mul(2).max(LEAST_RESERVE).min(lifetime).mul_f64(1.2 - 0.2 * random);
+    let earliest = LEAST_INTERVAL.max(lifetime / 2);
+    lifetime.saturating_sub(reserve).max(earliest).min(latest)
+}
+
+/// A broker that has just started stalls for this long.
+const LEAST_RESERVE: Duration = Duration::from_millis(500);
+
+/// Brokers of Kafka refuse to authenticate a client anew within a second of the last time (`KafkaChannel`).
+const LEAST_INTERVAL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sessions_are_renewed_before_requests_can_be_late() {
+        let ms = Duration::from_millis;
+        for (lifetime, slowest, random, expected) in [
+            // As in Java: 85 to 95 %.
+            (3_600_000, 40, 0.0, 3_060_000),
+            (3_600_000, 40, 0.5, 3_240_000),
+            (20_000, 40, 1.0, 19_000),
+            // In time for a stall of the usual length.
+            (2000, 40, 1.0, 1500),
+            (2000, 40, 0.0, 1400),
+            // In time for one like the last.
+            (10_000, 2000, 1.0, 6000),
+            // No earlier than the broker allows, and than is of any use.
+            (2000, 5000, 1.0, 1000),
+            (10_000, 60_000, 1.0, 5000),
+            (1000, 40, 0.0, 850),
+            (100, 40, 0.5, 90),
+            (1, 0, 0.0, 0),
+        ] {
+            let delay = renewal_delay(ms(lifetime), ms(slowest), random);
+
+            assert_eq!(delay.as_millis(), expected, "{lifetime} {slowest} {random}");
+        }
+        let longest = ms(i64::MAX.cast_unsigned());
+        assert!(renewal_delay(longest, Duration::MAX, 0.0) <= longest);
+    }
 }

@@ -250,6 +250,7 @@ impl<P> NetworkClient<P> {
         let Some(request) = self.in_flight.complete_next(node) else { return };
 
         let InFlightRequest { api_key, version, asker, sent_at, .. } = request;
+        self.states.answered(node, now.saturating_duration_since(sent_at));
         match asker {
             Asker::Caller(purpose) => {
                 let response = NetworkEvent::Response { node, purpose, api_key, version, body, sent_at };

@@ -107,10 +107,24 @@ impl ConnectionStates {
         self.nodes.get_mut(&node).map_or(Ok(None), NodeConnection::work)
     }
 
-    /// Notes that a broker knows who we are; it takes requests from now on, until the session ends. Returns whether it is
-    /// the first session of the connection.
-    pub(super) fn authenticated(&mut self, node: NodeId, session_ends: Option<Instant>) -> bool {
-        self.nodes.get_mut(&node).is_some_and(|known| known.authenticated(session_ends))
+    /// Notes that a broker knows who we are; it takes requests from now on, until the session ends if it has a lifetime. Returns
+    /// whether it is the first session of the connection.
+    pub(super) fn authenticated(&mut self, node: NodeId, lifetime: Option<Duration>, random: f64) -> bool {
+        self.nodes.get_mut(&node).is_some_and(|known| known.authenticated(lifetime, random))
+    }
+
+    /// Notes that the client asks something for the authentication.
+    pub(super) fn asked(&mut self, node: NodeId, now: Instant) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.asked(now);
+        }
+    }
+
+    /// Notes how long a broker took for an answer.
+    pub(super) fn answered(&mut self, node: NodeId, after: Duration) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.answered(after);
+        }
     }
 
     /// Has the connection to a node take no more requests until it is authenticated anew.
@@ -270,7 +284,7 @@ mod tests {
         let (authentication, step) = Authentication::begin(None, &node(), &versions(), random).unwrap();
         assert_eq!(step, AuthenticationStep::Done(None));
         states.authenticating(NODE, versions(), authentication, millis(30_000), now);
-        assert!(states.authenticated(NODE, None));
+        assert!(states.authenticated(NODE, None, MEAN));
     }
 
     fn connection_delay(states: &ConnectionStates, now: Instant) -> Option<Duration> {

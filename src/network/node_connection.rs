@@ -7,7 +7,7 @@ use crate::metadata::Node;
 use crate::protocol::ApiKey;
 
 use super::api_versions::ApiVersions;
-use super::authentication::{Authentication, AuthenticationStep};
+use super::authentication::{Authentication, AuthenticationStep, renewal_delay};
 use super::connection_history::{ConnectionHistory, Stage};
 use super::correlation_ids::CorrelationIds;
 use super::event::{ConnectionId, DisconnectReason};
@@ -51,11 +51,13 @@ enum ConnectionState {
         is_first: bool,
         /// For all of it. The first authentication has what is left of the time for the attempt.
         deadline: Option<Instant>,
+        /// When the client asked something last. No session can have begun before that.
+        asked_at: Instant,
         /// When the client goes on with what the exchange has to compute.
         works_at: Option<Instant>,
     },
     /// Requests may be sent, until the session ends if it does.
-    Ready { established: Established, session_ends: Option<Instant> },
+    Ready { established: Established, session: Option<Session> },
     /// Requests under way are answered, and no others are sent.
     Draining { established: Established, then: AfterDraining },
 }
@@ -81,6 +83,24 @@ struct Established {
     versions: ApiVersions,
     /// The last time that bytes came or went, or should have gone.
     last_activity: Instant,
+    latency: Latency,
+}
+
+/// A time for which the broker knows who we are.
+#[derive(Debug, Clone, Copy)]
+struct Session {
+    /// It cannot have begun earlier.
+    since: Instant,
+    lifetime: Duration,
+    /// Drawn from `[0, 1)`, for when to renew it.
+    random: f64,
+}
+
+/// How long the broker took for answers: the slowest of this session and of the one before.
+#[derive(Debug, Clone, Copy, Default)]
+struct Latency {
+    slowest: Duration,
+    slowest_before: Duration,
 }
 
 /// What happens to a connection.
@@ -115,12 +135,14 @@ impl NodeConnection {
     ) {
         self.change(|state| match state {
             ConnectionState::Negotiating { link, deadline } => {
-                let established = Established { link, versions, last_activity: now };
+                let latency = Latency::default();
+                let established = Established { link, versions, last_activity: now, latency };
                 ConnectionState::Authenticating {
                     established,
                     authentication,
                     is_first: true,
                     deadline,
+                    asked_at: now,
                     works_at: None,
                 }
             }
@@ -129,6 +151,7 @@ impl NodeConnection {
                 authentication,
                 is_first: false,
                 deadline: now.checked_add(renewal_timeout),
+                asked_at: now,
                 works_at: None,
             },
             state => state,
@@ -151,6 +174,23 @@ impl NodeConnection {
                 authentication.handle_answer(api_key, version, body).map(Some)
             }
             _ => Ok(None),
+        }
+    }
+
+    /// The client asks something for the authentication.
+    pub(super) fn asked(&mut self, now: Instant) {
+        if let ConnectionState::Authenticating { asked_at, .. } = &mut self.state {
+            *asked_at = now;
+        }
+    }
+
+    /// The broker has answered a request, after so long.
+    pub(super) fn answered(&mut self, after: Duration) {
+        if let ConnectionState::Ready { established, .. } | ConnectionState::Draining { established, .. } =
+            &mut self.state
+        {
+            let slowest = &mut established.latency.slowest;
+            *slowest = (*slowest).max(after);
         }
     }
 
@@ -185,13 +225,16 @@ impl NodeConnection {
         }
     }
 
-    /// The broker knows who we are, and takes requests until the session ends. Returns whether it is the first session of
-    /// the connection.
-    pub(super) fn authenticated(&mut self, session_ends: Option<Instant>) -> bool {
+    /// The broker knows who we are, and takes requests until the session ends: after `lifetime`, if that is given. `random` is drawn
+    /// from `[0, 1)`. Returns whether it is the first session of the connection.
+    pub(super) fn authenticated(&mut self, lifetime: Option<Duration>, random: f64) -> bool {
         let is_first = matches!(self.state, ConnectionState::Authenticating { is_first: true, .. });
         self.change(|state| match state {
-            ConnectionState::Authenticating { established, .. } => {
-                ConnectionState::Ready { established, session_ends }
+            ConnectionState::Authenticating { mut established, asked_at, .. } => {
+                let Latency { slowest, .. } = established.latency;
+                established.latency = Latency { slowest: Duration::ZERO, slowest_before: slowest };
+                let session = lifetime.map(|lifetime| Session { since: asked_at, lifetime, random });
+                ConnectionState::Ready { established, session }
             }
             state => state,
         });
@@ -396,9 +439,9 @@ impl NodeConnection {
 
     /// Returns when to authenticate anew, if the broker has set a limit.
     pub(super) fn session_ends(&self) -> Option<Instant> {
-        match self.state {
-            ConnectionState::Ready { session_ends, .. } => session_ends,
-            _ => None,
-        }
+        let ConnectionState::Ready { established, session } = &self.state else { return None };
+        let Session { since, lifetime, random } = (*session)?;
+        let Latency { slowest, slowest_before } = established.latency;
+        since.checked_add(renewal_delay(lifetime, slowest.max(slowest_before), random))
     }
 }

@@ -20,7 +20,7 @@ use crate::wire::{EncodeError, Reader, Writer};
 
 use super::{NetworkClient, NetworkRequest};
 use crate::network::api_versions::ApiVersions;
-use crate::network::authentication::{Authentication, AuthenticationStep, renewal_delay};
+use crate::network::authentication::{Authentication, AuthenticationStep};
 use crate::network::event::{DisconnectReason, FailureReason, MalformedResponse, NetworkEvent};
 use crate::network::in_flight_requests::{Asker, InFlightRequest};
 use crate::network::node_connection::NodeConnection;
@@ -99,6 +99,7 @@ impl<P> NetworkClient<P> {
     fn continue_authentication(&mut self, node: NodeId, step: Option<AuthenticationStep>, now: Instant) {
         match step {
             Some(AuthenticationStep::Ask(request, version)) => {
+                self.states.asked(node, now);
                 let encode = |version, out: &mut Writer| request.encode(out, version);
                 self.ask(node, request.api_key(), version, encode, now);
             }
@@ -122,9 +123,8 @@ impl<P> NetworkClient<P> {
 
     /// Notes that a broker takes requests, for the lifetime of the session if it has one.
     fn finish_handshake(&mut self, node: NodeId, lifetime: Option<Duration>, now: Instant) {
-        let delay = lifetime.map(|lifetime| renewal_delay(lifetime, self.random.random()));
-        let session_ends = delay.and_then(|delay| now.checked_add(delay));
-        if self.states.authenticated(node, session_ends) {
+        let random = lifetime.map_or(0.0, |_| self.random.random());
+        if self.states.authenticated(node, lifetime, random) {
             self.outbox.tell(NetworkEvent::Ready { node });
             self.settle_kept(now);
         }

@@ -407,6 +407,45 @@ fn session_is_renewed_on_the_same_connection_before_it_ends() {
 }
 
 #[test]
+fn session_is_renewed_earlier_if_the_broker_is_slow() {
+    let mut bench = bench(&Script::new(TWO_WORDS));
+    let lifetime = Duration::from_secs(10);
+    negotiate(&mut bench);
+    authenticate(&mut bench, lifetime);
+    let start = bench.now;
+    let sent = bench.send_and_poll(NODE, "a");
+    bench.advance(Duration::from_secs(2));
+    bench.answer(sent);
+
+    let end = bench.client.states.node(NODE).unwrap().session_ends().unwrap() - start;
+    assert!(end <= Duration::from_secs(6), "{end:?}");
+    // What is known of the broker outlives the session by one.
+    let mut ends = Vec::new();
+    for _ in 0..2 {
+        come_to_the_end(&mut bench);
+        authenticate(&mut bench, lifetime);
+        ends.push(bench.client.states.node(NODE).unwrap().session_ends().unwrap() - bench.now);
+    }
+    assert!(ends[0] <= Duration::from_secs(6) && ends[1] > Duration::from_secs(8), "{ends:?}");
+}
+
+#[test]
+fn session_counts_from_the_question_since_the_answer_may_have_been_long_on_its_way() {
+    let mut bench = bench(&Script::new(&[Ok("hello")]));
+    negotiate(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 0);
+    let (sent, _) = said(&mut bench);
+    let asked_at = bench.now;
+    bench.advance(SETUP_TIMEOUT / 2);
+
+    reply(&mut bench, sent, &words("", LIFETIME));
+
+    let end = bench.client.states.node(NODE).unwrap().session_ends().unwrap();
+    assert!(end <= asked_at + LIFETIME * 95 / 100, "{:?}", end - asked_at);
+}
+
+#[test]
 fn requests_under_way_are_answered_before_the_session_is_renewed() {
     let (mut bench, _) = in_session();
     come_close_to_the_end(&mut bench);
