@@ -58,9 +58,9 @@ impl Node {
     /// Says for a person which broker an id stands for, with what is known of it.
     pub(crate) fn describe(id: NodeId, known: Option<&Self>) -> String {
         match known {
-            Some(known) if id.0 >= 0 => format!("{id} ({}:{})", known.host(), known.port()),
+            Some(known) if id.0 >= 0 => format!("{id} ({})", known.address),
             // The id of an entry of `bootstrap.servers` means nothing outside of this producer.
-            Some(known) => format!("{}:{}", known.host(), known.port()),
+            Some(known) => known.address.to_string(),
             None => id.to_string(),
         }
     }

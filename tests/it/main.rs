@@ -12,6 +12,7 @@ mod faults;
 mod flush_close;
 mod idempotence;
 mod interceptors;
+mod ipv6;
 mod memory;
 mod metadata;
 mod name_lookup;

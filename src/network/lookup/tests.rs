@@ -202,3 +202,19 @@ fn runtime_may_end_while_a_lookup_hangs() {
         thread::yield_now();
     }
 }
+
+/// The system reads the zone, which an address of the standard library has no place for in its text.
+#[cfg(target_os = "linux")]
+#[test]
+fn zone_of_an_ipv6_address_is_kept() {
+    runtime().block_on(async {
+        let lookups = Lookups::new();
+
+        for host in ["fe80::1%1", "fe80::1%lo"] {
+            let addresses = lookups.look_up(host, 9092).await.unwrap();
+
+            let [SocketAddr::V6(address)] = addresses[..] else { panic!("{addresses:?}") };
+            assert_eq!((address.ip().to_string(), address.scope_id()), ("fe80::1".to_owned(), 1));
+        }
+    });
+}
