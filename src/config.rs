@@ -11,9 +11,11 @@ mod jaas;
 mod keys;
 mod kind;
 mod metadata_recovery_strategy;
+mod partitioner_class;
 mod problem;
 mod properties_text;
 mod property;
+mod providers;
 mod sasl;
 mod security_keys;
 mod setters;
@@ -25,7 +27,8 @@ mod tls;
 mod tls_keys;
 mod validate;
 
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use crate::protocol::compression::Compression;
@@ -33,6 +36,7 @@ pub use acks::Acks;
 pub(crate) use gzip_level::GzipLevel;
 pub(crate) use host_port::HostPort;
 pub use metadata_recovery_strategy::MetadataRecoveryStrategy;
+pub(crate) use partitioner_class::PartitionerClass;
 pub use problem::{ConfigError, ConfigProblem, ConfigReason};
 pub(crate) use sasl::{Credentials, Mechanism};
 pub use sasl::{Sasl, SecurityProtocol};
@@ -43,7 +47,10 @@ pub use tls::Tls;
 pub(crate) use tls::TlsSettings;
 
 use property::Property;
+use providers::Providers;
 use zeroize::Zeroize;
+
+use crate::secret::{HIDDEN, Secret};
 
 /// The configuration of a producer; the defaults are those of Apache Kafka 4.4.
 ///
@@ -92,6 +99,17 @@ use zeroize::Zeroize;
 /// );
 /// ```
 ///
+/// # Values from elsewhere
+///
+/// As in Java, `config.providers` takes values out of files and the environment when the producer is built. `FileConfigProvider`,
+/// `DirectoryConfigProvider` and `EnvVarConfigProvider` are here; what they cannot read is refused.
+///
+/// ```text
+/// config.providers=file
+/// config.providers.file.class=org.apache.kafka.common.config.provider.FileConfigProvider
+/// ssl.key.password=${file:/etc/kafka/secrets.properties:key.password}
+/// ```
+///
 /// # Properties
 ///
 #[doc = include_str!("config/properties.md")]
@@ -102,6 +120,10 @@ pub struct ProducerConfig {
     explicit: BTreeSet<&'static str>,
     /// At most one for each key, that of the last value.
     problems: Vec<ConfigProblem>,
+    /// Values with variables for `config.providers`, to be read when the configuration is checked.
+    variables: BTreeMap<&'static str, Secret>,
+    /// What is said of the providers, by what follows `config.providers.`.
+    providers: BTreeMap<String, String>,
 }
 
 impl ProducerConfig {
@@ -163,20 +185,20 @@ impl ProducerConfig {
 
     /// Checks all values, singly and against each other.
     ///
+    /// Values from `config.providers` are read for that, and again when a producer is built.
+    ///
     /// # Errors
     ///
     /// [`ConfigError`] lists everything that is wrong.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let mut problems = self.problems.clone();
-        problems.extend(self.conflicts());
-        ConfigError::unless_none(problems)
+        self.filled_in().check()
     }
 
     /// Returns the value in force for one of Kafka's keys, as Kafka writes it.
     ///
     /// Returns `None` if there is no value or Kafka has no such key. If one value changes another (`delivery.timeout.ms` grows
     /// with `linger.ms`, unless it is set), it returns the changed value. `client.id` is empty until you set it or a producer
-    /// is built. A time that you set by a typed setter may have a fraction.
+    /// is built. A time that you set by a typed setter may have a fraction. Variables for `config.providers` stay as they are.
     ///
     /// ```
     /// use std::time::Duration;
@@ -190,7 +212,11 @@ impl ProducerConfig {
     /// ```
     #[must_use]
     pub fn get(&self, key: &str) -> Option<String> {
-        self.effective().get(key)
+        match (self.variables.get(key), keys::find(key)) {
+            (Some(_), Some(key)) if key.is_secret() => Some(HIDDEN.to_owned()),
+            (Some(text), _) => Some(text.expose().to_owned()),
+            (None, _) => self.effective().get(key),
+        }
     }
 
     /// Sets a value of the right type, whose range is still to be checked.
@@ -239,6 +265,10 @@ impl ProducerConfig {
     }
 
     pub(crate) fn set_property(&mut self, name: &str, value: &str) {
+        if let Some(provider) = name.strip_prefix(providers::PREFIX) {
+            self.providers.insert(provider.to_owned(), value.trim().to_owned());
+            return;
+        }
         let Some(key) = keys::find(name) else {
             let reason = match name.strip_prefix("metrics.context.") {
                 Some(_) => ConfigReason::NotAvailable(
@@ -251,9 +281,48 @@ impl ProducerConfig {
         };
         self.forget(key.name);
         self.explicit.insert(key.name);
-        if let Err(reason) = key.parse(&mut self.settings, value) {
+        if providers::has_variable(value) {
+            self.variables.insert(key.name, Secret::new(value));
+        } else if let Err(reason) = key.parse(&mut self.settings, value) {
             self.problems.push(ConfigProblem::new(key.name, value, reason));
         }
+    }
+
+    /// Returns the same configuration with values in the place of variables.
+    fn filled_in(&self) -> Cow<'_, Self> {
+        let listed = self.settings.get("config.providers").unwrap_or_default();
+        if self.variables.is_empty() && listed.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut filled = self.clone();
+        let providers = match Providers::new(&listed, &self.providers) {
+            Ok(providers) => providers,
+            Err(problems) => {
+                filled.problems.extend(problems);
+                return Cow::Owned(filled);
+            }
+        };
+        for (name, text) in std::mem::take(&mut filled.variables) {
+            let Some(key) = keys::find(name) else { continue };
+            let result = providers.fill_in(text.expose()).map_err(ConfigReason::Invalid);
+            let result = result.and_then(|value| {
+                let result = key.parse(&mut filled.settings, &value);
+                // The reason may quote the value.
+                result.map_err(
+                    |reason| if *value == *text.expose() { reason } else { key.without_value(reason) },
+                )
+            });
+            if let Err(reason) = result {
+                filled.problems.push(ConfigProblem::new(name, text.expose(), reason));
+            }
+        }
+        Cow::Owned(filled)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let mut problems = self.problems.clone();
+        problems.extend(self.conflicts());
+        ConfigError::unless_none(problems)
     }
 
     fn report(&mut self, key: &str, value: &str, reason: ConfigReason) {
@@ -263,6 +332,7 @@ impl ProducerConfig {
 
     /// A good value replaces an earlier bad one, with its problem.
     fn forget(&mut self, key: &str) {
+        self.variables.remove(key);
         self.problems.retain(|problem| problem.key != key);
     }
 
@@ -278,11 +348,10 @@ impl ProducerConfig {
 /// Prints the values in force by Kafka's names. Secrets are left out.
 impl fmt::Debug for ProducerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settings = self.effective();
         let supported = keys::all().filter(|key| key.is_supported());
         f.write_str("ProducerConfig ")?;
         f.debug_map()
-            .entries(supported.map(|key| (key.name, settings.get(key.name).unwrap_or_default())))
+            .entries(supported.map(|key| (key.name, self.get(key.name).unwrap_or_default())))
             .entries(self.problems.iter().map(|problem| ("problem", problem.to_string())))
             .finish()
     }

@@ -24,6 +24,16 @@ pub(crate) struct Key {
 /// What this crate makes of a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Support {
+    /// The value can be set by name only, and is printed as it was given.
+    ByName {
+        /// All that are taken; empty: all of the key's kind.
+        takes: &'static [&'static str],
+        /// What it does, for the documentation.
+        #[cfg_attr(not(test), expect(dead_code, reason = "for the test that writes the documented table"))]
+        effect: &'static str,
+        /// Why other values are not taken; the text finishes the sentence "key = value: ".
+        refusal: &'static str,
+    },
     /// Only the Java client can do this; the text finishes the sentence "key = value: ".
     JavaOnly {
         instead: &'static str,
@@ -73,6 +83,14 @@ impl Key {
         // As Kafka does: everything up to the space character counts as blank.
         let text = text.trim_matches(|c| c <= ' ');
         let (reason, in_force) = match self.support {
+            Support::ByName { takes, refusal, .. } => {
+                self.kind.validate(text)?;
+                if !takes.is_empty() && !takes.contains(&text) {
+                    return Err(ConfigReason::JavaOnly(refusal.to_owned()));
+                }
+                settings.keep_by_name(self, text);
+                return Ok(());
+            }
             Support::Supported { parse, .. } => {
                 // What changes nothing is taken anyway.
                 if !self.default.is_some_and(|default| self.kind.same(default, text)) {
@@ -105,9 +123,23 @@ impl Key {
         Ok(())
     }
 
+    /// Returns what is wrong with a value that must not be quoted.
+    pub(crate) fn without_value(&self, reason: ConfigReason) -> ConfigReason {
+        match (reason, self.kind.range()) {
+            (ConfigReason::Invalid(_), range) if range == "any" => {
+                ConfigReason::Invalid("what it stands for is no value of this key".to_owned())
+            }
+            (ConfigReason::Invalid(_), range) => {
+                ConfigReason::Invalid(format!("what it stands for must be {range}"))
+            }
+            (reason, _) => reason,
+        }
+    }
+
     /// Prints the value in force as Kafka writes it.
     pub(crate) fn print(&self, settings: &ProducerSettings) -> Option<String> {
         match self.support {
+            Support::ByName { .. } => settings.kept_by_name(self),
             Support::JavaOnly { in_force, .. } | Support::NotYet { in_force, .. } => {
                 in_force.map(str::to_owned)
             }
@@ -145,6 +177,18 @@ macro_rules! supported {
 
 pub(super) use supported;
 
+const fn by_name(effect: &'static str) -> Support {
+    Support::ByName { takes: &[], effect, refusal: "" }
+}
+
+const fn serializer(refusal: &'static str) -> Support {
+    Support::ByName {
+        takes: &SERIALIZERS,
+        effect: "changes nothing: the types of the builder decide",
+        refusal,
+    }
+}
+
 const fn java_only(instead: &'static str, in_force: Option<&'static str>) -> Support {
     Support::JavaOnly { instead, in_force }
 }
@@ -169,9 +213,15 @@ const BUFFER: Kind = Kind::at_least(-1, Int);
 const KEY_SERIALIZER: &str = "Java classes cannot be loaded, use the builder's `key_serializer`";
 const VALUE_SERIALIZER: &str = "Java classes cannot be loaded, use the builder's `value_serializer`";
 const INTERCEPTORS: &str = "Java classes cannot be loaded, use the builder's `interceptor`";
-const PARTITIONER: &str = "Java classes cannot be loaded, use the builder's `partitioner`";
+/// Those that write bytes or UTF-8 as they are, as this crate does for such types.
+const SERIALIZERS: [&str; 4] = [
+    "org.apache.kafka.common.serialization.ByteArraySerializer",
+    "org.apache.kafka.common.serialization.ByteBufferSerializer",
+    "org.apache.kafka.common.serialization.BytesSerializer",
+    "org.apache.kafka.common.serialization.StringSerializer",
+];
 
-const METRICS: &str = "metrics by samples are";
+const METRICS: &str = "changes nothing: metrics are counters here, not samples";
 const TRANSACTIONS: &str = "transactions are";
 
 /// In alphabetical order. Kafka has no lower bound for the two connection setup timeouts: 0 is ours, since a
@@ -183,7 +233,7 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("bootstrap.resolve.timeout.ms", LONG, Some("0"), not_yet("a limit for resolving names is", Some("0"))),
     Key::new("bootstrap.servers", Kind::List, None, supported!(bootstrap_servers => bootstrap)),
     Key::new("buffer.memory", LONG, Some("33554432"), supported!(buffer_memory)),
-    Key::new("buffer.memory.allocation.strategy", ALLOCATION, Some("full"), not_yet("strategies are", Some("full"))),
+    Key::new("buffer.memory.allocation.strategy", ALLOCATION, Some("full"), by_name("changes nothing: batches take memory as they grow in any case")),
     Key::new("client.dns.lookup", DNS_LOOKUP, Some("use_all_dns_ips"), not_yet("canonical names are", Some("use_all_dns_ips"))),
     Key::new("client.id", Kind::Text, Some(""), supported!(client_id)),
     Key::new("client.rack", Kind::Text, Some(""), supported!(client_rack)),
@@ -191,13 +241,13 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("compression.lz4.level", Kind::within(1, 17, Int), Some("9"), not_yet("other levels of lz4 are", Some("9"))),
     Key::new("compression.type", CODECS, Some("none"), supported!(compression)),
     Key::new("compression.zstd.level", Kind::within(-131_072, 22, Int), Some("3"), supported!(compression_zstd_level)),
-    Key::new("config.providers", Kind::List, Some(""), not_yet("config providers are", Some(""))),
+    Key::new("config.providers", Kind::List, Some(""), by_name("names where values may come from, see above")),
     Key::new("connections.max.idle.ms", Kind::any(Long), Some("540000"), supported!(connections_max_idle)),
     Key::new("delivery.timeout.ms", INT, Some("120000"), supported!(delivery_timeout)),
     Key::new("enable.idempotence", Kind::Boolean, Some("true"), supported!(enable_idempotence)),
     Key::new("enable.metrics.push", Kind::Boolean, Some("true"), not_yet("client telemetry is", Some("false"))),
     Key::new("interceptor.classes", Kind::List, Some(""), java_only(INTERCEPTORS, Some(""))),
-    Key::new("key.serializer", Kind::Class, None, java_only(KEY_SERIALIZER, None)),
+    Key::new("key.serializer", Kind::Class, None, serializer(KEY_SERIALIZER)),
     Key::new("linger.ms", LONG, Some("5"), supported!(linger)),
     Key::new("max.block.ms", LONG, Some("60000"), supported!(max_block)),
     Key::new("max.in.flight.requests.per.connection", Kind::at_least(1, Int), Some("5"), supported!(max_in_flight_requests_per_connection)),
@@ -208,12 +258,12 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("metadata.recovery.rebootstrap.trigger.ms", LONG, Some("300000"), supported!(metadata_recovery_rebootstrap_trigger)),
     Key::new("metadata.recovery.strategy", RECOVERY, Some("rebootstrap"), supported!(metadata_recovery_strategy)),
     Key::new("metric.reporters", Kind::List, Some("org.apache.kafka.common.metrics.JmxReporter"), java_only("Java classes cannot be loaded, must be empty or unset", Some(""))),
-    Key::new("metrics.num.samples", Kind::at_least(1, Int), Some("2"), not_yet(METRICS, Some("2"))),
-    Key::new("metrics.recording.level", RECORDING, Some("INFO"), not_yet(METRICS, Some("INFO"))),
-    Key::new("metrics.sample.window.ms", LONG, Some("30000"), not_yet(METRICS, Some("30000"))),
+    Key::new("metrics.num.samples", Kind::at_least(1, Int), Some("2"), by_name(METRICS)),
+    Key::new("metrics.recording.level", RECORDING, Some("INFO"), by_name(METRICS)),
+    Key::new("metrics.sample.window.ms", LONG, Some("30000"), by_name(METRICS)),
     Key::new("partitioner.adaptive.partitioning.enable", Kind::Boolean, Some("true"), supported!(partitioner_adaptive_partitioning)),
     Key::new("partitioner.availability.timeout.ms", LONG, Some("0"), supported!(partitioner_availability_timeout)),
-    Key::new("partitioner.class", Kind::Class, None, java_only(PARTITIONER, None)),
+    Key::new("partitioner.class", Kind::Class, None, supported!(partitioner_class)),
     Key::new("partitioner.ignore.keys", Kind::Boolean, Some("false"), supported!(partitioner_ignore_keys)),
     Key::new("partitioner.rack.aware", Kind::Boolean, Some("false"), not_yet("partitioning by rack is", Some("false"))),
     Key::new("receive.buffer.bytes", BUFFER, Some("32768"), supported!(receive_buffer)),
@@ -229,5 +279,5 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("transaction.timeout.ms", Kind::any(Int), Some("60000"), not_yet(TRANSACTIONS, Some("60000"))),
     Key::new("transaction.two.phase.commit.enable", Kind::Boolean, Some("false"), not_yet(TRANSACTIONS, Some("false"))),
     Key::new("transactional.id", Kind::Text, None, not_yet(TRANSACTIONS, None)),
-    Key::new("value.serializer", Kind::Class, None, java_only(VALUE_SERIALIZER, None)),
+    Key::new("value.serializer", Kind::Class, None, serializer(VALUE_SERIALIZER)),
 ];

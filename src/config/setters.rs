@@ -266,6 +266,20 @@ macro_rules! config_setters {
             self
         }
 
+        /// Sets the partitioner by the name of Kafka's class for it (`partitioner.class`, default none).
+        ///
+        /// Java classes cannot be loaded, but those of Kafka have counterparts:
+        /// `org.apache.kafka.clients.producer.RoundRobinPartitioner` is
+        /// [`RoundRobinPartitioner`](crate::RoundRobinPartitioner). `…clients.producer.UniformStickyPartitioner` is the
+        /// built-in logic with [`partitioner_ignore_keys`](Self::partitioner_ignore_keys), and
+        /// `…clients.producer.internals.DefaultPartitioner` the built-in logic as it is; Kafka 4 has neither any
+        /// more. A partitioner that is given to the builder itself takes precedence.
+        #[must_use]
+        pub fn partitioner_class(mut self, class: impl Into<String>) -> Self {
+            self$(.$config)?.set_property("partitioner.class", &class.into());
+            self
+        }
+
         /// Sets whether records with a key are spread like those without (`partitioner.ignore.keys`, default false).
         ///
         /// If so, records with equal keys go to any partition and lose their order.

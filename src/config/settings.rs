@@ -1,5 +1,6 @@
 //! The values that the rest of the crate works with.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Acks;
@@ -7,8 +8,9 @@ use super::Compression;
 use super::GzipLevel;
 use super::HostPort;
 use super::MetadataRecoveryStrategy;
+use super::PartitionerClass;
 use super::SecurityProtocol;
-use super::keys;
+use super::keys::{self, Key};
 use super::sasl::{Credentials, JaasConfig, Mechanism};
 use super::tls::TlsSettings;
 
@@ -53,6 +55,7 @@ pub(crate) struct ProducerSettings {
     pub(crate) partitioner_adaptive_partitioning: bool,
     /// Zero: brokers are never passed over for being slow.
     pub(crate) partitioner_availability_timeout: Duration,
+    pub(crate) partitioner_class: PartitionerClass,
     pub(crate) partitioner_ignore_keys: bool,
     /// `None` leaves it to the operating system.
     pub(crate) receive_buffer: Option<usize>,
@@ -75,12 +78,26 @@ pub(crate) struct ProducerSettings {
     pub(crate) socket_connection_setup_timeout: Duration,
     pub(crate) socket_connection_setup_timeout_max: Duration,
     pub(crate) tls: TlsSettings,
+    /// The values of keys that can be set by name only, where they differ from the default.
+    by_name: BTreeMap<&'static str, String>,
 }
 
 impl ProducerSettings {
     /// Returns the value for one of Kafka's keys, as Kafka writes it.
     pub(crate) fn get(&self, key: &str) -> Option<String> {
         keys::find(key)?.print(self)
+    }
+
+    pub(super) fn keep_by_name(&mut self, key: &Key, value: &str) {
+        if key.default.is_some_and(|default| key.kind.same(default, value)) {
+            self.by_name.remove(key.name);
+        } else {
+            self.by_name.insert(key.name, value.to_owned());
+        }
+    }
+
+    pub(super) fn kept_by_name(&self, key: &Key) -> Option<String> {
+        self.by_name.get(key.name).cloned().or_else(|| key.default.map(str::to_owned))
     }
 
     /// Returns how the producer tells brokers who it is, if it has to.
@@ -126,6 +143,7 @@ impl Default for ProducerSettings {
             metadata_recovery_strategy: MetadataRecoveryStrategy::Rebootstrap,
             partitioner_adaptive_partitioning: true,
             partitioner_availability_timeout: Duration::ZERO,
+            partitioner_class: PartitionerClass::BuiltIn,
             partitioner_ignore_keys: false,
             receive_buffer: Some(32 * 1024),
             reconnect_backoff: Duration::from_millis(50),
@@ -141,6 +159,7 @@ impl Default for ProducerSettings {
             socket_connection_setup_timeout: Duration::from_secs(10),
             socket_connection_setup_timeout_max: Duration::from_secs(30),
             tls: TlsSettings::default(),
+            by_name: BTreeMap::new(),
         }
     }
 }

@@ -32,7 +32,7 @@ fn problems_are_reported_together_and_in_order() {
         .property("acks", "2")
         .property("max.in.flight.requests.per.connection", "0")
         .property("transactional.id", "tx 1")
-        .property("key.serializer", "org.apache.kafka.common.serialization.StringSerializer")
+        .property("key.serializer", "org.apache.kafka.common.serialization.DoubleSerializer")
         .metadata_max_idle(Duration::from_micros(4_999_500))
         .validate()
         .unwrap_err();
@@ -43,7 +43,7 @@ fn problems_are_reported_together_and_in_order() {
         "acks = 2: must be all, -1, 0 or 1".to_owned(),
         "max.in.flight.requests.per.connection = 0: must be at least 1".to_owned(),
         r#"transactional.id = "tx 1": transactions are not available yet, leave it unset"#.to_owned(),
-        "key.serializer = org.apache.kafka.common.serialization.StringSerializer: \
+        "key.serializer = org.apache.kafka.common.serialization.DoubleSerializer: \
          Java classes cannot be loaded, use the builder's `key_serializer`"
             .to_owned(),
         "metadata.max.idle.ms = 4999.5: must be at least 5000".to_owned(),
@@ -79,7 +79,7 @@ fn the_last_value_of_a_key_counts() {
 #[cfg_attr(not(feature = "sasl"), ignore = "needs the feature sasl")]
 fn typed_setters_and_properties_mean_the_same() {
     let typed = every_setter();
-    let by_name = ProducerConfig::from_properties(EVERY_PROPERTY);
+    let by_name = ProducerConfig::from_properties(EVERY_PROPERTY.iter().copied());
 
     // No problem of a single value on either side, and every supported key was set.
     assert_eq!(typed.problems, []);
@@ -87,7 +87,7 @@ fn typed_setters_and_properties_mean_the_same() {
     for key in keys::all().filter(|key| key.is_supported()) {
         assert!(typed.is_explicit(key.name), "{}", key.name);
     }
-    for (key, value) in EVERY_PROPERTY {
+    for &(key, value) in EVERY_PROPERTY {
         let value = if keys::find(key).unwrap().is_secret() { "[hidden]" } else { value };
         assert_eq!(typed.get(key).as_deref(), Some(value), "{key}");
     }
@@ -118,6 +118,7 @@ fn every_setter() -> ProducerConfig {
         .metadata_recovery_strategy(MetadataRecoveryStrategy::None)
         .partitioner_adaptive_partitioning(false)
         .partitioner_availability_timeout(ms(11))
+        .partitioner_class("org.apache.kafka.clients.producer.RoundRobinPartitioner")
         .partitioner_ignore_keys(true)
         .receive_buffer(None)
         .reconnect_backoff(ms(12))
@@ -142,7 +143,7 @@ fn every_setter() -> ProducerConfig {
 }
 
 /// The same as [`every_setter`].
-const EVERY_PROPERTY: [(&str, &str); 44] = [
+const EVERY_PROPERTY: &[(&str, &str)] = &[
     ("acks", "1"),
     ("batch.size", "1"),
     ("bootstrap.servers", "a:1,[::1]:2"),
@@ -165,6 +166,7 @@ const EVERY_PROPERTY: [(&str, &str); 44] = [
     ("metadata.recovery.strategy", "none"),
     ("partitioner.adaptive.partitioning.enable", "false"),
     ("partitioner.availability.timeout.ms", "11"),
+    ("partitioner.class", "org.apache.kafka.clients.producer.RoundRobinPartitioner"),
     ("partitioner.ignore.keys", "true"),
     ("receive.buffer.bytes", "-1"),
     ("reconnect.backoff.ms", "12"),
@@ -283,8 +285,8 @@ fn keys_of_other_clients_are_explained() {
         ("request.required.acks", r#"librdkafka's name; use "acks""#),
         ("compression.codec", r#"librdkafka's name; use "compression.type""#),
         ("group.id", "a key for consumers"),
-        ("statistics.interval.ms", "only librdkafka has it"),
-        ("partitioner", "only librdkafka has it; use the builder's `partitioner`"),
+        ("statistics.interval.ms", "only librdkafka has it; use `KafkaProducer::metrics`"),
+        ("queue.buffering.backpressure.threshold", "only librdkafka has it"),
         ("block.on.buffer.full", r#"no longer a key of Kafka; use "max.block.ms""#),
     ] {
         let config = complete().property(key, "1");

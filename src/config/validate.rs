@@ -17,9 +17,10 @@ impl ProducerConfig {
     /// Returns the values in force, or everything that is wrong with them. Logs what it had to change, and gives the
     /// client a name of its own if it has none.
     pub(crate) fn settle(&self) -> Result<ProducerSettings, ConfigError> {
-        self.validate()?;
-        self.warn_of_changes();
-        let mut settings = self.effective();
+        let filled = self.filled_in();
+        filled.check()?;
+        filled.warn_of_changes();
+        let mut settings = filled.effective();
         if !self.is_explicit("client.id") {
             let number = CLIENTS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
             settings.client_id = format!("producer-{number}");

@@ -17,7 +17,8 @@ use crate::backoff::Backoff;
 use crate::buffer_memory::BufferMemory;
 use crate::clock::{self, WallClock};
 use crate::config::{
-    Acks, ConfigError, MetadataRecoveryStrategy, ProducerConfig, ProducerSettings, config_setters,
+    Acks, ConfigError, MetadataRecoveryStrategy, PartitionerClass, ProducerConfig, ProducerSettings,
+    config_setters,
 };
 use crate::delivery::AckObserver;
 #[cfg(unix)]
@@ -33,7 +34,8 @@ use crate::network::tls_connector::TlsConnector;
 use crate::network::transport::Connector;
 use crate::network::{MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
 use crate::pipeline::{
-    InterceptorChain, Partitioner, ProducerInterceptor, RoutingRules, Serializable, Serializer,
+    InterceptorChain, Partitioner, ProducerInterceptor, RoundRobinPartitioner, RoutingRules, Serializable,
+    Serializer,
 };
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
@@ -283,11 +285,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         let shared = ProducerShared {
             id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
-            routing: RoutingRules {
-                partitioner: self.partitioner,
-                ignore_keys: settings.partitioner_ignore_keys,
-                adaptive_partitioning: settings.partitioner_adaptive_partitioning,
-            },
+            routing: routing(self.partitioner, &settings),
             settings,
             interceptors,
             key_serializer: self.key_serializer,
@@ -378,6 +376,21 @@ static PRODUCERS: AtomicU64 = AtomicU64::new(0);
 /// A batch takes records for `linger.ms` and this part of `delivery.timeout.ms`, which counts from the batch's first record: so a
 /// record expires too early by no more than that.
 const APPEND_WINDOW_SHARE: u32 = 100;
+
+fn routing(partitioner: Option<Box<dyn Partitioner>>, settings: &ProducerSettings) -> RoutingRules {
+    let named = || -> Option<Box<dyn Partitioner>> {
+        match settings.partitioner_class {
+            PartitionerClass::RoundRobin => Some(Box::new(RoundRobinPartitioner::new())),
+            PartitionerClass::BuiltIn | PartitionerClass::Default | PartitionerClass::UniformSticky => None,
+        }
+    };
+    RoutingRules {
+        partitioner: partitioner.or_else(named),
+        ignore_keys: settings.partitioner_ignore_keys
+            || settings.partitioner_class == PartitionerClass::UniformSticky,
+        adaptive_partitioning: settings.partitioner_adaptive_partitioning,
+    }
+}
 
 fn new_metadata(settings: &ProducerSettings) -> Metadata {
     let rebootstrap_trigger = match settings.metadata_recovery_strategy {

@@ -308,3 +308,29 @@ async fn unavailable_partitions_are_left_out_when_asked_for() -> TestResult {
     delivered(deliveries).await;
     Ok(())
 }
+
+#[tokio::test]
+async fn partitioners_of_kafka_are_known_by_the_names_of_their_classes() {
+    const ROUND_ROBIN: &str = "org.apache.kafka.clients.producer.RoundRobinPartitioner";
+    const STICKY: &str = "org.apache.kafka.clients.producer.UniformStickyPartitioner";
+    const DEFAULT: &str = "org.apache.kafka.clients.producer.internals.DefaultPartitioner";
+    for (class, partitions) in [(ROUND_ROBIN, 4), (DEFAULT, 1)] {
+        let cluster = cluster_with(1, 4).await;
+        let producer = builder(&cluster).property("partitioner.class", class).build().unwrap();
+
+        for number in 0..8 {
+            soon("result", producer.send(record(number).key("same"))).await.unwrap();
+        }
+
+        let used = logs_of(&cluster).iter().filter(|log| !log.is_empty()).count();
+        assert_eq!(used, partitions, "{class}");
+    }
+
+    // Records with the same key leave their partition once a batch is full.
+    let cluster = cluster_with(1, 4).await;
+    let sticky = builder(&cluster).property("partitioner.class", STICKY).batch_size(1).build().unwrap();
+    for number in 0..100 {
+        soon("result", sticky.send(record(number).key("same"))).await.unwrap();
+    }
+    assert!(logs_of(&cluster).iter().filter(|log| !log.is_empty()).count() > 1);
+}

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Support, keys};
+use super::{Kind, Support, keys};
 use crate::config::GzipLevel;
 
 /// Run with `KAFKA_PRODUCER_BLESS=1` to write the file anew.
@@ -43,12 +43,43 @@ fn markdown() -> String {
                     format!("{} (those with SSL need the feature `tls`)", key.kind.range())
                 }
                 "ssl.keystore.type" | "ssl.truststore.type" => "PEM, PKCS12 or JKS".to_owned(),
+                "partitioner.class" => {
+                    "RoundRobinPartitioner or another of Kafka's, with its package".to_owned()
+                }
                 "connections.max.idle.ms" => "any, negative for never".to_owned(),
                 _ => key.kind.range(),
             };
             writeln!(text, "| `{name}` | [`{setter}`](Self::{setter}) | {default} | {range} |").unwrap();
         }
     }
+    write_keys_without_setter(&mut text);
+    write_other_keys(&mut text);
+    text
+}
+
+fn write_keys_without_setter(text: &mut String) {
+    text.push_str(
+        "\nThese can be set by name only:\n\n| Key | Default | Must be | Effect |\n|---|---|---|---|\n",
+    );
+    for key in keys::all() {
+        if let Support::ByName { takes, effect, .. } = key.support {
+            let default = match key.default {
+                None => "none".to_owned(),
+                Some("") => "empty".to_owned(),
+                Some(default) => format!("`{default}`"),
+            };
+            let classes = takes.iter().filter_map(|class| class.rsplit('.').next());
+            let range = match takes {
+                [] if key.kind == Kind::List => "names, separated by commas".to_owned(),
+                [] => key.kind.range(),
+                _ => format!("{}, with the package", classes.collect::<Vec<_>>().join(", ")),
+            };
+            writeln!(text, "| `{}` | {default} | {range} | {effect} |", key.name).unwrap();
+        }
+    }
+}
+
+fn write_other_keys(text: &mut String) {
     text.push_str(concat!(
         "\nKafka's other keys are known, and refused with the reason unless the value asks for what happens anyway. ",
         "All others that begin with `sasl.` or `ssl.` take only Kafka's defaults; the rest are these:\n\n",
@@ -58,7 +89,7 @@ fn markdown() -> String {
         let (in_force, because) = match key.support {
             Support::JavaOnly { instead, in_force } => (in_force, instead.to_owned()),
             Support::NotYet { what, in_force } => (in_force, format!("{what} not available yet")),
-            Support::Supported { .. } => continue,
+            Support::ByName { .. } | Support::Supported { .. } => continue,
         };
         let taken = match in_force {
             None => "nothing".to_owned(),
@@ -67,5 +98,4 @@ fn markdown() -> String {
         };
         writeln!(text, "| `{}` | {taken} | {because} |", key.name).unwrap();
     }
-    text
 }
