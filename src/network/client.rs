@@ -281,7 +281,13 @@ impl<P> NetworkClient<P> {
         now: Instant,
     ) {
         let Some(node) = self.states.node_of(connection) else { return };
-        self.drop_connection(node, DisconnectReason::Closed(reason), first_unsent, now);
+        let wanted_answer = self.config.sasl_mechanism.is_none() && self.in_flight_count(node) > 0;
+        let is_unanswered = self.states.node(node).is_some_and(NodeConnection::is_unanswered);
+        let reason = match wanted_answer && is_unanswered {
+            true => DisconnectReason::ClosedUnanswered(reason),
+            false => DisconnectReason::Closed(reason),
+        };
+        self.drop_connection(node, reason, first_unsent, now);
     }
 
     /// Notes that a connection is not secure, or that none could be made that is. `first_unsent` is as in `handle_closed`.

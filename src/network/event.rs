@@ -90,6 +90,11 @@ pub(crate) enum DisconnectReason {
     AuthenticationTimedOut,
     #[error("connection lost: {0}")]
     Closed(Arc<str>),
+    /// The same, instead of the first answer after that to ApiVersions, to a producer that has not said who it is.
+    #[error(
+        "connection lost: {0}, in place of the first answer; brokers that want SASL do that (security.protocol)"
+    )]
+    ClosedUnanswered(Arc<str>),
     #[error("could not connect: {0}")]
     ConnectFailed(Arc<str>),
     #[error("could not connect in time")]
@@ -169,13 +174,14 @@ struct Offer<'a>(ErrorCode, &'a str, &'a str);
 impl fmt::Display for Offer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(code, mechanism, offered) = self;
-        match *offered {
-            "" => write!(
+        // Where a broker takes no SASL, old ones still name the mechanisms that they take elsewhere.
+        if *code == ErrorCode::IllegalSaslState || offered.is_empty() {
+            return write!(
                 f,
                 "broker takes no SASL at this address; security.protocol or the port is wrong ({code})"
-            ),
-            _ => write!(f, "broker does not take sasl.mechanism {mechanism}; it offers {offered} ({code})"),
+            );
         }
+        write!(f, "broker does not take sasl.mechanism {mechanism}; it offers {offered} ({code})")
     }
 }
 

@@ -84,6 +84,8 @@ struct Established {
     /// The last time that bytes came or went, or should have gone.
     last_activity: Instant,
     latency: Latency,
+    /// Whether the broker has answered more than the questions of the handshake.
+    has_answered: bool,
 }
 
 /// A time for which the broker knows who we are.
@@ -136,7 +138,8 @@ impl NodeConnection {
         self.change(|state| match state {
             ConnectionState::Negotiating { link, deadline } => {
                 let latency = Latency::default();
-                let established = Established { link, versions, last_activity: now, latency };
+                let established =
+                    Established { link, versions, last_activity: now, latency, has_answered: false };
                 ConnectionState::Authenticating {
                     established,
                     authentication,
@@ -191,6 +194,7 @@ impl NodeConnection {
         {
             let slowest = &mut established.latency.slowest;
             *slowest = (*slowest).max(after);
+            established.has_answered = true;
         }
     }
 
@@ -370,6 +374,11 @@ impl NodeConnection {
     /// Whether requests may be under way that were sent when the connection was ready.
     pub(super) fn has_requests(&self) -> bool {
         matches!(self.state, ConnectionState::Ready { .. } | ConnectionState::Draining { .. })
+    }
+
+    /// Whether the connection is ready, and the broker has answered no caller's request on it.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(&self.state, ConnectionState::Ready { established, .. } if !established.has_answered)
     }
 
     /// Whether the connection takes no more requests and ends with those under way.

@@ -125,6 +125,19 @@ async fn mechanism_that_brokers_do_not_offer_is_told_with_those_that_they_do() -
 }
 
 #[tokio::test]
+async fn producer_without_a_mechanism_is_told_that_brokers_may_want_one() -> TestResult {
+    let cluster = start(guarded(), 1).await;
+    let producer = builder(&cluster).max_block(millis(300)).build()?;
+
+    let (kind, _) = refused(&producer).await;
+
+    let text = kind.to_string();
+    assert!(text.contains("brokers that want SASL"), "{text}");
+    assert!(text.contains("security.protocol"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn broker_that_asks_for_endless_work_is_refused() -> TestResult {
     let cluster = start(guarded().scram_iterations(1_000_001), 1).await;
     let producer = builder_with(&cluster, Sasl::scram_sha_256("alice", PASSWORD)).build()?;

@@ -199,3 +199,8 @@ fn disconnected(reason: DisconnectReason, was_ready: bool) -> NetworkEvent<&'sta
 fn closed(reason: &str) -> DisconnectReason {
     DisconnectReason::Closed(Arc::from(reason))
 }
+
+/// The same, of a connection on which no caller's request was answered.
+fn unanswered(reason: &str) -> DisconnectReason {
+    DisconnectReason::ClosedUnanswered(Arc::from(reason))
+}

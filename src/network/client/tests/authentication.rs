@@ -220,16 +220,44 @@ fn broker_is_told_who_we_are_before_the_first_request() {
 
 #[test]
 fn error_about_a_mechanism_tells_which_are_offered() {
-    let error = |offered: &str| AuthenticationError::MechanismRefused {
-        code: ErrorCode::UnsupportedSaslMechanism,
+    let error = |code: ErrorCode, offered: &str| AuthenticationError::MechanismRefused {
+        code,
         mechanism: Arc::from("PLAIN"),
         offered: Arc::from(offered),
     };
 
-    let text = error("SCRAM-SHA-256, GSSAPI").to_string();
+    let text = error(ErrorCode::UnsupportedSaslMechanism, "SCRAM-SHA-256, GSSAPI").to_string();
     assert!(text.contains("sasl.mechanism PLAIN; it offers SCRAM-SHA-256, GSSAPI ("), "{text}");
-    let text = error("").to_string();
-    assert!(text.contains("takes no SASL at this address; security.protocol"), "{text}");
+    // Kafka 1.0 tells at a listener without SASL which mechanisms other listeners have.
+    for offered in ["", "PLAIN, SCRAM-SHA-256"] {
+        let text = error(ErrorCode::IllegalSaslState, offered).to_string();
+        assert!(text.contains("takes no SASL at this address; security.protocol"), "{text}");
+    }
+}
+
+/// That is what brokers do that were to be told who we are.
+#[test]
+fn broker_that_closes_instead_of_the_first_answer_may_want_sasl() {
+    let mut bench = Bench::new();
+    for has_answered in [false, true] {
+        let connection = bench.make_ready(NODE);
+        let sent = bench.send_and_poll(NODE, "a");
+        if has_answered {
+            bench.answer(sent);
+            bench.send_and_poll(NODE, "b");
+        }
+        bench.events();
+
+        bench.client.handle_closed(connection, Arc::from("closed by the broker"), None, bench.now);
+
+        let events = bench.events();
+        let Some(NetworkEvent::Disconnected { reason, .. }) = events.last() else { panic!("{events:?}") };
+        let text = reason.to_string();
+        assert!(text.contains("connection lost: closed by the broker"), "{text}");
+        assert_eq!(text.contains("brokers that want SASL"), !has_answered, "{text}");
+        assert_eq!(text.contains("security.protocol"), !has_answered, "{text}");
+        bench.now += Duration::from_secs(10);
+    }
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn lost_connection_fails_requests_in_order_and_tells_which_the_broker_cannot_hav
 
     bench.client.handle_closed(connection, Arc::from("reset"), Some(unsent.correlation_id), bench.now);
 
-    let failed = |purpose, on_wire| (purpose, FailureReason::Disconnected(closed("reset")), on_wire);
+    let failed = |purpose, on_wire| (purpose, FailureReason::Disconnected(unanswered("reset")), on_wire);
     assert_eq!(bench.failures(), [failed("a", true), failed("b", false), failed("c", false)]);
     assert!(bench.has_no_action());
 }
@@ -224,7 +224,7 @@ fn request_that_the_transport_has_not_seen_is_not_on_the_wire() {
 
     bench.client.handle_closed(connection, Arc::from("reset"), None, bench.now);
 
-    let failed = |purpose, on_wire| (purpose, FailureReason::Disconnected(closed("reset")), on_wire);
+    let failed = |purpose, on_wire| (purpose, FailureReason::Disconnected(unanswered("reset")), on_wire);
     assert_eq!(bench.failures(), [failed("a", true), failed("b", false)]);
     assert!(bench.has_no_action());
 }
@@ -277,7 +277,7 @@ fn connection_lost_before_the_write_fails_a_request_without_response() {
 
     bench.client.handle_closed(connection, Arc::from("reset"), Some(sent.correlation_id), bench.now);
 
-    assert_eq!(bench.failures(), [("a", FailureReason::Disconnected(closed("reset")), false)]);
+    assert_eq!(bench.failures(), [("a", FailureReason::Disconnected(unanswered("reset")), false)]);
 }
 
 #[test]
