@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use crate::support::Version;
 
 /// The codecs that the producer is built with and that brokers of a version know.
-fn codecs(version: Version) -> impl Iterator<Item = &'static str> {
+pub(crate) fn codecs(version: Version) -> impl Iterator<Item = &'static str> {
     [
         ("none", true),
         ("gzip", true),

@@ -16,6 +16,7 @@ use std::time::Duration;
 use kafka_protocol::messages::MetadataRequest;
 
 use super::jars::Jars;
+use super::listener::Listener;
 use super::ports;
 use super::process::Process;
 use super::properties;
@@ -33,6 +34,9 @@ pub(crate) struct Broker {
     id: i32,
     directory: PathBuf,
     jars: &'static Jars,
+    java_options: Vec<String>,
+    /// The ports of the listeners beside the plain one.
+    listeners: Vec<(Listener, u16)>,
     state: Mutex<State>,
 }
 
@@ -50,12 +54,18 @@ impl Broker {
     pub(crate) fn new(id: i32, port: u16, directory: PathBuf, jars: &'static Jars) -> Self {
         let address = ports::address(port);
         let state = Mutex::new(State { address, process: None, is_stopped: false });
-        Self { id, directory, jars, state }
+        Self { id, directory, jars, java_options: Vec::new(), listeners: Vec::new(), state }
+    }
+
+    /// Adds listeners, and what the JVM has to be told for them.
+    pub(crate) fn with_listeners(self, listeners: Vec<(Listener, u16)>, java_options: Vec<String>) -> Self {
+        Self { listeners, java_options, ..self }
     }
 
     pub(crate) fn spawn(&self) -> io::Result<()> {
         let mut java = self.jars.java(&["-Xms128m", "-Xmx512m"]);
         java.args(properties::logging_options(self.parent(), "INFO"));
+        java.args(&self.java_options);
         java.arg("kafka.Kafka").arg(self.directory.join("server.properties"));
         let process = spawn_logged(&mut java, &self.log_file())?;
         let mut state = self.state();
@@ -119,6 +129,13 @@ impl Broker {
         self.state().address
     }
 
+    /// Where the broker has this listener.
+    pub(crate) fn address_of(&self, listener: Listener) -> SocketAddr {
+        let found = self.listeners.iter().find(|(found, _)| *found == listener);
+        let (_, port) = found.unwrap_or_else(|| panic!("broker {} has no {listener:?}", self.id));
+        ports::address(*port)
+    }
+
     /// Gives clients another port to find the broker at, from its next start on.
     pub(crate) fn move_to(&self, port: u16) {
         assert!(!self.is_running(), "broker {} is still at its old address", self.id);
@@ -176,10 +193,17 @@ pub(crate) fn spawn_logged(command: &mut Command, log: &Path) -> io::Result<Proc
     Process::spawn(command.stdout(Stdio::from(log.try_clone()?)).stderr(Stdio::from(log)))
 }
 
-/// The last lines of a log that are more than information.
+/// The last lines of a log that are more than information, with those that continue them.
 pub(crate) fn tail(file: &Path) -> String {
     let text = std::fs::read(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("] INFO ")).collect();
+    let mut is_shown = true;
+    let is_warning = |line: &&str| {
+        if line.starts_with('[') {
+            is_shown = !line.contains("] INFO ");
+        }
+        is_shown
+    };
+    let lines: Vec<&str> = text.lines().filter(is_warning).collect();
     lines[lines.len().saturating_sub(40)..].join("\n")
 }

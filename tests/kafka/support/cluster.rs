@@ -14,11 +14,13 @@ use tokio::sync::MutexGuard;
 use super::broker;
 use super::broker::Broker;
 use super::jars::Jars;
+use super::listener::Listener;
 use super::ports;
 use super::process::Process;
 use super::properties;
 use super::properties::Controllers;
 use super::properties::Ports;
+use super::security::Security;
 use super::version::Version;
 use super::wait;
 use super::work_dir::WorkDir;
@@ -52,6 +54,7 @@ pub(crate) struct KafkaCluster {
 pub(crate) struct ClusterOptions {
     version: Version,
     brokers: usize,
+    security: Security,
     properties: Vec<(String, String)>,
 }
 
@@ -59,6 +62,12 @@ impl ClusterOptions {
     /// Sets a property of every broker.
     pub(crate) fn property(mut self, key: &str, value: &str) -> Self {
         self.properties.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Gives every broker these listeners beside the plain one.
+    pub(crate) fn listeners(mut self, listeners: &[Listener]) -> Self {
+        self.security.listeners.extend_from_slice(listeners);
         self
     }
 
@@ -98,12 +107,23 @@ impl ClusterOptions {
         let work_dir = WorkDir::new().map_err(|error| format!("work directory: {error}"))?;
         let ports = self.ports();
         let brokers = self.lay_out(&ports, work_dir.path(), jars).map_err(|error| error.to_string())?;
+        if let Some(stores) = self.security.store_arguments(work_dir.path()) {
+            run_java(jars, work_dir.path(), "KeyStores", stores).await?;
+        }
         let zookeeper = match ports.controllers {
             Controllers::Nodes(_) => {
-                try_join_all(brokers.iter().map(|broker| format(jars, work_dir.path(), broker.id()))).await?;
+                let users = self.security.format_arguments();
+                let formats = brokers.iter().map(|broker| format(jars, work_dir.path(), broker.id(), &users));
+                try_join_all(formats).await?;
                 None
             }
-            Controllers::ZooKeeper(port) => Some(start_zookeeper(jars, work_dir.path(), port).await?),
+            Controllers::ZooKeeper(port) => {
+                let zookeeper = start_zookeeper(jars, work_dir.path(), port).await?;
+                if let Some(users) = self.security.config_arguments(port) {
+                    run_java(jars, work_dir.path(), "kafka.admin.ConfigCommand", users).await?;
+                }
+                Some(zookeeper)
+            }
         };
         for broker in &brokers {
             broker.spawn().map_err(|error| format!("java: {error}"))?;
@@ -114,26 +134,33 @@ impl ClusterOptions {
 
     fn ports(&self) -> Ports {
         let controllers = if self.version.is_kraft() { self.brokers } else { 1 };
-        let mut brokers = ports::free_ports(self.brokers + controllers);
-        let controllers = brokers.split_off(self.brokers);
+        let listeners = self.security.listeners.len();
+        let mut brokers = ports::free_ports(self.brokers * (1 + listeners) + controllers);
+        let controllers = brokers.split_off(brokers.len() - controllers);
+        let others = brokers.split_off(self.brokers);
+        let listeners = (0..self.brokers).map(|i| others[i * listeners..(i + 1) * listeners].to_vec());
         let controllers = if self.version.is_kraft() {
             Controllers::Nodes(controllers)
         } else {
             Controllers::ZooKeeper(controllers[0])
         };
-        Ports { brokers, controllers }
+        Ports { brokers, listeners: listeners.collect(), controllers }
     }
 
     /// Writes the files of every broker.
     fn lay_out(&self, ports: &Ports, root: &Path, jars: &'static Jars) -> std::io::Result<Vec<Broker>> {
         properties::write_logging(root)?;
+        self.security.write_files(root)?;
         let mut brokers = Vec::new();
-        for (id, port) in (1..).zip(&ports.brokers) {
+        for (id, (port, listeners)) in (1..).zip(ports.brokers.iter().zip(&ports.listeners)) {
             let directory = root.join(format!("broker-{id}"));
             std::fs::create_dir_all(&directory)?;
-            let text = properties::server(id, ports, &directory.join("data"), &self.properties);
+            let text = properties::server(id, self.version, ports, root, &self.security, &self.properties);
             std::fs::write(directory.join("server.properties"), text)?;
-            brokers.push(Broker::new(i32::try_from(id).expect("few brokers"), *port, directory, jars));
+            let broker = Broker::new(i32::try_from(id).expect("few brokers"), *port, directory, jars);
+            let listeners = self.security.listeners.iter().copied().zip(listeners.iter().copied());
+            let java_options = self.security.java_options(self.version, root);
+            brokers.push(broker.with_listeners(listeners.collect(), java_options));
         }
         Ok(brokers)
     }
@@ -146,11 +173,19 @@ impl KafkaCluster {
     }
 
     pub(crate) const fn options(version: Version, brokers: usize) -> ClusterOptions {
-        ClusterOptions { version, brokers, properties: Vec::new() }
+        let security = Security { listeners: Vec::new() };
+        ClusterOptions { version, brokers, security, properties: Vec::new() }
     }
 
     pub(crate) fn bootstrap_servers(&self) -> String {
         let addresses: Vec<String> = self.brokers.iter().map(|broker| broker.address().to_string()).collect();
+        addresses.join(",")
+    }
+
+    /// Where clients find the brokers' listeners of this kind.
+    pub(crate) fn bootstrap_servers_of(&self, listener: Listener) -> String {
+        let addresses: Vec<String> =
+            self.brokers.iter().map(|broker| broker.address_of(listener).to_string()).collect();
         addresses.join(",")
     }
 
@@ -221,27 +256,23 @@ fn required_jars(version: Version) -> Option<&'static Jars> {
 }
 
 /// Prepares the data directory of one `KRaft` node.
-async fn format(jars: &Jars, root: &Path, id: i32) -> Result<(), String> {
+async fn format(jars: &Jars, root: &Path, id: i32, users: &[String]) -> Result<(), String> {
+    let file = root.join(format!("broker-{id}/server.properties")).display().to_string();
+    let arguments = ["format", "-t", "bG9jYWwtdGVzdC1rYWZrYQ", "--ignore-formatted", "-c", &file];
+    let arguments = arguments.into_iter().map(str::to_owned).chain(users.iter().cloned()).collect();
+    run_java(jars, root, "kafka.tools.StorageTool", arguments).await
+}
+
+/// Runs a class that must succeed.
+async fn run_java(jars: &Jars, root: &Path, class: &str, arguments: Vec<String>) -> Result<(), String> {
     let mut java = jars.java(&[]);
-    java.args(properties::logging_options(root, "WARN"));
-    java.args([
-        "kafka.tools.StorageTool",
-        "format",
-        "-t",
-        "bG9jYWwtdGVzdC1rYWZrYQ",
-        "--ignore-formatted",
-        "-c",
-    ]);
-    java.arg(root.join(format!("broker-{id}/server.properties")));
+    java.args(properties::logging_options(root, "WARN")).arg(class).args(arguments);
     let output = tokio::process::Command::from(java).kill_on_drop(true).output().await;
     let output = output.map_err(|error| format!("java: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(format!(
-        "storage of node {id}: {}",
-        String::from_utf8_lossy(&[output.stdout, output.stderr].concat())
-    ))
+    Err(format!("{class}: {}", String::from_utf8_lossy(&[output.stdout, output.stderr].concat())))
 }
 
 async fn start_zookeeper(jars: &Jars, root: &Path, port: u16) -> Result<Process, String> {

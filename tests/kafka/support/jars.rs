@@ -15,8 +15,9 @@ pub(crate) struct Jars {
     archive: PathBuf,
 }
 
-const SOURCES: [(&str, &str); 2] = [
+const SOURCES: [(&str, &str); 3] = [
     ("Dump.java", include_str!("../java/Dump.java")),
+    ("KeyStores.java", include_str!("../java/KeyStores.java")),
     ("Preload.java", include_str!("../java/Preload.java")),
 ];
 

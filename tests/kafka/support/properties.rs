@@ -4,11 +4,16 @@ use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
+use super::security::Security;
+use super::version::Version;
+
 /// What the configuration of every broker of a cluster has in common.
 #[derive(Debug)]
 pub(crate) struct Ports {
     /// The ports that clients use, of node 1 and up.
     pub(crate) brokers: Vec<u16>,
+    /// The ports of each broker's other listeners, in their order.
+    pub(crate) listeners: Vec<Vec<u16>>,
     pub(crate) controllers: Controllers,
 }
 
@@ -41,13 +46,24 @@ transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 ";
 
-/// The `server.properties` of node `id`; later lines win, so `extra` has the last word.
-pub(crate) fn server(id: usize, ports: &Ports, data: &Path, extra: &[(String, String)]) -> String {
+/// The `server.properties` of node `id`, in the directory of its cluster; later lines win, so `extra` has the last word.
+pub(crate) fn server(
+    id: usize,
+    version: Version,
+    ports: &Ports,
+    root: &Path,
+    security: &Security,
+    extra: &[(String, String)],
+) -> String {
     let mut text = COMMON.to_owned();
     let mut set = |key: &str, value: &str| writeln!(text, "{key}={value}").expect("a String takes all");
-    let client = format!("PLAINTEXT://127.0.0.1:{}", ports.brokers[id - 1]);
+    let mut client = format!("PLAINTEXT://127.0.0.1:{}", ports.brokers[id - 1]);
+    for (listener, port) in security.listeners.iter().zip(&ports.listeners[id - 1]) {
+        write!(client, ",{}://127.0.0.1:{port}", listener.name()).expect("a String takes all");
+    }
+    let protocols = format!("PLAINTEXT:PLAINTEXT{}", security.protocols());
     let replication = ports.brokers.len().min(3).to_string();
-    set("log.dirs", &data.display().to_string());
+    set("log.dirs", &root.join(format!("broker-{id}/data")).display().to_string());
     set("advertised.listeners", &client);
     set("default.replication.factor", &replication);
     set("offsets.topic.replication.factor", &replication);
@@ -61,19 +77,20 @@ pub(crate) fn server(id: usize, ports: &Ports, data: &Path, extra: &[(String, St
             set("controller.quorum.voters", &voters.join(","));
             set("controller.listener.names", "CONTROLLER");
             set("listeners", &format!("{client},CONTROLLER://127.0.0.1:{}", controllers[id - 1]));
-            set("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT");
+            set("listener.security.protocol.map", &format!("{protocols},CONTROLLER:PLAINTEXT"));
             set("broker.session.timeout.ms", "6000");
             set("broker.heartbeat.interval.ms", "1000");
         }
         Controllers::ZooKeeper(port) => {
             set("broker.id", &id.to_string());
             set("listeners", &client);
+            set("listener.security.protocol.map", &protocols);
             set("zookeeper.connect", &format!("127.0.0.1:{port}"));
             set("zookeeper.connection.timeout.ms", "30000");
             set("zookeeper.session.timeout.ms", "4000");
         }
     }
-    for (key, value) in extra {
+    for (key, value) in security.properties(version, root).iter().chain(extra) {
         set(key, value);
     }
     text

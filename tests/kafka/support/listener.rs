@@ -1,0 +1,120 @@
+//! The ways into a broker beside the plain one that the harness itself uses.
+
+use super::version::Version;
+
+/// A port at which brokers demand something of their clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// Clients say who they are, and nothing is encrypted.
+    SaslPlaintext,
+    /// The same, with SCRAM-SHA-256 as the only mechanism.
+    SaslPlaintextScram256,
+    /// As the first, with sessions of [`SHORT_SESSION_MS`].
+    SaslPlaintextShort,
+    /// TLS, and clients say who they are.
+    SaslSsl,
+    /// The same where clients have to show a certificate, too; since Kafka 2.8.
+    SaslSslMutual,
+    /// As `SaslSsl`, with sessions of [`SHORT_SESSION_MS`].
+    SaslSslShort,
+    /// TLS.
+    Ssl,
+    /// TLS by a broker whose certificate has ended.
+    SslExpired,
+    /// TLS where clients have to show a certificate.
+    SslMutual,
+    /// TLS by a broker whose certificate has not begun.
+    SslNotYetValid,
+    /// TLS by a broker whose certificate is for another host.
+    SslWrongName,
+}
+
+/// How long a session lasts at the listeners whose name says that it is short.
+pub(crate) const SHORT_SESSION_MS: u32 = 2_000;
+
+impl Listener {
+    /// Those that brokers of a version have.
+    pub(crate) fn all(version: Version) -> Vec<Self> {
+        let mut all = vec![
+            Self::SaslPlaintext,
+            Self::SaslPlaintextScram256,
+            Self::SaslSsl,
+            Self::Ssl,
+            Self::SslExpired,
+            Self::SslMutual,
+            Self::SslNotYetValid,
+            Self::SslWrongName,
+        ];
+        if version != Version::V1_0_2 {
+            all.extend([Self::SaslPlaintextShort, Self::SaslSslMutual, Self::SaslSslShort]);
+        }
+        all
+    }
+
+    /// Whether clients come in that have the right credentials, with each of the mechanisms and for good.
+    pub(crate) fn has_everything_right(self) -> bool {
+        self.certificate() == "server" && !self.has_short_sessions() && self != Self::SaslPlaintextScram256
+    }
+
+    /// The name in the broker's properties.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::SaslPlaintext => "SASL_PLAINTEXT",
+            Self::SaslPlaintextScram256 => "SASL_PLAINTEXT_SCRAM",
+            Self::SaslPlaintextShort => "SASL_PLAINTEXT_SHORT",
+            Self::SaslSsl => "SASL_SSL",
+            Self::SaslSslMutual => "SASL_SSL_MUTUAL",
+            Self::SaslSslShort => "SASL_SSL_SHORT",
+            Self::Ssl => "SSL",
+            Self::SslExpired => "SSL_EXPIRED",
+            Self::SslMutual => "SSL_MUTUAL",
+            Self::SslNotYetValid => "SSL_NOT_YET_VALID",
+            Self::SslWrongName => "SSL_WRONG_NAME",
+        }
+    }
+
+    /// What clients set `security.protocol` to.
+    pub(crate) fn protocol(self) -> &'static str {
+        let protocols = ["SASL_PLAINTEXT", "SASL_SSL", "SSL"];
+        let found = protocols.into_iter().find(|protocol| self.name().starts_with(protocol));
+        found.expect("names begin with protocols")
+    }
+
+    /// What a broker's properties for this listener alone begin with.
+    pub(crate) fn prefix(self) -> String {
+        format!("listener.name.{}.", self.name().to_lowercase())
+    }
+
+    pub(crate) fn has_sasl(self) -> bool {
+        self.protocol().starts_with("SASL_")
+    }
+
+    pub(crate) const fn mechanisms(self) -> &'static [&'static str] {
+        match self {
+            Self::SaslPlaintextScram256 => &["SCRAM-SHA-256"],
+            _ => &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+        }
+    }
+
+    pub(crate) const fn has_short_sessions(self) -> bool {
+        matches!(self, Self::SaslPlaintextShort | Self::SaslSslShort)
+    }
+
+    pub(crate) fn is_encrypted(self) -> bool {
+        self.protocol().ends_with("SSL")
+    }
+
+    pub(crate) const fn wants_certificate(self) -> bool {
+        matches!(self, Self::SaslSslMutual | Self::SslMutual)
+    }
+
+    /// The broker's certificate, as the files of `mock/certs` are called.
+    pub(crate) const fn certificate(self) -> &'static str {
+        match self {
+            Self::SslExpired => "server-expired",
+            Self::SslNotYetValid => "server-not-yet-valid",
+            Self::SslWrongName => "server-wrong-name",
+            _ => "server",
+        }
+    }
+}

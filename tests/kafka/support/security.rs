@@ -1,0 +1,148 @@
+//! What brokers are told about their listeners: who may come in, and how clients prove who they are.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::io;
+use std::path::Path;
+
+use super::listener::Listener;
+use super::listener::SHORT_SESSION_MS;
+use super::version::Version;
+
+/// The user that every broker with SASL knows, for each of the mechanisms.
+pub(crate) const USER: &str = "alice";
+pub(crate) const PASSWORD: &str = "alice-hunter2";
+
+/// Certificates and keys in PEM files, made by the script there.
+pub(crate) const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../mock/certs");
+const STORE_PASSWORD: &str = "store-hunter2";
+
+/// Brokers demand at least 4,096 iterations. Those of the two mechanisms differ, so that one cannot be taken for the other.
+const SCRAM: [(&str, u32); 2] = [("SCRAM-SHA-256", 4_096), ("SCRAM-SHA-512", 8_192)];
+
+const PLAIN_MODULE: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
+const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";
+
+/// The listeners of a cluster beside the plain one.
+#[derive(Debug, Default)]
+pub(crate) struct Security {
+    pub(crate) listeners: Vec<Listener>,
+}
+
+impl Security {
+    fn has_sasl(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.has_sasl())
+    }
+
+    /// The entries of `listener.security.protocol.map` for these listeners, each behind a comma.
+    pub(crate) fn protocols(&self) -> String {
+        let entry = |listener: &Listener| format!(",{}:{}", listener.name(), listener.protocol());
+        self.listeners.iter().map(entry).collect()
+    }
+
+    /// The arguments of the class `KeyStores` for the stores that the properties name, if there are any.
+    pub(crate) fn store_arguments(&self, directory: &Path) -> Option<Vec<String>> {
+        let mut arguments = [STORE_PASSWORD, CERTIFICATES, path(directory), "ca"].map(str::to_owned).to_vec();
+        let names: BTreeSet<&str> =
+            self.listeners.iter().filter(|one| one.is_encrypted()).map(|one| one.certificate()).collect();
+        arguments.extend(names.iter().map(|name| (*name).to_owned()));
+        (!names.is_empty()).then_some(arguments)
+    }
+
+    /// The properties of every broker.
+    pub(crate) fn properties(&self, version: Version, directory: &Path) -> Vec<(String, String)> {
+        let mut properties = self.sasl_properties(version);
+        for listener in self.listeners.iter().filter(|listener| listener.is_encrypted()) {
+            let prefix = listener.prefix();
+            for (kind, name) in [("keystore", listener.certificate()), ("truststore", "ca")] {
+                let store = directory.join(format!("{name}.p12"));
+                properties.push((format!("{prefix}ssl.{kind}.location"), path(&store).to_owned()));
+                properties.push((format!("{prefix}ssl.{kind}.password"), STORE_PASSWORD.to_owned()));
+                properties.push((format!("{prefix}ssl.{kind}.type"), "PKCS12".to_owned()));
+            }
+            properties.push((format!("{prefix}ssl.key.password"), STORE_PASSWORD.to_owned()));
+            let demanded = if listener.wants_certificate() { "required" } else { "none" };
+            properties.push((format!("{prefix}ssl.client.auth"), demanded.to_owned()));
+        }
+        properties
+    }
+
+    fn sasl_properties(&self, version: Version) -> Vec<(String, String)> {
+        let mut properties = Vec::new();
+        if self.has_sasl() {
+            // Kafka 1.0 prepares only for what stands here, whatever single listeners are told.
+            let all = Listener::SaslPlaintext.mechanisms().join(",");
+            properties.push(("sasl.enabled.mechanisms".to_owned(), all));
+        }
+        for listener in self.listeners.iter().filter(|listener| listener.has_sasl()) {
+            let prefix = listener.prefix();
+            let mechanisms = listener.mechanisms();
+            properties.push((format!("{prefix}sasl.enabled.mechanisms"), mechanisms.join(",")));
+            // Older brokers read these lines from a file only.
+            for mechanism in mechanisms.iter().filter(|_| version != Version::V1_0_2) {
+                let key = format!("{prefix}{}.sasl.jaas.config", mechanism.to_lowercase());
+                properties.push((key, login_module(mechanism)));
+            }
+            if listener.has_short_sessions() {
+                properties.push((format!("{prefix}connections.max.reauth.ms"), SHORT_SESSION_MS.to_string()));
+            }
+        }
+        properties
+    }
+
+    /// Writes the files that the properties and the options of the JVM name.
+    pub(crate) fn write_files(&self, directory: &Path) -> io::Result<()> {
+        let mut text = "KafkaServer {\n".to_owned();
+        for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
+            writeln!(text, "  {}", login_module(mechanism)).expect("a String takes all");
+        }
+        text.push_str("};\n");
+        std::fs::write(directory.join("jaas.conf"), text)
+    }
+
+    /// Options of the brokers' JVM.
+    pub(crate) fn java_options(&self, version: Version, directory: &Path) -> Vec<String> {
+        let mut options = Vec::new();
+        if self.has_sasl() && version == Version::V1_0_2 {
+            options
+                .push(format!("-Djava.security.auth.login.config={}", directory.join("jaas.conf").display()));
+        }
+        options
+    }
+
+    /// Arguments for `StorageTool format` that make the users of SCRAM.
+    pub(crate) fn format_arguments(&self) -> Vec<String> {
+        if !self.has_sasl() {
+            return Vec::new();
+        }
+        let user = |(mechanism, iterations)| {
+            let credential = format!("[name={USER},iterations={iterations},password={PASSWORD}]");
+            ["--add-scram".to_owned(), format!("{mechanism}={credential}")]
+        };
+        SCRAM.into_iter().flat_map(user).collect()
+    }
+
+    /// Arguments for `ConfigCommand` that make the users of SCRAM, if there are any.
+    pub(crate) fn config_arguments(&self, zookeeper_port: u16) -> Option<Vec<String>> {
+        let credential =
+            |(mechanism, iterations)| format!("{mechanism}=[iterations={iterations},password={PASSWORD}]");
+        let credentials: Vec<String> = SCRAM.into_iter().map(credential).collect();
+        let zookeeper = format!("127.0.0.1:{zookeeper_port}");
+        let arguments = ["--zookeeper", &zookeeper, "--alter", "--entity-type", "users", "--entity-name"];
+        let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+        arguments.extend([USER.to_owned(), "--add-config".to_owned(), credentials.join(",")]);
+        self.has_sasl().then_some(arguments)
+    }
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("a path of text")
+}
+
+/// The broker's line for a mechanism.
+fn login_module(mechanism: &str) -> String {
+    match mechanism {
+        "PLAIN" => format!("{PLAIN_MODULE} required user_{USER}=\"{PASSWORD}\";"),
+        _ => format!("{SCRAM_MODULE} required;"),
+    }
+}
