@@ -1,17 +1,43 @@
-//! Base64 with its padding (RFC 4648), as SCRAM and PEM files write bytes.
+//! Base64 (RFC 4648): with padding as SCRAM and PEM files write bytes, and without and for URLs as JWTs do.
+
+use zeroize::Zeroize;
 
 pub(crate) fn encode(bytes: &[u8]) -> String {
+    encode_with(bytes, ALPHABET, true)
+}
+
+/// Writes bytes with the alphabet for URLs, without padding (RFC 7515).
+pub(crate) fn encode_for_url(bytes: &[u8]) -> String {
+    encode_with(bytes, URL_ALPHABET, false)
+}
+
+fn encode_with(bytes: &[u8], alphabet: &[u8; 64], is_padded: bool) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let number =
             group.iter().fold(0, |number, byte| number << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
         for place in 0..4 {
             let digit = (number >> (18 - 6 * place)) & 0x3f;
-            let is_padding = place > group.len();
-            text.push(if is_padding { '=' } else { char::from(ALPHABET[digit as usize]) });
+            if place <= group.len() {
+                text.push(char::from(alphabet[digit as usize]));
+            } else if is_padded {
+                text.push('=');
+            }
         }
     }
     text
+}
+
+/// Reads a text, or returns `None` if it is none that `encode_for_url` writes.
+pub(crate) fn decode_for_url(text: &str) -> Option<Vec<u8>> {
+    if text.contains(['+', '/', '=']) {
+        return None;
+    }
+    let mut padded = text.replace('-', "+").replace('_', "/");
+    padded.extend(std::iter::repeat_n('=', (4 - padded.len() % 4) % 4));
+    let bytes = decode(&padded);
+    padded.zeroize();
+    bytes
 }
 
 /// Reads a text, or returns `None` if it is none that `encode` writes.
@@ -40,6 +66,7 @@ fn value(digit: u8) -> Option<u32> {
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const URL_ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 #[cfg(test)]
 mod tests {
@@ -72,9 +99,20 @@ mod tests {
         }
     }
 
+    /// RFC 7515, appendix C.
+    #[test]
+    fn texts_for_urls_have_their_own_alphabet_and_no_padding() {
+        assert_eq!(encode_for_url(&[3, 236, 255, 224, 193]), "A-z_4ME");
+        assert_eq!(decode_for_url("A-z_4ME"), Some(vec![3, 236, 255, 224, 193]));
+        for text in ["A-z_4ME=", "A+z/4ME", "A", "A-z_4MF"] {
+            assert_eq!(decode_for_url(text), None, "{text}");
+        }
+    }
+
     #[test]
     fn bytes_come_back() {
         proptest::proptest!(|(bytes: Vec<u8>)| {
+            proptest::prop_assert_eq!(decode_for_url(&encode_for_url(&bytes)), Some(bytes.clone()));
             proptest::prop_assert_eq!(decode(&encode(&bytes)), Some(bytes));
         });
     }

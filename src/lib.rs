@@ -133,7 +133,6 @@
 pub mod __internals;
 mod accumulator;
 mod backoff;
-#[cfg(any(feature = "sasl", feature = "tls"))]
 mod base64;
 mod buffer_memory;
 mod clock;
@@ -141,7 +140,9 @@ mod config;
 mod delivery;
 mod error;
 mod fence;
+mod json;
 mod log;
+mod login;
 mod metadata;
 mod metrics;
 #[cfg(loom)]
@@ -161,6 +162,7 @@ mod shared_str;
 mod sync;
 #[cfg(feature = "tls")]
 mod tls;
+mod token;
 mod topic_partition;
 mod wire;
 
@@ -185,4 +187,5 @@ pub use crate::producer::{BuildError, CloseReport, KafkaProducer, KafkaProducerB
 pub use crate::protocol::ErrorCode;
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::sender::Purge;
+pub use crate::token::{AccessToken, TokenError, TokenFuture, TokenProvider};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};

@@ -20,6 +20,7 @@ use crate::record::ProducerRecord;
 use crate::sender::{Control, Purge};
 use crate::topic_partition::Topic;
 
+mod authentication;
 mod builder;
 mod caller;
 mod deadline;

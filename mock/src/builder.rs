@@ -1,7 +1,10 @@
 //! Choices to make before a cluster starts.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access_tokens::MockToken;
 use crate::cluster::MockCluster;
 use crate::error::MockError;
 use crate::releases;
@@ -114,6 +117,23 @@ impl MockClusterBuilder {
     /// words to those that are refused.
     pub fn sasl_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.admission().users.insert(name.into(), password.into());
+        self
+    }
+
+    /// Lets in only clients that say who they are by SASL, those with this access token among others (OAUTHBEARER).
+    pub fn sasl_token(mut self, token: impl Into<String>, is: MockToken) -> Self {
+        self.admission().tokens.insert(token.into(), is);
+        self
+    }
+
+    /// Sets what decides about access tokens that [`sasl_token`](Self::sasl_token) does not know, from the token and from the
+    /// extensions that clients say with it. An error is said to the client as it is; a broker of Kafka says JSON there, such as
+    /// `{"status":"invalid_token"}`.
+    pub fn sasl_token_check(
+        mut self,
+        check: impl Fn(&str, &BTreeMap<String, String>) -> Result<MockToken, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.admission().tokens.set_check(Arc::new(check));
         self
     }
 

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::access_tokens::MockToken;
 use crate::api::Api;
 use crate::batch::MockBatch;
 use crate::error::MockError;
@@ -84,6 +85,22 @@ impl MockCluster {
     pub fn set_sasl_user(&self, name: impl Into<String>, password: impl Into<String>) {
         if let Some(admission) = &mut self.shared.state().settings.admission {
             admission.users.insert(name.into(), password.into());
+        }
+    }
+
+    /// Lets clients with this access token in from now on.
+    ///
+    /// Of no account for a cluster that lets all clients in.
+    pub fn set_sasl_token(&self, token: impl Into<String>, is: MockToken) {
+        if let Some(admission) = &mut self.shared.state().settings.admission {
+            admission.tokens.insert(token.into(), is);
+        }
+    }
+
+    /// Lets no client in any more with this access token. Those that are in stay in until their session ends.
+    pub fn revoke_sasl_token(&self, token: &str) {
+        if let Some(admission) = &mut self.shared.state().settings.admission {
+            admission.tokens.remove(token);
         }
     }
 

@@ -5,8 +5,8 @@
 //! idempotence, Fetch, ListOffsets, InitProducerId, CreateTopics and DeleteTopics in all their current versions
 //! ([`Api`]), checks every record batch as strictly as a broker does or more so, and keeps the records in memory,
 //! where a test can look at them. Clients authenticate by SASL PLAIN and SCRAM if a test wants it
-//! ([`MockClusterBuilder::sasl_user`]), and speak TLS with the feature `tls` (`MockClusterBuilder::tls`). Consumer groups and
-//! transactions are not there.
+//! ([`MockClusterBuilder::sasl_user`]), or by OAUTHBEARER ([`MockClusterBuilder::sasl_token`]), and speak TLS with the feature
+//! `tls` (`MockClusterBuilder::tls`). Consumer groups and transactions are not there.
 //!
 //! What makes it useful are the things that a real cluster does only at night: leaders move, brokers die, hang
 //! and come back, answers are late or never come, error codes appear where a test wants them ([`Fault`]), and old
@@ -58,6 +58,7 @@
 
 #![warn(missing_docs)]
 
+mod access_tokens;
 mod api;
 mod batch;
 mod broker;
@@ -91,6 +92,7 @@ mod tls;
 mod topic;
 mod versions;
 
+pub use access_tokens::MockToken;
 pub use api::Api;
 pub use batch::MockBatch;
 pub use builder::MockClusterBuilder;

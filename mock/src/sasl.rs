@@ -1,4 +1,4 @@
-//! Who may connect, and what a broker says in PLAIN (RFC 4616) and SCRAM (RFC 5802): pure, one connection at a time.
+//! Who may connect, and what a broker says in PLAIN (RFC 4616), SCRAM (RFC 5802) and OAUTHBEARER (RFC 7628): pure, one connection at a time.
 //!
 //! Written apart from any client, so that a client that is tested against it cannot share its mistakes.
 
@@ -12,12 +12,15 @@ use hmac::digest::{Digest, FixedOutput, KeyInit, Update};
 use sha2::{Sha256, Sha512};
 use tokio::time::Instant;
 
+use crate::access_tokens::{AccessTokens, FirstMessage};
 use crate::topic::random_u64;
 
 /// A way in which clients can say who they are, see [`MockClusterBuilder::sasl_user`](crate::MockClusterBuilder::sasl_user).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum SaslMechanism {
+    /// An access token.
+    OAuthBearer,
     /// Name and password as they are.
     Plain,
     /// A proof of knowing the password, with SHA-256.
@@ -28,10 +31,11 @@ pub enum SaslMechanism {
 
 impl SaslMechanism {
     /// Every mechanism that the mock offers.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
+    pub const ALL: [Self; 4] = [Self::OAuthBearer, Self::Plain, Self::ScramSha256, Self::ScramSha512];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::OAuthBearer => "OAUTHBEARER",
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
@@ -41,14 +45,14 @@ impl SaslMechanism {
     fn hash(self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Self::ScramSha512 => Sha512::digest(bytes).to_vec(),
-            Self::Plain | Self::ScramSha256 => Sha256::digest(bytes).to_vec(),
+            _ => Sha256::digest(bytes).to_vec(),
         }
     }
 
     fn sign(self, key: &[u8], text: &[u8]) -> Vec<u8> {
         match self {
             Self::ScramSha512 => sign::<Hmac<Sha512>>(key, text),
-            Self::Plain | Self::ScramSha256 => sign::<Hmac<Sha256>>(key, text),
+            _ => sign::<Hmac<Sha256>>(key, text),
         }
     }
 
@@ -57,9 +61,7 @@ impl SaslMechanism {
         // Fails for keys of no length only.
         let _ = match self {
             Self::ScramSha512 => pbkdf2::pbkdf2::<Hmac<Sha512>>(password, salt, iterations, &mut key),
-            Self::Plain | Self::ScramSha256 => {
-                pbkdf2::pbkdf2::<Hmac<Sha256>>(password, salt, iterations, &mut key)
-            }
+            _ => pbkdf2::pbkdf2::<Hmac<Sha256>>(password, salt, iterations, &mut key),
         };
         key
     }
@@ -77,6 +79,7 @@ pub(crate) struct Admission {
     pub(crate) mechanisms: Vec<SaslMechanism>,
     /// Passwords by name.
     pub(crate) users: BTreeMap<String, String>,
+    pub(crate) tokens: AccessTokens,
     pub(crate) iterations: u32,
     /// How long a client counts as authenticated (`connections.max.reauth.ms`).
     pub(crate) session_lifetime: Option<Duration>,
@@ -87,6 +90,7 @@ impl Default for Admission {
         Self {
             mechanisms: SaslMechanism::ALL.to_vec(),
             users: BTreeMap::new(),
+            tokens: AccessTokens::default(),
             iterations: 4096,
             session_lifetime: None,
         }
@@ -108,6 +112,8 @@ pub(crate) struct Session {
     ends: Option<Instant>,
     is_refused: bool,
     exchange: Exchange,
+    /// How long the session lasts that has begun last.
+    lifetime: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -115,6 +121,8 @@ enum Exchange {
     #[default]
     None,
     Chosen(SaslMechanism),
+    /// The client has an access token that is not accepted, and is to say that it has heard so.
+    Declined(String),
     Proving {
         mechanism: SaslMechanism,
         user: String,
@@ -174,9 +182,17 @@ impl Session {
         chosen.is_some()
     }
 
+    /// Returns how long the session lasts that has begun last.
+    pub(crate) fn lifetime(&self) -> Option<Duration> {
+        self.lifetime
+    }
+
     pub(crate) fn hear(&mut self, admission: &Admission, words: &[u8]) -> Verdict {
+        self.lifetime = admission.session_lifetime;
         let verdict = match std::mem::take(&mut self.exchange) {
             Exchange::None => Verdict::OutOfTurn,
+            Exchange::Chosen(SaslMechanism::OAuthBearer) => self.hear_token(admission, words),
+            Exchange::Declined(reason) => Verdict::Refused(reason),
             Exchange::Chosen(SaslMechanism::Plain) => self.hear_plain(admission, words),
             Exchange::Chosen(mechanism) => self.hear_first(mechanism, admission, words),
             Exchange::Proving { mechanism, user, key, nonce, heard } => {
@@ -188,12 +204,29 @@ impl Session {
         };
         match verdict {
             Verdict::Welcome(_) => {
-                self.ends = self.now.zip(admission.session_lifetime).map(|(now, lifetime)| now + lifetime);
+                self.ends = self.now.zip(self.lifetime).map(|(now, lifetime)| now + lifetime);
             }
             Verdict::Refused(_) | Verdict::OutOfTurn => self.is_refused = true,
             Verdict::Say(_) => {}
         }
         verdict
+    }
+
+    fn hear_token(&mut self, admission: &Admission, words: &[u8]) -> Verdict {
+        let Some(first) = FirstMessage::read(words) else {
+            return Verdict::Refused("Invalid OAUTHBEARER client first message".to_owned());
+        };
+        match admission.tokens.judge(&first) {
+            Ok(token) => {
+                // Kafka ends the session with the token, or sooner.
+                self.lifetime = [self.lifetime, token.lifetime].into_iter().flatten().min();
+                self.welcome(&token.user, Bytes::new())
+            }
+            Err(reason) => {
+                self.exchange = Exchange::Declined(reason.clone());
+                Verdict::Say(reason.into())
+            }
+        }
     }
 
     fn hear_plain(&mut self, admission: &Admission, words: &[u8]) -> Verdict {

@@ -14,53 +14,71 @@ use std::str::Chars;
 use zeroize::Zeroizing;
 
 use super::ConfigReason;
-use super::sasl::Credentials;
+use super::oauth::{self, OAuthOptions};
+use super::sasl::{Credentials, Login, OAUTH_MODULE, PLAIN_MODULE, SCRAM_MODULE};
 use crate::secret::Secret;
 
-/// Reads a line. Either module serves every mechanism that needs a name and a password, as in Java.
-pub(super) fn parse(text: &str) -> Result<Credentials, ConfigReason> {
+/// Reads a line. The modules for PLAIN and SCRAM serve every mechanism that needs a name and a password, as in Java.
+pub(super) fn parse(text: &str) -> Result<Login, ConfigReason> {
     let mut tokens = Tokenizer { rest: text.chars().peekable() };
     let module = match tokens.next() {
         Token::End => return Err(invalid("names no login module")),
         Token::Text(module) => module,
         Token::Other(_) => return Err(invalid("must begin with the name of a login module")),
     };
-    check_module(&module)?;
+    let module = Module::find(&module)?;
     match tokens.next() {
         Token::Text(flag) if CONTROL_FLAGS.iter().any(|known| flag.eq_ignore_ascii_case(known)) => {}
         _ => return Err(invalid("`required` must come after the login module")),
     }
-    let options = Options::read(&mut tokens)?;
+    let options = Options::read(&mut tokens, module)?;
     if !matches!(tokens.next(), Token::End) {
         return Err(invalid("must name one login module only, and have nothing after the semicolon"));
     }
-    options.into_credentials()
-}
-
-fn check_module(module: &str) -> Result<(), ConfigReason> {
-    // Vendors put Kafka's classes into packages of their own.
-    let class = module.rsplit('.').next().unwrap_or(module);
-    match class {
-        "PlainLoginModule" | "ScramLoginModule" => Ok(()),
-        "Krb5LoginModule" | "OAuthBearerLoginModule" => {
-            Err(ConfigReason::NotAvailable(format!("{class} is not available yet, {MODULES}")))
-        }
-        _ => Err(invalid(&format!("the login module is not known, {MODULES}"))),
+    match module {
+        Module::OAuth => options.into_oauth(),
+        Module::Password => options.into_credentials(),
     }
 }
 
-/// The options that matter here.
-#[derive(Default)]
-struct Options {
-    username: Option<Zeroizing<String>>,
-    password: Option<Zeroizing<String>>,
-    is_token: bool,
+/// The modules that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Module {
+    OAuth,
+    Password,
 }
 
+impl Module {
+    fn find(name: &str) -> Result<Self, ConfigReason> {
+        // Vendors put Kafka's classes into packages of their own.
+        let class = name.rsplit('.').next().unwrap_or(name);
+        let known = || format!("must be {PLAIN_MODULE}, {SCRAM_MODULE} or {OAUTH_MODULE}");
+        match class {
+            "OAuthBearerLoginModule" => Ok(Self::OAuth),
+            "PlainLoginModule" | "ScramLoginModule" => Ok(Self::Password),
+            "Krb5LoginModule" => {
+                Err(ConfigReason::NotAvailable(format!("{class} is not available yet, {}", known())))
+            }
+            _ => Err(invalid(&format!("the login module is not known, {}", known()))),
+        }
+    }
+
+    /// Whether an option means something. Of others not even the name is told, since it may be a part of a password.
+    fn has_option(self, name: &str) -> bool {
+        match self {
+            Self::OAuth => oauth::has_option(name),
+            Self::Password => matches!(name, "username" | "password" | "tokenauth"),
+        }
+    }
+}
+
+/// The options that mean something, in their order.
+struct Options(Vec<(String, Zeroizing<String>)>);
+
 impl Options {
-    /// Reads up to the semicolon. Of an option that comes twice the last value counts, and others are passed over.
-    fn read(tokens: &mut Tokenizer<'_>) -> Result<Self, ConfigReason> {
-        let mut options = Self::default();
+    /// Reads up to the semicolon, and passes over options that mean nothing.
+    fn read(tokens: &mut Tokenizer<'_>, module: Module) -> Result<Self, ConfigReason> {
+        let mut options = Self(Vec::new());
         loop {
             let key = match tokens.next() {
                 Token::Other(';') => return Ok(options),
@@ -72,36 +90,40 @@ impl Options {
             };
             let value = match (tokens.next(), tokens.next()) {
                 (Token::Other('='), Token::Text(value)) => value,
-                (Token::Other('='), _) if is_known(&key) => {
+                (Token::Other('='), _) if module.has_option(&key) => {
                     let text = format!("the value of {} must be put in quotes", key.as_str());
                     return Err(invalid(&text));
                 }
                 _ => return Err(invalid("every option must have a value, in quotes: name=\"value\"")),
             };
-            match key.as_str() {
-                "username" => options.username = Some(value),
-                "password" => options.password = Some(value),
-                "tokenauth" => options.is_token = value.eq_ignore_ascii_case("true"),
-                _ => {}
+            if module.has_option(&key) {
+                options.0.push((key.as_str().to_owned(), value));
             }
         }
     }
 
-    fn into_credentials(self) -> Result<Credentials, ConfigReason> {
-        if self.is_token {
+    /// Returns the value of an option. Of one that comes twice the last value counts.
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn into_credentials(self) -> Result<Login, ConfigReason> {
+        if self.get("tokenauth").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             let text = "delegation tokens are not available yet, leave out tokenauth";
             return Err(ConfigReason::NotAvailable(text.to_owned()));
         }
-        let username = self.username.filter(|name| !name.is_empty());
-        let username = username.ok_or_else(|| invalid("has no option username"))?;
-        let password = self.password.filter(|password| !password.is_empty());
-        let password = password.ok_or_else(|| invalid("has no option password"))?;
-        Ok(Credentials { username: username.as_str().to_owned(), password: Secret::new(password.as_str()) })
+        let required = |name: &str| {
+            let value = self.get(name).filter(|value| !value.is_empty());
+            value.ok_or_else(|| invalid(&format!("has no option {name}")))
+        };
+        let (username, password) = (required("username")?, required("password")?);
+        Ok(Login::Password(Credentials { username: username.to_owned(), password: Secret::new(password) }))
     }
-}
 
-fn is_known(key: &str) -> bool {
-    matches!(key, "username" | "password" | "tokenauth")
+    fn into_oauth(self) -> Result<Login, ConfigReason> {
+        let options = self.0.into_iter().map(|(name, value)| (name, Secret::new(value.as_str())));
+        Ok(Login::OAuth(OAuthOptions::new(options)?))
+    }
 }
 
 fn invalid(text: &str) -> ConfigReason {
@@ -227,9 +249,6 @@ fn with_room() -> Zeroizing<String> {
 const ROOM: usize = 8192;
 
 const CONTROL_FLAGS: [&str; 4] = ["required", "requisite", "sufficient", "optional"];
-
-const MODULES: &str = "must be org.apache.kafka.common.security.plain.PlainLoginModule or \
-     org.apache.kafka.common.security.scram.ScramLoginModule";
 
 #[cfg(test)]
 mod tests;

@@ -175,7 +175,14 @@ macro_rules! supported {
     };
 }
 
-pub(super) use supported;
+/// For keys without a typed setter: they are set by [`property`](super::ProducerConfig::property).
+macro_rules! supported_by_name {
+    ($field:ident) => {
+        supported!(property => $field)
+    };
+}
+
+pub(super) use {supported, supported_by_name};
 
 const fn by_name(effect: &'static str) -> Support {
     Support::ByName { takes: &[], effect, refusal: "" }

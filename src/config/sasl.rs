@@ -1,12 +1,15 @@
 //! How brokers are spoken to (`security.protocol`), and who the producer says that it is (`sasl.mechanism`, `sasl.jaas.config`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::ConfigReason;
 use super::jaas;
 use super::kind::Kind;
+use super::oauth::OAuthOptions;
 use super::property::Property;
 use crate::secret::{HIDDEN, Secret};
+use crate::token::{SharedProvider, TokenProvider};
 
 /// How brokers are spoken to (`security.protocol`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -99,7 +102,7 @@ impl Property for SecurityProtocol {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sasl {
     mechanism: Mechanism,
-    credentials: Credentials,
+    login: Login,
 }
 
 impl Sasl {
@@ -121,29 +124,40 @@ impl Sasl {
         Self::new(Mechanism::ScramSha512, username, password)
     }
 
+    /// An access token (RFC 7628), which the provider gets and the producer renews in time.
+    ///
+    /// See [`TokenProvider`]. Nothing is encrypted by this: whoever can read the connection has the token until it ends.
+    #[must_use]
+    pub fn oauth_bearer(provider: impl TokenProvider) -> Self {
+        let login = Login::Provider(SharedProvider(Arc::new(provider)));
+        Self { mechanism: Mechanism::OAuthBearer, login }
+    }
+
     fn new(mechanism: Mechanism, username: impl Into<String>, password: impl Into<String>) -> Self {
         let credentials = Credentials { username: username.into(), password: Secret::new(password) };
-        Self { mechanism, credentials }
+        Self { mechanism, login: Login::Password(credentials) }
     }
 
     pub(crate) fn into_parts(self) -> (String, JaasConfig) {
-        (self.mechanism.name().to_owned(), JaasConfig(Some(self.credentials)))
+        (self.mechanism.name().to_owned(), JaasConfig(Some(self.login)))
     }
 }
 
 /// A mechanism that exists here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mechanism {
+    OAuthBearer,
     Plain,
     ScramSha256,
     ScramSha512,
 }
 
 impl Mechanism {
-    const ALL: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
+    const ALL: [Self; 4] = [Self::OAuthBearer, Self::Plain, Self::ScramSha256, Self::ScramSha512];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::OAuthBearer => "OAUTHBEARER",
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
@@ -158,7 +172,35 @@ impl Mechanism {
 
 /// Completes the sentence "sasl.mechanism = X: ".
 pub(super) const NO_OTHER_MECHANISM: &str =
-    "is not available yet, must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+    "is not available yet, must be OAUTHBEARER, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+
+/// What `sasl.jaas.config` or the typed setter says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Login {
+    /// For OAUTHBEARER: other properties say what is to be made of the options.
+    OAuth(OAuthOptions),
+    Password(Credentials),
+    Provider(SharedProvider),
+}
+
+impl Login {
+    /// Says what is wrong with it for a mechanism.
+    pub(super) fn mismatch(&self, mechanism: Mechanism) -> Option<String> {
+        let wanted = match (mechanism, self) {
+            (Mechanism::OAuthBearer, Self::Password(_)) => OAUTH_MODULE,
+            (Mechanism::Plain, Self::OAuth(_) | Self::Provider(_)) => PLAIN_MODULE,
+            (Mechanism::ScramSha256 | Mechanism::ScramSha512, Self::OAuth(_) | Self::Provider(_)) => {
+                SCRAM_MODULE
+            }
+            _ => return None,
+        };
+        Some(format!("must name {wanted} with sasl.mechanism = {}", mechanism.name()))
+    }
+}
+
+pub(super) const OAUTH_MODULE: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule";
+pub(super) const PLAIN_MODULE: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
+pub(super) const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";
 
 /// A name and its password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,11 +211,11 @@ pub(crate) struct Credentials {
 
 /// The value of `sasl.jaas.config`; `None` until it is set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct JaasConfig(pub(crate) Option<Credentials>);
+pub(crate) struct JaasConfig(pub(crate) Option<Login>);
 
 impl Property for JaasConfig {
     fn parse(text: &str, _kind: &Kind) -> Result<Self, ConfigReason> {
-        jaas::parse(text).map(|credentials| Self(Some(credentials)))
+        jaas::parse(text).map(|login| Self(Some(login)))
     }
 
     fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {

@@ -1,6 +1,6 @@
 //! The keys for SASL, and those about security in general. Most of them cannot be changed yet.
 
-use super::keys::{Key, Support, supported};
+use super::keys::{Key, Support, supported, supported_by_name};
 use super::kind::Kind;
 use super::kind::Width::{Int, Long, Short};
 use super::property::Property;
@@ -28,12 +28,12 @@ pub(crate) static SECURITY_KEYS: &[Key] = &[
     sasl("sasl.login.class", Kind::Class, None),
     sasl("sasl.login.connect.timeout.ms", Kind::any(Int), None),
     sasl("sasl.login.read.timeout.ms", Kind::any(Int), None),
-    sasl("sasl.login.refresh.buffer.seconds", Kind::within(0, 3600, Short), Some("300")),
-    sasl("sasl.login.refresh.min.period.seconds", Kind::within(0, 900, Short), Some("60")),
-    sasl("sasl.login.refresh.window.factor", Kind::Double { min: 0.5, max: 1.0 }, Some("0.8")),
-    sasl("sasl.login.refresh.window.jitter", Kind::Double { min: 0.0, max: 0.25 }, Some("0.05")),
-    sasl("sasl.login.retry.backoff.max.ms", Kind::any(Long), Some("10000")),
-    sasl("sasl.login.retry.backoff.ms", Kind::any(Long), Some("100")),
+    Key::new("sasl.login.refresh.buffer.seconds", Kind::within(0, 3600, Short), Some("300"), supported_by_name!(sasl_login_refresh_buffer_s)),
+    Key::new("sasl.login.refresh.min.period.seconds", Kind::within(0, 900, Short), Some("60"), supported_by_name!(sasl_login_refresh_min_period_s)),
+    Key::new("sasl.login.refresh.window.factor", Kind::Double { min: 0.5, max: 1.0 }, Some("0.8"), supported_by_name!(sasl_login_refresh_window_factor)),
+    Key::new("sasl.login.refresh.window.jitter", Kind::Double { min: 0.0, max: 0.25 }, Some("0.05"), supported_by_name!(sasl_login_refresh_window_jitter)),
+    Key::new("sasl.login.retry.backoff.max.ms", Kind::at_least(0, Long), Some("10000"), supported_by_name!(sasl_login_retry_backoff_max)),
+    Key::new("sasl.login.retry.backoff.ms", Kind::at_least(0, Long), Some("100"), supported_by_name!(sasl_login_retry_backoff)),
     Key::new("sasl.mechanism", Kind::Text, Some("GSSAPI"), supported!(sasl => sasl_mechanism)),
     sasl("sasl.oauthbearer.allow.unverified.audience", Kind::Boolean, Some("false")),
     sasl("sasl.oauthbearer.allow.unverified.issuer", Kind::Boolean, Some("false")),

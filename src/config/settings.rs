@@ -10,8 +10,10 @@ use super::HostPort;
 use super::MetadataRecoveryStrategy;
 use super::PartitionerClass;
 use super::SecurityProtocol;
+use super::Share;
 use super::keys::{self, Key};
-use super::sasl::{Credentials, JaasConfig, Mechanism};
+use super::oauth::TokenOrigin;
+use super::sasl::{Credentials, JaasConfig, Login, Mechanism};
 use super::tls::TlsSettings;
 
 /// The value of every supported property. What [`ProducerConfig::settle`](super::ProducerConfig::settle) returns
@@ -69,6 +71,17 @@ pub(crate) struct ProducerSettings {
     pub(crate) retry_backoff: Duration,
     pub(crate) retry_backoff_max: Duration,
     pub(crate) sasl_jaas_config: JaasConfig,
+    /// In seconds, as Kafka has it.
+    pub(crate) sasl_login_refresh_buffer_s: u32,
+    /// In seconds, as Kafka has it.
+    pub(crate) sasl_login_refresh_min_period_s: u32,
+    /// 0.5 to 1.
+    pub(crate) sasl_login_refresh_window_factor: Share,
+    /// 0 to 0.25.
+    pub(crate) sasl_login_refresh_window_jitter: Share,
+    /// At most `sasl_login_retry_backoff_max`. Equal to it: the backoff is a constant, without jitter.
+    pub(crate) sasl_login_retry_backoff: Duration,
+    pub(crate) sasl_login_retry_backoff_max: Duration,
     /// One that exists here, if brokers are to be told who the producer is.
     pub(crate) sasl_mechanism: String,
     pub(crate) security_protocol: SecurityProtocol,
@@ -101,9 +114,16 @@ impl ProducerSettings {
     }
 
     /// Returns how the producer tells brokers who it is, if it has to.
-    pub(crate) fn sasl(&self) -> Option<(Mechanism, &Credentials)> {
-        let credentials = self.sasl_jaas_config.0.as_ref().filter(|_| self.security_protocol.uses_sasl());
-        Mechanism::find(&self.sasl_mechanism).zip(credentials)
+    pub(crate) fn authentication(&self) -> Option<Authentication> {
+        let mechanism =
+            Mechanism::find(&self.sasl_mechanism).filter(|_| self.security_protocol.uses_sasl())?;
+        match (mechanism, self.sasl_jaas_config.0.clone()) {
+            (Mechanism::OAuthBearer, _) => self.token_origin().ok().map(Authentication::Token),
+            (mechanism, Some(Login::Password(credentials))) => {
+                Some(Authentication::Password(mechanism, credentials))
+            }
+            _ => None,
+        }
     }
 
     /// Returns the level for the codec in force; 0 if it has none.
@@ -114,6 +134,14 @@ impl ProducerSettings {
             Compression::Lz4 | Compression::None | Compression::Snappy => 0,
         }
     }
+}
+
+/// What the producer tells brokers about itself.
+#[derive(Debug)]
+pub(crate) enum Authentication {
+    Password(Mechanism, Credentials),
+    /// By OAUTHBEARER.
+    Token(TokenOrigin),
 }
 
 /// The defaults of Apache Kafka 4.4.
@@ -153,6 +181,12 @@ impl Default for ProducerSettings {
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
             sasl_jaas_config: JaasConfig::default(),
+            sasl_login_refresh_buffer_s: 300,
+            sasl_login_refresh_min_period_s: 60,
+            sasl_login_refresh_window_factor: Share(0.8),
+            sasl_login_refresh_window_jitter: Share(0.05),
+            sasl_login_retry_backoff: Duration::from_millis(100),
+            sasl_login_retry_backoff_max: Duration::from_secs(10),
             sasl_mechanism: "GSSAPI".to_owned(),
             security_protocol: SecurityProtocol::Plaintext,
             send_buffer: Some(128 * 1024),

@@ -79,7 +79,7 @@ fn the_last_value_of_a_key_counts() {
 #[cfg_attr(not(feature = "sasl"), ignore = "needs the feature sasl")]
 fn typed_setters_and_properties_mean_the_same() {
     let typed = every_setter();
-    let by_name = ProducerConfig::from_properties(EVERY_PROPERTY.iter().copied());
+    let by_name = ProducerConfig::from_properties(EVERY_PROPERTY.iter().copied().chain(WITHOUT_SETTER));
 
     // No problem of a single value on either side, and every supported key was set.
     assert_eq!(typed.problems, []);
@@ -87,7 +87,7 @@ fn typed_setters_and_properties_mean_the_same() {
     for key in keys::all().filter(|key| key.is_supported()) {
         assert!(typed.is_explicit(key.name), "{}", key.name);
     }
-    for &(key, value) in EVERY_PROPERTY {
+    for (key, value) in EVERY_PROPERTY.iter().copied().chain(WITHOUT_SETTER) {
         let value = if keys::find(key).unwrap().is_secret() { "[hidden]" } else { value };
         assert_eq!(typed.get(key).as_deref(), Some(value), "{key}");
     }
@@ -136,13 +136,24 @@ fn every_setter() -> ProducerConfig {
                 .truststore_file("/ca.pem")
                 .truststore_pem("ca"),
         )
+        .properties(WITHOUT_SETTER)
         .security_protocol(SecurityProtocol::SaslPlaintext)
         .send_buffer(Some(18))
         .socket_connection_setup_timeout(ms(19))
         .socket_connection_setup_timeout_max(ms(20))
 }
 
-/// The same as [`every_setter`].
+/// Rarely set by hand, so there are no typed setters.
+const WITHOUT_SETTER: [(&str, &str); 6] = [
+    ("sasl.login.refresh.buffer.seconds", "21"),
+    ("sasl.login.refresh.min.period.seconds", "22"),
+    ("sasl.login.refresh.window.factor", "0.75"),
+    ("sasl.login.refresh.window.jitter", "0"),
+    ("sasl.login.retry.backoff.ms", "23"),
+    ("sasl.login.retry.backoff.max.ms", "24"),
+];
+
+/// The same as [`every_setter`], together with [`WITHOUT_SETTER`].
 const EVERY_PROPERTY: &[(&str, &str)] = &[
     ("acks", "1"),
     ("batch.size", "1"),

@@ -39,6 +39,8 @@ impl ProducerConfig {
         }
         settings.reconnect_backoff = settings.reconnect_backoff.min(settings.reconnect_backoff_max);
         settings.retry_backoff = settings.retry_backoff.min(settings.retry_backoff_max);
+        settings.sasl_login_retry_backoff =
+            settings.sasl_login_retry_backoff.min(settings.sasl_login_retry_backoff_max);
         settings.socket_connection_setup_timeout =
             settings.socket_connection_setup_timeout.min(settings.socket_connection_setup_timeout_max);
         settings.enable_idempotence &= settings.acks == Acks::All;
@@ -143,12 +145,24 @@ impl ProducerConfig {
         if !security_protocol.uses_sasl() {
             return problems;
         }
-        if Mechanism::find(sasl_mechanism).is_none() && self.is_sound("sasl.mechanism") {
+        let mechanism = Mechanism::find(sasl_mechanism);
+        if mechanism.is_none() && self.is_sound("sasl.mechanism") {
             let reason = ConfigReason::NotAvailable(NO_OTHER_MECHANISM.to_owned());
             problems.push(ConfigProblem::new("sasl.mechanism", sasl_mechanism, reason));
         }
-        if sasl_jaas_config.0.is_none() && self.is_sound("sasl.jaas.config") {
-            problems.push(ConfigProblem::new("sasl.jaas.config", "", ConfigReason::Missing));
+        if !self.is_sound("sasl.jaas.config") {
+            return problems;
+        }
+        let (Some(login), Some(mechanism)) = (&sasl_jaas_config.0, mechanism) else {
+            if sasl_jaas_config.0.is_none() {
+                problems.push(ConfigProblem::new("sasl.jaas.config", "", ConfigReason::Missing));
+            }
+            return problems;
+        };
+        if let Some(text) = login.mismatch(mechanism) {
+            problems.push(self.conflict("sasl.jaas.config", text));
+        } else if mechanism == Mechanism::OAuthBearer {
+            problems.extend(self.settings.token_origin().err());
         }
         problems
     }

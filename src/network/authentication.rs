@@ -27,11 +27,14 @@ pub(super) struct Authentication {
 #[derive(Debug)]
 struct Exchange {
     mechanism: Arc<str>,
+    /// What a broker refuses that does not let the producer in.
+    subject: &'static str,
     words: Box<dyn SaslExchange>,
     /// The version of SaslAuthenticate that both sides speak.
     version: i16,
     /// How long the session lasts, if the broker has set a limit.
     lifetime: Option<Duration>,
+    is_waiting: bool,
 }
 
 /// What an authentication needs next.
@@ -41,6 +44,8 @@ pub(super) enum AuthenticationStep {
     Ask(AuthenticationRequest, i16),
     /// Nothing: the broker knows who we are. If it has set a limit, this is how long.
     Done(Option<Duration>),
+    /// Credentials: [`Authentication::work`] is to be called once some have come.
+    Wait,
     /// Time to compute: [`Authentication::work`] is to be called once others had their turn.
     Work,
 }
@@ -73,9 +78,11 @@ impl Authentication {
         let handshake = version(ApiKey::SaslHandshake)?;
         let exchange = Exchange {
             mechanism: mechanism.name(),
+            subject: mechanism.subject(),
             words: mechanism.begin(broker, random),
             version: version(ApiKey::SaslAuthenticate)?,
             lifetime: None,
+            is_waiting: false,
         };
         let request = SaslHandshakeRequest { mechanism: exchange.mechanism.as_ref().to_owned() };
         let step = AuthenticationStep::Ask(AuthenticationRequest::Handshake(request), handshake);
@@ -105,7 +112,12 @@ impl Authentication {
         exchange.handle_words(response)
     }
 
-    /// Does the next part of what the mechanism has to compute.
+    /// Whether there were no credentials when the mechanism looked for some last.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.is_waiting)
+    }
+
+    /// Does the next part of what the mechanism has to compute, or looks for credentials again.
     ///
     /// # Errors
     ///
@@ -144,8 +156,9 @@ impl Exchange {
             }
             code => {
                 let message = response.error_message.filter(|message| !message.is_empty()).map(Into::into);
-                let mechanism = Arc::clone(&self.mechanism);
-                Err(AuthenticationError::Refused { code, mechanism, message }.into())
+                let (mechanism, subject) = (Arc::clone(&self.mechanism), self.subject);
+                let note = self.words.refused(message.as_deref().unwrap_or_default());
+                Err(AuthenticationError::Refused { code, mechanism, subject, message, note }.into())
             }
         }
     }
@@ -155,13 +168,15 @@ impl Exchange {
         self.follow(step)
     }
 
-    fn follow(&self, step: Result<SaslStep, Arc<str>>) -> Result<AuthenticationStep, DisconnectReason> {
+    fn follow(&mut self, step: Result<SaslStep, Arc<str>>) -> Result<AuthenticationStep, DisconnectReason> {
+        self.is_waiting = matches!(step, Ok(SaslStep::Wait));
         Ok(match step.map_err(AuthenticationError::Exchange)? {
             SaslStep::Done => AuthenticationStep::Done(self.lifetime),
             SaslStep::Say(auth_bytes) => {
                 let request = AuthenticationRequest::Authenticate(SaslAuthenticateRequest { auth_bytes });
                 AuthenticationStep::Ask(request, self.version)
             }
+            SaslStep::Wait => AuthenticationStep::Wait,
             SaslStep::Work => AuthenticationStep::Work,
         })
     }

@@ -159,13 +159,33 @@ pub(crate) enum AuthenticationError {
     Exchange(Arc<str>),
     #[error("{}", Offer(*.code, .mechanism, .offered))]
     MechanismRefused { code: ErrorCode, mechanism: Arc<str>, offered: Arc<str> },
-    #[error("broker refuses what sasl.jaas.config says ({mechanism}, {code}){}", .message.as_deref().map(|message| format!(": {message}")).unwrap_or_default())]
-    Refused { code: ErrorCode, mechanism: Arc<str>, message: Option<Arc<str>> },
+    #[error("broker refuses {subject} ({mechanism}, {code}){}", Words(.message.as_deref(), .note.as_deref()))]
+    Refused {
+        code: ErrorCode,
+        mechanism: Arc<str>,
+        /// What of the producer it is that the broker does not accept.
+        subject: &'static str,
+        message: Option<Arc<str>>,
+        /// What the mechanism has to add.
+        note: Option<Arc<str>>,
+    },
     /// Broker and producer cannot trust each other, or do not agree on whether and how to encrypt.
     #[error("{0}")]
     Tls(Arc<str>),
     #[error("broker speaks no version of {0:?} that this producer speaks")]
     UnsupportedVersion(ApiKey),
+}
+
+/// What the broker has said of a refusal, and what there is to add to it.
+struct Words<'a>(Option<&'a str>, Option<&'a str>);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, words) in [self.0, self.1].into_iter().flatten().enumerate() {
+            write!(f, "{}{words}", if index == 0 { ": " } else { "; " })?;
+        }
+        Ok(())
+    }
 }
 
 /// A mechanism that a broker does not take, beside those that it does.

@@ -180,6 +180,14 @@ impl NodeConnection {
         }
     }
 
+    /// Whether an authentication waits for credentials.
+    pub(super) fn awaits_credentials(&self) -> bool {
+        match &self.state {
+            ConnectionState::Authenticating { authentication, .. } => authentication.is_waiting(),
+            _ => false,
+        }
+    }
+
     /// The client asks something for the authentication.
     pub(super) fn asked(&mut self, now: Instant) {
         if let ConnectionState::Authenticating { asked_at, .. } = &mut self.state {

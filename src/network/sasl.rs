@@ -8,13 +8,17 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 
 use crate::config::{Credentials, Mechanism};
+use crate::login::Current;
 use crate::metadata::Node;
+use crate::token::AccessToken;
 
+mod oauth_bearer;
 #[cfg(feature = "sasl")]
 mod plain;
 #[cfg(feature = "sasl")]
 mod scram;
 
+use self::oauth_bearer::OAuthBearer;
 #[cfg(feature = "sasl")]
 use self::plain::Plain;
 #[cfg(feature = "sasl")]
@@ -24,6 +28,11 @@ use self::scram::{Scram, Sha256Hash, Sha512Hash};
 pub(crate) trait SaslMechanism: fmt::Debug + Send + Sync {
     /// Returns the name of the mechanism, as in `sasl.mechanism`.
     fn name(&self) -> Arc<str>;
+
+    /// Returns what a broker refuses if it does not let the producer in.
+    fn subject(&self) -> &'static str {
+        "what sasl.jaas.config says"
+    }
 
     /// Begins to authenticate, on a new connection or anew on one whose session ends. Credentials are those of this moment.
     fn begin(&self, broker: &Node, random: &mut StdRng) -> Box<dyn SaslExchange>;
@@ -40,13 +49,20 @@ pub(crate) trait SaslExchange: fmt::Debug + Send {
     /// Why the exchange cannot go on.
     fn respond(&mut self, challenge: &[u8]) -> Result<SaslStep, Arc<str>>;
 
-    /// Does the next part of the work that an exchange has asked for by [`SaslStep::Work`].
+    /// Does the next part of the work that an exchange has asked for by [`SaslStep::Work`], or looks whether there is by now what it
+    /// has waited for by [`SaslStep::Wait`].
     ///
     /// # Errors
     ///
     /// Those of [`respond`](Self::respond).
     fn work(&mut self) -> Result<SaslStep, Arc<str>> {
         Ok(SaslStep::Done)
+    }
+
+    /// Takes in that the broker has refused the producer with this message. Returns what there is to add.
+    fn refused(&mut self, message: &str) -> Option<Arc<str>> {
+        let _ = message;
+        None
     }
 }
 
@@ -58,6 +74,8 @@ pub(crate) enum SaslStep {
     Done,
     /// It says this, which may be nothing, and waits for what the broker says to that.
     Say(Bytes),
+    /// There are no credentials. [`SaslExchange::work`] looks again once some have come.
+    Wait,
     /// It has more to compute than should be done in one go: others wait for the sender. [`SaslExchange::work`] does the next
     /// part, of about a millisecond.
     Work,
@@ -69,20 +87,27 @@ impl fmt::Debug for SaslStep {
         f.write_str(match self {
             Self::Done => "Done",
             Self::Say(_) => "Say([hidden])",
+            Self::Wait => "Wait",
             Self::Work => "Work",
         })
     }
 }
 
-/// Returns the mechanism of a configuration, if the crate is built with it.
+/// Returns a mechanism that takes a name and a password, if it is one, and the crate is built with it.
 #[cfg(feature = "sasl")]
 pub(crate) fn mechanism(mechanism: Mechanism, credentials: &Credentials) -> Option<Arc<dyn SaslMechanism>> {
     let credentials = credentials.clone();
     Some(match mechanism {
+        Mechanism::OAuthBearer => return None,
         Mechanism::Plain => Arc::new(Plain::new(credentials)),
         Mechanism::ScramSha256 => Arc::new(Scram::<Sha256Hash>::new(credentials)),
         Mechanism::ScramSha512 => Arc::new(Scram::<Sha512Hash>::new(credentials)),
     })
+}
+
+/// Returns OAUTHBEARER with the tokens that come to `current`.
+pub(crate) fn oauth_bearer(current: Current<AccessToken>) -> Arc<dyn SaslMechanism> {
+    Arc::new(OAuthBearer::new(current))
 }
 
 /// Returns no mechanism. A configuration that asks for one is refused before.

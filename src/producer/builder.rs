@@ -28,7 +28,7 @@ use crate::metrics::Counters;
 use crate::network::dialer::{Dialer, FencedDialer};
 use crate::network::lookup::Lookups;
 use crate::network::resolver::TcpConnector;
-use crate::network::sasl;
+use crate::network::sasl::SaslMechanism;
 #[cfg(feature = "tls")]
 use crate::network::tls_connector::TlsConnector;
 use crate::network::transport::Connector;
@@ -37,6 +37,7 @@ use crate::pipeline::{
     InterceptorChain, Partitioner, ProducerInterceptor, RoundRobinPartitioner, RoutingRules, Serializable,
     Serializer,
 };
+use crate::producer::authentication::{self, Prepared};
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
 use crate::producer::{KafkaProducer, ProducerShared, deadline};
@@ -254,20 +255,17 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             .map(|chain| -> Arc<dyn AckObserver> { chain });
         let counters = Arc::new(Counters::default());
         let topics = Arc::<TopicDirectory>::default();
-        let accumulator =
-            Arc::new(new_accumulator(&settings, has_interceptors, &runtime).with_topic_watcher(Arc::<
-                TopicDirectory,
-            >::clone(
-                &topics
-            )));
+        let accumulator = new_accumulator(&settings, has_interceptors, &runtime);
+        let accumulator = Arc::new(accumulator.with_topic_watcher(Arc::<TopicDirectory>::clone(&topics)));
         let metadata = new_metadata(&settings);
         let (published, clusters) = watch::channel(Arc::clone(metadata.cluster()));
         let control = Arc::new(Control::default());
+        let Prepared { mechanism, login } = authentication::prepare(&settings, &control, &accumulator);
         let core = SenderCore::new(Parts {
             settings: SenderSettings { is_fail_stop: self.fail_stop, ..sender_settings(&settings) },
             accumulator: Arc::clone(&accumulator),
             metadata,
-            network: new_network(&settings),
+            network: new_network(&settings, mechanism),
             observer,
             counters: Arc::clone(&counters),
             seed: rand::rng().random(),
@@ -281,7 +279,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             connector,
             MAX_RESPONSE_LEN,
         );
-        drop(runtime.spawn(sender));
+        authentication::spawn(&runtime, sender, login);
         let shared = ProducerShared {
             id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
@@ -406,7 +404,10 @@ fn new_metadata(settings: &ProducerSettings) -> Metadata {
     Metadata::new(&config, settings.bootstrap.iter().cloned(), rand::rng().random())
 }
 
-fn new_network(settings: &ProducerSettings) -> NetworkClient<Purpose> {
+fn new_network(
+    settings: &ProducerSettings,
+    sasl_mechanism: Option<Arc<dyn SaslMechanism>>,
+) -> NetworkClient<Purpose> {
     let config = NetworkConfig {
         client_id: Some(Arc::from(settings.client_id.as_str())),
         max_in_flight: settings.max_in_flight_requests_per_connection,
@@ -417,9 +418,7 @@ fn new_network(settings: &ProducerSettings) -> NetworkClient<Purpose> {
         ),
         request_timeout: settings.request_timeout,
         connections_max_idle: settings.connections_max_idle,
-        sasl_mechanism: settings
-            .sasl()
-            .and_then(|(mechanism, credentials)| sasl::mechanism(mechanism, credentials)),
+        sasl_mechanism,
     };
     NetworkClient::new(config, rand::rng().random())
 }

@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::fence::fenced;
 use crate::log;
+use crate::login::LoginNews;
 use crate::metadata::Cluster;
 use crate::sender::purge::Purge;
 use crate::sender::seat::Seat;
@@ -46,6 +47,8 @@ pub(super) enum Order {
     Abort,
     /// End if nothing is left to do.
     EndIfIdle,
+    /// Take in what has come of fetching credentials.
+    NoteLogin(LoginNews),
     /// Give records up, and return the error of each.
     Purge(Purge, oneshot::Sender<Vec<DeliveryError>>),
 }
@@ -84,6 +87,11 @@ impl Control {
         let (result, receiver) = oneshot::channel();
         self.give(Order::Purge(what, result));
         receiver
+    }
+
+    /// Tells the sender what has come of fetching credentials. The caller must wake the sender after this.
+    pub(crate) fn note_login(&self, news: LoginNews) {
+        self.give(Order::NoteLogin(news));
     }
 
     pub(crate) fn cluster_version(&self) -> u64 {

@@ -202,6 +202,7 @@ impl Occupant for Shell {
                         self.finish(control, &DeliveryErrorKind::Closed, now);
                     }
                 }
+                Order::NoteLogin(news) if !self.is_finished => self.core.handle_login(&news, now),
                 // The purge is carried out also if its caller has given up waiting for the result.
                 Order::Purge(what, result) if !self.is_finished => {
                     self.take_in(now);
@@ -211,7 +212,7 @@ impl Occupant for Shell {
                     // Wakes the caller.
                     guarded(|| drop(result.send(errors)));
                 }
-                Order::Abort | Order::EndIfIdle | Order::Purge(..) => order.refuse(),
+                Order::Abort | Order::EndIfIdle | Order::NoteLogin(_) | Order::Purge(..) => order.refuse(),
             }
         }
     }

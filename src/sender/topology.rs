@@ -42,10 +42,20 @@ pub(super) struct Topology {
     refusals: BTreeMap<NodeId, Arc<str>>,
     /// Why a broker refused the producer, as last logged. `None` once a broker has accepted it.
     last_refusal: Option<String>,
+    /// Why there are no credentials to show to brokers, while there are none.
+    lack: Option<Lack>,
     /// The id of the cluster that brokers named last.
     cluster_id: Option<Arc<str>>,
     topics_in_use: TopicsInUse,
     counters: Arc<Counters>,
+}
+
+/// Why there are no credentials.
+#[derive(Debug)]
+struct Lack {
+    cause: Arc<str>,
+    /// Waiting does not help.
+    is_permanent: bool,
 }
 
 /// What a request was made for.
@@ -80,6 +90,7 @@ impl Topology {
             scouting: Scouting::Possible,
             refusals: BTreeMap::new(),
             last_refusal: None,
+            lack: None,
             cluster_id: None,
             topics_in_use,
             counters,

@@ -16,6 +16,8 @@ mod ipv6;
 mod memory;
 mod metadata;
 mod name_lookup;
+#[cfg(feature = "sasl")]
+mod oauth;
 mod ordering;
 mod partitioning;
 mod purge;

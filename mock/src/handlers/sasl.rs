@@ -52,7 +52,7 @@ impl Broker<'_> {
         match session.hear(admission, &request.auth_bytes) {
             Verdict::Say(words) => response.with_auth_bytes(words),
             Verdict::Welcome(words) => {
-                let lifetime = admission.session_lifetime.unwrap_or_default();
+                let lifetime = session.lifetime().unwrap_or_default();
                 let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
                 response.with_auth_bytes(words).with_session_lifetime_ms(lifetime)
             }

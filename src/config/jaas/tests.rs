@@ -5,7 +5,7 @@ use super::*;
 const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
 
 fn read(text: &str) -> (String, String) {
-    let Credentials { username, password } = parse(text).unwrap();
+    let Ok(Login::Password(Credentials { username, password })) = parse(text) else { panic!("{text}") };
     (username, password.expose().to_owned())
 }
 

@@ -189,8 +189,8 @@ fn nothing_is_settled_while_there_are_problems() {
 #[cfg(feature = "sasl")]
 fn credentials_are_missed_where_brokers_ask_for_them() {
     let guarded = complete().security_protocol(SecurityProtocol::SaslPlaintext);
-    let not_yet =
-        "sasl.mechanism = GSSAPI: is not available yet, must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+    let not_yet = "sasl.mechanism = GSSAPI: is not available yet, must be OAUTHBEARER, PLAIN, \
+         SCRAM-SHA-256 or SCRAM-SHA-512";
 
     assert_eq!(messages(&guarded), [not_yet, "sasl.jaas.config: required"]);
     assert_eq!(
@@ -199,6 +199,30 @@ fn credentials_are_missed_where_brokers_ask_for_them() {
     );
     assert_eq!(messages(&guarded.sasl(Sasl::plain("alice", "hunter2"))), [""; 0]);
     assert_eq!(messages(&complete().property("sasl.mechanism", "OAUTHBEARER")), [""; 0]);
+}
+
+#[test]
+#[cfg(feature = "sasl")]
+fn login_module_must_suit_the_mechanism() {
+    let guarded = |mechanism: &str, line: &str| {
+        let config = complete().security_protocol(SecurityProtocol::SaslPlaintext);
+        messages(&config.property("sasl.mechanism", mechanism).property("sasl.jaas.config", line))
+    };
+    let plain = "PlainLoginModule required username=alice password=hunter2;";
+    let token = "OAuthBearerLoginModule required unsecuredLoginStringClaim_sub=alice;";
+
+    for (mechanism, line, module) in [
+        ("OAUTHBEARER", plain, "oauthbearer.OAuthBearerLoginModule"),
+        ("PLAIN", token, "plain.PlainLoginModule"),
+        ("SCRAM-SHA-256", token, "scram.ScramLoginModule"),
+    ] {
+        let text = format!(
+            "sasl.jaas.config = [hidden]: must name org.apache.kafka.common.security.{module} with sasl.mechanism = {mechanism}"
+        );
+        assert_eq!(guarded(mechanism, line), [text]);
+    }
+    assert_eq!(guarded("OAUTHBEARER", token), [""; 0]);
+    assert_eq!(guarded("SCRAM-SHA-512", plain), [""; 0]);
 }
 
 #[test]

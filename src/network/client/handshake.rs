@@ -104,11 +104,23 @@ impl<P> NetworkClient<P> {
                 self.ask(node, request.api_key(), version, encode, now);
             }
             Some(AuthenticationStep::Done(lifetime)) => self.finish_handshake(node, lifetime, now),
+            // Nothing happens on this connection until `handle_credentials` is called.
+            Some(AuthenticationStep::Wait) => self.rearm(node, now),
             Some(AuthenticationStep::Work) => {
                 self.states.work_at(node, now + SHORTEST_TURN);
                 self.rearm(node, now);
             }
             None => {}
+        }
+    }
+
+    /// Takes in that credentials have come: authentications that wait for some go on.
+    pub(crate) fn handle_credentials(&mut self, now: Instant) {
+        let awaits = |(node, known): (NodeId, &NodeConnection)| known.awaits_credentials().then_some(node);
+        let nodes: Vec<_> = self.states.nodes().filter_map(awaits).collect();
+        for node in nodes {
+            self.states.work_at(node, now);
+            self.work(node, now);
         }
     }
 

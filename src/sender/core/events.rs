@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::SenderCore;
 use crate::log;
+use crate::login::LoginNews;
 use crate::network::NetworkEvent;
 use crate::sender::nodes::Nodes;
 use crate::sender::request::{Purpose, RequestOutcome};
@@ -41,6 +42,21 @@ impl SenderCore {
             }
             self.act(now);
         }
+    }
+
+    /// Takes in what has come of fetching credentials.
+    pub(crate) fn handle_login(&mut self, news: &LoginNews, now: Instant) {
+        match news {
+            LoginNews::Came => {
+                self.topology.note_credentials();
+                self.network.handle_credentials(now);
+            }
+            LoginNews::None { cause, is_permanent } => {
+                let mut nodes = Nodes::new(&mut self.network);
+                self.topology.note_no_credentials(cause, *is_permanent, &mut nodes, now, &mut self.effects);
+            }
+        }
+        self.act(now);
     }
 
     /// Hands what has become of a request to the machine that has made it.

@@ -3,13 +3,15 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::Topology;
+use super::{Lack, Topology};
 use crate::log;
 use crate::metadata::{MetadataFailure, Node};
 use crate::network::{DisconnectReason, MalformedResponse};
 use crate::protocol::ApiKey;
 use crate::sender::effects::{Effect, Effects};
+use crate::sender::nodes::Nodes;
 use crate::topic_partition::NodeId;
 use crate::wire::DecodeError;
 
@@ -58,10 +60,40 @@ impl Topology {
             let refusal = format!("broker {}: {reason}", self.describe(node));
             return effects.push(Effect::Publish(self.metadata.note_refusal(&refusal)));
         }
+        if let Some(lack) = self.lack.as_ref().filter(|lack| !lack.is_permanent) {
+            let cause = Arc::clone(&lack.cause);
+            return self.note_obstacle(&cause, effects);
+        }
         // The code that read the answer has logged what is wrong with it.
         if !matches!(reason, DisconnectReason::Malformed(_) | DisconnectReason::Senseless(_)) {
             self.note_obstacle(&format!("broker {}: {reason}", self.describe(node)), effects);
         }
+    }
+
+    /// Reports that there are no credentials to show to brokers, while no broker that could be asked is connected. The login has
+    /// logged it.
+    pub(in crate::sender) fn note_no_credentials(
+        &mut self,
+        cause: &Arc<str>,
+        is_permanent: bool,
+        nodes: &mut Nodes<'_>,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        self.lack = Some(Lack { cause: Arc::clone(cause), is_permanent });
+        if nodes.least_loaded(ApiKey::Metadata, now).has_ready_connection {
+            return;
+        }
+        if is_permanent {
+            effects.push(Effect::Publish(self.metadata.note_refusal(cause)));
+        } else {
+            self.note_obstacle(cause, effects);
+        }
+    }
+
+    /// Takes in that there are credentials to show to brokers.
+    pub(in crate::sender) fn note_credentials(&mut self) {
+        self.lack = None;
     }
 
     /// Notes whether a broker refuses the producer. Logs it once for each cause, and so with TLS that fails for other reasons.
@@ -87,7 +119,10 @@ impl Topology {
     /// for it do.
     pub(in crate::sender) fn refusal(&self, leader: Option<NodeId>) -> Option<Arc<str>> {
         match leader {
-            Some(leader) => self.refusals.get(&leader).cloned(),
+            Some(leader) => self.refusals.get(&leader).cloned().or_else(|| {
+                let lack = self.lack.as_ref().filter(|lack| lack.is_permanent);
+                lack.map(|lack| Arc::clone(&lack.cause))
+            }),
             None => self.cluster().refusal().map(Arc::from),
         }
     }

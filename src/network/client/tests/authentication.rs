@@ -148,7 +148,13 @@ fn refused() -> DisconnectReason {
     let message = Some(Arc::from("wrong password"));
     let code = ErrorCode::SaslAuthenticationFailed;
     let mechanism = Arc::from("SCRIPT");
-    DisconnectReason::AuthenticationFailed(AuthenticationError::Refused { code, mechanism, message })
+    DisconnectReason::AuthenticationFailed(AuthenticationError::Refused {
+        code,
+        mechanism,
+        subject: "what sasl.jaas.config says",
+        message,
+        note: None,
+    })
 }
 
 /// Goes through an exchange of two words, after which the session lasts for so long.

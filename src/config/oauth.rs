@@ -1,0 +1,157 @@
+//! Where access tokens for OAUTHBEARER come from: what the options of `OAuthBearerLoginModule` and other properties say together.
+
+use super::sasl::Login;
+use super::{ConfigProblem, ConfigReason, ProducerSettings};
+use crate::json::Json;
+use crate::secret::{HIDDEN, Secret};
+use crate::token::SharedProvider;
+
+/// The options of a login module as they stand, those that mean something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OAuthOptions(Vec<(String, Secret)>);
+
+impl OAuthOptions {
+    /// Takes options. Of one that comes twice the last value counts.
+    pub(super) fn new(options: impl Iterator<Item = (String, Secret)>) -> Result<Self, ConfigReason> {
+        let mut kept = Self(Vec::new());
+        for (name, value) in options {
+            kept.0.retain(|(known, _)| *known != name);
+            kept.0.push((name, value));
+        }
+        if kept.is_unsecured() {
+            kept.unsecured()?;
+        }
+        Ok(kept)
+    }
+
+    /// Returns the value of an option that is not empty.
+    fn get(&self, name: &str) -> Option<&str> {
+        let option = self.0.iter().find(|(known, _)| known == name);
+        option.map(|(_, value)| value.expose()).filter(|value| !value.trim().is_empty())
+    }
+
+    /// Returns the options whose names begin like this, by the rest of their names.
+    fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |(name, value)| {
+            let rest = name.strip_prefix(prefix).filter(|rest| !rest.is_empty())?;
+            Some((rest, value.expose()))
+        })
+    }
+
+    fn is_unsecured(&self) -> bool {
+        self.0.iter().any(|(name, _)| name.starts_with(UNSECURED))
+    }
+
+    /// Reads what Java's handler for unsecured tokens reads.
+    fn unsecured(&self) -> Result<UnsecuredLogin, ConfigReason> {
+        let lifetime = self.get("unsecuredLoginLifetimeSeconds").unwrap_or("3600").trim();
+        let lifetime_s = lifetime.parse().ok().filter(|seconds| *seconds >= 0);
+        let lifetime_s =
+            lifetime_s.ok_or_else(|| invalid("unsecuredLoginLifetimeSeconds must be a whole number"))?;
+        let mut claims = Vec::new();
+        for (name, value) in self.with_prefix("unsecuredLoginStringClaim_") {
+            claims.push((name.to_owned(), Json::String(value.to_owned())));
+        }
+        for (name, value) in self.with_prefix("unsecuredLoginNumberClaim_") {
+            let number = Some(value.trim()).filter(|value| matches!(Json::parse(value), Ok(Json::Number(_))));
+            let number = number
+                .ok_or_else(|| invalid(&format!("unsecuredLoginNumberClaim_{name} must be a number")))?;
+            claims.push((name.to_owned(), Json::Number(number.to_owned())));
+        }
+        for (name, value) in self.with_prefix("unsecuredLoginListClaim_") {
+            claims.push((name.to_owned(), Json::Array(list(value))));
+        }
+        if let Some((name, _)) = claims.iter().find(|(name, _)| name == "iat" || name == "exp") {
+            return Err(invalid(&format!("the claim {name} of unsecured tokens cannot be set")));
+        }
+        let principal = self.get("unsecuredLoginPrincipalClaimName").unwrap_or("sub").trim();
+        let is_text = |value: &Json| matches!(value, Json::String(text) if !text.is_empty());
+        if !claims.iter().any(|(name, value)| name == principal && is_text(value)) {
+            let text =
+                format!("has no option unsecuredLoginStringClaim_{principal} for the name of the user");
+            return Err(invalid(&text));
+        }
+        let extensions = self.extensions("unsecuredLoginExtension_")?;
+        Ok(UnsecuredLogin { lifetime_s, claims, extensions })
+    }
+
+    fn extensions(&self, prefix: &str) -> Result<Vec<(String, String)>, ConfigReason> {
+        let mut extensions = Vec::new();
+        for (name, value) in self.with_prefix(prefix) {
+            check_extension(name, value).map_err(|fault| invalid(&fault))?;
+            extensions.push((name.to_owned(), value.to_owned()));
+        }
+        Ok(extensions)
+    }
+}
+
+/// Whether an option of the login module means something here. Of others not even the name is told.
+pub(super) fn has_option(name: &str) -> bool {
+    name.starts_with(UNSECURED)
+}
+
+/// Where tokens come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TokenOrigin {
+    Provider(SharedProvider),
+    Unsecured(UnsecuredLogin),
+}
+
+/// What is in tokens that prove nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnsecuredLogin {
+    pub(crate) lifetime_s: i64,
+    /// In the order in which they are written.
+    pub(crate) claims: Vec<(String, Json)>,
+    pub(crate) extensions: Vec<(String, String)>,
+}
+
+impl ProducerSettings {
+    /// Returns where tokens come from.
+    pub(super) fn token_origin(&self) -> Result<TokenOrigin, ConfigProblem> {
+        let problem = |reason| ConfigProblem::new("sasl.jaas.config", HIDDEN, reason);
+        match &self.sasl_jaas_config.0 {
+            Some(Login::Provider(provider)) => Ok(TokenOrigin::Provider(provider.clone())),
+            Some(Login::OAuth(options)) if options.is_unsecured() => {
+                options.unsecured().map(TokenOrigin::Unsecured).map_err(problem)
+            }
+            _ => {
+                let text = "has no option unsecuredLoginStringClaim_sub, and token endpoints are not available yet; \
+                            use `Sasl::oauth_bearer`";
+                Err(problem(ConfigReason::NotAvailable(text.to_owned())))
+            }
+        }
+    }
+}
+
+/// Checks an extension (RFC 7628, section 3.1, as Kafka reads it).
+pub(crate) fn check_extension(name: &str, value: &str) -> Result<(), String> {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphabetic()) || name == "auth" {
+        return Err(format!("extension {name:?} must have a name of ASCII letters other than auth"));
+    }
+    let is_allowed = |byte: u8| matches!(byte, 0x20..=0x7e | b'\t' | b'\r' | b'\n');
+    if value.is_empty() || !value.bytes().all(is_allowed) {
+        return Err(format!("extension {name} must have a value of printable ASCII characters"));
+    }
+    Ok(())
+}
+
+/// Reads a list as Java does: its first character separates the items.
+fn list(value: &str) -> Vec<Json> {
+    let mut chars = value.chars();
+    match chars.next() {
+        Some(separator) if !chars.as_str().is_empty() => {
+            chars.as_str().split(separator).map(|item| Json::String(item.to_owned())).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn invalid(text: &str) -> ConfigReason {
+    ConfigReason::Invalid(text.to_owned())
+}
+
+const UNSECURED: &str = "unsecuredLogin";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! How the producer tells brokers who it is: the mechanism for connections, and the login that gets credentials for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+use crate::accumulator::RecordAccumulator;
+use crate::backoff::Backoff;
+use crate::config::{Authentication, ProducerSettings};
+use crate::login::{Current, Login, LoginNews, LoginWatcher, RefreshSettings, tokens};
+use crate::network::sasl::{self, SaslMechanism};
+use crate::sender::{Control, Sender};
+use crate::token::AccessToken;
+
+/// What a configuration asks for.
+pub(crate) struct Prepared {
+    /// `None` if brokers do not ask.
+    pub(crate) mechanism: Option<Arc<dyn SaslMechanism>>,
+    /// To be run beside the sender, for mechanisms whose credentials come from outside.
+    pub(crate) login: Option<Login<AccessToken>>,
+}
+
+/// Prepares what a configuration asks for.
+pub(crate) fn prepare(
+    settings: &ProducerSettings,
+    control: &Arc<Control>,
+    accumulator: &Arc<RecordAccumulator>,
+) -> Prepared {
+    match settings.authentication() {
+        None => Prepared { mechanism: None, login: None },
+        Some(Authentication::Password(mechanism, credentials)) => {
+            Prepared { mechanism: sasl::mechanism(mechanism, &credentials), login: None }
+        }
+        Some(Authentication::Token(origin)) => {
+            let current = Current::new();
+            let watcher = Watcher { control: Arc::clone(control), accumulator: Arc::clone(accumulator) };
+            let login =
+                Login::new(tokens(&origin), current.clone(), refresh_settings(settings), Arc::new(watcher));
+            Prepared { mechanism: Some(sasl::oauth_bearer(current)), login: Some(login) }
+        }
+    }
+}
+
+/// Starts the sender, and with it the login, which ends when the sender does.
+pub(crate) fn spawn(runtime: &Handle, sender: Sender, login: Option<Login<AccessToken>>) {
+    let Some(login) = login else { return drop(runtime.spawn(sender)) };
+    let login = AbortOnDrop(runtime.spawn(login.run()));
+    drop(runtime.spawn(async move {
+        sender.await;
+        drop(login);
+    }));
+}
+
+/// Ends a task when it is dropped.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn refresh_settings(settings: &ProducerSettings) -> RefreshSettings {
+    RefreshSettings {
+        window_factor: settings.sasl_login_refresh_window_factor.0,
+        window_jitter: settings.sasl_login_refresh_window_jitter.0,
+        min_period: Duration::from_secs(u64::from(settings.sasl_login_refresh_min_period_s)),
+        buffer: Duration::from_secs(u64::from(settings.sasl_login_refresh_buffer_s)),
+        retry_backoff: Backoff::new(settings.sasl_login_retry_backoff, settings.sasl_login_retry_backoff_max),
+    }
+}
+
+/// Tells the sender what comes of fetching.
+struct Watcher {
+    control: Arc<Control>,
+    accumulator: Arc<RecordAccumulator>,
+}
+
+impl LoginWatcher for Watcher {
+    fn note(&self, news: LoginNews) {
+        self.control.note_login(news);
+        self.accumulator.wake_sender();
+    }
+}
