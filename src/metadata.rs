@@ -463,6 +463,11 @@ impl Metadata {
         self.is_stuck(now) || (is_due && !is_promising && self.schedule.restart_wait(now).is_none())
     }
 
+    /// Whether all may start over: the bootstrap servers are not what is known anyway.
+    pub(crate) fn may_rebootstrap(&self) -> bool {
+        self.rebootstrap_trigger.is_some() && !self.is_bootstrap
+    }
+
     /// Whether no request has succeeded for so long that all starts over, whether or not one is due.
     pub(crate) fn is_stuck(&self, now: Instant) -> bool {
         let trigger = self.rebootstrap_trigger.filter(|_| !self.is_bootstrap);

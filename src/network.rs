@@ -16,6 +16,7 @@
 //! | --- | --- |
 //! | `node_connection` | the states of a connection, and what leads from one to the next |
 //! | `client/handshake` | what a connection does between TCP and its first request |
+//! | `intent` | how a broker is told whom the client means to reach |
 //! | `authentication`, `sasl` | Kafka's frames around a SASL exchange, and what a mechanism has to provide |
 //! | `client/deadlines` | what a connection waits for, and until when |
 //! | `transport`, `resolver`, `dialer` | byte streams: how they are driven, and who makes them |
@@ -32,6 +33,7 @@ pub(crate) mod dialer;
 mod event;
 mod frame;
 mod in_flight_requests;
+mod intent;
 mod least_loaded_node;
 pub(crate) mod lookup;
 mod node_connection;

@@ -66,7 +66,7 @@ impl Api {
     /// Versions that the mock can decode and answer, lowest and highest.
     pub(crate) fn served(self) -> VersionRange {
         let (min, max) = match self {
-            Self::ApiVersions => (0, 4),
+            Self::ApiVersions => (0, 5),
             Self::CreateTopics => (2, 7),
             Self::DeleteTopics => (1, 6),
             Self::Fetch => (4, 18),

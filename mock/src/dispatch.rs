@@ -64,7 +64,8 @@ impl Broker<'_> {
             return Reaction::Close;
         }
         let reaction = match &request.body {
-            Body::ApiVersions | Body::UnknownApiVersions => self.api_versions(request, plan),
+            Body::ApiVersions(intended) => self.api_versions(request, Some(intended), plan),
+            Body::UnknownApiVersions => self.api_versions(request, None, plan),
             Body::CreateTopics(body) => {
                 reply(request, plan, &self.create_topics(body, request.version, plan))
             }
@@ -104,7 +105,7 @@ impl Broker<'_> {
     /// Topics and partitions that a request is about, for faults that choose by them.
     fn targets(&self, request: &Request) -> Vec<Target> {
         match &request.body {
-            Body::ApiVersions
+            Body::ApiVersions(_)
             | Body::InitProducerId(_)
             | Body::SaslAuthenticate(_)
             | Body::SaslHandshake(_)

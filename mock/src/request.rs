@@ -30,7 +30,7 @@ pub(crate) struct Request {
 
 #[derive(Debug)]
 pub(crate) enum Body {
-    ApiVersions,
+    ApiVersions(Intended),
     CreateTopics(CreateTopicsRequest),
     DeleteTopics(DeleteTopicsRequest),
     Fetch(FetchRequest),
@@ -42,6 +42,14 @@ pub(crate) enum Body {
     SaslHandshake(SaslHandshakeRequest),
     /// ApiVersions in a version that the mock does not know. The broker answers with the versions that it knows.
     UnknownApiVersions,
+}
+
+/// Which broker a client means to reach (KIP-1242).
+#[derive(Debug, Default)]
+pub(crate) struct Intended {
+    pub(crate) cluster_id: Option<String>,
+    /// -1 for none.
+    pub(crate) node_id: i32,
 }
 
 /// A Produce request whose batches have been checked, because that takes long and needs no lock.
@@ -98,7 +106,7 @@ impl Request {
 impl Body {
     fn decode(api: Api, version: i16, bytes: &mut Bytes) -> Result<Self, String> {
         Ok(match api {
-            Api::ApiVersions => decode::<ApiVersionsRequest>(version, bytes).map(|_| Self::ApiVersions)?,
+            Api::ApiVersions => Self::ApiVersions(Intended::decode(version, bytes)?),
             Api::CreateTopics => Self::CreateTopics(decode(version, bytes)?),
             Api::DeleteTopics => Self::DeleteTopics(decode(version, bytes)?),
             Api::Fetch => Self::Fetch(decode(version, bytes)?),
@@ -110,6 +118,42 @@ impl Body {
             Api::SaslHandshake => Self::SaslHandshake(decode(version, bytes)?),
         })
     }
+}
+
+impl Intended {
+    fn decode(version: i16, bytes: &mut Bytes) -> Result<Self, String> {
+        if version < 5 {
+            decode::<ApiVersionsRequest>(version, bytes)?;
+            return Ok(Self { cluster_id: None, node_id: -1 });
+        }
+        // `kafka-protocol` does not know this version.
+        let cut_off = || format!("body of version {version} is cut off");
+        string(bytes).ok_or_else(cut_off)?;
+        string(bytes).ok_or_else(cut_off)?;
+        let cluster_id = string(bytes).ok_or_else(cut_off)?;
+        let node_id = bytes.try_get_i32().map_err(|_| cut_off())?;
+        // What tags there may be is not for this broker.
+        bytes.clear();
+        Ok(Self { cluster_id, node_id })
+    }
+}
+
+/// A compact string, which may be null. The length was checked before.
+fn string(bytes: &mut Bytes) -> Option<Option<String>> {
+    let (mut length, mut shift) = (0_usize, 0);
+    loop {
+        let byte = bytes.try_get_u8().ok()?;
+        length |= usize::from(byte & 0x7f).checked_shl(shift)?;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    let Some(length) = length.checked_sub(1) else { return Some(None) };
+    if length > bytes.len() {
+        return None;
+    }
+    String::from_utf8(bytes.split_to(length).to_vec()).ok().map(Some)
 }
 
 impl Produce {

@@ -41,6 +41,10 @@ impl Walk<'_> {
             self.string()?; // client software name
             self.string()?; // client software version
         }
+        if version >= 5 {
+            self.string()?; // cluster id
+            self.skip(4)?; // node id
+        }
         self.tags()
     }
 

@@ -259,7 +259,7 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("max.block.ms", LONG, Some("60000"), supported!(max_block)),
     Key::new("max.in.flight.requests.per.connection", Kind::at_least(1, Int), Some("5"), supported!(max_in_flight_requests_per_connection)),
     Key::new("max.request.size", INT, Some("1048576"), supported!(max_request_size)),
-    Key::new("metadata.cluster.check.enable", Kind::Boolean, Some("true"), not_yet("the check of cluster and node ids is", Some("false"))),
+    Key::new("metadata.cluster.check.enable", Kind::Boolean, Some("true"), supported!(metadata_cluster_check)),
     Key::new("metadata.max.age.ms", LONG, Some("300000"), supported!(metadata_max_age)),
     Key::new("metadata.max.idle.ms", Kind::at_least(5000, Long), Some("300000"), supported!(metadata_max_idle)),
     Key::new("metadata.recovery.rebootstrap.trigger.ms", LONG, Some("300000"), supported!(metadata_recovery_rebootstrap_trigger)),

@@ -202,6 +202,19 @@ macro_rules! config_setters {
             self
         }
 
+        /// Sets whether brokers are told which broker of which cluster the producer means to reach (`metadata.cluster.check.enable`,
+        /// default true).
+        ///
+        /// A broker of Kafka 4.4 or newer that is another one says so (KIP-1242), and the producer begins anew with
+        /// [`bootstrap_servers`](Self::bootstrap_servers). This finds addresses that have come to stand for another broker. It
+        /// has no effect with [`metadata_recovery_strategy`](Self::metadata_recovery_strategy) `None`, and none on older
+        /// brokers.
+        #[must_use]
+        pub fn metadata_cluster_check(mut self, check: bool) -> Self {
+            self$(.$config)?.set("metadata.cluster.check.enable", check, |settings| &mut settings.metadata_cluster_check);
+            self
+        }
+
         /// Sets how old the knowledge of topics and brokers may grow before it is refreshed (`metadata.max.age.ms`, default 300 s).
         ///
         /// It bounds how late new partitions are noticed; moved leaders are noticed at once. Zero refreshes

@@ -49,6 +49,7 @@ pub(crate) struct ProducerSettings {
     /// At least 1.
     pub(crate) max_in_flight_requests_per_connection: usize,
     pub(crate) max_request_size: usize,
+    pub(crate) metadata_cluster_check: bool,
     pub(crate) metadata_max_age: Duration,
     /// At least 5 s.
     pub(crate) metadata_max_idle: Duration,
@@ -165,6 +166,7 @@ impl Default for ProducerSettings {
             max_block: Duration::from_secs(60),
             max_in_flight_requests_per_connection: 5,
             max_request_size: 1024 * 1024,
+            metadata_cluster_check: true,
             metadata_max_age: Duration::from_secs(300),
             metadata_max_idle: Duration::from_secs(300),
             metadata_recovery_rebootstrap_trigger: Duration::from_secs(300),

@@ -112,6 +112,7 @@ fn every_setter() -> ProducerConfig {
         .max_block(ms(5))
         .max_in_flight_requests_per_connection(6)
         .max_request_size(7)
+        .metadata_cluster_check(false)
         .metadata_max_age(ms(8))
         .metadata_max_idle(ms(5009))
         .metadata_recovery_rebootstrap_trigger(ms(10))
@@ -171,6 +172,7 @@ const EVERY_PROPERTY: &[(&str, &str)] = &[
     ("max.block.ms", "5"),
     ("max.in.flight.requests.per.connection", "6"),
     ("max.request.size", "7"),
+    ("metadata.cluster.check.enable", "false"),
     ("metadata.max.age.ms", "8"),
     ("metadata.max.idle.ms", "5009"),
     ("metadata.recovery.rebootstrap.trigger.ms", "10"),

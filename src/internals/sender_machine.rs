@@ -364,6 +364,7 @@ fn network_config(options: &SenderOptions) -> NetworkConfig {
         connection_setup_timeout: Backoff::new(Duration::from_secs(1), Duration::from_secs(3)),
         request_timeout: options.request_timeout,
         connections_max_idle: Some(Duration::from_secs(540)),
+        checks_cluster: true,
         sasl_mechanism: None,
     }
 }

@@ -30,6 +30,7 @@ use super::correlation_ids::CorrelationIds;
 use super::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};
 use super::event::{NetworkAction, NetworkEvent};
 use super::in_flight_requests::{Asker, InFlightRequest, InFlightRequests};
+use super::intent::Intent;
 use super::least_loaded_node::{LeastLoadedNode, Standing, least_loaded_node};
 use super::node_connection::NodeConnection;
 use super::outbox::Outbox;
@@ -54,6 +55,8 @@ pub(crate) struct NetworkConfig {
     pub(crate) request_timeout: Duration,
     /// After this long without use a connection is closed (`connections.max.idle.ms`); `None` for never.
     pub(crate) connections_max_idle: Option<Duration>,
+    /// Whether brokers are told which broker the client means to reach (`metadata.cluster.check.enable`).
+    pub(crate) checks_cluster: bool,
     /// How the producer proves who it is (`sasl.mechanism`), if it has to.
     pub(crate) sasl_mechanism: Option<Arc<dyn SaslMechanism>>,
 }
@@ -90,6 +93,7 @@ pub(crate) struct NetworkClient<P> {
     in_flight: InFlightRequests<P>,
     timers: Timers,
     outbox: Outbox<P>,
+    intent: Intent,
     random: StdRng,
 }
 
@@ -101,6 +105,7 @@ impl<P> NetworkClient<P> {
             in_flight: InFlightRequests::new(config.max_in_flight),
             timers: Timers::default(),
             outbox: Outbox::new(),
+            intent: Intent::new(config.checks_cluster),
             random: StdRng::seed_from_u64(seed),
             config,
         }
@@ -118,6 +123,11 @@ impl<P> NetworkClient<P> {
         for node in known {
             self.settle(node, now);
         }
+    }
+
+    /// Takes in of which cluster the nodes are.
+    pub(crate) fn set_cluster_id(&mut self, cluster_id: Option<&str>) {
+        self.intent.set_cluster_id(cluster_id);
     }
 
     /// Asks for a connection to a node unless there is one, or an attempt at it, or the node is backing off. Returns
@@ -228,7 +238,7 @@ impl<P> NetworkClient<P> {
     pub(crate) fn handle_connected(&mut self, connection: ConnectionId, now: Instant) {
         let Some(node) = self.states.node_of(connection) else { return };
         let Some(version) = self.states.connected(node) else { return };
-        self.ask_for_versions(node, version, now);
+        self.ask_for_versions(node, self.intent.first_version(version, node), now);
     }
 
     /// Notes that a connection could not be made.

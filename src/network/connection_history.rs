@@ -84,7 +84,8 @@ impl ConnectionHistory {
         if stage == Stage::Connecting || (stage != Stage::Ready && is_too_short) {
             self.setup_failures = self.setup_failures.saturating_add(1);
         }
-        if stage == Stage::Negotiating {
+        // A broker that is another than the client means knows the version in which it was asked.
+        if stage == Stage::Negotiating && reason != DisconnectReason::Misrouted {
             self.handshake_version = version_after_lost_handshake(self.handshake_version);
         }
         self.has_failed |= stage != Stage::Ready;

@@ -476,6 +476,6 @@ mod tests {
             lose(&mut states, now);
         }
 
-        assert_eq!(asked, [4, 3, 0, 4]);
+        assert_eq!(asked, [5, 3, 0, 5]);
     }
 }

@@ -106,6 +106,9 @@ pub(crate) enum DisconnectReason {
     Idle,
     #[error("response does not fit the requests")]
     Malformed(#[from] MalformedResponse),
+    /// The broker says that it is not the one that the client meant to reach (KIP-1242).
+    #[error("address leads to another broker, or to another cluster, than metadata says")]
+    Misrouted,
     #[error("request was not answered in time")]
     RequestTimedOut,
     /// The caller wanted it.

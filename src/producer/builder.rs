@@ -418,6 +418,9 @@ fn new_network(
         ),
         request_timeout: settings.request_timeout,
         connections_max_idle: settings.connections_max_idle,
+        // What a broker says would change nothing.
+        checks_cluster: settings.metadata_cluster_check
+            && settings.metadata_recovery_strategy == MetadataRecoveryStrategy::Rebootstrap,
         sasl_mechanism,
     };
     NetworkClient::new(config, rand::rng().random())

@@ -51,7 +51,7 @@ impl ApiKey {
     /// at 1: after version 0 the words of a mechanism would have to follow without headers.
     pub(crate) const fn versions(self) -> RangeInclusive<i16> {
         match self {
-            Self::ApiVersions => 0..=4,
+            Self::ApiVersions => 0..=5,
             Self::InitProducerId => 0..=5,
             Self::Metadata => 0..=13,
             Self::Produce => 3..=13,

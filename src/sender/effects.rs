@@ -23,8 +23,8 @@ pub(super) enum Effect {
     Connect(NodeId),
     /// Forget the topics that metadata has forgotten.
     ForgetIdleTopics,
-    /// Let these nodes be connected to.
-    KnowNodes(Vec<Node>),
+    /// Let these nodes of a cluster be connected to.
+    KnowNodes { cluster_id: Option<String>, nodes: Vec<Node> },
     /// Leave everything behind that belongs to the cluster that was known so far, and start over.
     LeaveCluster,
     /// Look at every partition that has something to do: what it waited for may have come.

@@ -46,6 +46,8 @@ pub(super) struct Topology {
     lack: Option<Lack>,
     /// The id of the cluster that brokers named last.
     cluster_id: Option<Arc<str>>,
+    /// When all started over last because a broker was not the one that metadata names.
+    misrouted_at: Option<Instant>,
     topics_in_use: TopicsInUse,
     counters: Arc<Counters>,
 }
@@ -92,6 +94,7 @@ impl Topology {
             last_refusal: None,
             lack: None,
             cluster_id: None,
+            misrouted_at: None,
             topics_in_use,
             counters,
         }
@@ -247,6 +250,13 @@ impl Topology {
         true
     }
 
+    /// Whether a broker that is not the one that metadata names makes the sender start over. Where the bootstrap servers lead to the same
+    /// wrong place, the connections to all other brokers would be closed again and again.
+    fn may_start_over(&self, now: Instant) -> bool {
+        let is_soon = |at| now.saturating_duration_since(at) < MISROUTED_PAUSE;
+        !self.misrouted_at.is_some_and(is_soon) && self.metadata.may_rebootstrap()
+    }
+
     /// Goes back to `bootstrap.servers`.
     pub(super) fn start_over(&mut self, now: Instant, effects: &mut Effects) {
         if self.metadata.is_recovering() {
@@ -276,6 +286,11 @@ impl Topology {
         effects: &mut Effects,
     ) {
         self.note_refusal(node, reason);
+        if *reason == DisconnectReason::Misrouted && self.may_start_over(now) {
+            log::warn!(broker = %nodes.describe(node), %reason, "metadata is of no use any more");
+            self.misrouted_at = Some(now);
+            return self.start_over(now, effects);
+        }
         if nodes.least_loaded(ApiKey::Metadata, now).has_ready_connection {
             // A request that is due did not go to the broker that is lost.
             self.metadata.request_update();
@@ -364,3 +379,7 @@ impl TopicsInUse {
         }
     }
 }
+
+/// Between two new starts because of brokers that are not those that metadata names. Meanwhile the brokers that are right are asked
+/// for news.
+const MISROUTED_PAUSE: Duration = Duration::from_secs(10);

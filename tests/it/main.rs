@@ -15,6 +15,7 @@ mod interceptors;
 mod ipv6;
 mod memory;
 mod metadata;
+mod misrouting;
 mod name_lookup;
 #[cfg(feature = "sasl")]
 mod oauth;

@@ -8,11 +8,17 @@ use crate::broker::Broker;
 use crate::error::code;
 use crate::faults::FaultPlan;
 use crate::reaction::Reaction;
-use crate::reply::{reply, reply_in_version};
-use crate::request::Request;
+use crate::reply::reply_in_version;
+use crate::request::{Intended, Request};
 
 impl Broker<'_> {
-    pub(crate) fn api_versions(&self, request: &Request, plan: &FaultPlan) -> Reaction {
+    /// `intended` is whom the client means to reach.
+    pub(crate) fn api_versions(
+        &self,
+        request: &Request,
+        intended: Option<&Intended>,
+        plan: &FaultPlan,
+    ) -> Reaction {
         let versions = &self.state.versions;
         let entry = |(api, range): (Api, crate::api::VersionRange)| {
             ApiVersion::default()
@@ -22,11 +28,17 @@ impl Broker<'_> {
         };
         let is_refused = plan.request_error() == code::UNSUPPORTED_VERSION;
         if versions.offers(Api::ApiVersions, request.version) && !is_refused {
+            let is_another = intended.is_some_and(|intended| self.is_another(intended));
+            let error_code = match plan.request_error() {
+                0 if is_another => code::REBOOTSTRAP_REQUIRED,
+                error_code => error_code,
+            };
             let response = ApiVersionsResponse::default()
-                .with_error_code(plan.request_error())
+                .with_error_code(error_code)
                 .with_throttle_time_ms(plan.throttle_time_ms())
                 .with_api_keys(versions.offered().map(entry).collect());
-            return reply(request, plan, &response);
+            // Answers in version 5 are those of version 4, which is the last that `kafka-protocol` knows.
+            return reply_in_version(request, plan, &response, request.version.min(4));
         }
         // A client that is refused does not know yet what the broker speaks, so the answer is in the oldest version.
         // KIP-511: since 2.4 (ApiVersions 3) the refusal tells which versions would do.
@@ -35,5 +47,12 @@ impl Broker<'_> {
             .with_error_code(code::UNSUPPORTED_VERSION)
             .with_api_keys(own.map(entry).collect());
         reply_in_version(request, plan, &response, 0)
+    }
+
+    /// Whether a client means to reach another broker, or one of another cluster (KIP-1242).
+    fn is_another(&self, intended: &Intended) -> bool {
+        let Intended { cluster_id, node_id } = intended;
+        cluster_id.as_ref().is_some_and(|id| *id != self.state.cluster_id)
+            || (*node_id >= 0 && *node_id != self.id)
     }
 }

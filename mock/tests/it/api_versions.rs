@@ -65,7 +65,7 @@ async fn an_unknown_version_is_answered_in_version_0_with_the_versions_that_woul
     assert_eq!(answer.split_to(4).as_ref(), 7_i32.to_be_bytes());
     let response = ApiVersionsResponse::decode(&mut answer, 0).unwrap();
     assert_eq!(response.error_code, UNSUPPORTED_VERSION);
-    assert_eq!(range(&response, Api::ApiVersions), Some((0, 4)));
+    assert_eq!(range(&response, Api::ApiVersions), Some((0, 5)));
     assert_eq!(response.api_keys.len(), 1);
     assert_eq!(client.call(0, &ApiVersionsRequest::default()).await.error_code, 0);
 }
@@ -86,7 +86,7 @@ async fn an_injected_refusal_of_the_version_is_answered_in_version_0() {
         let response = ApiVersionsResponse::decode(&mut answer, 0).unwrap();
         assert!(answer.is_empty(), "version {version}: {answer:?}");
         assert_eq!(response.error_code, UNSUPPORTED_VERSION);
-        assert_eq!(range(&response, Api::ApiVersions), Some((0, 4)));
+        assert_eq!(range(&response, Api::ApiVersions), Some((0, 5)));
         assert_eq!(client.call(version, &sent).await.error_code, 0);
     }
 }
@@ -116,4 +116,51 @@ async fn a_removed_api_is_neither_offered_nor_served() {
 
     assert_eq!(range(&response, Api::Metadata), None);
     assert!(client.is_closed_by_broker().await);
+}
+
+/// Version 5 by hand, since `kafka-protocol` knows none of it.
+async fn error_code_of(client: &mut Client, cluster_id: Option<&str>, node_id: i32) -> i16 {
+    let mut frame = vec![0, 18, 0, 5, 0, 0, 0, 7, 255, 255, 0, 2, b'n', 2, b'v'];
+    match cluster_id {
+        None => frame.push(0),
+        Some(id) => {
+            frame.push(u8::try_from(id.len() + 1).unwrap());
+            frame.extend_from_slice(id.as_bytes());
+        }
+    }
+    frame.extend_from_slice(&node_id.to_be_bytes());
+    frame.push(0);
+    let length = u32::try_from(frame.len()).unwrap().to_be_bytes();
+    client.write_raw(&[&length[..], &frame].concat()).await;
+
+    let mut answer = client.read_frame().await.unwrap();
+    assert_eq!(answer.split_to(4).as_ref(), 7_i32.to_be_bytes());
+    let response = ApiVersionsResponse::decode(&mut answer, 4).unwrap();
+    assert_eq!(range(&response, Api::ApiVersions), Some((0, 5)));
+    response.error_code
+}
+
+#[tokio::test]
+async fn client_that_means_another_broker_or_cluster_is_told_so() {
+    const REBOOTSTRAP_REQUIRED: i16 = 129;
+    let cluster = MockCluster::start(2).await.unwrap();
+    let mut client = Client::connect(&cluster, 1).await;
+    let metadata = client.call(12, &metadata_request(&[])).await;
+    let own = metadata.cluster_id.unwrap().to_string();
+
+    for (cluster_id, node_id, expected) in [
+        (None, -1, 0),
+        (Some(own.as_str()), 1, 0),
+        (Some(own.as_str()), -1, 0),
+        (None, 1, 0),
+        (Some(own.as_str()), 0, REBOOTSTRAP_REQUIRED),
+        (Some("another"), 1, REBOOTSTRAP_REQUIRED),
+        (None, 0, REBOOTSTRAP_REQUIRED),
+    ] {
+        assert_eq!(
+            error_code_of(&mut client, cluster_id, node_id).await,
+            expected,
+            "{cluster_id:?} {node_id}"
+        );
+    }
 }

@@ -175,7 +175,7 @@ fn defaults_of_kafka_are_refused_only_where_they_cannot_be_honoured() {
         .map(|row| row.key)
         .collect();
 
-    assert_eq!(refused, ["enable.metrics.push", "metadata.cluster.check.enable", "metric.reporters",]);
+    assert_eq!(refused, ["enable.metrics.push", "metric.reporters",]);
 }
 
 #[test]

@@ -27,7 +27,10 @@ use crate::network::node_connection::NodeConnection;
 
 impl<P> NetworkClient<P> {
     pub(super) fn ask_for_versions(&mut self, node: NodeId, version: i16, now: Instant) {
+        let cluster_id = self.intent.told_to(node).cloned();
         let request = ApiVersionsRequest {
+            node_id: if cluster_id.is_some() { node.0 } else { -1 },
+            cluster_id,
             client_software_name: SOFTWARE_NAME.to_owned(),
             client_software_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
@@ -63,11 +66,15 @@ impl<P> NetworkClient<P> {
         };
         match ErrorCode::from(response.error_code) {
             ErrorCode::None => {
-                self.authenticate(node, ApiVersions::new(&response), now);
+                let versions = ApiVersions::new(&response);
+                self.intent.note_versions(&versions);
+                self.authenticate(node, versions, now);
                 let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
                 self.throttle(node, Duration::from_millis(throttle_ms), now);
             }
+            ErrorCode::RebootstrapRequired => self.disconnect(node, DisconnectReason::Misrouted, None, now),
             ErrorCode::UnsupportedVersion if version > 0 => {
+                self.intent.note_refusal(version);
                 self.ask_for_versions(node, fallback_version(&response, version), now);
             }
             code => self.disconnect(node, DisconnectReason::VersionsRefused(code), None, now),

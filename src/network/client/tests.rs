@@ -37,6 +37,7 @@ fn config() -> NetworkConfig {
         connection_setup_timeout: Backoff::new(SETUP_TIMEOUT, SETUP_TIMEOUT),
         request_timeout: REQUEST_TIMEOUT,
         connections_max_idle: Some(MAX_IDLE),
+        checks_cluster: true,
         sasl_mechanism: None,
     }
 }

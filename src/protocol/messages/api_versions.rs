@@ -1,5 +1,7 @@
 //! ApiVersions: which versions of which API a broker speaks (KIP-35, KIP-511).
 
+use std::sync::Arc;
+
 use super::{begin_request, begin_response};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::wire::{DecodeError, EncodeError, Reader, Writer};
@@ -10,6 +12,10 @@ pub(crate) struct ApiVersionsRequest {
     /// On the wire from version 3 on, as is the version.
     pub(crate) client_software_name: String,
     pub(crate) client_software_version: String,
+    /// The cluster, and the broker in it, that the client means to reach; on the wire from version 5 on (KIP-1242).
+    pub(crate) cluster_id: Option<Arc<str>>,
+    /// -1 for none.
+    pub(crate) node_id: i32,
 }
 
 impl ApiVersionsRequest {
@@ -18,6 +24,10 @@ impl ApiVersionsRequest {
         if version >= 3 {
             out.string(&self.client_software_name)?;
             out.string(&self.client_software_version)?;
+        }
+        if version >= 5 {
+            out.nullable_string(self.cluster_id.as_deref())?;
+            out.i32(self.node_id);
         }
         out.no_tags();
         Ok(())

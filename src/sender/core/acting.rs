@@ -29,7 +29,10 @@ impl SenderCore {
                 self.network.connect(node, now);
             }
             Effect::ForgetIdleTopics => self.forget_idle_topics(),
-            Effect::KnowNodes(nodes) => self.network.update_nodes(&nodes, now),
+            Effect::KnowNodes { cluster_id, nodes } => {
+                self.network.set_cluster_id(cluster_id.as_deref());
+                self.network.update_nodes(&nodes, now);
+            }
             Effect::LeaveCluster => self.leave_cluster(now),
             Effect::LookAtActive => self.look_at_active(now),
             Effect::Publish(cluster) => self.outbox.publish(cluster),
@@ -89,6 +92,7 @@ impl SenderCore {
 
     /// Makes a new view of the cluster known to connections, partitions and callers.
     fn adopt(&mut self, update: MetadataUpdate, now: Instant) {
+        self.network.set_cluster_id(update.cluster.cluster_id());
         self.network.update_nodes(update.cluster.nodes(), now);
         self.schedule.handle_view(&update);
         self.look_at_active(now);

@@ -60,7 +60,7 @@ impl Topology {
         if leaders.len() > MAX_LEADERS {
             return;
         }
-        effects.push(Effect::KnowNodes(nodes));
+        effects.push(Effect::KnowNodes { cluster_id: response.cluster_id.clone(), nodes });
         leaders.into_iter().for_each(|leader| effects.push(Effect::Connect(leader)));
     }
 }

@@ -288,3 +288,97 @@ fn early_request_fails_with_its_connection() {
     let reason = FailureReason::Disconnected(closed("reset"));
     assert_eq!(bench.failures(), [("early", reason, true)]);
 }
+
+/// An answer of a broker that can be told whom the client means (KIP-1242).
+fn answer_of_new_broker(sent: Sent) -> Bytes {
+    versions_answer_of(sent, 4, 0, &[(0, 0, 9), (3, 0, 12), (18, 0, 5)])
+}
+
+/// Has a first broker say whether it can be told whom the client means. Returns how the next one is asked.
+fn ask_second(bench: &mut Bench, first_answer: fn(Sent) -> Bytes, second: NodeId) -> (Sent, Vec<u8>) {
+    bench.client.update_nodes(&[node(NODE), node(second)], bench.now);
+    bench.client.set_cluster_id(Some("abc"));
+    let (sent, _) = ask(bench);
+    bench.client.handle_frame(sent.connection, first_answer(sent), bench.now);
+    let connection = bench.connect(second);
+    bench.client.handle_connected(connection, bench.now);
+    let (sent, frame) = bench.sent();
+    (sent, frame.to_vec())
+}
+
+#[test]
+fn broker_is_told_whom_the_client_means_once_one_has_said_that_it_understands() {
+    let second = NodeId(7);
+    let mut bench = Bench::new();
+
+    let (sent, frame) = ask_second(&mut bench, answer_of_new_broker, second);
+
+    assert_eq!(frame[4..8], [0, 18, 0, 5]);
+    assert!(frame.ends_with(&[4, b'a', b'b', b'c', 0, 0, 0, 7, 0]), "{frame:?}");
+    bench.client.handle_frame(sent.connection, answer_of_new_broker(sent), bench.now);
+    assert!(bench.client.is_ready(second, bench.now));
+}
+
+/// It would have to be asked twice.
+#[test]
+fn broker_is_not_told_whom_the_client_means_if_others_do_not_understand_it() {
+    let mut bench = Bench::new();
+
+    let (_, frame) = ask_second(&mut bench, |sent| versions_answer(sent, 4, 0), NodeId(7));
+
+    assert_eq!(frame[4..8], [0, 18, 0, 4]);
+}
+
+#[test]
+fn entry_of_bootstrap_servers_is_not_told_whom_the_client_means() {
+    let mut bench = Bench::new();
+
+    let (_, frame) = ask_second(&mut bench, answer_of_new_broker, NodeId(-1));
+
+    assert_eq!(frame[4..8], [0, 18, 0, 4]);
+}
+
+#[test]
+fn no_broker_is_told_whom_the_client_means_if_the_check_is_off() {
+    let mut bench = Bench::with_config(NetworkConfig { checks_cluster: false, ..config() });
+
+    let (_, frame) = ask_second(&mut bench, answer_of_new_broker, NodeId(7));
+
+    assert_eq!(frame[4..8], [0, 18, 0, 4]);
+}
+
+#[test]
+fn broker_that_is_another_ends_the_connection_and_is_told_again_at_the_next() {
+    const REBOOTSTRAP_REQUIRED: i16 = 129;
+    let second = NodeId(7);
+    let mut bench = Bench::new();
+    let (sent, _) = ask_second(&mut bench, answer_of_new_broker, second);
+    bench.events();
+
+    let refusal = versions_answer_of(sent, 4, REBOOTSTRAP_REQUIRED, &[(18, 0, 5)]);
+    bench.client.handle_frame(sent.connection, refusal, bench.now);
+
+    let expected =
+        NetworkEvent::Disconnected { node: second, reason: DisconnectReason::Misrouted, was_ready: false };
+    assert_eq!(bench.events(), [expected]);
+    assert_eq!(bench.closed(), sent.connection);
+    bench.advance(RECONNECT_BACKOFF);
+    let connection = bench.connect(second);
+    bench.client.handle_connected(connection, bench.now);
+    let (_, frame) = bench.sent();
+    assert_eq!(frame[4..8], [0, 18, 0, 5]);
+}
+
+#[test]
+fn old_broker_among_new_ones_is_asked_again_without_being_told() {
+    let second = NodeId(7);
+    let mut bench = Bench::new();
+    let (sent, _) = ask_second(&mut bench, answer_of_new_broker, second);
+
+    bench.client.handle_frame(sent.connection, versions_answer_of(sent, 0, 35, &[(18, 0, 4)]), bench.now);
+    let (sent, frame) = bench.sent();
+    assert_eq!(frame[4..8], [0, 18, 0, 4]);
+    bench.client.handle_frame(sent.connection, versions_answer(sent, 4, 0), bench.now);
+
+    assert!(bench.client.is_ready(second, bench.now));
+}

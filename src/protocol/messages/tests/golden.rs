@@ -48,6 +48,16 @@ fn api_versions_request_equals_that_of_java() {
     assert_written("ApiVersionsRequest[rust-client,1.0.0]", |_| ApiVersionsRequest {
         client_software_name: "rust-client".into(),
         client_software_version: "1.0.0".into(),
+        cluster_id: None,
+        node_id: -1,
+    });
+    assert_written("ApiVersionsRequest[rust-client,1.0.0,cluster 4L6g3nShT-eMCtK--X86sw,node 3]", |_| {
+        ApiVersionsRequest {
+            client_software_name: "rust-client".into(),
+            client_software_version: "1.0.0".into(),
+            cluster_id: Some("4L6g3nShT-eMCtK--X86sw".into()),
+            node_id: 3,
+        }
     });
 }
 

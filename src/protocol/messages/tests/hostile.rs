@@ -150,7 +150,7 @@ impl Damage {
 }
 
 fn assert_harmless_when_damaged<R: Response + Footprint>(
-    response: &impl Encodable,
+    response: &(impl Encodable + kafka_protocol::protocol::Message),
     version: i16,
     damages: &[Damage],
 ) -> Result<(), TestCaseError> {

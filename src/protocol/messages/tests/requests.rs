@@ -37,6 +37,8 @@ fn unknown_versions_are_refused() {
     assert_unknown_versions_are_refused(&ApiVersionsRequest {
         client_software_name: name.clone(),
         client_software_version: name,
+        cluster_id: None,
+        node_id: -1,
     });
     assert_unknown_versions_are_refused(&metadata_request());
     assert_unknown_versions_are_refused(&produce_request());

@@ -8,7 +8,7 @@ use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
 use kafka_protocol::messages::{ApiVersionsResponse, MetadataResponse, ProduceResponse, TopicName};
-use kafka_protocol::protocol::Encodable;
+use kafka_protocol::protocol::{Encodable, Message};
 
 use super::oracle::written_by_oracle;
 use super::{Response, decode};
@@ -30,7 +30,7 @@ fn assert_read<R: Response + Theirs>(
 
 /// The response in the words of `kafka-protocol`.
 trait Theirs {
-    type Theirs: Encodable;
+    type Theirs: Encodable + Message;
 }
 
 impl Theirs for api_versions::ApiVersionsResponse {

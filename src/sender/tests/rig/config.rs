@@ -156,6 +156,7 @@ fn network(config: &Config) -> NetworkClient<Purpose> {
         connection_setup_timeout: Backoff::new(millis(10_000), millis(10_000)),
         request_timeout: config.request_timeout,
         connections_max_idle: Some(Duration::from_secs(540)),
+        checks_cluster: true,
         sasl_mechanism: None,
     };
     NetworkClient::new(network, config.seed)
