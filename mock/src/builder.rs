@@ -156,6 +156,13 @@ impl MockClusterBuilder {
         self
     }
 
+    /// Has brokers speak SASL as those before Kafka 1.0 do (default no): SaslHandshake 0, and then the words of the mechanism as they
+    /// are, each behind its length. Clients that are refused find the connection closed.
+    pub fn sasl_without_headers(mut self, is_enabled: bool) -> Self {
+        self.admission().is_without_headers = is_enabled;
+        self
+    }
+
     /// Has brokers speak TLS (default: they speak plaintext). May be combined with users of SASL.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: MockTls) -> Self {
@@ -197,8 +204,8 @@ impl MockClusterBuilder {
             Some(release) => releases::versions_of(release)
                 .ok_or_else(|| MockError::UnknownRelease { release: release.clone() })?,
         };
-        if self.settings.admission.is_some() {
-            versions.add_sasl();
+        if let Some(admission) = &self.settings.admission {
+            versions.add_sasl(admission.is_without_headers);
         }
         // Kafka's ids are 22 characters too.
         let cluster_id = self.cluster_id.unwrap_or_else(|| format!("mock--{:016x}", random_u64()));

@@ -80,7 +80,9 @@ impl Broker<'_> {
             Body::SaslAuthenticate(body) => {
                 reply(request, plan, &self.sasl_authenticate(body, plan, session))
             }
-            Body::SaslHandshake(body) => reply(request, plan, &self.sasl_handshake(body, plan, session)),
+            Body::SaslHandshake(body) => {
+                reply(request, plan, &self.sasl_handshake(body, request.version, plan, session))
+            }
         };
         self.conclude(plan, reaction)
     }

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use hmac::Hmac;
 use hmac::digest::{Digest, FixedOutput, KeyInit, Update};
 use sha2::{Sha256, Sha512};
-use tokio::time::Instant;
 
 use crate::access_tokens::{AccessTokens, FirstMessage};
 use crate::topic::random_u64;
@@ -81,6 +80,8 @@ pub(crate) struct Admission {
     pub(crate) users: BTreeMap<String, String>,
     pub(crate) tokens: AccessTokens,
     pub(crate) iterations: u32,
+    /// Whether the words of a mechanism come without headers, as before Kafka 1.0.
+    pub(crate) is_without_headers: bool,
     /// How long a client counts as authenticated (`connections.max.reauth.ms`).
     pub(crate) session_lifetime: Option<Duration>,
 }
@@ -92,6 +93,7 @@ impl Default for Admission {
             users: BTreeMap::new(),
             tokens: AccessTokens::default(),
             iterations: 4096,
+            is_without_headers: false,
             session_lifetime: None,
         }
     }
@@ -107,10 +109,12 @@ impl fmt::Debug for Admission {
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     user: Option<String>,
-    /// As the shell has told it; of no account while sessions do not end.
-    now: Option<Instant>,
-    ends: Option<Instant>,
+    /// As the shell has told it, from whenever it counts.
+    now: Duration,
+    ends: Option<Duration>,
     is_refused: bool,
+    /// Whether the words of the mechanism come without headers.
+    is_without_headers: bool,
     exchange: Exchange,
     /// How long the session lasts that has begun last.
     lifetime: Option<Duration>,
@@ -152,8 +156,8 @@ pub(crate) enum Verdict {
 
 impl Session {
     /// Takes in what time it is.
-    pub(crate) fn set_time(&mut self, now: Instant) {
-        self.now = Some(now);
+    pub(crate) fn set_time(&mut self, now: Duration) {
+        self.now = now;
     }
 
     /// Says why a request that is not about authentication is not carried out.
@@ -162,7 +166,7 @@ impl Session {
             Some("the client was refused")
         } else if self.user.is_none() {
             Some("the client has not authenticated")
-        } else if self.ends.zip(self.now).is_some_and(|(ends, now)| ends < now) {
+        } else if self.ends.is_some_and(|ends| ends < self.now) {
             Some("the session of the client has ended")
         } else {
             None
@@ -174,8 +178,14 @@ impl Session {
         self.is_refused
     }
 
-    /// Returns whether the mechanism is offered.
-    pub(crate) fn choose(&mut self, admission: &Admission, name: &str) -> bool {
+    /// Whether the next frame has words of a mechanism, and no header.
+    pub(crate) fn awaits_words(&self) -> bool {
+        self.is_without_headers && !self.is_refused && !matches!(self.exchange, Exchange::None)
+    }
+
+    /// Returns whether the mechanism is offered, for an exchange in requests or without headers.
+    pub(crate) fn choose(&mut self, admission: &Admission, name: &str, is_without_headers: bool) -> bool {
+        self.is_without_headers = is_without_headers;
         let chosen = admission.mechanisms.iter().find(|mechanism| mechanism.name() == name);
         self.exchange = chosen.map_or(Exchange::None, |mechanism| Exchange::Chosen(*mechanism));
         self.is_refused |= chosen.is_none();
@@ -204,7 +214,7 @@ impl Session {
         };
         match verdict {
             Verdict::Welcome(_) => {
-                self.ends = self.now.zip(self.lifetime).map(|(now, lifetime)| now + lifetime);
+                self.ends = self.lifetime.map(|lifetime| self.now + lifetime);
             }
             Verdict::Refused(_) | Verdict::OutOfTurn => self.is_refused = true,
             Verdict::Say(_) => {}

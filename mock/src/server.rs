@@ -97,6 +97,7 @@ pub(crate) async fn run(shared: Arc<Shared>, broker: i32, listener: TcpListener,
                         shared: Arc::clone(&shared),
                         broker,
                         number,
+                        since: clock::now(),
                         mode: mode.clone(),
                     };
                     connections.spawn(connection.run(stream));
@@ -160,6 +161,8 @@ struct Connection {
     broker: i32,
     /// Which of the broker's connections this is, from 1.
     number: u64,
+    /// When the connection was accepted.
+    since: Instant,
     mode: watch::Sender<Mode>,
     _open: OpenConnection,
 }
@@ -291,6 +294,11 @@ impl Connection {
         session: &mut Session,
         mode: &mut watch::Receiver<Mode>,
     ) -> Option<Sending> {
+        session.set_time(clock::now().saturating_duration_since(self.since));
+        if session.awaits_words() {
+            let bytes = self.with_broker(|broker| broker.sasl_words(&frame, session))?;
+            return Some(Sending { bytes, delay: Duration::ZERO, pace: None, then: Then::GoOn });
+        }
         let request = match Request::decode(frame) {
             Ok(request) => request,
             Err(reason) => {
@@ -299,7 +307,6 @@ impl Connection {
             }
         };
         tracing::trace!(broker = self.broker, api = ?request.api, version = request.version, "request");
-        session.set_time(clock::now());
         let plan = self.with_broker(|broker| broker.receive(&request, arrival, session))?;
         if !plan.moves_before.is_empty() {
             self.shared.changed.notify_waiters();

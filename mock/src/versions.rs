@@ -23,8 +23,12 @@ impl VersionTable {
         Self { offered }
     }
 
-    /// Offers what clients need to say who they are, in all versions.
-    pub(crate) fn add_sasl(&mut self) {
+    /// Offers what clients need to say who they are: in all versions, or as before Kafka 1.0.
+    pub(crate) fn add_sasl(&mut self, is_without_headers: bool) {
+        if is_without_headers {
+            self.offered.insert(Api::SaslHandshake, VersionRange { min: 0, max: 0 });
+            return;
+        }
         for api in SASL {
             self.offered.insert(api, api.served());
         }

@@ -16,6 +16,7 @@ pub(super) enum Action {
     MoveLeader { to: Option<i32>, when: When },
     Throttle(Duration),
     Trickle(Pace),
+    WrongProof,
 }
 
 /// Whether something happens before or after a request is carried out.

@@ -72,6 +72,15 @@ impl Fault {
         Self::new(Action::Trickle(Pace { bytes: bytes.max(1), pause }))
     }
 
+    /// Lets a client in by SCRAM with a proof that only a broker gives that does not know the password: the client must not believe
+    /// it. Hits requests of the kind [`SaslAuthenticate`](crate::Api::SaslAuthenticate) that are the last of an exchange.
+    ///
+    /// Other faults of authentication are those of requests: with `api(Api::SaslAuthenticate)`, [`error_code`](Self::error_code)`(58)`
+    /// refuses a client, or its renewal, and [`drop_response`](Self::drop_response) leaves the exchange half done.
+    pub fn wrong_proof() -> Self {
+        Self::new(Action::WrongProof)
+    }
+
     /// Tells the client to wait that long before its next request (`throttle_time_ms`).
     ///
     /// The mock does not enforce it, so that a test can see whether the client obeys.

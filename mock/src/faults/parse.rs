@@ -45,6 +45,7 @@ use crate::api::Api;
 /// | `garble=7` | [`Fault::garble_response`] |
 /// | `leave-out` | [`Fault::leave_out`] |
 /// | `repeat` | [`Fault::repeat_response`] |
+/// | `wrong-proof` | [`Fault::wrong_proof`] |
 /// | `replace=485454502f` | [`Fault::replace_response`], in hexadecimal digits |
 ///
 /// # Examples
@@ -226,6 +227,7 @@ fn action(name: &str, value: Option<&str>) -> Result<Action, Problem> {
         "stall" => Action::Lose(Loss::Stall(number(value, BYTES)?)),
         "throttle" => Action::Throttle(duration(value)?),
         "trickle" => Action::Trickle(pace(value)?),
+        "wrong-proof" => no_value(value).map(|()| Action::WrongProof)?,
         _ => return Err(Problem::Unknown),
     })
 }

@@ -84,6 +84,8 @@ impl Faults {
 pub(crate) struct FaultPlan {
     pub(crate) delay: Duration,
     pub(crate) throttle: Option<Duration>,
+    /// Whether the broker says in SCRAM what only a broker says that does not know the password.
+    pub(crate) has_wrong_proof: bool,
     pub(crate) loss: Option<Loss>,
     pub(super) forgery: Option<Forgery>,
     pub(super) pace: Option<Pace>,
@@ -158,6 +160,7 @@ impl FaultPlan {
             }
             Action::Throttle(time) => put_first(&mut self.throttle, time),
             Action::Trickle(pace) => put_first(&mut self.pace, pace),
+            Action::WrongProof => !std::mem::replace(&mut self.has_wrong_proof, true),
         }
     }
 
