@@ -37,7 +37,7 @@ pub(super) fn parse(text: &str) -> Result<Login, ConfigReason> {
     }
     match module {
         Module::OAuth => options.into_oauth(),
-        Module::Password => options.into_credentials(),
+        Module::Plain | Module::Scram => options.into_credentials(module),
     }
 }
 
@@ -45,7 +45,8 @@ pub(super) fn parse(text: &str) -> Result<Login, ConfigReason> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Module {
     OAuth,
-    Password,
+    Plain,
+    Scram,
 }
 
 impl Module {
@@ -55,7 +56,8 @@ impl Module {
         let known = || format!("must be {PLAIN_MODULE}, {SCRAM_MODULE} or {OAUTH_MODULE}");
         match class {
             "OAuthBearerLoginModule" => Ok(Self::OAuth),
-            "PlainLoginModule" | "ScramLoginModule" => Ok(Self::Password),
+            "PlainLoginModule" => Ok(Self::Plain),
+            "ScramLoginModule" => Ok(Self::Scram),
             "Krb5LoginModule" => {
                 Err(ConfigReason::NotAvailable(format!("{class} is not available yet, {}", known())))
             }
@@ -67,7 +69,7 @@ impl Module {
     fn has_option(self, name: &str) -> bool {
         match self {
             Self::OAuth => oauth::has_option(name),
-            Self::Password => matches!(name, "username" | "password" | "tokenauth"),
+            Self::Plain | Self::Scram => matches!(name, "username" | "password" | "tokenauth"),
         }
     }
 }
@@ -107,17 +109,17 @@ impl Options {
         self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    fn into_credentials(self) -> Result<Login, ConfigReason> {
-        if self.get("tokenauth").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            let text = "delegation tokens are not available yet, leave out tokenauth";
-            return Err(ConfigReason::NotAvailable(text.to_owned()));
-        }
+    fn into_credentials(self, module: Module) -> Result<Login, ConfigReason> {
+        let is_true = |value: &str| value.eq_ignore_ascii_case("true");
+        // As in Java, the module for PLAIN does not look at it.
+        let is_token = module == Module::Scram && self.get("tokenauth").is_some_and(is_true);
         let required = |name: &str| {
             let value = self.get(name).filter(|value| !value.is_empty());
             value.ok_or_else(|| invalid(&format!("has no option {name}")))
         };
         let (username, password) = (required("username")?, required("password")?);
-        Ok(Login::Password(Credentials { username: username.to_owned(), password: Secret::new(password) }))
+        let (username, password) = (username.to_owned(), Secret::new(password));
+        Ok(Login::Password(Credentials { username, password, is_token }))
     }
 
     fn into_oauth(self) -> Result<Login, ConfigReason> {

@@ -133,8 +133,19 @@ impl Sasl {
         Self { mechanism: Mechanism::OAuthBearer, login }
     }
 
+    /// Says that the username is the id of a delegation token, and the password its HMAC in base64 (KIP-48; `tokenauth="true"` in
+    /// `sasl.jaas.config`, default no). Has a meaning for SCRAM only.
+    #[must_use]
+    pub fn delegation_token(mut self, is_token: bool) -> Self {
+        if let Login::Password(credentials) = &mut self.login {
+            credentials.is_token = is_token && self.mechanism != Mechanism::Plain;
+        }
+        self
+    }
+
     fn new(mechanism: Mechanism, username: impl Into<String>, password: impl Into<String>) -> Self {
-        let credentials = Credentials { username: username.into(), password: Secret::new(password) };
+        let (username, password) = (username.into(), Secret::new(password));
+        let credentials = Credentials { username, password, is_token: false };
         Self { mechanism, login: Login::Password(credentials) }
     }
 
@@ -207,6 +218,8 @@ pub(super) const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.Sc
 pub(crate) struct Credentials {
     pub(crate) username: String,
     pub(crate) password: Secret,
+    /// Whether these are the id of a delegation token and its HMAC (KIP-48). Only SCRAM tells them apart from a user.
+    pub(crate) is_token: bool,
 }
 
 /// The value of `sasl.jaas.config`; `None` until it is set.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 
 use crate::accumulator::{self, Append, AtBatchEnd, EnqueueWaits, RecordAccumulator, SealJob, TryAppend};
 use crate::backoff::Backoff;
@@ -96,7 +98,7 @@ impl SenderMachine {
             settings: sender_settings(options),
             accumulator: Arc::clone(&accumulator),
             metadata: metadata(options),
-            network: NetworkClient::new(network_config(options), options.seed),
+            network: NetworkClient::new(network_config(options), StdRng::seed_from_u64(options.seed)),
             observer: None,
             counters: Arc::new(Counters::default()),
             seed: options.seed,

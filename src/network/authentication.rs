@@ -1,6 +1,7 @@
 //! Kafka's frames around a SASL exchange (KIP-43, KIP-152, KIP-368). The client asks the broker whether it takes the mechanism, and
 //! then sends it the bytes of the exchange until the exchange is complete. These are requests like others, so the client can also
-//! send them on a connection in use.
+//! send them on a connection in use. Brokers without SaslAuthenticate (before Kafka 1.0) take the bytes as they are, each message behind
+//! its length.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +20,24 @@ use super::sasl::{SaslExchange, SaslMechanism, SaslStep};
 
 /// One authentication on one connection.
 #[derive(Debug)]
-pub(super) struct Authentication {
-    /// `None` if the producer has no mechanism: then there is nothing to say.
-    exchange: Option<Exchange>,
+pub(super) struct Authentication(Course);
+
+#[derive(Debug)]
+enum Course {
+    Exchange(Exchange),
+    /// The producer has no mechanism: there is nothing to say.
+    Nothing,
+    /// The producer has no mechanism, and asks whether the broker demands one.
+    Probe,
+}
+
+/// How the words of a mechanism are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// Behind their length, with nothing around them.
+    Plain,
+    /// In this version of SaslAuthenticate.
+    Requests(i16),
 }
 
 #[derive(Debug)]
@@ -30,8 +46,9 @@ struct Exchange {
     /// What a broker refuses that does not let the producer in.
     subject: &'static str,
     words: Box<dyn SaslExchange>,
-    /// The version of SaslAuthenticate that both sides speak.
-    version: i16,
+    framing: Framing,
+    /// Whether there was a session before on the same connection.
+    is_renewal: bool,
     /// How long the session lasts, if the broker has set a limit.
     lifetime: Option<Duration>,
     is_waiting: bool,
@@ -44,6 +61,8 @@ pub(super) enum AuthenticationStep {
     Ask(AuthenticationRequest, i16),
     /// Nothing: the broker knows who we are. If it has set a limit, this is how long.
     Done(Option<Duration>),
+    /// An answer to the bytes of this, which are sent as they are. See [`Authentication::handle_words`].
+    Say(SaslAuthenticateRequest),
     /// Credentials: [`Authentication::work`] is to be called once some have come.
     Wait,
     /// Time to compute: [`Authentication::work`] is to be called once others had their turn.
@@ -64,29 +83,42 @@ impl Authentication {
     ///
     /// The broker does not speak the frames that a mechanism needs.
     pub(super) fn begin(
-        mechanism: Option<&dyn SaslMechanism>,
+        mechanism: &dyn SaslMechanism,
         broker: &Node,
         versions: &ApiVersions,
+        is_renewal: bool,
         random: &mut StdRng,
     ) -> Result<(Self, AuthenticationStep), DisconnectReason> {
-        let Some(mechanism) = mechanism else {
-            return Ok((Self { exchange: None }, AuthenticationStep::Done(None)));
+        let handshake = versions.version_for(ApiKey::SaslHandshake);
+        let handshake = handshake.ok_or(AuthenticationError::UnsupportedVersion(ApiKey::SaslHandshake))?;
+        let (handshake, framing) = match versions.version_for(ApiKey::SaslAuthenticate) {
+            Some(version) if handshake > 0 => (handshake, Framing::Requests(version)),
+            _ => (0, Framing::Plain),
         };
-        let version = |api_key: ApiKey| {
-            versions.version_for(api_key).ok_or(AuthenticationError::UnsupportedVersion(api_key))
-        };
-        let handshake = version(ApiKey::SaslHandshake)?;
         let exchange = Exchange {
             mechanism: mechanism.name(),
             subject: mechanism.subject(),
             words: mechanism.begin(broker, random),
-            version: version(ApiKey::SaslAuthenticate)?,
+            framing,
+            is_renewal,
             lifetime: None,
             is_waiting: false,
         };
-        let request = SaslHandshakeRequest { mechanism: exchange.mechanism.as_ref().to_owned() };
-        let step = AuthenticationStep::Ask(AuthenticationRequest::Handshake(request), handshake);
-        Ok((Self { exchange: Some(exchange) }, step))
+        let step = ask_for(&exchange.mechanism, handshake);
+        Ok((Self(Course::Exchange(exchange)), step))
+    }
+
+    /// Begins with a broker that is not told who we are.
+    pub(super) fn begin_with_nothing() -> (Self, AuthenticationStep) {
+        (Self(Course::Nothing), AuthenticationStep::Done(None))
+    }
+
+    /// Begins with a broker that is not told who we are, and that may have ended the last connection for that reason. `None` if the
+    /// broker cannot be asked.
+    pub(super) fn begin_with_a_probe(versions: &ApiVersions) -> Option<(Self, AuthenticationStep)> {
+        let handshake = versions.version_for(ApiKey::SaslHandshake)?;
+        // Any mechanism will do: brokers without SASL refuse the request as such, others name what they offer.
+        Some((Self(Course::Probe), ask_for("PLAIN", handshake)))
     }
 
     /// Takes in the answer to the request that was asked for last.
@@ -100,21 +132,48 @@ impl Authentication {
         version: i16,
         body: &[u8],
     ) -> Result<AuthenticationStep, DisconnectReason> {
-        let Some(exchange) = &mut self.exchange else { return Ok(AuthenticationStep::Done(None)) };
+        let unreadable = |error| MalformedResponse::Unreadable(api_key, error);
         let mut reader = Reader::new(body);
-        if api_key == ApiKey::SaslHandshake {
-            let response = SaslHandshakeResponse::decode(&mut reader, version)
-                .map_err(|error| MalformedResponse::Unreadable(api_key, error))?;
-            return exchange.handle_handshake(response);
+        match &mut self.0 {
+            Course::Nothing => Ok(AuthenticationStep::Done(None)),
+            Course::Exchange(exchange) if api_key == ApiKey::SaslAuthenticate => {
+                let response = SaslAuthenticateResponse::decode(&mut reader, version).map_err(unreadable)?;
+                exchange.handle_response(response)
+            }
+            Course::Exchange(exchange) => {
+                let response = SaslHandshakeResponse::decode(&mut reader, version).map_err(unreadable)?;
+                exchange.handle_handshake(response)
+            }
+            Course::Probe => {
+                let response = SaslHandshakeResponse::decode(&mut reader, version).map_err(unreadable)?;
+                handle_probe(response)
+            }
         }
-        let response = SaslAuthenticateResponse::decode(&mut reader, version)
-            .map_err(|error| MalformedResponse::Unreadable(api_key, error))?;
-        exchange.handle_words(response)
+    }
+
+    /// Takes in what the broker says to the bytes that were said last.
+    ///
+    /// # Errors
+    ///
+    /// The mechanism has no answer to it.
+    pub(super) fn handle_words(&mut self, words: &[u8]) -> Result<AuthenticationStep, DisconnectReason> {
+        match &mut self.0 {
+            Course::Exchange(exchange) => exchange.respond(words),
+            Course::Nothing | Course::Probe => Ok(AuthenticationStep::Done(None)),
+        }
+    }
+
+    /// Returns the name of the mechanism, if there is one.
+    pub(super) fn mechanism(&self) -> Option<&Arc<str>> {
+        match &self.0 {
+            Course::Exchange(exchange) => Some(&exchange.mechanism),
+            Course::Nothing | Course::Probe => None,
+        }
     }
 
     /// Whether there were no credentials when the mechanism looked for some last.
     pub(super) fn is_waiting(&self) -> bool {
-        self.exchange.as_ref().is_some_and(|exchange| exchange.is_waiting)
+        matches!(&self.0, Course::Exchange(exchange) if exchange.is_waiting)
     }
 
     /// Does the next part of what the mechanism has to compute, or looks for credentials again.
@@ -123,10 +182,32 @@ impl Authentication {
     ///
     /// The mechanism cannot go on.
     pub(super) fn work(&mut self) -> Result<AuthenticationStep, DisconnectReason> {
-        let Some(exchange) = &mut self.exchange else { return Ok(AuthenticationStep::Done(None)) };
-        let step = exchange.words.work();
-        exchange.follow(step)
+        match &mut self.0 {
+            Course::Exchange(exchange) => {
+                let step = exchange.words.work();
+                exchange.follow(step)
+            }
+            Course::Nothing | Course::Probe => Ok(AuthenticationStep::Done(None)),
+        }
     }
+}
+
+fn ask_for(mechanism: &str, version: i16) -> AuthenticationStep {
+    let request = SaslHandshakeRequest { mechanism: mechanism.to_owned() };
+    AuthenticationStep::Ask(AuthenticationRequest::Handshake(request), version)
+}
+
+fn handle_probe(response: SaslHandshakeResponse) -> Result<AuthenticationStep, DisconnectReason> {
+    match ErrorCode::from(response.error_code) {
+        ErrorCode::None | ErrorCode::UnsupportedSaslMechanism => {
+            Err(AuthenticationError::Demanded { offered: offer(&response) }.into())
+        }
+        _ => Ok(AuthenticationStep::Done(None)),
+    }
+}
+
+fn offer(response: &SaslHandshakeResponse) -> Arc<str> {
+    readable(&response.mechanisms.join(", ")).into()
 }
 
 impl Exchange {
@@ -136,15 +217,18 @@ impl Exchange {
     ) -> Result<AuthenticationStep, DisconnectReason> {
         match ErrorCode::from(response.error_code) {
             ErrorCode::None => self.respond(&[]),
+            ErrorCode::UnsupportedVersion if self.framing == Framing::Plain => {
+                Err(AuthenticationError::UnsupportedVersion(ApiKey::SaslAuthenticate).into())
+            }
             code => {
-                let offered = readable(&response.mechanisms.join(", ")).into();
+                let offered = offer(&response);
                 let mechanism = Arc::clone(&self.mechanism);
                 Err(AuthenticationError::MechanismRefused { code, mechanism, offered }.into())
             }
         }
     }
 
-    fn handle_words(
+    fn handle_response(
         &mut self,
         response: SaslAuthenticateResponse,
     ) -> Result<AuthenticationStep, DisconnectReason> {
@@ -157,13 +241,20 @@ impl Exchange {
             code => {
                 let message = response.error_message.filter(|message| !message.is_empty()).map(Into::into);
                 let (mechanism, subject) = (Arc::clone(&self.mechanism), self.subject);
+                let is_renewal = self.is_renewal;
                 let note = self.words.refused(message.as_deref().unwrap_or_default());
-                Err(AuthenticationError::Refused { code, mechanism, subject, message, note }.into())
+                Err(AuthenticationError::Refused { code, mechanism, subject, message, note, is_renewal }
+                    .into())
             }
         }
     }
 
     fn respond(&mut self, challenge: &[u8]) -> Result<AuthenticationStep, DisconnectReason> {
+        if challenge.len() > MAX_WORDS {
+            let length = challenge.len();
+            let text = format!("the broker's message has {length} bytes; at most {MAX_WORDS} are taken");
+            return Err(AuthenticationError::Exchange(text.into()).into());
+        }
         let step = self.words.respond(challenge);
         self.follow(step)
     }
@@ -173,8 +264,13 @@ impl Exchange {
         Ok(match step.map_err(AuthenticationError::Exchange)? {
             SaslStep::Done => AuthenticationStep::Done(self.lifetime),
             SaslStep::Say(auth_bytes) => {
-                let request = AuthenticationRequest::Authenticate(SaslAuthenticateRequest { auth_bytes });
-                AuthenticationStep::Ask(request, self.version)
+                let request = SaslAuthenticateRequest { auth_bytes };
+                match self.framing {
+                    Framing::Plain => AuthenticationStep::Say(request),
+                    Framing::Requests(version) => {
+                        AuthenticationStep::Ask(AuthenticationRequest::Authenticate(request), version)
+                    }
+                }
             }
             SaslStep::Wait => AuthenticationStep::Wait,
             SaslStep::Work => AuthenticationStep::Work,
@@ -210,6 +306,9 @@ pub(super) fn renewal_delay(lifetime: Duration, slowest: Duration, random: f64) 
     let earliest = LEAST_INTERVAL.max(lifetime / 2);
     lifetime.saturating_sub(reserve).max(earliest).min(latest)
 }
+
+/// Brokers take no more from clients (`sasl.server.max.receive.size`).
+const MAX_WORDS: usize = 524_288;
 
 /// A broker that has just started stalls for this long.
 const LEAST_RESERVE: Duration = Duration::from_millis(500);

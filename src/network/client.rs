@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::RngExt;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tracing::field::{debug, display};
 
@@ -98,7 +97,8 @@ pub(crate) struct NetworkClient<P> {
 }
 
 impl<P> NetworkClient<P> {
-    pub(crate) fn new(config: NetworkConfig, seed: u64) -> Self {
+    /// `random` must be hard to guess where brokers are told who we are: nonces are drawn from it.
+    pub(crate) fn new(config: NetworkConfig, random: StdRng) -> Self {
         Self {
             nodes: BTreeMap::new(),
             states: ConnectionStates::new(config.reconnect_backoff, config.connection_setup_timeout),
@@ -106,7 +106,7 @@ impl<P> NetworkClient<P> {
             timers: Timers::default(),
             outbox: Outbox::new(),
             intent: Intent::new(config.checks_cluster),
-            random: StdRng::seed_from_u64(seed),
+            random,
             config,
         }
     }
@@ -267,6 +267,7 @@ impl<P> NetworkClient<P> {
                 self.outbox.tell(response);
             }
             Asker::Handshake => self.handle_handshake(node, api_key, version, &body, now),
+            Asker::Words => self.handle_words(node, &body, now),
         }
         self.settle(node, now);
     }
@@ -291,11 +292,14 @@ impl<P> NetworkClient<P> {
         now: Instant,
     ) {
         let Some(node) = self.states.node_of(connection) else { return };
+        let oldest = self.in_flight.peek_next(node);
+        let is_word_unanswered = oldest.is_some_and(|request| matches!(request.asker, Asker::Words));
         let wanted_answer = self.config.sasl_mechanism.is_none() && self.in_flight_count(node) > 0;
         let is_unanswered = self.states.node(node).is_some_and(NodeConnection::is_unanswered);
-        let reason = match wanted_answer && is_unanswered {
-            true => DisconnectReason::ClosedUnanswered(reason),
-            false => DisconnectReason::Closed(reason),
+        let reason = match self.states.handle_closed(node, is_word_unanswered) {
+            Some(explained) => explained.into(),
+            None if wanted_answer && is_unanswered => DisconnectReason::ClosedUnanswered(reason),
+            None => DisconnectReason::Closed(reason),
         };
         self.drop_connection(node, reason, first_unsent, now);
     }
@@ -462,6 +466,12 @@ impl<P> NetworkClient<P> {
     /// expects none.
     fn match_response(&mut self, node: NodeId, frame: &Bytes) -> Result<Option<Bytes>, MalformedResponse> {
         let request = self.in_flight.next_to_be_answered(node);
+        if let Some(request) = request.filter(|request| matches!(request.asker, Asker::Words)) {
+            if let Some(ids) = self.states.correlation_ids_mut(node) {
+                ids.handle_answered(request.correlation_id);
+            }
+            return Ok(Some(frame.clone()));
+        }
         let found = frame.first_chunk().map(|id| i32::from_be_bytes(*id));
         if let (Some(id), Some(ids)) = (found, self.states.correlation_ids_mut(node)) {
             let is_unexpected = ids.is_unexpected(id, request.map(|request| request.correlation_id));

@@ -23,6 +23,11 @@ pub(super) struct ConnectionHistory {
     /// The version of ApiVersions to ask with on the next connection.
     handshake_version: i16,
     last_cause: Option<LastCause>,
+    /// Whether the broker has ended the last connection where it should have answered the words of a mechanism.
+    is_closed_unanswered: bool,
+    /// Whether the broker has ended the last connection before it answered any request but for versions. Brokers that demand SASL
+    /// do.
+    may_demand_sasl: bool,
 }
 
 /// Why a connection was lost last, or could not be made.
@@ -51,6 +56,8 @@ impl ConnectionHistory {
             setup_failures: 0,
             handshake_version: HIGHEST_HANDSHAKE,
             last_cause: None,
+            is_closed_unanswered: false,
+            may_demand_sasl: false,
         }
     }
 
@@ -67,6 +74,18 @@ impl ConnectionHistory {
         self.failures = 0;
         self.setup_failures = 0;
         self.has_failed = false;
+        self.is_closed_unanswered = false;
+    }
+
+    /// Notes that the broker has ended the connection where it should have answered the words of a mechanism. Returns whether it did
+    /// the last time, too.
+    pub(super) fn closed_unanswered(&mut self) -> bool {
+        std::mem::replace(&mut self.is_closed_unanswered, true)
+    }
+
+    /// Notes that the broker has ended a connection that was ready, after it `has_answered` requests or before.
+    pub(super) fn closed(&mut self, has_answered: bool) {
+        self.may_demand_sasl = !has_answered;
     }
 
     /// Notes the failure of an attempt or the loss of a connection. Returns how long to wait with the next attempt.
@@ -94,6 +113,10 @@ impl ConnectionHistory {
         let delay = backoff.delay(self.failures, random);
         self.failures = self.failures.saturating_add(1);
         delay
+    }
+
+    pub(super) fn may_demand_sasl(&self) -> bool {
+        self.may_demand_sasl
     }
 
     pub(super) fn last_attempt(&self) -> Instant {

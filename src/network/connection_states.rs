@@ -5,13 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::metadata::Node;
-use crate::protocol::ApiKey;
 use crate::topic_partition::NodeId;
 
 use super::api_versions::ApiVersions;
 use super::authentication::{Authentication, AuthenticationStep};
 use super::correlation_ids::CorrelationIds;
-use super::event::{ConnectionId, DisconnectReason};
+use super::event::{AuthenticationError, ConnectionId, DisconnectReason};
 use super::node_connection::NodeConnection;
 use super::throttles::Throttles;
 
@@ -83,16 +82,18 @@ impl ConnectionStates {
         }
     }
 
-    /// Takes in an answer that belongs to the authentication. Returns what that needs next.
-    pub(super) fn handle_authentication(
+    /// Returns the authentication that is under way with a node.
+    pub(super) fn authentication_mut(&mut self, node: NodeId) -> Option<&mut Authentication> {
+        self.nodes.get_mut(&node)?.authentication_mut()
+    }
+
+    /// Notes that a broker has closed the connection. Returns why, if more can be said than that it has.
+    pub(super) fn handle_closed(
         &mut self,
         node: NodeId,
-        api_key: ApiKey,
-        version: i16,
-        body: &[u8],
-    ) -> Result<Option<AuthenticationStep>, DisconnectReason> {
-        let Some(known) = self.nodes.get_mut(&node) else { return Ok(None) };
-        known.handle_authentication(api_key, version, body)
+        is_word_unanswered: bool,
+    ) -> Option<AuthenticationError> {
+        self.nodes.get_mut(&node)?.handle_closed(is_word_unanswered)
     }
 
     /// Notes when to go on with what there is to compute for the authentication.
@@ -232,9 +233,6 @@ impl ConnectionStates {
 mod tests {
     use std::sync::Arc;
 
-    use rand::SeedableRng;
-    use rand::rngs::StdRng;
-
     use crate::clock;
     use crate::protocol::messages::api_versions::ApiVersionsResponse;
 
@@ -280,8 +278,7 @@ mod tests {
 
     /// Without a mechanism there is nothing to say.
     fn authenticate(states: &mut ConnectionStates, now: Instant) {
-        let random = &mut StdRng::seed_from_u64(7);
-        let (authentication, step) = Authentication::begin(None, &node(), &versions(), random).unwrap();
+        let (authentication, step) = Authentication::begin_with_nothing();
         assert_eq!(step, AuthenticationStep::Done(None));
         states.authenticating(NODE, versions(), authentication, millis(30_000), now);
         assert!(states.authenticated(NODE, None, MEAN));

@@ -157,12 +157,21 @@ impl From<&DisconnectReason> for FailureReason {
 /// Why a connection could not be authenticated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AuthenticationError {
+    /// Twice in a row, the broker ended the connection where it should have answered the words of the mechanism.
+    #[error(
+        "broker closes the connection where it should answer {mechanism}, as old ones do that refuse what sasl.jaas.config says"
+    )]
+    ClosedUnanswered { mechanism: Arc<str> },
+    #[error(
+        "broker demands SASL at this address: set security.protocol to SASL_PLAINTEXT or SASL_SSL, and sasl.mechanism to one of those that it offers ({offered})"
+    )]
+    Demanded { offered: Arc<str> },
     /// The mechanism has no answer to what the broker says, or does not believe it.
     #[error("{0}")]
     Exchange(Arc<str>),
     #[error("{}", Offer(*.code, .mechanism, .offered))]
     MechanismRefused { code: ErrorCode, mechanism: Arc<str>, offered: Arc<str> },
-    #[error("broker refuses {subject} ({mechanism}, {code}){}", Words(.message.as_deref(), .note.as_deref()))]
+    #[error("broker refuses {}{subject} ({mechanism}, {code}){}", if *.is_renewal { "to renew the session by " } else { "" }, Words(.message.as_deref(), .note.as_deref()))]
     Refused {
         code: ErrorCode,
         mechanism: Arc<str>,
@@ -171,6 +180,8 @@ pub(crate) enum AuthenticationError {
         message: Option<Arc<str>>,
         /// What the mechanism has to add.
         note: Option<Arc<str>>,
+        /// Whether it accepted the producer before, on the same connection.
+        is_renewal: bool,
     },
     /// Broker and producer cannot trust each other, or do not agree on whether and how to encrypt.
     #[error("{0}")]

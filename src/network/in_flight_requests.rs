@@ -38,6 +38,8 @@ pub(super) enum Asker<P> {
     Caller(P),
     /// The client itself, which gets a connection ready for the caller's requests.
     Handshake,
+    /// The client itself, by bytes that are no request. Neither they nor the answer have a header.
+    Words,
 }
 
 impl<P> InFlightRequests<P> {

@@ -1,16 +1,16 @@
 //! The connection to one node: which states there are, and what leads from one to the next.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::metadata::Node;
-use crate::protocol::ApiKey;
 
 use super::api_versions::ApiVersions;
 use super::authentication::{Authentication, AuthenticationStep, renewal_delay};
 use super::connection_history::{ConnectionHistory, Stage};
 use super::correlation_ids::CorrelationIds;
-use super::event::{ConnectionId, DisconnectReason};
+use super::event::{AuthenticationError, ConnectionId, DisconnectReason};
 
 /// How the connection to one node stands, and what is remembered of those before it.
 #[derive(Debug)]
@@ -161,22 +161,27 @@ impl NodeConnection {
         });
     }
 
-    /// The broker has answered a request of the authentication. Returns what that needs next, or `None` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// It has failed.
-    pub(super) fn handle_authentication(
-        &mut self,
-        api_key: ApiKey,
-        version: i16,
-        body: &[u8],
-    ) -> Result<Option<AuthenticationStep>, DisconnectReason> {
-        match &mut self.state {
-            ConnectionState::Authenticating { authentication, .. } => {
-                authentication.handle_answer(api_key, version, body).map(Some)
+    /// Returns why the broker has closed the connection, if more can be said than that it has.
+    pub(super) fn handle_closed(&mut self, is_word_unanswered: bool) -> Option<AuthenticationError> {
+        match &self.state {
+            ConnectionState::Authenticating { authentication, .. } if is_word_unanswered => {
+                let mechanism = Arc::clone(authentication.mechanism()?);
+                let is_second = self.history.closed_unanswered();
+                is_second.then_some(AuthenticationError::ClosedUnanswered { mechanism })
             }
-            _ => Ok(None),
+            ConnectionState::Ready { established, .. } | ConnectionState::Draining { established, .. } => {
+                self.history.closed(established.has_answered);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the authentication that is under way.
+    pub(super) fn authentication_mut(&mut self) -> Option<&mut Authentication> {
+        match &mut self.state {
+            ConnectionState::Authenticating { authentication, .. } => Some(authentication),
+            _ => None,
         }
     }
 

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
@@ -423,7 +424,7 @@ fn new_network(
             && settings.metadata_recovery_strategy == MetadataRecoveryStrategy::Rebootstrap,
         sasl_mechanism,
     };
-    NetworkClient::new(config, rand::rng().random())
+    NetworkClient::new(config, StdRng::from_rng(&mut rand::rng()))
 }
 
 fn sender_settings(settings: &ProducerSettings) -> SenderSettings {

@@ -47,8 +47,8 @@ impl ApiKey {
     /// Returns the versions that this crate speaks; none while the messages of the API are not written.
     ///
     /// Produce begins at 3, the first version with record batches of format 2. Brokers of Kafka 4 advertise 0
-    /// to 2 and refuse them (KAFKA-18659), so a common version must be looked for within this range. SaslHandshake begins
-    /// at 1: after version 0 the words of a mechanism would have to follow without headers.
+    /// to 2 and refuse them (KAFKA-18659), so a common version must be looked for within this range. After version 0 of SaslHandshake
+    /// the words of a mechanism follow without headers, not in SaslAuthenticate.
     pub(crate) const fn versions(self) -> RangeInclusive<i16> {
         match self {
             Self::ApiVersions => 0..=5,
@@ -56,7 +56,7 @@ impl ApiKey {
             Self::Metadata => 0..=13,
             Self::Produce => 3..=13,
             Self::SaslAuthenticate => 0..=2,
-            Self::SaslHandshake => 1..=1,
+            Self::SaslHandshake => 0..=1,
             Self::AddOffsetsToTxn
             | Self::AddPartitionsToTxn
             | Self::EndTxn

@@ -176,10 +176,15 @@ impl Writer {
     /// Byte strings of more than 2147483647 bytes.
     pub(crate) fn secret_bytes(&mut self, value: Bytes) -> Result<(), EncodeError> {
         self.count(value.len())?;
+        self.put_secret(value);
+        Ok(())
+    }
+
+    /// Appends the same without a length.
+    pub(crate) fn put_secret(&mut self, value: Bytes) {
         if !value.is_empty() {
             self.put_uncopied(value);
         }
-        Ok(())
     }
 
     fn put_uncopied(&mut self, bytes: Bytes) {

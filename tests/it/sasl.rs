@@ -125,19 +125,6 @@ async fn mechanism_that_brokers_do_not_offer_is_told_with_those_that_they_do() -
 }
 
 #[tokio::test]
-async fn producer_without_a_mechanism_is_told_that_brokers_may_want_one() -> TestResult {
-    let cluster = start(guarded(), 1).await;
-    let producer = builder(&cluster).max_block(millis(300)).build()?;
-
-    let (kind, _) = refused(&producer).await;
-
-    let text = kind.to_string();
-    assert!(text.contains("brokers that want SASL"), "{text}");
-    assert!(text.contains("security.protocol"), "{text}");
-    Ok(())
-}
-
-#[tokio::test]
 async fn broker_that_asks_for_endless_work_is_refused() -> TestResult {
     let cluster = start(guarded().scram_iterations(1_000_001), 1).await;
     let producer = builder_with(&cluster, Sasl::scram_sha_256("alice", PASSWORD)).build()?;
@@ -189,6 +176,50 @@ async fn refused_renewal_costs_a_connection_and_no_record() -> TestResult {
     }
 
     assert_eq!(log_of(&cluster, 0), texts(0..number));
+    Ok(())
+}
+
+#[tokio::test]
+async fn brokers_before_kafka_1_0_are_told_who_we_are_without_headers() -> TestResult {
+    let cluster = start(guarded().sasl_without_headers(true), 1).await;
+    for (name, sasl) in all_mechanisms() {
+        let producer = builder_with(&cluster, sasl("alice", PASSWORD)).build()?;
+        soon("delivery", producer.send(record(name))).await?;
+
+        let producer = builder_with(&cluster, sasl("alice", "mallory-hunter2")).build()?;
+        let (kind, disposition) = refused(&producer).await;
+        let text = kind.to_string();
+        assert!(text.contains("closes the connection where it should answer"), "{name}: {text}");
+        assert_eq!(disposition, Disposition::FixConfiguration);
+    }
+    assert_eq!(log_of(&cluster, 0), ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn producer_that_does_not_say_who_it_is_hears_soon_that_it_has_to() -> TestResult {
+    let offered = [SaslMechanism::ScramSha256, SaslMechanism::ScramSha512];
+    let cluster = start(guarded().sasl_mechanisms(offered), 1).await;
+    let producer = builder(&cluster).max_block(seconds(600)).build()?;
+
+    let (kind, disposition) = refused(&producer).await;
+
+    let text = kind.to_string();
+    assert!(text.contains("demands SASL") && text.contains("(SCRAM-SHA-256, SCRAM-SHA-512)"), "{text}");
+    assert_eq!(disposition, Disposition::FixConfiguration);
+    Ok(())
+}
+
+#[tokio::test]
+async fn broker_that_does_not_know_the_password_gets_no_record() -> TestResult {
+    let cluster = start(guarded(), 1).await;
+    cluster.inject(Fault::wrong_proof().api(Api::SaslAuthenticate).always());
+    let producer = builder_with(&cluster, Sasl::scram_sha_512("alice", PASSWORD)).build()?;
+
+    let (kind, _) = refused(&producer).await;
+
+    assert!(kind.to_string().contains("cannot prove that it knows the password"), "{kind}");
+    assert_eq!(cluster.requests().of(Api::Metadata), 0);
     Ok(())
 }
 

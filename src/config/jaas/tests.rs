@@ -5,7 +5,7 @@ use super::*;
 const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
 
 fn read(text: &str) -> (String, String) {
-    let Ok(Login::Password(Credentials { username, password })) = parse(text) else { panic!("{text}") };
+    let Ok(Login::Password(Credentials { username, password, .. })) = parse(text) else { panic!("{text}") };
     (username, password.expose().to_owned())
 }
 
@@ -75,7 +75,6 @@ fn what_is_wrong_with_a_line_is_told() {
         ("PlainLoginModule required username=u password=p@ss;", "a value that must be put in quotes"),
         ("PlainLoginModule required username password=\"p\";", "every option must have a value"),
         ("PlainLoginModule required username=u password=p; X required;", "one login module only"),
-        ("ScramLoginModule required username=u password=p tokenauth=\"true\";", "delegation tokens"),
     ] {
         let found = refused(line);
 
@@ -106,4 +105,18 @@ fn any_text_is_read_or_refused() {
     proptest::proptest!(|(text in r#"(PlainLoginModule required )?[a-z0-9"'\\/*=; .\-\n\u{e4}@]{0,60}"#)| {
         let _ = parse(&text);
     });
+}
+
+#[test]
+fn delegation_tokens_are_for_the_module_of_scram() {
+    for (line, is_token) in [
+        ("ScramLoginModule required username=u password=p tokenauth=\"true\";", true),
+        ("a.ScramLoginModule required tokenauth=TRUE username=u password=p;", true),
+        ("ScramLoginModule required username=u password=p tokenauth=\"no\";", false),
+        ("ScramLoginModule required username=u password=p;", false),
+        ("PlainLoginModule required username=u password=p tokenauth=\"true\";", false),
+    ] {
+        let Ok(Login::Password(credentials)) = parse(line) else { panic!("{line}") };
+        assert_eq!(credentials.is_token, is_token, "{line}");
+    }
 }

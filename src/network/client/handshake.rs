@@ -11,12 +11,13 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rand::RngExt;
 
 use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::topic_partition::NodeId;
-use crate::wire::{EncodeError, Reader, Writer};
+use crate::wire::{EncodeError, Reader, Segments, Writer};
 
 use super::{NetworkClient, NetworkRequest};
 use crate::network::api_versions::ApiVersions;
@@ -49,10 +50,26 @@ impl<P> NetworkClient<P> {
     ) {
         match api_key {
             ApiKey::ApiVersions => self.handle_versions(node, version, body, now),
-            _ => match self.states.handle_authentication(node, api_key, version, body) {
-                Ok(step) => self.continue_authentication(node, step, now),
-                Err(reason) => self.disconnect(node, reason, None, now),
-            },
+            _ => {
+                self.go_on(node, |authentication| authentication.handle_answer(api_key, version, body), now);
+            }
+        }
+    }
+
+    /// Takes in what a broker says to bytes of a mechanism that are no request.
+    pub(super) fn handle_words(&mut self, node: NodeId, words: &[u8], now: Instant) {
+        self.go_on(node, |authentication| authentication.handle_words(words), now);
+    }
+
+    fn go_on(
+        &mut self,
+        node: NodeId,
+        step: impl FnOnce(&mut Authentication) -> Result<AuthenticationStep, DisconnectReason>,
+        now: Instant,
+    ) {
+        match self.states.authentication_mut(node).map(step).transpose() {
+            Ok(step) => self.continue_authentication(node, step, now),
+            Err(reason) => self.disconnect(node, reason, None, now),
         }
     }
 
@@ -84,8 +101,18 @@ impl<P> NetworkClient<P> {
     /// Begins to tell a broker who we are. Without a mechanism there is nothing to tell, and the handshake is finished at once.
     fn authenticate(&mut self, node: NodeId, versions: ApiVersions, now: Instant) {
         let Some(known) = self.states.node(node) else { return };
-        let mechanism = self.config.sasl_mechanism.as_deref();
-        match Authentication::begin(mechanism, known.address(), &versions, &mut self.random) {
+        let begun = match self.config.sasl_mechanism.as_deref() {
+            Some(mechanism) => {
+                let is_renewal = known.versions().is_some();
+                Authentication::begin(mechanism, known.address(), &versions, is_renewal, &mut self.random)
+            }
+            None => {
+                let is_suspect = known.history().may_demand_sasl();
+                let probe = is_suspect.then(|| Authentication::begin_with_a_probe(&versions)).flatten();
+                Ok(probe.unwrap_or_else(Authentication::begin_with_nothing))
+            }
+        };
+        match begun {
             Ok((authentication, step)) => {
                 let renewal_timeout = self.config.request_timeout;
                 self.states.authenticating(node, versions, authentication, renewal_timeout, now);
@@ -109,6 +136,10 @@ impl<P> NetworkClient<P> {
                 self.states.asked(node, now);
                 let encode = |version, out: &mut Writer| request.encode(out, version);
                 self.ask(node, request.api_key(), version, encode, now);
+            }
+            Some(AuthenticationStep::Say(words)) => {
+                self.states.asked(node, now);
+                self.say(node, words.auth_bytes, now);
             }
             Some(AuthenticationStep::Done(lifetime)) => self.finish_handshake(node, lifetime, now),
             // Nothing happens on this connection until `handle_credentials` is called.
@@ -158,18 +189,39 @@ impl<P> NetworkClient<P> {
         encode: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
         now: Instant,
     ) {
-        let Some(connection) = self.states.node(node).and_then(NodeConnection::id) else { return };
         let correlation_id = self.new_correlation_id(node);
-        let segments = match self.encode(api_key, version, correlation_id, encode) {
+        let segments = self.encode(api_key, version, correlation_id, encode);
+        self.transmit_own(node, (api_key, version), correlation_id, Asker::Handshake, segments, now);
+    }
+
+    /// Sends bytes of a mechanism as they are, behind their length.
+    fn say(&mut self, node: NodeId, words: Bytes, now: Instant) {
+        // No byte of it goes onto the wire: it only tells frames apart.
+        let id = self.new_correlation_id(node);
+        let mut out = Writer::with_capacity(0, 1);
+        out.put_secret(words);
+        self.transmit_own(node, (ApiKey::SaslAuthenticate, 0), id, Asker::Words, out.finish(), now);
+    }
+
+    fn transmit_own(
+        &mut self,
+        node: NodeId,
+        (api_key, version): (ApiKey, i16),
+        correlation_id: i32,
+        asker: Asker<P>,
+        segments: Result<Segments, EncodeError>,
+        now: Instant,
+    ) {
+        let Some(connection) = self.states.node(node).and_then(NodeConnection::id) else { return };
+        let segments = match segments {
             Ok(segments) => segments,
             Err(error) => return self.disconnect(node, DisconnectReason::Unencodable(error), None, now),
         };
-
         let request = InFlightRequest {
             correlation_id,
             api_key,
             version,
-            asker: Asker::Handshake,
+            asker,
             expects_response: true,
             sent_at: now,
             timeout: self.config.request_timeout,
@@ -183,7 +235,8 @@ impl<P> NetworkClient<P> {
     /// Whether the client is just asking a node what it speaks, and may ask something else along with it. A broker that demands
     /// authentication would end the connection.
     pub(crate) fn can_send_early(&self, node: NodeId) -> bool {
-        self.states.node(node).is_some_and(NodeConnection::is_negotiating)
+        let may_ask = |known: &NodeConnection| known.is_negotiating() && !known.history().may_demand_sasl();
+        self.states.node(node).is_some_and(may_ask)
             && self.config.sasl_mechanism.is_none()
             && !self.is_retired(node)
             && self.in_flight.can_send_more(node)

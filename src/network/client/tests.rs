@@ -7,6 +7,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiVersionsRequest, RequestHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use rand::SeedableRng;
 
 use crate::clock;
 use crate::protocol::ErrorCode;
@@ -75,7 +76,7 @@ impl Bench {
     }
 
     fn with_config(config: NetworkConfig) -> Self {
-        let mut client = NetworkClient::new(config, 7);
+        let mut client = NetworkClient::new(config, StdRng::seed_from_u64(7));
         let now = clock::now();
         client.update_nodes(&[node(NODE), node(OTHER)], now);
         Self { client, now }

@@ -40,7 +40,9 @@ struct PlainExchange {
 
 impl SaslExchange for PlainExchange {
     fn respond(&mut self, _: &[u8]) -> Result<SaslStep, Arc<str>> {
-        let Some(Credentials { username, password }) = self.unsaid.take() else { return Ok(SaslStep::Done) };
+        let Some(Credentials { username, password, .. }) = self.unsaid.take() else {
+            return Ok(SaslStep::Done);
+        };
         if [username.as_str(), password.expose()].iter().any(|text| text.contains('\0')) {
             return Err("the username and the password for PLAIN may have no NUL character".into());
         }

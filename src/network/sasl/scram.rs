@@ -155,7 +155,8 @@ impl<H: ScramHash> SaslExchange for ScramExchange<H> {
 impl<H: ScramHash> ScramExchange<H> {
     /// The first message without what comes before it for channel binding, which there is none of.
     fn client_first(&self) -> String {
-        format!("n={},r={}", messages::escape(&self.credentials.username), self.nonce)
+        let extension = if self.credentials.is_token { ",tokenauth=true" } else { "" };
+        format!("n={},r={}{extension}", messages::escape(&self.credentials.username), self.nonce)
     }
 
     fn handle_server_first(&mut self, challenge: &[u8]) -> Result<SaslStep, String> {

@@ -9,7 +9,7 @@ use crate::topic_partition::NodeId;
 const PASSWORD: &str = "hunter2=,\u{e4}";
 
 fn credentials() -> Credentials {
-    Credentials { username: "alice".to_owned(), password: Secret::new(PASSWORD) }
+    Credentials { username: "alice".to_owned(), password: Secret::new(PASSWORD), is_token: false }
 }
 
 fn build(named: Mechanism, credentials: &Credentials) -> Arc<dyn SaslMechanism> {
@@ -33,7 +33,8 @@ fn plain_says_name_and_password_and_no_more() {
 #[test]
 fn plain_refuses_what_would_look_like_another_user() {
     for (username, password) in [("ali\0ce", "p"), ("alice", "p\0q")] {
-        let credentials = Credentials { username: username.to_owned(), password: Secret::new(password) };
+        let credentials =
+            Credentials { username: username.to_owned(), password: Secret::new(password), is_token: false };
         let mut exchange = begin(&*build(Mechanism::Plain, &credentials));
 
         assert!(exchange.respond(&[]).unwrap_err().contains("NUL"));

@@ -12,6 +12,8 @@ use crate::network::connection_history::LastCause;
 use crate::network::event::AuthenticationError;
 use crate::network::sasl::{SaslExchange, SaslMechanism, SaslStep};
 
+mod old_brokers;
+mod strangers;
 mod work;
 
 /// What [`Script`] says: a word, or why it says no more.
@@ -144,7 +146,7 @@ pub(super) fn refusal() -> SaslAuthenticateResponse {
         .with_error_message(Some(StrBytes::from_static_str("wrong password")))
 }
 
-fn refused() -> DisconnectReason {
+fn refused(is_renewal: bool) -> DisconnectReason {
     let message = Some(Arc::from("wrong password"));
     let code = ErrorCode::SaslAuthenticationFailed;
     let mechanism = Arc::from("SCRIPT");
@@ -154,6 +156,7 @@ fn refused() -> DisconnectReason {
         subject: "what sasl.jaas.config says",
         message,
         note: None,
+        is_renewal,
     })
 }
 
@@ -287,10 +290,10 @@ fn refused_authentication_ends_the_connection_and_is_its_last_cause() {
     reply(&mut bench, sent, &refusal());
 
     assert_eq!(bench.closed(), connection);
-    assert_eq!(bench.events(), [disconnected(refused(), false)]);
-    assert_eq!(last_cause(&bench), Some(LastCause { reason: refused(), at: bench.now }));
+    assert_eq!(bench.events(), [disconnected(refused(false), false)]);
+    assert_eq!(last_cause(&bench), Some(LastCause { reason: refused(false), at: bench.now }));
     let text = "authentication failed: broker refuses what sasl.jaas.config says (SCRIPT, SASL_AUTHENTICATION_FAILED (58)): wrong password";
-    assert_eq!(refused().to_string(), text);
+    assert_eq!(refused(false).to_string(), text);
     assert!(!bench.client.connect(NODE, bench.now));
     bench.advance(RECONNECT_BACKOFF);
     // That the broker does not take the password says nothing about the versions of ApiVersions.
@@ -335,11 +338,11 @@ fn broker_that_speaks_no_sasl_is_left() {
     bench.client.handle_connected(connection, bench.now);
     let (sent, _) = bench.sent();
 
-    let ranges = &[(3, 0, 12), (17, 0, 1), (18, 0, 4)];
+    let ranges = &[(3, 0, 12), (18, 0, 4)];
     bench.client.handle_frame(connection, versions_answer_of(sent, 4, 0, ranges), bench.now);
 
     assert_eq!(bench.closed(), connection);
-    let error = AuthenticationError::UnsupportedVersion(ApiKey::SaslAuthenticate);
+    let error = AuthenticationError::UnsupportedVersion(ApiKey::SaslHandshake);
     assert_eq!(bench.events(), [disconnected(DisconnectReason::AuthenticationFailed(error), false)]);
 }
 
@@ -529,8 +532,9 @@ fn refused_renewal_ends_the_connection_and_is_its_last_cause() {
     reply(&mut bench, sent, &refusal());
 
     assert_eq!(bench.closed(), connection);
-    assert_eq!(bench.events(), [disconnected(refused(), true)]);
-    assert_eq!(last_cause(&bench), Some(LastCause { reason: refused(), at: bench.now }));
+    assert_eq!(bench.events(), [disconnected(refused(true), true)]);
+    assert_eq!(last_cause(&bench), Some(LastCause { reason: refused(true), at: bench.now }));
+    assert!(refused(true).to_string().contains("refuses to renew the session by what sasl.jaas.config says"));
     assert!(!bench.client.connect(NODE, bench.now));
 }
 

@@ -92,7 +92,7 @@ impl Run {
     fn new(has_sasl: bool) -> Self {
         let mechanism = || Arc::new(Script::new(TWO_WORDS)) as Arc<dyn SaslMechanism>;
         let config = NetworkConfig { sasl_mechanism: has_sasl.then(mechanism), ..config() };
-        let mut client = NetworkClient::new(config, 7);
+        let mut client = NetworkClient::new(config, StdRng::seed_from_u64(7));
         let now = clock::now();
         let nodes: Vec<_> = (0..2).map(|id| node(NodeId(id))).collect();
         client.update_nodes(&nodes, now);

@@ -19,7 +19,8 @@ impl ScramHash for Sha1Hash {
 }
 
 fn scram<H: ScramHash>(username: &str, password: &str) -> Scram<H> {
-    Scram::new(Credentials { username: username.to_owned(), password: Secret::new(password) })
+    let password = Secret::new(password);
+    Scram::new(Credentials { username: username.to_owned(), password, is_token: false })
 }
 
 fn text(step: SaslStep) -> String {
@@ -108,6 +109,16 @@ fn names_are_escaped() {
     let mut exchange = scram::<Sha256Hash>("a=b,c", "p").begin_with("n".to_owned());
 
     assert_eq!(text(exchange.respond(&[]).unwrap()), "n,,n=a=3Db=2Cc,r=n");
+}
+
+/// Java's `ScramMessages.ClientFirstMessage` puts extensions behind the nonce (KIP-48).
+#[test]
+fn delegation_tokens_are_named_as_such() {
+    let password = Secret::new("aGFzaA==");
+    let token = Credentials { username: "id".to_owned(), password, is_token: true };
+    let mut exchange = Scram::<Sha256Hash>::new(token).begin_with("n".to_owned());
+
+    assert_eq!(text(exchange.respond(&[]).unwrap()), "n,,n=id,r=n,tokenauth=true");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
 use super::millis;
 use crate::accumulator::{self, RecordAccumulator};
 use crate::backoff::Backoff;
@@ -159,5 +162,5 @@ fn network(config: &Config) -> NetworkClient<Purpose> {
         checks_cluster: true,
         sasl_mechanism: None,
     };
-    NetworkClient::new(network, config.seed)
+    NetworkClient::new(network, StdRng::seed_from_u64(config.seed))
 }

@@ -71,7 +71,8 @@ fn connection_that_is_lost_while_an_exchange_computes_takes_the_work_with_it() {
 #[test]
 #[cfg(feature = "sasl")]
 fn passwords_on_their_way_to_a_socket_are_shown_nowhere() {
-    let credentials = Credentials { username: "alice".to_owned(), password: Secret::new("hunter2") };
+    let credentials =
+        Credentials { username: "alice".to_owned(), password: Secret::new("hunter2"), is_token: false };
     let plain = sasl::mechanism(Mechanism::Plain, &credentials);
     let mut bench = Bench::with_config(NetworkConfig { sasl_mechanism: plain, ..config() });
     negotiate(&mut bench);
