@@ -4,17 +4,20 @@ use std::error::Error;
 use std::io::BufRead;
 use std::process::ExitCode;
 
-use kafka_mock::{Api, Fault, MockCluster};
+use kafka_mock::{Api, Fault, MockCluster, MockClusterBuilder};
 
 const HELP: &str = "\
 usage: cluster [BROKERS] [--topic NAME:PARTITIONS[:REPLICAS]]... [--fault FAULT]... [--faults FILE]...
+               [--sasl-user NAME:PASSWORD]... [--tls]
 
 Starts BROKERS mock brokers (default 1, ids from 0) and prints their addresses for bootstrap.servers on the
 first line. Topics that clients ask for are created.
 
-  --topic   creates a topic; REPLICAS is 1 if not given
-  --fault   injects a fault, as in --fault 'produce broker=1 nth=3 cut=10'
-  --faults  injects those of a file, one on each line; # begins a comment
+  --topic      creates a topic; REPLICAS is 1 if not given
+  --fault      injects a fault, as in --fault 'produce broker=1 nth=3 cut=10'
+  --faults     injects those of a file, one on each line; # begins a comment
+  --sasl-user  lets in only users that are named, by SASL
+  --tls        encrypts connections (feature tls); clients have to trust mock/certs/ca.pem
 
 Then obeys lines on standard input until it ends:
 
@@ -47,7 +50,14 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let options = Options::parse(arguments)?;
-    let cluster = MockCluster::start(options.brokers).await?;
+    let mut builder = MockCluster::builder().brokers(options.brokers);
+    for (name, password) in &options.sasl_users {
+        builder = builder.sasl_user(name, password);
+    }
+    if options.is_encrypted {
+        builder = encrypted(builder)?;
+    }
+    let cluster = builder.start().await?;
     for (topic, partitions, replicas) in &options.topics {
         cluster.create_topic(topic, *partitions, *replicas)?;
     }
@@ -78,11 +88,19 @@ struct Options {
     brokers: i32,
     topics: Vec<(String, i32, i16)>,
     faults: Vec<Fault>,
+    sasl_users: Vec<(String, String)>,
+    is_encrypted: bool,
 }
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
-        let mut options = Self { brokers: 1, topics: Vec::new(), faults: Vec::new() };
+        let mut options = Self {
+            brokers: 1,
+            topics: Vec::new(),
+            faults: Vec::new(),
+            sasl_users: Vec::new(),
+            is_encrypted: false,
+        };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -94,6 +112,11 @@ impl Options {
                     let faults = Fault::parse_script(&script).map_err(|error| format!("{file}: {error}"))?;
                     options.faults.extend(faults);
                 }
+                "--sasl-user" => {
+                    let user = value()?.split_once(':').ok_or("--sasl-user takes NAME:PASSWORD")?;
+                    options.sasl_users.push((user.0.to_owned(), user.1.to_owned()));
+                }
+                "--tls" => options.is_encrypted = true,
                 "--topic" => options.topics.push(topic(value()?)?),
                 brokers => {
                     let wrong = |_| format!("{brokers:?} is no number of brokers; --help tells more");
@@ -103,6 +126,16 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+#[cfg(feature = "tls")]
+fn encrypted(builder: MockClusterBuilder) -> Result<MockClusterBuilder, Box<dyn Error>> {
+    Ok(builder.tls(kafka_mock::MockTls::new()))
+}
+
+#[cfg(not(feature = "tls"))]
+fn encrypted(_: MockClusterBuilder) -> Result<MockClusterBuilder, Box<dyn Error>> {
+    Err("--tls needs the feature tls: cargo run -p kafka-mock --features tls --example cluster".into())
 }
 
 /// Reads `NAME:PARTITIONS` or `NAME:PARTITIONS:REPLICAS`.
