@@ -3,13 +3,14 @@
 //! [`KafkaCluster`] is the way in: it starts brokers (`cluster`), gives out each as a [`broker::Broker`] that can be
 //! killed, stopped and started again, and has the methods of `admin` (requests written by hand, because
 //! a JVM per request costs a second) and of `tools` and `dump` (Kafka's own clients, which are the judges).
-//! `listener` and `security` are for brokers that demand something of their clients.
+//! `listener`, `security` and `issuer` are for brokers that demand something of their clients.
 
 pub(crate) mod admin;
 pub(crate) mod broker;
 pub(crate) mod cluster;
 pub(crate) mod consumed_record;
 pub(crate) mod dump;
+pub(crate) mod issuer;
 pub(crate) mod jars;
 pub(crate) mod listener;
 pub(crate) mod ports;

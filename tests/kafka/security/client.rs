@@ -1,9 +1,12 @@
-//! What users write into `producer.properties` for a listener.
+//! What users write into `producer.properties` for a listener, and a producer of it.
 
 use std::fmt::Write;
+use std::future::ready;
 
+use kafka_producer::AccessToken;
 use kafka_producer::KafkaProducer;
 use kafka_producer::ProducerConfig;
+use kafka_producer::Sasl;
 
 use crate::support::KafkaCluster;
 use crate::support::Listener;
@@ -15,61 +18,97 @@ use crate::support::security::USER;
 /// How a client says who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mechanism {
+    OAuthBearer,
     Plain,
     ScramSha256,
     ScramSha512,
 }
 
 impl Mechanism {
-    pub(super) const ALL: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
+    pub(super) const BY_PASSWORD: [Self; 3] = [Self::Plain, Self::ScramSha256, Self::ScramSha512];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
+            Self::OAuthBearer => "OAUTHBEARER",
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha512 => "SCRAM-SHA-512",
         }
     }
 
-    const fn login_module(self) -> &'static str {
+    /// The line for `sasl.jaas.config`, on several lines of a file.
+    fn login(self) -> String {
+        let password = |module: &str| {
+            format!("{module} required \\\n  username=\"{USER}\" \\\n  password=\"{PASSWORD}\";")
+        };
         match self {
-            Self::Plain => "org.apache.kafka.common.security.plain.PlainLoginModule",
+            Self::OAuthBearer => format!(
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \\\n  \
+                 unsecuredLoginStringClaim_sub=\"{USER}\";"
+            ),
+            Self::Plain => password("org.apache.kafka.common.security.plain.PlainLoginModule"),
             Self::ScramSha256 | Self::ScramSha512 => {
-                "org.apache.kafka.common.security.scram.ScramLoginModule"
+                password("org.apache.kafka.common.security.scram.ScramLoginModule")
             }
         }
     }
 }
 
 /// Those that clients of a listener may use; `None` where they say nothing.
-pub(super) fn mechanisms_of(listener: Listener, _version: Version) -> Vec<Option<Mechanism>> {
-    if listener.has_sasl() { Mechanism::ALL.map(Some).to_vec() } else { vec![None] }
+pub(super) fn mechanisms_of(listener: Listener, version: Version) -> Vec<Option<Mechanism>> {
+    if !listener.has_sasl() {
+        return vec![None];
+    }
+    let all = [Mechanism::OAuthBearer, Mechanism::Plain, Mechanism::ScramSha256, Mechanism::ScramSha512];
+    let is_taken = |mechanism: &Mechanism| listener.mechanisms(version).contains(&mechanism.name());
+    all.into_iter().filter(is_taken).map(Some).collect()
 }
 
-/// The lines of a file for a listener of the cluster, with the right credentials.
+/// The lines of a file for a listener of the cluster, with the right credentials. Signed tokens do not stand in files.
 pub(super) fn properties(cluster: &KafkaCluster, listener: Listener, mechanism: Option<Mechanism>) -> String {
     let mut text = format!(
         "bootstrap.servers={}\nsecurity.protocol={}\n",
         cluster.bootstrap_servers_of(listener),
         listener.protocol()
     );
+    let mut add = |line: String| writeln!(text, "{line}").expect("a String takes all");
     if listener.is_encrypted() {
-        write!(text, "ssl.truststore.type=PEM\nssl.truststore.location={CERTIFICATES}/ca.pem\n")
-            .expect("a String takes all");
+        add(format!("ssl.truststore.type=PEM\nssl.truststore.location={CERTIFICATES}/ca.pem"));
+    }
+    if listener.wants_certificate() {
+        let keystore = cluster.client_keystore();
+        add(format!("ssl.keystore.type=PEM\nssl.keystore.location={}", keystore.display()));
     }
     if let Some(mechanism) = mechanism {
-        write!(
-            text,
-            "sasl.mechanism={}\nsasl.jaas.config={} required \\\n  username=\"{USER}\" \\\n  password=\"{PASSWORD}\";\n",
-            mechanism.name(),
-            mechanism.login_module(),
-        )
-        .expect("a String takes all");
+        add(format!("sasl.mechanism={}\nsasl.jaas.config={}", mechanism.name(), mechanism.login()));
     }
     text
 }
 
+/// A producer by the lines of a file alone.
 pub(super) fn producer(properties: &str) -> KafkaProducer {
     let config = ProducerConfig::from_properties_text(properties);
+    KafkaProducer::builder().config(config).build().expect("a valid configuration")
+}
+
+/// A producer by the lines of a file, and by a token where the brokers check signatures.
+pub(super) fn producer_for(
+    cluster: &KafkaCluster,
+    mechanism: Option<Mechanism>,
+    properties: &str,
+) -> KafkaProducer {
+    match cluster.issuer() {
+        Some(issuer) if mechanism == Some(Mechanism::OAuthBearer) => {
+            producer_with_token(&issuer.right, properties)
+        }
+        _ => producer(properties),
+    }
+}
+
+/// A producer by the lines of a file, with this token always.
+pub(super) fn producer_with_token(token: &str, properties: &str) -> KafkaProducer {
+    let token = token.to_owned();
+    let provider = move || ready(Ok(AccessToken::new(token.clone())));
+    let config = ProducerConfig::from_properties_text(properties).sasl(Sasl::oauth_bearer(provider));
     KafkaProducer::builder().config(config).build().expect("a valid configuration")
 }

@@ -63,7 +63,11 @@ fn cells(version: Version) -> Vec<Cell> {
 async fn send(cluster: &KafkaCluster, cell: &Cell, partition: i32, records: u64) {
     let properties = client::properties(cluster, cell.listener, cell.mechanism);
     let begin = wait::now();
-    let producer = client::producer(&format!("{properties}compression.type={}\n", cell.codec));
+    let producer = client::producer_for(
+        cluster,
+        cell.mechanism,
+        &format!("{properties}compression.type={}\n", cell.codec),
+    );
     let first = send_one(&producer, partition, 0).await;
     let elapsed = begin.elapsed();
     let mut deliveries = vec![first];

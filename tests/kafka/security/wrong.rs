@@ -25,6 +25,8 @@ const SOON: Duration = Duration::from_secs(10);
 struct Mistake {
     name: String,
     properties: String,
+    /// An access token, in place of what the properties say.
+    token: Option<String>,
     says: String,
 }
 
@@ -32,10 +34,11 @@ pub(super) async fn every_mistake_is_told(cluster: &KafkaCluster) {
     cluster.create_topic(TOPIC, 1, 1, &[]).await;
     let mut mistakes = wrong_credentials(cluster);
     mistakes.extend(wrong_listeners(cluster));
+    mistakes.extend(wrong_tokens(cluster));
 
     let mut wrong = String::new();
-    for Mistake { name, properties, says } in mistakes {
-        let (said, disposition, elapsed) = make(&properties).await;
+    for Mistake { name, properties, token, says } in mistakes {
+        let (said, disposition, elapsed) = make(&properties, token.as_deref()).await;
         println!(
             "Kafka {}, {name} after {elapsed:.1?} [{disposition:?}]:\n    {said}",
             cluster.version().number()
@@ -51,9 +54,13 @@ pub(super) async fn every_mistake_is_told(cluster: &KafkaCluster) {
 }
 
 /// Makes a mistake, and returns what the caller is told, what it is to do about that, and after which time.
-async fn make(properties: &str) -> (String, Disposition, Duration) {
+async fn make(properties: &str, token: Option<&str>) -> (String, Disposition, Duration) {
     let begin = wait::now();
-    let producer = client::producer(&format!("max.block.ms={MAX_BLOCK_MS}\n{properties}"));
+    let all_properties = format!("max.block.ms={MAX_BLOCK_MS}\n{properties}");
+    let producer = match token {
+        Some(token) => client::producer_with_token(token, &all_properties),
+        None => client::producer(&all_properties),
+    };
     let error = producer.send(ProducerRecord::to(TOPIC).value("x")).await.expect_err(properties);
     let elapsed = begin.elapsed();
     let _ = producer.close(CLOSE_LIMIT).await;
@@ -74,7 +81,7 @@ const REFUSED: &str = "record for topic mistaken cannot be accepted: broker BROK
 
 fn wrong_credentials(cluster: &KafkaCluster) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    for mechanism in Mechanism::ALL {
+    for mechanism in Mechanism::BY_PASSWORD {
         let right = client::properties(cluster, Listener::SaslPlaintext, Some(mechanism));
         let name = mechanism.name();
         let words = match mechanism {
@@ -92,23 +99,47 @@ fn wrong_credentials(cluster: &KafkaCluster) -> Vec<Mistake> {
         mistakes.push(Mistake {
             name: format!("wrong password with {name}"),
             properties: right.replace(PASSWORD, "wrong-hunter2"),
+            token: None,
             says: says.clone(),
         });
         mistakes.push(Mistake {
             name: format!("unknown user with {name}"),
             properties: right.replace(USER, "mallory"),
+            token: None,
             says,
         });
     }
     mistakes.push(Mistake {
         name: "mechanism that the broker does not offer".to_owned(),
         properties: client::properties(cluster, Listener::SaslPlaintextScram256, Some(Mechanism::Plain)),
+        token: None,
         says: format!(
             "{REFUSED}broker does not take sasl.mechanism PLAIN; it offers SCRAM-SHA-256 \
              (UNSUPPORTED_SASL_MECHANISM (33))"
         ),
     });
     mistakes
+}
+
+/// Only where brokers check what tokens say.
+fn wrong_tokens(cluster: &KafkaCluster) -> Vec<Mistake> {
+    let Some(issuer) = cluster.issuer() else { return Vec::new() };
+    let tokens = [
+        ("that has ended", &issuer.expired),
+        ("for others", &issuer.for_others),
+        ("signed by another key", &issuer.of_another_key),
+    ];
+    let mistake = |(name, token): (&str, &String)| Mistake {
+        name: format!("token {name}"),
+        properties: client::properties(cluster, Listener::SaslPlaintext, None),
+        token: Some(token.clone()),
+        // Why, only the log of the broker tells.
+        says: format!(
+            "{REFUSED}broker refuses the access token (OAUTHBEARER, SASL_AUTHENTICATION_FAILED (58)): \
+             {{\"status\":\"invalid_token\"}}"
+        ),
+    };
+    tokens.into_iter().map(mistake).collect()
 }
 
 fn wrong_listeners(cluster: &KafkaCluster) -> Vec<Mistake> {
@@ -121,6 +152,7 @@ fn wrong_listeners(cluster: &KafkaCluster) -> Vec<Mistake> {
             name: "nothing said to a broker that wants SASL".to_owned(),
             // A broker that is about to end looks the same, so the caller waits as long as it wants to.
             properties: format!("{silent}max.block.ms=3000\n"),
+            token: None,
             says:
                 "topic mistaken not in metadata after WAITED (max.block.ms): broker BROKER: connection lost: \
                    closed by the broker, in place of the first answer; brokers that want SASL do that \
@@ -130,6 +162,7 @@ fn wrong_listeners(cluster: &KafkaCluster) -> Vec<Mistake> {
         Mistake {
             name: "SASL at the plain listener".to_owned(),
             properties: right.replace(&servers, &cluster.bootstrap_servers()),
+            token: None,
             says: format!(
                 "{REFUSED}broker takes no SASL at this address; security.protocol or the port is wrong \
                  (ILLEGAL_SASL_STATE (34))"

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Once;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::sync::MutexGuard;
 
 use super::broker;
 use super::broker::Broker;
+use super::issuer::Issuer;
 use super::jars::Jars;
 use super::listener::Listener;
 use super::ports;
@@ -20,6 +22,7 @@ use super::process::Process;
 use super::properties;
 use super::properties::Controllers;
 use super::properties::Ports;
+use super::security::CLIENT_KEYSTORE;
 use super::security::Security;
 use super::version::Version;
 use super::wait;
@@ -40,6 +43,7 @@ const ATTEMPTS: usize = 3;
 pub(crate) struct KafkaCluster {
     brokers: Vec<Broker>,
     controllers: Controllers,
+    issuer: Option<Issuer>,
     /// `None` for `KRaft`.
     _zookeeper: Option<Process>,
     jars: &'static Jars,
@@ -75,10 +79,15 @@ impl ClusterOptions {
     ///
     /// `None`, after a line on stderr, unless `REQUIRE_KAFKA=1`: the test is to return. With it, a machine without
     /// Java or Kafka's jars is a failure.
-    pub(crate) async fn start(self) -> Option<KafkaCluster> {
+    pub(crate) async fn start(mut self) -> Option<KafkaCluster> {
         let turn = ONE_AT_A_TIME.lock().await;
         let jars = required_jars(self.version)?;
         let begin = wait::now();
+        let issuer = match self.security.wants_issuer(self.version) {
+            true => Some(Issuer::start(jars).await),
+            false => None,
+        };
+        self.security.jwks_url = issuer.as_ref().map(|issuer| issuer.jwks_url.clone());
         let mut started = self.try_start(jars).await;
         for _ in 1..ATTEMPTS {
             if !started.as_ref().is_err_and(|error| error.contains("Address already in use")) {
@@ -92,6 +101,7 @@ impl ClusterOptions {
         Some(KafkaCluster {
             brokers,
             controllers,
+            issuer,
             _zookeeper: zookeeper,
             jars,
             version,
@@ -172,8 +182,8 @@ impl KafkaCluster {
         Self::options(version, brokers).start().await
     }
 
-    pub(crate) const fn options(version: Version, brokers: usize) -> ClusterOptions {
-        let security = Security { listeners: Vec::new() };
+    pub(crate) fn options(version: Version, brokers: usize) -> ClusterOptions {
+        let security = Security::default();
         ClusterOptions { version, brokers, security, properties: Vec::new() }
     }
 
@@ -205,6 +215,16 @@ impl KafkaCluster {
 
     pub(crate) fn brokers(&self) -> &[Broker] {
         &self.brokers
+    }
+
+    /// A certificate that brokers accept, with its key, as a file for `ssl.keystore.location`.
+    pub(crate) fn client_keystore(&self) -> PathBuf {
+        self.directory().join(CLIENT_KEYSTORE)
+    }
+
+    /// Whose tokens the brokers accept; `None` where they take what tokens say for true.
+    pub(crate) const fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_ref()
     }
 
     pub(crate) const fn version(&self) -> Version {

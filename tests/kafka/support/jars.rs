@@ -15,9 +15,10 @@ pub(crate) struct Jars {
     archive: PathBuf,
 }
 
-const SOURCES: [(&str, &str); 3] = [
+const SOURCES: [(&str, &str); 4] = [
     ("Dump.java", include_str!("../java/Dump.java")),
     ("KeyStores.java", include_str!("../java/KeyStores.java")),
+    ("Tokens.java", include_str!("../java/Tokens.java")),
     ("Preload.java", include_str!("../java/Preload.java")),
 ];
 

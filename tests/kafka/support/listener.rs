@@ -89,10 +89,12 @@ impl Listener {
         self.protocol().starts_with("SASL_")
     }
 
-    pub(crate) const fn mechanisms(self) -> &'static [&'static str] {
-        match self {
-            Self::SaslPlaintextScram256 => &["SCRAM-SHA-256"],
-            _ => &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+    /// The mechanisms by which brokers of a version let clients in.
+    pub(crate) const fn mechanisms(self, version: Version) -> &'static [&'static str] {
+        match (self, version) {
+            (Self::SaslPlaintextScram256, _) => &["SCRAM-SHA-256"],
+            (_, Version::V1_0_2) => &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
+            _ => &["OAUTHBEARER", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
         }
     }
 

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use std::io;
 use std::path::Path;
 
+use super::issuer::AUDIENCE;
+use super::issuer::ISSUER;
 use super::listener::Listener;
 use super::listener::SHORT_SESSION_MS;
 use super::version::Version;
@@ -17,21 +19,35 @@ pub(crate) const PASSWORD: &str = "alice-hunter2";
 pub(crate) const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../mock/certs");
 const STORE_PASSWORD: &str = "store-hunter2";
 
+/// A client's certificate and its key in one file of a cluster's directory.
+pub(crate) const CLIENT_KEYSTORE: &str = "client.pem";
+
 /// Brokers demand at least 4,096 iterations. Those of the two mechanisms differ, so that one cannot be taken for the other.
 const SCRAM: [(&str, u32); 2] = [("SCRAM-SHA-256", 4_096), ("SCRAM-SHA-512", 8_192)];
 
 const PLAIN_MODULE: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
 const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";
 
+const TOKEN_MODULE: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule";
+const TOKEN_VALIDATOR: &str =
+    "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler";
+
 /// The listeners of a cluster beside the plain one.
 #[derive(Debug, Default)]
 pub(crate) struct Security {
     pub(crate) listeners: Vec<Listener>,
+    /// Where brokers get the key of the issuer of tokens; without, they believe what tokens say.
+    pub(crate) jwks_url: Option<String>,
 }
 
 impl Security {
     fn has_sasl(&self) -> bool {
         self.listeners.iter().any(|listener| listener.has_sasl())
+    }
+
+    /// Whether brokers of a version with such listeners check who has signed a token.
+    pub(crate) fn wants_issuer(&self, version: Version) -> bool {
+        self.has_sasl() && version == Version::V4_3_1
     }
 
     /// The entries of `listener.security.protocol.map` for these listeners, each behind a comma.
@@ -71,17 +87,30 @@ impl Security {
         let mut properties = Vec::new();
         if self.has_sasl() {
             // Kafka 1.0 prepares only for what stands here, whatever single listeners are told.
-            let all = Listener::SaslPlaintext.mechanisms().join(",");
+            let all = Listener::SaslPlaintext.mechanisms(version).join(",");
             properties.push(("sasl.enabled.mechanisms".to_owned(), all));
+        }
+        if let Some(url) = &self.jwks_url {
+            for (key, value) in [
+                ("jwks.endpoint.url", url.as_str()),
+                ("expected.audience", AUDIENCE),
+                ("expected.issuer", ISSUER),
+            ] {
+                properties.push((format!("sasl.oauthbearer.{key}"), value.to_owned()));
+            }
         }
         for listener in self.listeners.iter().filter(|listener| listener.has_sasl()) {
             let prefix = listener.prefix();
-            let mechanisms = listener.mechanisms();
+            let mechanisms = listener.mechanisms(version);
             properties.push((format!("{prefix}sasl.enabled.mechanisms"), mechanisms.join(",")));
             // Older brokers read these lines from a file only.
             for mechanism in mechanisms.iter().filter(|_| version != Version::V1_0_2) {
                 let key = format!("{prefix}{}.sasl.jaas.config", mechanism.to_lowercase());
                 properties.push((key, login_module(mechanism)));
+            }
+            if self.jwks_url.is_some() && mechanisms.contains(&"OAUTHBEARER") {
+                let key = format!("{prefix}oauthbearer.sasl.server.callback.handler.class");
+                properties.push((key, TOKEN_VALIDATOR.to_owned()));
             }
             if listener.has_short_sessions() {
                 properties.push((format!("{prefix}connections.max.reauth.ms"), SHORT_SESSION_MS.to_string()));
@@ -97,7 +126,10 @@ impl Security {
             writeln!(text, "  {}", login_module(mechanism)).expect("a String takes all");
         }
         text.push_str("};\n");
-        std::fs::write(directory.join("jaas.conf"), text)
+        std::fs::write(directory.join("jaas.conf"), text)?;
+        let parts = ["client.pem", "client.key"].map(|name| Path::new(CERTIFICATES).join(name));
+        let [certificate, key] = parts.map(std::fs::read_to_string);
+        std::fs::write(directory.join(CLIENT_KEYSTORE), certificate? + &key?)
     }
 
     /// Options of the brokers' JVM.
@@ -106,6 +138,9 @@ impl Security {
         if self.has_sasl() && version == Version::V1_0_2 {
             options
                 .push(format!("-Djava.security.auth.login.config={}", directory.join("jaas.conf").display()));
+        }
+        if let Some(url) = &self.jwks_url {
+            options.push(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={url}"));
         }
         options
     }
@@ -142,6 +177,7 @@ fn path(path: &Path) -> &str {
 /// The broker's line for a mechanism.
 fn login_module(mechanism: &str) -> String {
     match mechanism {
+        "OAUTHBEARER" => format!("{TOKEN_MODULE} required;"),
         "PLAIN" => format!("{PLAIN_MODULE} required user_{USER}=\"{PASSWORD}\";"),
         _ => format!("{SCRAM_MODULE} required;"),
     }
