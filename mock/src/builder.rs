@@ -55,6 +55,12 @@ impl MockClusterBuilder {
         }
     }
 
+    /// Sets the racks that brokers are in (`broker.rack`, default none): the first broker is in the first, and so on by turns.
+    pub fn racks<R: Into<String>>(mut self, racks: impl IntoIterator<Item = R>) -> Self {
+        self.settings.racks = racks.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Sets the number of brokers (default 1); their ids count from 0.
     pub fn brokers(mut self, brokers: i32) -> Self {
         self.brokers = brokers;

@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) auto_create_topics: bool,
     pub(crate) default_partitions: i32,
     pub(crate) min_insync_replicas: usize,
+    /// Brokers are in these by turns; empty: in none.
+    pub(crate) racks: Vec<String>,
     pub(crate) max_message_bytes: usize,
     pub(crate) keeps_records: bool,
     /// Whether a producer that is not known must begin with sequence 0, as before Kafka 2.5.
@@ -43,6 +45,7 @@ impl Default for Settings {
             auto_create_topics: true,
             default_partitions: 1,
             min_insync_replicas: 1,
+            racks: Vec::new(),
             max_message_bytes: 1_048_588,
             keeps_records: true,
             knows_all_producers: false,

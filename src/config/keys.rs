@@ -272,7 +272,7 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("partitioner.availability.timeout.ms", LONG, Some("0"), supported!(partitioner_availability_timeout)),
     Key::new("partitioner.class", Kind::Class, None, supported!(partitioner_class)),
     Key::new("partitioner.ignore.keys", Kind::Boolean, Some("false"), supported!(partitioner_ignore_keys)),
-    Key::new("partitioner.rack.aware", Kind::Boolean, Some("false"), not_yet("partitioning by rack is", Some("false"))),
+    Key::new("partitioner.rack.aware", Kind::Boolean, Some("false"), supported!(partitioner_rack_aware)),
     Key::new("receive.buffer.bytes", BUFFER, Some("32768"), supported!(receive_buffer)),
     Key::new("reconnect.backoff.max.ms", LONG, Some("1000"), supported!(reconnect_backoff_max)),
     Key::new("reconnect.backoff.ms", LONG, Some("50"), supported!(reconnect_backoff)),

@@ -73,7 +73,7 @@ macro_rules! config_setters {
 
         /// Sets the rack that this client is in (`client.rack`, default none).
         ///
-        /// At most 32767 bytes. It has no effect yet: partitioning by rack is still missing.
+        /// At most 32767 bytes. It has an effect only with [`partitioner_rack_aware`](Self::partitioner_rack_aware).
         #[must_use]
         pub fn client_rack(mut self, rack: impl Into<String>) -> Self {
             self$(.$config)?.set("client.rack", rack.into(), |settings| &mut settings.client_rack);
@@ -299,6 +299,19 @@ macro_rules! config_setters {
         #[must_use]
         pub fn partitioner_ignore_keys(mut self, ignore: bool) -> Self {
             self$(.$config)?.set("partitioner.ignore.keys", ignore, |settings| &mut settings.partitioner_ignore_keys);
+            self
+        }
+
+        /// Sets whether records without a key stay in the rack of the producer if they can (`partitioner.rack.aware`, default
+        /// false).
+        ///
+        /// They then go to partitions whose leader has the `broker.rack` that [`client_rack`](Self::client_rack) names, as long as
+        /// there is one that takes records, and to the others otherwise (KIP-1123). This saves traffic between zones, and fills the
+        /// partitions as unevenly as the producers are spread over racks. It has no effect on records with a key, and none on a
+        /// partitioner of your own.
+        #[must_use]
+        pub fn partitioner_rack_aware(mut self, aware: bool) -> Self {
+            self$(.$config)?.set("partitioner.rack.aware", aware, |settings| &mut settings.partitioner_rack_aware);
             self
         }
 

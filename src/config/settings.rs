@@ -60,6 +60,8 @@ pub(crate) struct ProducerSettings {
     pub(crate) partitioner_availability_timeout: Duration,
     pub(crate) partitioner_class: PartitionerClass,
     pub(crate) partitioner_ignore_keys: bool,
+    /// Only with a `client_rack`.
+    pub(crate) partitioner_rack_aware: bool,
     /// `None` leaves it to the operating system.
     pub(crate) receive_buffer: Option<usize>,
     /// At most `reconnect_backoff_max`. Equal to it: the backoff is a constant, without jitter.
@@ -175,6 +177,7 @@ impl Default for ProducerSettings {
             partitioner_availability_timeout: Duration::ZERO,
             partitioner_class: PartitionerClass::BuiltIn,
             partitioner_ignore_keys: false,
+            partitioner_rack_aware: false,
             receive_buffer: Some(32 * 1024),
             reconnect_backoff: Duration::from_millis(50),
             reconnect_backoff_max: Duration::from_secs(1),

@@ -121,6 +121,7 @@ fn every_setter() -> ProducerConfig {
         .partitioner_availability_timeout(ms(11))
         .partitioner_class("org.apache.kafka.clients.producer.RoundRobinPartitioner")
         .partitioner_ignore_keys(true)
+        .partitioner_rack_aware(true)
         .receive_buffer(None)
         .reconnect_backoff(ms(12))
         .reconnect_backoff_max(ms(13))
@@ -181,6 +182,7 @@ const EVERY_PROPERTY: &[(&str, &str)] = &[
     ("partitioner.availability.timeout.ms", "11"),
     ("partitioner.class", "org.apache.kafka.clients.producer.RoundRobinPartitioner"),
     ("partitioner.ignore.keys", "true"),
+    ("partitioner.rack.aware", "true"),
     ("receive.buffer.bytes", "-1"),
     ("reconnect.backoff.ms", "12"),
     ("reconnect.backoff.max.ms", "13"),

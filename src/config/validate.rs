@@ -73,6 +73,7 @@ impl ProducerConfig {
         }
         problems.extend(self.batch_larger_than_buffer());
         problems.extend(self.delivery_timeout_too_short());
+        problems.extend(self.rack_without_name());
         problems.extend(self.against_idempotence());
         problems.extend(self.without_credentials());
         problems
@@ -93,6 +94,13 @@ impl ProducerConfig {
         }
         let text = format!("must be at least batch.size ({batch})");
         Some(self.conflict("buffer.memory", text))
+    }
+
+    fn rack_without_name(&self) -> Option<ConfigProblem> {
+        let is_missing = self.settings.partitioner_rack_aware && self.settings.client_rack.trim().is_empty();
+        let is_unexplained = self.is_sound("client.rack") && !self.variables.contains_key("client.rack");
+        (is_missing && is_unexplained)
+            .then(|| self.conflict("partitioner.rack.aware", "needs client.rack".to_owned()))
     }
 
     fn delivery_timeout_too_short(&self) -> Option<ConfigProblem> {

@@ -87,6 +87,8 @@ pub(crate) struct RoutingRules {
     pub(crate) ignore_keys: bool,
     /// `partitioner.adaptive.partitioning.enable`.
     pub(crate) adaptive_partitioning: bool,
+    /// The rack whose leaders are preferred (`client.rack`); `None` without `partitioner.rack.aware`.
+    pub(crate) rack: Option<Arc<str>>,
 }
 
 /// What is kept of a topic for the choice of partitions.

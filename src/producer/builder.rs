@@ -388,6 +388,7 @@ fn routing(partitioner: Option<Box<dyn Partitioner>>, settings: &ProducerSetting
         ignore_keys: settings.partitioner_ignore_keys
             || settings.partitioner_class == PartitionerClass::UniformSticky,
         adaptive_partitioning: settings.partitioner_adaptive_partitioning,
+        rack: settings.partitioner_rack_aware.then(|| Arc::from(settings.client_rack.as_str())),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use kafka_mock::MockCluster;
 use kafka_producer::{
     BoxError, Cluster, Delivery, Disposition, KafkaProducer, PartitionerRecord, Persisted, ProducerRecord,
     RoundRobinPartitioner, SendErrorKind, partition_for_key,
@@ -333,4 +334,34 @@ async fn partitioners_of_kafka_are_known_by_the_names_of_their_classes() {
         soon("result", sticky.send(record(number).key("same"))).await.unwrap();
     }
     assert!(logs_of(&cluster).iter().filter(|log| !log.is_empty()).count() > 1);
+}
+
+#[tokio::test]
+async fn records_without_a_key_stay_in_the_rack_while_it_has_a_leader() {
+    let cluster = MockCluster::builder().brokers(3).racks(["a", "b", "a"]).start().await.unwrap();
+    cluster.create_topic(TOPIC, 3, 3).unwrap();
+    for partition in 0..3 {
+        cluster.set_leader(TOPIC, partition, Some(partition)).unwrap();
+    }
+    let producer = builder(&cluster)
+        .property("client.rack", "b")
+        .property("partitioner.rack.aware", "true")
+        .batch_size(1)
+        .metadata_max_age(millis(50))
+        .build()
+        .unwrap();
+
+    for number in 0..50 {
+        soon("result", producer.send(record(number))).await.unwrap();
+    }
+    let lengths: Vec<_> = logs_of(&cluster).iter().map(Vec::len).collect();
+    assert_eq!(lengths, [0, 50, 0]);
+
+    cluster.set_leader(TOPIC, 1, Some(0)).unwrap();
+    let mut sent = 0;
+    while logs_of(&cluster).iter().filter(|log| !log.is_empty()).count() < 3 {
+        soon("result", producer.send(record(sent))).await.unwrap();
+        sent += 1;
+        assert!(sent < 100_000);
+    }
 }

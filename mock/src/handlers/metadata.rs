@@ -42,6 +42,7 @@ impl Broker<'_> {
                 .with_node_id(BrokerId(id))
                 .with_host(StrBytes::from_static_str(HOST))
                 .with_port(node.port.into())
+                .with_rack(self.rack_of(id).filter(|_| version >= 1))
         });
         let controller = self.state.live_brokers().next().map_or(-1, |(id, _)| id);
         let response = MetadataResponse::default()
@@ -55,6 +56,12 @@ impl Broker<'_> {
         }
         let rebootstrap = plan.has_error(code::REBOOTSTRAP_REQUIRED).then_some(code::REBOOTSTRAP_REQUIRED);
         response.with_error_code(rebootstrap.unwrap_or_else(|| plan.request_error()))
+    }
+
+    fn rack_of(&self, broker: i32) -> Option<StrBytes> {
+        let racks = &self.state.settings.racks;
+        let place = usize::try_from(broker).ok()?.checked_rem(racks.len())?;
+        racks.get(place).cloned().map(StrBytes::from_string)
     }
 
     pub(crate) fn metadata_targets(&self, request: &MetadataRequest, version: i16) -> Vec<Target> {

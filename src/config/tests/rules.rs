@@ -240,3 +240,13 @@ fn passwords_that_are_set_are_shown_nowhere() {
     assert!(shown.contains("alice") && shown.contains("[hidden]"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
 }
+
+#[test]
+fn rack_aware_partitioning_needs_a_rack() {
+    let aware = complete().partitioner_rack_aware(true);
+
+    let expected = ["partitioner.rack.aware = true: needs client.rack"];
+    assert_eq!(messages(&aware), expected);
+    assert_eq!(messages(&aware.clone().client_rack(" ")), expected);
+    assert_eq!(messages(&aware.client_rack("a")), [""; 0]);
+}

@@ -2,14 +2,15 @@
 //!
 //! It goes where the topic sticks to. The topic sticks to a partition for about a batch (`sticky.rs`). Then the next partition is
 //! drawn from those with a leader, or from all if none has one. With adaptive partitioning, the fewer batches wait for a
-//! partition, the likelier it is drawn (`load_table.rs`). If memory is short, or the partition is stopped, the record looks
+//! partition, the likelier it is drawn (`load_table.rs`). With a rack, partitions whose leaders are in it come before all others. If memory is short, or the partition is stopped, the record looks
 //! further (`search.rs`).
 
 use std::time::Instant;
 
 use super::load_table::LoadTable;
+use super::recent_loads::Loads;
 use super::{NoRoute, Route, RoutingRules, TopicRoutes, TopicView};
-use crate::metadata::TopicInfo;
+use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 
 impl RoutingRules {
     /// Returns where a record goes that may go to any partition, and chooses that partition if there is no choice yet.
@@ -32,17 +33,44 @@ impl RoutingRules {
         let cluster = view.cluster();
         let info = cluster.topic(view.topic())?;
         if !self.adaptive_partitioning {
-            return draw(info, None, random);
+            return draw(info, &Loads { near: self.near(&cluster, info), table: None }, random);
         }
-        let TopicRoutes { partition_count, loads, .. } = view.routes();
-        let look = || {
-            let mut looked_at = 0;
-            let backlogs = view.backlogs().inspect(|_| looked_at += 1);
-            let lengths = backlogs.map(|backlog| (backlog.partition, backlog.length()));
-            let loads = LoadTable::new(*partition_count, info.available_partitions(), lengths);
-            (loads, looked_at.max(view.places() / PLACES_PER_LOOK))
+        draw(info, &view.routes().loads.get(now, || self.look(view, &cluster, info)), random)
+    }
+
+    /// Looks at what waits for each partition. Returns how many partitions were looked at, too.
+    fn look(&self, view: &impl TopicView, cluster: &Cluster, info: &TopicInfo) -> (Loads, usize) {
+        let mut looked_at = 0;
+        let backlogs = view.backlogs().inspect(|_| looked_at += 1);
+        let lengths = backlogs.map(|backlog| (backlog.partition, backlog.length()));
+        if self.rack.is_none() {
+            let table = LoadTable::new(view.routes().partition_count, info.available_partitions(), lengths);
+            return (Loads { near: Vec::new(), table }, looked_at.max(view.places() / PLACES_PER_LOOK));
+        }
+        let lengths: Vec<_> = lengths.collect();
+        let is_shut = |partition: &i32| {
+            let place = lengths.binary_search_by_key(partition, |(partition, _)| *partition);
+            place.ok().and_then(|place| lengths.get(place)).is_some_and(|(_, length)| length.is_none())
         };
-        draw(info, loads.get(now, look).as_deref(), random)
+        // Those in the rack that may be chosen. If there is none, all count.
+        let mut near = self.near(cluster, info);
+        near.retain(|partition| !is_shut(partition));
+        let table = match near.len() {
+            0 => LoadTable::new(view.routes().partition_count, info.available_partitions(), lengths),
+            count => LoadTable::new(count, &near, lengths),
+        };
+        let looked_at = looked_at + info.available_partitions().len();
+        (Loads { near, table }, looked_at.max(view.places() / PLACES_PER_LOOK))
+    }
+
+    /// Returns the partitions whose leaders are in the rack of the producer, ascending (KIP-1123).
+    fn near(&self, cluster: &Cluster, info: &TopicInfo) -> Vec<i32> {
+        let Some(rack) = &self.rack else { return Vec::new() };
+        let is_near = |partition: &i32| {
+            let leader = info.partition(*partition).and_then(PartitionInfo::leader);
+            leader.and_then(|leader| cluster.node(leader)).and_then(Node::rack) == Some(&**rack)
+        };
+        info.available_partitions().iter().copied().filter(is_near).collect()
     }
 }
 
@@ -66,12 +94,14 @@ pub(super) fn open_partition(view: &impl TopicView, random: u64) -> Option<usize
     open.get(index_of(random, open.len())?).copied()
 }
 
-/// Draws with a table by load, else evenly among the partitions with a leader, else, if none has one, among all.
-fn draw(topic: &TopicInfo, loads: Option<&LoadTable>, random: u64) -> Option<usize> {
-    let available = topic.available_partitions();
+/// Draws among the partitions that are preferred, else among those with a leader: with a table by load, else evenly. If none has a
+/// leader, draws among all.
+fn draw(topic: &TopicInfo, loads: &Loads, random: u64) -> Option<usize> {
+    let Loads { near, table } = loads;
+    let among = if near.is_empty() { topic.available_partitions() } else { near };
     // The loads may be from a moment ago, when there were leaders.
-    let by_load = loads.and_then(|loads| loads.choose(available, random));
-    let chosen = by_load.or_else(|| available.get(index_of(random, available.len())?).copied());
+    let by_load = table.as_ref().and_then(|table| table.choose(among, random));
+    let chosen = by_load.or_else(|| among.get(index_of(random, among.len())?).copied());
     match chosen {
         Some(partition) => usize::try_from(partition).ok(),
         None => index_of(random, topic.partitions().len()),

@@ -5,6 +5,15 @@ use std::time::{Duration, Instant};
 
 use super::load_table::LoadTable;
 
+/// What a choice goes by.
+#[derive(Debug)]
+pub(super) struct Loads {
+    /// Partitions that are preferred to all others, ascending; empty: there are none.
+    pub(super) near: Vec<i32>,
+    /// How often each of them is to be chosen; of all that have leaders, if none is preferred. `None`: all alike.
+    pub(super) table: Option<LoadTable>,
+}
+
 /// The loads of a topic's partitions as they were a moment ago.
 ///
 /// To look at ten thousand queues for each choice would cost more than the records in between.
@@ -15,26 +24,22 @@ pub(super) struct RecentLoads(Mutex<Option<Look>>);
 struct Look {
     /// When the loads are of no use any more.
     until: Instant,
-    loads: Option<Arc<LoadTable>>,
+    loads: Arc<Loads>,
 }
 
 impl RecentLoads {
     /// Returns the loads as of `now`, or of so little before that looking is a hundredth of the time: about 10 ns for a
     /// queue. `look` returns the number of queues that it has looked at, too, or of queues that take as long.
-    pub(super) fn get(
-        &self,
-        now: Instant,
-        look: impl FnOnce() -> (Option<LoadTable>, usize),
-    ) -> Option<Arc<LoadTable>> {
+    pub(super) fn get(&self, now: Instant, look: impl FnOnce() -> (Loads, usize)) -> Arc<Loads> {
         let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Look { loads, .. }) = recent.as_ref().filter(|recent| now < recent.until) {
-            return loads.as_ref().map(Arc::clone);
+            return Arc::clone(loads);
         }
         let (loads, queues) = look();
-        let loads = loads.map(Arc::new);
+        let loads = Arc::new(loads);
         let age = Duration::from_micros(u64::try_from(queues).unwrap_or(u64::MAX));
         let until = now.checked_add(age).unwrap_or(now);
-        *recent = Some(Look { until, loads: loads.as_ref().map(Arc::clone) });
+        *recent = Some(Look { until, loads: Arc::clone(&loads) });
         loads
     }
 }
@@ -51,7 +56,8 @@ mod tests {
             for micros in (0..100_000).step_by(usize::try_from(every).unwrap()) {
                 loads.get(begin + Duration::from_micros(micros), || {
                     looks += 1;
-                    (LoadTable::new(2, &[0, 1], [(0, Some(1)), (1, Some(2))]), queues)
+                    let table = LoadTable::new(2, &[0, 1], [(0, Some(1)), (1, Some(2))]);
+                    (Loads { near: Vec::new(), table }, queues)
                 });
             }
             looks

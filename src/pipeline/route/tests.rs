@@ -96,7 +96,7 @@ fn counts(partitions: impl Iterator<Item = usize>) -> BTreeMap<usize, u32> {
 }
 
 pub(super) fn rules() -> RoutingRules {
-    RoutingRules { partitioner: None, ignore_keys: false, adaptive_partitioning: true }
+    RoutingRules { partitioner: None, ignore_keys: false, adaptive_partitioning: true, rack: None }
 }
 
 fn rules_with(partitioner: impl Partitioner) -> RoutingRules {
@@ -284,4 +284,58 @@ fn bytes_spread_inversely_to_backlogs() {
         let off = records[&partition].abs_diff(expected);
         assert!(off < 2_000, "{off} too many or too few for partition {partition} of {records:?}");
     }
+}
+
+/// A topic whose partitions are led by brokers in these racks; `None` for a partition without a leader.
+fn topic_in<const N: usize>(racks: [Option<&str>; N]) -> Topic {
+    let leader = |rack: &Option<&str>, number: i32| rack.is_some().then_some(NodeId(number));
+    let partitions = (0..).zip(&racks).map(|(number, rack)| PartitionInfo::new(number, leader(rack, number)));
+    let nodes = (0..).zip(&racks).filter_map(|(number, rack)| {
+        let node = Node::new(NodeId(number), "one", 9092);
+        Some(if rack.is_some_and(str::is_empty) { node } else { node.with_rack((*rack)?) })
+    });
+    let cluster = Arc::new(Cluster::new(nodes, [TopicInfo::new("t", partitions)]));
+    Topic { cluster, ..Topic::new(&[true; N]) }
+}
+
+fn rules_in(rack: &str, adaptive_partitioning: bool) -> RoutingRules {
+    RoutingRules { rack: Some(Arc::from(rack)), adaptive_partitioning, ..rules() }
+}
+
+/// As `BuiltInPartitioner` of Kafka 4.4 draws.
+#[test]
+fn partitions_led_in_the_rack_are_drawn_and_no_others() {
+    let topic = topic_in([Some("a"), Some("b"), Some("a"), Some(""), None]);
+
+    for adaptive in [true, false] {
+        let drawn = topic.draws(&rules_in("a", adaptive), 100);
+        assert_eq!(drawn, BTreeMap::from([(0, 50), (2, 50)]), "adaptive: {adaptive}");
+        let elsewhere = topic.draws(&rules_in("c", adaptive), 100);
+        assert_eq!(elsewhere, BTreeMap::from([(0, 25), (1, 25), (2, 25), (3, 25)]), "adaptive: {adaptive}");
+    }
+    let unaware = topic.draws(&rules(), 100);
+    assert_eq!(unaware.len(), 4);
+}
+
+#[test]
+fn load_counts_among_the_partitions_in_the_rack() {
+    let mut topic = topic_in([Some("a"), Some("b"), Some("a"), Some("a")]);
+    topic.backlogs = [0, 9, 3, 1].into_iter().zip(0..).map(|(batches, at)| backlog(at, batches)).collect();
+
+    let drawn = topic.draws(&rules_in("a", true), 8);
+
+    assert_eq!(drawn, BTreeMap::from([(0, 4), (2, 1), (3, 3)]));
+}
+
+#[test]
+fn partitions_in_the_rack_that_take_nothing_are_left_out_and_others_are_drawn_if_none_is_left() {
+    let shut = |partition| Backlog { is_available: false, ..backlog(partition, 1) };
+    let mut topic = topic_in([Some("a"), Some("b"), Some("a")]);
+
+    topic.backlogs = vec![shut(0)];
+    assert_eq!(topic.draws(&rules_in("a", true), 10), BTreeMap::from([(2, 10)]));
+
+    topic.routes = TopicRoutes::new(3, 100);
+    topic.backlogs = vec![shut(0), shut(2)];
+    assert_eq!(topic.draws(&rules_in("a", true), 10), BTreeMap::from([(1, 10)]));
 }

@@ -61,6 +61,7 @@ impl Rig {
                 partitioner: None,
                 ignore_keys: settings.partitioner_ignore_keys,
                 adaptive_partitioning: settings.partitioner_adaptive_partitioning,
+                rack: None,
             },
             settings,
             interceptors: Arc::new(InterceptorChain::new()),
