@@ -38,7 +38,9 @@ pub use acks::Acks;
 pub(crate) use gzip_level::GzipLevel;
 pub(crate) use host_port::HostPort;
 pub use metadata_recovery_strategy::MetadataRecoveryStrategy;
-pub(crate) use oauth::{TokenOrigin, UnsecuredLogin, check_extension};
+pub(crate) use oauth::{
+    Assertion, ClientProof, Grant, TokenEndpoint, TokenOrigin, UnsecuredLogin, check_extension,
+};
 pub(crate) use partitioner_class::PartitionerClass;
 pub use problem::{ConfigError, ConfigProblem, ConfigReason};
 pub(crate) use sasl::{Credentials, Mechanism};

@@ -13,6 +13,7 @@ use crate::accumulator::{
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
 use crate::delivery::{Delivery, Teller};
+use crate::http::AnswerReader;
 use crate::network::next_frame;
 use crate::protocol::compression::{Compression, uncompressed};
 use crate::protocol::messages::api_versions::ApiVersionsResponse;
@@ -50,6 +51,17 @@ pub fn encode_batch(out: &mut Vec<u8>, count: usize, key: Option<&[u8]>, value: 
         builder.seal(out, Compression::None, ProducerIdentity::NONE);
     }
     out.len()
+}
+
+/// Reads an answer of HTTP that comes in pieces, up to its end or until it is wrong. Returns the status and the length of the body.
+pub fn read_http_answer<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<(u16, usize)> {
+    let mut reader = AnswerReader::new();
+    for piece in pieces {
+        if reader.feed(piece).ok()? {
+            break;
+        }
+    }
+    reader.finish().ok().map(|answer| (answer.status, answer.body.len()))
 }
 
 /// Compresses records at a level of the codec and returns the compressed length, 0 if nothing was gained.

@@ -55,7 +55,6 @@ impl Json {
     }
 
     /// Returns the text of a member that is a text.
-    #[cfg(test)]
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
             Self::String(text) => Some(text),

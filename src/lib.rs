@@ -140,6 +140,7 @@ mod config;
 mod delivery;
 mod error;
 mod fence;
+mod http;
 mod json;
 mod log;
 mod login;
@@ -150,6 +151,7 @@ mod metrics;
 #[path = "../loom/models/models.rs"]
 pub mod models;
 mod network;
+mod oidc;
 mod pipeline;
 mod planted;
 mod producer;

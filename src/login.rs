@@ -37,7 +37,7 @@ mod unsecured;
 pub(crate) use self::current::Current;
 pub(crate) use self::schedule::RefreshSettings;
 use self::schedule::{Next, Schedule};
-pub(crate) use self::tokens::tokens;
+pub(crate) use self::tokens::{tokens, unsecured_tokens};
 
 /// Where credentials come from.
 pub(crate) trait Source<T>: fmt::Debug + Send + Sync {

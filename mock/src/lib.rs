@@ -89,6 +89,7 @@ mod socket;
 mod state;
 #[cfg(feature = "tls")]
 mod tls;
+mod token_endpoint;
 mod topic;
 mod versions;
 
@@ -105,6 +106,7 @@ pub use requests::Requests;
 pub use sasl::SaslMechanism;
 #[cfg(feature = "tls")]
 pub use tls::{MockCertificate, MockTls, TlsConnection, TlsFault, TlsVersion};
+pub use token_endpoint::{MockTokenEndpoint, TokenAnswer, TokenRequest};
 
 /// Runs the examples of the README.
 #[cfg(doctest)]

@@ -35,6 +35,12 @@ const fn consumer(name: &'static str) -> ForeignKey {
     ForeignKey { name, origin: "a key for consumers", instead: None, remark: "" }
 }
 
+/// Java's way to let the owner of a process bound what the author of a configuration may have it read.
+const fn system(name: &'static str) -> ForeignKey {
+    let remark = "this producer asks the URL and reads the files that its configuration names";
+    ForeignKey { name, origin: "a system property of Java", instead: None, remark }
+}
+
 const fn removed(name: &'static str, instead: Option<&'static str>) -> ForeignKey {
     ForeignKey { name, origin: "no longer a key of Kafka", instead, remark: "" }
 }
@@ -159,6 +165,8 @@ pub(crate) static FOREIGN_KEYS: &[ForeignKey] = &[
     consumer("max.poll.records"),
     consumer("session.timeout.ms"),
     consumer("value.deserializer"),
+    system("org.apache.kafka.sasl.oauthbearer.allowed.files"),
+    system("org.apache.kafka.sasl.oauthbearer.allowed.urls"),
     removed("auto.include.jmx.reporter", None),
     removed("block.on.buffer.full", Some("max.block.ms")),
     removed("metadata.fetch.timeout.ms", Some("max.block.ms")),

@@ -88,6 +88,9 @@ impl Key {
                 if !takes.is_empty() && !takes.contains(&text) {
                     return Err(ConfigReason::JavaOnly(refusal.to_owned()));
                 }
+                if !self.default.is_some_and(|default| self.kind.same(default, text)) {
+                    self.check_feature()?;
+                }
                 settings.keep_by_name(self, text);
                 return Ok(());
             }
@@ -184,7 +187,7 @@ macro_rules! supported_by_name {
 
 pub(super) use {supported, supported_by_name};
 
-const fn by_name(effect: &'static str) -> Support {
+pub(super) const fn by_name(effect: &'static str) -> Support {
     Support::ByName { takes: &[], effect, refusal: "" }
 }
 

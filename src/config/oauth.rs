@@ -1,10 +1,16 @@
 //! Where access tokens for OAUTHBEARER come from: what the options of `OAuthBearerLoginModule` and other properties say together.
 
+use std::path::PathBuf;
+
 use super::sasl::Login;
 use super::{ConfigProblem, ConfigReason, ProducerSettings};
 use crate::json::Json;
 use crate::secret::{HIDDEN, Secret};
 use crate::token::SharedProvider;
+
+mod endpoint;
+
+pub(crate) use self::endpoint::{Assertion, ClientProof, Grant, TokenEndpoint};
 
 /// The options of a login module as they stand, those that mean something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,12 +93,23 @@ impl OAuthOptions {
 
 /// Whether an option of the login module means something here. Of others not even the name is told.
 pub(super) fn has_option(name: &str) -> bool {
-    name.starts_with(UNSECURED)
+    const NAMES: [&str; 6] = [
+        "clientId",
+        "clientSecret",
+        "scope",
+        "ssl.truststore.certificates",
+        "ssl.truststore.location",
+        "ssl.truststore.type",
+    ];
+    name.starts_with(UNSECURED) || name.starts_with(EXTENSION) || NAMES.contains(&name)
 }
 
 /// Where tokens come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TokenOrigin {
+    Endpoint(Box<TokenEndpoint>),
+    /// A file that holds one, with what brokers are told beside it.
+    File(PathBuf, Vec<(String, String)>),
     Provider(SharedProvider),
     Unsecured(UnsecuredLogin),
 }
@@ -110,16 +127,18 @@ impl ProducerSettings {
     /// Returns where tokens come from.
     pub(super) fn token_origin(&self) -> Result<TokenOrigin, ConfigProblem> {
         let problem = |reason| ConfigProblem::new("sasl.jaas.config", HIDDEN, reason);
-        match &self.sasl_jaas_config.0 {
-            Some(Login::Provider(provider)) => Ok(TokenOrigin::Provider(provider.clone())),
-            Some(Login::OAuth(options)) if options.is_unsecured() => {
+        let none = OAuthOptions(Vec::new());
+        let options = match &self.sasl_jaas_config.0 {
+            Some(Login::Provider(provider)) => return Ok(TokenOrigin::Provider(provider.clone())),
+            Some(Login::OAuth(options)) => options,
+            _ => &none,
+        };
+        match self.text(endpoint::URL) {
+            Some(url) => endpoint::origin(self, options, url),
+            None if options.is_unsecured() => {
                 options.unsecured().map(TokenOrigin::Unsecured).map_err(problem)
             }
-            _ => {
-                let text = "has no option unsecuredLoginStringClaim_sub, and token endpoints are not available yet; \
-                            use `Sasl::oauth_bearer`";
-                Err(problem(ConfigReason::NotAvailable(text.to_owned())))
-            }
+            None => Err(ConfigProblem::new(endpoint::URL, "", ConfigReason::Missing)),
         }
     }
 }
@@ -152,6 +171,7 @@ fn invalid(text: &str) -> ConfigReason {
 }
 
 const UNSECURED: &str = "unsecuredLogin";
+const EXTENSION: &str = "extension_";
 
 #[cfg(test)]
 mod tests;

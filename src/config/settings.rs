@@ -15,6 +15,7 @@ use super::keys::{self, Key};
 use super::oauth::TokenOrigin;
 use super::sasl::{Credentials, JaasConfig, Login, Mechanism};
 use super::tls::TlsSettings;
+use crate::secret::Secret;
 
 /// The value of every supported property. What [`ProducerConfig::settle`](super::ProducerConfig::settle) returns
 /// has passed every check; each field says what that means for it.
@@ -73,6 +74,8 @@ pub(crate) struct ProducerSettings {
     /// At most `retry_backoff_max`. Equal to it: the backoff is a constant, without jitter.
     pub(crate) retry_backoff: Duration,
     pub(crate) retry_backoff_max: Duration,
+    pub(crate) sasl_assertion_passphrase: Secret,
+    pub(crate) sasl_client_secret: Secret,
     pub(crate) sasl_jaas_config: JaasConfig,
     /// In seconds, as Kafka has it.
     pub(crate) sasl_login_refresh_buffer_s: u32,
@@ -110,6 +113,11 @@ impl ProducerSettings {
         } else {
             self.by_name.insert(key.name, value.to_owned());
         }
+    }
+
+    /// Returns the value of a key without a field, if it is set and not blank.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.by_name.get(key).map(String::as_str).filter(|text| !text.trim().is_empty())
     }
 
     pub(super) fn kept_by_name(&self, key: &Key) -> Option<String> {
@@ -185,6 +193,8 @@ impl Default for ProducerSettings {
             retries: i32::MAX.unsigned_abs(),
             retry_backoff: Duration::from_millis(100),
             retry_backoff_max: Duration::from_secs(1),
+            sasl_assertion_passphrase: Secret::default(),
+            sasl_client_secret: Secret::default(),
             sasl_jaas_config: JaasConfig::default(),
             sasl_login_refresh_buffer_s: 300,
             sasl_login_refresh_min_period_s: 60,

@@ -161,16 +161,15 @@ impl ProducerConfig {
         if !self.is_sound("sasl.jaas.config") {
             return problems;
         }
-        let (Some(login), Some(mechanism)) = (&sasl_jaas_config.0, mechanism) else {
-            if sasl_jaas_config.0.is_none() {
-                problems.push(ConfigProblem::new("sasl.jaas.config", "", ConfigReason::Missing));
-            }
-            return problems;
-        };
-        if let Some(text) = login.mismatch(mechanism) {
+        let login = sasl_jaas_config.0.as_ref();
+        let mismatch = login.zip(mechanism).and_then(|(login, mechanism)| login.mismatch(mechanism));
+        if let Some(text) = mismatch {
             problems.push(self.conflict("sasl.jaas.config", text));
-        } else if mechanism == Mechanism::OAuthBearer {
+        } else if mechanism == Some(Mechanism::OAuthBearer) {
+            // All that it needs may stand in other keys.
             problems.extend(self.settings.token_origin().err());
+        } else if login.is_none() {
+            problems.push(ConfigProblem::new("sasl.jaas.config", "", ConfigReason::Missing));
         }
         problems
     }

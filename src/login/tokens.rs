@@ -6,16 +6,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::unsecured::Unsecured;
 use super::{Fetched, Fetching, Source, jwt};
 use crate::clock;
-use crate::config::{TokenOrigin, check_extension};
-use crate::token::{AccessToken, TokenEnd, TokenError, TokenProvider};
+use crate::config::{UnsecuredLogin, check_extension};
+use crate::token::{AccessToken, SharedProvider, TokenEnd, TokenError, TokenProvider};
 
-/// Returns the source of the tokens of a configuration.
-pub(crate) fn tokens(origin: &TokenOrigin) -> Box<dyn Source<AccessToken>> {
-    let provider: Arc<dyn TokenProvider> = match origin {
-        TokenOrigin::Provider(provider) => Arc::clone(&provider.0),
-        TokenOrigin::Unsecured(login) => Arc::new(Unsecured::new(login.clone())),
-    };
-    Box::new(Tokens(provider))
+/// Returns the source of the tokens that a provider gives out.
+pub(crate) fn tokens(provider: &SharedProvider) -> Box<dyn Source<AccessToken>> {
+    Box::new(Tokens(Arc::clone(&provider.0)))
+}
+
+/// Returns the source of tokens that the producer makes.
+pub(crate) fn unsecured_tokens(login: &UnsecuredLogin) -> Box<dyn Source<AccessToken>> {
+    Box::new(Tokens(Arc::new(Unsecured::new(login.clone()))))
 }
 
 struct Tokens(Arc<dyn TokenProvider>);

@@ -8,10 +8,21 @@ use tokio::task::JoinHandle;
 
 use crate::accumulator::RecordAccumulator;
 use crate::backoff::Backoff;
-use crate::config::{Authentication, ProducerSettings};
-use crate::login::{Current, Login, LoginNews, LoginWatcher, RefreshSettings, tokens};
+use crate::config::{Authentication, ConfigError, ProducerSettings, TokenEndpoint, TokenOrigin};
+#[cfg(feature = "tls")]
+use crate::config::{ConfigProblem, ConfigReason};
+use crate::login::{
+    Current, Login, LoginNews, LoginWatcher, RefreshSettings, Source, tokens, unsecured_tokens,
+};
+use crate::network::resolver::TcpConnector;
 use crate::network::sasl::{self, SaslMechanism};
+#[cfg(feature = "tls")]
+use crate::network::tls_connector::TlsConnector;
+use crate::network::transport::Connector;
+use crate::oidc;
 use crate::sender::{Control, Sender};
+#[cfg(feature = "tls")]
+use crate::tls::TlsClient;
 use crate::token::AccessToken;
 
 /// What a configuration asks for.
@@ -27,8 +38,8 @@ pub(crate) fn prepare(
     settings: &ProducerSettings,
     control: &Arc<Control>,
     accumulator: &Arc<RecordAccumulator>,
-) -> Prepared {
-    match settings.authentication() {
+) -> Result<Prepared, ConfigError> {
+    Ok(match settings.authentication() {
         None => Prepared { mechanism: None, login: None },
         Some(Authentication::Password(mechanism, credentials)) => {
             Prepared { mechanism: sasl::mechanism(mechanism, &credentials), login: None }
@@ -36,11 +47,40 @@ pub(crate) fn prepare(
         Some(Authentication::Token(origin)) => {
             let current = Current::new();
             let watcher = Watcher { control: Arc::clone(control), accumulator: Arc::clone(accumulator) };
-            let login =
-                Login::new(tokens(&origin), current.clone(), refresh_settings(settings), Arc::new(watcher));
+            let refresh = refresh_settings(settings);
+            let login = Login::new(source(&origin)?, current.clone(), refresh, Arc::new(watcher));
             Prepared { mechanism: Some(sasl::oauth_bearer(current)), login: Some(login) }
         }
+    })
+}
+
+fn source(origin: &TokenOrigin) -> Result<Box<dyn Source<AccessToken>>, ConfigError> {
+    Ok(match origin {
+        TokenOrigin::Provider(provider) => tokens(provider),
+        TokenOrigin::Unsecured(login) => unsecured_tokens(login),
+        TokenOrigin::File(path, extensions) => tokens(&oidc::from_file(path, extensions)),
+        TokenOrigin::Endpoint(endpoint) => tokens(&oidc::from_endpoint(endpoint, connector(endpoint)?)),
+    })
+}
+
+/// Returns how to reach a token endpoint. The dialer of the application is not asked: it is for brokers.
+fn connector(endpoint: &TokenEndpoint) -> Result<Arc<dyn Connector>, ConfigError> {
+    let tcp: Arc<dyn Connector> = Arc::new(TcpConnector::default());
+    #[cfg(feature = "tls")]
+    if endpoint.url.is_encrypted() {
+        let tls = TlsClient::new(&endpoint.tls).map_err(|problem| in_login_module(&problem))?;
+        return Ok(Arc::new(TlsConnector::new(tcp, tls)));
     }
+    let _ = endpoint;
+    Ok(tcp)
+}
+
+/// Says that what is wrong stands in an option of the login module.
+#[cfg(feature = "tls")]
+fn in_login_module(problem: &ConfigProblem) -> ConfigError {
+    let text = format!("for the token endpoint: {problem}");
+    let problem = ConfigProblem::new("sasl.jaas.config", "", ConfigReason::Invalid(text));
+    ConfigError::from(problem)
 }
 
 /// Starts the sender, and with it the login, which ends when the sender does.

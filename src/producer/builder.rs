@@ -261,7 +261,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         let metadata = new_metadata(&settings);
         let (published, clusters) = watch::channel(Arc::clone(metadata.cluster()));
         let control = Arc::new(Control::default());
-        let Prepared { mechanism, login } = authentication::prepare(&settings, &control, &accumulator);
+        let Prepared { mechanism, login } = authentication::prepare(&settings, &control, &accumulator)?;
         let core = SenderCore::new(Parts {
             settings: SenderSettings { is_fail_stop: self.fail_stop, ..sender_settings(&settings) },
             accumulator: Arc::clone(&accumulator),

@@ -7,6 +7,7 @@ mod batches;
 mod brokers;
 mod decoders;
 mod frames;
+mod http;
 mod input;
 mod properties;
 mod sender;
@@ -16,11 +17,12 @@ mod wire;
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target.
-pub const BODIES: [(&str, Body); 9] = [
+pub const BODIES: [(&str, Body); 10] = [
     ("api_versions", decoders::api_versions),
     ("batch_bytes", batches::bytes),
     ("batch_records", batches::records),
     ("frames", frames::frames),
+    ("http", http::http),
     ("init_producer_id", decoders::init_producer_id),
     ("metadata", decoders::metadata),
     ("produce", decoders::produce),

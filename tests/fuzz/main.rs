@@ -123,5 +123,5 @@ macro_rules! targets {
 }
 
 targets! {
-    api_versions batch_bytes batch_records frames init_producer_id metadata produce properties sender
+    api_versions batch_bytes batch_records frames http init_producer_id metadata produce properties sender
 }

@@ -1,7 +1,7 @@
 //! Lines for `OAuthBearerLoginModule`, as Java's handlers read their options.
 
 use super::*;
-use crate::config::jaas;
+use crate::config::{ProducerConfig, jaas};
 
 const MODULE: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required";
 
@@ -84,4 +84,126 @@ fn lists_are_separated_by_their_first_character() {
     assert_eq!(items("|"), "[]");
     assert_eq!(items(",a,b"), r#"["a","b"]"#);
     assert_eq!(items("\u{e4}a\u{e4}"), r#"["a",""]"#);
+}
+
+/// What comes of a configuration for OAUTHBEARER.
+fn origin(properties: &[(&str, &str)]) -> Result<TokenOrigin, String> {
+    let base = [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "OAUTHBEARER")];
+    let config = ProducerConfig::new().bootstrap_servers("a:1").properties(base);
+    let config = config.properties(properties.iter().copied());
+    match config.settle() {
+        Ok(settings) => Ok(settings.token_origin().unwrap()),
+        Err(error) => Err(error.problems().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+    }
+}
+
+fn endpoint(properties: &[(&str, &str)]) -> TokenEndpoint {
+    match origin(properties) {
+        Ok(TokenOrigin::Endpoint(endpoint)) => *endpoint,
+        other => panic!("{other:?}"),
+    }
+}
+
+const URL: (&str, &str) = ("sasl.oauthbearer.token.endpoint.url", "http://idp/token");
+const ID: (&str, &str) = ("sasl.oauthbearer.client.credentials.client.id", "me");
+const SECRET: (&str, &str) = ("sasl.oauthbearer.client.credentials.client.secret", "hunter2");
+const BEARER: (&str, &str) = (
+    "sasl.oauthbearer.jwt.retriever.class",
+    "org.apache.kafka.common.security.oauthbearer.JwtBearerJwtRetriever",
+);
+const ASSERTION: (&str, &str) = ("sasl.oauthbearer.assertion.file", "/assertion");
+
+fn by_secret(id: &str, secret: &str) -> Grant {
+    Grant::ClientCredentials(ClientProof::Secret {
+        client_id: id.to_owned(),
+        secret: Secret::new(secret),
+        is_encoded: false,
+    })
+}
+
+#[test]
+#[cfg(feature = "sasl")]
+fn keys_count_before_the_options_that_java_has_deprecated_for_them() {
+    let line = format!(
+        "{MODULE} clientId=\"old\" clientSecret=\"older\" scope=\"s\" extension_logicalCluster=\"lkc-1\";"
+    );
+    let line = ("sasl.jaas.config", line.as_str());
+
+    let old = endpoint(&[URL, line]);
+    assert_eq!((old.grant, old.scope.as_deref()), (by_secret("old", "older"), Some("s")));
+    assert_eq!(old.extensions, [("logicalCluster".to_owned(), "lkc-1".to_owned())]);
+    assert_eq!((old.connect_timeout.as_secs(), old.read_timeout.as_secs()), (10, 30));
+
+    let times = [("sasl.login.connect.timeout.ms", "7"), ("sasl.login.read.timeout.ms", "0")];
+    let new = endpoint(&[URL, line, ID, SECRET, ("sasl.oauthbearer.scope", " t "), times[0], times[1]]);
+    assert_eq!((new.grant, new.scope.as_deref()), (by_secret("me", "hunter2"), Some("t")));
+    assert_eq!((new.connect_timeout.as_millis(), new.read_timeout.as_secs()), (7, 30));
+
+    assert_eq!(endpoint(&[URL, ID, SECRET]).grant, by_secret("me", "hunter2"), "no line is needed");
+}
+
+#[test]
+#[cfg(feature = "sasl")]
+fn file_is_preferred_to_a_key_and_that_to_a_secret() {
+    let file = || Assertion::File("/assertion".into());
+    let with_file = endpoint(&[URL, ID, SECRET, ASSERTION]).grant;
+    let client_id = Some("me".to_owned());
+    assert_eq!(with_file, Grant::ClientCredentials(ClientProof::Assertion { client_id, assertion: file() }));
+    assert_eq!(endpoint(&[URL, BEARER, ASSERTION]).grant, Grant::JwtBearer(file()));
+
+    let issuer = ("sasl.oauthbearer.assertion.claim.iss", "me");
+    let key_is_missing = "sasl.oauthbearer.assertion.private.key.file: required";
+    assert_eq!(origin(&[URL, ID, SECRET, issuer]).unwrap_err(), key_is_missing);
+    assert_eq!(origin(&[URL, BEARER]).unwrap_err(), key_is_missing);
+}
+
+#[test]
+#[cfg(feature = "sasl")]
+fn urls_of_files_are_paths() {
+    for url in ["file:/run/token", "file:///run/token", "FILE://localhost/run/token"] {
+        let origin = origin(&[(URL.0, url)]).unwrap();
+        assert_eq!(origin, TokenOrigin::File("/run/token".into(), Vec::new()), "{url}");
+    }
+}
+
+#[test]
+#[cfg(feature = "sasl")]
+fn what_is_missing_or_wrong_is_named() {
+    let plain = "PlainLoginModule required username=a password=hunter2;";
+    let other_class = ("sasl.login.callback.handler.class", "com.example.Handler");
+    for (properties, text) in [
+        (&[][..], "sasl.oauthbearer.token.endpoint.url: required".to_owned()),
+        (&[URL], format!("{}: required", ID.0)),
+        (&[URL, ID], format!("{}: required", SECRET.0)),
+        (&[(URL.0, "idp/token"), ID, SECRET], format!("{} = idp/token: must begin with https://, http:// or file:", URL.0)),
+        (
+            &[URL, ID, SECRET, ("sasl.jaas.config", plain)],
+            "sasl.jaas.config = [hidden]: must name org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule \
+             with sasl.mechanism = OAUTHBEARER"
+                .to_owned(),
+        ),
+        (
+            &[URL, ID, SECRET, other_class],
+            "sasl.login.callback.handler.class = com.example.Handler: Java classes cannot be loaded, use \
+             `Sasl::oauth_bearer` with a `TokenProvider`"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(origin(properties).unwrap_err(), text);
+    }
+    let https = origin(&[(URL.0, "https://idp/token"), ID, SECRET]);
+    assert_eq!(https.is_ok(), cfg!(feature = "tls"), "{https:?}");
+}
+
+#[test]
+#[cfg(feature = "sasl")]
+fn secrets_are_shown_nowhere() {
+    let line = format!("{MODULE} clientSecret=\"hunter3\";");
+    let passphrase = ("sasl.oauthbearer.assertion.private.key.passphrase", "hunter4");
+    let properties = [URL, ID, SECRET, passphrase, ("sasl.jaas.config", &line)];
+    let config = ProducerConfig::new().properties(properties);
+
+    let shown = format!("{config:?} {config:#?} {:?} {:?}", endpoint(&properties), config.get(SECRET.0));
+
+    assert!(shown.contains("[hidden]") && !shown.contains("hunter"), "{shown}");
 }

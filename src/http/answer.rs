@@ -1,0 +1,327 @@
+//! [`AnswerReader`]: puts an answer together from the bytes that come, however they are cut.
+
+use zeroize::Zeroizing;
+
+/// What a server has answered.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// It may hold a token.
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// Why there is no answer that could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HttpError {
+    #[error("the connection was closed before the end of the answer")]
+    Cut,
+    #[error("{0} has a character that no header may have")]
+    Header(&'static str),
+    #[error("what came is no answer of HTTP/1.1: {0}")]
+    Senseless(&'static str),
+    #[error("the answer is longer than {MAX_BODY} bytes")]
+    TooLong,
+    #[error("the head of the answer is longer than {MAX_HEAD} bytes")]
+    TooMuchHead,
+}
+
+/// Reads one answer.
+pub(crate) struct AnswerReader {
+    state: State,
+    /// What has come and is not a part of the body yet: at most a line, or what came last.
+    rest: Zeroizing<Vec<u8>>,
+    /// Bytes of the head, and of what stands between the parts of the body.
+    head: usize,
+    status: u16,
+    framing: Framing,
+    body: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Status,
+    Headers,
+    /// So many bytes of the body are missing.
+    Sized(usize),
+    /// The body ends with the connection.
+    UntilClose,
+    ChunkSize,
+    Chunk(usize),
+    ChunkEnd,
+    Trailers,
+    Done,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    Unknown,
+    Chunked,
+    Length(usize),
+}
+
+impl AnswerReader {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: State::Status,
+            rest: Zeroizing::new(Vec::new()),
+            head: 0,
+            status: 0,
+            framing: Framing::Unknown,
+            body: Zeroizing::new(Vec::new()),
+        }
+    }
+
+    /// Takes in what has come. Returns whether the answer is complete.
+    ///
+    /// # Errors
+    ///
+    /// It is no answer, or longer than it has reason to be.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<bool, HttpError> {
+        self.rest.extend_from_slice(bytes);
+        let mut taken = 0;
+        let result = self.read(&mut taken);
+        let taken = taken.min(self.rest.len());
+        self.rest.drain(..taken);
+        result
+    }
+
+    /// Takes in that nothing more comes.
+    ///
+    /// # Errors
+    ///
+    /// The answer is not complete.
+    pub(crate) fn finish(self) -> Result<Answer, HttpError> {
+        match self.state {
+            State::Done | State::UntilClose => Ok(Answer { status: self.status, body: self.body }),
+            _ => Err(HttpError::Cut),
+        }
+    }
+
+    fn read(&mut self, taken: &mut usize) -> Result<bool, HttpError> {
+        loop {
+            match self.state {
+                State::Done => return Ok(true),
+                State::UntilClose => {
+                    let come = self.rest.len() - *taken;
+                    self.take(come, taken)?;
+                    return Ok(false);
+                }
+                State::Sized(missing) | State::Chunk(missing) => {
+                    let come = missing.min(self.rest.len() - *taken);
+                    self.take(come, taken)?;
+                    let missing = missing - come;
+                    let is_chunk = matches!(self.state, State::Chunk(_));
+                    self.state = match (missing, is_chunk) {
+                        (0, true) => State::ChunkEnd,
+                        (0, false) => State::Done,
+                        (missing, true) => State::Chunk(missing),
+                        (missing, false) => State::Sized(missing),
+                    };
+                    if missing > 0 {
+                        return Ok(false);
+                    }
+                }
+                State::Status | State::Headers | State::ChunkSize | State::ChunkEnd | State::Trailers => {
+                    let Some(line) = self.line(taken)? else { return Ok(false) };
+                    self.handle_line(&line)?;
+                }
+            }
+        }
+    }
+
+    /// Moves bytes to the body.
+    fn take(&mut self, count: usize, taken: &mut usize) -> Result<(), HttpError> {
+        if self.body.len() + count > MAX_BODY {
+            return Err(HttpError::TooLong);
+        }
+        let end = *taken + count;
+        self.body.extend_from_slice(self.rest.get(*taken..end).unwrap_or_default());
+        *taken = end;
+        Ok(())
+    }
+
+    /// Takes a line, without its end, if it has come.
+    fn line(&mut self, taken: &mut usize) -> Result<Option<String>, HttpError> {
+        let rest = self.rest.get(*taken..).unwrap_or_default();
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        if self.head + end.unwrap_or(rest.len()) >= MAX_HEAD {
+            return Err(HttpError::TooMuchHead);
+        }
+        let Some(end) = end else { return Ok(None) };
+        let line = rest.get(..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let line = String::from_utf8_lossy(line).into_owned();
+        *taken += end + 1;
+        self.head += end + 1;
+        Ok(Some(line))
+    }
+
+    fn handle_line(&mut self, line: &str) -> Result<(), HttpError> {
+        match self.state {
+            State::Status => {
+                self.status = read_status(line)?;
+                self.framing = Framing::Unknown;
+                self.state = State::Headers;
+            }
+            State::Headers if line.is_empty() => self.state = self.after_head(),
+            State::Headers => self.handle_header(line)?,
+            State::ChunkSize => {
+                let digits = line.split(';').next().unwrap_or_default().trim();
+                let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+                let size = usize::from_str_radix(digits, 16).ok().filter(|_| is_number);
+                self.state = match size.ok_or(HttpError::Senseless("a part without its length"))? {
+                    0 => State::Trailers,
+                    size if size > MAX_BODY => return Err(HttpError::TooLong),
+                    size => State::Chunk(size),
+                };
+            }
+            State::ChunkEnd if line.is_empty() => self.state = State::ChunkSize,
+            State::ChunkEnd => return Err(HttpError::Senseless("a part that is longer than it says")),
+            State::Trailers if line.is_empty() => self.state = State::Done,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn handle_header(&mut self, line: &str) -> Result<(), HttpError> {
+        let (name, value) = line.split_once(':').ok_or(HttpError::Senseless("a header without a colon"))?;
+        let value = value.trim();
+        if name.eq_ignore_ascii_case("transfer-encoding") {
+            if !value.eq_ignore_ascii_case("chunked") {
+                return Err(HttpError::Senseless("an encoding other than chunked"));
+            }
+            self.framing = Framing::Chunked;
+        } else if name.eq_ignore_ascii_case("content-length") {
+            let length = value.parse().ok().filter(|_| value.bytes().all(|digit| digit.is_ascii_digit()));
+            let length = length.ok_or(HttpError::Senseless("a length that is no number"))?;
+            match self.framing {
+                Framing::Length(known) if known != length => {
+                    return Err(HttpError::Senseless("two lengths"));
+                }
+                Framing::Chunked => {}
+                _ => self.framing = Framing::Length(length),
+            }
+            if length > MAX_BODY {
+                return Err(HttpError::TooLong);
+            }
+        }
+        Ok(())
+    }
+
+    fn after_head(&self) -> State {
+        match (self.status, self.framing) {
+            // Something preliminary: the answer is still to come.
+            (100..=199, _) => State::Status,
+            (204 | 304, _) | (_, Framing::Length(0)) => State::Done,
+            (_, Framing::Chunked) => State::ChunkSize,
+            (_, Framing::Length(length)) => State::Sized(length),
+            (_, Framing::Unknown) => State::UntilClose,
+        }
+    }
+}
+
+fn read_status(line: &str) -> Result<u16, HttpError> {
+    let rest = line.strip_prefix("HTTP/1.").ok_or(HttpError::Senseless("the first line"))?;
+    let mut words = rest.split(' ');
+    let is_version = words.next().is_some_and(|version| matches!(version, "0" | "1"));
+    let status = words.next().filter(|status| status.len() == 3 && is_version);
+    let status = status.and_then(|status| status.parse().ok()).filter(|status| (100..=599).contains(status));
+    status.ok_or(HttpError::Senseless("the first line"))
+}
+
+/// Tokens have a few thousand bytes.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// With all headers, and with the lengths of parts.
+const MAX_HEAD: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds an answer in pieces of this many bytes, and then ends.
+    fn read(bytes: &[u8], piece: usize) -> Result<(u16, String), HttpError> {
+        let mut reader = AnswerReader::new();
+        for piece in bytes.chunks(piece) {
+            if reader.feed(piece)? {
+                break;
+            }
+        }
+        let Answer { status, body } = reader.finish()?;
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    }
+
+    #[test]
+    fn answers_are_read_however_they_are_cut() {
+        for (answer, status, body) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello, and more", 200, "hello"),
+            ("HTTP/1.1 200\r\ncontent-length:0\r\n\r\n", 200, ""),
+            ("HTTP/1.0 400 Bad Request\n\nuntil the end", 400, "until the end"),
+            ("HTTP/1.1 204 No Content\r\n\r\n", 204, ""),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 1\r\n\r\nx", 201, "x"),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5;a=b\r\nhello\r\nA\r\n, chunked!\r\n0\r\nX: y\r\n\r\n",
+                200,
+                "hello, chunked!",
+            ),
+        ] {
+            for piece in [1, 2, 3, 7, 1000] {
+                assert_eq!(
+                    read(answer.as_bytes(), piece),
+                    Ok((status, body.to_owned())),
+                    "{answer:?} by {piece}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        use HttpError::{Cut, Senseless, TooLong, TooMuchHead};
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(70_000));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(20_000));
+        let endless = format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat(MAX_BODY + 1));
+        let trickle =
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", "1\r\nx\r\n".repeat(20_000));
+        for (answer, error) in [
+            ("", Cut),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", Cut),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", Cut),
+            ("SSH-2.0-x\r\n", Senseless("the first line")),
+            ("HTTP/1.1 2000 OK\r\n", Senseless("the first line")),
+            ("HTTP/2 200 OK\r\n", Senseless("the first line")),
+            ("HTTP/1.1 200 OK\r\nx\r\n", Senseless("a header without a colon")),
+            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n", Senseless("a length that is no number")),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n", Senseless("two lengths")),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n", Senseless("an encoding other than chunked")),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\nx",
+                Senseless("a part without its length"),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n",
+                Senseless("a part that is longer than it says"),
+            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1048577\r\n\r\n", TooLong),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n100001\r\n", TooLong),
+            (&endless, TooLong),
+            (&long, TooMuchHead),
+            (&many, TooMuchHead),
+            (&trickle, TooMuchHead),
+        ] {
+            assert_eq!(read(answer.as_bytes(), 4096), Err(error), "{:?}", answer.get(..80));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic_and_cuts_change_nothing() {
+        let byte = proptest::sample::select(
+            b"HTTP/1. 2340\r\n:;content-length transfer-encoding chunked\x00\xff".to_vec(),
+        );
+        let bytes = proptest::collection::vec(byte, 0..120);
+        proptest::proptest!(|(bytes in bytes, begins: bool, piece in 1..20_usize)| {
+            let head: &[u8] = if begins { b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" } else { b"" };
+            let answer = [head, &bytes].concat();
+            proptest::prop_assert_eq!(read(&answer, piece), read(&answer, 1000));
+        });
+    }
+}
