@@ -377,6 +377,13 @@ impl Metadata {
         Arc::clone(&self.cluster)
     }
 
+    /// Notes that a broker has accepted the producer. Returns a view without a refusal, if the present view has one.
+    pub(crate) fn clear_refusal(&mut self) -> Option<Arc<Cluster>> {
+        self.cluster.refusal()?;
+        self.cluster = Arc::new(Cluster::clone(&self.cluster).without_obstacle());
+        Some(Arc::clone(&self.cluster))
+    }
+
     /// Notes that the connection to a broker was lost or could not be made, and asks for news: the broker may have
     /// moved. If a request is due, there was no broker to take it, so this counts as its failure.
     pub(crate) fn handle_disconnect(&mut self, now: Instant) {
@@ -444,6 +451,8 @@ impl Metadata {
         self.schedule.restart(now);
         self.topics.forget_epochs();
         let cluster = Cluster::clone(&self.cluster).with_nodes(self.bootstrap.clone());
+        // Callers who wait learn of the next refusal, if there is one.
+        let cluster = if cluster.refusal().is_some() { cluster.without_obstacle() } else { cluster };
         self.publish(cluster)
     }
 

@@ -47,6 +47,8 @@ pub(crate) mod tls_connector;
 pub(crate) mod transport;
 
 pub(crate) use self::client::{Deadline, NetworkClient, NetworkConfig, NetworkRequest};
+#[cfg(test)]
+pub(crate) use self::event::AuthenticationError;
 pub(crate) use self::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};
 pub(crate) use self::event::{NetworkAction, NetworkEvent};
 pub(crate) use self::frame::MAX_RESPONSE_LEN;

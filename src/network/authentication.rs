@@ -159,7 +159,7 @@ impl Authentication {
     pub(super) fn handle_words(&mut self, words: &[u8]) -> Result<AuthenticationStep, DisconnectReason> {
         match &mut self.0 {
             Course::Exchange(exchange) => exchange.respond(words),
-            Course::Nothing | Course::Probe => Ok(AuthenticationStep::Done(None)),
+            Course::Nothing | Course::Probe => Err(out_of_turn()),
         }
     }
 
@@ -187,9 +187,14 @@ impl Authentication {
                 let step = exchange.words.work();
                 exchange.follow(step)
             }
-            Course::Nothing | Course::Probe => Ok(AuthenticationStep::Done(None)),
+            Course::Nothing | Course::Probe => Err(out_of_turn()),
         }
     }
+}
+
+/// There is nothing to say and nothing to compute for these. `Done` would let requests through.
+fn out_of_turn() -> DisconnectReason {
+    AuthenticationError::Exchange(Arc::from("there is no exchange that could go on")).into()
 }
 
 fn ask_for(mechanism: &str, version: i16) -> AuthenticationStep {

@@ -103,8 +103,9 @@ impl ConnectionHistory {
         if stage == Stage::Connecting || (stage != Stage::Ready && is_too_short) {
             self.setup_failures = self.setup_failures.saturating_add(1);
         }
-        // A broker that is another than the client means knows the version in which it was asked.
-        if stage == Stage::Negotiating && reason != DisconnectReason::Misrouted {
+        // A broker that is another than the client means knows the version in which it was asked, and TLS is not about versions.
+        let says_nothing_of_versions = reason == DisconnectReason::Misrouted || reason.is_refusal();
+        if stage == Stage::Negotiating && !says_nothing_of_versions {
             self.handshake_version = version_after_lost_handshake(self.handshake_version);
         }
         self.has_failed |= stage != Stage::Ready;

@@ -350,8 +350,17 @@ fn secured(
         let tls = TlsClient::new(&settings.tls)?;
         return Ok(Arc::new(TlsConnector::new(connector, tls)));
     }
-    // Without the feature the configuration has been refused.
-    debug_assert!(!settings.security_protocol.uses_tls());
+    // Without the feature the configuration has been refused already.
+    #[cfg(not(feature = "tls"))]
+    if settings.security_protocol.uses_tls() {
+        let reason = crate::config::ConfigReason::NotAvailable("needs the feature \"tls\"".to_owned());
+        return Err(crate::config::ConfigProblem::new(
+            "security.protocol",
+            &settings.security_protocol.to_string(),
+            reason,
+        )
+        .into());
+    }
     Ok(connector)
 }
 

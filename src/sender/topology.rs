@@ -6,7 +6,6 @@
 //!
 //! An answer becomes a view of the cluster, which is an effect: connections, partitions and callers have to follow it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +28,10 @@ use crate::topic_partition::{NodeId, Topic, TopicPartition};
 use crate::wire::Reader;
 
 mod obstacles;
+mod refusals;
 mod scouting;
 
+use self::refusals::Refusals;
 use self::scouting::Scouting;
 
 /// What the sender knows of the cluster, and how it comes to know it.
@@ -38,26 +39,13 @@ use self::scouting::Scouting;
 pub(super) struct Topology {
     metadata: Metadata,
     scouting: Scouting,
-    /// Why brokers refuse the producer, as far as the last attempt to connect to each of them ended with that.
-    refusals: BTreeMap<NodeId, Arc<str>>,
-    /// Why a broker refused the producer, as last logged. `None` once a broker has accepted it.
-    last_refusal: Option<String>,
-    /// Why there are no credentials to show to brokers, while there are none.
-    lack: Option<Lack>,
+    refusals: Refusals,
     /// The id of the cluster that brokers named last.
     cluster_id: Option<Arc<str>>,
     /// When all started over last because a broker was not the one that metadata names.
     misrouted_at: Option<Instant>,
     topics_in_use: TopicsInUse,
     counters: Arc<Counters>,
-}
-
-/// Why there are no credentials.
-#[derive(Debug)]
-struct Lack {
-    cause: Arc<str>,
-    /// Waiting does not help.
-    is_permanent: bool,
 }
 
 /// What a request was made for.
@@ -90,9 +78,7 @@ impl Topology {
         Self {
             metadata,
             scouting: Scouting::Possible,
-            refusals: BTreeMap::new(),
-            last_refusal: None,
-            lack: None,
+            refusals: Refusals::default(),
             cluster_id: None,
             misrouted_at: None,
             topics_in_use,
@@ -269,8 +255,10 @@ impl Topology {
 
     /// Takes in that a node takes requests from now on.
     pub(super) fn handle_ready(&mut self, node: NodeId, nodes: &Nodes<'_>, effects: &mut Effects) {
-        self.last_refusal = None;
-        self.refusals.remove(&node);
+        self.refusals.handle_ready(node);
+        if let Some(view) = self.metadata.clear_refusal() {
+            effects.push(Effect::Publish(view));
+        }
         if nodes.lacks(node, ApiKey::Metadata) {
             self.note_missing_metadata(node, effects);
         }

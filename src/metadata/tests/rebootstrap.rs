@@ -61,6 +61,22 @@ fn it_brings_back_the_bootstrap_nodes_and_keeps_the_partitions_without_leaders()
     assert!(metadata.is_due(now + BACKOFF));
 }
 
+/// A caller who begins to wait after a refusal is told of the next one only.
+#[test]
+fn refusals_from_before_are_not_told_again() {
+    let (mut metadata, now) = metadata();
+    assert_eq!(metadata.note_refusal("wrong password").refusal(), Some("wrong password"));
+    assert_eq!(metadata.rebootstrap(now + BACKOFF).cluster.refusal(), None);
+
+    metadata.note_refusal("wrong password");
+    assert_eq!(metadata.clear_refusal().unwrap().refusal(), None);
+    assert!(metadata.clear_refusal().is_none());
+
+    metadata.note_obstacle("connection refused");
+    assert!(metadata.clear_refusal().is_none());
+    assert_eq!(metadata.rebootstrap(now + BACKOFF).cluster.obstacle(), Some("connection refused"));
+}
+
 #[test]
 fn it_is_not_called_for_twice_without_an_answer_in_between() {
     let (mut metadata, now) = metadata();

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use zeroize::Zeroizing;
 
-use super::{SaslExchange, SaslMechanism, SaslStep};
+use super::{SaslExchange, SaslMechanism, SaslStep, out_of_turn};
 use crate::config::Mechanism;
 use crate::login::Current;
 use crate::metadata::Node;
@@ -80,14 +80,14 @@ impl SaslExchange for OAuthBearerExchange {
                 self.current.doubt(&token);
                 Err(format!("the broker refuses the access token: {words}").into())
             }
-            State::Over => Ok(SaslStep::Done),
+            State::Over => Err(out_of_turn()),
         }
     }
 
     fn work(&mut self) -> Result<SaslStep, Arc<str>> {
         match self.state {
             State::Silent => Ok(self.speak()),
-            _ => Ok(SaslStep::Done),
+            _ => Err(out_of_turn()),
         }
     }
 

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{SaslExchange, SaslMechanism, SaslStep};
+use super::{SaslExchange, SaslMechanism, SaslStep, out_of_turn};
 use crate::base64;
 use crate::config::Credentials;
 use crate::metadata::Node;
@@ -128,7 +128,7 @@ impl<H: ScramHash> SaslExchange for ScramExchange<H> {
             }
             State::Introduced => self.handle_server_first(challenge).map_err(|fault| explain::<H>(&fault)),
             State::Proved { signature } => handle_server_final::<H>(challenge, &signature),
-            State::Stretching { .. } | State::Over => Ok(SaslStep::Done),
+            State::Stretching { .. } | State::Over => Err(out_of_turn()),
         }
     }
 
@@ -144,10 +144,7 @@ impl<H: ScramHash> SaslExchange for ScramExchange<H> {
                 }
                 Ok(SaslStep::Work)
             }
-            state => {
-                self.state = state;
-                Ok(SaslStep::Done)
-            }
+            _ => Err(out_of_turn()),
         }
     }
 }

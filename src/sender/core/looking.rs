@@ -30,8 +30,8 @@ impl SenderCore {
         let Some(partition) = self.schedule.partition_mut(id) else { return };
         let mut head = partition.queue.look();
         // An answer that was not taken in so far may be for what is too old. The timer, which is due, has the sender look again.
-        let topology = &self.topology;
-        let refusal = |leader| topology.refusal(leader);
+        let (topology, network) = (&self.topology, &self.network);
+        let refusal = |leader| topology.refusal(leader, |leader| network.is_ready(leader, now));
         let may_expire = !self.network.has_events() || planted!(UnreadAnswersDoNotCount);
         if may_expire && self.settlement.expire(partition, head, refusal, self.read_until, now) {
             head = partition.queue.look();

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Lack, Topology};
+use super::Topology;
 use crate::log;
 use crate::metadata::{MetadataFailure, Node};
 use crate::network::{DisconnectReason, MalformedResponse};
@@ -60,8 +60,7 @@ impl Topology {
             let refusal = format!("broker {}: {reason}", self.describe(node));
             return effects.push(Effect::Publish(self.metadata.note_refusal(&refusal)));
         }
-        if let Some(lack) = self.lack.as_ref().filter(|lack| !lack.is_permanent) {
-            let cause = Arc::clone(&lack.cause);
+        if let Some(cause) = self.refusals.passing_lack().cloned() {
             return self.note_obstacle(&cause, effects);
         }
         // The code that read the answer has logged what is wrong with it.
@@ -80,7 +79,7 @@ impl Topology {
         now: Instant,
         effects: &mut Effects,
     ) {
-        self.lack = Some(Lack { cause: Arc::clone(cause), is_permanent });
+        self.refusals.note_lack(cause, is_permanent);
         if nodes.least_loaded(ApiKey::Metadata, now).has_ready_connection {
             return;
         }
@@ -93,36 +92,28 @@ impl Topology {
 
     /// Takes in that there are credentials to show to brokers.
     pub(in crate::sender) fn note_credentials(&mut self) {
-        self.lack = None;
+        self.refusals.note_credentials();
     }
 
     /// Notes whether a broker refuses the producer. Logs it once for each cause, and so with TLS that fails for other reasons.
     pub(super) fn note_refusal(&mut self, node: NodeId, reason: &DisconnectReason) {
-        let (broker, cause) = (self.describe(node), reason.to_string());
-        if reason.is_refusal() {
-            let cluster = self.metadata.cluster();
-            self.refusals.retain(|known, _| known.0 < 0 || cluster.node(*known).is_some());
-            self.refusals.insert(node, Arc::from(format!("broker {broker}: {cause}")));
-        } else {
-            self.refusals.remove(&node);
-            if !matches!(reason, DisconnectReason::TlsFailed(_)) {
-                return;
-            }
-        }
-        if self.last_refusal.as_ref() != Some(&cause) {
+        let cluster = self.metadata.cluster();
+        self.refusals.retain(|known| known == node || known.0 < 0 || cluster.node(known).is_some());
+        let broker = self.describe(node);
+        if let Some(cause) = self.refusals.handle_end(node, &broker, reason) {
             log::warn!(%broker, "{cause}; the producer keeps trying");
-            self.last_refusal = Some(cause);
         }
     }
 
-    /// Returns why the leader of a partition refuses the producer. If no leader is known, returns why the brokers that can be asked
-    /// for it do.
-    pub(in crate::sender) fn refusal(&self, leader: Option<NodeId>) -> Option<Arc<str>> {
+    /// Returns why the leader of a partition gets no requests, if only another configuration helps. If no leader is known, returns
+    /// why the brokers that can be asked for it refuse the producer.
+    pub(in crate::sender) fn refusal(
+        &self,
+        leader: Option<NodeId>,
+        is_ready: impl FnOnce(NodeId) -> bool,
+    ) -> Option<Arc<str>> {
         match leader {
-            Some(leader) => self.refusals.get(&leader).cloned().or_else(|| {
-                let lack = self.lack.as_ref().filter(|lack| lack.is_permanent);
-                lack.map(|lack| Arc::clone(&lack.cause))
-            }),
+            Some(leader) => self.refusals.of(leader, is_ready(leader)),
             None => self.cluster().refusal().map(Arc::from),
         }
     }

@@ -1,6 +1,7 @@
 //! What a broker says in SCRAM: `name=value`, separated by commas (RFC 5802, section 7).
 
 use crate::base64;
+use crate::wire::readable;
 
 /// The name of a user, in which commas and equals signs mean nothing else.
 pub(super) fn escape(name: &str) -> String {
@@ -69,7 +70,7 @@ impl ServerFinal {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, String> {
         let first = text(bytes)?.split(',').next().unwrap_or_default();
         if let Some(error) = value(first, 'e') {
-            return Ok(Self::Refusal(error.to_owned()));
+            return Ok(Self::Refusal(readable(error)));
         }
         let signature = value(first, 'v').ok_or("the broker's last message has no signature (v=)")?;
         base64::decode(signature)

@@ -170,6 +170,28 @@ fn refusal_of_the_broker_is_told() {
     assert_eq!(&*error, "SCRAM-SHA-256: the broker refuses the username or the password: unknown-user");
 }
 
+/// A signature is checked once. What comes after it must not pass for a proof.
+#[test]
+fn exchange_that_goes_on_after_its_end_fails() {
+    let mut exchange = converse_256();
+    assert!(exchange.work().is_err());
+    assert!(exchange.respond(b"v=AAAA").is_err());
+
+    let mut exchange = converse_256();
+    assert!(exchange.respond(b"v=AAAA").is_err());
+    assert!(exchange.respond(FINAL_256).is_err());
+    assert!(exchange.work().is_err());
+}
+
+#[test]
+fn refusal_of_the_broker_stays_on_one_line_and_is_short() {
+    let words = format!("e=x\n2026-01-01 ERROR forged\x1b[2J{}", "y".repeat(MAX_MESSAGE / 2));
+
+    let error = converse_256().respond(words.as_bytes()).unwrap_err();
+
+    assert!(!error.contains(char::is_control) && error.len() < 2000, "{error}");
+}
+
 fn refused(server_first: impl AsRef<[u8]>) -> String {
     let mut exchange = scram::<Sha256Hash>("user", "pencil").begin_with("abc".to_owned());
     exchange.respond(&[]).unwrap();
