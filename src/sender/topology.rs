@@ -279,12 +279,15 @@ impl Topology {
             self.misrouted_at = Some(now);
             return self.start_over(now, effects);
         }
-        if nodes.least_loaded(ApiKey::Metadata, now).has_ready_connection {
+        let others = nodes.least_loaded(ApiKey::Metadata, now);
+        if others.has_ready_connection {
             // A request that is due did not go to the broker that is lost.
             self.metadata.request_update();
         } else {
             self.metadata.handle_disconnect(now);
-            self.note_no_connection(node, reason, effects);
+            // One entry of `bootstrap.servers` may be wrong and the next one right.
+            let is_final = node.0 >= 0 || !others.is_promising;
+            self.note_no_connection(node, reason, is_final, effects);
         }
         if let DisconnectReason::Malformed(problem) = reason {
             self.note_malformed(node, problem, effects);

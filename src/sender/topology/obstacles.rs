@@ -49,14 +49,16 @@ impl Topology {
         self.note_obstacle(&format!("broker {broker} sends what cannot be read: {problem}{cause}"), effects);
     }
 
-    /// Reports why there is no connection to a broker, while no broker that could be asked is connected.
+    /// Reports why there is no connection to a broker, while no broker that could be asked is connected. A refusal that `is_final` ends
+    /// the wait of callers.
     pub(super) fn note_no_connection(
         &mut self,
         node: NodeId,
         reason: &DisconnectReason,
+        is_final: bool,
         effects: &mut Effects,
     ) {
-        if reason.is_refusal() {
+        if reason.is_refusal() && is_final {
             let refusal = format!("broker {}: {reason}", self.describe(node));
             return effects.push(Effect::Publish(self.metadata.note_refusal(&refusal)));
         }
