@@ -145,19 +145,22 @@ fn wrong_tokens(cluster: &KafkaCluster) -> Vec<Mistake> {
 fn wrong_listeners(cluster: &KafkaCluster) -> Vec<Mistake> {
     let right = client::properties(cluster, Listener::SaslPlaintext, Some(Mechanism::Plain));
     let servers = cluster.bootstrap_servers_of(Listener::SaslPlaintext);
+    // In the order of a hash map of Java's.
+    let offered = match cluster.version() {
+        Version::V1_0_2 => "PLAIN, SCRAM-SHA-512, SCRAM-SHA-256",
+        _ => "PLAIN, SCRAM-SHA-512, SCRAM-SHA-256, OAUTHBEARER",
+    };
     let silent =
         client::properties(cluster, Listener::SaslPlaintext, None).replace("=SASL_PLAINTEXT", "=PLAINTEXT");
     vec![
         Mistake {
             name: "nothing said to a broker that wants SASL".to_owned(),
-            // A broker that is about to end looks the same, so the caller waits as long as it wants to.
-            properties: format!("{silent}max.block.ms=3000\n"),
+            properties: silent,
             token: None,
-            says:
-                "topic mistaken not in metadata after WAITED (max.block.ms): broker BROKER: connection lost: \
-                   closed by the broker, in place of the first answer; brokers that want SASL do that \
-                   (security.protocol)"
-                    .to_owned(),
+            says: format!(
+                "{REFUSED}broker demands SASL at this address: set security.protocol to SASL_PLAINTEXT or SASL_SSL, \
+                 and sasl.mechanism to one of those that it offers ({offered})"
+            ),
         },
         Mistake {
             name: "SASL at the plain listener".to_owned(),
