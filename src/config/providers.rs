@@ -1,7 +1,7 @@
 //! `config.providers`: values that stand in files or in the environment, as Java's own providers read them.
 //!
-//! A value may contain variables, `${provider:path:key}` or `${provider:key}`. Whoever writes the properties names the providers
-//! beforehand or afterwards, so the values are put in when a configuration is checked, not when it is set.
+//! A value may contain variables, `${provider:path:key}` or `${provider:key}`. The properties that name the providers may come before
+//! it or after it, so the values are put in when a configuration is checked, not when it is set.
 
 use std::collections::BTreeMap;
 use std::fs::File;

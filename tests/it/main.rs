@@ -22,6 +22,8 @@ mod oauth;
 mod ordering;
 mod partitioning;
 mod purge;
+#[cfg(all(feature = "sasl", feature = "tls"))]
+mod recipes;
 mod reconnect;
 mod retry;
 mod runtimes;

@@ -1,0 +1,151 @@
+//! The properties in `docs/security.md` and `docs/cloud.md`, read from there: each block must be valid as it stands, and work with brokers
+//! that ask for just what it is about.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kafka_mock::{MockCertificate, MockCluster, MockTls, MockToken, SaslMechanism};
+use kafka_producer::{KafkaProducer, ProducerConfig};
+
+use crate::support::{TOPIC, log_of, record, soon};
+
+const DOCUMENTS: [&str; 2] = [include_str!("../../docs/security.md"), include_str!("../../docs/cloud.md")];
+
+/// The credentials that stand in the recipes.
+const USERS: [(&str, &str); 4] = [
+    ("API_KEY", "API_SECRET"),
+    ("alice", "alice-secret"),
+    ("avnadmin", "alice-secret"),
+    (
+        "$ConnectionString",
+        "Endpoint=sb://orders.servicebus.windows.net/;SharedAccessKeyName=send;SharedAccessKey=c2VjcmV0",
+    ),
+];
+
+fn blocks() -> Vec<String> {
+    let blocks = DOCUMENTS.iter().flat_map(|document| document.split("```properties\n").skip(1));
+    blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// Files in the places that recipes name.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("kafka-producer-recipes-{test}-{}", std::process::id()));
+        drop(fs::remove_dir_all(&path));
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("ca.pem"), MockTls::ca_pem()).unwrap();
+        let client = [MockCertificate::CLIENT.chain_pem(), MockCertificate::CLIENT.key_pem()].concat();
+        fs::write(path.join("client.pem"), client).unwrap();
+        fs::write(path.join("secrets.properties"), "password=alice-secret\n").unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// Brokers that take what a recipe is about, and nothing else.
+async fn cluster_for(text: &str) -> MockCluster {
+    let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+    let wants_certificate = value("ssl.keystore.location").is_some();
+    let tls = MockTls::new();
+    let tls = if wants_certificate { tls.require_client_certificates() } else { tls };
+    let mut builder = MockCluster::builder().auto_create_topics(false, 1).tls(tls);
+    if let Some(mechanism) = value("sasl.mechanism") {
+        let mechanism = match mechanism {
+            "OAUTHBEARER" => SaslMechanism::OAuthBearer,
+            "PLAIN" => SaslMechanism::Plain,
+            "SCRAM-SHA-256" => SaslMechanism::ScramSha256,
+            "SCRAM-SHA-512" => SaslMechanism::ScramSha512,
+            other => panic!("{other}"),
+        };
+        for (name, password) in USERS {
+            builder = builder.sasl_user(name, password);
+        }
+        builder = builder.sasl_token_check(|_, _| Ok(MockToken::of("alice"))).sasl_mechanisms([mechanism]);
+    }
+    let cluster = builder.start().await.unwrap();
+    cluster.create_topic(TOPIC, 1, 1).unwrap();
+    cluster
+}
+
+/// Puts the brokers of a test, and its files, in the place of those that the recipe names.
+fn adapt(text: &str, cluster: &MockCluster, files: &Path) -> String {
+    let mut adapted = String::new();
+    for line in text.lines() {
+        match line.split_once('=') {
+            Some(("bootstrap.servers", _)) => {
+                adapted.push_str(&format!("bootstrap.servers={}\n", cluster.bootstrap_servers()));
+            }
+            _ => {
+                let line = line.replace("/etc/kafka/", &format!("{}/", files.display()));
+                adapted.push_str(&format!("{line}\n"));
+            }
+        }
+    }
+    if !adapted.contains("ssl.truststore.location") {
+        // No operating system trusts the mock.
+        let ca = files.join("ca.pem");
+        adapted.push_str(&format!("ssl.truststore.type=PEM\nssl.truststore.location={}\n", ca.display()));
+    }
+    adapted
+}
+
+#[tokio::test]
+async fn each_recipe_sends_records_to_brokers_that_ask_for_that() {
+    let files = Files::new("each");
+    let blocks = blocks();
+    assert!(blocks.len() >= 12, "{}", blocks.len());
+    for block in blocks {
+        let cluster = cluster_for(&block).await;
+        let config = ProducerConfig::from_properties_text(&adapt(&block, &cluster, files.path()));
+        let producer: KafkaProducer = KafkaProducer::builder()
+            .config(config)
+            .build()
+            .unwrap_or_else(|error| panic!("{error}\n{block}"));
+
+        let result = soon("result", producer.send(record("x"))).await;
+
+        assert!(result.is_ok(), "{result:?}\n{block}");
+        assert_eq!(log_of(&cluster, 0), ["x"], "{block}");
+        assert_eq!(cluster.refusals(), Vec::<String>::new(), "{block}");
+    }
+}
+
+#[test]
+fn each_recipe_is_valid_to_the_letter() {
+    for block in blocks() {
+        // Files are another matter.
+        if block.contains("/etc/kafka/") {
+            continue;
+        }
+        ProducerConfig::from_properties_text(&block)
+            .validate()
+            .unwrap_or_else(|error| panic!("{error}\n{block}"));
+    }
+}
+
+/// Brokers that want something else refuse, so the test above would find out.
+#[tokio::test]
+async fn brokers_of_another_recipe_refuse() {
+    let files = Files::new("another");
+    let blocks = blocks();
+    let plain = blocks.iter().find(|block| block.contains("sasl.mechanism=PLAIN")).unwrap();
+    let scram = blocks.iter().find(|block| block.contains("sasl.mechanism=SCRAM-SHA-512")).unwrap();
+    let cluster = cluster_for(scram).await;
+    let config = ProducerConfig::from_properties_text(&adapt(plain, &cluster, files.path()));
+    let producer: KafkaProducer = KafkaProducer::builder().config(config).build().unwrap();
+
+    let error = soon("result", producer.send(record("x"))).await.unwrap_err();
+
+    assert!(error.to_string().contains("it offers SCRAM-SHA-512"), "{error}");
+}
