@@ -116,7 +116,8 @@ impl Schedule {
     fn refresh_delay(&self, lifetime: Duration, random: f64) -> Duration {
         let RefreshSettings { window_factor, window_jitter, min_period, buffer, .. } = self.settings;
         let part = (window_factor + window_jitter * random).clamp(0.0, 1.0);
-        let proposed = lifetime.mul_f64(part);
+        // A lifetime may be so long that a product with it does not fit.
+        let proposed = Duration::try_from_secs_f64(lifetime.as_secs_f64() * part).unwrap_or(lifetime);
         let delay = match lifetime.checked_sub(buffer) {
             Some(latest) if min_period <= latest => proposed.clamp(min_period, latest),
             _ => proposed,
@@ -146,6 +147,18 @@ mod tests {
 
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn any_lifetime_can_be_waited_for() {
+        for window_factor in [0.5, 0.8, 1.0] {
+            for lifetime in [Duration::ZERO, Duration::from_nanos(1), secs(u64::MAX), Duration::MAX] {
+                let now = clock::now();
+                let mut schedule = Schedule::new(RefreshSettings { window_factor, ..settings() }, now);
+                schedule.handle_fetched(Some(lifetime), now, 1.0);
+                schedule.next(now);
+            }
+        }
     }
 
     fn delay(lifetime: u64, random: f64) -> f64 {
