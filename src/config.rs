@@ -27,6 +27,7 @@ mod suggest;
 mod tests;
 mod tls;
 mod tls_keys;
+mod tls_versions;
 mod validate;
 
 use std::borrow::Cow;
@@ -51,6 +52,7 @@ pub(crate) use share::Share;
 pub use tls::Tls;
 #[cfg(feature = "tls")]
 pub(crate) use tls::TlsSettings;
+pub use tls_versions::TlsVersion;
 
 use property::Property;
 use providers::Providers;
@@ -252,6 +254,17 @@ impl ProducerConfig {
 
     pub(crate) fn set_tls(&mut self, tls: Tls) {
         let tls = tls.into_settings();
+        #[cfg(feature = "tls")]
+        {
+            self.settings.tls.client_config = tls.client_config;
+        }
+        self.set("ssl.cipher.suites", tls.cipher_suites, |settings| &mut settings.tls.cipher_suites);
+        self.set("ssl.enabled.protocols", tls.enabled_protocols, |settings| {
+            &mut settings.tls.enabled_protocols
+        });
+        self.set("ssl.endpoint.identification.algorithm", tls.endpoint_identification, |settings| {
+            &mut settings.tls.endpoint_identification
+        });
         self.set("ssl.key.password", tls.key_password, |settings| &mut settings.tls.key_password);
         self.set("ssl.keystore.certificate.chain", tls.keystore_certificate_chain, |settings| {
             &mut settings.tls.keystore_certificate_chain
@@ -260,12 +273,19 @@ impl ProducerConfig {
         self.set("ssl.keystore.location", tls.keystore_location, |settings| {
             &mut settings.tls.keystore_location
         });
+        self.set("ssl.keystore.password", tls.keystore_password, |settings| {
+            &mut settings.tls.keystore_password
+        });
         self.set("ssl.keystore.type", tls.keystore_type, |settings| &mut settings.tls.keystore_type);
+        self.set("ssl.protocol", tls.protocol, |settings| &mut settings.tls.protocol);
         self.set("ssl.truststore.certificates", tls.truststore_certificates, |settings| {
             &mut settings.tls.truststore_certificates
         });
         self.set("ssl.truststore.location", tls.truststore_location, |settings| {
             &mut settings.tls.truststore_location
+        });
+        self.set("ssl.truststore.password", tls.truststore_password, |settings| {
+            &mut settings.tls.truststore_password
         });
         self.set("ssl.truststore.type", tls.truststore_type, |settings| &mut settings.tls.truststore_type);
     }

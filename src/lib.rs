@@ -170,7 +170,7 @@ mod wire;
 
 pub use crate::config::{
     Acks, Compression, ConfigError, ConfigProblem, ConfigReason, MetadataRecoveryStrategy, ProducerConfig,
-    Sasl, SecurityProtocol, Tls,
+    Sasl, SecurityProtocol, Tls, TlsVersion,
 };
 pub use crate::delivery::{Delivery, RecordMetadata};
 pub use crate::error::{
@@ -191,3 +191,5 @@ pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord
 pub use crate::sender::Purge;
 pub use crate::token::{AccessToken, TokenError, TokenFuture, TokenProvider};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
+#[cfg(feature = "tls")]
+pub use rustls;

@@ -4,21 +4,26 @@
 //! TlsSettings ─▶ TlsClient ── connect(stream, host) ─▶ TlsStream, or io::Error with a SecurityFailure
 //! ```
 //!
-//! The handshake takes place inside of [`TlsClient::connect`]. So whoever sets a limit for connecting has set one for TLS, too.
-//! Neither Kafka nor HTTP is known here.
+//! The handshake takes place inside of [`TlsClient::connect`]: a limit for connecting is one for TLS, too. Neither Kafka nor HTTP
+//! is known here.
 //!
 //! | In | stands |
 //! | --- | --- |
 //! | `provider` | whose cryptography it is |
-//! | `trust` | whom the client trusts |
-//! | `pem` | how certificates and keys are read from text |
-//! | `verifier` | whether a server's certificate is accepted |
-//! | `failure` | what an error of TLS means, in words for the user |
+//! | `trust`, `identity` | whom the client trusts, and what it shows |
+//! | `store`, `pem` | how certificates and keys are read from files and text |
+//! | `verifier`, `refusal` | whether a server's certificate is accepted, and if not, why |
+//! | `failure` | what other errors of TLS mean, in words for the user |
+//! | `certificate` | what a certificate says of itself |
 //! | `stream` | what becomes of bytes between the caller and the socket |
 
+mod certificate;
 mod failure;
+mod identity;
 mod pem;
 mod provider;
+mod refusal;
+mod store;
 mod stream;
 mod trust;
 mod verifier;
@@ -27,11 +32,19 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-use crate::config::{ConfigProblem, TlsSettings};
+use self::failure::Explainer;
+use self::identity::Identity;
+use self::trust::Trust;
+use self::verifier::Verifier;
+use crate::config::{ConfigProblem, TlsSettings, TlsVersion};
+use crate::log;
 use crate::security_failure::SecurityFailure;
 
 pub(crate) use self::stream::TlsStream;
@@ -40,6 +53,7 @@ pub(crate) use self::stream::TlsStream;
 #[derive(Debug, Clone)]
 pub(crate) struct TlsClient {
     config: Arc<ClientConfig>,
+    explainer: Arc<Explainer>,
 }
 
 impl TlsClient {
@@ -49,36 +63,87 @@ impl TlsClient {
     ///
     /// What is wrong with which key.
     pub(crate) fn new(settings: &TlsSettings) -> Result<Self, ConfigProblem> {
-        let provider = provider::choose()?;
-        let trust = trust::Trust::new(settings)?;
-        let verifier = verifier::Verifier::new(trust, &provider);
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| provider::problem(error.to_string()))?
+        let mut explainer = Explainer {
+            identity: None,
+            protocols: settings.enabled_protocols.to_string(),
+            cipher_suites: settings.cipher_suites.to_string(),
+        };
+        if let Some(config) = settings.client_config.get() {
+            return Ok(Self { config: Arc::clone(config), explainer: Arc::new(explainer) });
+        }
+        let checks_names = settings.endpoint_identification.checks_names();
+        if !checks_names {
+            log::warn!(
+                "ssl.endpoint.identification.algorithm is empty: whoever has any certificate of a trusted authority can pass for a \
+                 broker"
+            );
+        }
+        let provider = with_suites(provider::choose()?, settings)?;
+        let verifier = Verifier::new(Trust::new(settings)?, &provider, checks_names);
+        let identity = Identity::new(settings, &provider)?;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions(settings))
+            .map_err(|_| no_suite_for_version(settings))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        Ok(Self { config: Arc::new(config) })
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(Identity { certified, subject, key }) => {
+                explainer.identity = Some((subject, key));
+                let resolver: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(certified));
+                builder.with_client_cert_resolver(resolver)
+            }
+        };
+        Ok(Self { config: Arc::new(config), explainer: Arc::new(explainer) })
     }
 
     /// Returns an encrypted stream to `host`, which is a name or an IP address, over a stream that leads there.
     ///
     /// # Errors
     ///
-    /// If a stream cannot be trusted, or no common ground is found, the error contains a [`SecurityFailure`].
+    /// If the stream cannot be trusted, or no common ground is found, the error contains a [`SecurityFailure`].
     pub(crate) async fn connect<S>(&self, stream: S, host: &str) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            SecurityFailure::lasting(format!("{host:?} is no name that a certificate could have"))
+            SecurityFailure::lasting(format!("{host:?} is no name that a certificate could be for"))
         })?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
         match connector.connect(name, stream).await {
-            Ok(stream) => Ok(TlsStream::new(stream)),
-            Err(error) => Err(failure::of_handshake(error)),
+            Ok(stream) => Ok(TlsStream::new(stream, Arc::clone(&self.explainer))),
+            Err(error) => Err(self.explainer.of_handshake(error)),
         }
     }
+}
+
+fn versions(settings: &TlsSettings) -> Vec<&'static rustls::SupportedProtocolVersion> {
+    let of_rustls = |version: &TlsVersion| match version {
+        TlsVersion::V1_2 => &rustls::version::TLS12,
+        TlsVersion::V1_3 => &rustls::version::TLS13,
+    };
+    settings.enabled_protocols.0.iter().map(of_rustls).collect()
+}
+
+/// Leaves only the suites of the user's choice, in the user's order.
+fn with_suites(
+    provider: Arc<CryptoProvider>,
+    settings: &TlsSettings,
+) -> Result<Arc<CryptoProvider>, ConfigProblem> {
+    if settings.cipher_suites.is_empty() {
+        return Ok(provider);
+    }
+    let find = |code| provider.cipher_suites.iter().find(|suite| u16::from(suite.suite()) == code).copied();
+    let cipher_suites: Vec<_> = settings.cipher_suites.codes().filter_map(find).collect();
+    if cipher_suites.is_empty() {
+        return Err(no_suite_for_version(settings));
+    }
+    Ok(Arc::new(CryptoProvider { cipher_suites, ..(*provider).clone() }))
+}
+
+fn no_suite_for_version(settings: &TlsSettings) -> ConfigProblem {
+    let text = format!("none of them is one of ssl.enabled.protocols={}", settings.enabled_protocols);
+    store::invalid("ssl.cipher.suites", &settings.cipher_suites.to_string(), text)
 }
 
 #[cfg(test)]

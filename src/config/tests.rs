@@ -6,7 +6,7 @@ use super::keys;
 use super::keys::Support;
 use super::kind::Kind;
 use super::{Acks, Compression, ConfigError, ConfigReason, MetadataRecoveryStrategy, ProducerConfig};
-use super::{Sasl, SecurityProtocol, Tls};
+use super::{Sasl, SecurityProtocol, Tls, TlsVersion};
 
 mod documentation;
 mod rules;
@@ -132,7 +132,12 @@ fn every_setter() -> ProducerConfig {
         .sasl(Sasl::plain("alice", "hunter2"))
         .tls(
             Tls::new()
+                .cipher_suites(["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256"])
+                .danger_accept_any_name()
+                .enabled_protocols([TlsVersion::V1_3])
                 .key_password("hunter3")
+                .keystore_password("hunter4")
+                .truststore_password("hunter5")
                 .keystore_file("/client.pem")
                 .keystore_pem("chain", "key")
                 .truststore_file("/ca.pem")
@@ -198,13 +203,19 @@ const EVERY_PROPERTY: &[(&str, &str)] = &[
     ("send.buffer.bytes", "18"),
     ("socket.connection.setup.timeout.ms", "19"),
     ("socket.connection.setup.timeout.max.ms", "20"),
+    ("ssl.cipher.suites", "TLS_AES_256_GCM_SHA384,TLS_AES_128_GCM_SHA256"),
+    ("ssl.enabled.protocols", "TLSv1.3"),
+    ("ssl.endpoint.identification.algorithm", ""),
     ("ssl.key.password", "hunter3"),
     ("ssl.keystore.certificate.chain", "chain"),
     ("ssl.keystore.key", "key"),
     ("ssl.keystore.location", "/client.pem"),
+    ("ssl.keystore.password", "hunter4"),
     ("ssl.keystore.type", "PEM"),
+    ("ssl.protocol", "TLSv1.3"),
     ("ssl.truststore.certificates", "ca"),
     ("ssl.truststore.location", "/ca.pem"),
+    ("ssl.truststore.password", "hunter5"),
     ("ssl.truststore.type", "PEM"),
 ];
 

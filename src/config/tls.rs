@@ -1,11 +1,16 @@
 //! What connections by TLS are made of: the values of `ssl.*`, and the typed way to set them.
 
 use std::fmt;
+#[cfg(feature = "tls")]
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::PathBuf;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use super::ConfigReason;
 use super::kind::Kind;
 use super::property::Property;
+use super::tls_versions::{CipherSuites, ContextProtocol, TlsVersion, TlsVersions};
 use crate::secret::{HIDDEN, Secret};
 
 /// How connections to brokers are encrypted, whom the producer trusts, and who it says that it is: all keys that begin with `ssl.`
@@ -54,6 +59,8 @@ impl Tls {
     }
 
     /// Trusts the authorities in a PEM file, and no others (`ssl.truststore.location`).
+    ///
+    /// A certificate that is no authority's is trusted, too, if a broker shows exactly that one.
     #[must_use]
     pub fn truststore_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.settings.truststore_location = Location(path.into());
@@ -94,6 +101,59 @@ impl Tls {
         self
     }
 
+    /// Sets the password of the keystore, if it is a file of a kind that has one (`ssl.keystore.password`). PEM has none.
+    #[must_use]
+    pub fn keystore_password(mut self, password: impl Into<String>) -> Self {
+        self.settings.keystore_password = Secret::new(password);
+        self
+    }
+
+    /// Sets the password of the truststore, if it is a file of a kind that has one (`ssl.truststore.password`). PEM has none.
+    #[must_use]
+    pub fn truststore_password(mut self, password: impl Into<String>) -> Self {
+        self.settings.truststore_password = Secret::new(password);
+        self
+    }
+
+    /// Sets which versions of TLS brokers are offered (`ssl.enabled.protocols`, default TLS 1.2 and 1.3).
+    #[must_use]
+    pub fn enabled_protocols(mut self, versions: impl IntoIterator<Item = TlsVersion>) -> Self {
+        self.settings.enabled_protocols = TlsVersions(versions.into_iter().collect());
+        self
+    }
+
+    /// Sets which cipher suites brokers are offered, by Java's names and in this order (`ssl.cipher.suites`, default all that
+    /// there are). The building of a producer refuses names that it does not know, and tells those that it does.
+    #[must_use]
+    pub fn cipher_suites<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.settings.cipher_suites = CipherSuites(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Does not check that a broker's certificate is for the name that the producer connects to
+    /// (`ssl.endpoint.identification.algorithm` empty).
+    ///
+    /// Dangerous: everyone who has a certificate of a trusted authority, for whatever name, can pass for a broker, read the
+    /// records, and take passwords. That a trusted authority has signed the certificate is checked nevertheless. Each producer
+    /// that is built with it warns in the log. It is better to give brokers certificates for their names.
+    #[must_use]
+    pub fn danger_accept_any_name(mut self) -> Self {
+        self.settings.endpoint_identification = EndpointIdentification::Off;
+        self
+    }
+
+    /// Takes a configuration of rustls as it is, in place of all else: for certificates that a hardware module keeps, for lists
+    /// of revoked certificates, or for checks of your own.
+    ///
+    /// All keys that begin with `ssl.` are then of no account. The crate exports the rustls that it uses as
+    /// `kafka_producer::rustls`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn client_config(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.settings.client_config = ReadyConfig(Some(config));
+        self
+    }
+
     pub(crate) fn into_settings(self) -> TlsSettings {
         self.settings
     }
@@ -102,21 +162,99 @@ impl Tls {
 /// The values of `ssl.*`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct TlsSettings {
+    pub(crate) cipher_suites: CipherSuites,
+    /// Counts in place of all else.
+    #[cfg(feature = "tls")]
+    pub(crate) client_config: ReadyConfig,
+    pub(crate) enabled_protocols: TlsVersions,
+    pub(crate) endpoint_identification: EndpointIdentification,
     pub(crate) key_password: Secret,
     pub(crate) keystore_certificate_chain: Secret,
     pub(crate) keystore_key: Secret,
     pub(crate) keystore_location: Location,
+    pub(crate) keystore_password: Secret,
     pub(crate) keystore_type: StoreType,
+    /// Changes nothing.
+    pub(crate) protocol: ContextProtocol,
     pub(crate) truststore_certificates: Secret,
     pub(crate) truststore_location: Location,
+    pub(crate) truststore_password: Secret,
     pub(crate) truststore_type: StoreType,
+}
+
+/// A configuration of rustls that the application has made. It is only handed on, so no panic leaves it half changed here.
+#[cfg(feature = "tls")]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ReadyConfig(Option<Arc<rustls::ClientConfig>>);
+
+#[cfg(feature = "tls")]
+impl RefUnwindSafe for ReadyConfig {}
+
+#[cfg(feature = "tls")]
+impl UnwindSafe for ReadyConfig {}
+
+#[cfg(feature = "tls")]
+impl ReadyConfig {
+    pub(crate) fn get(&self) -> Option<&Arc<rustls::ClientConfig>> {
+        self.0.as_ref()
+    }
+}
+
+/// Two are equal if they are one: rustls cannot compare them.
+#[cfg(feature = "tls")]
+impl PartialEq for ReadyConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.get().map(Arc::as_ptr) == other.get().map(Arc::as_ptr)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Eq for ReadyConfig {}
+
+/// Whether a broker's certificate must be for the name that the producer connects to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum EndpointIdentification {
+    #[default]
+    Https,
+    Off,
+}
+
+impl EndpointIdentification {
+    #[cfg(feature = "tls")]
+    pub(crate) fn checks_names(self) -> bool {
+        self == Self::Https
+    }
+}
+
+impl Property for EndpointIdentification {
+    fn parse(text: &str, _kind: &Kind) -> Result<Self, ConfigReason> {
+        match text {
+            "" => Ok(Self::Off),
+            _ if text.eq_ignore_ascii_case("https") => Ok(Self::Https),
+            _ => {
+                let text =
+                    "must be https, or empty if brokers' names are not to be checked, which is dangerous";
+                Err(ConfigReason::Invalid(text.to_owned()))
+            }
+        }
+    }
+
+    fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
+        Ok(())
+    }
+
+    fn print(&self) -> String {
+        match self {
+            Self::Https => "https".to_owned(),
+            Self::Off => String::new(),
+        }
+    }
 }
 
 /// Where a file is; empty if there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Location(pub(crate) PathBuf);
 
-#[cfg(feature = "tls")]
 impl Location {
     pub(crate) fn is_set(&self) -> bool {
         !self.0.as_os_str().is_empty()

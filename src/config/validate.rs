@@ -9,9 +9,11 @@ use super::ProducerSettings;
 use super::keys;
 use super::property::Property;
 use super::sasl::{Mechanism, NO_OTHER_MECHANISM};
+use super::tls::StoreType;
 use super::{ConfigError, ConfigProblem, ConfigReason};
 
 use crate::log;
+use crate::secret::Secret;
 
 impl ProducerConfig {
     /// Returns the values in force, or everything that is wrong with them. Logs what it had to change, and gives the
@@ -76,6 +78,7 @@ impl ProducerConfig {
         problems.extend(self.rack_without_name());
         problems.extend(self.against_idempotence());
         problems.extend(self.without_credentials());
+        problems.extend(self.against_one_store());
         problems
     }
 
@@ -172,6 +175,49 @@ impl ProducerConfig {
             problems.push(ConfigProblem::new("sasl.jaas.config", "", ConfigReason::Missing));
         }
         problems
+    }
+
+    /// Finds what does not go together in `ssl.*`, as Java does.
+    fn against_one_store(&self) -> Vec<ConfigProblem> {
+        let tls = &self.settings.tls;
+        let is_set = |secret: &Secret| !secret.expose().is_empty();
+        let (chain, key) = (is_set(&tls.keystore_certificate_chain), is_set(&tls.keystore_key));
+        let (trusted, has_file) = (is_set(&tls.truststore_certificates), tls.truststore_location.is_set());
+        let keystore = tls.keystore_location.is_set();
+        let one_is_enough = "must be unset if ssl.keystore.location is set";
+        let pem_has_none =
+            "must be unset with PEM, which has no password (that of a key is ssl.key.password)";
+        let rules = [
+            ("ssl.keystore.certificate.chain", chain && keystore, one_is_enough),
+            ("ssl.keystore.key", key && keystore, one_is_enough),
+            (
+                "ssl.keystore.key",
+                chain && !key && !keystore,
+                "must be set if ssl.keystore.certificate.chain is",
+            ),
+            (
+                "ssl.keystore.certificate.chain",
+                key && !chain && !keystore,
+                "must be set if ssl.keystore.key is",
+            ),
+            (
+                "ssl.truststore.certificates",
+                trusted && has_file,
+                "must be unset if ssl.truststore.location is set",
+            ),
+            (
+                "ssl.keystore.password",
+                is_set(&tls.keystore_password) && tls.keystore_type == StoreType::Pem,
+                pem_has_none,
+            ),
+            (
+                "ssl.truststore.password",
+                is_set(&tls.truststore_password) && tls.truststore_type == StoreType::Pem,
+                pem_has_none,
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(_, is_broken, _)| *is_broken);
+        broken.map(|(key, _, text)| self.conflict(key, text.to_owned())).collect()
     }
 
     fn conflict(&self, key: &'static str, text: String) -> ConfigProblem {

@@ -2,30 +2,130 @@
 
 use std::io;
 
-use rustls::Error;
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
 
 use crate::security_failure::SecurityFailure;
 
-/// Explains an error of the handshake.
-pub(super) fn of_handshake(error: io::Error) -> io::Error {
-    match rustls_error(&error) {
-        Some(cause) => {
-            SecurityFailure { reason: cause.to_string().into(), is_lasting: is_lasting(cause) }.into()
-        }
-        None if error.kind() == io::ErrorKind::UnexpectedEof => {
-            SecurityFailure::passing("connection was closed in the middle of the TLS handshake").into()
-        }
-        None => error,
-    }
+/// What has to be known for explaining errors: what the client has shown and offered.
+#[derive(Debug)]
+pub(super) struct Explainer {
+    /// Whose certificate the client shows, and the key that says so.
+    pub(super) identity: Option<(String, &'static str)>,
+    /// In Kafka's words.
+    pub(super) protocols: String,
+    /// In Kafka's words; empty if it is up to the client.
+    pub(super) cipher_suites: String,
 }
 
-/// Explains an error of a stream that is encrypted.
-pub(super) fn of_stream(error: io::Error) -> io::Error {
-    match rustls_error(&error) {
-        Some(cause) => {
-            SecurityFailure { reason: cause.to_string().into(), is_lasting: is_lasting(cause) }.into()
+impl Explainer {
+    /// Explains an error of the handshake.
+    pub(super) fn of_handshake(&self, error: io::Error) -> io::Error {
+        match rustls_error(&error) {
+            Some(cause) => self.explain(cause).into(),
+            None if is_closed(&error) => SecurityFailure::passing(
+                "the connection was closed in the middle of the TLS handshake; the broker may speak plaintext at this address \
+                 (then security.protocol or the port is wrong), be about to stop, or be behind a firewall",
+            )
+            .into(),
+            None => error,
         }
-        None => error,
+    }
+
+    /// Explains an error of a stream that is encrypted. In TLS 1.3 a server refuses the certificate of a client only after the
+    /// client takes the handshake for done.
+    pub(super) fn of_stream(&self, error: io::Error) -> io::Error {
+        match rustls_error(&error) {
+            Some(cause) => self.explain(cause).into(),
+            // Not all brokers take leave.
+            None if error.kind() == io::ErrorKind::UnexpectedEof => {
+                io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the broker")
+            }
+            None => error,
+        }
+    }
+
+    fn explain(&self, error: &Error) -> SecurityFailure {
+        match error {
+            Error::AlertReceived(alert) => self.explain_alert(*alert),
+            Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) => {
+                match cause.downcast_ref::<SecurityFailure>() {
+                    Some(failure) => failure.clone(),
+                    None => {
+                        SecurityFailure::lasting(format!("the broker's certificate is not accepted: {cause}"))
+                    }
+                }
+            }
+            Error::InvalidCertificate(cause) => {
+                SecurityFailure::lasting(format!("the broker's certificate is not accepted: {cause}"))
+            }
+            Error::InvalidMessage(
+                InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
+            ) => SecurityFailure::lasting(
+                "what answers at this address does not speak TLS; security.protocol or the port is wrong",
+            ),
+            Error::PeerIncompatible(cause) => {
+                SecurityFailure::lasting(format!("{} ({cause:?})", self.no_common_ground()))
+            }
+            error => SecurityFailure::passing(error.to_string()),
+        }
+    }
+
+    fn explain_alert(&self, alert: AlertDescription) -> SecurityFailure {
+        use AlertDescription as Alert;
+        let is_about_certificate = matches!(
+            alert,
+            Alert::AccessDenied
+                | Alert::BadCertificate
+                | Alert::CertificateExpired
+                | Alert::CertificateRequired
+                | Alert::CertificateRevoked
+                | Alert::CertificateUnknown
+                | Alert::NoCertificate
+                | Alert::UnknownCA
+                | Alert::UnsupportedCertificate
+        );
+        match &self.identity {
+            Some((subject, key)) if is_about_certificate => SecurityFailure::lasting(format!(
+                "the broker refuses the producer's certificate {subject:?} of {key} ({alert:?}){}",
+                if alert == Alert::UnknownCA || alert == Alert::CertificateUnknown {
+                    "; its issuer may be missing in the broker's ssl.truststore.location"
+                } else {
+                    ""
+                }
+            )),
+            None if is_about_certificate => SecurityFailure::lasting(format!(
+                "the broker asks for a certificate of the producer's; set ssl.keystore.location, or \
+                 ssl.keystore.certificate.chain and ssl.keystore.key ({alert:?})"
+            )),
+            _ => match alert {
+                Alert::HandshakeFailure | Alert::InsufficientSecurity | Alert::ProtocolVersion => {
+                    let hint = match self.identity {
+                        None if alert == Alert::HandshakeFailure => {
+                            "; or it asks for a certificate, then set ssl.keystore.location"
+                        }
+                        _ => "",
+                    };
+                    SecurityFailure::lasting(format!("{}{hint} ({alert:?})", self.no_common_ground()))
+                }
+                Alert::UnrecognisedName => SecurityFailure::lasting(
+                    "the broker has no certificate for the name by which bootstrap.servers or advertised.listeners call it \
+                     (UnrecognisedName)",
+                ),
+                alert => SecurityFailure::passing(format!("the broker has ended the connection ({alert:?})")),
+            },
+        }
+    }
+
+    fn no_common_ground(&self) -> String {
+        let suites = match self.cipher_suites.as_str() {
+            "" => String::new(),
+            suites => format!(" and ssl.cipher.suites={suites}"),
+        };
+        format!(
+            "broker and producer have no TLS version, cipher suite or kind of key in common; the producer offers \
+             ssl.enabled.protocols={}{suites}",
+            self.protocols
+        )
     }
 }
 
@@ -33,12 +133,10 @@ fn rustls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn is_lasting(error: &Error) -> bool {
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
     matches!(
-        error,
-        Error::InvalidCertificate(_)
-            | Error::PeerIncompatible(_)
-            | Error::AlertReceived(_)
-            | Error::InvalidMessage(_)
+        error.kind(),
+        Kind::BrokenPipe | Kind::ConnectionAborted | Kind::ConnectionReset | Kind::UnexpectedEof
     )
 }

@@ -7,21 +7,29 @@
 
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::failure;
+use super::failure::Explainer;
 
 /// An encrypted stream over another stream.
 #[derive(Debug)]
 pub(crate) struct TlsStream<S> {
     inner: tokio_rustls::client::TlsStream<S>,
+    explainer: Arc<Explainer>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
-    pub(super) fn new(inner: tokio_rustls::client::TlsStream<S>) -> Self {
-        Self { inner }
+    pub(super) fn new(mut inner: tokio_rustls::client::TlsStream<S>, explainer: Arc<Explainer>) -> Self {
+        inner.get_mut().1.set_buffer_limit(Some(BUFFER_LIMIT));
+        Self { inner, explainer }
+    }
+
+    #[cfg(test)]
+    pub(super) fn handshake_kind(&self) -> Option<rustls::HandshakeKind> {
+        self.inner.get_ref().1.handshake_kind()
     }
 
     /// Gives what is encrypted to the socket.
@@ -46,7 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer).map_err(failure::of_stream)
+        Pin::new(&mut self.inner).poll_read(cx, buffer).map_err(|error| self.explainer.of_stream(error))
     }
 }
 
@@ -78,6 +86,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
+
+/// So many bytes are encrypted at once: enough for the socket to be busy while the next ones are.
+pub(super) const BUFFER_LIMIT: usize = 128 * 1024;
 
 /// The socket as rustls wants it: one that says "would block" where it has to wait.
 struct Socket<'a, 'c, S> {

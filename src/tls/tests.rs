@@ -1,18 +1,20 @@
-use std::sync::Arc;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
-use rustls::ServerConfig;
+use kafka_mock::{MockCertificate, MockTls};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use rustls::{HandshakeKind, ServerConfig};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadBuf, duplex};
 use tokio_rustls::TlsAcceptor;
 
+use super::stream::BUFFER_LIMIT;
 use super::*;
 use crate::config::ProducerConfig;
 
-const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mock/certs/ca.pem");
-const OTHER_CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mock/certs/other-ca.pem");
-const SERVER: &[u8] = include_bytes!("../../mock/certs/server.pem");
-const SERVER_KEY: &[u8] = include_bytes!("../../mock/certs/server.key");
+const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mock/certs");
 
 fn client(properties: &[(&str, &str)]) -> Result<TlsClient, ConfigProblem> {
     let config = ProducerConfig::from_properties([("bootstrap.servers", "localhost:9093")]);
@@ -20,53 +22,260 @@ fn client(properties: &[(&str, &str)]) -> Result<TlsClient, ConfigProblem> {
     TlsClient::new(&settings.tls)
 }
 
-/// A server that sends back what it reads.
-fn echo() -> DuplexStream {
-    let (ours, theirs) = duplex(4096);
-    let chain = CertificateDer::pem_slice_iter(SERVER).map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_slice(SERVER_KEY).unwrap();
+fn trusting() -> TlsClient {
+    client(&[("ssl.truststore.certificates", MockTls::ca_pem())]).unwrap()
+}
+
+fn server(certificate: &MockCertificate) -> Arc<ServerConfig> {
+    let chain =
+        CertificateDer::pem_slice_iter(certificate.chain_pem().as_bytes()).map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_slice(certificate.key_pem().as_bytes()).unwrap();
     let config = ServerConfig::builder_with_provider(provider::choose().unwrap())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .unwrap();
+    Arc::new(config)
+}
+
+/// Returns a stream to a server that sends back what it reads.
+fn echo(config: &Arc<ServerConfig>) -> DuplexStream {
+    let (ours, theirs) = duplex(4096);
+    let acceptor = TlsAcceptor::from(Arc::clone(config));
     tokio::spawn(async move {
-        let mut stream = TlsAcceptor::from(Arc::new(config)).accept(theirs).await?;
+        let mut stream = acceptor.accept(theirs).await?;
         let (mut read, mut write) = tokio::io::split(&mut stream);
         tokio::io::copy(&mut read, &mut write).await
     });
     ours
 }
 
+async fn echoed<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut TlsStream<S>, sent: &[u8]) -> Vec<u8> {
+    let mut received = vec![0; sent.len()];
+    let (mut read, mut write) = tokio::io::split(stream);
+    let (written, has_read) = tokio::join!(
+        async {
+            write.write_all(sent).await?;
+            write.flush().await
+        },
+        read.read_exact(&mut received)
+    );
+    written.unwrap();
+    has_read.unwrap();
+    received
+}
+
 #[tokio::test]
-async fn bytes_travel_both_ways_over_a_stream_to_a_server_that_is_trusted() {
-    let client = client(&[("ssl.truststore.type", "PEM"), ("ssl.truststore.location", CA)]).unwrap();
+async fn bytes_travel_both_ways_to_names_and_addresses() {
+    let path = format!("{CERTIFICATES}/ca.pem");
+    let client = client(&[("ssl.truststore.type", "PEM"), ("ssl.truststore.location", &path)]).unwrap();
 
-    for host in ["localhost", "127.0.0.1", "::1"] {
-        let mut stream = client.connect(echo(), host).await.unwrap();
-        let sent: Vec<u8> = (0..200_000_u32).map(|number| number as u8).collect();
-        let mut received = vec![0; sent.len()];
-        let (mut read, mut write) = tokio::io::split(&mut stream);
-        let (written, has_read) = tokio::join!(
-            async {
-                write.write_all(&sent).await?;
-                write.flush().await
-            },
-            read.read_exact(&mut received)
-        );
+    for certificate in [MockCertificate::SERVER, MockCertificate::SERVER_RSA, MockCertificate::SERVER_CHAIN] {
+        for host in ["localhost", "127.0.0.1", "::1"] {
+            let mut stream = client.connect(echo(&server(&certificate)), host).await.unwrap();
+            let sent: Vec<u8> = (0..200_000_u32).map(|number| number as u8).collect();
 
-        written.unwrap();
-        has_read.unwrap();
-        assert!(received == sent, "{host}");
+            assert!(echoed(&mut stream, &sent).await == sent, "{host}");
+        }
     }
 }
 
 #[tokio::test]
-async fn server_that_another_authority_vouches_for_is_refused() {
-    let client = client(&[("ssl.truststore.type", "PEM"), ("ssl.truststore.location", OTHER_CA)]).unwrap();
+async fn second_connection_resumes_the_first() {
+    let (client, server) = (trusting(), server(&MockCertificate::SERVER));
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        let mut stream = client.connect(echo(&server), "localhost").await.unwrap();
+        echoed(&mut stream, b"x").await;
+        kinds.push(stream.handshake_kind());
+    }
 
-    let error = client.connect(echo(), "localhost").await.unwrap_err();
+    assert_eq!(kinds, [Some(HandshakeKind::Full), Some(HandshakeKind::Resumed)]);
+}
 
-    assert!(SecurityFailure::of(&error).unwrap().is_lasting, "{error}");
+/// As Java does it: users put the certificates of single brokers into their truststores.
+#[tokio::test]
+async fn certificate_is_trusted_that_stands_in_the_truststore_itself() {
+    let shown = [MockCertificate::SERVER_OTHER_CA, MockCertificate::SERVER_EXPIRED];
+    for (certificate, is_accepted) in shown.into_iter().zip([true, false]) {
+        let client = client(&[("ssl.truststore.certificates", certificate.chain_pem())]).unwrap();
+
+        let connected = client.connect(echo(&server(&certificate)), "localhost").await;
+
+        assert_eq!(connected.is_ok(), is_accepted);
+        assert!(client.connect(echo(&server(&MockCertificate::SERVER)), "localhost").await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn names_that_no_certificate_can_have_are_told() {
+    let error = trusting().connect(echo(&server(&MockCertificate::SERVER)), "a b").await.unwrap_err();
+
+    assert_eq!(error.to_string(), "\"a b\" is no name that a certificate could be for");
+}
+
+/// A socket that counts what it takes, and takes no more than it may.
+struct Gate {
+    inner: DuplexStream,
+    taken: Arc<AtomicUsize>,
+    may_take: Arc<AtomicUsize>,
+}
+
+impl AsyncRead for Gate {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Gate {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let left = self.may_take.load(Ordering::Relaxed).saturating_sub(self.taken.load(Ordering::Relaxed));
+        if left == 0 {
+            return Poll::Pending;
+        }
+        let taken =
+            std::task::ready!(Pin::new(&mut self.inner).poll_write(cx, &bytes[..left.min(bytes.len())]))?;
+        self.taken.fetch_add(taken, Ordering::Relaxed);
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn write_gives_nothing_to_the_socket_and_takes_no_more_than_one_buffer() {
+    let (taken, may_take) = (Arc::<AtomicUsize>::default(), Arc::new(AtomicUsize::new(usize::MAX)));
+    let (inner, theirs) = duplex(4096);
+    let acceptor = TlsAcceptor::from(server(&MockCertificate::SERVER));
+    tokio::spawn(async move {
+        tokio::io::copy(&mut acceptor.accept(theirs).await?, &mut tokio::io::sink()).await
+    });
+    let gate = Gate { inner, taken: Arc::clone(&taken), may_take: Arc::clone(&may_take) };
+    let mut stream = trusting().connect(gate, "localhost").await.unwrap();
+    let batch = vec![7; 1024 * 1024];
+    let slices = [IoSlice::new(&batch), IoSlice::new(&batch)];
+    let cx = &mut Context::from_waker(Waker::noop());
+    let before = taken.load(Ordering::Relaxed);
+
+    let Poll::Ready(Ok(first)) = Pin::new(&mut stream).poll_write_vectored(cx, &slices) else { panic!() };
+    assert_eq!(taken.load(Ordering::Relaxed), before, "the caller does not know yet that bytes leave");
+    assert!((16_384..=BUFFER_LIMIT).contains(&first), "{first}");
+
+    // The socket takes half a record, and then nothing.
+    may_take.store(before + 1000, Ordering::Relaxed);
+    for _ in 0..3 {
+        assert!(Pin::new(&mut stream).poll_flush(cx).is_pending());
+        assert!(
+            Pin::new(&mut stream).poll_write_vectored(cx, &slices).is_pending(),
+            "the buffer is not empty"
+        );
+    }
+    assert_eq!(taken.load(Ordering::Relaxed), before + 1000);
+
+    may_take.store(usize::MAX, Ordering::Relaxed);
+    stream.flush().await.unwrap();
+    let sent_all = before + first;
+    assert!(taken.load(Ordering::Relaxed) > sent_all, "{sent_all}");
+    assert!(Pin::new(&mut stream).poll_write_vectored(cx, &slices).is_ready());
+}
+
+fn told(properties: &[(&str, &str)], expected: &str) {
+    assert_eq!(client(properties).unwrap_err().to_string(), expected);
+}
+
+fn path(name: &str) -> String {
+    format!("{CERTIFICATES}/{name}")
+}
+
+#[test]
+fn what_is_wrong_with_a_truststore_is_told_with_the_key() {
+    let (script, key) = (path("make.sh"), path("client.key"));
+    told(
+        &[("ssl.truststore.location", "/nowhere/ca.pem")],
+        "ssl.truststore.location = /nowhere/ca.pem: cannot be read: No such file or directory (os error 2)",
+    );
+    told(
+        &[("ssl.truststore.location", &script)],
+        &format!("ssl.truststore.location = {script}: is no PEM file, nor PKCS#12 nor JKS"),
+    );
+    told(
+        &[("ssl.truststore.location", &key)],
+        &format!("ssl.truststore.location = {key}: has no certificate"),
+    );
+    for (text, problem) in [
+        ("-----BEGIN CERTIFICATE-----\nMIIB", "CERTIFICATE has no end"),
+        ("-----BEGIN CERTIFICATE-----\nM%IB\n-----END CERTIFICATE-----", "CERTIFICATE is no base64"),
+        ("ca.pem", "has no certificate"),
+    ] {
+        told(
+            &[("ssl.truststore.certificates", text)],
+            &format!("ssl.truststore.certificates = [hidden]: {problem}"),
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_keystore_is_told_with_the_key() {
+    const CHAIN: &str = "ssl.keystore.certificate.chain";
+    let ca = ("ssl.truststore.certificates", MockTls::ca_pem());
+    let pem = path("client.pem");
+    told(
+        &[ca, ("ssl.keystore.location", &pem)],
+        &format!("ssl.keystore.location = {pem}: has no private key"),
+    );
+    let with = |key: &MockCertificate, password: &str, expected: &str| {
+        let chain = MockCertificate::CLIENT;
+        let key = ("ssl.keystore.key", key.key_pem());
+        told(&[ca, (CHAIN, chain.chain_pem()), key, ("ssl.key.password", password)], expected);
+    };
+    with(
+        &MockCertificate::CLIENT_SECOND,
+        "",
+        "ssl.keystore.certificate.chain = [hidden]: the key is not that of the first certificate",
+    );
+    with(
+        &MockCertificate::CLIENT_ENCRYPTED_KEY,
+        "",
+        "ssl.key.password = [hidden]: is needed, because the key is encrypted",
+    );
+    with(
+        &MockCertificate::CLIENT_ENCRYPTED_KEY,
+        "hunter2",
+        "ssl.keystore.key = [hidden]: its key cannot be decrypted by ssl.key.password",
+    );
+    with(
+        &MockCertificate::CLIENT_3DES_KEY,
+        "kafka-mock",
+        "ssl.keystore.key = [hidden]: its key is encrypted in an old way, or damaged; convert it by \
+         `openssl pkcs8 -in old.key | openssl pkcs8 -topk8 -v2 aes-256-cbc -out new.key`",
+    );
+    with(
+        &MockCertificate::CLIENT_OLD_ENCRYPTED_KEY,
+        "kafka-mock",
+        "ssl.keystore.key = [hidden]: its key is encrypted in an old format of OpenSSL's; convert it by \
+         `openssl pkcs8 -topk8 -v2 aes-256-cbc -in old.key -out new.key`",
+    );
+}
+
+#[test]
+fn suites_of_no_version_that_is_enabled_are_refused() {
+    told(
+        &[
+            ("ssl.truststore.certificates", MockTls::ca_pem()),
+            ("ssl.cipher.suites", "TLS_AES_128_GCM_SHA256"),
+            ("ssl.enabled.protocols", "TLSv1.2"),
+        ],
+        "ssl.cipher.suites = TLS_AES_128_GCM_SHA256: none of them is one of ssl.enabled.protocols=TLSv1.2",
+    );
 }

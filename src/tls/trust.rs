@@ -1,18 +1,22 @@
 //! Whom the client trusts.
 
-use std::fs;
+use std::collections::BTreeSet;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
-use zeroize::Zeroizing;
 
 use super::pem;
+use super::store::{self, Content, invalid};
 use crate::config::{ConfigProblem, ConfigReason, TlsSettings};
 
-/// The authorities that are trusted.
+/// The certificates that are trusted, and where that is written.
 #[derive(Debug)]
 pub(super) struct Trust {
     pub(super) roots: RootCertStore,
+    /// Certificates of the user's that are trusted as they are, as in Java: also where they are not those of an authority.
+    exact: BTreeSet<Vec<u8>>,
+    /// The key that says whom to trust. `None` if the operating system does.
+    pub(super) key: Option<&'static str>,
 }
 
 impl Trust {
@@ -30,46 +34,64 @@ impl Trust {
         if settings.truststore_location.is_set() {
             let path = &settings.truststore_location.0;
             let (key, shown) = ("ssl.truststore.location", path.display().to_string());
-            let bytes = fs::read(path).map(Zeroizing::new);
-            let bytes = bytes.map_err(|error| invalid(key, &shown, format!("cannot be read: {error}")))?;
-            let text =
-                std::str::from_utf8(&bytes).map_err(|_| invalid(key, &shown, "is no PEM file".to_owned()))?;
-            return Self::of_text(text, key, &shown);
+            return match store::read(key, path)? {
+                Content::Pem(text) => Self::of_text(&text, key, &shown),
+                Content::Jks => Err(unreadable(
+                    key,
+                    &shown,
+                    "JKS",
+                    &format!("keytool -list -rfc -keystore {shown} > ca.pem"),
+                )),
+                Content::Pkcs12 => Err(unreadable(
+                    key,
+                    &shown,
+                    "PKCS#12",
+                    &format!("keytool -list -rfc -keystore {shown} > ca.pem"),
+                )),
+            };
         }
         Self::of_system()
     }
 
+    /// Whether a certificate stands among those that the user trusts.
+    pub(super) fn has_exactly(&self, certificate: &[u8]) -> bool {
+        self.exact.contains(certificate)
+    }
+
     fn of_text(text: &str, key: &'static str, shown: &str) -> Result<Self, ConfigProblem> {
         let problem = |text: String| invalid(key, shown, text);
-        let mut roots = RootCertStore::empty();
+        let mut trust = Self { roots: RootCertStore::empty(), exact: BTreeSet::new(), key: Some(key) };
         for section in pem::sections(text).map_err(problem)? {
-            if !section.label.ends_with("CERTIFICATE") {
-                continue;
+            if section.label.ends_with("CERTIFICATE") {
+                trust
+                    .roots
+                    .add(CertificateDer::from(section.der.as_slice()))
+                    .map_err(|error| problem(format!("has a certificate that cannot be read: {error}")))?;
+                trust.exact.insert(section.der.to_vec());
             }
-            roots
-                .add(CertificateDer::from(section.der.as_slice()))
-                .map_err(|error| problem(format!("has a certificate that cannot be read: {error}")))?;
         }
-        if roots.is_empty() {
+        if trust.roots.is_empty() {
             return Err(problem("has no certificate".to_owned()));
         }
-        Ok(Self { roots })
+        Ok(trust)
     }
 
     fn of_system() -> Result<Self, ConfigProblem> {
         let found = rustls_native_certs::load_native_certs();
-        let mut roots = RootCertStore::empty();
+        let mut trust = Self { roots: RootCertStore::empty(), exact: BTreeSet::new(), key: None };
         // Systems keep certificates that are older than today's rules.
-        let (added, _) = roots.add_parsable_certificates(found.certs);
+        let (added, _) = trust.roots.add_parsable_certificates(found.certs);
         if added == 0 {
             let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-            let text = format!("the operating system names no authority to trust, set this key{why}");
-            return Err(ConfigProblem::new("ssl.truststore.location", "", ConfigReason::Invalid(text)));
+            let text = format!("the operating system names no authority to trust, so this key must{why}");
+            return Err(invalid("ssl.truststore.location", "", text));
         }
-        Ok(Self { roots })
+        Ok(trust)
     }
 }
 
-pub(super) fn invalid(key: &str, value: &str, text: String) -> ConfigProblem {
-    ConfigProblem::new(key, value, ConfigReason::Invalid(text))
+/// Describes a store of a kind that cannot be read, with the command that converts it.
+pub(super) fn unreadable(key: &str, path: &str, kind: &str, command: &str) -> ConfigProblem {
+    let text = format!("is {kind}, which cannot be read yet; convert it by `{command}`");
+    ConfigProblem::new(key, path, ConfigReason::NotAvailable(text))
 }

@@ -1,5 +1,7 @@
 //! Whether a server's certificate is accepted.
 
+use std::sync::Arc;
+
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{
@@ -7,20 +9,24 @@ use rustls::crypto::{
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
+use super::certificate::Certificate;
+use super::refusal::{Refusal, Served};
 use super::trust::Trust;
+use crate::security_failure::SecurityFailure;
 
 /// Accepts certificates that an authority has signed whom the client trusts, for the name that the client connects to.
 #[derive(Debug)]
 pub(super) struct Verifier {
     trust: Trust,
     algorithms: WebPkiSupportedAlgorithms,
+    checks_names: bool,
 }
 
 impl Verifier {
-    pub(super) fn new(trust: Trust, provider: &CryptoProvider) -> Self {
-        Self { trust, algorithms: provider.signature_verification_algorithms }
+    pub(super) fn new(trust: Trust, provider: &CryptoProvider, checks_names: bool) -> Self {
+        Self { trust, algorithms: provider.signature_verification_algorithms, checks_names }
     }
 
     fn verify(
@@ -29,17 +35,21 @@ impl Verifier {
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Refusal> {
         let certificate = ParsedCertificate::try_from(end_entity)?;
-        let roots = &self.trust.roots;
-        verify_server_cert_signed_by_trust_anchor(
-            &certificate,
-            roots,
-            intermediates,
-            now,
-            self.algorithms.all,
-        )?;
-        verify_server_name(&certificate, name)
+        if self.trust.has_exactly(end_entity) {
+            let dates = Certificate::read(end_entity).ok_or(Error::from(CertificateError::BadEncoding))?;
+            if !dates.is_valid_at(seconds(now)) {
+                return Err(Refusal::Date);
+            }
+        } else {
+            let (roots, algorithms) = (&self.trust.roots, self.algorithms.all);
+            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
+        }
+        if self.checks_names {
+            verify_server_name(&certificate, name)?;
+        }
+        Ok(())
     }
 }
 
@@ -52,7 +62,12 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.verify(end_entity, intermediates, server_name, now)?;
+        self.verify(end_entity, intermediates, server_name, now).map_err(|refusal| {
+            let served = Served { end_entity, intermediates, name: &server_name.to_str(), now: seconds(now) };
+            // The server is told "certificate unknown", as Java tells it.
+            let reason = SecurityFailure::lasting(refusal.explain(&served, self.trust.key));
+            Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(reason))))
+        })?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -77,4 +92,8 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+fn seconds(time: UnixTime) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }

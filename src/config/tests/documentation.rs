@@ -46,10 +46,18 @@ fn markdown() -> String {
                 "security.protocol" => {
                     format!("{} (those with SSL need the feature `tls`)", key.kind.range())
                 }
+                "ssl.cipher.suites" => {
+                    "names of cipher suites, separated by commas; empty for all".to_owned()
+                }
+                "ssl.enabled.protocols" => "TLSv1.2, TLSv1.3 or both".to_owned(),
+                "ssl.endpoint.identification.algorithm" => {
+                    "https, or empty, which is dangerous: names are not checked then".to_owned()
+                }
                 "ssl.keystore.type" | "ssl.truststore.type" => "PEM, PKCS12 or JKS".to_owned(),
                 "partitioner.class" => {
                     "RoundRobinPartitioner or another of Kafka's, with its package".to_owned()
                 }
+                "ssl.protocol" => "TLS, TLSv1.2 or TLSv1.3, which changes nothing".to_owned(),
                 "connections.max.idle.ms" => "any, negative for never".to_owned(),
                 _ => key.kind.range(),
             };
@@ -86,10 +94,10 @@ fn write_keys_without_setter(text: &mut String) {
 fn write_other_keys(text: &mut String) {
     text.push_str(concat!(
         "\nKafka's other keys are known, and refused with the reason unless the value asks for what happens anyway. ",
-        "All others that begin with `sasl.` or `ssl.` take only Kafka's defaults; the rest are these:\n\n",
+        "All others that begin with `sasl.` take only Kafka's defaults; the rest are these:\n\n",
         "| Key | Takes only | Because |\n|---|---|---|\n"
     ));
-    for key in keys::all().filter(|key| !key.name.starts_with("sasl.") && !key.name.starts_with("ssl.")) {
+    for key in keys::all().filter(|key| !key.name.starts_with("sasl.")) {
         let (in_force, because) = match key.support {
             Support::JavaOnly { instead, in_force } => (in_force, instead.to_owned()),
             Support::NotYet { what, in_force } => (in_force, format!("{what} not available yet")),

@@ -20,6 +20,8 @@ struct Script {
     takes: VecDeque<io::Result<usize>>,
     /// What reads give, one entry each; none of them: pending. Empty: the end.
     gives: VecDeque<io::Result<Vec<u8>>>,
+    /// What flushes come to, one entry each; `None`: pending. Without an entry a flush is done at once.
+    flushes: VecDeque<Option<io::Result<()>>>,
     written: Vec<u8>,
     slices: usize,
 }
@@ -62,7 +64,11 @@ impl AsyncWrite for Scripted {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        match self.0.lock().unwrap().flushes.pop_front() {
+            None => Poll::Ready(Ok(())),
+            Some(None) => Poll::Pending,
+            Some(Some(result)) => Poll::Ready(result),
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -127,6 +133,38 @@ impl Bench {
 
 fn frame(body: &[u8]) -> Vec<u8> {
     [&i32::try_from(body.len()).unwrap().to_be_bytes(), body].concat()
+}
+
+/// As with TLS: what a stream has taken may lie in its buffer.
+#[test]
+fn request_is_written_when_the_stream_is_flushed() {
+    let mut bench = Bench::new();
+    bench.transmit(1, &[b"first"]);
+    bench.transmit(2, &[b"second"]);
+    bench.take(usize::MAX);
+    bench.script.lock().unwrap().flushes.extend([None, None]);
+
+    assert_eq!(bench.poll(), []);
+    assert_eq!(bench.poll(), []);
+    assert_eq!(bench.poll(), [Event::Written(1), Event::Written(2)]);
+    assert_eq!(bench.poll(), []);
+}
+
+/// Half of it may have left before the flush failed.
+#[test]
+fn request_that_a_stream_has_taken_counts_as_sent_even_if_the_flush_fails() {
+    let mut bench = Bench::new();
+    bench.transmit(1, &[b"first"]);
+    bench.transmit(2, &[b"second"]);
+    bench.transmit(3, &[b"third"]);
+    bench.take(6);
+    bench.script.lock().unwrap().flushes.push_back(Some(Err(io::ErrorKind::ConnectionReset.into())));
+
+    let (events, result) = bench.poll_with(Waker::noop());
+
+    assert_eq!(events, []);
+    assert_eq!(result.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    assert_eq!(bench.connection.first_unsent(), Some(3));
 }
 
 #[test]

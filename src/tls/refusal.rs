@@ -1,0 +1,114 @@
+//! Why a server's certificate is refused, in words for the user.
+
+use rustls::pki_types::CertificateDer;
+use rustls::{CertificateError, Error};
+
+use super::certificate::{Certificate, utc};
+
+/// Why a certificate is refused.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// It has ended, or has not begun.
+    Date,
+    /// No authority that is trusted has signed it.
+    Issuer,
+    /// It is for another name.
+    Name,
+    Other(Error),
+}
+
+/// What a server has shown, and when to whom.
+#[derive(Debug)]
+pub(super) struct Served<'a> {
+    pub(super) end_entity: &'a CertificateDer<'a>,
+    pub(super) intermediates: &'a [CertificateDer<'a>],
+    /// The name that the client connects to.
+    pub(super) name: &'a str,
+    pub(super) now: i64,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let Error::InvalidCertificate(problem) = &error else { return Self::Other(error) };
+        match problem {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => Self::Date,
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::Name,
+            CertificateError::UnknownIssuer => Self::Issuer,
+            _ => Self::Other(error),
+        }
+    }
+}
+
+impl Refusal {
+    /// `key` says whom the client trusts; `None` if the operating system does.
+    pub(super) fn explain(&self, served: &Served<'_>, key: Option<&str>) -> String {
+        let Some(certificate) = Certificate::read(served.end_entity) else {
+            return format!("the broker's certificate cannot be read{}", self.cause());
+        };
+        match self {
+            Self::Date => served.explain_date(&certificate),
+            Self::Issuer => served.explain_issuer(&certificate, key),
+            Self::Name => served.explain_name(&certificate),
+            Self::Other(_) => format!("{} is not accepted{}", describe(&certificate), self.cause()),
+        }
+    }
+
+    fn cause(&self) -> String {
+        if let Self::Other(error) = self { format!(": {error}") } else { String::new() }
+    }
+}
+
+impl Served<'_> {
+    fn explain_issuer(&self, certificate: &Certificate, key: Option<&str>) -> String {
+        let last = self.intermediates.last().and_then(|last| Certificate::read(last));
+        let issuer = last.as_ref().map_or(&certificate.issuer, |last| &last.issuer);
+        let (whom, described) = (key.unwrap_or("the operating system"), describe(certificate));
+        let what = match key {
+            Some(_) => "add to it",
+            None => "set ssl.truststore.location to a file with",
+        };
+        format!(
+            "{described} is signed by no authority that {whom} vouches for; if you trust it, {what} the certificate of {issuer:?}"
+        )
+    }
+
+    fn explain_date(&self, certificate: &Certificate) -> String {
+        // It may be that of an authority between the broker's and the one that is trusted.
+        let others: Vec<_> = self.intermediates.iter().filter_map(|der| Certificate::read(der)).collect();
+        let mut all = std::iter::once(certificate).chain(&others);
+        let culprit = all.find(|one| !one.is_valid_at(self.now)).unwrap_or(certificate);
+        let (described, now) = (describe(culprit), utc(self.now));
+        // The day is enough: a text that changed with each attempt would be logged with each.
+        let today = now.get(..10).unwrap_or_default();
+        if self.now < culprit.not_before {
+            let begin = utc(culprit.not_before);
+            return format!(
+                "{described} is not valid before {begin}, and here it is {today}; set the clock, or give the broker another \
+                 certificate (its ssl.keystore.location)"
+            );
+        }
+        format!(
+            "{described} has ended, and here it is {today}; give the broker another certificate (its ssl.keystore.location)"
+        )
+    }
+
+    fn explain_name(&self, certificate: &Certificate) -> String {
+        let (described, name) = (describe(certificate), self.name);
+        let offered = match certificate.names.as_slice() {
+            [] => "for no name, since it lacks subjectAltName".to_owned(),
+            names => format!("for {}", names.join(", ")),
+        };
+        format!(
+            "{described} is {offered}, and not for {name:?}, which is the broker's name in bootstrap.servers or in its \
+             advertised.listeners (ssl.endpoint.identification.algorithm=https)"
+        )
+    }
+}
+
+fn describe(certificate: &Certificate) -> String {
+    let Certificate { subject, issuer, not_after, .. } = certificate;
+    format!("the broker's certificate {subject:?} (issued by {issuer:?}, valid until {})", utc(*not_after))
+}
