@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use kafka_mock::{MockCertificate, MockCluster, MockTls, MockToken, SaslMechanism};
+use kafka_mock::{
+    MockCertificate, MockCluster, MockTls, MockToken, MockTokenEndpoint, SaslMechanism, TokenAnswer,
+};
 use kafka_producer::{KafkaProducer, ProducerConfig};
 
 use crate::support::{TOPIC, log_of, record, soon};
@@ -78,13 +80,20 @@ async fn cluster_for(text: &str) -> MockCluster {
     cluster
 }
 
+async fn token_endpoint() -> MockTokenEndpoint {
+    MockTokenEndpoint::start(|_| TokenAnswer::token("a.token.of.alice", 3600)).await.unwrap()
+}
+
 /// Puts the brokers of a test, and its files, in the place of those that the recipe names.
-fn adapt(text: &str, cluster: &MockCluster, files: &Path) -> String {
+fn adapt(text: &str, cluster: &MockCluster, endpoint: &MockTokenEndpoint, files: &Path) -> String {
     let mut adapted = String::new();
     for line in text.lines() {
         match line.split_once('=') {
             Some(("bootstrap.servers", _)) => {
                 adapted.push_str(&format!("bootstrap.servers={}\n", cluster.bootstrap_servers()));
+            }
+            Some(("sasl.oauthbearer.token.endpoint.url", _)) => {
+                adapted.push_str(&format!("sasl.oauthbearer.token.endpoint.url={}\n", endpoint.url()));
             }
             _ => {
                 let line = line.replace("/etc/kafka/", &format!("{}/", files.display()));
@@ -103,11 +112,12 @@ fn adapt(text: &str, cluster: &MockCluster, files: &Path) -> String {
 #[tokio::test]
 async fn each_recipe_sends_records_to_brokers_that_ask_for_that() {
     let files = Files::new("each");
+    let endpoint = token_endpoint().await;
     let blocks = blocks();
     assert!(blocks.len() >= 12, "{}", blocks.len());
     for block in blocks {
         let cluster = cluster_for(&block).await;
-        let config = ProducerConfig::from_properties_text(&adapt(&block, &cluster, files.path()));
+        let config = ProducerConfig::from_properties_text(&adapt(&block, &cluster, &endpoint, files.path()));
         let producer: KafkaProducer = KafkaProducer::builder()
             .config(config)
             .build()
@@ -142,7 +152,8 @@ async fn brokers_of_another_recipe_refuse() {
     let plain = blocks.iter().find(|block| block.contains("sasl.mechanism=PLAIN")).unwrap();
     let scram = blocks.iter().find(|block| block.contains("sasl.mechanism=SCRAM-SHA-512")).unwrap();
     let cluster = cluster_for(scram).await;
-    let config = ProducerConfig::from_properties_text(&adapt(plain, &cluster, files.path()));
+    let endpoint = token_endpoint().await;
+    let config = ProducerConfig::from_properties_text(&adapt(plain, &cluster, &endpoint, files.path()));
     let producer: KafkaProducer = KafkaProducer::builder().config(config).build().unwrap();
 
     let error = soon("result", producer.send(record("x"))).await.unwrap_err();
