@@ -69,6 +69,15 @@ pub enum SendErrorKind {
         /// Which broker it was, and what it said.
         reason: String,
     },
+    /// No name in `bootstrap.servers` had an address within `bootstrap.resolve.timeout.ms`. The producer goes on looking them up, so it
+    /// accepts later records once one has.
+    #[error("record for topic {topic} cannot be accepted: {reason}")]
+    BootstrapUnresolved {
+        /// The topic.
+        topic: Topic,
+        /// Which name was looked up last, and what came of it.
+        reason: String,
+    },
     /// The call was dropped while the record waited to be accepted. Only interceptors see this error.
     #[error("the call was dropped before the record was accepted")]
     Cancelled,
@@ -226,7 +235,9 @@ impl<K, V> SendError<K, V> {
             SendErrorKind::Closed | SendErrorKind::RuntimeShutdown | SendErrorKind::SenderPanicked(_) => {
                 Disposition::NewProducer
             }
-            SendErrorKind::AuthenticationFailed { .. } => Disposition::FixConfiguration,
+            SendErrorKind::AuthenticationFailed { .. } | SendErrorKind::BootstrapUnresolved { .. } => {
+                Disposition::FixConfiguration
+            }
             SendErrorKind::Cancelled => Disposition::RetryLater,
             SendErrorKind::Delivery(error) => error.disposition(),
             SendErrorKind::Stopped { .. } => Disposition::ResumePartition,

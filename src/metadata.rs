@@ -384,6 +384,13 @@ impl Metadata {
         Some(Arc::clone(&self.cluster))
     }
 
+    /// Notes that no name in `bootstrap.servers` has had an address in time. Returns the view that tells it, anew each time, as a
+    /// refusal.
+    pub(crate) fn note_unresolved(&mut self, reason: &str) -> Arc<Cluster> {
+        self.cluster = Arc::new(Cluster::clone(&self.cluster).with_unresolved(reason));
+        Arc::clone(&self.cluster)
+    }
+
     /// Notes that the connection to a broker was lost or could not be made, and asks for news: the broker may have
     /// moved. If a request is due, there was no broker to take it, so this counts as its failure.
     pub(crate) fn handle_disconnect(&mut self, now: Instant) {

@@ -381,6 +381,10 @@ impl<K, V> ProducerShared<K, V> {
             let (topic, reason) = (record.topic.clone(), reason.to_owned());
             return SendErrorKind::AuthenticationFailed { topic, reason };
         }
+        if let Some(reason) = cluster.unresolved() {
+            let (topic, reason) = (record.topic.clone(), reason.to_owned());
+            return SendErrorKind::BootstrapUnresolved { topic, reason };
+        }
         match topic_wait::refusal(&cluster, &record.topic) {
             Some(code) => SendErrorKind::TopicRefused { topic: record.topic.clone(), code },
             None => SendErrorKind::TopicUnknown {
@@ -402,6 +406,7 @@ impl<K, V> ProducerShared<K, V> {
             TopicWaitError::Closed => self.end(),
             TopicWaitError::Refused(code) => SendErrorKind::TopicRefused { topic, code },
             TopicWaitError::Unauthenticated(reason) => SendErrorKind::AuthenticationFailed { topic, reason },
+            TopicWaitError::Unresolved(reason) => SendErrorKind::BootstrapUnresolved { topic, reason },
             TopicWaitError::TimedOut { partition_count, cause, obstacle, is_connected } => {
                 SendErrorKind::MetadataTimeout {
                     topic,

@@ -240,7 +240,7 @@ const TRANSACTIONS: &str = "transactions are";
 static PRODUCER_KEYS: [Key; 52] = [
     Key::new("acks", ACKS, Some("all"), supported!(acks)),
     Key::new("batch.size", INT, Some("16384"), supported!(batch_size)),
-    Key::new("bootstrap.resolve.timeout.ms", LONG, Some("0"), not_yet("a limit for resolving names is", Some("0"))),
+    Key::new("bootstrap.resolve.timeout.ms", LONG, Some("0"), supported!(bootstrap_resolve_timeout)),
     Key::new("bootstrap.servers", Kind::List, None, supported!(bootstrap_servers => bootstrap)),
     Key::new("buffer.memory", LONG, Some("33554432"), supported!(buffer_memory)),
     Key::new("buffer.memory.allocation.strategy", ALLOCATION, Some("full"), by_name("changes nothing: batches take memory as they grow in any case")),

@@ -32,6 +32,20 @@ macro_rules! config_setters {
             self
         }
 
+        /// Sets how long the producer looks for an address of a name in `bootstrap.servers` before callers hear of it
+        /// (`bootstrap.resolve.timeout.ms`, default 0).
+        ///
+        /// The producer looks names up in the background, again and again (KIP-909). If none of them has had an address for so long
+        /// since it was built, calls that wait for metadata fail with
+        /// [`SendErrorKind::BootstrapUnresolved`](crate::SendErrorKind::BootstrapUnresolved) instead of waiting for
+        /// [`max_block`](Self::max_block). The producer goes on looking, and accepts records once a name has an address. With 0
+        /// there is no such limit; Java's producer with 0 resolves the names while it is built, and fails there.
+        #[must_use]
+        pub fn bootstrap_resolve_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("bootstrap.resolve.timeout.ms", timeout, |settings| &mut settings.bootstrap_resolve_timeout);
+            self
+        }
+
         /// Sets the brokers to ask first, as Kafka writes them: `host:port`, separated by commas (`bootstrap.servers`, required).
         ///
         /// One living broker is enough, because it names the others. With two or three, the producer can also

@@ -24,6 +24,8 @@ pub(crate) struct ProducerSettings {
     pub(crate) acks: Acks,
     /// At least 1, at most `buffer_memory`.
     pub(crate) batch_size: usize,
+    /// Zero: no limit.
+    pub(crate) bootstrap_resolve_timeout: Duration,
     /// Not empty, no address twice.
     pub(crate) bootstrap: Vec<HostPort>,
     pub(crate) buffer_memory: usize,
@@ -161,6 +163,7 @@ impl Default for ProducerSettings {
         Self {
             acks: Acks::All,
             batch_size: 16_384,
+            bootstrap_resolve_timeout: Duration::ZERO,
             bootstrap: Vec::new(),
             buffer_memory: 32 * 1024 * 1024,
             client_id: String::new(),

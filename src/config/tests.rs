@@ -98,6 +98,7 @@ fn every_setter() -> ProducerConfig {
     ProducerConfig::new()
         .acks(Acks::Leader)
         .batch_size(1)
+        .bootstrap_resolve_timeout(ms(21))
         .bootstrap_servers("a:1,[::1]:2")
         .buffer_memory(2)
         .client_id("me")
@@ -166,6 +167,7 @@ const WITHOUT_SETTER: [(&str, &str); 8] = [
 const EVERY_PROPERTY: &[(&str, &str)] = &[
     ("acks", "1"),
     ("batch.size", "1"),
+    ("bootstrap.resolve.timeout.ms", "21"),
     ("bootstrap.servers", "a:1,[::1]:2"),
     ("buffer.memory", "2"),
     ("client.id", "me"),

@@ -327,6 +327,7 @@ impl Outside for SenderMachine {
 
 fn sender_settings(options: &SenderOptions) -> SenderSettings {
     SenderSettings {
+        bootstrap_resolve_timeout: None,
         acks: options.acks,
         is_idempotent: options.is_idempotent,
         is_fail_stop: false,

@@ -50,8 +50,17 @@ pub struct Cluster {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Obstacle {
     text: Arc<str>,
+    kind: ObstacleKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ObstacleKind {
+    /// It may be gone soon.
+    Passing,
     /// Brokers do not let the producer in. Waiting does not help, only other credentials do.
-    is_refusal: bool,
+    Refusal,
+    /// No name in `bootstrap.servers` has had an address in time.
+    Unresolved,
 }
 
 impl Cluster {
@@ -204,16 +213,30 @@ impl Cluster {
 
     /// Returns why brokers do not let the producer in, if that is why they could not be asked.
     pub(crate) fn refusal(&self) -> Option<&str> {
-        self.obstacle.as_ref().filter(|obstacle| obstacle.is_refusal).map(|obstacle| &*obstacle.text)
+        self.obstacle_of(ObstacleKind::Refusal)
+    }
+
+    /// Returns why no name in `bootstrap.servers` has had an address in time, if that is so.
+    pub(crate) fn unresolved(&self) -> Option<&str> {
+        self.obstacle_of(ObstacleKind::Unresolved)
+    }
+
+    fn obstacle_of(&self, kind: ObstacleKind) -> Option<&str> {
+        self.obstacle.as_ref().filter(|obstacle| obstacle.kind == kind).map(|obstacle| &*obstacle.text)
     }
 
     pub(super) fn with_obstacle(mut self, obstacle: &str) -> Self {
-        self.obstacle = Some(Obstacle { text: Arc::from(obstacle), is_refusal: false });
+        self.obstacle = Some(Obstacle { text: Arc::from(obstacle), kind: ObstacleKind::Passing });
         self
     }
 
     pub(super) fn with_refusal(mut self, refusal: &str) -> Self {
-        self.obstacle = Some(Obstacle { text: Arc::from(refusal), is_refusal: true });
+        self.obstacle = Some(Obstacle { text: Arc::from(refusal), kind: ObstacleKind::Refusal });
+        self
+    }
+
+    pub(super) fn with_unresolved(mut self, reason: &str) -> Self {
+        self.obstacle = Some(Obstacle { text: Arc::from(reason), kind: ObstacleKind::Unresolved });
         self
     }
 

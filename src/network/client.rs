@@ -247,6 +247,12 @@ impl<P> NetworkClient<P> {
         self.drop_connection(node, DisconnectReason::ConnectFailed(reason), None, now);
     }
 
+    /// Notes that no address was found to connect to.
+    pub(crate) fn handle_unresolved(&mut self, connection: ConnectionId, reason: Arc<str>, now: Instant) {
+        let Some(node) = self.states.node_of(connection) else { return };
+        self.drop_connection(node, DisconnectReason::Unresolved(reason), None, now);
+    }
+
     /// Takes in a frame, without its length.
     pub(crate) fn handle_frame(&mut self, connection: ConnectionId, frame: Bytes, now: Instant) {
         let Some(node) = self.states.node_of(connection) else { return };

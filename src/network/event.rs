@@ -97,6 +97,9 @@ pub(crate) enum DisconnectReason {
     ClosedUnanswered(Arc<str>),
     #[error("could not connect: {0}")]
     ConnectFailed(Arc<str>),
+    /// The name has no address.
+    #[error("could not connect: {0}")]
+    Unresolved(Arc<str>),
     #[error("could not connect in time")]
     ConnectTimedOut,
     #[error("connected, but the broker did not tell its versions in time")]

@@ -19,6 +19,21 @@ use tokio::time::sleep;
 
 use crate::fence::fenced;
 
+/// A name for which there is no address. It travels inside an [`io::Error`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unresolved(String);
+
+impl Unresolved {
+    pub(crate) fn error(kind: io::ErrorKind, text: impl Into<String>) -> io::Error {
+        io::Error::new(kind, Self(text.into()))
+    }
+
+    pub(crate) fn is_in(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
 /// Lookups of one producer.
 #[derive(Debug, Clone)]
 pub(crate) struct Lookups {
@@ -84,7 +99,8 @@ impl Lookups {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
         let host = host.to_owned();
-        self.run(move || Ok((host.as_str(), port).to_socket_addrs()?.collect())).await
+        let found = self.run(move || Ok((host.as_str(), port).to_socket_addrs()?.collect())).await;
+        found.map_err(|error| Unresolved::error(error.kind(), error.to_string()))
     }
 
     /// Has a thread do something that blocks, at most once.

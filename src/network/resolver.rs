@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::network::dialer::ByteStream;
-use crate::network::lookup::Lookups;
+use crate::network::lookup::{Lookups, Unresolved};
 use crate::network::transport::{Connecting, Connector};
 
 /// Connects over TCP. A name is looked up anew for every attempt, so that a broker may move.
@@ -51,7 +51,7 @@ impl TcpConnector {
     }
 
     async fn connect_to_first(&self, addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
-        let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        let mut last_error = Unresolved::error(io::ErrorKind::NotFound, "the name has no address");
         for address in addresses {
             match self.connect_to(address).await {
                 Ok(stream) => return Ok(stream),

@@ -446,6 +446,8 @@ fn sender_settings(settings: &ProducerSettings) -> SenderSettings {
     };
     let max_in_flight = settings.max_in_flight_requests_per_connection;
     SenderSettings {
+        bootstrap_resolve_timeout: Some(settings.bootstrap_resolve_timeout)
+            .filter(|timeout| *timeout > Duration::ZERO),
         acks,
         linger: settings.linger,
         spares_awaited: settings.linger_spares_awaited,

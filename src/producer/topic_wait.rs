@@ -28,6 +28,8 @@ pub(crate) enum TopicWaitError {
     Refused(ErrorCode),
     /// Brokers do not let the producer in, for this reason.
     Unauthenticated(String),
+    /// No name in `bootstrap.servers` has had an address in time.
+    Unresolved(String),
     TimedOut {
         partition_count: Option<usize>,
         cause: Option<ErrorCode>,
@@ -69,6 +71,9 @@ impl TopicWait<'_> {
             }
             if let Some(refusal) = cluster.refusal() {
                 return Err(TopicWaitError::Unauthenticated(refusal.to_owned()));
+            }
+            if let Some(reason) = cluster.unresolved() {
+                return Err(TopicWaitError::Unresolved(reason.to_owned()));
             }
             if let Some(code) = refusal(&cluster, self.topic) {
                 return Err(TopicWaitError::Refused(code));

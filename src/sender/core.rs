@@ -108,6 +108,7 @@ impl SenderCore {
             Arc::clone(&parts.accumulator),
             parts.epoch,
             parts.settings.metadata_max_idle,
+            parts.settings.bootstrap_resolve_timeout,
             Arc::clone(&parts.counters),
         );
         let schedule = Schedule::new(parts.settings.clone(), Arc::clone(&parts.accumulator));

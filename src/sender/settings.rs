@@ -21,6 +21,8 @@ pub(crate) struct SenderSettings {
     /// How old the timestamp of a producer's last batch may be while the sender still trusts brokers to remember the producer,
     /// see [`PRODUCER_ID_LIFETIME`](super::PRODUCER_ID_LIFETIME).
     pub(crate) producer_id_lifetime: Duration,
+    /// For the first address of a name in `bootstrap.servers` (`bootstrap.resolve.timeout.ms`); `None` for no limit.
+    pub(crate) bootstrap_resolve_timeout: Option<Duration>,
     pub(crate) metadata_max_idle: Duration,
     /// Times that a batch may be sent after the first.
     pub(crate) retries: u32,

@@ -24,6 +24,7 @@ use crate::fence::Thrown;
 use crate::log;
 use crate::metadata::Cluster;
 use crate::network::dialer::ByteStream;
+use crate::network::lookup::Unresolved;
 use crate::network::transport::Connector;
 use crate::network::{ConnectionId, Frame};
 use crate::security_failure::SecurityFailure;
@@ -142,6 +143,9 @@ impl Shell {
                 }
                 Err(error) => match SecurityFailure::of(&error) {
                     Some(failure) => self.core.network().handle_insecure(id, failure, None, now),
+                    None if Unresolved::is_in(&error) => {
+                        self.core.network().handle_unresolved(id, error.to_string().into(), now);
+                    }
                     None => self.core.network().handle_connect_failed(id, error.to_string().into(), now),
                 },
             }

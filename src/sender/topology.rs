@@ -29,9 +29,11 @@ use crate::wire::Reader;
 
 mod obstacles;
 mod refusals;
+mod resolution;
 mod scouting;
 
 use self::refusals::Refusals;
+use self::resolution::Resolution;
 use self::scouting::Scouting;
 
 /// What the sender knows of the cluster, and how it comes to know it.
@@ -44,6 +46,8 @@ pub(super) struct Topology {
     cluster_id: Option<Arc<str>>,
     /// When all started over last because a broker was not the one that metadata names.
     misrouted_at: Option<Instant>,
+    /// `None` without a limit, and once a name in `bootstrap.servers` has had an address.
+    resolution: Option<Resolution>,
     topics_in_use: TopicsInUse,
     counters: Arc<Counters>,
 }
@@ -72,8 +76,10 @@ impl Topology {
         accumulator: Arc<RecordAccumulator>,
         epoch: Instant,
         max_idle: Duration,
+        resolve_timeout: Option<Duration>,
         counters: Arc<Counters>,
     ) -> Self {
+        let resolution = resolve_timeout.and_then(|timeout| Resolution::new(timeout, epoch));
         let topics_in_use = TopicsInUse { accumulator, epoch, max_idle };
         Self {
             metadata,
@@ -81,6 +87,7 @@ impl Topology {
             refusals: Refusals::default(),
             cluster_id: None,
             misrouted_at: None,
+            resolution,
             topics_in_use,
             counters,
         }
@@ -255,6 +262,7 @@ impl Topology {
 
     /// Takes in that a node takes requests from now on.
     pub(super) fn handle_ready(&mut self, node: NodeId, nodes: &Nodes<'_>, effects: &mut Effects) {
+        self.resolution = None;
         self.refusals.handle_ready(node);
         if let Some(view) = self.metadata.clear_refusal() {
             effects.push(Effect::Publish(view));
@@ -288,6 +296,7 @@ impl Topology {
             // One entry of `bootstrap.servers` may be wrong and the next one right.
             let is_final = node.0 >= 0 || !others.is_promising;
             self.note_no_connection(node, reason, is_final, effects);
+            self.note_resolution(node, reason, is_final, now, effects);
         }
         if let DisconnectReason::Malformed(problem) = reason {
             self.note_malformed(node, problem, effects);

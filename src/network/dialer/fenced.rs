@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{ByteStream, DialTarget, Dialer};
 use crate::fence::{Fenced, Thrown, fenced};
+use crate::network::lookup::Unresolved;
 use crate::network::resolver::TcpConnector;
 use crate::network::transport::{Connecting, Connector};
 
@@ -131,7 +132,7 @@ fn flat<T>(result: Result<Poll<io::Result<T>>, Thrown>) -> Poll<io::Result<T>> {
 }
 
 fn tame(error: io::Error) -> io::Error {
-    if error.get_ref().is_none() {
+    if error.get_ref().is_none() || Unresolved::is_in(&error) {
         return error;
     }
     let error = Fenced::new(error);

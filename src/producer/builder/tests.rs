@@ -3,12 +3,17 @@
 
 mod distant;
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use kafka_mock::Api;
 
 use crate::clock;
+use crate::error::{Disposition, SendErrorKind};
+use crate::network::lookup::Unresolved;
+use crate::network::transport::{Connecting, Connector};
 use crate::producer::KafkaProducer;
 use crate::record::ProducerRecord;
 use distant::{Distant, ToDistant};
@@ -162,4 +167,65 @@ async fn broker_that_ends_the_connection_on_a_look_ahead_is_not_asked_so_again()
     let expected = [&["0: connect", "0: ApiVersions", "0: Metadata", "0: connect"], &again[..]].concat();
     assert_eq!(distant::without_versions(&log), expected);
     assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+/// Brokers whose names have no address for a while.
+#[derive(Debug)]
+struct Nameless {
+    brokers: ToDistant,
+    is_known: Arc<AtomicBool>,
+}
+
+impl Connector for Nameless {
+    fn connect(&self, host: &str, port: u16, attempt: usize) -> Connecting {
+        if self.is_known.load(Ordering::Relaxed) {
+            return self.brokers.connect(host, port, attempt);
+        }
+        Box::pin(async { Err(Unresolved::error(io::ErrorKind::NotFound, "no such name")) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn callers_learn_in_time_that_no_name_has_an_address_and_records_go_once_one_has() {
+    let is_known = Arc::new(AtomicBool::new(false));
+    let brokers = ToDistant(Arc::new(cluster(ROUND_TRIP, 1)));
+    let nameless = Nameless { brokers, is_known: Arc::clone(&is_known) };
+    let begin = clock::now();
+    let producer: KafkaProducer = KafkaProducer::builder()
+        .bootstrap_servers("kafka-1:9092,kafka-2:9092")
+        .bootstrap_resolve_timeout(Duration::from_secs(7))
+        .build_with(Arc::new(nameless))
+        .unwrap();
+    let send = || producer.send(ProducerRecord::to(TOPIC).value("2 apples"));
+
+    for _ in 0..2 {
+        let error = send().await.unwrap_err();
+
+        assert!(matches!(error.kind(), SendErrorKind::BootstrapUnresolved { .. }), "{error:?}");
+        assert_eq!(error.disposition(), Disposition::FixConfiguration);
+        let text = error.to_string();
+        for part in ["bootstrap.servers", "bootstrap.resolve.timeout.ms (7000)", "no such name", ":9092"] {
+            assert!(text.contains(part), "{text}");
+        }
+        // reconnect.backoff.max.ms is a second, and a fifth more with jitter.
+        let took = clock::now() - begin;
+        assert!((Duration::from_secs(7)..Duration::from_secs(10)).contains(&took), "{took:?}");
+    }
+    is_known.store(true, Ordering::Relaxed);
+    while send().await.is_err() {
+        assert!(clock::now() - begin < Duration::from_secs(15));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_limit_callers_wait_for_names_as_long_as_they_wish() {
+    let brokers = ToDistant(Arc::new(cluster(ROUND_TRIP, 1)));
+    let nameless = Nameless { brokers, is_known: Arc::default() };
+    let producer: KafkaProducer =
+        KafkaProducer::builder().bootstrap_servers("kafka-1:9092").build_with(Arc::new(nameless)).unwrap();
+
+    let error = producer.send(ProducerRecord::to(TOPIC).value("2 apples")).await.unwrap_err();
+
+    assert!(matches!(error.kind(), SendErrorKind::MetadataTimeout { .. }), "{error:?}");
+    assert!(error.to_string().contains("could not connect: no such name"), "{error}");
 }

@@ -144,7 +144,7 @@ impl Topology {
         }
     }
 
-    fn describe(&self, node: NodeId) -> String {
+    pub(super) fn describe(&self, node: NodeId) -> String {
         Node::describe(node, self.metadata.cluster().node(node))
     }
 }

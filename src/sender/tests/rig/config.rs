@@ -118,6 +118,7 @@ pub(in super::super) fn core(
 
 fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
+        bootstrap_resolve_timeout: None,
         acks: config.acks,
         is_idempotent: config.is_idempotent,
         is_fail_stop: config.is_fail_stop,
