@@ -12,14 +12,18 @@
 //! | `provider` | whose cryptography it is |
 //! | `trust`, `identity` | whom the client trusts, and what it shows |
 //! | `store`, `pem` | how certificates and keys are read from files and text |
+//! | `keystore`, `der` | how they are read from Java's stores |
 //! | `verifier`, `refusal` | whether a server's certificate is accepted, and if not, why |
 //! | `failure` | what other errors of TLS mean, in words for the user |
 //! | `certificate` | what a certificate says of itself |
 //! | `stream` | what becomes of bytes between the caller and the socket |
 
 mod certificate;
+#[cfg(feature = "keystores")]
+mod der;
 mod failure;
 mod identity;
+mod keystore;
 mod pem;
 mod provider;
 mod refusal;

@@ -98,18 +98,30 @@ openssl ec -in client.key -out client-sec1.key 2>> log
 openssl ec -in client.key -out client-old-encrypted.key -aes256 -passout "pass:$password" 2>> log
 openssl rsa -in client-rsa.key -traditional -out client-rsa-pkcs1.key 2>> log
 
-# The same in Java's stores, and what they are converted from. keytool writes PKCS#12 and JKS as Java's users have them.
-openssl pkcs12 -export -in client.pem -inkey client.key -name client -out client.p12 -passout "pass:$password"
-openssl pkcs12 -export -legacy -in client.pem -inkey client.key -name client -out client-old.p12 -passout "pass:$password"
+# The same in Java's stores. keytool writes PKCS#12 and JKS as Java's users have them, today's and those from before Java 8u301.
+p12() { openssl pkcs12 -export -out "$1.p12" -name client -passout "pass:$password" "${@:2}"; }
+p12 client -in client.pem -inkey client.key
+p12 client-old -legacy -in client.pem -inkey client.key
+p12 client-chain -in client-chain.pem -inkey client-chain.key -certfile ca.pem
+p12 ca-openssl -nokeys -in ca.pem
+# For tests that try thousands of damaged ones: without a checksum, and quick to decrypt.
+p12 client-quick -iter 1 -nomac -in client.pem -inkey client.key
+p12 client-old-quick -iter 1 -nomac -legacy -in client.pem -inkey client.key
 if command -v keytool > /dev/null; then
-  keytool -importkeystore -srckeystore client.p12 -srcstoretype PKCS12 -srcstorepass "$password" \
-    -destkeystore client.jks -deststoretype JKS -deststorepass "$password" 2>> log
-  keytool -importcert -noprompt -alias ca -file ca.pem -keystore ca.jks -storetype JKS -storepass "$password" 2>> log
-  keytool -importcert -noprompt -alias ca -file ca.pem -keystore ca.p12 -storetype PKCS12 -storepass "$password" 2>> log
+  import() { keytool -importkeystore -noprompt -srckeystore client.p12 -srcstorepass "$password" -deststorepass "$password" "$@" 2>> log; }
+  trust() { keytool -importcert -noprompt -alias ca -file ca.pem -storepass "$password" "$@" 2>> log; }
+  import -destkeystore client.jks -deststoretype JKS
+  import -destkeystore client-two-passwords.jks -deststoretype JKS -srcalias client -destkeypass kafka-mock-key
+  import -destkeystore client-java.p12 -deststoretype PKCS12
+  import -destkeystore client-java-old.p12 -deststoretype PKCS12 -J-Dkeystore.pkcs12.legacy
+  trust -keystore ca.jks -storetype JKS
+  trust -keystore ca.p12 -storetype PKCS12
+  trust -keystore ca-old.p12 -storetype PKCS12 -J-Dkeystore.pkcs12.legacy
+  trust -keystore ca.jceks -storetype JCEKS
 else
-  echo "keytool is not here: ca.p12, ca.jks and client.jks stay as they are" >&2
+  echo "keytool is not here: the stores that it makes stay as they are, with the keys of before" >&2
 fi
 
 rm -f ca.key other-ca.key intermediate.key intermediate.pem server-without-intermediate.key ./1*.pem
 cp ./*.pem ./*.key "$here"
-for store in ./*.p12 ./*.jks; do [[ -e $store ]] && cp "$store" "$here"; done
+for store in ./*.p12 ./*.jks ./*.jceks; do [[ -e $store ]] && cp "$store" "$here"; done

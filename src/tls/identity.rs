@@ -10,9 +10,9 @@ use rustls::pki_types::{
 use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
+use super::keystore::{self, Role};
 use super::pem::{self, Section};
 use super::store::{self, Content, invalid};
-use super::trust::unreadable;
 use crate::config::{ConfigProblem, TlsSettings};
 
 /// A certificate with its chain and its key.
@@ -55,16 +55,15 @@ impl Identity {
         let (location, shown) = ("ssl.keystore.location", path.display().to_string());
         let text = match store::read(location, path)? {
             Content::Pem(text) => text,
-            Content::Pkcs12 => {
-                let command = format!("openssl pkcs12 -in {shown} -out client.pem");
-                return Err(unreadable(location, &shown, "PKCS#12", &command));
-            }
-            Content::Jks => {
-                let command = format!(
-                    "keytool -importkeystore -srckeystore {shown} -destkeystore client.p12 -deststoretype PKCS12 \
-                     && openssl pkcs12 -in client.p12 -out client.pem"
-                );
-                return Err(unreadable(location, &shown, "JKS", &command));
+            Content::Binary(bytes) => {
+                let TlsSettings { keystore_password, key_password, .. } = settings;
+                let store = keystore::open(Role::Keystore, &shown, &bytes, keystore_password, key_password)?;
+                let Some((chain, key)) = store.identity else {
+                    return Err(invalid(location, &shown, "has no certificate with a key".to_owned()));
+                };
+                let chain = chain.into_iter().map(CertificateDer::from).collect();
+                let key = PrivatePkcs8KeyDer::from(key.to_vec()).into();
+                return Self::certify(chain, key, provider, location, &shown).map(Some);
             }
         };
         let (keys, chain) = sections(&text, location, &shown)?

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
+use super::keystore;
 use crate::config::{ConfigProblem, ConfigReason};
 
 /// What is in a file.
 pub(super) enum Content {
-    Jks,
+    /// For [`keystore::open`].
+    Binary(Zeroizing<Vec<u8>>),
     Pem(Zeroizing<String>),
-    Pkcs12,
 }
 
 /// Reads a file. What it is follows from its first bytes, as with Java's own key stores.
@@ -27,14 +28,15 @@ pub(super) fn read(key: &str, path: &Path) -> Result<Content, ConfigProblem> {
     file.take(LARGEST + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| problem(format!("cannot be read: {error}")))?;
-    match bytes.as_slice() {
-        bytes if bytes.len() as u64 > LARGEST => Err(problem(format!("is larger than {LARGEST} bytes"))),
-        [0xfe, 0xed, 0xfe, 0xed | 0xee, ..] | [0xce, 0xce, 0xce, 0xce, ..] => Ok(Content::Jks),
-        [0x30, 0x80..=0x84, ..] => Ok(Content::Pkcs12),
-        bytes => match std::str::from_utf8(bytes) {
-            Ok(text) if text.contains("-----BEGIN ") => Ok(Content::Pem(Zeroizing::new(text.to_owned()))),
-            _ => Err(problem("is no PEM file, nor PKCS#12 nor JKS".to_owned())),
-        },
+    if bytes.len() as u64 > LARGEST {
+        return Err(problem(format!("is larger than {LARGEST} bytes")));
+    }
+    if keystore::Format::of(&bytes).is_some() {
+        return Ok(Content::Binary(bytes));
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) if text.contains("-----BEGIN ") => Ok(Content::Pem(Zeroizing::new(text.to_owned()))),
+        _ => Err(problem("is no PEM file, nor PKCS#12 nor JKS".to_owned())),
     }
 }
 

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
+use super::keystore::{self, Role};
 use super::pem;
 use super::store::{self, Content, invalid};
-use crate::config::{ConfigProblem, ConfigReason, TlsSettings};
+use crate::config::{ConfigProblem, TlsSettings};
+use crate::secret::Secret;
 
 /// The certificates that are trusted, and where that is written.
 #[derive(Debug)]
@@ -36,18 +38,12 @@ impl Trust {
             let (key, shown) = ("ssl.truststore.location", path.display().to_string());
             return match store::read(key, path)? {
                 Content::Pem(text) => Self::of_text(&text, key, &shown),
-                Content::Jks => Err(unreadable(
-                    key,
-                    &shown,
-                    "JKS",
-                    &format!("keytool -list -rfc -keystore {shown} > ca.pem"),
-                )),
-                Content::Pkcs12 => Err(unreadable(
-                    key,
-                    &shown,
-                    "PKCS#12",
-                    &format!("keytool -list -rfc -keystore {shown} > ca.pem"),
-                )),
+                Content::Binary(bytes) => {
+                    let password = &settings.truststore_password;
+                    let store =
+                        keystore::open(Role::Truststore, &shown, &bytes, password, &Secret::default())?;
+                    Self::of_certificates(store.trusted, key, &shown)
+                }
             };
         }
         Self::of_system()
@@ -59,16 +55,24 @@ impl Trust {
     }
 
     fn of_text(text: &str, key: &'static str, shown: &str) -> Result<Self, ConfigProblem> {
+        let sections = pem::sections(text).map_err(|text| invalid(key, shown, text))?;
+        let certificates = sections.into_iter().filter(|section| section.label.ends_with("CERTIFICATE"));
+        Self::of_certificates(certificates.map(|section| section.der.to_vec()), key, shown)
+    }
+
+    fn of_certificates(
+        certificates: impl IntoIterator<Item = Vec<u8>>,
+        key: &'static str,
+        shown: &str,
+    ) -> Result<Self, ConfigProblem> {
         let problem = |text: String| invalid(key, shown, text);
         let mut trust = Self { roots: RootCertStore::empty(), exact: BTreeSet::new(), key: Some(key) };
-        for section in pem::sections(text).map_err(problem)? {
-            if section.label.ends_with("CERTIFICATE") {
-                trust
-                    .roots
-                    .add(CertificateDer::from(section.der.as_slice()))
-                    .map_err(|error| problem(format!("has a certificate that cannot be read: {error}")))?;
-                trust.exact.insert(section.der.to_vec());
-            }
+        for certificate in certificates {
+            trust
+                .roots
+                .add(CertificateDer::from(certificate.as_slice()))
+                .map_err(|error| problem(format!("has a certificate that cannot be read: {error}")))?;
+            trust.exact.insert(certificate);
         }
         if trust.roots.is_empty() {
             return Err(problem("has no certificate".to_owned()));
@@ -88,10 +92,4 @@ impl Trust {
         }
         Ok(trust)
     }
-}
-
-/// Describes a store of a kind that cannot be read, with the command that converts it.
-pub(super) fn unreadable(key: &str, path: &str, kind: &str, command: &str) -> ConfigProblem {
-    let text = format!("is {kind}, which cannot be read yet; convert it by `{command}`");
-    ConfigProblem::new(key, path, ConfigReason::NotAvailable(text))
 }
