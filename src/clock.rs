@@ -30,6 +30,12 @@ pub(crate) fn earliest<const N: usize>(times: [Option<Instant>; N]) -> Option<In
     })
 }
 
+/// Returns the time that is so many seconds after 1970, if the system knows it.
+pub(crate) fn time_of(seconds: i64) -> Option<SystemTime> {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
+}
+
 /// Returns the wall-clock time in milliseconds since 1970.
 pub(crate) fn wall_clock_ms() -> i64 {
     wall_clock_us().div_euclid(1000)

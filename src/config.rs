@@ -258,6 +258,7 @@ impl ProducerConfig {
         {
             self.settings.tls.client_config = tls.client_config;
         }
+        self.settings.tls.reload_interval = tls.reload_interval;
         self.set("ssl.cipher.suites", tls.cipher_suites, |settings| &mut settings.tls.cipher_suites);
         self.set("ssl.enabled.protocols", tls.enabled_protocols, |settings| {
             &mut settings.tls.enabled_protocols

@@ -76,6 +76,10 @@
 //! cryptography is graviola's, which is Rust and assembly, and younger than others. It runs on x86-64 (with AVX2, ADX and AES
 //! instructions) and aarch64 (with AES instructions). It needs Rust 1.89.
 //!
+//! `keystores`, off by default, adds to `tls` that certificates and keys may stand in Java's stores, PKCS#12 and JKS, encrypted by
+//! any cipher that Java or OpenSSL has used for them. It brings the crate `rc2`, and code for `des` and `sha1`, which are too old
+//! for anything else. Without it, errors name the command that makes PEM of such a file.
+//!
 //! # Threads
 //!
 //! The producer's task runs on the tokio runtime in which the producer was built. Other threads do this:
@@ -135,6 +139,8 @@ mod accumulator;
 mod backoff;
 mod base64;
 mod buffer_memory;
+#[cfg(feature = "tls")]
+mod certificate_provider;
 mod clock;
 mod config;
 mod delivery;
@@ -168,6 +174,8 @@ mod token;
 mod topic_partition;
 mod wire;
 
+#[cfg(feature = "tls")]
+pub use crate::certificate_provider::{CertificateError, CertificateFuture, CertificateProvider};
 pub use crate::config::{
     Acks, Compression, ConfigError, ConfigProblem, ConfigReason, MetadataRecoveryStrategy, ProducerConfig,
     Sasl, SecurityProtocol, Tls, TlsVersion,

@@ -1,6 +1,7 @@
 //! Counters of what a producer does.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 /// A snapshot of a producer's counters, from [`KafkaProducer::metrics`](crate::KafkaProducer::metrics).
 ///
@@ -20,6 +21,9 @@ pub struct Metrics {
     pub buffered_bytes: usize,
     /// Records accepted and neither acknowledged nor failed yet.
     pub buffered_records: u64,
+    /// Until when the certificate is valid that the producer shows to brokers. `None` if it has none, or if it connects by a
+    /// configuration of rustls that the application has made.
+    pub certificate_ends: Option<SystemTime>,
     /// Connections that were made: `connection-creation-total`.
     pub connections_created: u64,
     /// Requests that await their answer: `requests-in-flight`.

@@ -15,6 +15,7 @@ use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::{DeliveryError, DeliveryErrorKind, SendError, SendErrorKind};
 use crate::metadata::{Cluster, PartitionInfo};
 use crate::metrics::{Counters, Metrics};
+use crate::network::transport::Connector;
 use crate::pipeline::{InterceptorChain, RoutingRules, Serializer};
 use crate::record::ProducerRecord;
 use crate::sender::{Control, Purge};
@@ -95,6 +96,8 @@ pub(crate) struct ProducerShared<K, V> {
     accumulator: Arc<RecordAccumulator>,
     clusters: watch::Receiver<Arc<Cluster>>,
     control: Arc<Control>,
+    /// For what it tells; only the sender connects.
+    connector: Arc<dyn Connector>,
     counters: Arc<Counters>,
     wall_clock: WallClock,
 }
@@ -337,6 +340,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             buffer_total_bytes: memory.total(),
             buffered_bytes: memory.total() - memory.available(),
             buffered_records: appended.saturating_sub(settled),
+            certificate_ends: self.shared.connector.certificate_ends().and_then(clock::time_of),
             connections_created: counters.connections_created.value(),
             requests_in_flight: counters.requests_in_flight.value(),
             requests_sent: counters.requests_sent.value(),

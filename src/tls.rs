@@ -16,6 +16,7 @@
 //! | `verifier`, `refusal` | whether a server's certificate is accepted, and if not, why |
 //! | `failure` | what other errors of TLS mean, in words for the user |
 //! | `certificate` | what a certificate says of itself |
+//! | `rotation`, `rotating` | when files are looked at again, and what follows from a change |
 //! | `stream` | what becomes of bytes between the caller and the socket |
 
 mod certificate;
@@ -27,6 +28,8 @@ mod keystore;
 mod pem;
 mod provider;
 mod refusal;
+mod rotating;
+mod rotation;
 mod store;
 mod stream;
 mod trust;
@@ -51,6 +54,7 @@ use crate::config::{ConfigProblem, TlsSettings, TlsVersion};
 use crate::log;
 use crate::security_failure::SecurityFailure;
 
+pub(crate) use self::rotating::RotatingTls;
 pub(crate) use self::stream::TlsStream;
 
 /// Makes encrypted streams out of plain ones.
@@ -58,6 +62,7 @@ pub(crate) use self::stream::TlsStream;
 pub(crate) struct TlsClient {
     config: Arc<ClientConfig>,
     explainer: Arc<Explainer>,
+    certificate_ends: Option<i64>,
 }
 
 impl TlsClient {
@@ -73,7 +78,11 @@ impl TlsClient {
             cipher_suites: settings.cipher_suites.to_string(),
         };
         if let Some(config) = settings.client_config.get() {
-            return Ok(Self { config: Arc::clone(config), explainer: Arc::new(explainer) });
+            return Ok(Self {
+                config: Arc::clone(config),
+                explainer: Arc::new(explainer),
+                certificate_ends: None,
+            });
         }
         let checks_names = settings.endpoint_identification.checks_names();
         if !checks_names {
@@ -90,15 +99,26 @@ impl TlsClient {
             .map_err(|_| no_suite_for_version(settings))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
+        let certificate_ends = identity.as_ref().and_then(|identity| identity.not_after);
         let config = match identity {
             None => builder.with_no_client_auth(),
-            Some(Identity { certified, subject, key }) => {
+            Some(Identity { certified, subject, key, .. }) => {
                 explainer.identity = Some((subject, key));
                 let resolver: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(certified));
                 builder.with_client_cert_resolver(resolver)
             }
         };
-        Ok(Self { config: Arc::new(config), explainer: Arc::new(explainer) })
+        Ok(Self { config: Arc::new(config), explainer: Arc::new(explainer), certificate_ends })
+    }
+
+    /// Returns when the certificate ends that the client shows, in seconds since 1970.
+    pub(crate) fn certificate_ends(&self) -> Option<i64> {
+        self.certificate_ends
+    }
+
+    /// Returns whose certificate the client shows.
+    fn subject(&self) -> Option<&str> {
+        self.explainer.identity.as_ref().map(|(subject, _)| subject.as_str())
     }
 
     /// Returns an encrypted stream to `host`, which is a name or an IP address, over a stream that leads there.

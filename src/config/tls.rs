@@ -6,6 +6,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::PathBuf;
 #[cfg(feature = "tls")]
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::ConfigReason;
 use super::kind::Kind;
@@ -154,6 +155,21 @@ impl Tls {
         self
     }
 
+    /// Sets how often the producer looks whether its files of certificates have changed (default: every 60 seconds; zero: never).
+    /// This is not a property of Kafka.
+    ///
+    /// What has changed is read when it has stayed the same for a twelfth of that time, 5 seconds by default: it may be written in
+    /// pieces. New connections then use the new certificates. Those that are open live on, so no record fails. If what has changed
+    /// cannot be read, the producer logs a warning and goes on with what it has. [`Metrics::certificate_ends`] tells until when
+    /// the certificate in use is valid.
+    ///
+    /// [`Metrics::certificate_ends`]: crate::Metrics::certificate_ends
+    #[must_use]
+    pub fn reload_interval(mut self, interval: Duration) -> Self {
+        self.settings.reload_interval = ReloadInterval(interval);
+        self
+    }
+
     pub(crate) fn into_settings(self) -> TlsSettings {
         self.settings
     }
@@ -176,10 +192,22 @@ pub(crate) struct TlsSettings {
     pub(crate) keystore_type: StoreType,
     /// Changes nothing.
     pub(crate) protocol: ContextProtocol,
+    pub(crate) reload_interval: ReloadInterval,
     pub(crate) truststore_certificates: Secret,
     pub(crate) truststore_location: Location,
     pub(crate) truststore_password: Secret,
     pub(crate) truststore_type: StoreType,
+}
+
+/// How often files are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReloadInterval(pub(crate) Duration);
+
+impl Default for ReloadInterval {
+    /// As KIP-1288 proposes.
+    fn default() -> Self {
+        Self(Duration::from_secs(60))
+    }
 }
 
 /// A configuration of rustls that the application has made. It is only handed on, so no panic leaves it half changed here.

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use crate::network::dialer::ByteStream;
 use crate::network::transport::{Connecting, Connector};
-use crate::tls::TlsClient;
+use crate::tls::RotatingTls;
 
 /// Connects by TLS. The handshake is a part of connecting: the limit for that covers it, and no machine knows of it.
 #[derive(Debug)]
 pub(crate) struct TlsConnector {
     inner: Arc<dyn Connector>,
-    tls: TlsClient,
+    tls: RotatingTls,
 }
 
 impl TlsConnector {
-    pub(crate) fn new(inner: Arc<dyn Connector>, tls: TlsClient) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Connector>, tls: RotatingTls) -> Self {
         Self { inner, tls }
     }
 }
@@ -22,10 +22,15 @@ impl TlsConnector {
 impl Connector for TlsConnector {
     fn connect(&self, host: &str, port: u16, attempt: usize) -> Connecting {
         let plain = self.inner.connect(host, port, attempt);
-        let (tls, host) = (self.tls.clone(), host.to_owned());
+        let (newest, host) = (self.tls.newest(), host.to_owned());
         Box::pin(async move {
-            let stream: Box<dyn ByteStream> = Box::new(tls.connect(plain.await?, &host).await?);
+            let plain = plain.await?;
+            let stream: Box<dyn ByteStream> = Box::new(newest.get().await?.connect(plain, &host).await?);
             Ok(stream)
         })
+    }
+
+    fn certificate_ends(&self) -> Option<i64> {
+        self.tls.newest().certificate_ends()
     }
 }

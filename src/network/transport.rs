@@ -25,6 +25,11 @@ pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn Byte
 pub(crate) trait Connector: fmt::Debug + Send + Sync {
     /// Starts to connect. `attempt` counts up, so that the addresses of a name can take turns.
     fn connect(&self, host: &str, port: u16, attempt: usize) -> Connecting;
+
+    /// Returns when the certificate ends that new connections show, in seconds since 1970.
+    fn certificate_ends(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// What a connection has to report.

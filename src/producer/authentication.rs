@@ -22,7 +22,7 @@ use crate::network::transport::Connector;
 use crate::oidc;
 use crate::sender::{Control, Sender};
 #[cfg(feature = "tls")]
-use crate::tls::TlsClient;
+use crate::tls::RotatingTls;
 use crate::token::AccessToken;
 
 /// What a configuration asks for.
@@ -68,7 +68,7 @@ fn connector(endpoint: &TokenEndpoint) -> Result<Arc<dyn Connector>, ConfigError
     let tcp: Arc<dyn Connector> = Arc::new(TcpConnector::default());
     #[cfg(feature = "tls")]
     if endpoint.url.is_encrypted() {
-        let tls = TlsClient::new(&endpoint.tls).map_err(|problem| in_login_module(&problem))?;
+        let tls = RotatingTls::start(&endpoint.tls).map_err(|problem| in_login_module(&problem))?;
         return Ok(Arc::new(TlsConnector::new(tcp, tls)));
     }
     let _ = endpoint;

@@ -16,6 +16,8 @@ use tokio::sync::watch;
 use crate::accumulator::{self, RecordAccumulator};
 use crate::backoff::Backoff;
 use crate::buffer_memory::BufferMemory;
+#[cfg(feature = "tls")]
+use crate::certificate_provider::CertificateProvider;
 use crate::clock::{self, WallClock};
 use crate::config::{
     Acks, ConfigError, MetadataRecoveryStrategy, PartitionerClass, ProducerConfig, ProducerSettings,
@@ -46,7 +48,7 @@ use crate::sender::{
     Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings, most_outstanding,
 };
 #[cfg(feature = "tls")]
-use crate::tls::TlsClient;
+use crate::tls::RotatingTls;
 
 /// Configures and makes a [`KafkaProducer`], from [`KafkaProducer::builder`].
 ///
@@ -74,6 +76,8 @@ pub struct KafkaProducerBuilder<K = Bytes, V = Bytes> {
     value_serializer: Box<dyn Serializer<V>>,
     partitioner: Option<Box<dyn Partitioner>>,
     dialer: Option<Box<dyn Dialer>>,
+    #[cfg(feature = "tls")]
+    certificates: Option<Box<dyn CertificateProvider>>,
     fail_stop: bool,
 }
 
@@ -135,6 +139,16 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         self
     }
 
+    /// Sets who gives the certificates for TLS, and new ones whenever they change, in place of [`tls`](Self::tls) and of all properties
+    /// that begin with `ssl.`; see [`CertificateProvider`]. It counts only if
+    /// [`security_protocol`](Self::security_protocol) asks for TLS. This is not a property of Kafka.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn certificate_provider(mut self, provider: impl CertificateProvider) -> Self {
+        self.certificates = Some(Box::new(provider));
+        self
+    }
+
     /// Sets the types of keys and values and the serializers for them (`key.serializer`, `value.serializer`).
     ///
     /// Call this before you add interceptors: it drops those that were added before, because they are for other types.
@@ -155,6 +169,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             value_serializer: Box::new(value),
             partitioner: self.partitioner,
             dialer: self.dialer,
+            #[cfg(feature = "tls")]
+            certificates: self.certificates,
             fail_stop: self.fail_stop,
         }
     }
@@ -227,16 +243,47 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             None if has_io() => Arc::new(tcp),
             None => return Err(BuildError::NoIo),
         };
-        let connector = secured(connector, &settings)?;
+        let connector = self.secured(connector, &settings)?;
         self.build_on(settings, connector)
     }
 
     /// Makes the producer with connections of another kind.
     #[cfg(any(test, feature = "__internals"))]
-    pub(crate) fn build_with(self, connector: Arc<dyn Connector>) -> Result<KafkaProducer<K, V>, BuildError> {
+    pub(crate) fn build_with(
+        mut self,
+        connector: Arc<dyn Connector>,
+    ) -> Result<KafkaProducer<K, V>, BuildError> {
         let settings = self.config.settle()?;
-        let connector = secured(connector, &settings)?;
+        let connector = self.secured(connector, &settings)?;
         self.build_on(settings, connector)
+    }
+
+    /// Puts TLS on top of what a connector makes, if connections are to be encrypted.
+    fn secured(
+        &mut self,
+        connector: Arc<dyn Connector>,
+        settings: &ProducerSettings,
+    ) -> Result<Arc<dyn Connector>, ConfigError> {
+        #[cfg(feature = "tls")]
+        if settings.security_protocol.uses_tls() {
+            let tls = match self.certificates.take() {
+                Some(provider) => RotatingTls::provided_by(provider),
+                None => RotatingTls::start(&settings.tls)?,
+            };
+            return Ok(Arc::new(TlsConnector::new(connector, tls)));
+        }
+        // Without the feature the configuration has been refused already.
+        #[cfg(not(feature = "tls"))]
+        if settings.security_protocol.uses_tls() {
+            let reason = crate::config::ConfigReason::NotAvailable("needs the feature \"tls\"".to_owned());
+            return Err(crate::config::ConfigProblem::new(
+                "security.protocol",
+                &settings.security_protocol.to_string(),
+                reason,
+            )
+            .into());
+        }
+        Ok(connector)
     }
 
     fn build_on(
@@ -277,7 +324,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             Arc::clone(&accumulator),
             Arc::clone(&control),
             published,
-            connector,
+            Arc::clone(&connector),
             MAX_RESPONSE_LEN,
         );
         authentication::spawn(&runtime, sender, login);
@@ -292,6 +339,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             topics,
             accumulator,
             clusters,
+            connector,
             control,
             counters,
             wall_clock: WallClock::new(epoch),
@@ -313,6 +361,8 @@ where
             value_serializer: Box::new(V::Serializer::default()),
             partitioner: None,
             dialer: None,
+            #[cfg(feature = "tls")]
+            certificates: None,
             fail_stop: false,
         }
     }
@@ -338,30 +388,6 @@ fn has_io() -> bool {
         return fenced(|| drop(UnixStream::from_std(one))).is_ok();
     }
     true
-}
-
-/// Puts TLS on top of what a connector makes, if connections are to be encrypted.
-fn secured(
-    connector: Arc<dyn Connector>,
-    settings: &ProducerSettings,
-) -> Result<Arc<dyn Connector>, ConfigError> {
-    #[cfg(feature = "tls")]
-    if settings.security_protocol.uses_tls() {
-        let tls = TlsClient::new(&settings.tls)?;
-        return Ok(Arc::new(TlsConnector::new(connector, tls)));
-    }
-    // Without the feature the configuration has been refused already.
-    #[cfg(not(feature = "tls"))]
-    if settings.security_protocol.uses_tls() {
-        let reason = crate::config::ConfigReason::NotAvailable("needs the feature \"tls\"".to_owned());
-        return Err(crate::config::ConfigProblem::new(
-            "security.protocol",
-            &settings.security_protocol.to_string(),
-            reason,
-        )
-        .into());
-    }
-    Ok(connector)
 }
 
 fn new_accumulator(settings: &ProducerSettings, keep_notes: bool, runtime: &Handle) -> RecordAccumulator {

@@ -21,6 +21,8 @@ pub(super) struct Identity {
     pub(super) certified: Arc<CertifiedKey>,
     /// For the user: whose it is, and the key that says so.
     pub(super) subject: String,
+    /// When it ends, in seconds since 1970.
+    pub(super) not_after: Option<i64>,
     pub(super) key: &'static str,
 }
 
@@ -91,8 +93,9 @@ impl Identity {
             };
             invalid(name, shown, text)
         })?;
+        let not_after = certificate.as_ref().map(|certificate| certificate.not_after);
         let subject = certificate.map(|certificate| certificate.subject).unwrap_or_default();
-        Ok(Self { certified: Arc::new(certified), subject, key: name })
+        Ok(Self { certified: Arc::new(certified), subject, not_after, key: name })
     }
 }
 

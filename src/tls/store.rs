@@ -45,4 +45,4 @@ pub(super) fn invalid(key: &str, value: &str, text: String) -> ConfigProblem {
 }
 
 /// The authorities that a whole operating system trusts take a quarter of a MiB.
-const LARGEST: u64 = 16 * 1024 * 1024;
+pub(super) const LARGEST: u64 = 16 * 1024 * 1024;

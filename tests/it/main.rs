@@ -36,4 +36,6 @@ mod support;
 mod timeouts;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_rotation;
 mod versions;

@@ -70,6 +70,7 @@ impl Rig {
             topics: Arc::default(),
             accumulator: Arc::new(RecordAccumulator::new(accumulator, memory)),
             clusters,
+            connector: Arc::new(crate::network::resolver::TcpConnector::default()),
             control: Arc::new(Control::default()),
             counters: Arc::new(Counters::default()),
             wall_clock: WallClock::new(clock::now()),

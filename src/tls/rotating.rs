@@ -1,0 +1,187 @@
+//! Certificates that change while the producer runs. New connections use the newest; those that are open stay as they are.
+//!
+//! Files are read by a thread of the runtime's blocking pool, on behalf of a task of their own: the sender waits for neither.
+
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read};
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::time::{sleep, sleep_until};
+use zeroize::Zeroizing;
+
+use super::TlsClient;
+use super::rotation::{Fingerprint, Found, Rotation};
+use super::store::LARGEST;
+use crate::certificate_provider::{CertificateError, CertificateProvider};
+use crate::clock;
+use crate::config::{ConfigProblem, Tls, TlsSettings};
+use crate::fence::{Thrown, fenced};
+use crate::log;
+
+/// The newest certificates, and the task that looks for newer ones.
+#[derive(Debug)]
+pub(crate) struct RotatingTls {
+    newest: NewestTls,
+    task: Option<AbortHandle>,
+}
+
+/// What connections are made by. Nothing until a provider of certificates has answered.
+#[derive(Debug, Clone)]
+pub(crate) struct NewestTls(watch::Receiver<Option<TlsClient>>);
+
+/// The files whose changes count.
+#[derive(Debug, Clone)]
+struct Files(Vec<PathBuf>);
+
+impl RotatingTls {
+    /// Reads files and certificates as `settings` say, and from then on whenever the files have changed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with which key.
+    pub(crate) fn start(settings: &TlsSettings) -> Result<Self, ConfigProblem> {
+        let files = Files::of(settings);
+        // Before they are loaded: what changes in between is seen at the first look.
+        let fingerprint = files.fingerprint();
+        let (newest, receiver) = watch::channel(Some(TlsClient::new(settings)?));
+        let interval = settings.reload_interval.0;
+        let is_wanted = !files.0.is_empty() && !interval.is_zero() && settings.client_config.get().is_none();
+        let task = Handle::try_current().ok().filter(|_| is_wanted).map(|runtime| {
+            let rotation = Rotation::new(interval, fingerprint, clock::now());
+            runtime.spawn(watch_files(rotation, files, settings.clone(), newest)).abort_handle()
+        });
+        Ok(Self { newest: NewestTls(receiver), task })
+    }
+
+    /// Has a provider give certificates, now and whenever there are new ones.
+    pub(crate) fn provided_by(provider: Box<dyn CertificateProvider>) -> Self {
+        let (newest, receiver) = watch::channel(None);
+        let task = Handle::try_current().ok().map(|runtime| {
+            let asking = ask(provider, newest);
+            runtime.spawn(asking).abort_handle()
+        });
+        Self { newest: NewestTls(receiver), task }
+    }
+
+    pub(crate) fn newest(&self) -> NewestTls {
+        self.newest.clone()
+    }
+}
+
+impl Drop for RotatingTls {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+impl NewestTls {
+    /// Returns what the next connection is to be made by, when there is anything.
+    pub(crate) async fn get(mut self) -> io::Result<TlsClient> {
+        let newest = self.0.wait_for(Option::is_some).await.ok().and_then(|newest| newest.clone());
+        newest.ok_or_else(|| io::Error::other("there is no task any more that gets certificates"))
+    }
+
+    /// Returns when the certificate ends that the next connection shows, in seconds since 1970.
+    pub(crate) fn certificate_ends(&self) -> Option<i64> {
+        self.0.borrow().as_ref()?.certificate_ends()
+    }
+}
+
+/// Looks at files as often as the rotation says.
+async fn watch_files(
+    mut rotation: Rotation,
+    files: Files,
+    settings: TlsSettings,
+    newest: watch::Sender<Option<TlsClient>>,
+) {
+    loop {
+        sleep_until(rotation.next_look().into()).await;
+        let looked_at = files.clone();
+        let Ok(fingerprint) = spawn_blocking(move || looked_at.fingerprint()).await else { return };
+        if rotation.handle_look(fingerprint, clock::now()) == Found::New {
+            load(settings.clone(), &newest).await;
+        }
+    }
+}
+
+/// Asks a provider for certificates, and for the next ones whenever it has given some.
+async fn ask(provider: Box<dyn CertificateProvider>, newest: watch::Sender<Option<TlsClient>>) {
+    loop {
+        let answer = match fenced(|| provider.certificates()) {
+            Ok(answer) => AssertUnwindSafe(answer).catch_unwind().await.map_err(Thrown::from),
+            Err(thrown) => Err(thrown),
+        };
+        let answer: Result<Tls, CertificateError> = match answer {
+            Ok(answer) => answer,
+            Err(thrown) => Err(thrown.message().into()),
+        };
+        let is_loaded = match answer {
+            Ok(tls) => load(tls.into_settings(), &newest).await,
+            Err(error) => {
+                log::warn!(%error, "the provider has given no certificates");
+                false
+            }
+        };
+        sleep(if is_loaded { PAUSE } else { PAUSE_AFTER_ERROR }).await;
+    }
+}
+
+/// Has new connections made by what `settings` say, unless that cannot be read.
+async fn load(settings: TlsSettings, newest: &watch::Sender<Option<TlsClient>>) -> bool {
+    match spawn_blocking(move || TlsClient::new(&settings)).await {
+        Ok(Ok(client)) => {
+            log::info!(
+                certificate = client.subject().unwrap_or("none"),
+                "new connections use new certificates"
+            );
+            newest.send_replace(Some(client));
+            true
+        }
+        Ok(Err(problem)) => {
+            log::warn!(%problem, "new certificates cannot be used, so connections go on with those of before");
+            false
+        }
+        Err(_) => false,
+    }
+}
+
+impl Files {
+    fn of(settings: &TlsSettings) -> Self {
+        let locations = [&settings.keystore_location, &settings.truststore_location];
+        Self(
+            locations
+                .into_iter()
+                .filter(|location| location.is_set())
+                .map(|location| location.0.clone())
+                .collect(),
+        )
+    }
+
+    /// Reads all of them, so that a change counts that leaves a file's time and length as they were.
+    fn fingerprint(&self) -> Fingerprint {
+        let mut hasher = DefaultHasher::new();
+        for path in &self.0 {
+            let mut bytes = Zeroizing::new(Vec::new());
+            let read = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
+            // A file that cannot be read is a change, too, which is told to the user once.
+            (bytes.as_slice(), read.err().map(|error: io::Error| error.kind())).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+/// Between two questions to a provider, which may answer at once though it has nothing new.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_AFTER_ERROR: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;
