@@ -79,7 +79,7 @@ impl Refusals {
     pub(super) fn of(&self, node: NodeId, is_ready: bool) -> Option<Arc<str>> {
         // A broker that has accepted the producer needs no other credentials until its session ends.
         let lack = self.lack.as_ref().filter(|lack| lack.is_permanent && !is_ready);
-        self.by_node.get(&node).or(lack.map(|lack| &lack.cause)).cloned()
+        self.by_node.get(&node).or_else(|| lack.map(|lack| &lack.cause)).cloned()
     }
 }
 
