@@ -136,6 +136,9 @@
 #[expect(clippy::exhaustive_structs, reason = "not part of the public API")]
 pub mod __internals;
 mod accumulator;
+#[cfg(feature = "sasl")]
+mod aws;
+mod aws_credentials;
 mod backoff;
 mod base64;
 mod buffer_memory;
@@ -174,6 +177,7 @@ mod token;
 mod topic_partition;
 mod wire;
 
+pub use crate::aws_credentials::{AwsCredentials, AwsCredentialsFuture, AwsCredentialsProvider};
 #[cfg(feature = "tls")]
 pub use crate::certificate_provider::{CertificateError, CertificateFuture, CertificateProvider};
 pub use crate::config::{

@@ -45,6 +45,7 @@ mod timers;
 #[cfg(feature = "tls")]
 pub(crate) mod tls_connector;
 pub(crate) mod transport;
+pub(crate) mod web;
 
 pub(crate) use self::client::{Deadline, NetworkClient, NetworkConfig, NetworkRequest};
 #[cfg(test)]

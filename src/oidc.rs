@@ -6,15 +6,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::config::TokenEndpoint;
-use crate::http::{Answer, AnswerReader, HttpError, Request};
+use crate::http::Request;
 use crate::network::transport::Connector;
+use crate::network::web::{self, Limits};
 use crate::token::{AccessToken, SharedProvider, TokenError, TokenFuture, TokenProvider};
 
 mod answers;
@@ -42,55 +40,18 @@ struct FromEndpoint {
 impl TokenProvider for FromEndpoint {
     fn token(&self) -> TokenFuture<'_> {
         Box::pin(async {
-            let TokenEndpoint { url, grant, scope, extensions, .. } = &self.endpoint;
+            let TokenEndpoint { url, grant, scope, extensions, connect_timeout, read_timeout, .. } =
+                &self.endpoint;
             let asking = Asking::new(grant, scope.as_deref()).await?;
             let headers = asking.headers();
             let request = Request { method: "POST", url, headers: &headers, body: &asking.body };
-            let request = request.encode().map_err(TokenError::permanent)?;
-            let answer = self.exchange(&request).await;
+            let limits = Limits { connect: *connect_timeout, read: *read_timeout };
+            let answer = web::exchange(&*self.connector, &request, limits).await;
             let answer = answer
                 .map_err(|error| TokenError::temporary(format_args!("token endpoint {url}: {error}")))?;
             answers::read(url, &answer).map(|token| with_extensions(token, extensions))
         })
     }
-}
-
-impl FromEndpoint {
-    /// Sends a request, and returns the answer.
-    async fn exchange(&self, request: &str) -> io::Result<Answer> {
-        let TokenEndpoint { url, connect_timeout, read_timeout, .. } = &self.endpoint;
-        let connecting = self.connector.connect(url.host(), url.port(), 0);
-        let mut stream = within(*connect_timeout, "connecting", connecting).await?;
-        let writing = async {
-            stream.write_all(request.as_bytes()).await?;
-            stream.flush().await
-        };
-        within(*read_timeout, "sending the request", writing).await?;
-        let mut reader = AnswerReader::new();
-        let mut piece = Zeroizing::new(Vec::with_capacity(16 * 1024));
-        loop {
-            piece.clear();
-            let reading = stream.read_buf(&mut *piece);
-            let count = within(*read_timeout, "waiting for the answer", reading).await?;
-            let is_complete = reader.feed(&piece).map_err(other)?;
-            if is_complete || count == 0 {
-                return reader.finish().map_err(other);
-            }
-        }
-    }
-}
-
-/// Does something within a time.
-async fn within<T>(limit: Duration, what: &str, doing: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = |_| {
-        let text = format!("{what} took longer than {} ms", limit.as_millis());
-        Err(io::Error::new(io::ErrorKind::TimedOut, text))
-    };
-    timeout(limit, doing).await.unwrap_or_else(late)
-}
-
-fn other(error: HttpError) -> io::Error {
-    io::Error::other(error)
 }
 
 /// Reads a file that something else keeps up to date.

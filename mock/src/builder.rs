@@ -143,6 +143,13 @@ impl MockClusterBuilder {
         self
     }
 
+    /// Lets in only clients that say who they are by SASL, those with this access key of AWS among others (AWS_MSK_IAM). The date of
+    /// the signature is not checked.
+    pub fn sasl_aws_key(mut self, id: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.admission().aws_keys.insert(id.into(), secret.into());
+        self
+    }
+
     /// Sets by which mechanisms clients can say who they are (default: all that the mock knows; `sasl.enabled.mechanisms`).
     pub fn sasl_mechanisms(mut self, mechanisms: impl IntoIterator<Item = SaslMechanism>) -> Self {
         self.admission().mechanisms = mechanisms.into_iter().collect();

@@ -60,6 +60,7 @@
 
 mod access_tokens;
 mod api;
+mod aws;
 mod batch;
 mod broker;
 mod builder;

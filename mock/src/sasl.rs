@@ -12,12 +12,15 @@ use hmac::digest::{Digest, FixedOutput, KeyInit, Update};
 use sha2::{Sha256, Sha512};
 
 use crate::access_tokens::{AccessTokens, FirstMessage};
+use crate::aws;
 use crate::topic::random_u64;
 
 /// A way in which clients can say who they are, see [`MockClusterBuilder::sasl_user`](crate::MockClusterBuilder::sasl_user).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum SaslMechanism {
+    /// A request that is signed with an access key of AWS.
+    AwsMskIam,
     /// An access token.
     OAuthBearer,
     /// Name and password as they are.
@@ -30,10 +33,12 @@ pub enum SaslMechanism {
 
 impl SaslMechanism {
     /// Every mechanism that the mock offers.
-    pub const ALL: [Self; 4] = [Self::OAuthBearer, Self::Plain, Self::ScramSha256, Self::ScramSha512];
+    pub const ALL: [Self; 5] =
+        [Self::AwsMskIam, Self::OAuthBearer, Self::Plain, Self::ScramSha256, Self::ScramSha512];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::AwsMskIam => "AWS_MSK_IAM",
             Self::OAuthBearer => "OAUTHBEARER",
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
@@ -79,6 +84,8 @@ pub(crate) struct Admission {
     /// Passwords by name.
     pub(crate) users: BTreeMap<String, String>,
     pub(crate) tokens: AccessTokens,
+    /// Secrets of AWS by the ids of their keys.
+    pub(crate) aws_keys: BTreeMap<String, String>,
     pub(crate) iterations: u32,
     /// Whether the words of a mechanism come without headers, as before Kafka 1.0.
     pub(crate) is_without_headers: bool,
@@ -92,6 +99,7 @@ impl Default for Admission {
             mechanisms: SaslMechanism::ALL.to_vec(),
             users: BTreeMap::new(),
             tokens: AccessTokens::default(),
+            aws_keys: BTreeMap::new(),
             iterations: 4096,
             is_without_headers: false,
             session_lifetime: None,
@@ -201,6 +209,10 @@ impl Session {
         self.lifetime = admission.session_lifetime;
         let verdict = match std::mem::take(&mut self.exchange) {
             Exchange::None => Verdict::OutOfTurn,
+            Exchange::Chosen(SaslMechanism::AwsMskIam) => match aws::judge(words, &admission.aws_keys) {
+                Ok(id) => self.welcome(&id, r#"{"version":"2020_10_22","request-id":"mock"}"#.into()),
+                Err(reason) => Verdict::Refused(reason),
+            },
             Exchange::Chosen(SaslMechanism::OAuthBearer) => self.hear_token(admission, words),
             Exchange::Declined(reason) => Verdict::Refused(reason),
             Exchange::Chosen(SaslMechanism::Plain) => self.hear_plain(admission, words),

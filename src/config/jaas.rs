@@ -15,7 +15,8 @@ use zeroize::Zeroizing;
 
 use super::ConfigReason;
 use super::oauth::{self, OAuthOptions};
-use super::sasl::{Credentials, Login, OAUTH_MODULE, PLAIN_MODULE, SCRAM_MODULE};
+use super::sasl::{AWS_MODULE, Credentials, Login, OAUTH_MODULE, PLAIN_MODULE, SCRAM_MODULE};
+use crate::aws_credentials::AwsOrigin;
 use crate::secret::Secret;
 
 /// Reads a line. The modules for PLAIN and SCRAM serve every mechanism that needs a name and a password, as in Java.
@@ -36,6 +37,7 @@ pub(super) fn parse(text: &str) -> Result<Login, ConfigReason> {
         return Err(invalid("must name one login module only, and have nothing after the semicolon"));
     }
     match module {
+        Module::Aws => options.into_aws(),
         Module::OAuth => options.into_oauth(),
         Module::Plain | Module::Scram => options.into_credentials(module),
     }
@@ -44,6 +46,7 @@ pub(super) fn parse(text: &str) -> Result<Login, ConfigReason> {
 /// The modules that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Module {
+    Aws,
     OAuth,
     Plain,
     Scram,
@@ -53,8 +56,9 @@ impl Module {
     fn find(name: &str) -> Result<Self, ConfigReason> {
         // Vendors put Kafka's classes into packages of their own.
         let class = name.rsplit('.').next().unwrap_or(name);
-        let known = || format!("must be {PLAIN_MODULE}, {SCRAM_MODULE} or {OAUTH_MODULE}");
+        let known = || format!("must be {PLAIN_MODULE}, {SCRAM_MODULE}, {OAUTH_MODULE} or {AWS_MODULE}");
         match class {
+            "IAMLoginModule" => Ok(Self::Aws),
             "OAuthBearerLoginModule" => Ok(Self::OAuth),
             "PlainLoginModule" => Ok(Self::Plain),
             "ScramLoginModule" => Ok(Self::Scram),
@@ -68,6 +72,7 @@ impl Module {
     /// Whether an option means something. Of others not even the name is told, since it may be a part of a password.
     fn has_option(self, name: &str) -> bool {
         match self {
+            Self::Aws => matches!(name, "awsProfileName" | "awsRoleArn"),
             Self::OAuth => oauth::has_option(name),
             Self::Plain | Self::Scram => matches!(name, "username" | "password" | "tokenauth"),
         }
@@ -120,6 +125,15 @@ impl Options {
         let (username, password) = (required("username")?, required("password")?);
         let (username, password) = (username.to_owned(), Secret::new(password));
         Ok(Login::Password(Credentials { username, password, is_token }))
+    }
+
+    fn into_aws(self) -> Result<Login, ConfigReason> {
+        if self.get("awsRoleArn").is_some() {
+            let text = "roles are not assumed here, leave out awsRoleArn; `Sasl::aws_msk_iam_with` takes a provider that does";
+            return Err(ConfigReason::NotAvailable(text.to_owned()));
+        }
+        let profile = self.get("awsProfileName").filter(|name| !name.is_empty()).map(str::to_owned);
+        Ok(Login::Aws(AwsOrigin::Chain { profile }))
     }
 
     fn into_oauth(self) -> Result<Login, ConfigReason> {

@@ -8,6 +8,7 @@ use super::jaas;
 use super::kind::Kind;
 use super::oauth::OAuthOptions;
 use super::property::Property;
+use crate::aws_credentials::{AwsCredentialsProvider, AwsOrigin};
 use crate::secret::{HIDDEN, Secret};
 use crate::token::{SharedProvider, TokenProvider};
 
@@ -143,6 +144,19 @@ impl Sasl {
         self
     }
 
+    /// The credentials of AWS that its own tools would use, for Amazon MSK (AWS_MSK_IAM): from the environment, the shared files,
+    /// or the endpoint of the container or of the machine. The region is in the names of the brokers, in the profile, or in `AWS_REGION`.
+    #[must_use]
+    pub fn aws_msk_iam() -> Self {
+        Self { mechanism: Mechanism::AwsMskIam, login: Login::Aws(AwsOrigin::Chain { profile: None }) }
+    }
+
+    /// The same with credentials from elsewhere, such as a role that the provider assumes.
+    #[must_use]
+    pub fn aws_msk_iam_with(provider: impl AwsCredentialsProvider) -> Self {
+        Self { mechanism: Mechanism::AwsMskIam, login: Login::Aws(AwsOrigin::Provider(Arc::new(provider))) }
+    }
+
     fn new(mechanism: Mechanism, username: impl Into<String>, password: impl Into<String>) -> Self {
         let (username, password) = (username.into(), Secret::new(password));
         let credentials = Credentials { username, password, is_token: false };
@@ -157,6 +171,7 @@ impl Sasl {
 /// A mechanism that exists here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mechanism {
+    AwsMskIam,
     OAuthBearer,
     Plain,
     ScramSha256,
@@ -164,10 +179,12 @@ pub(crate) enum Mechanism {
 }
 
 impl Mechanism {
-    const ALL: [Self; 4] = [Self::OAuthBearer, Self::Plain, Self::ScramSha256, Self::ScramSha512];
+    const ALL: [Self; 5] =
+        [Self::AwsMskIam, Self::OAuthBearer, Self::Plain, Self::ScramSha256, Self::ScramSha512];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::AwsMskIam => "AWS_MSK_IAM",
             Self::OAuthBearer => "OAUTHBEARER",
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
@@ -183,11 +200,13 @@ impl Mechanism {
 
 /// Completes the sentence "sasl.mechanism = X: ".
 pub(super) const NO_OTHER_MECHANISM: &str =
-    "is not available yet, must be OAUTHBEARER, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+    "is not available yet, must be AWS_MSK_IAM, OAUTHBEARER, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
 
 /// What `sasl.jaas.config` or the typed setter says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Login {
+    /// For AWS_MSK_IAM.
+    Aws(AwsOrigin),
     /// For OAUTHBEARER: other properties say what is to be made of the options.
     OAuth(OAuthOptions),
     Password(Credentials),
@@ -198,17 +217,21 @@ impl Login {
     /// Says what is wrong with it for a mechanism.
     pub(super) fn mismatch(&self, mechanism: Mechanism) -> Option<String> {
         let wanted = match (mechanism, self) {
-            (Mechanism::OAuthBearer, Self::Password(_)) => OAUTH_MODULE,
-            (Mechanism::Plain, Self::OAuth(_) | Self::Provider(_)) => PLAIN_MODULE,
-            (Mechanism::ScramSha256 | Mechanism::ScramSha512, Self::OAuth(_) | Self::Provider(_)) => {
-                SCRAM_MODULE
+            (Mechanism::AwsMskIam, Self::Aws(_)) => return None,
+            (Mechanism::OAuthBearer, Self::OAuth(_) | Self::Provider(_)) => return None,
+            (Mechanism::Plain | Mechanism::ScramSha256 | Mechanism::ScramSha512, Self::Password(_)) => {
+                return None;
             }
-            _ => return None,
+            (Mechanism::AwsMskIam, _) => AWS_MODULE,
+            (Mechanism::OAuthBearer, _) => OAUTH_MODULE,
+            (Mechanism::Plain, _) => PLAIN_MODULE,
+            (Mechanism::ScramSha256 | Mechanism::ScramSha512, _) => SCRAM_MODULE,
         };
         Some(format!("must name {wanted} with sasl.mechanism = {}", mechanism.name()))
     }
 }
 
+pub(super) const AWS_MODULE: &str = "software.amazon.msk.auth.iam.IAMLoginModule";
 pub(super) const OAUTH_MODULE: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule";
 pub(super) const PLAIN_MODULE: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
 pub(super) const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";

@@ -17,6 +17,8 @@ const fn handler(takes: &'static [&'static str], effect: &'static str) -> Suppor
     Support::ByName { takes, effect, refusal }
 }
 
+const CLIENT_HANDLERS: [&str; 1] = ["software.amazon.msk.auth.iam.IAMClientCallbackHandler"];
+
 const LOGIN_HANDLERS: [&str; 3] = [
     "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler",
     "org.apache.kafka.common.security.oauthbearer.secured.OAuthBearerLoginCallbackHandler",
@@ -47,7 +49,7 @@ const PROTOCOLS: Kind =
 /// In alphabetical order. The defaults are taken, since without what they are about they change nothing.
 #[rustfmt::skip]
 pub(crate) static SECURITY_KEYS: &[Key] = &[
-    sasl("sasl.client.callback.handler.class", Kind::Class, None),
+    Key::new("sasl.client.callback.handler.class", Kind::Class, None, handler(&CLIENT_HANDLERS, "only says once more what sasl.mechanism says")),
     Key::new("sasl.jaas.config", Kind::Password, None, supported!(sasl => sasl_jaas_config)),
     sasl("sasl.kerberos.kinit.cmd", Kind::Text, Some("/usr/bin/kinit")),
     sasl("sasl.kerberos.min.time.before.relogin", Kind::any(Long), Some("60000")),

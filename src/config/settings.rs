@@ -15,6 +15,7 @@ use super::keys::{self, Key};
 use super::oauth::TokenOrigin;
 use super::sasl::{Credentials, JaasConfig, Login, Mechanism};
 use super::tls::TlsSettings;
+use crate::aws_credentials::AwsOrigin;
 use crate::secret::Secret;
 
 /// The value of every supported property. What [`ProducerConfig::settle`](super::ProducerConfig::settle) returns
@@ -131,6 +132,7 @@ impl ProducerSettings {
         let mechanism =
             Mechanism::find(&self.sasl_mechanism).filter(|_| self.security_protocol.uses_sasl())?;
         match (mechanism, self.sasl_jaas_config.0.clone()) {
+            (Mechanism::AwsMskIam, Some(Login::Aws(origin))) => Some(Authentication::Aws(origin)),
             (Mechanism::OAuthBearer, _) => self.token_origin().ok().map(Authentication::Token),
             (mechanism, Some(Login::Password(credentials))) => {
                 Some(Authentication::Password(mechanism, credentials))
@@ -152,6 +154,8 @@ impl ProducerSettings {
 /// What the producer tells brokers about itself.
 #[derive(Debug)]
 pub(crate) enum Authentication {
+    /// By AWS_MSK_IAM.
+    Aws(AwsOrigin),
     Password(Mechanism, Credentials),
     /// By OAUTHBEARER.
     Token(TokenOrigin),

@@ -7,17 +7,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rand::rngs::StdRng;
 
+#[cfg(feature = "sasl")]
+use crate::aws_credentials::AwsCredentials;
 use crate::config::{Credentials, Mechanism};
 use crate::login::Current;
 use crate::metadata::Node;
 use crate::token::AccessToken;
 
+#[cfg(feature = "sasl")]
+mod aws_msk_iam;
 mod oauth_bearer;
 #[cfg(feature = "sasl")]
 mod plain;
 #[cfg(feature = "sasl")]
 mod scram;
 
+#[cfg(feature = "sasl")]
+use self::aws_msk_iam::AwsMskIam;
 use self::oauth_bearer::OAuthBearer;
 #[cfg(feature = "sasl")]
 use self::plain::Plain;
@@ -103,7 +109,7 @@ impl fmt::Debug for SaslStep {
 pub(crate) fn mechanism(mechanism: Mechanism, credentials: &Credentials) -> Option<Arc<dyn SaslMechanism>> {
     let credentials = credentials.clone();
     Some(match mechanism {
-        Mechanism::OAuthBearer => return None,
+        Mechanism::AwsMskIam | Mechanism::OAuthBearer => return None,
         Mechanism::Plain => Arc::new(Plain::new(credentials)),
         Mechanism::ScramSha256 => Arc::new(Scram::<Sha256Hash>::new(credentials)),
         Mechanism::ScramSha512 => Arc::new(Scram::<Sha512Hash>::new(credentials)),
@@ -113,6 +119,16 @@ pub(crate) fn mechanism(mechanism: Mechanism, credentials: &Credentials) -> Opti
 /// Returns OAUTHBEARER with the tokens that come to `current`.
 pub(crate) fn oauth_bearer(current: Current<AccessToken>) -> Arc<dyn SaslMechanism> {
     Arc::new(OAuthBearer::new(current))
+}
+
+/// Returns AWS_MSK_IAM with the credentials that come to `current`. `wall_clock` returns the milliseconds since 1970.
+#[cfg(feature = "sasl")]
+pub(crate) fn aws_msk_iam(
+    current: Current<AwsCredentials>,
+    region: Option<Arc<str>>,
+    wall_clock: fn() -> i64,
+) -> Arc<dyn SaslMechanism> {
+    Arc::new(AwsMskIam::new(current, region, wall_clock))
 }
 
 /// Returns no mechanism. A configuration that asks for one is refused before.

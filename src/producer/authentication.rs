@@ -1,5 +1,6 @@
 //! How the producer tells brokers who it is: the mechanism for connections, and the login that gets credentials for it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,11 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use crate::accumulator::RecordAccumulator;
+#[cfg(feature = "sasl")]
+use crate::aws::{AwsSource, Environment};
 use crate::backoff::Backoff;
+#[cfg(feature = "sasl")]
+use crate::clock;
 use crate::config::{Authentication, ConfigError, ProducerSettings, TokenEndpoint, TokenOrigin};
 #[cfg(feature = "tls")]
 use crate::config::{ConfigProblem, ConfigReason};
@@ -30,8 +35,11 @@ pub(crate) struct Prepared {
     /// `None` if brokers do not ask.
     pub(crate) mechanism: Option<Arc<dyn SaslMechanism>>,
     /// To be run beside the sender, for mechanisms whose credentials come from outside.
-    pub(crate) login: Option<Login<AccessToken>>,
+    pub(crate) login: Option<RunningLogin>,
 }
+
+/// Fetches credentials until it is dropped.
+pub(crate) type RunningLogin = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Prepares what a configuration asks for.
 pub(crate) fn prepare(
@@ -39,6 +47,8 @@ pub(crate) fn prepare(
     control: &Arc<Control>,
     accumulator: &Arc<RecordAccumulator>,
 ) -> Result<Prepared, ConfigError> {
+    let watcher = Arc::new(Watcher { control: Arc::clone(control), accumulator: Arc::clone(accumulator) });
+    let refresh = refresh_settings(settings);
     Ok(match settings.authentication() {
         None => Prepared { mechanism: None, login: None },
         Some(Authentication::Password(mechanism, credentials)) => {
@@ -46,11 +56,22 @@ pub(crate) fn prepare(
         }
         Some(Authentication::Token(origin)) => {
             let current = Current::new();
-            let watcher = Watcher { control: Arc::clone(control), accumulator: Arc::clone(accumulator) };
-            let refresh = refresh_settings(settings);
-            let login = Login::new(source(&origin)?, current.clone(), refresh, Arc::new(watcher));
-            Prepared { mechanism: Some(sasl::oauth_bearer(current)), login: Some(login) }
+            let login = Login::new(source(&origin)?, current.clone(), refresh, watcher);
+            Prepared { mechanism: Some(sasl::oauth_bearer(current)), login: Some(Box::pin(login.run())) }
         }
+        #[cfg(feature = "sasl")]
+        Some(Authentication::Aws(origin)) => {
+            let current = Current::new();
+            let environment: Environment = Arc::new(|name| std::env::var(name).ok());
+            let region =
+                environment("AWS_REGION").or_else(|| environment("AWS_DEFAULT_REGION")).map(Arc::from);
+            let source = AwsSource::new(origin, environment, Arc::new(TcpConnector::default()));
+            let login = Login::new(Box::new(source), current.clone(), refresh, watcher);
+            let mechanism = sasl::aws_msk_iam(current, region, clock::wall_clock_ms);
+            Prepared { mechanism: Some(mechanism), login: Some(Box::pin(login.run())) }
+        }
+        #[cfg(not(feature = "sasl"))]
+        Some(Authentication::Aws(_)) => Prepared { mechanism: None, login: None },
     })
 }
 
@@ -84,9 +105,9 @@ fn in_login_module(problem: &ConfigProblem) -> ConfigError {
 }
 
 /// Starts the sender, and with it the login, which ends when the sender does.
-pub(crate) fn spawn(runtime: &Handle, sender: Sender, login: Option<Login<AccessToken>>) {
+pub(crate) fn spawn(runtime: &Handle, sender: Sender, login: Option<RunningLogin>) {
     let Some(login) = login else { return drop(runtime.spawn(sender)) };
-    let login = AbortOnDrop(runtime.spawn(login.run()));
+    let login = AbortOnDrop(runtime.spawn(login));
     drop(runtime.spawn(async move {
         sender.await;
         drop(login);

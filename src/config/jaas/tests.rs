@@ -120,3 +120,18 @@ fn delegation_tokens_are_for_the_module_of_scram() {
         assert_eq!(credentials.is_token, is_token, "{line}");
     }
 }
+
+#[test]
+fn lines_for_amazon_are_understood_but_for_roles() {
+    let module = "software.amazon.msk.auth.iam.IAMLoginModule required";
+    let read = |options: &str| parse(&format!("{module} {options};"));
+
+    assert_eq!(read("").unwrap(), Login::Aws(AwsOrigin::Chain { profile: None }));
+    let profile = Some("orders".to_owned());
+    assert_eq!(
+        read("awsProfileName=\"orders\" awsDebugCreds=\"true\"").unwrap(),
+        Login::Aws(AwsOrigin::Chain { profile })
+    );
+    let text = refused(&format!("{module} awsRoleArn=\"arn:aws:iam::1:role/x\";"));
+    assert!(text.contains("leave out awsRoleArn") && !text.contains("arn:"), "{text}");
+}

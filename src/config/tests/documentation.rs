@@ -38,10 +38,12 @@ fn markdown() -> String {
                     format!("{} (gzip, snappy and zstd with the feature of that name)", key.kind.range())
                 }
                 "sasl.jaas.config" => {
-                    "a line for PlainLoginModule, ScramLoginModule or OAuthBearerLoginModule".to_owned()
+                    "a line for PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule or IAMLoginModule"
+                        .to_owned()
                 }
                 "sasl.mechanism" => {
-                    "OAUTHBEARER, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 where it counts".to_owned()
+                    "AWS_MSK_IAM, OAUTHBEARER, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 where it counts"
+                        .to_owned()
                 }
                 "security.protocol" => {
                     format!("{} (those with SSL need the feature `tls`)", key.kind.range())

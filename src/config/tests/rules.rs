@@ -189,7 +189,7 @@ fn nothing_is_settled_while_there_are_problems() {
 #[cfg(feature = "sasl")]
 fn credentials_are_missed_where_brokers_ask_for_them() {
     let guarded = complete().security_protocol(SecurityProtocol::SaslPlaintext);
-    let not_yet = "sasl.mechanism = GSSAPI: is not available yet, must be OAUTHBEARER, PLAIN, \
+    let not_yet = "sasl.mechanism = GSSAPI: is not available yet, must be AWS_MSK_IAM, OAUTHBEARER, PLAIN, \
          SCRAM-SHA-256 or SCRAM-SHA-512";
 
     assert_eq!(messages(&guarded), [not_yet, "sasl.jaas.config: required"]);

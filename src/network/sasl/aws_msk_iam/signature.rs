@@ -1,0 +1,173 @@
+//! AWS's signature, version 4, in the query of a request.
+
+use std::fmt::Write as _;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::aws_credentials::AwsCredentials;
+
+/// A request to sign.
+pub(super) struct Presigning<'a> {
+    pub(super) credentials: &'a AwsCredentials,
+    pub(super) host: &'a str,
+    /// Encoded as in a URL.
+    pub(super) path: &'a str,
+    /// Not encoded.
+    pub(super) query: &'a [(&'static str, &'a str)],
+    pub(super) region: &'a str,
+    pub(super) service: &'a str,
+    pub(super) payload_hash: &'a str,
+    pub(super) expires_s: u32,
+    /// In milliseconds since 1970.
+    pub(super) now_ms: i64,
+}
+
+impl Presigning<'_> {
+    /// Returns what the signature adds to the query, itself last.
+    pub(super) fn signed(&self) -> Vec<(&'static str, String)> {
+        let AwsCredentials { access_key_id, session_token, secret_access_key, .. } = self.credentials;
+        let (day, time) = date(self.now_ms);
+        let scope = format!("{day}/{}/{}/aws4_request", self.region, self.service);
+        let mut added = vec![
+            ("X-Amz-Algorithm", ALGORITHM.to_owned()),
+            ("X-Amz-Credential", format!("{access_key_id}/{scope}")),
+            ("X-Amz-Date", time.clone()),
+            ("X-Amz-Expires", self.expires_s.to_string()),
+        ];
+        added.extend(session_token.as_ref().map(|token| ("X-Amz-Security-Token", token.expose().to_owned())));
+        added.push(("X-Amz-SignedHeaders", "host".to_owned()));
+
+        let mut query: Vec<_> =
+            self.query.iter().map(|(name, value)| (encode(name), encode(value))).collect();
+        query.extend(added.iter().map(|(name, value)| (encode(name), encode(value))));
+        query.sort();
+        let query: Vec<_> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let Self { host, path, payload_hash, .. } = self;
+        let request = format!("GET\n{path}\n{}\nhost:{host}\n\nhost\n{payload_hash}", query.join("&"));
+        let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{}", hash(request.as_bytes()));
+        let key = signing_key(secret_access_key.expose(), &day, self.region, self.service);
+        added.push(("X-Amz-Signature", hex(&sign(&key, to_sign.as_bytes()))));
+        added
+    }
+}
+
+/// Returns the hash of some bytes as it stands in requests.
+pub(super) fn hash(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn signing_key(secret: &str, day: &str, region: &str, service: &str) -> Zeroizing<Vec<u8>> {
+    let secret = Zeroizing::new(format!("AWS4{secret}"));
+    let mut key = Zeroizing::new(secret.as_bytes().to_vec());
+    for part in [day, region, service, "aws4_request"] {
+        key = sign(&key, part.as_bytes());
+    }
+    key
+}
+
+fn sign(key: &[u8], text: &[u8]) -> Zeroizing<Vec<u8>> {
+    // A key may have any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Zeroizing::new(Vec::new()) };
+    mac.update(text);
+    Zeroizing::new(mac.finalize().into_bytes().to_vec())
+}
+
+/// Encodes as RFC 3986 has it, slashes included.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// Returns the day and the time, as signatures have them.
+fn date(now_ms: i64) -> (String, String) {
+    let seconds = now_ms.div_euclid(1000);
+    let (year, month, day) = civil(seconds.div_euclid(86_400));
+    let second = seconds.rem_euclid(86_400);
+    let day = format!("{year:04}{month:02}{day:02}");
+    let time = format!("{day}T{:02}{:02}{:02}Z", second / 3600, second / 60 % 60, second % 60);
+    (day, time)
+}
+
+/// Returns year, month and day of a day since 1970. Years begin with March here, so that the leap day is the last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day = days.rem_euclid(146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example in AWS's description of query parameters for S3.
+    #[test]
+    fn presigned_example_of_aws_comes_out() {
+        let credentials =
+            AwsCredentials::new("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+        let presigning = Presigning {
+            credentials: &credentials,
+            host: "examplebucket.s3.amazonaws.com",
+            path: "/test.txt",
+            query: &[],
+            region: "us-east-1",
+            service: "s3",
+            payload_hash: "UNSIGNED-PAYLOAD",
+            expires_s: 86_400,
+            now_ms: 1_369_353_600_000,
+        };
+
+        let signed = presigning.signed();
+
+        assert!(signed.contains(&("X-Amz-Date", "20130524T000000Z".to_owned())));
+        let signature = "aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
+        assert_eq!(signed.last(), Some(&("X-Amz-Signature", signature.to_owned())));
+    }
+
+    /// The example in AWS's description of signing keys.
+    #[test]
+    fn signing_key_of_aws_comes_out() {
+        let key = signing_key("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "20150830", "us-east-1", "iam");
+
+        assert_eq!(hex(&key), "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9");
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, time) in [
+            (0, "19700101T000000Z"),
+            (951_782_399, "20000228T235959Z"),
+            (951_782_400, "20000229T000000Z"),
+            (1_709_164_800, "20240229T000000Z"),
+            (4_107_542_400, "21000301T000000Z"),
+            (-1, "19691231T235959Z"),
+        ] {
+            assert_eq!(date(seconds * 1000).1, time);
+        }
+    }
+}
