@@ -2,7 +2,7 @@
 //!
 //! [`KafkaProducer`] takes records, gathers them into batches per partition, and sends them to the brokers that lead
 //! these partitions. It follows what the cluster does meanwhile: leaders move, brokers restart, topics get new partitions.
-//! It speaks to Kafka 1.0 and later, ZooKeeper or KRaft. It contains no C code unless you enable the feature `zstd`. One
+//! It speaks to Kafka 1.0 and later, ZooKeeper or KRaft. It contains no C code unless you enable a feature that says so. One
 //! task on the tokio runtime does the work; [Threads](#threads) names the few threads beside it.
 //!
 //! ```no_run
@@ -70,11 +70,19 @@
 //! - `gzip`, on by default;
 //! - `sasl`, on by default;
 //! - `snappy`, on by default;
-//! - `zstd`, off by default: the only one that needs a C compiler.
+//! - `zstd`, off by default; it needs a C compiler.
 //!
 //! `tls`, off by default, is for [`SecurityProtocol::Ssl`] and [`SecurityProtocol::SaslSsl`]. It needs no C compiler: the
 //! cryptography is graviola's, which is Rust and assembly, and younger than others. It runs on x86-64 (with AVX2, ADX and AES
-//! instructions) and aarch64 (with AES instructions). It needs Rust 1.89.
+//! instructions) and aarch64 (with AES instructions). It needs Rust 1.89. On other processors the building of a producer fails and
+//! names the two features that help there. Each of them implies `tls`, comes before graviola, and needs a C compiler:
+//!
+//! - `tls-aws-lc-rs`, the cryptography of AWS-LC: in use for long, with post-quantum key exchange; a FIPS module with the feature `fips` of
+//!   rustls;
+//! - `tls-ring`, that of ring: in use for long, and small.
+//!
+//! All three are about equally fast. If the application has installed a default provider of rustls for its process, the producer
+//! uses that one. [`Tls::client_config`](crate::Tls) takes a whole configuration of rustls.
 //!
 //! `keystores`, off by default, adds to `tls` that certificates and keys may stand in Java's stores, PKCS#12 and JKS, encrypted by
 //! any cipher that Java or OpenSSL has used for them. It brings the crate `rc2`, and code for `des` and `sha1`, which are too old

@@ -72,6 +72,13 @@ impl TlsClient {
     ///
     /// What is wrong with which key.
     pub(crate) fn new(settings: &TlsSettings) -> Result<Self, ConfigProblem> {
+        Self::with(settings, provider::choose)
+    }
+
+    fn with(
+        settings: &TlsSettings,
+        provider: impl FnOnce() -> Result<Arc<CryptoProvider>, ConfigProblem>,
+    ) -> Result<Self, ConfigProblem> {
         let mut explainer = Explainer {
             identity: None,
             protocols: settings.enabled_protocols.to_string(),
@@ -91,7 +98,7 @@ impl TlsClient {
                  broker"
             );
         }
-        let provider = with_suites(provider::choose()?, settings)?;
+        let provider = with_suites(provider()?, settings)?;
         let verifier = Verifier::new(Trust::new(settings)?, &provider, checks_names);
         let identity = Identity::new(settings, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)

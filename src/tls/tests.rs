@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::stream::BUFFER_LIMIT;
 use super::*;
-use crate::config::ProducerConfig;
+use crate::config::{ProducerConfig, Tls};
 
 const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mock/certs");
 
@@ -78,6 +78,19 @@ async fn bytes_travel_both_ways_to_names_and_addresses() {
 
             assert!(echoed(&mut stream, &sent).await == sent, "{host}");
         }
+    }
+}
+
+#[tokio::test]
+async fn every_provider_does_its_work() {
+    let config = ProducerConfig::new().tls(Tls::new().truststore_pem(MockTls::ca_pem()));
+    let settings = config.bootstrap_servers("localhost:9093").settle().unwrap();
+    let server = server(&MockCertificate::SERVER_RSA);
+    for provider in provider::all() {
+        let client = TlsClient::with(&settings.tls, || Ok(Arc::new(provider))).unwrap();
+        let mut stream = client.connect(echo(&server), "localhost").await.unwrap();
+
+        assert_eq!(echoed(&mut stream, b"2 apples").await, b"2 apples");
     }
 }
 
