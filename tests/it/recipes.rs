@@ -114,7 +114,7 @@ async fn each_recipe_sends_records_to_brokers_that_ask_for_that() {
     let files = Files::new("each");
     let endpoint = token_endpoint().await;
     let blocks = blocks();
-    assert!(blocks.len() >= 12, "{}", blocks.len());
+    assert!(blocks.len() >= 15, "{}", blocks.len());
     for block in blocks {
         let cluster = cluster_for(&block).await;
         let config = ProducerConfig::from_properties_text(&adapt(&block, &cluster, &endpoint, files.path()));
