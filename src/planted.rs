@@ -89,6 +89,12 @@ mod switch {
         NoPause,
         /// Brokers are believed to remember a producer however old the timestamps of its last batch are.
         OldIsRemembered,
+        /// A session goes on for as long as the connection does, whatever the broker has said.
+        SessionNotRenewed,
+        /// In SCRAM the broker need not prove that it knows the password.
+        SignatureNotChecked,
+        /// Requests are sent while a session is being renewed.
+        SentDuringRenewal,
         /// The sender's task does not look for orders after it has got up.
         OrderLeftBehind,
         /// A batch is sent, or sent again, although a younger one is in the log.

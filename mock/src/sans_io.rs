@@ -40,7 +40,7 @@ use crate::log::{Appending, PartitionLog};
 use crate::reaction;
 use crate::replication::Replication;
 use crate::request::{Body, Request};
-use crate::sasl::Session;
+use crate::sasl::{Admission, Session};
 use crate::state::{ClusterState, Settings, unknown};
 use crate::topic::Partition;
 use crate::versions::VersionTable;
@@ -126,6 +126,47 @@ impl Waiting {
     }
 }
 
+/// What a broker knows of one connection: who the client has said that it is.
+#[derive(Debug, Default)]
+pub struct Client(Session);
+
+impl Client {
+    /// Whether the next frame has words of a SASL mechanism, and is no request.
+    pub fn awaits_words(&self) -> bool {
+        self.0.awaits_words()
+    }
+
+    /// Whether the client has said who it is, and is not about to say it again.
+    pub fn is_let_in(&self) -> bool {
+        self.0.is_let_in()
+    }
+}
+
+/// Who is let in.
+impl Brokers {
+    /// Lets in only clients that say by SASL that they are this user, for as long as a session lasts. `is_without_headers` is as in
+    /// [`MockClusterBuilder::sasl_without_headers`](crate::MockClusterBuilder::sasl_without_headers).
+    pub fn demand_sasl(
+        &mut self,
+        name: &str,
+        password: &str,
+        session_lifetime: Option<Duration>,
+        is_without_headers: bool,
+    ) {
+        let admission = Admission { session_lifetime, is_without_headers, ..Admission::default() };
+        self.state.settings.admission = Some(admission);
+        self.state.versions.add_sasl(is_without_headers);
+        self.set_sasl_user(name, password);
+    }
+
+    /// Gives a user another password. Sessions that have begun go on.
+    pub fn set_sasl_user(&mut self, name: &str, password: &str) {
+        if let Some(admission) = &mut self.state.settings.admission {
+            admission.users.insert(name.to_owned(), password.to_owned());
+        }
+    }
+}
+
 /// Requests.
 impl Brokers {
     /// Makes a cluster of this many brokers, without topics; none are created by asking for them.
@@ -148,7 +189,20 @@ impl Brokers {
 
     /// Hands a broker a frame, without its length. `now` is the time since the cluster began, and never goes back.
     pub fn handle(&mut self, broker: i32, frame: Bytes, now: Duration) -> Reaction {
+        self.handle_of(&mut Client::default(), broker, frame, now)
+    }
+
+    /// The same with what the broker knows of the client from earlier frames of the connection.
+    pub fn handle_of(&mut self, client: &mut Client, broker: i32, frame: Bytes, now: Duration) -> Reaction {
         self.state.now = self.state.now.max(now);
+        let Client(session) = client;
+        session.set_time(now);
+        if session.awaits_words() {
+            return match self.broker(broker).sasl_words(&frame, session) {
+                Some(frame) => Reaction::Reply { frame, delay: Duration::ZERO, mute: Duration::ZERO },
+                None => Reaction::Close,
+            };
+        }
         let request = match Request::decode(frame) {
             Ok(request) => request,
             Err(reason) => {
@@ -156,8 +210,7 @@ impl Brokers {
                 return Reaction::Close;
             }
         };
-        let Some(plan) = self.broker(broker).receive(&request, Arrival::default(), &Session::default())
-        else {
+        let Some(plan) = self.broker(broker).receive(&request, Arrival::default(), session) else {
             return Reaction::Close;
         };
         let mut waiting = Box::new(Waiting { broker, request, plan, producing: None, until: None });
@@ -168,11 +221,16 @@ impl Brokers {
             waiting.producing = Some(self.broker(broker).begin_produce(produce, &waiting.plan));
             waiting.until = Some(now + produce.timeout);
         }
-        self.resume(waiting, now)
+        self.go_on(waiting, session, now)
     }
 
     /// Asks again what becomes of a request that had to wait.
-    pub fn resume(&mut self, mut waiting: Box<Waiting>, now: Duration) -> Reaction {
+    pub fn resume(&mut self, waiting: Box<Waiting>, now: Duration) -> Reaction {
+        // Only clients that were let in wait.
+        self.go_on(waiting, &mut Session::default(), now)
+    }
+
+    fn go_on(&mut self, mut waiting: Box<Waiting>, session: &mut Session, now: Duration) -> Reaction {
         self.state.now = self.state.now.max(now);
         let is_late = waiting.until.is_some_and(|until| now >= until);
         let mut broker = self.broker(waiting.broker);
@@ -188,7 +246,7 @@ impl Brokers {
                 let reaction = broker.end_produce(producing, produce, request, plan);
                 broker.conclude(plan, reaction)
             }
-            _ => broker.answer(request, plan, &mut Session::default(), is_late),
+            _ => broker.answer(request, plan, session, is_late),
         };
         match reaction {
             reaction::Reaction::Close => Reaction::Close,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -60,7 +61,24 @@ impl SaslMechanism {
         }
     }
 
+    /// Returns the key that comes of a password. Those that came lately are kept: it takes long to compute them.
     fn stretch(self, password: &[u8], salt: &[u8], iterations: u32) -> Vec<u8> {
+        static KEPT: Mutex<BTreeMap<Stretching, Vec<u8>>> = Mutex::new(BTreeMap::new());
+        let stretching = (self, password.to_vec(), salt.to_vec(), iterations);
+        let known = KEPT.lock().unwrap_or_else(PoisonError::into_inner).get(&stretching).cloned();
+        if let Some(key) = known {
+            return key;
+        }
+        let key = self.stretch_anew(password, salt, iterations);
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_KEPT {
+            kept.clear();
+        }
+        kept.insert(stretching, key.clone());
+        key
+    }
+
+    fn stretch_anew(self, password: &[u8], salt: &[u8], iterations: u32) -> Vec<u8> {
         let mut key = vec![0; self.hash(b"").len()];
         // Fails for keys of no length only.
         let _ = match self {
@@ -76,6 +94,12 @@ fn sign<M: KeyInit + Update + FixedOutput>(key: &[u8], text: &[u8]) -> Vec<u8> {
     signer.update(text);
     signer.finalize_fixed().to_vec()
 }
+
+/// What a key comes of: mechanism, password, salt and iterations.
+type Stretching = (SaslMechanism, Vec<u8>, Vec<u8>, u32);
+
+/// Keys of so many passwords are kept.
+const MOST_KEPT: usize = 64;
 
 /// What clients must say to be let in.
 #[derive(Clone)]
@@ -179,6 +203,11 @@ impl Session {
         } else {
             None
         }
+    }
+
+    /// Whether the client has said who it is, and is not about to say it again.
+    pub(crate) fn is_let_in(&self) -> bool {
+        self.user.is_some() && !self.is_refused && matches!(self.exchange, Exchange::None)
     }
 
     /// Whether the client was refused, so that its connection is of no use any more.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::metadata::Node;
+use crate::planted::planted;
 
 use super::api_versions::ApiVersions;
 use super::authentication::{Authentication, AuthenticationStep, renewal_delay};
@@ -381,7 +382,8 @@ impl NodeConnection {
 
     /// Whether requests may be sent, as far as the connection goes.
     pub(super) fn is_ready(&self) -> bool {
-        matches!(self.state, ConnectionState::Ready { .. })
+        let is_renewed = matches!(self.state, ConnectionState::Authenticating { is_first: false, .. });
+        matches!(self.state, ConnectionState::Ready { .. }) || (is_renewed && planted!(SentDuringRenewal))
     }
 
     /// Whether requests may be under way that were sent when the connection was ready.
@@ -462,7 +464,7 @@ impl NodeConnection {
     /// Returns when to authenticate anew, if the broker has set a limit.
     pub(super) fn session_ends(&self) -> Option<Instant> {
         let ConnectionState::Ready { established, session } = &self.state else { return None };
-        let Session { since, lifetime, random } = (*session)?;
+        let Session { since, lifetime, random } = (*session).filter(|_| !planted!(SessionNotRenewed))?;
         let Latency { slowest, slowest_before } = established.latency;
         since.checked_add(renewal_delay(lifetime, slowest.max(slowest_before), random))
     }

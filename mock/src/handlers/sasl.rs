@@ -55,7 +55,8 @@ impl Broker<'_> {
         match session.hear(admission, &request.auth_bytes) {
             Verdict::Say(words) => response.with_auth_bytes(words),
             Verdict::Welcome(words) => {
-                let words = if plan.has_wrong_proof { WRONG_PROOF.into() } else { words };
+                let is_wrong = plan.has_wrong_proof && !words.is_empty();
+                let words = if is_wrong { WRONG_PROOF.into() } else { words };
                 let lifetime = session.lifetime().unwrap_or_default();
                 let lifetime = i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX);
                 response.with_auth_bytes(words).with_session_lifetime_ms(lifetime)

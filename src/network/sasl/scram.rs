@@ -25,6 +25,7 @@ use super::{SaslExchange, SaslMechanism, SaslStep, out_of_turn};
 use crate::base64;
 use crate::config::Credentials;
 use crate::metadata::Node;
+use crate::planted::planted;
 
 mod keys;
 mod messages;
@@ -181,7 +182,11 @@ impl<H: ScramHash> ScramExchange<H> {
 
 fn handle_server_final<H: ScramHash>(challenge: &[u8], signature: &[u8]) -> Result<SaslStep, Arc<str>> {
     match ServerFinal::read(challenge).map_err(|fault| explain::<H>(&fault))? {
-        ServerFinal::Signature(theirs) if keys::are_equal(&theirs, signature) => Ok(SaslStep::Done),
+        ServerFinal::Signature(theirs)
+            if keys::are_equal(&theirs, signature) || planted!(SignatureNotChecked) =>
+        {
+            Ok(SaslStep::Done)
+        }
         ServerFinal::Signature(_) => Err(format!(
             "{}: the broker cannot prove that it knows the password of the user, so it may not be who it seems",
             H::NAME

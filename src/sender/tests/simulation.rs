@@ -32,6 +32,7 @@ mod mix;
 mod outside;
 mod plants;
 mod run;
+mod sasl;
 mod schedule;
 mod seeds;
 mod shrink;

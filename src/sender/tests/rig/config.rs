@@ -13,6 +13,7 @@ use crate::buffer_memory::BufferMemory;
 use crate::config::{Compression, HostPort};
 use crate::metadata::{Metadata, MetadataConfig};
 use crate::metrics::Counters;
+use crate::network::sasl::SaslMechanism;
 use crate::network::{NetworkClient, NetworkConfig};
 use crate::sender::{Parts, Purpose, SenderCore, SenderSettings};
 
@@ -49,6 +50,7 @@ pub(in super::super) struct Config {
     pub(in super::super) producer_epoch: i16,
     /// Whether batches are compressed at once; otherwise the jobs wait in `seal_jobs`.
     pub(in super::super) seals: bool,
+    pub(in super::super) sasl_mechanism: Option<Arc<dyn SaslMechanism>>,
     pub(in super::super) seed: u64,
 }
 
@@ -79,6 +81,7 @@ impl Default for Config {
             producer_id_lifetime: Duration::from_secs(3600),
             producer_epoch: 0,
             seals: true,
+            sasl_mechanism: None,
             seed: 7,
         }
     }
@@ -161,7 +164,7 @@ fn network(config: &Config) -> NetworkClient<Purpose> {
         request_timeout: config.request_timeout,
         connections_max_idle: Some(Duration::from_secs(540)),
         checks_cluster: true,
-        sasl_mechanism: None,
+        sasl_mechanism: config.sasl_mechanism.clone(),
     };
     NetworkClient::new(network, StdRng::seed_from_u64(config.seed))
 }

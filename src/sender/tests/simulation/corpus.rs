@@ -36,6 +36,7 @@ const USUAL: Setup = Setup {
     names_culprits: true,
     controllers: 0,
     max_idle: 300_000,
+    sasl: None,
     is_aborted: false,
 };
 

@@ -8,8 +8,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use kafka_mock::sans_io::Waiting;
+use kafka_mock::sans_io::{Client, Waiting};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::sasl::Admission;
 
 /// One connection, from the socket of the producer to the broker.
 #[derive(Debug)]
@@ -35,6 +37,11 @@ pub(super) struct Line {
     pub(super) told_until: Duration,
     /// Answers that tell the producer to wait: behind how many bytes, and how long.
     pub(super) orders: VecDeque<(usize, Duration)>,
+    /// What the broker knows of who the producer is, and what the producer knows of that.
+    pub(super) client: Client,
+    pub(super) admission: Admission,
+    /// Answers with which sessions begin: behind how many bytes, and how long they last.
+    pub(super) welcomes: VecDeque<(usize, Option<Duration>)>,
     /// Bytes for the producer that have been sent, and received.
     pub(super) sent: usize,
     pub(super) heard: usize,
@@ -86,6 +93,9 @@ impl Line {
             muted_until: Duration::ZERO,
             told_until: Duration::ZERO,
             orders: VecDeque::new(),
+            client: Client::default(),
+            admission: Admission::default(),
+            welcomes: VecDeque::new(),
             sent: 0,
             heard: 0,
             is_deaf: false,

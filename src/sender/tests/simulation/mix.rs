@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::schedule::{NODES, Noise, Op, Rest, Schedule, Setup};
+use super::schedule::{Loss, NODES, Noise, Op, Rest, Sasl, Schedule, Setup};
 
 /// A kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) enum Trouble {
     Reborn,
     Relocation,
     Replacement,
+    /// Beside the others, in one of five runs.
+    Sasl,
     StandStill,
 }
 
@@ -52,7 +54,7 @@ static ON: LazyLock<Vec<Trouble>> = LazyLock::new(|| {
         Ok(wanted) => wanted.split(',').any(|name| name == format!("{trouble:?}")),
         Err(_) => !OFF.contains(trouble),
     };
-    ALL.iter().filter(is_on).copied().collect()
+    ALL.iter().chain(&[Trouble::Sasl]).filter(is_on).copied().collect()
 });
 
 /// Adds to a run that is made up already.
@@ -85,8 +87,50 @@ pub(super) fn add_or(schedule: &mut Schedule, seed: u64, wanted: &[Trouble]) {
             happen(schedule, trouble, at, &mut noise);
         }
     }
+    // Drawn apart again, for the same reason.
+    let mut noise = Noise(seed.wrapping_mul(0x9fb2_1c65_1e98_df25).wrapping_add(3));
+    if ON.contains(&Trouble::Sasl) && (wanted.contains(&Trouble::Sasl) || (wanted.is_empty() && noise.is(20)))
+    {
+        demand_sasl(schedule, &mut noise);
+    }
     // Two at one time keep their order.
     schedule.ops.sort_by_key(|(at, _)| *at);
+}
+
+/// Brokers that want to know who the producer is, and what goes wrong with that.
+fn demand_sasl(schedule: &mut Schedule, noise: &mut Noise) {
+    let is_old = noise.is(15);
+    let lifetime = match schedule.setup.max_idle < 300_000 {
+        // Long after its use a connection is still renewed.
+        true => noise.pick(&[0, 5000, 20_000]),
+        false => noise.pick(&[0, 300, 1200, 2000, 5000]),
+    };
+    schedule.setup.sasl = Some(Sasl {
+        is_scram: noise.is(50),
+        is_old,
+        lifetime: if is_old { 0 } else { lifetime },
+        parts: noise.pick(&[0, 0, 1, 5]),
+    });
+    let end = schedule.ops.last().map_or(0, |(at, _)| *at);
+    for _ in 0..noise.between(0, 4) {
+        let at = noise.between(0, end.min(20_000));
+        let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
+        let op = match noise.between(0, 3) {
+            0 => Op::ChangePassword { lasts: noise.pick(&[20, 200, 2500, 9000]) },
+            1 => Op::Deny { times: noise.pick(&[1, 1, 3, 20]) },
+            2 => Op::Pretend { times: noise.pick(&[1, 3, 20]) },
+            // Half an exchange, and then silence or the end.
+            _ => Op::Lose {
+                node,
+                api: noise.pick(&[17, 36, 36]),
+                what: noise.pick(&[Loss::Answer, Loss::Request, Loss::Connection]),
+            },
+        };
+        schedule.ops.push((at, op));
+        if noise.is(50) {
+            schedule.ops.push((at, Op::Cut { node, up: Rest::IsLost, down: Rest::IsLost }));
+        }
+    }
 }
 
 fn prepare(setup: &mut Setup, trouble: Trouble, noise: &mut Noise) {
@@ -136,6 +180,8 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
         }
         // The list does it.
         Trouble::Controllers => {}
+        // It is beside the others.
+        Trouble::Sasl => {}
         Trouble::Idle => idle(ops, at, (partition, leader), noise),
         Trouble::Epochs => epochs(ops, at, partition, node, noise),
         Trouble::FailStop => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Instant;
 
+use super::line::Line;
 use super::run::{Attempt, BOOTSTRAP_PORT, Event, ORDERS, Simulation};
 use crate::accumulator::{SealJob, Work};
 use crate::metadata::Cluster;
@@ -54,11 +55,15 @@ impl Outside for Simulation {
     }
 
     fn transmit(&mut self, connection: ConnectionId, frame: Frame) -> Result<(), Frame> {
-        if let Some(line) = self.lines.get(&connection).filter(|line| line.told_until > self.now) {
+        // Who is not let in yet goes on with that, as Java's clients do. The broker reads it when it likes.
+        let is_for_entry = self.is_for_entry(connection, &frame);
+        let is_told = |line: &&Line| line.told_until > self.now && !is_for_entry;
+        if let Some(line) = self.lines.get(&connection).filter(is_told) {
             let wait = line.told_until - self.now;
             self.violate(format!("node {} is asked {wait:?} before its quota ends", line.node));
         }
         self.check_creation(&frame);
+        self.check_admission(connection, &frame);
         self.sockets.transmit(connection, frame)
     }
 

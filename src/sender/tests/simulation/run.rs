@@ -21,6 +21,7 @@ use super::Figures;
 use super::callers::{Accepted, Caller, is_bad};
 use super::helpers::Helpers;
 use super::line::Line;
+use super::sasl;
 use super::schedule::{Damage, NODES, Noise, Op, Schedule, Setup};
 use super::topics::TopicNews;
 use crate::accumulator::{RecordAccumulator, Work, Workers};
@@ -119,6 +120,8 @@ pub(super) enum Event {
     /// The cluster notices that a broker is dead.
     Noticed(i32),
     Op(usize),
+    /// Brokers take the producer's password again.
+    Password,
     Relead(i32),
     Restart(i32),
     Resume(ConnectionId),
@@ -500,6 +503,7 @@ fn brokers(setup: &Setup, partitions: i32, ops: &[(u64, Op)]) -> Brokers {
     brokers.set_min_insync_replicas(setup.min_insync);
     brokers.set_knows_all_producers(setup.knows_all_producers);
     // Reading every record takes time.
+    sasl::demand(&mut brokers, setup.sasl);
     let has_bad_records = ops.iter().any(|(_, op)| matches!(op, Op::BadRecord { .. }));
     let judge = RecordJudge { is_refused: is_bad, code: setup.refusal, names_records: setup.names_culprits };
     brokers.set_record_judge(has_bad_records.then_some(judge));
@@ -511,6 +515,7 @@ fn controllers(setup: &Setup) -> Brokers {
     for id in 0..setup.controllers.into() {
         controllers.broker_up(id, 0).unwrap();
     }
+    sasl::demand(&mut controllers, setup.sasl);
     for api in [Api::InitProducerId, Api::ListOffsets, Api::Metadata, Api::Produce] {
         controllers.remove_api(api);
     }

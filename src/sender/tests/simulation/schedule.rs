@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::rig::{Config, millis};
 use super::mix::{self, Trouble};
+use super::sasl;
 use crate::config::Compression;
 
 /// A run. All else follows from this.
@@ -49,8 +50,22 @@ pub(super) struct Setup {
     pub(super) controllers: u16,
     /// After this long without use a topic is forgotten.
     pub(super) max_idle: u64,
+    /// How brokers have the producer say who it is, if they do.
+    pub(super) sasl: Option<Sasl>,
     /// Ends with the faults still there, by an abort.
     pub(super) is_aborted: bool,
+}
+
+/// How brokers have the producer say who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sasl {
+    pub(super) is_scram: bool,
+    /// The words come without headers, as before Kafka 1.0.
+    pub(super) is_old: bool,
+    /// In milliseconds; 0 for sessions without end.
+    pub(super) lifetime: u64,
+    /// In how many parts the producer computes its words.
+    pub(super) parts: u32,
 }
 
 /// Something that happens. Times are in milliseconds.
@@ -77,6 +92,10 @@ pub(super) enum Op {
     },
     /// Callers that wait for memory give up.
     CancelCallers,
+    /// Brokers do not take the producer's password for some time.
+    ChangePassword {
+        lasts: u64,
+    },
     Crash {
         node: i32,
         noticed: u64,
@@ -92,6 +111,10 @@ pub(super) enum Op {
     /// The producer is closed; what is not settled is given up after so long.
     Close {
         patience: u64,
+    },
+    /// Brokers refuse to let the producer in, or to renew its session.
+    Deny {
+        times: u32,
     },
     /// A produce request is carried out, and refused all the same.
     Doubt {
@@ -163,6 +186,10 @@ pub(super) enum Op {
     /// The producer's process sleeps, the world does not.
     Pause {
         lasts: u64,
+    },
+    /// Brokers let the producer in, and do not know its password.
+    Pretend {
+        times: u32,
     },
     /// Records are given up: those that wait, or those under way, too.
     Purge {
@@ -370,6 +397,7 @@ impl Setup {
             names_culprits: true,
             controllers: 0,
             max_idle: 300_000,
+            sasl: None,
             is_aborted: noise.is(10),
         }
     }
@@ -399,6 +427,7 @@ impl Setup {
             batch_size: self.batch_size,
             buffer_memory: self.buffer_memory,
             compression: self.codec(),
+            sasl_mechanism: self.sasl.map(sasl::mechanism),
             seed: self.noise,
             ..Config::default()
         }

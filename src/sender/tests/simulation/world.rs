@@ -10,6 +10,7 @@ use super::super::rig::millis;
 use super::damage::inflict;
 use super::line::End;
 use super::run::{EVENTS, Event, ORDERS, Simulation, port};
+use super::sasl::{PASSWORD, USER};
 use super::schedule::{Damage, Loss, NODES, Op, Rest};
 use crate::network::ConnectionId;
 
@@ -29,6 +30,7 @@ impl Simulation {
             Event::EndFlush => drop(self.flushes.pop_front()),
             Event::Fetch(node) => self.fetch(node),
             Event::Noticed(node) => self.notice(node),
+            Event::Password => self.brokers.set_sasl_user(USER, PASSWORD),
             Event::Op(index) => self.operate(self.ops[index].1),
             Event::Relead(place) => self.relead(place),
             Event::Restart(node) => self.restart(node),
@@ -65,6 +67,7 @@ impl Simulation {
             Some(chunk) => {
                 line.receive(&chunk);
                 line.heard += chunk.len();
+                line.hear_welcome(self.now);
                 while let Some((at, time)) = line.orders.front().copied()
                     && at <= line.heard
                 {
@@ -93,10 +96,13 @@ impl Simulation {
         }
         if let Some(frame) = line.next_frame() {
             line.is_busy = true;
-            line.api = (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]]));
+            line.api = match line.client.awaits_words() {
+                true => WORDS,
+                false => (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]])),
+            };
             let reaction = match node {
-                0..NODES => self.brokers.handle(node, frame, self.now),
-                _ => self.controllers.handle(node - NODES, frame, self.now),
+                0..NODES => self.brokers.handle_of(&mut line.client, node, frame, self.now),
+                _ => self.controllers.handle_of(&mut line.client, node - NODES, frame, self.now),
             };
             self.react(id, reaction);
             self.tend();
@@ -135,11 +141,13 @@ impl Simulation {
 
     fn answer(&mut self, id: ConnectionId, node: i32, frame: Bytes, delay: Duration, mute: Duration) {
         let api = self.lines[&id].api;
-        if node < NODES {
+        if node < NODES && api != WORDS {
             self.note_answer(&frame, api);
         }
+        self.note_admission(id, &frame, api);
         let fits = |damage: &Damage| {
-            api.0 == Api::Produce.key() || !matches!(damage, Damage::LeftOut | Damage::Swapped)
+            let is_for_produce = matches!(damage, Damage::LeftOut | Damage::Swapped);
+            api != WORDS && (api.0 == Api::Produce.key() || !is_for_produce)
         };
         let damages = &mut self.node_mut(node).damages;
         let before = damages.len();
@@ -454,6 +462,10 @@ impl Simulation {
                 (0..after).for_each(|_| self.send(partition, 10));
             }
             Op::BusyPool { lasts } => self.busy_workers(millis(lasts)),
+            Op::ChangePassword { lasts } => {
+                self.brokers.set_sasl_user(USER, "another");
+                self.after(millis(lasts), Event::Password);
+            }
             Op::Close { patience } => self.close(millis(patience)),
             Op::DropWork => self.drop_work(),
             Op::EpochLead { partition, lead } => {
@@ -487,6 +499,8 @@ impl Simulation {
 
     fn inject(&mut self, op: Op) {
         let fault = match op {
+            Op::Deny { times } => Fault::error_code(58).api(Api::SaslAuthenticate).times(times),
+            Op::Pretend { times } => Fault::wrong_proof().api(Api::SaslAuthenticate).times(times),
             Op::Doubt { node, code, times } => {
                 Fault::error_code_after_append(code).api(Api::Produce).broker(node).times(times)
             }
@@ -516,6 +530,7 @@ impl Simulation {
         let now = self.now;
         self.asleep_until = now;
         self.brokers.clear_faults();
+        self.brokers.set_sasl_user(USER, PASSWORD);
         self.flushes.clear();
         for node in 0..NODES {
             let state = self.node_mut(node);
@@ -558,6 +573,9 @@ impl Simulation {
     }
 }
 
+/// Kind and version of words of a mechanism that are no request.
+const WORDS: (i16, i16) = (36, -1);
+
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15);
 
 /// Whether an answer of this kind and version has clients wait, rather than only their broker (KIP-219).
@@ -565,6 +583,8 @@ fn obeys((api, version): (i16, i16)) -> bool {
     match Api::from_key(api) {
         Some(Api::Produce | Api::Metadata) => version >= 6,
         Some(Api::ApiVersions) => version >= 2,
+        // There is no place for it.
+        Some(Api::SaslAuthenticate | Api::SaslHandshake) => false,
         _ => version >= 1,
     }
 }
