@@ -20,6 +20,8 @@ use crate::protocol::messages::api_versions::ApiVersionsResponse;
 use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
 use crate::protocol::messages::metadata::MetadataResponse;
 use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
+use crate::protocol::messages::sasl_authenticate::SaslAuthenticateResponse;
+use crate::protocol::messages::sasl_handshake::SaslHandshakeResponse;
 use crate::protocol::record_batch::{
     HEADER_LEN, ProducerIdentity, RecordBatchBuilder, RecordRef, decode_records,
 };
@@ -30,10 +32,15 @@ use crate::wire::{Reader, Uuid, Writer};
 
 #[path = "internals/connected.rs"]
 mod connected;
+#[cfg(feature = "sasl")]
+#[path = "internals/scram.rs"]
+mod scram;
 #[path = "internals/sender_machine.rs"]
 mod sender_machine;
 
 pub use self::connected::build_connected;
+#[cfg(feature = "sasl")]
+pub use self::scram::hear_by_scram;
 pub use self::sender_machine::{SenderMachine, SenderOptions};
 
 /// Encodes `count` records into `out` and returns the length of the batch. With `seal`, the checksum too.
@@ -89,8 +96,10 @@ pub fn decode_response(api_key: i16, version: i16, body: &[u8]) -> bool {
     match api_key {
         0 => ProduceResponse::decode(&mut reader, version).is_ok(),
         3 => MetadataResponse::decode(&mut reader, version).is_ok(),
+        17 => SaslHandshakeResponse::decode(&mut reader, version).is_ok(),
         18 => ApiVersionsResponse::decode(&mut reader, version).is_ok(),
         22 => InitProducerIdResponse::decode(&mut reader, version).is_ok(),
+        36 => SaslAuthenticateResponse::decode(&mut reader, version).is_ok(),
         _ => false,
     }
 }

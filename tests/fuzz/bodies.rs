@@ -10,6 +10,7 @@ mod frames;
 mod http;
 mod input;
 mod properties;
+mod sasl;
 mod sender;
 mod wire;
 
@@ -17,16 +18,20 @@ mod wire;
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target.
-pub const BODIES: [(&str, Body); 10] = [
+pub const BODIES: [(&str, Body); 14] = [
     ("api_versions", decoders::api_versions),
     ("batch_bytes", batches::bytes),
     ("batch_records", batches::records),
     ("frames", frames::frames),
     ("http", http::http),
     ("init_producer_id", decoders::init_producer_id),
+    ("jaas", sasl::jaas),
     ("metadata", decoders::metadata),
     ("produce", decoders::produce),
     ("properties", properties::properties),
+    ("sasl_authenticate", decoders::sasl_authenticate),
+    ("sasl_handshake", decoders::sasl_handshake),
+    ("scram", sasl::scram),
     ("sender", sender::sender),
 ];
 

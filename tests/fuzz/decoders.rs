@@ -18,6 +18,14 @@ pub(crate) fn produce(data: &[u8]) {
     decode(0, data);
 }
 
+pub(crate) fn sasl_authenticate(data: &[u8]) {
+    decode(36, data);
+}
+
+pub(crate) fn sasl_handshake(data: &[u8]) {
+    decode(17, data);
+}
+
 fn decode(api_key: i16, data: &[u8]) {
     let Some((choice, body)) = data.split_first() else { return };
     let (first, last) = versions(api_key).into_inner();

@@ -8,13 +8,20 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsResponse, BrokerId, InitProducerIdResponse, MetadataResponse, ProduceRequest,
-    ProduceResponse, ProducerId, RequestHeader, ResponseHeader, TopicName,
+    ProduceResponse, ProducerId, RequestHeader, ResponseHeader, SaslAuthenticateRequest,
+    SaslAuthenticateResponse, SaslHandshakeResponse, TopicName,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
-/// The highest version of each API, all of them flexible.
-const VERSIONS: [(ApiKey, i16); 4] =
-    [(ApiKey::Produce, 13), (ApiKey::Metadata, 12), (ApiKey::ApiVersions, 4), (ApiKey::InitProducerId, 4)];
+/// The highest version of each API, all of them flexible but for SaslHandshake.
+const VERSIONS: [(ApiKey, i16); 6] = [
+    (ApiKey::Produce, 13),
+    (ApiKey::Metadata, 12),
+    (ApiKey::SaslHandshake, 1),
+    (ApiKey::ApiVersions, 4),
+    (ApiKey::InitProducerId, 4),
+    (ApiKey::SaslAuthenticate, 2),
+];
 
 /// What brokers tell of the cluster.
 #[derive(Debug, Clone)]
@@ -41,6 +48,14 @@ impl Truth {
             ApiKey::InitProducerId => {
                 let response = InitProducerIdResponse::default().with_producer_id(ProducerId(4000));
                 encode(&response, &mut frame, version);
+            }
+            ApiKey::SaslAuthenticate => {
+                let request = SaslAuthenticateRequest::decode(&mut request, version).expect("a request");
+                encode(&sasl_authenticate(&request.auth_bytes), &mut frame, version);
+            }
+            ApiKey::SaslHandshake => {
+                let mechanisms = ["PLAIN", "SCRAM-SHA-256"].map(StrBytes::from_static_str).to_vec();
+                encode(&SaslHandshakeResponse::default().with_mechanisms(mechanisms), &mut frame, version);
             }
             ApiKey::Metadata => encode(&self.metadata(), &mut frame, version),
             _ => {
@@ -86,6 +101,21 @@ fn api_versions() -> ApiVersionsResponse {
     let range = |(key, max)| ApiVersion::default().with_api_key(key as i16).with_max_version(max);
     ApiVersionsResponse::default().with_api_keys(VERSIONS.map(range).to_vec())
 }
+
+/// Lets everybody in who says a password, for a moment, and tells others in SCRAM what only a broker says that does not know theirs.
+fn sasl_authenticate(words: &[u8]) -> SaslAuthenticateResponse {
+    let words = String::from_utf8_lossy(words);
+    let response = SaslAuthenticateResponse::default().with_session_lifetime_ms(SESSION_MS);
+    let nonce = words.strip_prefix("n,,").and_then(|words| words.rsplit_once(",r="));
+    match nonce {
+        Some((_, nonce)) => response.with_auth_bytes(format!("r={nonce}more,s=c2FsdA==,i=4096").into()),
+        None if words.contains(",p=") => response.with_auth_bytes(Bytes::from_static(b"v=c2FsdA==")),
+        None => response,
+    }
+}
+
+/// So short that most connections begin another session.
+const SESSION_MS: i64 = 40;
 
 fn produce(request: ProduceRequest) -> ProduceResponse {
     let topics = request.topic_data.into_iter().map(|topic| {
