@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::protocol::ApiKey;
 
-use super::event::DisconnectReason;
+use super::event::{AuthenticationError, DisconnectReason};
 
 /// What earlier attempts and connections to a node have taught: when to try again, how, and what went wrong.
 #[derive(Debug)]
@@ -107,6 +107,10 @@ impl ConnectionHistory {
         let says_nothing_of_versions = reason == DisconnectReason::Misrouted || reason.is_refusal();
         if stage == Stage::Negotiating && !says_nothing_of_versions {
             self.handshake_version = version_after_lost_handshake(self.handshake_version);
+        }
+        if matches!(reason, DisconnectReason::AuthenticationFailed(AuthenticationError::Demanded { .. })) {
+            // A broker may know SASL and not insist on it: by turns it is asked, and taken at its word.
+            self.may_demand_sasl = false;
         }
         self.has_failed |= stage != Stage::Ready;
         self.last_attempt = now;

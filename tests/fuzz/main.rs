@@ -123,5 +123,6 @@ macro_rules! targets {
 }
 
 targets! {
-    api_versions batch_bytes batch_records frames http init_producer_id metadata produce properties sender
+    api_versions batch_bytes batch_records frames http init_producer_id jaas metadata produce properties sasl_authenticate
+    sasl_handshake scram sender
 }

@@ -91,7 +91,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>, number: usize) -> Optio
         // A lie may keep the producer from asking anything more on this connection.
         let patience = if answered_falsely { IDLE } else { Duration::from_secs(3600) };
         let request = tokio::time::timeout(patience, read_frame(&mut stream)).await.ok()?;
-        let answer = truth.answer(request?);
+        let answer = truth.answer(request?)?;
         if answered < true_answers || truth.topic_id == SECOND_TOPIC_ID {
             stream.write_all(&answer).await.ok()?;
             answered += 1;

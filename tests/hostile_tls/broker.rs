@@ -121,6 +121,7 @@ async fn answer_truly(mut stream: TlsStream<TcpStream>, state: &State, answers: 
         let mut frame = vec![0; usize::try_from(length).expect("the producer is sensible")];
         stream.read_exact(&mut frame).await?;
         let answer = state.truth.lock().unwrap().answer(frame.into());
+        let Some(answer) = answer else { return Ok(()) };
         stream.write_all(&answer).await?;
         stream.flush().await?;
     }

@@ -41,6 +41,24 @@ fn broker_that_closes_the_connection_on_the_first_request_is_asked_whether_it_de
     }
 }
 
+/// Nothing that a broker says of mechanisms locks a producer out that it would serve.
+#[test]
+fn broker_that_knows_sasl_and_does_not_insist_is_used_after_all() {
+    let mut bench = Bench::new();
+    thrown_out(&mut bench);
+    come(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 0);
+    bench.closed();
+    bench.events();
+    bench.advance(RECONNECT_BACKOFF * 2);
+
+    come(&mut bench);
+
+    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert!(bench.client.can_send(NODE, bench.now));
+}
+
 #[test]
 fn broker_without_sasl_is_used_after_the_question() {
     let mut bench = Bench::new();
