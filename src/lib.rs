@@ -150,8 +150,6 @@ mod aws_credentials;
 mod backoff;
 mod base64;
 mod buffer_memory;
-#[cfg(feature = "tls")]
-mod certificate_provider;
 mod clock;
 mod config;
 mod delivery;
@@ -186,8 +184,6 @@ mod topic_partition;
 mod wire;
 
 pub use crate::aws_credentials::{AwsCredentials, AwsCredentialsFuture, AwsCredentialsProvider};
-#[cfg(feature = "tls")]
-pub use crate::certificate_provider::{CertificateError, CertificateFuture, CertificateProvider};
 pub use crate::config::{
     Acks, Compression, ConfigError, ConfigProblem, ConfigReason, MetadataRecoveryStrategy, ProducerConfig,
     Sasl, SecurityProtocol, Tls, TlsVersion,
@@ -209,6 +205,8 @@ pub use crate::producer::{BuildError, CloseReport, KafkaProducer, KafkaProducerB
 pub use crate::protocol::ErrorCode;
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::sender::Purge;
+#[cfg(feature = "tls")]
+pub use crate::tls::{CertificateError, CertificateFuture, CertificateProvider};
 pub use crate::token::{AccessToken, TokenError, TokenFuture, TokenProvider};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
 #[cfg(feature = "tls")]

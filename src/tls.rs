@@ -17,9 +17,11 @@
 //! | `failure` | what other errors of TLS mean, in words for the user |
 //! | `certificate` | what a certificate says of itself |
 //! | `rotation`, `rotating` | when files are looked at again, and what follows from a change |
+//! | `certificate_provider` | who gives certificates in place of files |
 //! | `stream` | what becomes of bytes between the caller and the socket |
 
 mod certificate;
+mod certificate_provider;
 #[cfg(feature = "keystores")]
 mod der;
 mod failure;
@@ -54,6 +56,7 @@ use crate::config::{ConfigProblem, TlsSettings, TlsVersion};
 use crate::log;
 use crate::security_failure::SecurityFailure;
 
+pub use self::certificate_provider::{CertificateError, CertificateFuture, CertificateProvider};
 pub(crate) use self::rotating::RotatingTls;
 pub(crate) use self::stream::TlsStream;
 

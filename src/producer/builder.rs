@@ -16,8 +16,6 @@ use tokio::sync::watch;
 use crate::accumulator::{self, RecordAccumulator};
 use crate::backoff::Backoff;
 use crate::buffer_memory::BufferMemory;
-#[cfg(feature = "tls")]
-use crate::certificate_provider::CertificateProvider;
 use crate::clock::{self, WallClock};
 use crate::config::{
     Acks, ConfigError, MetadataRecoveryStrategy, PartitionerClass, ProducerConfig, ProducerSettings,
@@ -48,7 +46,7 @@ use crate::sender::{
     Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings, most_outstanding,
 };
 #[cfg(feature = "tls")]
-use crate::tls::RotatingTls;
+use crate::tls::{CertificateProvider, RotatingTls};
 
 /// Configures and makes a [`KafkaProducer`], from [`KafkaProducer::builder`].
 ///

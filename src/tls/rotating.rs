@@ -17,9 +17,9 @@ use tokio::time::{sleep, sleep_until};
 use zeroize::Zeroizing;
 
 use super::TlsClient;
+use super::certificate_provider::{CertificateError, CertificateProvider};
 use super::rotation::{Fingerprint, Found, Rotation};
 use super::store::LARGEST;
-use crate::certificate_provider::{CertificateError, CertificateProvider};
 use crate::clock;
 use crate::config::{ConfigProblem, Tls, TlsSettings};
 use crate::fence::{Thrown, fenced};
