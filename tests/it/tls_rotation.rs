@@ -1,6 +1,7 @@
 //! Certificates that change while records are sent, and connections that break meanwhile.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kafka_mock::{Api, Fault, MockCertificate, MockCluster, MockTls, TlsFault};
@@ -130,6 +131,37 @@ async fn brokers_that_change_their_authority_are_trusted_after_the_file_has_chan
 
     delivered(waiting).await;
     assert_eq!(log_of(&cluster, 0), texts(0..50));
+    Ok(())
+}
+
+#[tokio::test]
+async fn provider_of_certificates_is_waited_for_and_asked_again() -> TestResult {
+    let cluster = start(1, MockTls::new().require_client_certificates()).await;
+    let (answers, asked) = tokio::sync::mpsc::unbounded_channel::<MockCertificate>();
+    let asked = Arc::new(tokio::sync::Mutex::new(asked));
+    let producer = builder(&cluster)
+        .security_protocol(SecurityProtocol::Ssl)
+        .certificate_provider(move || {
+            let asked = Arc::clone(&asked);
+            async move {
+                let next = asked.lock().await.recv().await.ok_or("there are no more")?;
+                let tls = Tls::new().truststore_pem(MockTls::ca_pem());
+                Ok(tls.keystore_pem(next.chain_pem(), next.key_pem()))
+            }
+        })
+        .build()?;
+
+    for (number, certificate) in
+        [MockCertificate::CLIENT, MockCertificate::CLIENT_SECOND].into_iter().enumerate()
+    {
+        let ends = if number == 0 { years(2120) } else { years(2110) };
+        answers.send(certificate.clone())?;
+        until("the certificate is in use", || producer.metrics().certificate_ends == Some(ends)).await;
+        cluster.inject(Fault::disconnect_before().api(Api::Produce));
+        delivered(enqueue_all(&producer, [record_for(0, number)]).await).await;
+        assert_eq!(shown(&cluster), Some(certificate.der()));
+    }
+    assert_eq!(log_of(&cluster, 0), texts(0..2));
     Ok(())
 }
 
