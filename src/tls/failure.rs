@@ -21,7 +21,7 @@ impl Explainer {
     /// Explains an error of the handshake.
     pub(super) fn of_handshake(&self, error: io::Error) -> io::Error {
         match rustls_error(&error) {
-            Some(cause) => self.explain(cause).into(),
+            Some(cause) => self.explain_beginning(cause).into(),
             None if is_closed(&error) => SecurityFailure::passing(
                 "the connection was closed in the middle of the TLS handshake; the broker may speak plaintext at this address \
                  (then security.protocol or the port is wrong), be about to stop, or be behind a firewall",
@@ -32,9 +32,10 @@ impl Explainer {
     }
 
     /// Explains an error of a stream that is encrypted. In TLS 1.3 a server refuses the certificate of a client only after the
-    /// client takes the handshake for done.
-    pub(super) fn of_stream(&self, error: io::Error) -> io::Error {
+    /// client takes the handshake for done. `has_begun` says whether the server has sent anything since.
+    pub(super) fn of_stream(&self, error: io::Error, has_begun: bool) -> io::Error {
         match rustls_error(&error) {
+            Some(cause) if !has_begun => self.explain_beginning(cause).into(),
             Some(cause) => self.explain(cause).into(),
             // Not all brokers take leave.
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
@@ -42,6 +43,24 @@ impl Explainer {
             }
             None => error,
         }
+    }
+
+    /// Explains an error in front of the first byte. Up to Kafka 2.8, brokers that refuse a client send part of their own hello once
+    /// more, in place of an alert.
+    fn explain_beginning(&self, error: &Error) -> SecurityFailure {
+        if !matches!(error, Error::DecryptError | Error::InappropriateHandshakeMessage { .. }) {
+            return self.explain(error);
+        }
+        SecurityFailure::lasting(match &self.identity {
+            Some((subject, key)) => format!(
+                "the broker breaks off the TLS handshake ({error}); old brokers do that when they refuse the producer's \
+                 certificate, which is {subject:?} of {key}"
+            ),
+            None => format!(
+                "the broker breaks off the TLS handshake ({error}); old brokers do that when they ask for a certificate of the \
+                 producer's: set ssl.keystore.location, or ssl.keystore.certificate.chain and ssl.keystore.key"
+            ),
+        })
     }
 
     fn explain(&self, error: &Error) -> SecurityFailure {

@@ -19,12 +19,14 @@ use super::failure::Explainer;
 pub(crate) struct TlsStream<S> {
     inner: tokio_rustls::client::TlsStream<S>,
     explainer: Arc<Explainer>,
+    /// Whether the server has sent anything since the handshake.
+    has_begun: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     pub(super) fn new(mut inner: tokio_rustls::client::TlsStream<S>, explainer: Arc<Explainer>) -> Self {
         inner.get_mut().1.set_buffer_limit(Some(BUFFER_LIMIT));
-        Self { inner, explainer }
+        Self { inner, explainer, has_begun: false }
     }
 
     #[cfg(test)]
@@ -54,7 +56,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer).map_err(|error| self.explainer.of_stream(error))
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        self.has_begun |= buffer.filled().len() > before;
+        read.map_err(|error| self.explainer.of_stream(error, self.has_begun))
     }
 }
 

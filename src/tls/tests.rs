@@ -292,3 +292,28 @@ fn suites_of_no_version_that_is_enabled_are_refused() {
         "ssl.cipher.suites = TLS_AES_128_GCM_SHA256: none of them is one of ssl.enabled.protocols=TLSv1.2",
     );
 }
+
+/// Seen of Kafka 1.0.2 (by TLS 1.2) and 2.8.2 (by TLS 1.3), whose alerts come behind what is left in a buffer.
+#[test]
+fn broker_that_repeats_its_hello_in_place_of_an_alert_refuses_the_certificate() {
+    let explainer = |identity| Explainer {
+        identity,
+        protocols: "TLSv1.2,TLSv1.3".to_owned(),
+        cipher_suites: String::new(),
+    };
+    let broken = || io::Error::new(io::ErrorKind::InvalidData, rustls::Error::DecryptError);
+    let lasting = |error: io::Error| {
+        let failure = SecurityFailure::of(&error).expect("a failure of security").clone();
+        failure.is_lasting.then(|| failure.reason.to_string())
+    };
+
+    let without = explainer(None);
+    let told = lasting(without.of_stream(broken(), false)).expect("only a change helps");
+    assert!(told.contains("ask for a certificate of the producer's: set ssl.keystore.location"), "{told}");
+    assert_eq!(lasting(without.of_handshake(broken())), Some(told));
+    let with = explainer(Some(("CN=client".to_owned(), "ssl.keystore.location")));
+    let told = lasting(with.of_stream(broken(), false)).expect("only a change helps");
+    assert!(told.contains("\"CN=client\" of ssl.keystore.location"), "{told}");
+    // Later it is damage on the way, which passes.
+    assert_eq!(lasting(with.of_stream(broken(), true)), None);
+}
