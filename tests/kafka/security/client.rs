@@ -11,6 +11,9 @@ use kafka_producer::Sasl;
 use crate::support::KafkaCluster;
 use crate::support::Listener;
 use crate::support::Version;
+use crate::support::issuer::CLIENT_ID;
+use crate::support::issuer::CLIENT_SECRET;
+use crate::support::issuer::Issuer;
 use crate::support::security::CERTIFICATES;
 use crate::support::security::PASSWORD;
 use crate::support::security::USER;
@@ -36,7 +39,7 @@ impl Mechanism {
         }
     }
 
-    /// The line for `sasl.jaas.config`, on several lines of a file.
+    /// The line for `sasl.jaas.config`, on several lines of a file; tokens are made by the producer and not signed.
     fn login(self) -> String {
         let password = |module: &str| {
             format!("{module} required \\\n  username=\"{USER}\" \\\n  password=\"{PASSWORD}\";")
@@ -64,7 +67,7 @@ pub(super) fn mechanisms_of(listener: Listener, version: Version) -> Vec<Option<
     all.into_iter().filter(is_taken).map(Some).collect()
 }
 
-/// The lines of a file for a listener of the cluster, with the right credentials. Signed tokens do not stand in files.
+/// The lines of a file for a listener of the cluster, with the right credentials.
 pub(super) fn properties(cluster: &KafkaCluster, listener: Listener, mechanism: Option<Mechanism>) -> String {
     let mut text = format!(
         "bootstrap.servers={}\nsecurity.protocol={}\n",
@@ -80,29 +83,32 @@ pub(super) fn properties(cluster: &KafkaCluster, listener: Listener, mechanism: 
         add(format!("ssl.keystore.type=PEM\nssl.keystore.location={}", keystore.display()));
     }
     if let Some(mechanism) = mechanism {
-        add(format!("sasl.mechanism={}\nsasl.jaas.config={}", mechanism.name(), mechanism.login()));
+        add(format!("sasl.mechanism={}", mechanism.name()));
+        match cluster.issuer() {
+            Some(issuer) if mechanism == Mechanism::OAuthBearer => add(token_endpoint(issuer)),
+            _ => add(format!("sasl.jaas.config={}", mechanism.login())),
+        }
     }
     text
 }
 
-/// A producer by the lines of a file alone.
+/// The lines by which a producer gets tokens that are signed.
+fn token_endpoint(issuer: &Issuer) -> String {
+    let package = "org.apache.kafka.common.security.oauthbearer";
+    format!(
+        "sasl.jaas.config={package}.OAuthBearerLoginModule required;\n\
+         sasl.login.callback.handler.class={package}.OAuthBearerLoginCallbackHandler\n\
+         sasl.oauthbearer.token.endpoint.url={}\n\
+         sasl.oauthbearer.client.credentials.client.id={CLIENT_ID}\n\
+         sasl.oauthbearer.client.credentials.client.secret={CLIENT_SECRET}",
+        issuer.token_url
+    )
+}
+
+/// A producer by the lines of a file.
 pub(super) fn producer(properties: &str) -> KafkaProducer {
     let config = ProducerConfig::from_properties_text(properties);
     KafkaProducer::builder().config(config).build().expect("a valid configuration")
-}
-
-/// A producer by the lines of a file, and by a token where the brokers check signatures.
-pub(super) fn producer_for(
-    cluster: &KafkaCluster,
-    mechanism: Option<Mechanism>,
-    properties: &str,
-) -> KafkaProducer {
-    match cluster.issuer() {
-        Some(issuer) if mechanism == Some(Mechanism::OAuthBearer) => {
-            producer_with_token(&issuer.right, properties)
-        }
-        _ => producer(properties),
-    }
 }
 
 /// A producer by the lines of a file, with this token always.

@@ -48,10 +48,7 @@ pub(super) async fn every_way_takes_what_is_read_back(cluster: &KafkaCluster) {
 
 fn cells(version: Version) -> Vec<Cell> {
     let mut cells = Vec::new();
-    for listener in Listener::all(version)
-        .into_iter()
-        .filter(|listener| listener.has_everything_right() && !listener.wants_certificate())
-    {
+    for listener in Listener::all(version).into_iter().filter(|listener| listener.has_everything_right()) {
         for mechanism in client::mechanisms_of(listener, version) {
             cells.extend(codecs(version).map(|codec| Cell { listener, mechanism, codec }));
         }
@@ -63,11 +60,7 @@ fn cells(version: Version) -> Vec<Cell> {
 async fn send(cluster: &KafkaCluster, cell: &Cell, partition: i32, records: u64) {
     let properties = client::properties(cluster, cell.listener, cell.mechanism);
     let begin = wait::now();
-    let producer = client::producer_for(
-        cluster,
-        cell.mechanism,
-        &format!("{properties}compression.type={}\n", cell.codec),
-    );
+    let producer = client::producer(&format!("{properties}compression.type={}\n", cell.codec));
     let first = send_one(&producer, partition, 0).await;
     let elapsed = begin.elapsed();
     let mut deliveries = vec![first];

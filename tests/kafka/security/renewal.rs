@@ -63,11 +63,7 @@ pub(super) async fn sessions_are_renewed_under_load(cluster: &KafkaCluster) {
 /// Sends numbers to a partition for a while.
 async fn load(cluster: &KafkaCluster, (listener, mechanism): (Listener, Mechanism), partition: i32) -> Sent {
     let name = format!("{listener:?} with {}", mechanism.name());
-    let producer = client::producer_for(
-        cluster,
-        Some(mechanism),
-        &client::properties(cluster, listener, Some(mechanism)),
-    );
+    let producer = client::producer(&client::properties(cluster, listener, Some(mechanism)));
     let limit = if super::is_whole() { LONG_LOAD } else { LOAD };
     let begin = wait::now();
     let mut records = 0;

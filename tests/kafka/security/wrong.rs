@@ -1,6 +1,7 @@
 //! What a user reads of each mistake, and how soon the producer tells it to a caller who waits.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 use kafka_producer::Disposition;
@@ -12,6 +13,8 @@ use super::client::Mechanism;
 use crate::support::KafkaCluster;
 use crate::support::Listener;
 use crate::support::Version;
+use crate::support::issuer::CLIENT_SECRET;
+use crate::support::security::CERTIFICATES;
 use crate::support::security::PASSWORD;
 use crate::support::security::USER;
 use crate::support::wait;
@@ -35,6 +38,8 @@ pub(super) async fn every_mistake_is_told(cluster: &KafkaCluster) {
     let mut mistakes = wrong_credentials(cluster);
     mistakes.extend(wrong_listeners(cluster));
     mistakes.extend(wrong_tokens(cluster));
+    mistakes.extend(wrong_certificates(cluster));
+    mistakes.extend(wrong_client_certificates(cluster));
 
     let mut wrong = String::new();
     for Mistake { name, properties, token, says } in mistakes {
@@ -64,14 +69,23 @@ async fn make(properties: &str, token: Option<&str>) -> (String, Disposition, Du
     let error = producer.send(ProducerRecord::to(TOPIC).value("x")).await.expect_err(properties);
     let elapsed = begin.elapsed();
     let _ = producer.close(CLOSE_LIMIT).await;
-    let servers = properties.lines().find_map(|line| line.strip_prefix("bootstrap.servers="));
-    let said = error.to_string().replace(servers.expect("every file has them"), "BROKER");
+    let value = |key: &str| properties.lines().find_map(|line| line.strip_prefix(key));
+    let said = error.to_string().replace(value("bootstrap.servers=").expect("every file has them"), "BROKER");
+    let said = match value("sasl.oauthbearer.token.endpoint.url=") {
+        Some(url) => said.replace(url, "ENDPOINT"),
+        None => said,
+    };
     assert!(!format!("{error:?} {said}").contains("hunter2"), "{said}");
     (without_times(&said), error.disposition(), elapsed)
 }
 
-/// How long a caller has waited differs from run to run.
+/// How long a caller has waited, and the day, differ from run to run.
 fn without_times(said: &str) -> String {
+    if let Some((begin, (_, end))) =
+        said.split_once("here it is ").and_then(|(begin, rest)| Some((begin, rest.split_once(';')?)))
+    {
+        return format!("{begin}here it is TODAY;{end}");
+    }
     let parts = said.split_once(" after ");
     let parts = parts.and_then(|(begin, rest)| Some((begin, rest.split_once(" (max.block.ms)")?.1)));
     parts.map_or_else(|| said.to_owned(), |(begin, end)| format!("{begin} after WAITED (max.block.ms){end}"))
@@ -139,12 +153,135 @@ fn wrong_tokens(cluster: &KafkaCluster) -> Vec<Mistake> {
              {{\"status\":\"invalid_token\"}}"
         ),
     };
-    tokens.into_iter().map(mistake).collect()
+    let mut mistakes: Vec<Mistake> = tokens.into_iter().map(mistake).collect();
+    mistakes.push(Mistake {
+        name: "wrong secret for the token endpoint".to_owned(),
+        properties: client::properties(cluster, Listener::SaslPlaintext, Some(Mechanism::OAuthBearer))
+            .replace(CLIENT_SECRET, "wrong-hunter2"),
+        token: None,
+        says: "record for topic mistaken cannot be accepted: no access token: token endpoint ENDPOINT answers 401: \
+               invalid_client: who are you?"
+            .to_owned(),
+    });
+    mistakes
+}
+
+fn wrong_certificates(cluster: &KafkaCluster) -> Vec<Mistake> {
+    let right = |listener| client::properties(cluster, listener, None);
+    let mistake = |name: &str, properties: String, says: &str| Mistake {
+        name: name.to_owned(),
+        properties,
+        token: None,
+        says: format!("{REFUSED}{says}"),
+    };
+    let shown = |name: &str, from_to: &str| {
+        format!(
+            "the broker's certificate \"CN={name}\" (issued by \"O=kafka-mock,CN=kafka-mock test CA\", {from_to})"
+        )
+    };
+    let valid = shown("localhost", "valid until 2120-01-01 00:00:00 UTC");
+    vec![
+        mistake(
+            "wrong CA",
+            right(Listener::Ssl).replace("/ca.pem", "/other-ca.pem"),
+            &format!(
+                "{valid} is signed by no authority that ssl.truststore.location vouches for; if you trust it, add to it \
+                 the certificate of \"O=kafka-mock,CN=kafka-mock test CA\""
+            ),
+        ),
+        mistake(
+            "wrong name",
+            right(Listener::SslWrongName),
+            &format!(
+                "{} is for kafka.example.com, and not for \"127.0.0.1\", which is the broker's name in bootstrap.servers \
+                 or in its advertised.listeners (ssl.endpoint.identification.algorithm=https)",
+                shown("kafka.example.com", "valid until 2120-01-01 00:00:00 UTC")
+            ),
+        ),
+        mistake(
+            "certificate that has ended",
+            right(Listener::SslExpired),
+            &format!(
+                "{} has ended, and here it is TODAY; give the broker another certificate (its ssl.keystore.location)",
+                shown("localhost", "valid until 2020-01-01 00:00:00 UTC")
+            ),
+        ),
+        mistake(
+            "certificate that has not begun",
+            right(Listener::SslNotYetValid),
+            &format!(
+                "{valid} is not valid before 2119-01-01 00:00:00 UTC, and here it is TODAY; set the clock, or give the \
+                 broker another certificate (its ssl.keystore.location)"
+            ),
+        ),
+    ]
+}
+
+fn wrong_client_certificates(cluster: &KafkaCluster) -> Vec<Mistake> {
+    let right = client::properties(cluster, Listener::SslMutual, None);
+    let keystore = |name: &str| {
+        let certificate = Path::new(CERTIFICATES).join(name);
+        let parts = ["pem", "key"].map(|end| std::fs::read_to_string(certificate.with_extension(end)));
+        let [certificate, key] = parts.map(|part| part.expect("a certificate and its key"));
+        let file = cluster.directory().join(format!("{name}-keystore.pem"));
+        std::fs::write(&file, certificate + &key).expect("a keystore");
+        right.replace(&cluster.client_keystore().display().to_string(), &file.display().to_string())
+    };
+    let none = client::properties(cluster, Listener::Ssl, None).replace(
+        &cluster.bootstrap_servers_of(Listener::Ssl),
+        &cluster.bootstrap_servers_of(Listener::SslMutual),
+    );
+    let mistake = |name: &str, properties: String, says: String| Mistake {
+        name: name.to_owned(),
+        properties,
+        token: None,
+        says: format!("{REFUSED}{says}"),
+    };
+    let refused = |subject: &str| match old_refusal(cluster.version()) {
+        Some(error) => format!(
+            "the broker breaks off the TLS handshake ({error}); old brokers do that when they refuse the producer's \
+             certificate, which is \"{subject}\" of ssl.keystore.location"
+        ),
+        None => format!(
+            "the broker refuses the producer's certificate \"{subject}\" of ssl.keystore.location (CertificateUnknown); \
+             its issuer may be missing in the broker's ssl.truststore.location"
+        ),
+    };
+    let wanted = match old_refusal(cluster.version()) {
+        Some(error) => format!(
+            "the broker breaks off the TLS handshake ({error}); old brokers do that when they ask for a certificate of the \
+             producer's: set ssl.keystore.location, or ssl.keystore.certificate.chain and ssl.keystore.key"
+        ),
+        None => "the broker asks for a certificate of the producer's; set ssl.keystore.location, or \
+                 ssl.keystore.certificate.chain and ssl.keystore.key (BadCertificate)"
+            .to_owned(),
+    };
+    vec![
+        mistake("no certificate of the client", none, wanted),
+        mistake(
+            "certificate of the client by another CA",
+            keystore("client-other-ca"),
+            refused("CN=stranger"),
+        ),
+        mistake("certificate of the client that has ended", keystore("client-expired"), refused("CN=client")),
+    ]
+}
+
+/// What comes from a broker that sends part of its own hello once more, in place of an alert.
+const fn old_refusal(version: Version) -> Option<&'static str> {
+    match version {
+        Version::V1_0_2 => {
+            Some("received unexpected handshake message: got ServerHello when expecting NewSessionTicket")
+        }
+        Version::V2_8_2 => Some("cannot decrypt peer's message"),
+        Version::V4_3_1 => None,
+    }
 }
 
 fn wrong_listeners(cluster: &KafkaCluster) -> Vec<Mistake> {
     let right = client::properties(cluster, Listener::SaslPlaintext, Some(Mechanism::Plain));
     let servers = cluster.bootstrap_servers_of(Listener::SaslPlaintext);
+    let tls = client::properties(cluster, Listener::Ssl, None);
     // In the order of a hash map of Java's.
     let offered = match cluster.version() {
         Version::V1_0_2 => "PLAIN, SCRAM-SHA-512, SCRAM-SHA-256",
@@ -161,6 +298,25 @@ fn wrong_listeners(cluster: &KafkaCluster) -> Vec<Mistake> {
                 "{REFUSED}broker demands SASL at this address: set security.protocol to SASL_PLAINTEXT or SASL_SSL, \
                  and sasl.mechanism to one of those that it offers ({offered})"
             ),
+        },
+        Mistake {
+            name: "plaintext at a TLS listener".to_owned(),
+            properties: tls.replace("=SSL", "=PLAINTEXT"),
+            token: None,
+            says: format!(
+                "{REFUSED}broker speaks TLS at this address: set security.protocol to SSL or SASL_SSL, or correct the port"
+            ),
+        },
+        Mistake {
+            name: "TLS at the plain listener".to_owned(),
+            // A broker that is about to stop looks the same, so the caller waits as long as it wants to.
+            properties: tls.replace(&cluster.bootstrap_servers_of(Listener::Ssl), &cluster.bootstrap_servers())
+                + "max.block.ms=3000\n",
+            token: None,
+            says: "topic mistaken not in metadata after WAITED (max.block.ms): broker BROKER: TLS failed: the connection \
+                   was closed in the middle of the TLS handshake; the broker may speak plaintext at this address (then \
+                   security.protocol or the port is wrong), be about to stop, or be behind a firewall"
+                .to_owned(),
         },
         Mistake {
             name: "SASL at the plain listener".to_owned(),

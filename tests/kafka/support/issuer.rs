@@ -1,4 +1,4 @@
-//! An issuer of access tokens, which tells brokers its key.
+//! An issuer of access tokens, which tells brokers its key and gives producers tokens.
 
 use std::time::Duration;
 use std::time::SystemTime;
@@ -15,11 +15,17 @@ use super::security::USER;
 pub(crate) const ISSUER: &str = "https://issuer.example.com";
 pub(crate) const AUDIENCE: &str = "kafka";
 
-/// Signed tokens, and an address at which the key can be had for as long as this lives.
+/// What producers show at the token endpoint.
+pub(crate) const CLIENT_ID: &str = "producer";
+pub(crate) const CLIENT_SECRET: &str = "token-hunter2";
+/// The two with a colon between them, in Base64.
+const BASIC: &str = "cHJvZHVjZXI6dG9rZW4taHVudGVyMg==";
+
+/// Signed tokens, and addresses at which the key and right tokens can be had for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Issuer {
     pub(crate) jwks_url: String,
-    pub(crate) right: String,
+    pub(crate) token_url: String,
     pub(crate) expired: String,
     pub(crate) for_others: String,
     pub(crate) of_another_key: String,
@@ -46,13 +52,15 @@ impl Issuer {
         let lines: Vec<&str> = output.lines().collect();
         let &[keys, right, expired, for_others, of_another_key] = &lines[..] else { panic!("{output}") };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let token = format!("{{\"access_token\":\"{right}\",\"token_type\":\"Bearer\",\"expires_in\":3600}}");
         Self {
-            jwks_url: format!("http://{}/keys", listener.local_addr().expect("bound")),
-            right: right.to_owned(),
+            jwks_url: format!("http://{address}/keys"),
+            token_url: format!("http://{address}/token"),
             expired: expired.to_owned(),
             for_others: for_others.to_owned(),
             of_another_key: of_another_key.to_owned(),
-            server: tokio::spawn(serve(listener, keys.to_owned())),
+            server: tokio::spawn(serve(listener, keys.to_owned(), token)),
         }
     }
 }
@@ -63,12 +71,8 @@ impl Drop for Issuer {
     }
 }
 
-/// Answers every request with the keys.
-async fn serve(listener: TcpListener, keys: String) {
-    let answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{keys}",
-        keys.len()
-    );
+/// Gives the keys to everyone, and the token to those who know the secret.
+async fn serve(listener: TcpListener, keys: String, token: String) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let mut asked = Vec::new();
         while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -76,8 +80,18 @@ async fn serve(listener: TcpListener, keys: String) {
                 break;
             }
         }
+        let asked = String::from_utf8_lossy(&asked);
+        let (status, body) = match () {
+            () if asked.starts_with("GET /keys ") => ("200 OK", keys.as_str()),
+            () if asked.contains(&format!("Basic {BASIC}\r\n")) => ("200 OK", token.as_str()),
+            () => ("401 Unauthorized", r#"{"error":"invalid_client","error_description":"who are you?"}"#),
+        };
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
         if let Err(error) = stream.write_all(answer.as_bytes()).await {
-            eprintln!("keys of the issuer: {error}");
+            eprintln!("issuer of tokens: {error}");
         }
     }
 }
