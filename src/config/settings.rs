@@ -155,6 +155,7 @@ impl ProducerSettings {
 #[derive(Debug)]
 pub(crate) enum Authentication {
     /// By AWS_MSK_IAM.
+    #[cfg_attr(not(feature = "sasl"), expect(dead_code, reason = "there is no mechanism for it"))]
     Aws(AwsOrigin),
     Password(Mechanism, Credentials),
     /// By OAUTHBEARER.
