@@ -40,7 +40,8 @@ pub(crate) use gzip_level::GzipLevel;
 pub(crate) use host_port::HostPort;
 pub use metadata_recovery_strategy::MetadataRecoveryStrategy;
 pub(crate) use oauth::{
-    Assertion, ClientProof, Grant, TokenEndpoint, TokenOrigin, UnsecuredLogin, check_extension,
+    Assertion, ClientProof, Grant, SignedAssertion, TokenEndpoint, TokenOrigin, UnsecuredLogin,
+    check_extension,
 };
 pub(crate) use partitioner_class::PartitionerClass;
 pub use problem::{ConfigError, ConfigProblem, ConfigReason};

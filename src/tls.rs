@@ -18,6 +18,7 @@
 //! | `certificate` | what a certificate says of itself |
 //! | `rotation`, `rotating` | when files are looked at again, and what follows from a change |
 //! | `certificate_provider` | who gives certificates in place of files |
+//! | `signing` | how a JWT is signed by a key for TLS |
 //! | `stream` | what becomes of bytes between the caller and the socket |
 
 mod certificate;
@@ -32,6 +33,7 @@ mod provider;
 mod refusal;
 mod rotating;
 mod rotation;
+mod signing;
 mod store;
 mod stream;
 mod trust;
@@ -58,6 +60,9 @@ use crate::security_failure::SecurityFailure;
 
 pub use self::certificate_provider::{CertificateError, CertificateFuture, CertificateProvider};
 pub(crate) use self::rotating::RotatingTls;
+#[cfg(test)]
+pub(crate) use self::signing::is_genuine_es256;
+pub(crate) use self::signing::{JwtAlgorithm, sign};
 pub(crate) use self::stream::TlsStream;
 
 /// Makes encrypted streams out of plain ones.

@@ -10,7 +10,7 @@ use crate::token::SharedProvider;
 
 mod endpoint;
 
-pub(crate) use self::endpoint::{Assertion, ClientProof, Grant, TokenEndpoint};
+pub(crate) use self::endpoint::{Assertion, ClientProof, Grant, SignedAssertion, TokenEndpoint};
 
 /// The options of a login module as they stand, those that mean something.
 #[derive(Debug, Clone, PartialEq, Eq)]

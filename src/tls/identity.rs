@@ -119,7 +119,7 @@ fn certificates(
     Ok(certificates)
 }
 
-fn private_key(
+pub(super) fn private_key(
     sections: Vec<Section>,
     key: &str,
     shown: &str,
