@@ -3,7 +3,7 @@
 use std::fmt;
 #[cfg(feature = "tls")]
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 #[cfg(feature = "tls")]
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::secret::{HIDDEN, Secret};
 ///
 /// let typed = ProducerConfig::new()
 ///     .bootstrap_servers("kafka-1:9093")
-/// #   .security_protocol(SecurityProtocol::Plaintext)
+///     .security_protocol(SecurityProtocol::Ssl)
 ///     .tls(
 ///         Tls::new()
 ///             .truststore_file("/etc/kafka/ca.pem")
@@ -35,7 +35,7 @@ use crate::secret::{HIDDEN, Secret};
 ///
 /// let by_name = ProducerConfig::from_properties([
 ///     ("bootstrap.servers", "kafka-1:9093"),
-/// #   ("security.protocol", "PLAINTEXT"),
+///     ("security.protocol", "SSL"),
 ///     ("ssl.truststore.type", "PEM"),
 ///     ("ssl.truststore.location", "/etc/kafka/ca.pem"),
 ///     ("ssl.keystore.type", "PEM"),
@@ -44,7 +44,8 @@ use crate::secret::{HIDDEN, Secret};
 /// ]);
 ///
 /// assert_eq!(typed.get("ssl.truststore.location"), by_name.get("ssl.truststore.location"));
-/// # typed.validate()?;
+/// # #[cfg(feature = "tls")]
+/// typed.validate()?;
 /// # Ok::<(), kafka_producer::ConfigError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,7 +65,7 @@ impl Tls {
     /// A certificate that is no authority's is trusted, too, if a broker shows exactly that one.
     #[must_use]
     pub fn truststore_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.truststore_location = Location(path.into());
+        self.settings.truststore_location = Location::new(path);
         self.settings.truststore_type = StoreType::Pem;
         self
     }
@@ -72,7 +73,7 @@ impl Tls {
     /// Trusts the authorities in a PEM text, and no others (`ssl.truststore.certificates`).
     #[must_use]
     pub fn truststore_pem(mut self, certificates: impl Into<String>) -> Self {
-        self.settings.truststore_certificates = Secret::new(certificates);
+        self.settings.truststore_certificates = PemText::new(certificates);
         self.settings.truststore_type = StoreType::Pem;
         self
     }
@@ -80,7 +81,7 @@ impl Tls {
     /// Has a certificate, with its chain and its key in one PEM file (`ssl.keystore.location`).
     #[must_use]
     pub fn keystore_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.settings.keystore_location = Location(path.into());
+        self.settings.keystore_location = Location::new(path);
         self.settings.keystore_type = StoreType::Pem;
         self
     }
@@ -89,8 +90,8 @@ impl Tls {
     /// `ssl.keystore.key`). The key is shown by no `Debug` and in no error.
     #[must_use]
     pub fn keystore_pem(mut self, certificate_chain: impl Into<String>, key: impl Into<String>) -> Self {
-        self.settings.keystore_certificate_chain = Secret::new(certificate_chain);
-        self.settings.keystore_key = Secret::new(key);
+        self.settings.keystore_certificate_chain = PemText::new(certificate_chain);
+        self.settings.keystore_key = PemText::new(key);
         self.settings.keystore_type = StoreType::Pem;
         self
     }
@@ -185,15 +186,15 @@ pub(crate) struct TlsSettings {
     pub(crate) enabled_protocols: TlsVersions,
     pub(crate) endpoint_identification: EndpointIdentification,
     pub(crate) key_password: Secret,
-    pub(crate) keystore_certificate_chain: Secret,
-    pub(crate) keystore_key: Secret,
+    pub(crate) keystore_certificate_chain: PemText,
+    pub(crate) keystore_key: PemText,
     pub(crate) keystore_location: Location,
     pub(crate) keystore_password: Secret,
     pub(crate) keystore_type: StoreType,
     /// Changes nothing.
     pub(crate) protocol: ContextProtocol,
     pub(crate) reload_interval: ReloadInterval,
-    pub(crate) truststore_certificates: Secret,
+    pub(crate) truststore_certificates: PemText,
     pub(crate) truststore_location: Location,
     pub(crate) truststore_password: Secret,
     pub(crate) truststore_type: StoreType,
@@ -281,11 +282,64 @@ impl Property for EndpointIdentification {
 
 /// Where a file is; empty if there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Location(pub(crate) PathBuf);
+pub(crate) struct Location(Option<PathBuf>);
 
 impl Location {
+    pub(crate) fn new(path: impl Into<PathBuf>) -> Self {
+        Self(Some(path.into()))
+    }
+
     pub(crate) fn is_set(&self) -> bool {
-        !self.0.as_os_str().is_empty()
+        self.0.is_some()
+    }
+
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.0.as_deref()
+    }
+}
+
+/// Certificates, or a key, as text. It tells the empty text from none at all: one that is empty by mistake must not mean that the
+/// authorities of the operating system are trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct PemText(Option<Secret>);
+
+impl PemText {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(Some(Secret::new(text)))
+    }
+
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Returns the text, which is empty if there is none.
+    #[cfg(feature = "tls")]
+    pub(crate) fn expose(&self) -> &str {
+        self.0.as_ref().map_or("", Secret::expose)
+    }
+}
+
+impl Property for PemText {
+    fn parse(text: &str, kind: &Kind) -> Result<Self, ConfigReason> {
+        let text = Self::new(text);
+        text.check(kind).map(|()| text)
+    }
+
+    fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
+        refuse_empty(self.0.as_ref().is_some_and(|text| text.expose().trim().is_empty()))
+    }
+
+    fn print(&self) -> String {
+        if self.is_set() { HIDDEN.to_owned() } else { String::new() }
+    }
+}
+
+fn refuse_empty(is_empty: bool) -> Result<(), ConfigReason> {
+    match is_empty {
+        true => {
+            Err(ConfigReason::Invalid("is empty; leave it unset if it is not meant to be set".to_owned()))
+        }
+        false => Ok(()),
     }
 }
 
@@ -299,16 +353,17 @@ pub(crate) enum StoreType {
 }
 
 impl Property for Location {
-    fn parse(text: &str, _kind: &Kind) -> Result<Self, ConfigReason> {
-        Ok(Self(text.into()))
+    fn parse(text: &str, kind: &Kind) -> Result<Self, ConfigReason> {
+        let location = Self::new(text);
+        location.check(kind).map(|()| location)
     }
 
     fn check(&self, _kind: &Kind) -> Result<(), ConfigReason> {
-        Ok(())
+        refuse_empty(self.path().is_some_and(|path| path.as_os_str().is_empty()))
     }
 
     fn print(&self) -> String {
-        self.0.display().to_string()
+        self.path().map(|path| path.display().to_string()).unwrap_or_default()
     }
 }
 

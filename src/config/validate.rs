@@ -22,6 +22,7 @@ impl ProducerConfig {
         let filled = self.filled_in();
         filled.check()?;
         filled.warn_of_changes();
+        filled.unused_security().iter().for_each(|text| log::warn!("{text}"));
         let mut settings = filled.effective();
         if !self.is_explicit("client.id") {
             let number = CLIENTS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
@@ -65,6 +66,30 @@ impl ProducerConfig {
                 );
             }
         }
+    }
+
+    /// Says what is set for a security that `security.protocol` does not ask for. Java takes such values, too, but a password may go
+    /// out in clear here though the user has set whom to trust.
+    pub(super) fn unused_security(&self) -> Vec<String> {
+        let ProducerSettings { sasl_jaas_config, security_protocol, tls, .. } = &self.settings;
+        let stores = [
+            ("ssl.keystore.certificate.chain", tls.keystore_certificate_chain.is_set()),
+            ("ssl.keystore.location", tls.keystore_location.is_set()),
+            ("ssl.truststore.certificates", tls.truststore_certificates.is_set()),
+            ("ssl.truststore.location", tls.truststore_location.is_set()),
+        ];
+        let mut unused = Vec::new();
+        for (key, _) in stores.iter().filter(|(_, is_set)| *is_set && !security_protocol.uses_tls()) {
+            unused.push(format!(
+                "{key} changes nothing and connections are not encrypted, because security.protocol is {security_protocol}"
+            ));
+        }
+        if sasl_jaas_config.0.is_some() && !security_protocol.uses_sasl() {
+            unused.push(format!(
+                "sasl.jaas.config changes nothing, because security.protocol is {security_protocol}"
+            ));
+        }
+        unused
     }
 
     /// Finds the problems that take two values. A value that is wrong by itself is not blamed twice.
@@ -180,10 +205,10 @@ impl ProducerConfig {
     /// Finds what does not go together in `ssl.*`, as Java does.
     fn against_one_store(&self) -> Vec<ConfigProblem> {
         let tls = &self.settings.tls;
-        let is_set = |secret: &Secret| !secret.expose().is_empty();
-        let (chain, key) = (is_set(&tls.keystore_certificate_chain), is_set(&tls.keystore_key));
-        let (trusted, has_file) = (is_set(&tls.truststore_certificates), tls.truststore_location.is_set());
+        let (chain, key) = (tls.keystore_certificate_chain.is_set(), tls.keystore_key.is_set());
+        let (trusted, has_file) = (tls.truststore_certificates.is_set(), tls.truststore_location.is_set());
         let keystore = tls.keystore_location.is_set();
+        let is_set = |secret: &Secret| !secret.expose().is_empty();
         let one_is_enough = "must be unset if ssl.keystore.location is set";
         let pem_has_none =
             "must be unset with PEM, which has no password (that of a key is ssl.key.password)";

@@ -39,7 +39,7 @@ impl Identity {
         let TlsSettings { keystore_certificate_chain: chain, keystore_key: key, keystore_location, .. } =
             settings;
         let password = settings.key_password.expose();
-        if !chain.expose().is_empty() || !key.expose().is_empty() {
+        if chain.is_set() || key.is_set() {
             let chain_key = "ssl.keystore.certificate.chain";
             let chain = certificates(sections(chain.expose(), chain_key, "")?, chain_key, "")?;
             let key = private_key(
@@ -50,10 +50,7 @@ impl Identity {
             )?;
             return Self::certify(chain, key, provider, chain_key, "").map(Some);
         }
-        if !keystore_location.is_set() {
-            return Ok(None);
-        }
-        let path = &keystore_location.0;
+        let Some(path) = keystore_location.path() else { return Ok(None) };
         let (location, shown) = ("ssl.keystore.location", path.display().to_string());
         let text = match store::read(location, path)? {
             Content::Pem(text) => text,

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Read};
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -157,13 +157,7 @@ async fn load(settings: TlsSettings, newest: &watch::Sender<Option<TlsClient>>) 
 impl Files {
     fn of(settings: &TlsSettings) -> Self {
         let locations = [&settings.keystore_location, &settings.truststore_location];
-        Self(
-            locations
-                .into_iter()
-                .filter(|location| location.is_set())
-                .map(|location| location.0.clone())
-                .collect(),
-        )
+        Self(locations.into_iter().filter_map(|location| location.path().map(Path::to_path_buf)).collect())
     }
 
     /// Reads all of them, so that a change counts that leaves a file's time and length as they were.

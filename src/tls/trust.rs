@@ -26,15 +26,14 @@ impl Trust {
     ///
     /// What is wrong with which key.
     pub(super) fn new(settings: &TlsSettings) -> Result<Self, ConfigProblem> {
-        if !settings.truststore_certificates.expose().is_empty() {
+        if settings.truststore_certificates.is_set() {
             return Self::of_text(
                 settings.truststore_certificates.expose(),
                 "ssl.truststore.certificates",
                 "",
             );
         }
-        if settings.truststore_location.is_set() {
-            let path = &settings.truststore_location.0;
+        if let Some(path) = settings.truststore_location.path() {
             let (key, shown) = ("ssl.truststore.location", path.display().to_string());
             return match store::read(key, path)? {
                 Content::Pem(text) => Self::of_text(&text, key, &shown),

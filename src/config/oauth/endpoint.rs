@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{EXTENSION, OAuthOptions, TokenOrigin};
 use crate::config::property::Property;
 use crate::config::security_keys::JWT_BEARER_RETRIEVER;
-use crate::config::tls::{Location, StoreType, TlsSettings};
+use crate::config::tls::{Location, PemText, StoreType, TlsSettings};
 use crate::config::{ConfigProblem, ConfigReason, ProducerSettings};
 use crate::http::Url;
 use crate::json::Json;
@@ -157,10 +157,10 @@ fn trust(options: &OAuthOptions) -> Result<TlsSettings, ConfigReason> {
         tls.truststore_type = StoreType::parse(store_type, &crate::config::kind::Kind::Text)?;
     }
     if let Some(path) = options.get("ssl.truststore.location") {
-        tls.truststore_location = Location(path.into());
+        tls.truststore_location = Location::new(path);
     }
     if let Some(certificates) = options.get("ssl.truststore.certificates") {
-        tls.truststore_certificates = Secret::new(certificates);
+        tls.truststore_certificates = PemText::new(certificates);
     }
     Ok(tls)
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{ProducerConfig, complete, messages};
-use crate::config::Acks;
+use crate::config::{Acks, Tls};
 #[cfg(feature = "sasl")]
 use crate::config::{Sasl, SecurityProtocol};
 
@@ -249,4 +249,53 @@ fn rack_aware_partitioning_needs_a_rack() {
     assert_eq!(messages(&aware), expected);
     assert_eq!(messages(&aware.clone().client_rack(" ")), expected);
     assert_eq!(messages(&aware.client_rack("a")), [""; 0]);
+}
+
+#[test]
+fn security_that_is_set_and_not_asked_for_is_told() {
+    let jaas = r#"org.apache.kafka.common.security.plain.PlainLoginModule required username="a" password="hunter2";"#;
+    let config = |protocol: &str| {
+        ProducerConfig::from_properties([
+            ("bootstrap.servers", "b:1"),
+            ("security.protocol", protocol),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.jaas.config", jaas),
+            ("ssl.truststore.location", "/ca.pem"),
+        ])
+    };
+
+    let told = config("PLAINTEXT").unused_security();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("ssl.truststore.location") && told[0].contains("not encrypted"), "{told:?}");
+    assert!(told[1].contains("sasl.jaas.config") && !told[1].contains("hunter2"), "{told:?}");
+    assert_eq!(config("SASL_PLAINTEXT").unused_security().len(), 1);
+    assert_eq!(config("SASL_SSL").unused_security(), Vec::<String>::new());
+    assert_eq!(ProducerConfig::new().unused_security(), Vec::<String>::new());
+}
+
+/// The authorities of the operating system must not stand in for one that is empty by mistake.
+#[test]
+fn stores_that_are_set_to_nothing_are_refused() {
+    for key in [
+        "ssl.keystore.certificate.chain",
+        "ssl.keystore.key",
+        "ssl.keystore.location",
+        "ssl.truststore.certificates",
+        "ssl.truststore.location",
+    ] {
+        let config = ProducerConfig::from_properties([("bootstrap.servers", "b:1"), (key, " ")]);
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains(key) && error.contains("is empty"), "{error}");
+    }
+    let typed = [
+        Tls::new().truststore_file(""),
+        Tls::new().truststore_pem(""),
+        Tls::new().keystore_file(""),
+        Tls::new().keystore_pem("", ""),
+    ];
+    for tls in typed {
+        let config = ProducerConfig::new().bootstrap_servers("b:1").tls(tls);
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains("is empty"), "{error}");
+    }
 }
