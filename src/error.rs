@@ -57,7 +57,8 @@ struct SendFailure<K, V> {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// The brokers refuse the producer: `sasl.mechanism` or `sasl.jaas.config` is wrong for them.
+    /// Producer and brokers do not accept each other: `sasl.mechanism`, `sasl.jaas.config`, `security.protocol` or a certificate of
+    /// `ssl.*` is wrong.
     ///
     /// So the topic is not to be found out, or memory that the record waits for does not become free. The error comes with the
     /// next attempt to connect, long before `max.block.ms` has passed. The producer goes on trying, so it accepts later records once

@@ -102,7 +102,7 @@ impl TlsClient {
         let checks_names = settings.endpoint_identification.checks_names();
         if !checks_names {
             log::warn!(
-                "ssl.endpoint.identification.algorithm is empty: whoever has any certificate of a trusted authority can pass for a \
+                "ssl.endpoint.identification.algorithm is empty: everyone who has any certificate of a trusted authority can pass for a \
                  broker"
             );
         }

@@ -107,7 +107,7 @@ pub struct Sasl {
 }
 
 impl Sasl {
-    /// A name and a password, sent as they are (RFC 4616): whoever can read the connection has the password.
+    /// A name and a password, sent as they are (RFC 4616): everyone who can read the connection has the password.
     #[must_use]
     pub fn plain(username: impl Into<String>, password: impl Into<String>) -> Self {
         Self::new(Mechanism::Plain, username, password)
@@ -127,7 +127,7 @@ impl Sasl {
 
     /// An access token (RFC 7628), which the provider gets and the producer renews in time.
     ///
-    /// See [`TokenProvider`]. Nothing is encrypted by this: whoever can read the connection has the token until it ends.
+    /// See [`TokenProvider`]. Nothing is encrypted by this: everyone who can read the connection has the token until it ends.
     #[must_use]
     pub fn oauth_bearer(provider: impl TokenProvider) -> Self {
         let login = Login::Provider(SharedProvider(Arc::new(provider)));

@@ -429,7 +429,7 @@ macro_rules! config_setters {
 
         /// Sets how long the first attempt to connect to a broker may take (`socket.connection.setup.timeout.ms`, default 10 s).
         ///
-        /// It covers all that comes before the first request: TCP, the question which versions the broker speaks, and SASL.
+        /// It covers all that comes before the first request: TCP, TLS, the question which versions the broker speaks, and SASL.
         /// It doubles with each failure up to
         /// [`socket_connection_setup_timeout_max`](Self::socket_connection_setup_timeout_max), give or take
         /// 20 %; if the maximum is smaller, the maximum counts. With zero, every attempt fails.
