@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"flag"
 	"fmt"
 	"math"
@@ -27,6 +29,7 @@ var (
 	compression = flag.String("compression", "none", "codec")
 	mode        = flag.String("mode", "pipelined", "pipelined or lone")
 	payload     = flag.String("payload", "text", "text or random")
+	tlsCA       = flag.String("tls-ca", "", "file with the CA of the brokers in PEM; empty for no TLS")
 	outstanding = flag.Int("outstanding", 10_000, "records that may be on their way; 10,000 is franz-go's default")
 )
 
@@ -39,7 +42,7 @@ func main() {
 }
 
 func run() error {
-	client, err := kgo.NewClient(
+	options := []kgo.Opt{
 		kgo.SeedBrokers(strings.Split(*bootstrap, ",")...),
 		kgo.DefaultProduceTopic(*topic),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
@@ -47,7 +50,17 @@ func run() error {
 		kgo.ProducerBatchMaxBytes(int32(*batchSize)),
 		kgo.ProducerBatchCompression(codec()),
 		kgo.MaxBufferedRecords(*outstanding),
-	)
+	}
+	if *tlsCA != "" {
+		ca, err := os.ReadFile(*tlsCA)
+		if err != nil {
+			return err
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(ca)
+		options = append(options, kgo.DialTLSConfig(&tls.Config{RootCAs: roots}))
+	}
+	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return err
 	}

@@ -9,17 +9,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 mod answers;
+mod encrypted;
 mod produce;
 mod wire;
 
 /// What the broker pretends to be.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shape {
     pub brokers: usize,
     /// Of every topic.
     pub partitions: usize,
     /// Never answer a produce request.
     pub stall: bool,
+    /// Speak TLS 1.3.
+    pub tls: bool,
 }
 
 /// What all connections share.
@@ -90,7 +93,7 @@ impl Broker {
                 for stream in listener.incoming().map_while(Result::ok) {
                     let broker = Arc::clone(&broker);
                     std::thread::spawn(move || {
-                        if let Err(error) = Connection::new(stream, broker).run() {
+                        if let Err(error) = serve(stream, broker) {
                             eprintln!("null broker: {error}");
                         }
                     });
@@ -110,26 +113,33 @@ impl Broker {
 /// Room to read into. Larger than what a socket holds, so that one read empties it.
 const READ_LEN: usize = 4 * 1024 * 1024;
 
-struct Connection {
-    stream: TcpStream,
+fn serve(stream: TcpStream, broker: Arc<Broker>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    if broker.shape.tls {
+        return Connection::new(encrypted::accept(stream)?, broker).run();
+    }
+    Connection::new(stream, broker).run()
+}
+
+struct Connection<S> {
+    stream: S,
     broker: Arc<Broker>,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
 }
 
-impl Connection {
-    fn new(stream: TcpStream, broker: Arc<Broker>) -> Self {
+impl<S: Read + Write> Connection<S> {
+    fn new(stream: S, broker: Arc<Broker>) -> Self {
         Self { stream, broker, incoming: vec![0; READ_LEN], outgoing: Vec::new() }
     }
 
     fn run(mut self) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
         let mut filled = 0;
         loop {
             let read = match self.stream.read(&mut self.incoming[filled..]) {
                 Ok(0) => return Ok(()),
                 Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
+                Err(error) if is_the_end(error.kind()) => return Ok(()),
                 Err(error) => return Err(error),
             };
             filled += read;
@@ -138,6 +148,7 @@ impl Connection {
             filled -= used;
             if !self.outgoing.is_empty() {
                 self.stream.write_all(&self.outgoing)?;
+                self.stream.flush()?;
                 self.outgoing.clear();
             }
         }
@@ -160,4 +171,8 @@ impl Connection {
         }
         Ok(used)
     }
+}
+
+fn is_the_end(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof)
 }

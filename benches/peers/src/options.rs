@@ -90,6 +90,8 @@ pub struct Options {
     pub linger_ms: u64,
     pub compression: String,
     pub mode: Mode,
+    /// The file with the CA that has signed the brokers' certificates, in PEM. Empty: no TLS.
+    pub tls_ca: String,
     /// What the values are made of: `random`, or `text` that compresses about as lines of a log do.
     pub payload: String,
 }
@@ -107,6 +109,7 @@ impl Options {
             linger_ms: arguments.take("linger-ms", 5),
             compression: arguments.take("compression", "none".to_owned()),
             mode: arguments.take("mode", Mode::Pipelined),
+            tls_ca: arguments.take("tls-ca", String::new()),
             payload: arguments.take("payload", "text".to_owned()),
         }
     }

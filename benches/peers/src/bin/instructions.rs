@@ -44,7 +44,7 @@ struct Costs {
 }
 
 fn count(client: &PathBuf, records: u64) -> Result<HashMap<String, Costs>, Box<dyn Error>> {
-    let broker = Broker::start(Shape { brokers: 1, partitions: 4, stall: false })?;
+    let broker = Broker::start(Shape { brokers: 1, partitions: 4, stall: false, tls: false })?;
     let file = std::env::temp_dir().join(format!("kafka-producer-callgrind-{}", std::process::id()));
     let output = Command::new("valgrind")
         .arg("--tool=callgrind")

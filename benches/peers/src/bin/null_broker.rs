@@ -12,6 +12,7 @@ fn main() -> std::io::Result<()> {
         brokers: arguments.take("brokers", 1),
         partitions: arguments.take("partitions", 4),
         stall: arguments.take("stall", false),
+        tls: arguments.take("tls", false),
     };
     arguments.finish();
     let broker = Broker::start(shape)?;

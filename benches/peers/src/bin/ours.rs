@@ -19,6 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tasks = arguments.take("tasks", 1);
     let spread = arguments.take("spread", 0);
     let partitions = arguments.take("partitions", 1);
+    let provider = arguments.take("provider", String::new());
     arguments.finish();
     let mut builder = KafkaProducer::builder()
         .bootstrap_servers(&options.bootstrap)
@@ -28,6 +29,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     if options.linger_ms != 5 {
         builder = builder.property("linger.ms", options.linger_ms.to_string());
     }
+    if !options.tls_ca.is_empty() {
+        builder = builder
+            .property("security.protocol", "SSL")
+            .property("ssl.truststore.type", "PEM")
+            .property("ssl.truststore.location", &options.tls_ca);
+    }
+    install(&provider);
     let producer: KafkaProducer = builder.build()?;
     // As in a program that names its topics and has its payloads at hand. The others need not count references either.
     let name: &'static str = options.topic.clone().leak();
@@ -52,6 +60,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     })
     .await?;
     Ok(())
+}
+
+/// Makes the provider of this name the one of the process; the crate's own choice without a name.
+fn install(provider: &str) {
+    let provider = match provider {
+        "" => return,
+        "graviola" => rustls_graviola::default_provider(),
+        "ring" => rustls::crypto::ring::default_provider(),
+        "aws-lc-rs" => rustls::crypto::aws_lc_rs::default_provider(),
+        _ => panic!("no provider is called {provider}"),
+    };
+    provider.install_default().expect("it is the first one");
 }
 
 #[derive(Clone)]

@@ -42,6 +42,9 @@ fn config(options: &Options) -> ClientConfig {
         .set("linger.ms", options.linger_ms.to_string())
         .set("batch.size", options.batch_size.to_string())
         .set("compression.type", &options.compression);
+    if !options.tls_ca.is_empty() {
+        config.set("security.protocol", "ssl").set("ssl.ca.location", &options.tls_ca);
+    }
     config
 }
 

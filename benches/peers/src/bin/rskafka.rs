@@ -13,6 +13,9 @@ use rskafka::client::partition::{Compression, UnknownTopicHandling};
 use rskafka::client::producer::aggregator::RecordAggregator;
 use rskafka::client::producer::{BatchProducer, BatchProducerBuilder};
 use rskafka::record::Record;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 
 type Partition = BatchProducer<RecordAggregator>;
 
@@ -32,7 +35,11 @@ async fn run(
     partitions: i32,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let brokers = options.bootstrap.split(',').map(str::to_owned).collect();
-    let client = ClientBuilder::new(brokers).build().await?;
+    let mut builder = ClientBuilder::new(brokers);
+    if !options.tls_ca.is_empty() {
+        builder = builder.tls_config(tls(&options.tls_ca)?);
+    }
+    let client = builder.build().await?;
     let mut producers = Vec::new();
     for partition in 0..partitions {
         let partition =
@@ -98,4 +105,14 @@ fn codec(name: &str) -> Result<Compression, String> {
         "zstd" => Ok(Compression::Zstd),
         _ => Err(format!("unknown codec {name}")),
     }
+}
+
+fn tls(ca: &str) -> Result<Arc<ClientConfig>, Box<dyn Error + Send + Sync>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(ca)? {
+        roots.add(certificate?)?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use kafka_producer_peers::null_broker::{Broker, Shape};
+use kafka_producer_peers::null_broker::Broker;
 
 use crate::scenarios::BrokerKind;
 
@@ -27,7 +27,7 @@ pub(crate) struct Prepared {
 impl Target {
     pub(crate) fn start(kind: BrokerKind, script: &Path) -> Result<Self, Box<dyn Error>> {
         match kind {
-            BrokerKind::Null { .. } => Ok(Self::Null(kind)),
+            BrokerKind::Null(_) => Ok(Self::Null(kind)),
             BrokerKind::Real { brokers } => Ok(Self::Real(Cluster::start(script, brokers)?)),
         }
     }
@@ -36,10 +36,10 @@ impl Target {
     pub(crate) fn prepare(&mut self, instead: Option<BrokerKind>) -> Result<Prepared, Box<dyn Error>> {
         match (self, instead) {
             (Self::Null(kind), instead) => {
-                let BrokerKind::Null { brokers, partitions, stall } = instead.unwrap_or(*kind) else {
+                let BrokerKind::Null(shape) = instead.unwrap_or(*kind) else {
                     return Err("no real brokers are running".into());
                 };
-                let broker = Broker::start(Shape { brokers, partitions, stall })?;
+                let broker = Broker::start(shape)?;
                 let bootstrap = broker.bootstrap();
                 Ok(Prepared { bootstrap, topic: "perf".to_owned(), null: Some(broker) })
             }

@@ -79,6 +79,9 @@ impl Client {
         ] {
             command.arg(format!("--{name}")).arg(value);
         }
+        if load.tls {
+            command.args(["--tls-ca", TLS_CA]);
+        }
         match self {
             Self::RdkafkaBase => drop(command.args(["--api", "base"])),
             Self::RdkafkaFuture => drop(command.args(["--api", "future"])),
@@ -88,6 +91,9 @@ impl Client {
         Some(command)
     }
 }
+
+/// The CA that has signed the certificate of the null broker.
+const TLS_CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../mock/certs/ca.pem");
 
 /// Kafka's own benchmark, or for single records a program of ours, with the virtual machine's defaults.
 fn java(programs: &Programs, case: &Case, bootstrap: &str, topic: &str, payloads: &Path) -> Option<Command> {
@@ -110,5 +116,9 @@ fn java(programs: &Programs, case: &Case, bootstrap: &str, topic: &str, payloads
     command.arg(format!("bootstrap.servers={bootstrap}")).arg(format!("batch.size={}", load.batch_size));
     command.arg(format!("linger.ms={}", load.linger_ms));
     command.arg(format!("compression.type={}", load.compression));
+    if load.tls {
+        command.args(["security.protocol=SSL", "ssl.truststore.type=PEM"]);
+        command.arg(format!("ssl.truststore.location={TLS_CA}"));
+    }
     Some(command)
 }

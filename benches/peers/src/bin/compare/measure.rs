@@ -101,6 +101,7 @@ fn payload_file(scenario: &Scenario) -> Result<PathBuf, Box<dyn Error>> {
         linger_ms: 0,
         compression: String::new(),
         mode: Mode::Pipelined,
+        tls_ca: String::new(),
         payload: "text".to_owned(),
     };
     let path = std::env::temp_dir().join(format!("kafka-producer-peers-{}.txt", std::process::id()));

@@ -1,5 +1,7 @@
 //! What is compared.
 
+use kafka_producer_peers::null_broker::Shape;
+
 use crate::clients::Client;
 
 /// One table.
@@ -13,11 +15,7 @@ pub(crate) struct Scenario {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BrokerKind {
-    Null {
-        brokers: usize,
-        partitions: usize,
-        stall: bool,
-    },
+    Null(Shape),
     /// Kafka itself, with this many brokers.
     Real {
         brokers: usize,
@@ -44,9 +42,12 @@ pub(crate) struct Load {
     pub(crate) linger_ms: u64,
     pub(crate) compression: &'static str,
     pub(crate) mode: &'static str,
+    pub(crate) tls: bool,
 }
 
-const ONE: BrokerKind = BrokerKind::Null { brokers: 1, partitions: 4, stall: false };
+const SHAPE: Shape = Shape { brokers: 1, partitions: 4, stall: false, tls: false };
+
+const ONE: BrokerKind = BrokerKind::Null(SHAPE);
 
 const SMALL: Load = Load {
     records: 4_000_000,
@@ -55,6 +56,7 @@ const SMALL: Load = Load {
     linger_ms: 5,
     compression: "none",
     mode: "pipelined",
+    tls: false,
 };
 
 const LARGE: Load = Load { records: 1_000_000, size: 1000, batch_size: 131_072, ..SMALL };
@@ -113,6 +115,7 @@ pub(crate) fn all() -> Vec<Scenario> {
     vec![
         Scenario::of_clients("main", main, ONE, SMALL, with_limit),
         Scenario::of_clients("large", large, ONE, LARGE, with_limit),
+        tls(),
         Scenario::of_clients("lz4", lz4, ONE, Load { compression: "lz4", ..LARGE }, peers),
         Scenario::of_clients("gzip", gzip, ONE, Load { compression: "gzip", ..SLOW }, peers),
         Scenario::of_clients("zstd", zstd, ONE, Load { compression: "zstd", ..SLOW }, peers),
@@ -132,6 +135,24 @@ fn real(name: &'static str, title: &'static str, brokers: usize) -> Scenario {
     Scenario::of_clients(name, title, BrokerKind::Real { brokers }, load, &Client::PEERS)
 }
 
+/// Our client with each provider, which its program makes that of the process.
+fn tls() -> Scenario {
+    let title = "Records of 1,000 bytes, batch 128 KiB, linger 5 ms, over TLS 1.3";
+    let broker = BrokerKind::Null(Shape { tls: true, ..SHAPE });
+    let load = Load { tls: true, ..LARGE };
+    let mut scenario = Scenario::of_clients("tls", title, broker, load, &Client::PEERS);
+    let ours = |provider: &str| Case {
+        label: format!("{}, {provider}", Client::Ours.name()),
+        client: Client::Ours,
+        load,
+        broker: None,
+        extra: vec!["--provider".to_owned(), provider.to_owned()],
+    };
+    scenario.cases.retain(|case| case.client != Client::Ours);
+    scenario.cases.splice(0..0, ["graviola", "aws-lc-rs", "ring"].map(ours));
+    scenario
+}
+
 fn tasks() -> Scenario {
     let title = "Many senders: tasks that each await every record";
     let cases = [
@@ -148,7 +169,7 @@ fn tasks() -> Scenario {
 /// Records without a key, and records spread by number: as many as fill a batch for each partition in turn.
 fn partitions() -> Scenario {
     let title = "Many partitions";
-    let many = BrokerKind::Null { brokers: 20, partitions: 10_000, stall: false };
+    let many = BrokerKind::Null(Shape { brokers: 20, partitions: 10_000, ..SHAPE });
     let cases = [
         ("4 partitions on 1 broker", "pipelined", 4_000_000, ""),
         ("10,000 partitions on 20 brokers", "pipelined", 4_000_000, ""),
@@ -170,6 +191,6 @@ fn partitions() -> Scenario {
 fn stalled() -> Scenario {
     let title = "A broker that never answers, for 3 s (buffer.memory is 32 MiB)";
     let mut scenario = Scenario::of_ours("stalled", title, &[("stalled", "stalled", 1, "")]);
-    scenario.broker = BrokerKind::Null { brokers: 1, partitions: 4, stall: true };
+    scenario.broker = BrokerKind::Null(Shape { stall: true, ..SHAPE });
     scenario
 }
