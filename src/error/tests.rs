@@ -1,9 +1,15 @@
 //! What errors give back, and what they advise.
 
 use std::io;
+use std::time::Duration;
 
+use bytes::Bytes;
+
+use crate::protocol::ErrorCode;
+use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordBatchBuilder, RecordRef};
-use crate::record::Headers;
+use crate::record::{Headers, ProducerRecord};
+use crate::topic_partition::{Topic, TopicPartition};
 
 use super::*;
 

@@ -1,0 +1,308 @@
+//! Why an accepted record was not delivered, and the batch that gives it back.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::protocol::ErrorCode;
+use crate::protocol::compression::{self, Compression};
+use crate::protocol::record_batch::{self, DecodedRecord};
+use crate::record::ProducerRecord;
+use crate::topic_partition::TopicPartition;
+
+use super::{Disposition, Persisted};
+
+/// Why an accepted record was not delivered.
+///
+/// Clones share everything. [`DeliveryError::record`] gives the record back.
+#[derive(Clone)]
+pub struct DeliveryError {
+    failure: Arc<BatchFailure>,
+    /// The record's position in the failed batch.
+    index: u32,
+}
+
+/// The reasons of a [`DeliveryError`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum DeliveryErrorKind {
+    /// `delivery.timeout.ms` has passed, and at the end the leader of the partition refused the producer: `sasl.mechanism` or
+    /// `sasl.jaas.config` is wrong for it.
+    ///
+    /// A refusal does not fail accepted records by itself. The producer goes on trying, and delivers them if the broker accepts it
+    /// in time, for instance because the user is back.
+    #[error("not delivered within delivery.timeout.ms, at last because of {reason} ({spent})")]
+    AuthenticationFailed {
+        /// Which broker it was, and what it said.
+        reason: String,
+        /// Where the time went.
+        spent: Box<TimeSpent>,
+    },
+    /// The broker refused the record for good, or `retries` are used up.
+    ///
+    /// If the broker refuses a batch because of a record that it does not name, the producer halves the batch until that
+    /// record stands alone. If an earlier attempt may have written the batch, all of its records fail instead.
+    #[error("{code}{}", Detail(.message.as_deref()))]
+    Broker {
+        /// What the broker said.
+        code: ErrorCode,
+        /// The broker's own words, if it sent any.
+        message: Option<String>,
+    },
+    /// The broker refused the batch because of other records in it, and the producer could not send this one again.
+    ///
+    /// Usually the producer sends the records that were not at fault again, without the others. It does not in two cases: if
+    /// an earlier attempt may have written the batch, because they could then be written twice; and with [`fail_stop`].
+    ///
+    /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
+    #[error("another record of the batch was refused: {code}")]
+    BatchRefused {
+        /// What the broker said.
+        code: ErrorCode,
+    },
+    /// The producer was closed before the record could be delivered.
+    #[error("the producer was closed before the record was delivered")]
+    Closed,
+    /// The connection broke and `retries` are used up.
+    #[error("the connection to the broker was lost: {0}")]
+    Disconnected(String),
+    /// [`KafkaProducer::purge`](crate::KafkaProducer::purge) gave the record up.
+    #[error("the record was purged")]
+    Purged,
+    /// The runtime that drove the producer was shut down.
+    #[error("the runtime was shut down before the record was delivered")]
+    RuntimeShutdown,
+    /// The producer's background task has panicked and ended. That is a bug of this crate, or of code that you gave to it.
+    #[error("the producer's background task has panicked: {0}")]
+    SenderPanicked(String),
+    /// An older record of the partition failed, and [`fail_stop`] is on.
+    ///
+    /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
+    #[error("stopped by fail_stop: an older record of the partition failed")]
+    Stopped,
+    /// `delivery.timeout.ms` has passed.
+    #[error("not delivered within delivery.timeout.ms: {0}")]
+    TimedOut(Box<TimeSpent>),
+    /// The leader of the partition is too old for the codec of `compression.type`.
+    #[error("the broker speaks no version of Produce that allows {0}")]
+    UnsupportedCompression(Compression),
+    /// The broker and this crate have no version of the Produce API in common.
+    #[error("the broker speaks no version of Produce that this producer speaks")]
+    UnsupportedVersion,
+}
+
+/// Where a record's time went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TimeSpent {
+    /// Waiting in `enqueue` for the topic's metadata.
+    pub metadata: Duration,
+    /// Waiting in `enqueue` for memory.
+    pub memory: Duration,
+    /// Waiting for the batch to fill (`linger.ms`).
+    pub linger: Duration,
+    /// Waiting while the partition had no known leader.
+    pub no_leader: Duration,
+    /// Waiting for a connection, for a place among the requests in flight, or for an earlier batch of the partition.
+    pub queued: Duration,
+    /// Waiting between attempts (`retry.backoff.ms`).
+    pub backoff: Duration,
+    /// Sent and waiting for the answer.
+    pub in_flight: Duration,
+    /// Times that the batch was sent.
+    pub attempts: u32,
+    /// What a broker last said of the batch.
+    pub last_error: Option<ErrorCode>,
+    /// Whether the leader was known when the record failed. Always true if it failed because the producer ended.
+    pub leader_known: bool,
+}
+
+impl fmt::Display for TimeSpent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let stages = [
+            ("waiting for metadata", self.metadata),
+            ("waiting for memory", self.memory),
+            ("lingering", self.linger),
+            ("without a leader", self.no_leader),
+            ("queued", self.queued),
+            ("backing off", self.backoff),
+            ("in flight", self.in_flight),
+        ];
+        let mut separator = "";
+        for (stage, spent) in stages.into_iter().filter(|(_, spent)| !spent.is_zero()) {
+            write!(f, "{separator}{stage} {spent:.1?}")?;
+            separator = ", ";
+        }
+        write!(f, "{separator}{} attempts", self.attempts)?;
+        if let Some(code) = self.last_error {
+            write!(f, ", last answer {code}")?;
+        }
+        if !self.leader_known {
+            f.write_str(", leader unknown")?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that the records of a failed batch share.
+#[derive(Debug)]
+pub(crate) struct BatchFailure {
+    pub(crate) kind: DeliveryErrorKind,
+    pub(crate) persisted: Persisted,
+    pub(crate) topic_partition: TopicPartition,
+    pub(crate) time_spent: TimeSpent,
+    /// Records that the broker named as the culprits, with its words (KIP-467). Empty: all alike.
+    pub(crate) record_errors: Vec<(u32, Option<String>)>,
+    /// The batch as it was last encoded, for giving records back.
+    pub(crate) batch: FailedBatch,
+}
+
+/// The bytes of a failed batch, read only when a caller asks for a record.
+#[derive(Debug, Default)]
+pub(crate) struct FailedBatch {
+    pub(crate) bytes: Bytes,
+    pub(crate) compression: Compression,
+    /// Its length before it was compressed. It has no meaning if the batch is not compressed.
+    plain_len: usize,
+    records: OnceLock<Vec<DecodedRecord>>,
+}
+
+impl FailedBatch {
+    pub(crate) fn new(bytes: Bytes, compression: Compression, plain_len: usize) -> Self {
+        Self { bytes, compression, plain_len, records: OnceLock::new() }
+    }
+
+    fn records(&self) -> &[DecodedRecord] {
+        self.records.get_or_init(|| {
+            let plain = compression::uncompressed(&self.bytes, self.compression, self.plain_len);
+            record_batch::decode_records(&plain).unwrap_or_default()
+        })
+    }
+}
+
+impl DeliveryError {
+    pub(crate) fn new(failure: Arc<BatchFailure>, index: u32) -> Self {
+        Self { failure, index }
+    }
+
+    /// Returns the error of each record of a batch of `count`, in their order.
+    pub(crate) fn of_batch(failure: &Arc<BatchFailure>, count: u32) -> impl Iterator<Item = Self> {
+        (0..count).map(|index| Self::new(Arc::clone(failure), index))
+    }
+
+    /// Returns the reason.
+    #[must_use]
+    pub fn kind(&self) -> DeliveryErrorKind {
+        let DeliveryErrorKind::Broker { code, message } = &self.failure.kind else {
+            return self.failure.kind.clone();
+        };
+        if self.failure.record_errors.is_empty() {
+            return self.failure.kind.clone();
+        }
+        let own = self.failure.record_errors.iter().find(|(index, _)| *index == self.index);
+        match own {
+            Some((_, own)) => {
+                let message = own.clone().or_else(|| message.clone());
+                DeliveryErrorKind::Broker { code: *code, message }
+            }
+            None => DeliveryErrorKind::BatchRefused { code: *code },
+        }
+    }
+
+    /// Returns whether the record may stand in the log all the same.
+    #[must_use]
+    pub fn persisted(&self) -> Persisted {
+        self.failure.persisted
+    }
+
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self.kind() {
+            DeliveryErrorKind::Broker { code, .. } => Disposition::of(code),
+            DeliveryErrorKind::Closed
+            | DeliveryErrorKind::RuntimeShutdown
+            | DeliveryErrorKind::SenderPanicked(_) => Disposition::NewProducer,
+            DeliveryErrorKind::BatchRefused { .. }
+            | DeliveryErrorKind::Disconnected(_)
+            | DeliveryErrorKind::Purged
+            | DeliveryErrorKind::TimedOut(_) => Disposition::RetryLater,
+            DeliveryErrorKind::Stopped => Disposition::ResumePartition,
+            DeliveryErrorKind::AuthenticationFailed { .. }
+            | DeliveryErrorKind::UnsupportedCompression(_)
+            | DeliveryErrorKind::UnsupportedVersion => Disposition::FixConfiguration,
+        }
+    }
+
+    /// Returns whether the same record may succeed if it is sent again later. See [`DeliveryError::persisted`] first.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        self.disposition() == Disposition::RetryLater
+    }
+
+    /// Returns where the time of the record's batch went, how often it was sent, and what a broker last said of it.
+    #[must_use]
+    pub fn time_spent(&self) -> &TimeSpent {
+        &self.failure.time_spent
+    }
+
+    /// Returns the broker's error code, if a broker's answer is the reason.
+    #[must_use]
+    pub fn error_code(&self) -> Option<ErrorCode> {
+        match &self.failure.kind {
+            DeliveryErrorKind::Broker { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Returns the partition that the record was given to.
+    #[must_use]
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.failure.topic_partition
+    }
+
+    /// Returns the record with its serialized key and value and the partition that was chosen for it.
+    ///
+    /// The first call for a batch decodes the whole batch. It returns `None` only if that fails, by a bug of this crate.
+    #[must_use]
+    pub fn record(&self) -> Option<ProducerRecord> {
+        let decoded = self.failure.batch.records().get(self.index as usize)?;
+        let TopicPartition { topic, partition } = self.topic_partition().clone();
+        let mut record = ProducerRecord::to(topic).partition(partition).timestamp(decoded.timestamp);
+        record.key.clone_from(&decoded.key);
+        record.value.clone_from(&decoded.value);
+        record.headers.clone_from(&decoded.headers);
+        Some(record)
+    }
+}
+
+impl fmt::Display for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "record for {}: {}", self.failure.topic_partition, self.kind())
+    }
+}
+
+impl fmt::Debug for DeliveryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeliveryError")
+            .field("topic_partition", &self.failure.topic_partition)
+            .field("kind", &self.kind())
+            .field("persisted", &self.failure.persisted)
+            .field("time_spent", &self.failure.time_spent)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StdError for DeliveryError {}
+
+struct Detail<'a>(Option<&'a str>);
+
+impl fmt::Display for Detail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |message| write!(f, ": {message}"))
+    }
+}

@@ -1,0 +1,318 @@
+//! Why a record was not sent, with the record.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::protocol::ErrorCode;
+use crate::record::ProducerRecord;
+use crate::topic_partition::Topic;
+
+use super::{DeliveryError, Disposition, Persisted, SharedError};
+
+/// Why a record was not sent, or not delivered.
+///
+/// [`SendError::into_record`] gives a refused record back as you gave it, but for headers that a serializer or an interceptor
+/// removed. If the record was accepted and then failed, the
+/// [`DeliveryError`] inside this error gives it back.
+#[derive(Clone)]
+pub struct SendError<K = Bytes, V = Bytes>(Box<SendFailure<K, V>>);
+
+#[derive(Clone)]
+struct SendFailure<K, V> {
+    kind: SendErrorKind,
+    /// `Some` unless the kind is `Delivery`.
+    record: Option<ProducerRecord<K, V>>,
+}
+
+/// The reasons of a [`SendError`].
+#[derive(Debug, Clone, Error)]
+#[non_exhaustive]
+pub enum SendErrorKind {
+    /// Producer and brokers do not accept each other: `sasl.mechanism`, `sasl.jaas.config`, `security.protocol` or a certificate of
+    /// `ssl.*` is wrong.
+    ///
+    /// So the topic is not to be found out, or memory that the record waits for does not become free. The error comes with the
+    /// next attempt to connect, long before `max.block.ms` has passed. The producer goes on trying, so it accepts later records once
+    /// the brokers have the user.
+    #[error("record for topic {topic} cannot be accepted: {reason}")]
+    AuthenticationFailed {
+        /// The topic.
+        topic: Topic,
+        /// Which broker it was, and what it said.
+        reason: String,
+    },
+    /// No name in `bootstrap.servers` had an address within `bootstrap.resolve.timeout.ms`. The producer goes on looking them up, so it
+    /// accepts later records once one has.
+    #[error("record for topic {topic} cannot be accepted: {reason}")]
+    BootstrapUnresolved {
+        /// The topic.
+        topic: Topic,
+        /// Which name was looked up last, and what came of it.
+        reason: String,
+    },
+    /// The call was dropped while the record waited to be accepted. Only interceptors see this error.
+    #[error("the call was dropped before the record was accepted")]
+    Cancelled,
+    /// The producer is closed, or was closed while the record waited.
+    #[error("the producer is closed")]
+    Closed,
+    /// The record was accepted and could not be delivered. Only from `send`.
+    #[error(transparent)]
+    Delivery(DeliveryError),
+    /// There is no memory left for the record's partition at the moment. Only from `try_enqueue`.
+    #[error(
+        "{needed} bytes do not fit into buffer.memory of {limit} now: {available} are free for the partition"
+    )]
+    Full {
+        /// Bytes that the record needs.
+        needed: usize,
+        /// Bytes that are free for the partition.
+        available: usize,
+        /// `buffer.memory`.
+        limit: usize,
+    },
+    /// The record itself cannot be sent.
+    #[error("{0}")]
+    InvalidRecord(String),
+    /// No memory became free for the record within `max.block.ms`.
+    #[error(
+        "no {needed} bytes of buffer.memory ({limit}) became free within max.block.ms: waited {memory_wait:?} after {metadata_wait:?} for metadata"
+    )]
+    MemoryTimeout {
+        /// Bytes that the record needs.
+        needed: usize,
+        /// `buffer.memory`.
+        limit: usize,
+        /// Time spent waiting for the topic's metadata before.
+        metadata_wait: Duration,
+        /// Time spent waiting for memory.
+        memory_wait: Duration,
+    },
+    /// The topic, or the partition that the record names, was not found within `max.block.ms`.
+    #[error("{} not in metadata after {waited:?} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Cause(*.cause, .obstacle.as_deref(), *.is_connected))]
+    MetadataTimeout {
+        /// The topic.
+        topic: Topic,
+        /// The partition that the record names.
+        partition: Option<i32>,
+        /// The partitions that the topic is known to have.
+        partition_count: Option<usize>,
+        /// Time spent waiting.
+        waited: Duration,
+        /// What the brokers said of the topic last.
+        cause: Option<ErrorCode>,
+        /// Why the producer could not ask brokers lately, for instance because their answers cannot be read.
+        obstacle: Option<String>,
+        /// Whether any broker has answered so far.
+        is_connected: bool,
+    },
+    /// The custom partitioner failed.
+    #[error("the partitioner failed for topic {topic}")]
+    Partitioner {
+        /// The topic.
+        topic: Topic,
+        /// What the partitioner said.
+        source: SharedError,
+    },
+    /// The partitioner chose a partition that does not exist.
+    #[error("partition {partition} was chosen for topic {topic}, which has {partition_count} partitions")]
+    PartitionOutOfRange {
+        /// The topic.
+        topic: Topic,
+        /// The number that was chosen.
+        partition: i32,
+        /// The partitions that exist.
+        partition_count: usize,
+    },
+    /// The runtime that drove the producer was shut down.
+    #[error("the runtime that drove the producer was shut down")]
+    RuntimeShutdown,
+    /// The producer's background task has panicked and ended. That is a bug of this crate, or of code that you gave to it.
+    #[error("the producer's background task has panicked: {0}")]
+    SenderPanicked(String),
+    /// A serializer failed.
+    #[error("the {part} of a record for topic {topic} cannot be serialized")]
+    Serialization {
+        /// The topic.
+        topic: Topic,
+        /// `key` or `value`.
+        part: &'static str,
+        /// What the serializer said.
+        source: SharedError,
+    },
+    /// The record is larger than a limit.
+    #[error("record of {size} bytes exceeds {setting} of {limit}")]
+    TooLarge {
+        /// The most bytes that a batch of this record alone can take.
+        size: usize,
+        /// The limit.
+        limit: usize,
+        /// The setting that limits it: `max.request.size` or `buffer.memory`.
+        setting: &'static str,
+    },
+    /// The brokers refuse the topic for this client: not authorized, or not a valid name.
+    #[error("topic {topic} cannot be used: {code}")]
+    TopicRefused {
+        /// The topic.
+        topic: Topic,
+        /// What the brokers said.
+        code: ErrorCode,
+    },
+    /// The partition is stopped: a record for it has failed, and [`fail_stop`] is on.
+    ///
+    /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
+    #[error(
+        "partition {partition} of topic {topic} is stopped by fail_stop: resume it once the failure is dealt with"
+    )]
+    Stopped {
+        /// The topic.
+        topic: Topic,
+        /// The partition that the record was to go to.
+        partition: i32,
+    },
+    /// The producer does not know the topic yet, or the partition that the record names. Only from `try_enqueue`, which then
+    /// asks for the topic's metadata.
+    #[error("{} not in metadata yet", Wanted(.topic, *.partition, *.partition_count))]
+    TopicUnknown {
+        /// The topic.
+        topic: Topic,
+        /// The partition that the record names.
+        partition: Option<i32>,
+        /// The partitions that the topic is known to have.
+        partition_count: Option<usize>,
+    },
+}
+
+impl<K, V> SendError<K, V> {
+    pub(crate) fn refused(kind: SendErrorKind, record: ProducerRecord<K, V>) -> Self {
+        Self(Box::new(SendFailure { kind, record: Some(record) }))
+    }
+
+    /// Returns the reason.
+    #[must_use]
+    pub fn kind(&self) -> &SendErrorKind {
+        &self.0.kind
+    }
+
+    /// Returns whether the record may stand in the log all the same.
+    #[must_use]
+    pub fn persisted(&self) -> Persisted {
+        self.delivery_error().map_or(Persisted::No, DeliveryError::persisted)
+    }
+
+    /// Returns what to do about it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match &self.0.kind {
+            SendErrorKind::Closed | SendErrorKind::RuntimeShutdown | SendErrorKind::SenderPanicked(_) => {
+                Disposition::NewProducer
+            }
+            SendErrorKind::AuthenticationFailed { .. } | SendErrorKind::BootstrapUnresolved { .. } => {
+                Disposition::FixConfiguration
+            }
+            SendErrorKind::Cancelled => Disposition::RetryLater,
+            SendErrorKind::Delivery(error) => error.disposition(),
+            SendErrorKind::Stopped { .. } => Disposition::ResumePartition,
+            SendErrorKind::TopicRefused { code, .. } => Disposition::of(*code),
+            SendErrorKind::Full { .. }
+            | SendErrorKind::MemoryTimeout { .. }
+            | SendErrorKind::MetadataTimeout { .. }
+            | SendErrorKind::TopicUnknown { .. } => Disposition::RetryLater,
+            SendErrorKind::InvalidRecord(_)
+            | SendErrorKind::Partitioner { .. }
+            | SendErrorKind::PartitionOutOfRange { .. }
+            | SendErrorKind::Serialization { .. }
+            | SendErrorKind::TooLarge { .. } => Disposition::FixRecord,
+        }
+    }
+
+    /// Returns whether the same record may succeed if it is sent again later.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        self.disposition() == Disposition::RetryLater
+    }
+
+    /// Returns the error of a record that had been accepted.
+    #[must_use]
+    pub fn delivery_error(&self) -> Option<&DeliveryError> {
+        match &self.0.kind {
+            SendErrorKind::Delivery(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Returns the record if it was refused, that is, never accepted.
+    ///
+    /// Returns `None` for [`SendErrorKind::Delivery`]: that record is serialized already, and [`DeliveryError::record`]
+    /// returns it.
+    #[must_use]
+    pub fn into_record(self) -> Option<ProducerRecord<K, V>> {
+        self.0.record
+    }
+}
+
+impl SendError<Bytes, Bytes> {
+    /// Returns the record, whether it was refused or failed later.
+    #[must_use]
+    pub fn record(&self) -> Option<ProducerRecord> {
+        match &self.0.kind {
+            SendErrorKind::Delivery(error) => error.record(),
+            _ => self.0.record.clone(),
+        }
+    }
+}
+
+impl<K, V> From<DeliveryError> for SendError<K, V> {
+    fn from(error: DeliveryError) -> Self {
+        Self(Box::new(SendFailure { kind: SendErrorKind::Delivery(error), record: None }))
+    }
+}
+
+impl<K, V> fmt::Display for SendError<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.kind.fmt(f)
+    }
+}
+
+impl<K, V> fmt::Debug for SendError<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SendError").field(&self.0.kind).finish()
+    }
+}
+
+impl<K, V> StdError for SendError<K, V> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.kind.source()
+    }
+}
+
+struct Wanted<'a>(&'a Topic, Option<i32>, Option<usize>);
+
+impl fmt::Display for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.1, self.2) {
+            (Some(partition), Some(count)) => {
+                write!(f, "partition {partition} of topic {} with {count} partitions", self.0)
+            }
+            _ => write!(f, "topic {}", self.0),
+        }
+    }
+}
+
+struct Cause<'a>(Option<ErrorCode>, Option<&'a str>, bool);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // It is newer than the code, which an answer has brought.
+            Self(_, Some(obstacle), _) => write!(f, ": {obstacle}"),
+            Self(Some(code), None, _) => write!(f, ": {code}"),
+            Self(None, None, false) => f.write_str(": no broker of bootstrap.servers has answered"),
+            Self(None, None, true) => Ok(()),
+        }
+    }
+}
