@@ -13,6 +13,7 @@ use crate::config::TokenEndpoint;
 use crate::http::Request;
 use crate::network::transport::Connector;
 use crate::network::web::{self, Limits};
+use crate::security_failure::SecurityFailure;
 use crate::token::{AccessToken, SharedProvider, TokenError, TokenFuture, TokenProvider};
 
 mod answers;
@@ -47,8 +48,13 @@ impl TokenProvider for FromEndpoint {
             let request = Request { method: "POST", url, headers: &headers, body: &asking.body };
             let limits = Limits { connect: *connect_timeout, read: *read_timeout };
             let answer = web::exchange(&*self.connector, &request, limits).await;
-            let answer = answer
-                .map_err(|error| TokenError::temporary(format_args!("token endpoint {url}: {error}")))?;
+            let answer = answer.map_err(|error| {
+                let text = format_args!("token endpoint {url}: {error}");
+                match SecurityFailure::of(&error) {
+                    Some(failure) if failure.is_lasting => TokenError::permanent(text),
+                    _ => TokenError::temporary(text),
+                }
+            })?;
             answers::read(url, &answer).map(|token| with_extensions(token, extensions))
         })
     }

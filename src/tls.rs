@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The handshake takes place inside of [`TlsClient::connect`]: a limit for connecting is one for TLS, too. Neither Kafka nor HTTP
-//! is known here.
+//! is spoken here.
 //!
 //! | In | stands |
 //! | --- | --- |
@@ -15,6 +15,7 @@
 //! | `keystore`, `der` | how they are read from Java's stores |
 //! | `verifier`, `refusal` | whether a server's certificate is accepted, and if not, why |
 //! | `failure` | what other errors of TLS mean, in words for the user |
+//! | `peer` | what these words call the other end |
 //! | `certificate` | what a certificate says of itself |
 //! | `rotation`, `rotating` | when files are looked at again, and what follows from a change |
 //! | `certificate_provider` | who gives certificates in place of files |
@@ -28,6 +29,7 @@ mod der;
 mod failure;
 mod identity;
 mod keystore;
+mod peer;
 mod pem;
 mod provider;
 mod refusal;
@@ -59,9 +61,10 @@ use crate::log;
 use crate::security_failure::SecurityFailure;
 
 pub use self::certificate_provider::{CertificateError, CertificateFuture, CertificateProvider};
+pub(crate) use self::peer::Peer;
 pub(crate) use self::rotating::RotatingTls;
 #[cfg(test)]
-pub(crate) use self::signing::is_genuine_es256;
+pub(crate) use self::signing::is_genuine;
 pub(crate) use self::signing::{JwtAlgorithm, sign};
 pub(crate) use self::stream::TlsStream;
 
@@ -79,15 +82,17 @@ impl TlsClient {
     /// # Errors
     ///
     /// What is wrong with which key.
-    pub(crate) fn new(settings: &TlsSettings) -> Result<Self, ConfigProblem> {
-        Self::with(settings, provider::choose)
+    pub(crate) fn new(settings: &TlsSettings, peer: Peer) -> Result<Self, ConfigProblem> {
+        Self::with(settings, peer, provider::choose)
     }
 
     fn with(
         settings: &TlsSettings,
+        peer: Peer,
         provider: impl FnOnce() -> Result<Arc<CryptoProvider>, ConfigProblem>,
     ) -> Result<Self, ConfigProblem> {
         let mut explainer = Explainer {
+            peer,
             identity: None,
             protocols: settings.enabled_protocols.to_string(),
             cipher_suites: settings.cipher_suites.to_string(),
@@ -107,7 +112,7 @@ impl TlsClient {
             );
         }
         let provider = with_suites(provider()?, settings)?;
-        let verifier = Verifier::new(Trust::new(settings)?, &provider, checks_names);
+        let verifier = Verifier::new(peer, Trust::new(settings)?, &provider, checks_names);
         let identity = Identity::new(settings, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions(settings))

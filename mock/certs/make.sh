@@ -96,6 +96,7 @@ openssl pkcs8 -topk8 -in client.key -out client-scrypt.key -scrypt -passout "pas
 openssl pkcs8 -topk8 -in client.key -out client-3des.key -v1 PBE-SHA1-3DES -passout "pass:$password"
 openssl ec -in client.key -out client-sec1.key 2>> log
 openssl ec -in client.key -out client-old-encrypted.key -aes256 -passout "pass:$password" 2>> log
+openssl pkcs8 -topk8 -in client-rsa.key -out client-rsa-encrypted.key -v2 aes-256-cbc -v2prf hmacWithSHA256 -passout "pass:$password"
 openssl rsa -in client-rsa.key -traditional -out client-rsa-pkcs1.key 2>> log
 
 # The same in Java's stores. keytool writes PKCS#12 and JKS as Java's users have them, today's and those from before Java 8u301.

@@ -6,11 +6,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+#[cfg(feature = "tls")]
+use crate::error::MockError;
+#[cfg(feature = "tls")]
+use crate::tls::{MockTls, Opened, Tls, TlsFault, listen_to_the_end, shake_hands};
+
 /// A token endpoint of OAuth 2 (RFC 6749) on 127.0.0.1, which answers what a test wants. It ends when it is dropped.
+///
+/// With the feature `tls` it speaks TLS if it is started by `start_tls`.
 ///
 /// ```
 /// use kafka_mock::{MockTokenEndpoint, TokenAnswer};
@@ -28,8 +35,18 @@ use tokio::task::JoinHandle;
 /// ```
 pub struct MockTokenEndpoint {
     address: SocketAddr,
-    requests: Arc<Mutex<Vec<TokenRequest>>>,
+    scheme: &'static str,
+    shared: Arc<Shared>,
     task: JoinHandle<()>,
+}
+
+/// What the endpoint and its connections share.
+struct Shared {
+    answer: Box<Answer>,
+    requests: Mutex<Vec<TokenRequest>>,
+    /// Off unless the endpoint was started with TLS.
+    #[cfg(feature = "tls")]
+    tls: Tls,
 }
 
 /// What a client has asked.
@@ -110,26 +127,72 @@ impl MockTokenEndpoint {
         answer: impl Fn(&TokenRequest) -> TokenAnswer + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::serve_at(listener, "http", Shared::new(answer))
+    }
+
+    /// Starts to serve over TLS. `answer` says what to answer to each request.
+    ///
+    /// # Errors
+    ///
+    /// There is no port to listen on, or `tls` cannot be used.
+    #[cfg(feature = "tls")]
+    pub async fn start_tls(
+        tls: MockTls,
+        answer: impl Fn(&TokenRequest) -> TokenAnswer + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let shared = Shared::new(answer);
+        shared.tls.set(&tls).map_err(io::Error::other)?;
+        Self::serve_at(listener, "https", shared)
+    }
+
+    fn serve_at(listener: TcpListener, scheme: &'static str, shared: Shared) -> io::Result<Self> {
         let address = listener.local_addr()?;
-        let requests = Arc::<Mutex<Vec<TokenRequest>>>::default();
-        let kept = Arc::clone(&requests);
-        let answer: Arc<Answer> = Arc::new(answer);
+        let shared = Arc::new(shared);
+        let of_connections = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&answer), Arc::clone(&kept)));
+                tokio::spawn(serve(stream, Arc::clone(&of_connections)));
             }
         });
-        Ok(Self { address, requests, task })
+        Ok(Self { address, scheme, shared, task })
+    }
+
+    /// Has new connections speak TLS in another way.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::InvalidTls`]: `tls` cannot be used. Everything stays as it was.
+    #[cfg(feature = "tls")]
+    pub fn set_tls(&self, tls: MockTls) -> Result<(), MockError> {
+        self.shared.tls.set(&tls)
+    }
+
+    /// Has handshakes fail; the endpoint counts as broker 0.
+    #[cfg(feature = "tls")]
+    pub fn inject_tls(&self, fault: TlsFault) {
+        self.shared.tls.inject(fault);
     }
 
     /// Returns the URL to ask for tokens.
     pub fn url(&self) -> String {
-        format!("http://{}/token", self.address)
+        format!("{}://{}/token", self.scheme, self.address)
     }
 
     /// Returns all requests so far.
     pub fn requests(&self) -> Vec<TokenRequest> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Shared {
+    fn new(answer: impl Fn(&TokenRequest) -> TokenAnswer + Send + Sync + 'static) -> Self {
+        Self {
+            answer: Box::new(answer),
+            requests: Mutex::default(),
+            #[cfg(feature = "tls")]
+            tls: Tls::default(),
+        }
     }
 }
 
@@ -145,16 +208,33 @@ impl fmt::Debug for MockTokenEndpoint {
     }
 }
 
+/// Serves one connection.
+#[cfg(not(feature = "tls"))]
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    serve_request(stream, &shared).await;
+}
+
+/// Serves one connection.
+#[cfg(feature = "tls")]
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    match shake_hands(&shared.tls, 0, stream).await {
+        Ok(Opened::Plain(stream)) => serve_request(stream, &shared).await,
+        Ok(Opened::Tls(stream)) => serve_request(stream, &shared).await,
+        Ok(Opened::Refused(_, stream)) => listen_to_the_end(stream).await,
+        Ok(Opened::Ended) | Err(_) => {}
+    }
+}
+
 /// Serves one request. What goes wrong is the client's affair.
-async fn serve(mut stream: TcpStream, answer: Arc<Answer>, requests: Arc<Mutex<Vec<TokenRequest>>>) {
+async fn serve_request(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Shared) {
     let Some(request) = read(&mut stream).await else { return };
-    requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
-    let TokenAnswer(bytes) = answer(&request);
+    shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push(request.clone());
+    let TokenAnswer(bytes) = (shared.answer)(&request);
     let _ = stream.write_all(&bytes).await;
     let _ = stream.shutdown().await;
 }
 
-async fn read(stream: &mut TcpStream) -> Option<TokenRequest> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<TokenRequest> {
     let mut bytes = Vec::new();
     loop {
         if let Some(request) = parse(&bytes) {

@@ -93,15 +93,11 @@ impl OAuthOptions {
 
 /// Whether an option of the login module means something here. Of others not even the name is told.
 pub(super) fn has_option(name: &str) -> bool {
-    const NAMES: [&str; 6] = [
-        "clientId",
-        "clientSecret",
-        "scope",
-        "ssl.truststore.certificates",
-        "ssl.truststore.location",
-        "ssl.truststore.type",
-    ];
-    name.starts_with(UNSECURED) || name.starts_with(EXTENSION) || NAMES.contains(&name)
+    const NAMES: [&str; 3] = ["clientId", "clientSecret", "scope"];
+    name.starts_with(UNSECURED)
+        || name.starts_with(EXTENSION)
+        || NAMES.contains(&name)
+        || endpoint::tls_key(name).is_some()
 }
 
 /// Where tokens come from.

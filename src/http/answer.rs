@@ -18,6 +18,8 @@ pub(crate) enum HttpError {
     Header(&'static str),
     #[error("what came is no answer of HTTP/1.1: {0}")]
     Senseless(&'static str),
+    #[error("the server speaks TLS, so its URL must begin with https:")]
+    Tls,
     #[error("the answer is longer than {MAX_BODY} bytes")]
     TooLong,
     #[error("the head of the answer is longer than {MAX_HEAD} bytes")]
@@ -58,6 +60,11 @@ enum Framing {
     Length(usize),
 }
 
+/// Whether bytes begin an alert or a handshake of TLS.
+fn speaks_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x15 | 0x16, 0x03, ..])
+}
+
 impl AnswerReader {
     pub(crate) fn new() -> Self {
         Self {
@@ -77,6 +84,9 @@ impl AnswerReader {
     /// It is no answer, or longer than it has reason to be.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<bool, HttpError> {
         self.rest.extend_from_slice(bytes);
+        if self.state == State::Status && speaks_tls(&self.rest) {
+            return Err(HttpError::Tls);
+        }
         let mut taken = 0;
         let result = self.read(&mut taken);
         let taken = taken.min(self.rest.len());

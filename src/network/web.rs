@@ -7,8 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::http::{Answer, AnswerReader, Request};
+use crate::http::{Answer, AnswerReader, HttpError, Request};
 use crate::network::transport::Connector;
+use crate::security_failure::SecurityFailure;
 
 /// How long to wait.
 #[derive(Debug, Clone, Copy)]
@@ -39,10 +40,17 @@ pub(crate) async fn exchange(
         piece.clear();
         let reading = stream.read_buf(&mut *piece);
         let count = within(limits.read, "waiting for the answer", reading).await?;
-        let is_complete = reader.feed(&piece).map_err(io::Error::other)?;
+        let is_complete = reader.feed(&piece).map_err(explain)?;
         if is_complete || count == 0 {
             return reader.finish().map_err(io::Error::other);
         }
+    }
+}
+
+fn explain(error: HttpError) -> io::Error {
+    match error {
+        HttpError::Tls => SecurityFailure::lasting(error.to_string()).into(),
+        error => io::Error::other(error),
     }
 }
 

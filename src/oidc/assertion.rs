@@ -149,24 +149,58 @@ mod tests {
         assert_eq!(new_id(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
     }
 
-    /// Checked by the algorithm that checks certificates.
+    /// Checked by the algorithms that check certificates.
     #[cfg(feature = "tls")]
     #[tokio::test]
-    async fn signature_is_that_of_the_key() {
-        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/mock/certs/client.key");
-        let pem = std::fs::read_to_string(file).unwrap();
+    async fn signature_is_that_of_the_key_encrypted_or_not() {
+        let path = |name: &str| format!("{}/mock/certs/{name}.key", env!("CARGO_MANIFEST_DIR"));
+        for (algorithm, plain, files) in [
+            ("ES256", "client", ["client", "client-encrypted", "client-scrypt"]),
+            ("RS256", "client-rsa", ["client-rsa", "client-rsa-encrypted", "client-rsa-pkcs1"]),
+        ] {
+            let pem = std::fs::read_to_string(path(plain)).unwrap();
+            for file in files {
+                let mut signed = signed(algorithm, &path(file));
+                signed.passphrase = Secret::new(MOCK_PASSWORD);
 
-        let made = make(&Assertion::Signed(Box::new(signed("ES256", file)))).await.unwrap();
+                let made = make(&Assertion::Signed(Box::new(signed))).await.unwrap();
 
-        let (message, signature) = made.rsplit_once('.').unwrap();
-        let signature = base64::decode_for_url(signature).unwrap();
-        assert_eq!(signature.len(), 64);
-        assert!(crate::tls::is_genuine_es256(&pem, message.as_bytes(), &signature));
-        let rsa = concat!(env!("CARGO_MANIFEST_DIR"), "/mock/certs/client-rsa.key");
-        let made = make(&Assertion::Signed(Box::new(signed("RS256", rsa)))).await.unwrap();
-        let (_, signature) = made.rsplit_once('.').unwrap();
-        assert!(base64::decode_for_url(signature).unwrap().len() >= 256);
-        let wrong = make(&Assertion::Signed(Box::new(signed("RS256", file)))).await.unwrap_err();
-        assert!(wrong.is_permanent() && wrong.to_string().contains("is not one for RS256"), "{wrong}");
+                let (message, signature) = made.rsplit_once('.').unwrap();
+                let signature = base64::decode_for_url(signature).unwrap();
+                assert_eq!(signature.len(), if algorithm == "ES256" { 64 } else { 256 });
+                let is_genuine =
+                    |message: &str| crate::tls::is_genuine(algorithm, &pem, message.as_bytes(), &signature);
+                assert!(is_genuine(message), "{file}");
+                assert!(!is_genuine("another message"), "{file}");
+            }
+        }
     }
+
+    #[cfg(feature = "tls")]
+    #[tokio::test]
+    async fn what_is_wrong_with_the_key_names_its_settings() {
+        let path = |name: &str| format!("{}/mock/certs/{name}.key", env!("CARGO_MANIFEST_DIR"));
+        let key = "sasl.oauthbearer.assertion.private.key";
+        let unfit = |algorithm| format!("is not one for {algorithm} (sasl.oauthbearer.assertion.algorithm)");
+        for (algorithm, file, passphrase, words) in [
+            ("RS256", "client", "", unfit("RS256")),
+            ("ES256", "client-rsa", "", unfit("ES256")),
+            ("ES256", "client-encrypted", "", format!("{key}.passphrase")),
+            ("ES256", "client-encrypted", "hunter2", format!("{key}.passphrase")),
+            ("ES256", "client-3des", MOCK_PASSWORD, "openssl pkcs8".to_owned()),
+            ("ES256", "client-old-encrypted", "hunter2", "openssl pkcs8".to_owned()),
+        ] {
+            let mut signed = signed(algorithm, &path(file));
+            signed.passphrase = Secret::new(passphrase);
+
+            let error = make(&Assertion::Signed(Box::new(signed))).await.unwrap_err();
+
+            let text = error.to_string();
+            assert!(error.is_permanent() && text.contains(&words), "{words:?} in {text}");
+            assert!(text.contains(key) && !text.contains("ssl.key") && !text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    const MOCK_PASSWORD: &str = kafka_mock::MockCertificate::PASSWORD;
 }

@@ -27,7 +27,7 @@ use crate::network::transport::Connector;
 use crate::oidc;
 use crate::sender::{Control, Sender};
 #[cfg(feature = "tls")]
-use crate::tls::RotatingTls;
+use crate::tls::{Peer, RotatingTls};
 use crate::token::AccessToken;
 
 /// What a configuration asks for.
@@ -89,7 +89,8 @@ fn connector(endpoint: &TokenEndpoint) -> Result<Arc<dyn Connector>, ConfigError
     let tcp: Arc<dyn Connector> = Arc::new(TcpConnector::default());
     #[cfg(feature = "tls")]
     if endpoint.url.is_encrypted() {
-        let tls = RotatingTls::start(&endpoint.tls).map_err(|problem| in_login_module(&problem))?;
+        let tls = RotatingTls::start(&endpoint.tls, Peer::TokenEndpoint);
+        let tls = tls.map_err(|problem| in_login_module(&problem))?;
         return Ok(Arc::new(TlsConnector::new(tcp, tls)));
     }
     let _ = endpoint;

@@ -46,7 +46,7 @@ use crate::sender::{
     Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings, most_outstanding,
 };
 #[cfg(feature = "tls")]
-use crate::tls::{CertificateProvider, RotatingTls};
+use crate::tls::{CertificateProvider, Peer, RotatingTls};
 
 /// Configures and makes a [`KafkaProducer`], from [`KafkaProducer::builder`].
 ///
@@ -266,7 +266,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         if settings.security_protocol.uses_tls() {
             let tls = match self.certificates.take() {
                 Some(provider) => RotatingTls::provided_by(provider),
-                None => RotatingTls::start(&settings.tls)?,
+                None => RotatingTls::start(&settings.tls, Peer::Broker)?,
             };
             return Ok(Arc::new(TlsConnector::new(connector, tls)));
         }

@@ -1,14 +1,17 @@
 //! What an error of TLS means, in words for the user.
 
+use std::fmt;
 use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
 
+use super::peer::Peer;
 use crate::security_failure::SecurityFailure;
 
 /// What has to be known for explaining errors: what the client has shown and offered.
 #[derive(Debug)]
 pub(super) struct Explainer {
+    pub(super) peer: Peer,
     /// Whose certificate the client shows, and the key that says so.
     pub(super) identity: Option<(String, &'static str)>,
     /// In Kafka's words.
@@ -22,10 +25,12 @@ impl Explainer {
     pub(super) fn of_handshake(&self, error: io::Error) -> io::Error {
         match rustls_error(&error) {
             Some(cause) => self.explain_beginning(cause).into(),
-            None if is_closed(&error) => SecurityFailure::passing(
-                "the connection was closed in the middle of the TLS handshake; the broker may speak plaintext at this address \
-                 (then security.protocol or the port is wrong), be about to stop, or be behind a firewall",
-            )
+            None if is_closed(&error) => SecurityFailure::passing(format!(
+                "the connection was closed in the middle of the TLS handshake; the {} may speak plaintext at this address (then \
+                 {}), be about to stop, or be behind a firewall",
+                self.peer,
+                self.peer.plaintext_hint()
+            ))
             .into(),
             None => error,
         }
@@ -39,7 +44,7 @@ impl Explainer {
             Some(cause) => self.explain(cause).into(),
             // Not all brokers take leave.
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
-                io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the broker")
+                io::Error::new(io::ErrorKind::UnexpectedEof, format!("closed by the {}", self.peer))
             }
             None => error,
         }
@@ -48,7 +53,8 @@ impl Explainer {
     /// Explains an error in front of the first byte. Up to Kafka 2.8, brokers that refuse a client send part of their own hello once
     /// more, in place of an alert.
     fn explain_beginning(&self, error: &Error) -> SecurityFailure {
-        if !matches!(error, Error::DecryptError | Error::InappropriateHandshakeMessage { .. }) {
+        let is_repeated = matches!(error, Error::DecryptError | Error::InappropriateHandshakeMessage { .. });
+        if self.peer != Peer::Broker || !is_repeated {
             return self.explain(error);
         }
         SecurityFailure::lasting(match &self.identity {
@@ -69,24 +75,25 @@ impl Explainer {
             Error::InvalidCertificate(CertificateError::Other(OtherError(cause))) => {
                 match cause.downcast_ref::<SecurityFailure>() {
                     Some(failure) => failure.clone(),
-                    None => {
-                        SecurityFailure::lasting(format!("the broker's certificate is not accepted: {cause}"))
-                    }
+                    None => self.refused(cause),
                 }
             }
-            Error::InvalidCertificate(cause) => {
-                SecurityFailure::lasting(format!("the broker's certificate is not accepted: {cause}"))
-            }
+            Error::InvalidCertificate(cause) => self.refused(cause),
             Error::InvalidMessage(
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-            ) => SecurityFailure::lasting(
-                "what answers at this address does not speak TLS; security.protocol or the port is wrong",
-            ),
+            ) => SecurityFailure::lasting(format!(
+                "what answers at this address does not speak TLS; {}",
+                self.peer.plaintext_hint()
+            )),
             Error::PeerIncompatible(cause) => {
                 SecurityFailure::lasting(format!("{} ({cause:?})", self.no_common_ground()))
             }
             error => SecurityFailure::passing(error.to_string()),
         }
+    }
+
+    fn refused(&self, cause: &dyn fmt::Display) -> SecurityFailure {
+        SecurityFailure::lasting(format!("the {}'s certificate is not accepted: {cause}", self.peer))
     }
 
     fn explain_alert(&self, alert: AlertDescription) -> SecurityFailure {
@@ -103,34 +110,46 @@ impl Explainer {
                 | Alert::UnknownCA
                 | Alert::UnsupportedCertificate
         );
+        let peer = self.peer;
         match &self.identity {
-            Some((subject, key)) if is_about_certificate => SecurityFailure::lasting(format!(
-                "the broker refuses the producer's certificate {subject:?} of {key} ({alert:?}){}",
-                if alert == Alert::UnknownCA || alert == Alert::CertificateUnknown {
-                    "; its issuer may be missing in the broker's ssl.truststore.location"
-                } else {
-                    ""
-                }
-            )),
+            Some((subject, key)) if is_about_certificate => {
+                let is_about_issuer = matches!(alert, Alert::UnknownCA | Alert::CertificateUnknown);
+                let hint = match peer {
+                    Peer::Broker if is_about_issuer => {
+                        "; its issuer may be missing in the broker's ssl.truststore.location"
+                    }
+                    Peer::TokenEndpoint if is_about_issuer => "; it may not know the issuer",
+                    _ => "",
+                };
+                let key = peer.setting(key);
+                SecurityFailure::lasting(format!(
+                    "the {peer} refuses the producer's certificate {subject:?} of {key} ({alert:?}){hint}"
+                ))
+            }
             None if is_about_certificate => SecurityFailure::lasting(format!(
-                "the broker asks for a certificate of the producer's; set ssl.keystore.location, or \
-                 ssl.keystore.certificate.chain and ssl.keystore.key ({alert:?})"
+                "the {peer} asks for a certificate of the producer's; set {}, or ssl.keystore.certificate.chain and \
+                 ssl.keystore.key ({alert:?})",
+                peer.setting("ssl.keystore.location")
             )),
             _ => match alert {
                 Alert::HandshakeFailure | Alert::InsufficientSecurity | Alert::ProtocolVersion => {
                     let hint = match self.identity {
                         None if alert == Alert::HandshakeFailure => {
-                            "; or it asks for a certificate, then set ssl.keystore.location"
+                            let setting = peer.setting("ssl.keystore.location");
+                            format!("; or it asks for a certificate, then set {setting}")
                         }
-                        _ => "",
+                        _ => String::new(),
                     };
                     SecurityFailure::lasting(format!("{}{hint} ({alert:?})", self.no_common_ground()))
                 }
-                Alert::UnrecognisedName => SecurityFailure::lasting(
-                    "the broker has no certificate for the name by which bootstrap.servers or advertised.listeners call it \
-                     (UnrecognisedName)",
-                ),
-                alert => SecurityFailure::passing(format!("the broker has ended the connection ({alert:?})")),
+                Alert::UnrecognisedName => SecurityFailure::lasting(format!(
+                    "the {peer} has no certificate for the name by which {} (UnrecognisedName)",
+                    match peer {
+                        Peer::Broker => "bootstrap.servers or advertised.listeners call it",
+                        Peer::TokenEndpoint => "sasl.oauthbearer.token.endpoint.url calls it",
+                    }
+                )),
+                alert => SecurityFailure::passing(format!("the {peer} has ended the connection ({alert:?})")),
             },
         }
     }
@@ -141,9 +160,9 @@ impl Explainer {
             suites => format!(" and ssl.cipher.suites={suites}"),
         };
         format!(
-            "broker and producer have no TLS version, cipher suite or kind of key in common; the producer offers \
+            "{} and producer have no TLS version, cipher suite or kind of key in common; the producer offers \
              ssl.enabled.protocols={}{suites}",
-            self.protocols
+            self.peer, self.protocols
         )
     }
 }

@@ -4,6 +4,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error};
 
 use super::certificate::{Certificate, utc};
+use super::peer::Peer;
 
 /// Why a certificate is refused.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) enum Refusal {
 /// What a server has shown, and when to whom.
 #[derive(Debug)]
 pub(super) struct Served<'a> {
+    pub(super) peer: Peer,
     pub(super) end_entity: &'a CertificateDer<'a>,
     pub(super) intermediates: &'a [CertificateDer<'a>],
     /// The name that the client connects to.
@@ -46,13 +48,13 @@ impl Refusal {
     /// `key` says whom the client trusts; `None` if the operating system does.
     pub(super) fn explain(&self, served: &Served<'_>, key: Option<&str>) -> String {
         let Some(certificate) = Certificate::read(served.end_entity) else {
-            return format!("the broker's certificate cannot be read{}", self.cause());
+            return format!("the {}'s certificate cannot be read{}", served.peer, self.cause());
         };
         match self {
             Self::Date => served.explain_date(&certificate),
             Self::Issuer => served.explain_issuer(&certificate, key),
             Self::Name => served.explain_name(&certificate),
-            Self::Other(_) => format!("{} is not accepted{}", describe(&certificate), self.cause()),
+            Self::Other(_) => format!("{} is not accepted{}", served.describe(&certificate), self.cause()),
         }
     }
 
@@ -65,10 +67,13 @@ impl Served<'_> {
     fn explain_issuer(&self, certificate: &Certificate, key: Option<&str>) -> String {
         let last = self.intermediates.last().and_then(|last| Certificate::read(last));
         let issuer = last.as_ref().map_or(&certificate.issuer, |last| &last.issuer);
-        let (whom, described) = (key.unwrap_or("the operating system"), describe(certificate));
-        let what = match key {
-            Some(_) => "add to it",
-            None => "set ssl.truststore.location to a file with",
+        let described = self.describe(certificate);
+        let (whom, what) = match key {
+            Some(key) => (self.peer.setting(key), "add to it".to_owned()),
+            None => {
+                let setting = self.peer.setting("ssl.truststore.location");
+                ("the operating system".to_owned(), format!("set {setting} to a file with"))
+            }
         };
         format!(
             "{described} is signed by no authority that {whom} vouches for; if you trust it, {what} the certificate of {issuer:?}"
@@ -80,35 +85,33 @@ impl Served<'_> {
         let others: Vec<_> = self.intermediates.iter().filter_map(|der| Certificate::read(der)).collect();
         let mut all = std::iter::once(certificate).chain(&others);
         let culprit = all.find(|one| !one.is_valid_at(self.now)).unwrap_or(certificate);
-        let (described, now) = (describe(culprit), utc(self.now));
+        let (described, now, remedy) = (self.describe(culprit), utc(self.now), self.peer.new_certificate());
         // The day is enough: a text that changed with each attempt would be logged with each.
         let today = now.get(..10).unwrap_or_default();
         if self.now < culprit.not_before {
             let begin = utc(culprit.not_before);
             return format!(
-                "{described} is not valid before {begin}, and here it is {today}; set the clock, or give the broker another \
-                 certificate (its ssl.keystore.location)"
+                "{described} is not valid before {begin}, and here it is {today}; set the clock, or {remedy}"
             );
         }
-        format!(
-            "{described} has ended, and here it is {today}; give the broker another certificate (its ssl.keystore.location)"
-        )
+        format!("{described} has ended, and here it is {today}; {remedy}")
     }
 
     fn explain_name(&self, certificate: &Certificate) -> String {
-        let (described, name) = (describe(certificate), self.name);
+        let (described, name, origin) = (self.describe(certificate), self.name, self.peer.name_origin());
         let offered = match certificate.names.as_slice() {
             [] => "for no name, since it lacks subjectAltName".to_owned(),
             names => format!("for {}", names.join(", ")),
         };
+        format!("{described} is {offered}, and not for {name:?}, {origin}")
+    }
+
+    fn describe(&self, certificate: &Certificate) -> String {
+        let Certificate { subject, issuer, not_after, .. } = certificate;
         format!(
-            "{described} is {offered}, and not for {name:?}, which is the broker's name in bootstrap.servers or in its \
-             advertised.listeners (ssl.endpoint.identification.algorithm=https)"
+            "the {}'s certificate {subject:?} (issued by {issuer:?}, valid until {})",
+            self.peer,
+            utc(*not_after)
         )
     }
-}
-
-fn describe(certificate: &Certificate) -> String {
-    let Certificate { subject, issuer, not_after, .. } = certificate;
-    format!("the broker's certificate {subject:?} (issued by {issuer:?}, valid until {})", utc(*not_after))
 }

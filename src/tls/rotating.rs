@@ -16,10 +16,10 @@ use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{sleep, sleep_until};
 use zeroize::Zeroizing;
 
-use super::TlsClient;
 use super::certificate_provider::{CertificateError, CertificateProvider};
 use super::rotation::{Fingerprint, Found, Rotation};
 use super::store::LARGEST;
+use super::{Peer, TlsClient};
 use crate::clock;
 use crate::config::{ConfigProblem, Tls, TlsSettings};
 use crate::fence::{Thrown, fenced};
@@ -46,16 +46,16 @@ impl RotatingTls {
     /// # Errors
     ///
     /// What is wrong with which key.
-    pub(crate) fn start(settings: &TlsSettings) -> Result<Self, ConfigProblem> {
+    pub(crate) fn start(settings: &TlsSettings, peer: Peer) -> Result<Self, ConfigProblem> {
         let files = Files::of(settings);
         // Before they are loaded: what changes in between is seen at the first look.
         let fingerprint = files.fingerprint();
-        let (newest, receiver) = watch::channel(Some(TlsClient::new(settings)?));
+        let (newest, receiver) = watch::channel(Some(TlsClient::new(settings, peer)?));
         let interval = settings.reload_interval.0;
         let is_wanted = !files.0.is_empty() && !interval.is_zero() && settings.client_config.get().is_none();
         let task = Handle::try_current().ok().filter(|_| is_wanted).map(|runtime| {
             let rotation = Rotation::new(interval, fingerprint, clock::now());
-            runtime.spawn(watch_files(rotation, files, settings.clone(), newest)).abort_handle()
+            runtime.spawn(watch_files(rotation, files, (settings.clone(), peer), newest)).abort_handle()
         });
         Ok(Self { newest: NewestTls(receiver), task })
     }
@@ -100,7 +100,7 @@ impl NewestTls {
 async fn watch_files(
     mut rotation: Rotation,
     files: Files,
-    settings: TlsSettings,
+    (settings, peer): (TlsSettings, Peer),
     newest: watch::Sender<Option<TlsClient>>,
 ) {
     loop {
@@ -108,7 +108,7 @@ async fn watch_files(
         let looked_at = files.clone();
         let Ok(fingerprint) = spawn_blocking(move || looked_at.fingerprint()).await else { return };
         if rotation.handle_look(fingerprint, clock::now()) == Found::New {
-            load(settings.clone(), &newest).await;
+            load(settings.clone(), peer, &newest).await;
         }
     }
 }
@@ -125,7 +125,7 @@ async fn ask(provider: Box<dyn CertificateProvider>, newest: watch::Sender<Optio
             Err(thrown) => Err(thrown.message().into()),
         };
         let is_loaded = match answer {
-            Ok(tls) => load(tls.into_settings(), &newest).await,
+            Ok(tls) => load(tls.into_settings(), Peer::Broker, &newest).await,
             Err(error) => {
                 log::warn!(%error, "the provider has given no certificates");
                 false
@@ -136,8 +136,8 @@ async fn ask(provider: Box<dyn CertificateProvider>, newest: watch::Sender<Optio
 }
 
 /// Has new connections made by what `settings` say, unless that cannot be read.
-async fn load(settings: TlsSettings, newest: &watch::Sender<Option<TlsClient>>) -> bool {
-    match spawn_blocking(move || TlsClient::new(&settings)).await {
+async fn load(settings: TlsSettings, peer: Peer, newest: &watch::Sender<Option<TlsClient>>) -> bool {
+    match spawn_blocking(move || TlsClient::new(&settings, peer)).await {
         Ok(Ok(client)) => {
             log::info!(
                 certificate = client.subject().unwrap_or("none"),

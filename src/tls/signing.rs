@@ -67,29 +67,38 @@ fn plain(der: &[u8]) -> Option<Vec<u8>> {
 const KEY_FILE: &str = "sasl.oauthbearer.assertion.private.key.file";
 const PASSPHRASE: &str = "sasl.oauthbearer.assertion.private.key.passphrase";
 
-/// Whether a signature with P-256 in plain form is that of a key, by the algorithms that check certificates.
+/// Whether a signature of a JWT is that of a key, by the algorithms that check certificates.
 #[cfg(test)]
-pub(crate) fn is_genuine_es256(pem: &str, message: &[u8], plain: &[u8]) -> bool {
+pub(crate) fn is_genuine(algorithm: &str, pem: &str, message: &[u8], signature: &[u8]) -> bool {
     let sections = pem::sections(pem).unwrap();
     let key = identity::private_key(sections, KEY_FILE, "", "").unwrap();
     let provider = provider::choose().unwrap();
     let key = provider.key_provider.load_private_key(key).unwrap();
     let info = key.public_key().unwrap();
-    // An uncompressed point ends the description of a public key.
-    let point = &info[info.len() - 65..];
-    let number = |bytes: &[u8]| [&[0x02, 33, 0][..], bytes].concat();
-    let numbers = |bytes: &[u8]| {
-        let bytes = number(bytes);
-        // DER allows a zero in front only where the number would be negative without it.
-        if bytes[3] & 0x80 == 0 { [&[0x02, 32][..], &bytes[3..]].concat() } else { bytes }
+    // The public key ends its description: with P-256 as an uncompressed point, with RSA of 2048 bits as 270 bytes of DER.
+    let (scheme, length, signature) = match algorithm {
+        "ES256" => (SignatureScheme::ECDSA_NISTP256_SHA256, 65, in_der(signature)),
+        _ => (SignatureScheme::RSA_PKCS1_SHA256, 270, signature.to_vec()),
     };
-    let body = [numbers(&plain[..32]), numbers(&plain[32..])].concat();
-    let der = [&[0x30, u8::try_from(body.len()).unwrap()][..], &body].concat();
+    let public_key = &info[info.len() - length..];
     let known = provider.signature_verification_algorithms.mapping.iter();
-    let known = known.filter(|(scheme, _)| *scheme == SignatureScheme::ECDSA_NISTP256_SHA256);
-    known
-        .flat_map(|(_, algorithms)| *algorithms)
-        .any(|algorithm| algorithm.verify_signature(point, message, &der).is_ok())
+    let mut known = known.filter(|(known, _)| *known == scheme).flat_map(|(_, algorithms)| *algorithms);
+    known.any(|algorithm| algorithm.verify_signature(public_key, message, &signature).is_ok())
+}
+
+/// The inverse of [`plain`].
+#[cfg(test)]
+fn in_der(plain: &[u8]) -> Vec<u8> {
+    let number = |bytes: &[u8]| {
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let bytes = &bytes[zeros..];
+        // A zero in front, where the number would be negative without it.
+        let sign = if bytes[0] & 0x80 == 0 { &[][..] } else { &[0] };
+        let length = u8::try_from(sign.len() + bytes.len()).unwrap();
+        [&[0x02, length], sign, bytes].concat()
+    };
+    let body = [number(&plain[..32]), number(&plain[32..])].concat();
+    [&[0x30, u8::try_from(body.len()).unwrap()][..], &body].concat()
 }
 
 #[cfg(test)]

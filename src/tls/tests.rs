@@ -19,7 +19,7 @@ const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mock/certs");
 fn client(properties: &[(&str, &str)]) -> Result<TlsClient, ConfigProblem> {
     let config = ProducerConfig::from_properties([("bootstrap.servers", "localhost:9093")]);
     let settings = config.properties(properties.iter().copied()).settle().unwrap();
-    TlsClient::new(&settings.tls)
+    TlsClient::new(&settings.tls, Peer::Broker)
 }
 
 fn trusting() -> TlsClient {
@@ -87,7 +87,7 @@ async fn every_provider_does_its_work() {
     let settings = config.bootstrap_servers("localhost:9093").settle().unwrap();
     let server = server(&MockCertificate::SERVER_RSA);
     for provider in provider::all() {
-        let client = TlsClient::with(&settings.tls, || Ok(Arc::new(provider))).unwrap();
+        let client = TlsClient::with(&settings.tls, Peer::Broker, || Ok(Arc::new(provider))).unwrap();
         let mut stream = client.connect(echo(&server), "localhost").await.unwrap();
 
         assert_eq!(echoed(&mut stream, b"2 apples").await, b"2 apples");
@@ -297,6 +297,7 @@ fn suites_of_no_version_that_is_enabled_are_refused() {
 #[test]
 fn broker_that_repeats_its_hello_in_place_of_an_alert_refuses_the_certificate() {
     let explainer = |identity| Explainer {
+        peer: Peer::Broker,
         identity,
         protocols: "TLSv1.2,TLSv1.3".to_owned(),
         cipher_suites: String::new(),

@@ -12,6 +12,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
 use super::certificate::Certificate;
+use super::peer::Peer;
 use super::refusal::{Refusal, Served};
 use super::trust::Trust;
 use crate::security_failure::SecurityFailure;
@@ -19,14 +20,15 @@ use crate::security_failure::SecurityFailure;
 /// Accepts certificates that an authority has signed whom the client trusts, for the name that the client connects to.
 #[derive(Debug)]
 pub(super) struct Verifier {
+    peer: Peer,
     trust: Trust,
     algorithms: WebPkiSupportedAlgorithms,
     checks_names: bool,
 }
 
 impl Verifier {
-    pub(super) fn new(trust: Trust, provider: &CryptoProvider, checks_names: bool) -> Self {
-        Self { trust, algorithms: provider.signature_verification_algorithms, checks_names }
+    pub(super) fn new(peer: Peer, trust: Trust, provider: &CryptoProvider, checks_names: bool) -> Self {
+        Self { peer, trust, algorithms: provider.signature_verification_algorithms, checks_names }
     }
 
     fn verify(
@@ -63,7 +65,8 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         self.verify(end_entity, intermediates, server_name, now).map_err(|refusal| {
-            let served = Served { end_entity, intermediates, name: &server_name.to_str(), now: seconds(now) };
+            let (peer, name, now) = (self.peer, &server_name.to_str(), seconds(now));
+            let served = Served { peer, end_entity, intermediates, name, now };
             // The server is told "certificate unknown", as Java tells it.
             let reason = SecurityFailure::lasting(refusal.explain(&served, self.trust.key));
             Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(reason))))

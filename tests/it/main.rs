@@ -19,6 +19,8 @@ mod misrouting;
 mod name_lookup;
 #[cfg(feature = "sasl")]
 mod oauth;
+#[cfg(all(feature = "sasl", feature = "tls"))]
+mod oauth_tls;
 mod ordering;
 mod partitioning;
 mod purge;

@@ -15,14 +15,14 @@ use crate::support::{
     TOPIC, TestResult, builder, delivered, enqueue_all, log_of, millis, record, seconds, soon, texts, until,
 };
 
-const TOKEN: &str = "e30.hunter2.x";
+pub(crate) const TOKEN: &str = "e30.hunter2.x";
 
-fn guarded() -> MockClusterBuilder {
+pub(crate) fn guarded() -> MockClusterBuilder {
     let cluster = MockCluster::builder().auto_create_topics(false, 1);
     cluster.sasl_token(TOKEN, MockToken::of("alice")).sasl_mechanisms([SaslMechanism::OAuthBearer])
 }
 
-async fn start(builder: MockClusterBuilder) -> MockCluster {
+pub(crate) async fn start(builder: MockClusterBuilder) -> MockCluster {
     let cluster = builder.start().await.unwrap();
     cluster.create_topic(TOPIC, 1, 1).unwrap();
     cluster
@@ -41,7 +41,7 @@ fn always(token: &'static str) -> Sasl {
     Sasl::oauth_bearer(move || async move { Ok(AccessToken::new(token)) })
 }
 
-async fn refused(producer: &KafkaProducer) -> (SendErrorKind, Disposition) {
+pub(crate) async fn refused(producer: &KafkaProducer) -> (SendErrorKind, Disposition) {
     let error = soon("a refusal", producer.send(record("x"))).await.unwrap_err();
     (error.kind().clone(), error.disposition())
 }
@@ -338,7 +338,7 @@ async fn tokens_are_shown_nowhere() -> TestResult {
 }
 
 /// The properties of a client that gets its tokens from an endpoint.
-fn properties_of_oidc(cluster: &MockCluster, url: &str) -> String {
+pub(crate) fn properties_of_oidc(cluster: &MockCluster, url: &str) -> String {
     format!(
         "bootstrap.servers={}\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism=OAUTHBEARER\n\
          sasl.login.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler\n\
@@ -348,10 +348,10 @@ fn properties_of_oidc(cluster: &MockCluster, url: &str) -> String {
     )
 }
 
-const BY_SECRET: &str = "sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+pub(crate) const BY_SECRET: &str = "sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
                          clientId=\"me\" clientSecret=\"hunter2\" scope=\"kafka\" extension_logicalCluster=\"lkc-1\";\n";
 
-fn from_text(text: &str) -> KafkaProducer {
+pub(crate) fn from_text(text: &str) -> KafkaProducer {
     let config = ProducerConfig::from_properties_text(text);
     KafkaProducer::builder().config(config).build().unwrap()
 }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{EXTENSION, OAuthOptions, TokenOrigin};
-use crate::config::property::Property;
+use crate::config::keys::Key;
+use crate::config::kind::Kind;
 use crate::config::security_keys::JWT_BEARER_RETRIEVER;
-use crate::config::tls::{Location, PemText, StoreType, TlsSettings};
+use crate::config::tls::TlsSettings;
+use crate::config::tls_keys::TLS_KEYS;
 use crate::config::{ConfigProblem, ConfigReason, ProducerSettings};
 use crate::http::Url;
 use crate::json::Json;
@@ -23,7 +25,7 @@ pub(crate) struct TokenEndpoint {
     pub(crate) connect_timeout: Duration,
     /// For each silence of the endpoint.
     pub(crate) read_timeout: Duration,
-    /// Whom the producer trusts, for `https`.
+    /// Whom the producer trusts, and what it shows, for `https`.
     pub(crate) tls: TlsSettings,
 }
 
@@ -105,7 +107,7 @@ pub(super) fn origin(
         extensions,
         connect_timeout: time(settings, "sasl.login.connect.timeout.ms").unwrap_or(CONNECT_TIMEOUT),
         read_timeout: time(settings, "sasl.login.read.timeout.ms").unwrap_or(READ_TIMEOUT),
-        tls: trust(options).map_err(in_line)?,
+        tls: tls(options).map_err(in_line)?,
     })))
 }
 
@@ -150,19 +152,27 @@ fn assertion(settings: &ProducerSettings) -> Result<Assertion, ConfigProblem> {
     })))
 }
 
-/// Returns whom to trust. As in Java, options of the login module say so, and not `ssl.*`, which is about brokers.
-fn trust(options: &OAuthOptions) -> Result<TlsSettings, ConfigReason> {
-    let mut tls = TlsSettings::default();
-    if let Some(store_type) = options.get("ssl.truststore.type") {
-        tls.truststore_type = StoreType::parse(store_type, &crate::config::kind::Kind::Text)?;
+/// Returns whom to trust, and what to show. As in Java, options of the login module say so, and not `ssl.*`, which is about brokers.
+fn tls(options: &OAuthOptions) -> Result<TlsSettings, ConfigReason> {
+    let mut settings = ProducerSettings::default();
+    for (name, value) in options.with_prefix("") {
+        let Some(key) = tls_key(name) else { continue };
+        key.parse(&mut settings, value).map_err(|reason| {
+            // What is wrong with an item of a list quotes it.
+            let reason = if key.kind == Kind::List { key.without_value(reason) } else { reason };
+            match reason {
+                ConfigReason::Invalid(text) => ConfigReason::Invalid(format!("the option {name}: {text}")),
+                reason => reason,
+            }
+        })?;
     }
-    if let Some(path) = options.get("ssl.truststore.location") {
-        tls.truststore_location = Location::new(path);
-    }
-    if let Some(certificates) = options.get("ssl.truststore.certificates") {
-        tls.truststore_certificates = PemText::new(certificates);
-    }
-    Ok(tls)
+    Ok(settings.tls)
+}
+
+/// Returns the key that an option of the login module stands for. As in Java, the name of an endpoint is checked always.
+pub(super) fn tls_key(name: &str) -> Option<&'static Key> {
+    let mut supported = TLS_KEYS.iter().filter(|key| key.is_supported());
+    supported.find(|key| key.name == name && name != "ssl.endpoint.identification.algorithm")
 }
 
 /// Returns the value of a key, or else of an option that Java has deprecated for it.

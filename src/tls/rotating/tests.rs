@@ -35,7 +35,7 @@ fn write(file: &Path, certificate: &MockCertificate) {
 
 fn start(file: &Path) -> RotatingTls {
     let tls = Tls::new().truststore_pem(MockTls::ca_pem()).keystore_file(file);
-    RotatingTls::start(&tls.into_settings()).unwrap()
+    RotatingTls::start(&tls.into_settings(), Peer::Broker).unwrap()
 }
 
 /// In seconds since 1970, as `date -u -d 2120-01-01 +%s` prints it.
@@ -109,7 +109,7 @@ async fn there_is_no_task_where_there_is_nothing_to_watch() {
         .reload_interval(Duration::ZERO);
 
     for tls in [text, never] {
-        assert!(RotatingTls::start(&tls.into_settings()).unwrap().task.is_none());
+        assert!(RotatingTls::start(&tls.into_settings(), Peer::Broker).unwrap().task.is_none());
     }
 }
 

@@ -9,6 +9,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, Suppor
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::super::Peer;
 use super::*;
 
 /// So many messages a key of [`short_lived`] is good for.
@@ -51,7 +52,12 @@ fn server_config() -> Arc<ServerConfig> {
 }
 
 fn explainer() -> Arc<Explainer> {
-    Arc::new(Explainer { identity: None, protocols: String::new(), cipher_suites: String::new() })
+    Arc::new(Explainer {
+        peer: Peer::Broker,
+        identity: None,
+        protocols: String::new(),
+        cipher_suites: String::new(),
+    })
 }
 
 fn name() -> ServerName<'static> {

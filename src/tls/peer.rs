@@ -1,0 +1,60 @@
+//! Whom texts are about: what users call it, and the settings by which they mend what is wrong with it.
+
+use std::fmt;
+
+/// Who is at the other end of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    Broker,
+    /// Where access tokens come from.
+    TokenEndpoint,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Broker => "broker",
+            Self::TokenEndpoint => "token endpoint",
+        })
+    }
+}
+
+impl Peer {
+    /// Returns where a user sets a key of `ssl.*`.
+    pub(super) fn setting(self, key: &str) -> String {
+        match self {
+            Self::Broker => key.to_owned(),
+            // `ssl.*` beside it is about brokers only.
+            Self::TokenEndpoint => format!("the option {key} of sasl.jaas.config"),
+        }
+    }
+
+    /// Returns what to do where TLS meets something else.
+    pub(super) fn plaintext_hint(self) -> &'static str {
+        match self {
+            Self::Broker => "security.protocol or the port is wrong",
+            Self::TokenEndpoint => {
+                "sasl.oauthbearer.token.endpoint.url must begin with http: or its port is wrong"
+            }
+        }
+    }
+
+    /// Returns where the name stands that the client connects to.
+    pub(super) fn name_origin(self) -> &'static str {
+        match self {
+            Self::Broker => {
+                "which is the broker's name in bootstrap.servers or in its advertised.listeners \
+                 (ssl.endpoint.identification.algorithm=https)"
+            }
+            Self::TokenEndpoint => "which is its name in sasl.oauthbearer.token.endpoint.url",
+        }
+    }
+
+    /// Returns how to give it another certificate.
+    pub(super) fn new_certificate(self) -> &'static str {
+        match self {
+            Self::Broker => "give the broker another certificate (its ssl.keystore.location)",
+            Self::TokenEndpoint => "the token endpoint needs another certificate",
+        }
+    }
+}
