@@ -3,6 +3,7 @@
 //! One cluster of each version serves all: the time that it takes to start is most of what these tests take.
 //! `KAFKA_SECURITY=whole` has them send more, and longer.
 
+mod assertions;
 mod client;
 mod matrix;
 mod renewal;
@@ -36,6 +37,7 @@ async fn everything_comes_in_and_mistakes_are_told(version: Version) {
     let Some(cluster) = options.start().await else { return };
     matrix::every_way_takes_what_is_read_back(&cluster).await;
     wrong::every_mistake_is_told(&cluster).await;
+    assertions::signatures_of_producers_are_genuine(&cluster).await;
     // Older brokers set no limit to sessions.
     if version != Version::V1_0_2 {
         renewal::sessions_are_renewed_under_load(&cluster).await;

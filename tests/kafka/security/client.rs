@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::future::ready;
 
+use kafka_mock::MockCertificate;
 use kafka_producer::AccessToken;
 use kafka_producer::KafkaProducer;
 use kafka_producer::ProducerConfig;
@@ -11,8 +12,10 @@ use kafka_producer::Sasl;
 use crate::support::KafkaCluster;
 use crate::support::Listener;
 use crate::support::Version;
+use crate::support::issuer::AUDIENCE;
 use crate::support::issuer::CLIENT_ID;
 use crate::support::issuer::CLIENT_SECRET;
+use crate::support::issuer::ISSUER;
 use crate::support::issuer::Issuer;
 use crate::support::security::CERTIFICATES;
 use crate::support::security::PASSWORD;
@@ -94,15 +97,54 @@ pub(super) fn properties(cluster: &KafkaCluster, listener: Listener, mechanism: 
 
 /// The lines by which a producer gets tokens that are signed.
 fn token_endpoint(issuer: &Issuer) -> String {
+    format!(
+        "{}\nsasl.oauthbearer.client.credentials.client.id={CLIENT_ID}\n\
+         sasl.oauthbearer.client.credentials.client.secret={CLIENT_SECRET}",
+        token_endpoint_for_any(issuer)
+    )
+}
+
+/// The same lines without those that say who the producer is.
+fn token_endpoint_for_any(issuer: &Issuer) -> String {
     let package = "org.apache.kafka.common.security.oauthbearer";
     format!(
-        "sasl.jaas.config={package}.OAuthBearerLoginModule required;\n\
+        "sasl.jaas.config={package}.OAuthBearerLoginModule required \\\n  ssl.truststore.type=\"PEM\" \\\n  \
+         ssl.truststore.location=\"{CERTIFICATES}/ca.pem\";\n\
          sasl.login.callback.handler.class={package}.OAuthBearerLoginCallbackHandler\n\
-         sasl.oauthbearer.token.endpoint.url={}\n\
-         sasl.oauthbearer.client.credentials.client.id={CLIENT_ID}\n\
-         sasl.oauthbearer.client.credentials.client.secret={CLIENT_SECRET}",
-        issuer.token_url
+         sasl.oauthbearer.token.endpoint.url={}",
+        issuer.token_url()
     )
+}
+
+/// The lines of a producer that signs what it shows at the token endpoint (KIP-1139) by the key of a certificate.
+pub(super) fn properties_that_sign(
+    cluster: &KafkaCluster,
+    issuer: &Issuer,
+    (algorithm, certificate, key): (&str, &str, &str),
+) -> String {
+    let template = cluster.directory().join(format!("{key}-template.json"));
+    // The brokers know several keys, and try one only.
+    let header = format!("{{\"header\":{{\"kid\":\"{certificate}.pem\"}}}}");
+    std::fs::write(&template, header).expect("a template");
+    let servers = cluster.bootstrap_servers_of(Listener::SaslPlaintext);
+    let mut text = format!(
+        "bootstrap.servers={servers}\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism=OAUTHBEARER\n{}\n",
+        token_endpoint_for_any(issuer)
+    );
+    let class = "org.apache.kafka.common.security.oauthbearer.JwtBearerJwtRetriever";
+    for (name, value) in [
+        ("jwt.retriever.class", class),
+        ("assertion.algorithm", algorithm),
+        ("assertion.claim.aud", AUDIENCE),
+        ("assertion.claim.iss", ISSUER),
+        ("assertion.claim.sub", USER),
+        ("assertion.private.key.file", &format!("{CERTIFICATES}/{key}.key")),
+        ("assertion.private.key.passphrase", MockCertificate::PASSWORD),
+        ("assertion.template.file", &template.display().to_string()),
+    ] {
+        writeln!(text, "sasl.oauthbearer.{name}={value}").expect("a String takes all");
+    }
+    text
 }
 
 /// A producer by the lines of a file.

@@ -154,14 +154,25 @@ fn wrong_tokens(cluster: &KafkaCluster) -> Vec<Mistake> {
         ),
     };
     let mut mistakes: Vec<Mistake> = tokens.into_iter().map(mistake).collect();
+    let lacking = "record for topic mistaken cannot be accepted: no access token: token endpoint ENDPOINT";
+    mistakes.push(Mistake {
+        name: "token endpoint of another CA".to_owned(),
+        properties: client::properties(cluster, Listener::SaslPlaintext, Some(Mechanism::OAuthBearer))
+            .replace("/ca.pem", "/other-ca.pem"),
+        token: None,
+        says: format!(
+            "{lacking}: the token endpoint's certificate \"CN=localhost\" (issued by \"O=kafka-mock,CN=kafka-mock test CA\", \
+             valid until 2120-01-01 00:00:00 UTC) is signed by no authority that the option ssl.truststore.location of \
+             sasl.jaas.config vouches for; if you trust it, add to it the certificate of \"O=kafka-mock,CN=kafka-mock test \
+             CA\""
+        ),
+    });
     mistakes.push(Mistake {
         name: "wrong secret for the token endpoint".to_owned(),
         properties: client::properties(cluster, Listener::SaslPlaintext, Some(Mechanism::OAuthBearer))
             .replace(CLIENT_SECRET, "wrong-hunter2"),
         token: None,
-        says: "record for topic mistaken cannot be accepted: no access token: token endpoint ENDPOINT answers 401: \
-               invalid_client: who are you?"
-            .to_owned(),
+        says: format!("{lacking} answers 401: invalid_client: who are you?"),
     });
     mistakes
 }

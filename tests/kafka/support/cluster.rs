@@ -87,7 +87,7 @@ impl ClusterOptions {
             true => Some(Issuer::start(jars).await),
             false => None,
         };
-        self.security.jwks_url = issuer.as_ref().map(|issuer| issuer.jwks_url.clone());
+        self.security.jwks_url = issuer.as_ref().map(Issuer::jwks_url);
         let mut started = self.try_start(jars).await;
         for _ in 1..ATTEMPTS {
             if !started.as_ref().is_err_and(|error| error.contains("Address already in use")) {

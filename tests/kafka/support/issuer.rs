@@ -1,14 +1,15 @@
-//! An issuer of access tokens, which tells brokers its key and gives producers tokens.
+//! An issuer of access tokens, which tells brokers its keys and gives producers tokens.
 
 use std::time::Duration;
 use std::time::SystemTime;
 
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use kafka_mock::MockTls;
+use kafka_mock::MockTokenEndpoint;
+use kafka_mock::TokenAnswer;
+use kafka_mock::TokenRequest;
 
 use super::jars::Jars;
+use super::security::CERTIFICATES;
 use super::security::USER;
 
 /// Who the tokens say that they are from, and whom they are for.
@@ -21,15 +22,18 @@ pub(crate) const CLIENT_SECRET: &str = "token-hunter2";
 /// The two with a colon between them, in Base64.
 const BASIC: &str = "cHJvZHVjZXI6dG9rZW4taHVudGVyMg==";
 
-/// Signed tokens, and addresses at which the key and right tokens can be had for as long as this lives.
+/// Of whose signatures the brokers are told, as the files of `mock/certs` are called.
+const CLIENTS: [&str; 2] = ["client-rsa", "client"];
+
+/// Signed tokens, and addresses at which the keys and right tokens can be had for as long as this lives: tokens by TLS only, from an
+/// endpoint that shows the certificate of brokers.
 #[derive(Debug)]
 pub(crate) struct Issuer {
-    pub(crate) jwks_url: String,
-    pub(crate) token_url: String,
     pub(crate) expired: String,
     pub(crate) for_others: String,
     pub(crate) of_another_key: String,
-    server: JoinHandle<()>,
+    keys: MockTokenEndpoint,
+    tokens: MockTokenEndpoint,
 }
 
 impl Issuer {
@@ -46,52 +50,42 @@ impl Issuer {
         let right = claims(AUDIENCE, now, now + hour);
         let expired = claims(AUDIENCE, now - 2 * hour, now - hour);
         let mut java = jars.java(&[]);
-        java.args(["Tokens", &right, &expired, &claims("others", now, now + hour), "--strange", &right]);
+        java.arg("Tokens").args(CLIENTS.map(|name| format!("{CERTIFICATES}/{name}.pem"))).arg("--claims");
+        java.args([&right, &expired, &claims("others", now, now + hour), "--strange", &right]);
         let output = tokio::process::Command::from(java).kill_on_drop(true).output().await.expect("java");
-        let output = String::from_utf8(output.stdout).expect("text");
+        let output = String::from_utf8([output.stdout, output.stderr].concat()).expect("text");
         let lines: Vec<&str> = output.lines().collect();
         let &[keys, right, expired, for_others, of_another_key] = &lines[..] else { panic!("{output}") };
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let token = format!("{{\"access_token\":\"{right}\",\"token_type\":\"Bearer\",\"expires_in\":3600}}");
+        let (keys, right) = (keys.to_owned(), right.to_owned());
+        let keys = MockTokenEndpoint::start(move |_| TokenAnswer::json(200, &keys)).await;
+        let tokens = MockTokenEndpoint::start_tls(MockTls::new(), move |asked| answer(asked, &right)).await;
         Self {
-            jwks_url: format!("http://{address}/keys"),
-            token_url: format!("http://{address}/token"),
             expired: expired.to_owned(),
             for_others: for_others.to_owned(),
             of_another_key: of_another_key.to_owned(),
-            server: tokio::spawn(serve(listener, keys.to_owned(), token)),
+            keys: keys.expect("a port"),
+            tokens: tokens.expect("a port and TLS"),
         }
+    }
+
+    /// Where brokers get the keys.
+    pub(crate) fn jwks_url(&self) -> String {
+        self.keys.url()
+    }
+
+    /// Where producers get tokens.
+    pub(crate) fn token_url(&self) -> String {
+        self.tokens.url()
     }
 }
 
-impl Drop for Issuer {
-    fn drop(&mut self) {
-        self.server.abort();
+/// Gives the token to those who know the secret. Those who have signed something get that back: brokers check it.
+fn answer(asked: &TokenRequest, token: &str) -> TokenAnswer {
+    if let Some(signed) = asked.form("assertion") {
+        return TokenAnswer::token(signed, 300);
     }
-}
-
-/// Gives the keys to everyone, and the token to those who know the secret.
-async fn serve(listener: TcpListener, keys: String, token: String) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let mut asked = Vec::new();
-        while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
-            if !stream.read_buf(&mut asked).await.is_ok_and(|read| read > 0) {
-                break;
-            }
-        }
-        let asked = String::from_utf8_lossy(&asked);
-        let (status, body) = match () {
-            () if asked.starts_with("GET /keys ") => ("200 OK", keys.as_str()),
-            () if asked.contains(&format!("Basic {BASIC}\r\n")) => ("200 OK", token.as_str()),
-            () => ("401 Unauthorized", r#"{"error":"invalid_client","error_description":"who are you?"}"#),
-        };
-        let answer = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        if let Err(error) = stream.write_all(answer.as_bytes()).await {
-            eprintln!("issuer of tokens: {error}");
-        }
+    match asked.header("authorization").and_then(|header| header.strip_prefix("Basic ")) {
+        Some(BASIC) => TokenAnswer::token(token, 3_600),
+        _ => TokenAnswer::error(401, "invalid_client", "who are you?"),
     }
 }
