@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::access_tokens::MockToken;
 use crate::api::Api;
 use crate::batch::{CheckedBatch, MockBatch};
 use crate::broker::Broker;
@@ -163,6 +164,13 @@ impl Brokers {
     pub fn set_sasl_user(&mut self, name: &str, password: &str) {
         if let Some(admission) = &mut self.state.settings.admission {
             admission.users.insert(name.to_owned(), password.to_owned());
+        }
+    }
+
+    /// Lets in clients with an access token, too, if brokers demand SASL (OAUTHBEARER).
+    pub fn set_sasl_token(&mut self, token: &str, is: MockToken) {
+        if let Some(admission) = &mut self.state.settings.admission {
+            admission.tokens.insert(token.to_owned(), is);
         }
     }
 }

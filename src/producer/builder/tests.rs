@@ -2,6 +2,8 @@
 //! and for timers that fire.
 
 mod distant;
+#[cfg(all(feature = "sasl", feature = "tls"))]
+mod secured;
 
 use std::io;
 use std::sync::Arc;

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
+#[cfg(feature = "tls")]
+use std::io::{Read, Write};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -11,12 +13,18 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_mock::Api;
-use kafka_mock::sans_io::{Brokers, Reaction};
+use kafka_mock::sans_io::{Brokers, Client, Reaction};
 use kafka_protocol::messages::{MetadataRequest, RequestHeader};
 use kafka_protocol::protocol::Decodable;
+#[cfg(feature = "tls")]
+use rustls::pki_types::pem::PemObject;
+#[cfg(feature = "tls")]
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+#[cfg(feature = "tls")]
+use crate::config::TlsVersion;
 use crate::network::dialer::ByteStream;
 use crate::network::next_frame;
 use crate::network::transport::{Connecting, Connector};
@@ -31,6 +39,9 @@ pub(super) struct Distant {
     pub(super) creates_topics: bool,
     /// Whether brokers close a connection on which something is asked along with ApiVersions.
     pub(super) dislikes_early_requests: bool,
+    /// The version of TLS that brokers speak, if they do.
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<TlsVersion>,
     /// What was asked of which broker: `broker: request and version`, or `broker: connect`.
     log: Mutex<Vec<String>>,
 }
@@ -46,6 +57,8 @@ impl Distant {
             brokers: Mutex::new(brokers),
             creates_topics: false,
             dislikes_early_requests: false,
+            #[cfg(feature = "tls")]
+            tls: None,
             log: Mutex::default(),
         }
     }
@@ -56,13 +69,13 @@ impl Distant {
     }
 
     /// Has a broker take in a request. Returns its answer.
-    fn handle(&self, broker: i32, frame: Bytes) -> Option<Bytes> {
+    fn handle(&self, client: &mut Client, broker: i32, frame: Bytes) -> Option<Bytes> {
         let key = i16::from_be_bytes([frame[0], frame[1]]);
         let version = i16::from_be_bytes([frame[2], frame[3]]);
         let api = Api::from_key(key).unwrap();
         self.log.lock().unwrap().push(format!("{broker}: {api:?} {version}"));
         let mut brokers = self.brokers.lock().unwrap();
-        let reaction = brokers.handle(broker, frame.clone(), Duration::ZERO);
+        let reaction = brokers.handle_of(client, broker, frame.clone(), Duration::ZERO);
         if api == Api::Metadata && self.creates_topics {
             create_topics(&mut brokers, frame, version);
         }
@@ -111,13 +124,15 @@ impl Connector for ToDistant {
             network.log.lock().unwrap().push(format!("{broker}: connect"));
             pause(network.round_trip).await;
             let line = Line {
-                network,
                 broker,
+                client: Client::default(),
+                wire: Wire::of(&network),
                 to_broker: BytesMut::new(),
                 answers: VecDeque::new(),
                 is_greeted: false,
                 is_closed: false,
                 timer: None,
+                network,
             };
             let stream: Box<dyn ByteStream> = Box::new(line);
             Ok(stream)
@@ -131,10 +146,95 @@ async fn pause(time: Duration) {
     }
 }
 
+/// How bytes travel.
+enum Wire {
+    Plain,
+    /// The broker's part of it.
+    #[cfg(feature = "tls")]
+    Tls(Box<rustls::ServerConnection>),
+}
+
+#[cfg(not(feature = "tls"))]
+impl Wire {
+    fn of(_: &Distant) -> Self {
+        Self::Plain
+    }
+
+    fn take_in(&mut self, bytes: &[u8], plain: &mut BytesMut) -> io::Result<()> {
+        plain.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn give_out(&mut self, answer: Bytes) -> Option<Bytes> {
+        Some(answer)
+    }
+
+    fn rest(&mut self) -> Option<Bytes> {
+        None
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Wire {
+    fn of(network: &Distant) -> Self {
+        let Some(version) = network.tls else { return Self::Plain };
+        let version = match version {
+            TlsVersion::V1_2 => &rustls::version::TLS12,
+            TlsVersion::V1_3 => &rustls::version::TLS13,
+        };
+        let certificate = kafka_mock::MockCertificate::SERVER;
+        let chain = CertificateDer::pem_slice_iter(certificate.chain_pem().as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(certificate.key_pem().as_bytes()).unwrap();
+        let provider = Arc::new(rustls_graviola::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain.map(Result::unwrap).collect(), key)
+            .unwrap();
+        Self::Tls(Box::new(rustls::ServerConnection::new(Arc::new(config)).unwrap()))
+    }
+
+    /// Takes in what has come from the client.
+    fn take_in(&mut self, mut bytes: &[u8], plain: &mut BytesMut) -> io::Result<()> {
+        let Self::Tls(tls) = self else {
+            plain.extend_from_slice(bytes);
+            return Ok(());
+        };
+        while !bytes.is_empty() {
+            tls.read_tls(&mut bytes)?;
+            let come = tls.process_new_packets().map_err(io::Error::other)?.plaintext_bytes_to_read();
+            let mut decrypted = vec![0; come];
+            tls.reader().read_exact(&mut decrypted)?;
+            plain.extend_from_slice(&decrypted);
+        }
+        Ok(())
+    }
+
+    /// Returns an answer as it travels, if it does not travel with others.
+    fn give_out(&mut self, answer: Bytes) -> Option<Bytes> {
+        let Self::Tls(tls) = self else { return Some(answer) };
+        tls.writer().write_all(&answer).unwrap();
+        None
+    }
+
+    /// Returns what is to travel in addition.
+    fn rest(&mut self) -> Option<Bytes> {
+        let Self::Tls(tls) = self else { return None };
+        let mut bytes = Vec::new();
+        while tls.wants_write() {
+            tls.write_tls(&mut bytes).unwrap();
+        }
+        (!bytes.is_empty()).then(|| Bytes::from(bytes))
+    }
+}
+
 /// The producer's end of a connection.
 struct Line {
     network: Arc<Distant>,
     broker: i32,
+    client: Client,
+    wire: Wire,
     to_broker: BytesMut,
     /// With the times at which they are here.
     answers: VecDeque<(Instant, Bytes)>,
@@ -147,17 +247,18 @@ struct Line {
 impl AsyncWrite for Line {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let line = &mut *self;
-        line.to_broker.extend_from_slice(bytes);
+        let due = Instant::from_std(crate::clock::now()) + line.network.round_trip;
+        line.wire.take_in(bytes, &mut line.to_broker)?;
         while let Some(frame) = next_frame(&mut line.to_broker, usize::MAX).unwrap() {
-            let due = Instant::from_std(crate::clock::now()) + line.network.round_trip;
-            let answer = line.network.handle(line.broker, frame);
+            let answer = line.network.handle(&mut line.client, line.broker, frame);
             let is_early = !line.is_greeted && !line.answers.is_empty();
             line.is_closed |= is_early && line.network.dislikes_early_requests;
             match answer.filter(|_| !line.is_closed) {
-                Some(answer) => line.answers.push_back((due, answer)),
+                Some(answer) => line.answers.extend(line.wire.give_out(answer).map(|bytes| (due, bytes))),
                 None => line.is_closed = true,
             }
         }
+        line.answers.extend(line.wire.rest().map(|bytes| (due, bytes)));
         Poll::Ready(Ok(bytes.len()))
     }
 
