@@ -150,6 +150,7 @@ mod aws_credentials;
 mod backoff;
 mod base64;
 mod buffer_memory;
+mod calendar;
 mod clock;
 mod config;
 mod delivery;

@@ -35,6 +35,7 @@ mod tokens;
 mod unsecured;
 
 pub(crate) use self::current::Current;
+pub(crate) use self::jwt::describe as describe_token;
 pub(crate) use self::schedule::RefreshSettings;
 use self::schedule::{Next, Schedule};
 pub(crate) use self::tokens::{tokens, unsecured_tokens};

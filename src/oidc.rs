@@ -55,7 +55,7 @@ impl TokenProvider for FromEndpoint {
                     _ => TokenError::temporary(text),
                 }
             })?;
-            answers::read(url, &answer).map(|token| with_extensions(token, extensions))
+            answers::read(url, &answer, grant.named_by()).map(|token| with_extensions(token, extensions))
         })
     }
 }

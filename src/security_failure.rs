@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::wire::Readable;
+
 /// What went wrong when a connection was to be encrypted, or was found to be no encrypted one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
@@ -13,13 +15,14 @@ pub(crate) struct SecurityFailure {
 }
 
 impl SecurityFailure {
-    pub(crate) fn lasting(reason: impl Into<Arc<str>>) -> Self {
-        Self { reason: reason.into(), is_lasting: true }
+    /// Words of a peer's may stand in the reason.
+    pub(crate) fn lasting(reason: impl AsRef<str>) -> Self {
+        Self { reason: Readable::new(reason.as_ref()).into_text(), is_lasting: true }
     }
 
     #[cfg(feature = "tls")]
-    pub(crate) fn passing(reason: impl Into<Arc<str>>) -> Self {
-        Self { reason: reason.into(), is_lasting: false }
+    pub(crate) fn passing(reason: impl AsRef<str>) -> Self {
+        Self { reason: Readable::new(reason.as_ref()).into_text(), is_lasting: false }
     }
 
     /// Returns what an error says about security, if it is about that.

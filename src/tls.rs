@@ -52,7 +52,7 @@ use rustls::sign::SingleCertAndKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-use self::failure::Explainer;
+use self::failure::{Explainer, Shown};
 use self::identity::Identity;
 use self::trust::Trust;
 use self::verifier::Verifier;
@@ -119,11 +119,11 @@ impl TlsClient {
             .map_err(|_| no_suite_for_version(settings))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let certificate_ends = identity.as_ref().and_then(|identity| identity.not_after);
+        let certificate_ends = identity.as_ref().and_then(|identity| Some(identity.dates?.1));
         let config = match identity {
             None => builder.with_no_client_auth(),
-            Some(Identity { certified, subject, key, .. }) => {
-                explainer.identity = Some((subject, key));
+            Some(Identity { certified, subject, dates, key }) => {
+                explainer.identity = Some(Shown { subject, dates, key });
                 let resolver: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(certified));
                 builder.with_client_cert_resolver(resolver)
             }
@@ -138,7 +138,7 @@ impl TlsClient {
 
     /// Returns whose certificate the client shows.
     fn subject(&self) -> Option<&str> {
-        self.explainer.identity.as_ref().map(|(subject, _)| subject.as_str())
+        self.explainer.identity.as_ref().map(|shown| shown.subject.as_str())
     }
 
     /// Returns an encrypted stream to `host`, which is a name or an IP address, over a stream that leads there.

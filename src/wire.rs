@@ -20,6 +20,6 @@ mod reader;
 mod uuid;
 mod writer;
 
-pub(crate) use self::reader::{DecodeError, DecodeProblem, Reader, readable};
+pub(crate) use self::reader::{DecodeError, DecodeProblem, Readable, Reader, readable, readable_within};
 pub(crate) use self::uuid::Uuid;
 pub(crate) use self::writer::{EncodeError, Segments, Writer};

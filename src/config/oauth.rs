@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::sasl::Login;
-use super::{ConfigProblem, ConfigReason, ProducerSettings};
+use super::{Authentication, ConfigProblem, ConfigReason, ProducerSettings};
 use crate::json::Json;
 use crate::secret::{HIDDEN, Secret};
 use crate::token::SharedProvider;
@@ -136,6 +136,22 @@ impl ProducerSettings {
             }
             None => Err(ConfigProblem::new(endpoint::URL, "", ConfigReason::Missing)),
         }
+    }
+}
+
+impl ProducerSettings {
+    /// Says that what a token endpoint is told, and what it answers, can be read on the way, if that is so.
+    pub(super) fn clear_endpoint(&self) -> Option<String> {
+        let Some(Authentication::Token(TokenOrigin::Endpoint(endpoint))) = self.authentication() else {
+            return None;
+        };
+        let url = &endpoint.url;
+        (!url.is_encrypted() && !url.is_loopback()).then(|| {
+            format!(
+                "{} is {url}: everyone on the way there can read how the producer shows who it is, and the access token; use https",
+                endpoint::URL
+            )
+        })
     }
 }
 

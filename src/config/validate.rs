@@ -22,7 +22,7 @@ impl ProducerConfig {
         let filled = self.filled_in();
         filled.check()?;
         filled.warn_of_changes();
-        filled.unused_security().iter().for_each(|text| log::warn!("{text}"));
+        filled.doubtful_security().iter().for_each(|text| log::warn!("{text}"));
         let mut settings = filled.effective();
         if !self.is_explicit("client.id") {
             let number = CLIENTS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
@@ -68,9 +68,9 @@ impl ProducerConfig {
         }
     }
 
-    /// Says what is set for a security that `security.protocol` does not ask for. Java takes such values, too, but a password may go
-    /// out in clear here though the user has set whom to trust.
-    pub(super) fn unused_security(&self) -> Vec<String> {
+    /// Says what is set for a security that `security.protocol` does not ask for, and that secrets go to a token endpoint in clear.
+    /// Java takes such values, too, but a password may go out in clear here though the user has set whom to trust.
+    pub(super) fn doubtful_security(&self) -> Vec<String> {
         let ProducerSettings { sasl_jaas_config, security_protocol, tls, .. } = &self.settings;
         let stores = [
             ("ssl.keystore.certificate.chain", tls.keystore_certificate_chain.is_set()),
@@ -84,6 +84,7 @@ impl ProducerConfig {
                 "{key} changes nothing and connections are not encrypted, because security.protocol is {security_protocol}"
             ));
         }
+        unused.extend(self.settings.clear_endpoint());
         if sasl_jaas_config.0.is_some() && !security_protocol.uses_sasl() {
             unused.push(format!(
                 "sasl.jaas.config changes nothing, because security.protocol is {security_protocol}"

@@ -30,8 +30,9 @@ pub struct DeliveryError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeliveryErrorKind {
-    /// `delivery.timeout.ms` has passed, and at the end the leader of the partition refused the producer: `sasl.mechanism` or
-    /// `sasl.jaas.config` is wrong for it.
+    /// `delivery.timeout.ms` has passed, and at the end the leader of the partition and the producer did not accept each other:
+    /// `sasl.mechanism`, `sasl.jaas.config`, `security.protocol` or a certificate of `ssl.*` is wrong for it. See
+    /// [`SendErrorKind::AuthenticationFailed`](crate::SendErrorKind::AuthenticationFailed).
     ///
     /// A refusal does not fail accepted records by itself. The producer goes on trying, and delivers them if the broker accepts it
     /// in time, for instance because the user is back.

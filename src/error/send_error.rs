@@ -32,8 +32,9 @@ struct SendFailure<K, V> {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum SendErrorKind {
-    /// Producer and brokers do not accept each other: `sasl.mechanism`, `sasl.jaas.config`, `security.protocol` or a certificate of
-    /// `ssl.*` is wrong.
+    /// Producer and brokers do not accept each other. The reason says which it is: after "authentication failed", `sasl.mechanism`,
+    /// `sasl.jaas.config` or a token is wrong; after "TLS failed", a certificate of the broker's or of the producer's (`ssl.*`), or
+    /// `security.protocol`; after "no access token", what the token endpoint is told (`sasl.oauthbearer.*`).
     ///
     /// So the topic is not to be found out, or memory that the record waits for does not become free. The error comes with the
     /// next attempt to connect, long before `max.block.ms` has passed. The producer goes on trying, so it accepts later records once

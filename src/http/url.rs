@@ -1,6 +1,10 @@
 //! [`Url`]: where a server is, and what to ask it for (RFC 3986, for `http` and `https`).
 
 use std::fmt;
+use std::net::IpAddr;
+
+use crate::secret::HIDDEN;
+use crate::wire::readable;
 
 /// An address of the web. It has no name and password, and no fragment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,26 @@ impl Url {
         Ok(Self { is_encrypted, host: host.to_owned(), port, target })
     }
 
+    /// Returns a text that may be an address as it can be shown: without what stands in front of the host, and without the query.
+    pub(crate) fn without_secrets(text: &str) -> String {
+        let text = text.split(['?', '#']).next().unwrap_or_default();
+        let shown = match text.rsplit_once('@') {
+            Some((before, host)) => {
+                let scheme =
+                    before.split_once("://").map_or_else(String::new, |(scheme, _)| format!("{scheme}://"));
+                format!("{scheme}{HIDDEN}@{host}")
+            }
+            None => text.to_owned(),
+        };
+        readable(&shown)
+    }
+
+    /// Whether the host is this machine itself, by an address or by the name that always means it.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        address.map_or_else(|_| self.host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+    }
+
     pub(crate) fn is_encrypted(&self) -> bool {
         self.is_encrypted
     }
@@ -124,6 +148,35 @@ mod tests {
                 (is_encrypted, host, port, target)
             );
             assert_eq!(url.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_may_be_secret_is_not_shown() {
+        for (text, shown) in [
+            ("https://user:hunter2@idp/token", "https://[hidden]@idp/token"),
+            ("https://user:hunt@er2@idp/token", "https://[hidden]@idp/token"),
+            ("user:hunter2@idp", "[hidden]@idp"),
+            ("https://idp/token?secret=hunter2", "https://idp/token"),
+            ("idp/token#hunter2@x", "idp/token"),
+            ("ftp://idp\n", "ftp://idp "),
+        ] {
+            assert_eq!(Url::without_secrets(text), shown);
+        }
+    }
+
+    #[test]
+    fn this_machine_is_known_by_its_addresses_and_its_name() {
+        for (text, expected) in [
+            ("http://127.0.0.1:8080/", true),
+            ("http://127.1.2.3/", true),
+            ("http://[::1]/", true),
+            ("http://LocalHost/", true),
+            ("http://localhost.example/", false),
+            ("http://10.0.0.1/", false),
+            ("http://169.254.169.254/", false),
+        ] {
+            assert_eq!(Url::parse(text).unwrap().is_loopback(), expected, "{text}");
         }
     }
 

@@ -194,7 +194,7 @@ impl Authentication {
 
 /// There is nothing to say and nothing to compute for these. `Done` would let requests through.
 fn out_of_turn() -> DisconnectReason {
-    AuthenticationError::Exchange(Arc::from("there is no exchange that could go on")).into()
+    AuthenticationError::exchange("there is no exchange that could go on").into()
 }
 
 fn ask_for(mechanism: &str, version: i16) -> AuthenticationStep {
@@ -258,7 +258,7 @@ impl Exchange {
         if challenge.len() > MAX_WORDS {
             let length = challenge.len();
             let text = format!("the broker's message has {length} bytes; at most {MAX_WORDS} are taken");
-            return Err(AuthenticationError::Exchange(text.into()).into());
+            return Err(AuthenticationError::exchange(&text).into());
         }
         let step = self.words.respond(challenge);
         self.follow(step)
@@ -266,7 +266,7 @@ impl Exchange {
 
     fn follow(&mut self, step: Result<SaslStep, Arc<str>>) -> Result<AuthenticationStep, DisconnectReason> {
         self.is_waiting = matches!(step, Ok(SaslStep::Wait));
-        Ok(match step.map_err(AuthenticationError::Exchange)? {
+        Ok(match step.map_err(|reason| AuthenticationError::exchange(&reason))? {
             SaslStep::Done => AuthenticationStep::Done(self.lifetime),
             SaslStep::Say(auth_bytes) => {
                 let request = SaslAuthenticateRequest { auth_bytes };

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::security_failure::SecurityFailure;
 use crate::topic_partition::NodeId;
-use crate::wire::{DecodeError, EncodeError, Segments};
+use crate::wire::{DecodeError, EncodeError, Readable, Segments};
 
 /// Tells one attempt to connect, and the connection that came of it, from all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,7 +84,8 @@ pub(crate) enum DisconnectReason {
     /// The address of the node has changed, or the cluster has it no longer.
     #[error("node has moved or is gone")]
     AddressChanged,
-    #[error("authentication failed: {0}")]
+    /// Broker and producer do not accept each other.
+    #[error("{prefix}{0}", prefix = .0.prefix())]
     AuthenticationFailed(#[from] AuthenticationError),
     #[error("broker did not finish the authentication in time")]
     AuthenticationTimedOut,
@@ -171,7 +172,7 @@ pub(crate) enum AuthenticationError {
     Demanded { offered: Arc<str> },
     /// The mechanism has no answer to what the broker says, or does not believe it.
     #[error("{0}")]
-    Exchange(Arc<str>),
+    Exchange(Readable),
     #[error("{}", Offer(*.code, .mechanism, .offered))]
     MechanismRefused { code: ErrorCode, mechanism: Arc<str>, offered: Arc<str> },
     #[error("broker refuses {}{subject} ({mechanism}, {code}){}", if *.is_renewal { "to renew the session by " } else { "" }, Words(.message.as_deref(), .note.as_deref()))]
@@ -191,6 +192,18 @@ pub(crate) enum AuthenticationError {
     Tls(Arc<str>),
     #[error("broker speaks no version of {0:?} that this producer speaks")]
     UnsupportedVersion(ApiKey),
+}
+
+impl AuthenticationError {
+    /// Says that the mechanism cannot go on. Words of the broker's may stand in the reason.
+    pub(crate) fn exchange(reason: &str) -> Self {
+        Self::Exchange(Readable::new(reason))
+    }
+
+    /// Returns what stands in front of the text. TLS ends before anything is said of who the producer is.
+    fn prefix(&self) -> &'static str {
+        if let Self::Tls(_) = self { "TLS failed: " } else { "authentication failed: " }
+    }
 }
 
 /// What the broker has said of a refusal, and what there is to add to it.

@@ -34,7 +34,7 @@ pub(crate) enum FrameError {
     Negative(i32),
     /// The length is the head of a TLS record, such as that of the alert by which servers answer to what is no TLS.
     #[error(
-        "broker speaks TLS at this address: set security.protocol to SSL or SASL_SSL, or correct the port"
+        "the broker speaks TLS at this address, and the producer does not: set security.protocol to SSL or SASL_SSL, or correct the port"
     )]
     Tls,
     #[error("frame of {len} bytes exceeds the limit of {max_len}")]

@@ -116,9 +116,9 @@ pub(crate) fn mechanism(mechanism: Mechanism, credentials: &Credentials) -> Opti
     })
 }
 
-/// Returns OAUTHBEARER with the tokens that come to `current`.
-pub(crate) fn oauth_bearer(current: Current<AccessToken>) -> Arc<dyn SaslMechanism> {
-    Arc::new(OAuthBearer::new(current))
+/// Returns OAUTHBEARER with the tokens that come to `current`. `wall_clock` returns the milliseconds since 1970.
+pub(crate) fn oauth_bearer(current: Current<AccessToken>, wall_clock: fn() -> i64) -> Arc<dyn SaslMechanism> {
+    Arc::new(OAuthBearer::new(current, wall_clock))
 }
 
 /// Returns AWS_MSK_IAM with the credentials that come to `current`. `wall_clock` returns the milliseconds since 1970.

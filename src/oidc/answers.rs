@@ -7,11 +7,12 @@ use crate::json::Json;
 use crate::token::{AccessToken, TokenError};
 use crate::wire::readable;
 
-/// Reads an answer. Nothing of one that holds a token gets into an error.
-pub(super) fn read(url: &Url, answer: &Answer) -> Result<AccessToken, TokenError> {
+/// Reads an answer. Nothing of one that holds a token gets into an error. `named_by` is the key that says how the client shows who it
+/// is.
+pub(super) fn read(url: &Url, answer: &Answer, named_by: &str) -> Result<AccessToken, TokenError> {
     let body = std::str::from_utf8(&answer.body);
     if !matches!(answer.status, 200 | 201) {
-        return Err(refusal(url, answer.status, &String::from_utf8_lossy(&answer.body)));
+        return Err(refusal(url, answer.status, &answer.body, named_by));
     }
     let wrong = |text: String| TokenError::temporary(format_args!("token endpoint {url}: {text}"));
     let body = body.map_err(|_| wrong("the answer is no text".to_owned()))?;
@@ -28,27 +29,35 @@ pub(super) fn read(url: &Url, answer: &Answer) -> Result<AccessToken, TokenError
     })
 }
 
-fn refusal(url: &Url, status: u16, body: &str) -> TokenError {
-    let json = Json::parse(body).ok();
-    let said = |name: &str| json.as_ref().and_then(|json| json.text(name)).map(str::to_owned);
+/// Tells why there is no token, in the words of the endpoint if they have the form of RFC 6749. Anything else may be an echo of what
+/// was asked, with the secret in it.
+fn refusal(url: &Url, status: u16, body: &[u8], named_by: &str) -> TokenError {
+    let json = std::str::from_utf8(body).ok().and_then(|body| Json::parse(body).ok());
+    let said = |name: &str| json.as_ref().and_then(|json| json.text(name)).filter(|text| !text.is_empty());
     let error = said("error").or_else(|| said("errorCode"));
     let description = said("error_description").or_else(|| said("errorSummary"));
-    let words = match (&error, description) {
-        (Some(error), Some(description)) => format!("{error}: {description}"),
-        (Some(error), None) => error.clone(),
-        (None, _) => body.trim().to_owned(),
+    let words = match (error, description, body.len()) {
+        (Some(error), Some(description), _) => readable(&format!("{error}: {description}")),
+        (Some(error), None, _) => readable(error),
+        (None, Some(description), _) => readable(description),
+        (None, None, 0) => "it does not say why".to_owned(),
+        (None, None, length) => format!("it does not say why in a way that is known (in {length} bytes)"),
     };
-    let words = match (status, readable(&words)) {
+    let hint = match (status, error) {
         (300..=399, _) => {
-            "it sends the producer elsewhere, which is not followed; sasl.oauthbearer.token.endpoint.url \
-                           must be where tokens are given out"
-                .to_owned()
+            format!(
+                "; it sends the producer elsewhere, which is not followed: {URL} must be where tokens are given out"
+            )
         }
-        (_, words) if words.is_empty() => "it does not say why".to_owned(),
-        (_, words) => words,
+        (_, Some("invalid_scope")) => "; check sasl.oauthbearer.scope".to_owned(),
+        (_, Some("invalid_client" | "invalid_grant" | "unauthorized_client")) | (401, _) => {
+            format!("; check {named_by}")
+        }
+        (404 | 405, _) => format!("; check {URL}"),
+        _ => String::new(),
     };
-    let text = format!("token endpoint {url} answers {status}: {words}");
-    let may_pass = matches!(error.as_deref(), Some("server_error" | "slow_down" | "temporarily_unavailable"));
+    let text = format!("token endpoint {url} answers {status}: {words}{hint}");
+    let may_pass = matches!(error, Some("server_error" | "slow_down" | "temporarily_unavailable"));
     if is_permanent(status) && !may_pass { TokenError::permanent(text) } else { TokenError::temporary(text) }
 }
 
@@ -56,6 +65,8 @@ fn refusal(url: &Url, status: u16, body: &str) -> TokenError {
 fn is_permanent(status: u16) -> bool {
     matches!(status, 300..=308 | 400..=407 | 409..=415 | 501 | 505)
 }
+
+const URL: &str = "sasl.oauthbearer.token.endpoint.url";
 
 #[cfg(test)]
 mod tests {
@@ -66,7 +77,7 @@ mod tests {
 
     fn answer(status: u16, body: &str) -> Result<AccessToken, TokenError> {
         let url = Url::parse("https://idp.example/token?secret=hunter2").unwrap();
-        read(&url, &Answer { status, body: Zeroizing::new(body.into()) })
+        read(&url, &Answer { status, body: Zeroizing::new(body.into()) }, "KEY")
     }
 
     #[test]
@@ -86,15 +97,34 @@ mod tests {
             (
                 401,
                 r#"{"error":"invalid_client","error_description":"who?"}"#,
-                "answers 401: invalid_client: who?",
+                "answers 401: invalid_client: who?; check KEY",
                 true,
             ),
-            (400, r#"{"error":"invalid_scope"}"#, "answers 400: invalid_scope", true),
+            (
+                400,
+                r#"{"error":"invalid_scope"}"#,
+                "answers 400: invalid_scope; check sasl.oauthbearer.scope",
+                true,
+            ),
             (403, r#"{"errorCode":"E1","errorSummary":"no"}"#, "answers 403: E1: no", true),
-            (404, "<html>\n", "answers 404: <html>", true),
+            (
+                404,
+                "<html>hunter2\n",
+                "answers 404: it does not say why in a way that is known (in 14 bytes); check \
+                 sasl.oauthbearer.token.endpoint.url",
+                true,
+            ),
+            (401, "", "answers 401: it does not say why; check KEY", true),
+            (400, r#"{"error":"invalid_grant"}"#, "answers 400: invalid_grant; check KEY", true),
+            (
+                400,
+                r#"{"client_assertion":"hunter2"}"#,
+                "answers 400: it does not say why in a way that is known (in 30 bytes)",
+                true,
+            ),
             (500, "", "answers 500: it does not say why", false),
             (503, r#"{"error":"x"}"#, "answers 503: x", false),
-            (429, "slow", "answers 429: slow", false),
+            (429, "slow", "answers 429: it does not say why in a way that is known (in 4 bytes)", false),
             (408, "", "answers 408: it does not say why", false),
             (400, r#"{"error":"temporarily_unavailable"}"#, "answers 400: temporarily_unavailable", false),
         ] {

@@ -22,7 +22,7 @@ impl Asking {
             encode_form(&pairs)
         };
         Ok(match grant {
-            Grant::ClientCredentials(ClientProof::Secret { client_id, secret, is_encoded }) => {
+            Grant::ClientCredentials(ClientProof::Secret { client_id, secret, is_encoded, .. }) => {
                 let authorization = Some(basic(client_id, secret.expose(), *is_encoded));
                 Self { authorization, body: form(&[("grant_type", "client_credentials")]) }
             }
@@ -75,8 +75,8 @@ mod tests {
     #[tokio::test]
     async fn secret_is_said_in_the_header_and_encoded_only_on_demand() {
         for (is_encoded, pair) in [(false, "a b:p/ss"), (true, "a+b:p%2Fss")] {
-            let proof =
-                ClientProof::Secret { client_id: "a b".to_owned(), secret: Secret::new("p/ss"), is_encoded };
+            let (client_id, secret) = ("a b".to_owned(), Secret::new("p/ss"));
+            let proof = ClientProof::Secret { client_id, secret, named_by: "", is_encoded };
             let asking = Asking::new(&Grant::ClientCredentials(proof), Some("kafka x")).await.unwrap();
 
             let expected = format!("Basic {}", base64::encode(pair.as_bytes()));

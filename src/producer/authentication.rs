@@ -11,7 +11,6 @@ use crate::accumulator::RecordAccumulator;
 #[cfg(feature = "sasl")]
 use crate::aws::{AwsSource, Environment};
 use crate::backoff::Backoff;
-#[cfg(feature = "sasl")]
 use crate::clock;
 use crate::config::{Authentication, ConfigError, ProducerSettings, TokenEndpoint, TokenOrigin};
 #[cfg(feature = "tls")]
@@ -57,7 +56,10 @@ pub(crate) fn prepare(
         Some(Authentication::Token(origin)) => {
             let current = Current::new();
             let login = Login::new(source(&origin)?, current.clone(), refresh, watcher);
-            Prepared { mechanism: Some(sasl::oauth_bearer(current)), login: Some(Box::pin(login.run())) }
+            Prepared {
+                mechanism: Some(sasl::oauth_bearer(current, clock::wall_clock_ms)),
+                login: Some(Box::pin(login.run())),
+            }
         }
         #[cfg(feature = "sasl")]
         Some(Authentication::Aws(origin)) => {

@@ -2,7 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::wire::readable;
+use crate::calendar::days_before;
+use crate::wire::readable_within;
 
 /// The parts of a certificate that users know it by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +95,7 @@ fn name(der: &[u8]) -> Option<String> {
         parts.push(format!("{kind}={}", String::from_utf8_lossy(value)));
     }
     parts.reverse();
-    Some(readable(&parts.join(",")))
+    Some(readable_within(&parts.join(","), LONGEST_NAME))
 }
 
 /// Finds the names in the extensions.
@@ -108,7 +109,7 @@ fn alternative_names(extensions: &[u8]) -> Option<Vec<String>> {
         let value = std::iter::from_fn(|| extension.next()).find(|(tag, _)| *tag == OCTET_STRING)?.1;
         let mut all = Der(Der(value).expect(SEQUENCE)?);
         let names = std::iter::from_fn(|| all.next()).filter_map(|(tag, content)| match tag {
-            0x82 => Some(readable(&String::from_utf8_lossy(content))),
+            0x82 => Some(readable_within(&String::from_utf8_lossy(content), LONGEST_NAME)),
             0x87 => match content.len() {
                 4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(content).ok()?).to_string()),
                 16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(content).ok()?).to_string()),
@@ -146,34 +147,7 @@ fn time((tag, text): (u8, &[u8])) -> Option<i64> {
     Some(days_before(year, month, day) * DAY + hour * 3600 + minute * 60 + second)
 }
 
-/// Counts the days from 1970-01-01 to a date of the Gregorian calendar. The year begins in March here, so that the day which
-/// some years have more is the last one.
-fn days_before(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * DAYS_OF_ERA + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - DAYS_TO_1970
-}
-
-/// Prints a time in seconds since 1970.
-pub(super) fn utc(seconds: i64) -> String {
-    let (days, second) = (seconds.div_euclid(DAY) + DAYS_TO_1970, seconds.rem_euclid(DAY));
-    let (era, day_of_era) = (days.div_euclid(DAYS_OF_ERA), days.rem_euclid(DAYS_OF_ERA));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
-}
-
 const DAY: i64 = 86_400;
-/// In four hundred years.
-const DAYS_OF_ERA: i64 = 146_097;
-/// From the first of March of the year 0.
-const DAYS_TO_1970: i64 = 719_468;
 
 const OCTET_STRING: u8 = 0x04;
 const OBJECT_ID: u8 = 0x06;
@@ -181,6 +155,9 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
+
+/// No host has a longer name. What is longer crowds out what the user is to do about it.
+const LONGEST_NAME: usize = 253;
 
 /// More names of a certificate are of no help to a user.
 const MOST_NAMES: usize = 20;
@@ -193,6 +170,7 @@ mod tests {
     use rustls::pki_types::pem::PemObject;
 
     use super::*;
+    use crate::calendar::utc;
 
     fn der(pem: &str) -> Vec<u8> {
         CertificateDer::from_pem_slice(pem.as_bytes()).unwrap().to_vec()
@@ -216,18 +194,8 @@ mod tests {
         assert_eq!(utc(expired.not_after), "2020-01-01 00:00:00 UTC");
     }
 
-    /// What `date -u -d @SECONDS` prints.
     #[test]
-    fn times_are_those_of_the_calendar() {
-        for (seconds, text) in [
-            (0, "1970-01-01 00:00:00 UTC"),
-            (951_782_400, "2000-02-29 00:00:00 UTC"),
-            (1_709_251_199, "2024-02-29 23:59:59 UTC"),
-            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
-            (-1, "1969-12-31 23:59:59 UTC"),
-        ] {
-            assert_eq!(utc(seconds), text);
-        }
+    fn times_are_read_in_both_forms() {
         assert_eq!(time((UTC_TIME, b"491231235959Z")).map(utc).as_deref(), Some("2049-12-31 23:59:59 UTC"));
         assert_eq!(time((UTC_TIME, b"500101000000Z")).map(utc).as_deref(), Some("1950-01-01 00:00:00 UTC"));
         assert_eq!(time((GENERALIZED_TIME, b"2100030100000Z")), None);

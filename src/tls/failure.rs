@@ -6,18 +6,48 @@ use std::io;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherError};
 
 use super::peer::Peer;
+use crate::calendar::{utc, utc_day};
+use crate::clock;
 use crate::security_failure::SecurityFailure;
 
 /// What has to be known for explaining errors: what the client has shown and offered.
 #[derive(Debug)]
 pub(super) struct Explainer {
     pub(super) peer: Peer,
-    /// Whose certificate the client shows, and the key that says so.
-    pub(super) identity: Option<(String, &'static str)>,
+    pub(super) identity: Option<Shown>,
     /// In Kafka's words.
     pub(super) protocols: String,
     /// In Kafka's words; empty if it is up to the client.
     pub(super) cipher_suites: String,
+}
+
+/// The certificate that the client shows.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// Whose it is.
+    pub(super) subject: String,
+    /// When it counts, in seconds since 1970, if it can be read.
+    pub(super) dates: Option<(i64, i64)>,
+    /// The key of the configuration that says so.
+    pub(super) key: &'static str,
+}
+
+impl Shown {
+    /// Says what is wrong with its dates. A server does not say which of the things that may be wrong it means.
+    fn fault(&self, now: i64, peer: Peer) -> Option<String> {
+        let Self { subject, dates, key } = self;
+        let key = peer.setting(key);
+        let (begin, end) = (*dates)?;
+        // The day is enough: a text that changed with each attempt would be logged with each.
+        let (fault, today) = match () {
+            () if now > end => (format!("has ended on {}", utc(end)), utc_day(now)),
+            () if now < begin => (format!("does not count before {}", utc(begin)), utc_day(now)),
+            () => return None,
+        };
+        Some(format!(
+            "the producer's certificate {subject:?} of {key} {fault}, and here it is {today}; put another one there"
+        ))
+    }
 }
 
 impl Explainer {
@@ -57,8 +87,13 @@ impl Explainer {
         if self.peer != Peer::Broker || !is_repeated {
             return self.explain(error);
         }
+        if let Some(fault) = self.fault_of_ours() {
+            return SecurityFailure::lasting(format!(
+                "{fault} (the broker breaks off the TLS handshake: {error})"
+            ));
+        }
         SecurityFailure::lasting(match &self.identity {
-            Some((subject, key)) => format!(
+            Some(Shown { subject, key, .. }) => format!(
                 "the broker breaks off the TLS handshake ({error}); old brokers do that when they refuse the producer's \
                  certificate, which is {subject:?} of {key}"
             ),
@@ -111,8 +146,11 @@ impl Explainer {
                 | Alert::UnsupportedCertificate
         );
         let peer = self.peer;
+        if let Some(fault) = self.fault_of_ours().filter(|_| is_about_certificate) {
+            return SecurityFailure::lasting(format!("{fault} (the {peer} refuses it: {alert:?})"));
+        }
         match &self.identity {
-            Some((subject, key)) if is_about_certificate => {
+            Some(Shown { subject, key, .. }) if is_about_certificate => {
                 let is_about_issuer = matches!(alert, Alert::UnknownCA | Alert::CertificateUnknown);
                 let hint = match peer {
                     Peer::Broker if is_about_issuer => {
@@ -152,6 +190,10 @@ impl Explainer {
                 alert => SecurityFailure::passing(format!("the {peer} has ended the connection ({alert:?})")),
             },
         }
+    }
+
+    fn fault_of_ours(&self) -> Option<String> {
+        self.identity.as_ref()?.fault(clock::wall_clock_ms().div_euclid(1000), self.peer)
     }
 
     fn no_common_ground(&self) -> String {

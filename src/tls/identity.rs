@@ -21,8 +21,8 @@ pub(super) struct Identity {
     pub(super) certified: Arc<CertifiedKey>,
     /// For the user: whose it is, and the key that says so.
     pub(super) subject: String,
-    /// When it ends, in seconds since 1970.
-    pub(super) not_after: Option<i64>,
+    /// When it begins and ends, in seconds since 1970.
+    pub(super) dates: Option<(i64, i64)>,
     pub(super) key: &'static str,
 }
 
@@ -90,9 +90,9 @@ impl Identity {
             };
             invalid(name, shown, text)
         })?;
-        let not_after = certificate.as_ref().map(|certificate| certificate.not_after);
+        let dates = certificate.as_ref().map(|certificate| (certificate.not_before, certificate.not_after));
         let subject = certificate.map(|certificate| certificate.subject).unwrap_or_default();
-        Ok(Self { certified: Arc::new(certified), subject, not_after, key: name })
+        Ok(Self { certified: Arc::new(certified), subject, dates, key: name })
     }
 }
 

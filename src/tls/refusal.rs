@@ -3,8 +3,9 @@
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error};
 
-use super::certificate::{Certificate, utc};
+use super::certificate::Certificate;
 use super::peer::Peer;
+use crate::calendar::utc;
 
 /// Why a certificate is refused.
 #[derive(Debug)]

@@ -312,9 +312,63 @@ fn broker_that_repeats_its_hello_in_place_of_an_alert_refuses_the_certificate() 
     let told = lasting(without.of_stream(broken(), false)).expect("only a change helps");
     assert!(told.contains("ask for a certificate of the producer's: set ssl.keystore.location"), "{told}");
     assert_eq!(lasting(without.of_handshake(broken())), Some(told));
-    let with = explainer(Some(("CN=client".to_owned(), "ssl.keystore.location")));
+    let shown = |dates| Shown { subject: "CN=client".to_owned(), dates, key: "ssl.keystore.location" };
+    let with = explainer(Some(shown(Some((0, i64::MAX)))));
     let told = lasting(with.of_stream(broken(), false)).expect("only a change helps");
     assert!(told.contains("\"CN=client\" of ssl.keystore.location"), "{told}");
     // Later it is damage on the way, which passes.
     assert_eq!(lasting(with.of_stream(broken(), true)), None);
+    let ended = explainer(Some(shown(Some((0, 86_400)))));
+    let told = lasting(ended.of_stream(broken(), false)).expect("only a change helps");
+    let text = "the producer's certificate \"CN=client\" of ssl.keystore.location has ended on 1970-01-02 00:00:00 UTC, and here";
+    assert!(told.starts_with(text), "{told}");
+}
+
+/// A broker does not tell what it does not like, and the dates are the only thing that the producer can judge by itself.
+#[test]
+fn certificate_that_does_not_count_today_is_blamed_before_its_issuer() {
+    let alert = |dates, alert| {
+        let identity = Shown { subject: "CN=client".to_owned(), dates, key: "ssl.keystore.location" };
+        let (protocols, cipher_suites) = (String::new(), String::new());
+        let explainer = Explainer { peer: Peer::Broker, identity: Some(identity), protocols, cipher_suites };
+        let error = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::AlertReceived(alert));
+        SecurityFailure::of(&explainer.of_stream(error, false))
+            .expect("a failure of security")
+            .reason
+            .to_string()
+    };
+    use rustls::AlertDescription as Alert;
+    const FAR: i64 = 4_000_000_000_000;
+
+    let ended = alert(Some((0, 86_400)), Alert::CertificateUnknown);
+    assert!(ended.contains("has ended on 1970-01-02 00:00:00 UTC, and here it is 20"), "{ended}");
+    assert!(
+        ended.ends_with("; put another one there (the broker refuses it: CertificateUnknown)"),
+        "{ended}"
+    );
+    let early = alert(Some((253_402_300_799, FAR)), Alert::BadCertificate);
+    assert!(early.contains("does not count before 9999-12-31 23:59:59 UTC, and here it is 20"), "{early}");
+    let strange = alert(Some((0, FAR)), Alert::CertificateUnknown);
+    assert!(
+        strange.ends_with("its issuer may be missing in the broker's ssl.truststore.location"),
+        "{strange}"
+    );
+    assert_eq!(alert(None, Alert::UnknownCA), strange.replace("CertificateUnknown", "UnknownCA"));
+    // Whatever else is wrong with TLS has nothing to do with it.
+    let other = alert(Some((0, 86_400)), Alert::ProtocolVersion);
+    assert!(other.contains("in common"), "{other}");
+}
+
+/// Words of a peer's stand in many of them.
+#[test]
+fn reasons_are_on_one_line_and_of_bounded_length() {
+    let hostile =
+        format!("certificate for \"a\n2026-11-29 ERROR forged\u{1b}[2J\u{202e}{}\"", "x".repeat(100_000));
+    for failure in [SecurityFailure::lasting(&hostile), SecurityFailure::passing(&hostile)] {
+        assert!(
+            failure.reason.starts_with("certificate for \"a 2026-11-29 ERROR forged [2J xxx"),
+            "{failure}"
+        );
+        assert!(failure.reason.chars().count() <= 4001);
+    }
 }

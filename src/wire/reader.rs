@@ -1,6 +1,8 @@
 //! `Reader`: primitives off the bytes of a received message.
 
+use std::fmt;
 use std::str;
+use std::sync::Arc;
 
 use super::Uuid;
 use super::varint::{self, VarintError};
@@ -317,13 +319,45 @@ pub(crate) enum DecodeProblem {
 
 /// Returns a text of a broker on one line, cut if it is too long.
 pub(crate) fn readable(text: &str) -> String {
+    readable_within(text, LONGEST_TEXT)
+}
+
+/// The same with at most so many characters.
+pub(crate) fn readable_within(text: &str, longest: usize) -> String {
     let mut chars = text.chars();
     let mut readable: String =
-        chars.by_ref().take(LONGEST_TEXT).map(|char| if char.is_control() { ' ' } else { char }).collect();
+        chars.by_ref().take(longest).map(|char| if is_unreadable(char) { ' ' } else { char }).collect();
     if chars.next().is_some() {
         readable.push('…');
     }
     readable
+}
+
+/// Whether a character ends a line, or changes how a terminal shows the rest of it.
+fn is_unreadable(char: char) -> bool {
+    let is_format = matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    char.is_control() || is_format
+}
+
+/// A text in which words of a peer stand, on one line, and cut if it is too long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Readable(Arc<str>);
+
+impl Readable {
+    /// Takes a text of ours around words of a peer's, so it may be longer than these.
+    pub(crate) fn new(text: &str) -> Self {
+        Self(readable_within(text, 4 * LONGEST_TEXT).into())
+    }
+
+    pub(crate) fn into_text(self) -> Arc<str> {
+        self.0
+    }
+}
+
+impl fmt::Display for Readable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 /// So many characters of a text are kept.

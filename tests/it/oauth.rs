@@ -217,7 +217,7 @@ async fn refused_token_is_told_with_the_words_of_the_broker_and_heals() -> TestR
         let (kind, disposition) = refused(&producer).await;
         let text = kind.to_string();
         let words = "broker refuses the access token (OAUTHBEARER, SASL_AUTHENTICATION_FAILED (58)): \
-                     {\"status\":\"invalid_token\"}";
+                     {\"status\":\"invalid_token\"}; the token is no JWT";
         assert!(text.contains(words), "{text}");
         assert_eq!(disposition, Disposition::FixConfiguration);
     }
@@ -225,6 +225,34 @@ async fn refused_token_is_told_with_the_words_of_the_broker_and_heals() -> TestR
     cluster.set_sasl_token("t0ken", MockToken::of("alice"));
     until("the producer is let in", || cluster.requests().of(Api::Metadata) > 0).await;
     soon("delivery", producer.send(record("y"))).await?;
+    Ok(())
+}
+
+/// What users read of tokens that are wrong in different ways, though brokers say the same of each.
+#[tokio::test]
+async fn refused_tokens_are_told_by_their_claims() -> TestResult {
+    // {"iss":"https://idp","aud":"kafka","sub":"alice","exp":1577836800}, and with aud "others" and exp 7258118400.
+    for (claims, words) in [
+        (
+            "eyJpc3MiOiJodHRwczovL2lkcCIsImF1ZCI6ImthZmthIiwic3ViIjoiYWxpY2UiLCJleHAiOjE1Nzc4MzY4MDB9",
+            "; the token claims iss \"https://idp\", aud \"kafka\", sub \"alice\", and has ended on 2020-01-01 00:00:00 UTC",
+        ),
+        (
+            "eyJpc3MiOiJodHRwczovL2lkcCIsImF1ZCI6Im90aGVycyIsInN1YiI6ImFsaWNlIiwiZXhwIjo3MjU4MTE4NDAwfQ",
+            "; the token claims iss \"https://idp\", aud \"others\", sub \"alice\", and ends on 2200-01-01",
+        ),
+    ] {
+        let cluster = start(guarded()).await;
+        let token = format!("e30.{claims}.hunter2");
+        let sasl = Sasl::oauth_bearer(move || std::future::ready(Ok(AccessToken::new(&*token))));
+        let producer = builder_with(&cluster, sasl).build()?;
+
+        let (kind, disposition) = refused(&producer).await;
+
+        let text = kind.to_string();
+        assert!(text.ends_with(words) && !text.contains("hunter2") && !text.contains(claims), "{text}");
+        assert_eq!(disposition, Disposition::FixConfiguration);
+    }
     Ok(())
 }
 
@@ -425,25 +453,32 @@ async fn tokens_come_from_a_file_once_it_is_there() -> TestResult {
 }
 
 /// Everything that goes wrong at the endpoint, with what a caller reads, and whether it is told at once.
-#[tokio::test]
-async fn what_goes_wrong_at_the_endpoint_is_told_and_heals() -> TestResult {
+fn everything_wrong_at_the_endpoint() -> Vec<(TokenAnswer, &'static str, bool)> {
     let chunked_nonsense = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n";
-    for (answer, words, is_permanent) in [
+    vec![
         (
             TokenAnswer::error(401, "invalid_client", "no such client"),
-            "answers 401: invalid_client: no such client",
+            "answers 401: invalid_client: no such client; check clientSecret in sasl.jaas.config",
             true,
         ),
-        (TokenAnswer::error(400, "invalid_scope", "kafka?"), "answers 400: invalid_scope: kafka?", true),
+        (
+            TokenAnswer::error(400, "invalid_scope", "kafka?"),
+            "answers 400: invalid_scope: kafka?; check sasl.oauthbearer.scope",
+            true,
+        ),
         (TokenAnswer::json(404, ""), "answers 404: it does not say why", true),
         (
             TokenAnswer::bytes(
                 "HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n",
             ),
-            "answers 302: it sends the producer elsewhere, which is not followed",
+            "answers 302: it does not say why; it sends the producer elsewhere, which is not followed",
             true,
         ),
-        (TokenAnswer::json(503, "busy"), "answers 503: busy", false),
+        (
+            TokenAnswer::json(503, "busy, said hunter2"),
+            "answers 503: it does not say why in a way that is known (in 18 bytes)",
+            false,
+        ),
         (TokenAnswer::json(200, "{}"), "the answer has no access_token", false),
         (TokenAnswer::json(200, "hunter2"), "the answer is no JSON", false),
         (TokenAnswer::bytes("SSH-2.0\r\n"), "what came is no answer of HTTP/1.1: the first line", false),
@@ -460,7 +495,12 @@ async fn what_goes_wrong_at_the_endpoint_is_told_and_heals() -> TestResult {
             "a character that no access token may have",
             true,
         ),
-    ] {
+    ]
+}
+
+#[tokio::test]
+async fn what_goes_wrong_at_the_endpoint_is_told_and_heals() -> TestResult {
+    for (answer, words, is_permanent) in everything_wrong_at_the_endpoint() {
         let cluster = start(guarded()).await;
         let is_mended = Arc::new(AtomicBool::new(false));
         let mended = Arc::clone(&is_mended);

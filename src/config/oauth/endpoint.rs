@@ -42,15 +42,34 @@ pub(crate) enum Grant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ClientProof {
     /// KIP-1258.
-    Assertion {
-        client_id: Option<String>,
-        assertion: Assertion,
-    },
+    Assertion { client_id: Option<String>, assertion: Assertion },
     Secret {
         client_id: String,
         secret: Secret,
+        /// The key, or the option, that says so.
+        named_by: &'static str,
         is_encoded: bool,
     },
+}
+
+impl Grant {
+    /// Returns the key, or the option, that says what an endpoint refuses which does not know the client.
+    pub(crate) fn named_by(&self) -> &'static str {
+        match self {
+            Self::ClientCredentials(ClientProof::Secret { named_by, .. }) => named_by,
+            Self::ClientCredentials(ClientProof::Assertion { assertion, .. })
+            | Self::JwtBearer(assertion) => assertion.named_by(),
+        }
+    }
+}
+
+impl Assertion {
+    fn named_by(&self) -> &'static str {
+        match self {
+            Self::File(_) => ASSERTION_FILE,
+            Self::Signed(_) => KEY_FILE,
+        }
+    }
 }
 
 /// A JWT that says who the client is.
@@ -86,9 +105,11 @@ pub(super) fn origin(
     if let Some(path) = file(url) {
         return Ok(TokenOrigin::File(path, extensions));
     }
-    let parsed = Url::parse(url).map_err(|text| invalid(URL, url, text))?;
+    // A name with its password, or a query, may be in it.
+    let shown = Url::without_secrets(url);
+    let parsed = Url::parse(url).map_err(|text| invalid(URL, &shown, text))?;
     if parsed.is_encrypted() && !cfg!(feature = "tls") {
-        return Err(ConfigProblem::new(URL, url, ConfigReason::needs_feature("tls")));
+        return Err(ConfigProblem::new(URL, &shown, ConfigReason::needs_feature("tls")));
     }
     let is_set = |key| settings.text(key).is_some();
     let grant = if settings.text(RETRIEVER) == Some(JWT_BEARER_RETRIEVER) {
@@ -115,12 +136,15 @@ fn secret(settings: &ProducerSettings, options: &OAuthOptions) -> Result<ClientP
     let required = |key| ConfigProblem::new(key, "", ConfigReason::Missing);
     let client_id =
         text_or_option(settings, CLIENT_ID, options, "clientId").ok_or_else(|| required(CLIENT_ID))?;
-    let secret = Some(settings.sasl_client_secret.expose()).filter(|secret| !secret.trim().is_empty());
-    let secret = secret.or_else(|| options.get("clientSecret")).ok_or_else(|| required(CLIENT_SECRET))?;
+    let by_key = Some(settings.sasl_client_secret.expose()).filter(|secret| !secret.trim().is_empty());
+    let by_key = by_key.map(|secret| (secret, CLIENT_SECRET));
+    let by_option = || Some((options.get("clientSecret")?, "clientSecret in sasl.jaas.config"));
+    let (secret, named_by) = by_key.or_else(by_option).ok_or_else(|| required(CLIENT_SECRET))?;
     // As Java does. A line break at the end of a secret is mostly from a file.
     Ok(ClientProof::Secret {
         client_id: client_id.trim().to_owned(),
         secret: Secret::new(secret.trim()),
+        named_by,
         is_encoded: is_true(settings, "sasl.oauthbearer.header.urlencode"),
     })
 }

@@ -113,10 +113,13 @@ const BEARER: (&str, &str) = (
 );
 const ASSERTION: (&str, &str) = ("sasl.oauthbearer.assertion.file", "/assertion");
 
-fn by_secret(id: &str, secret: &str) -> Grant {
+const OPTION: &str = "clientSecret in sasl.jaas.config";
+
+fn by_secret(id: &str, secret: &str, named_by: &'static str) -> Grant {
     Grant::ClientCredentials(ClientProof::Secret {
         client_id: id.to_owned(),
         secret: Secret::new(secret),
+        named_by,
         is_encoded: false,
     })
 }
@@ -130,16 +133,16 @@ fn keys_count_before_the_options_that_java_has_deprecated_for_them() {
     let line = ("sasl.jaas.config", line.as_str());
 
     let old = endpoint(&[URL, line]);
-    assert_eq!((old.grant, old.scope.as_deref()), (by_secret("old", "older"), Some("s")));
+    assert_eq!((old.grant, old.scope.as_deref()), (by_secret("old", "older", OPTION), Some("s")));
     assert_eq!(old.extensions, [("logicalCluster".to_owned(), "lkc-1".to_owned())]);
     assert_eq!((old.connect_timeout.as_secs(), old.read_timeout.as_secs()), (10, 30));
 
     let times = [("sasl.login.connect.timeout.ms", "7"), ("sasl.login.read.timeout.ms", "0")];
     let new = endpoint(&[URL, line, ID, SECRET, ("sasl.oauthbearer.scope", " t "), times[0], times[1]]);
-    assert_eq!((new.grant, new.scope.as_deref()), (by_secret("me", "hunter2"), Some("t")));
+    assert_eq!((new.grant, new.scope.as_deref()), (by_secret("me", "hunter2", SECRET.0), Some("t")));
     assert_eq!((new.connect_timeout.as_millis(), new.read_timeout.as_secs()), (7, 30));
 
-    assert_eq!(endpoint(&[URL, ID, SECRET]).grant, by_secret("me", "hunter2"), "no line is needed");
+    assert_eq!(endpoint(&[URL, ID, SECRET]).grant, by_secret("me", "hunter2", SECRET.0), "no line is needed");
 }
 
 #[test]
@@ -177,6 +180,10 @@ fn what_is_missing_or_wrong_is_named() {
         (&[URL, ID], format!("{}: required", SECRET.0)),
         (&[(URL.0, "idp/token"), ID, SECRET], format!("{} = idp/token: must begin with https://, http:// or file:", URL.0)),
         (
+            &[(URL.0, "https://me:hunter2@idp/token?key=hunter3"), ID, SECRET],
+            format!("{} = https://[hidden]@idp/token: must have no name and password in it", URL.0),
+        ),
+        (
             &[URL, ID, SECRET, ("sasl.jaas.config", plain)],
             "sasl.jaas.config = [hidden]: must name org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule \
              with sasl.mechanism = OAUTHBEARER"
@@ -193,6 +200,29 @@ fn what_is_missing_or_wrong_is_named() {
     }
     let https = origin(&[(URL.0, "https://idp/token"), ID, SECRET]);
     assert_eq!(https.is_ok(), cfg!(feature = "tls"), "{https:?}");
+}
+
+#[test]
+#[cfg(feature = "sasl")]
+fn endpoint_that_is_asked_in_clear_is_warned_of() {
+    let told = |url: &str| {
+        let base = [("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "OAUTHBEARER")];
+        let config = ProducerConfig::new().bootstrap_servers("a:1").properties(base);
+        config.properties([(URL.0, url), ID, SECRET]).doubtful_security()
+    };
+
+    let warned = told("http://idp.example/token?key=hunter3");
+    let text =
+        "sasl.oauthbearer.token.endpoint.url is http://idp.example/token: everyone on the way there can read";
+    assert!(
+        matches!(&warned[..], [only] if only.starts_with(text) && only.ends_with("use https")),
+        "{warned:?}"
+    );
+    for url in
+        ["http://localhost:8080/token", "http://127.0.0.1/", "http://[::1]/", "https://idp/", "file:/token"]
+    {
+        assert_eq!(told(url), Vec::<String>::new(), "{url}");
+    }
 }
 
 #[test]

@@ -264,13 +264,13 @@ fn security_that_is_set_and_not_asked_for_is_told() {
         ])
     };
 
-    let told = config("PLAINTEXT").unused_security();
+    let told = config("PLAINTEXT").doubtful_security();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].contains("ssl.truststore.location") && told[0].contains("not encrypted"), "{told:?}");
     assert!(told[1].contains("sasl.jaas.config") && !told[1].contains("hunter2"), "{told:?}");
-    assert_eq!(config("SASL_PLAINTEXT").unused_security().len(), 1);
-    assert_eq!(config("SASL_SSL").unused_security(), Vec::<String>::new());
-    assert_eq!(ProducerConfig::new().unused_security(), Vec::<String>::new());
+    assert_eq!(config("SASL_PLAINTEXT").doubtful_security().len(), 1);
+    assert_eq!(config("SASL_SSL").doubtful_security(), Vec::<String>::new());
+    assert_eq!(ProducerConfig::new().doubtful_security(), Vec::<String>::new());
 }
 
 /// The authorities of the operating system must not stand in for one that is empty by mistake.

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use super::{SaslExchange, SaslMechanism, SaslStep, out_of_turn};
 use crate::config::Mechanism;
-use crate::login::Current;
+use crate::login::{Current, describe_token};
 use crate::metadata::Node;
 use crate::token::AccessToken;
 use crate::wire::readable;
@@ -26,11 +26,13 @@ use crate::wire::readable;
 #[derive(Debug)]
 pub(super) struct OAuthBearer {
     current: Current<AccessToken>,
+    /// Returns the milliseconds since 1970: tokens end.
+    wall_clock: fn() -> i64,
 }
 
 impl OAuthBearer {
-    pub(super) fn new(current: Current<AccessToken>) -> Self {
-        Self { current }
+    pub(super) fn new(current: Current<AccessToken>, wall_clock: fn() -> i64) -> Self {
+        Self { current, wall_clock }
     }
 }
 
@@ -44,13 +46,15 @@ impl SaslMechanism for OAuthBearer {
     }
 
     fn begin(&self, _: &Node, _: &mut StdRng) -> Box<dyn SaslExchange> {
-        Box::new(OAuthBearerExchange { current: self.current.clone(), state: State::Silent })
+        let (current, wall_clock) = (self.current.clone(), self.wall_clock);
+        Box::new(OAuthBearerExchange { current, wall_clock, state: State::Silent })
     }
 }
 
 /// One exchange.
 struct OAuthBearerExchange {
     current: Current<AccessToken>,
+    wall_clock: fn() -> i64,
     state: State,
 }
 
@@ -78,7 +82,8 @@ impl SaslExchange for OAuthBearerExchange {
             }
             State::Refused { token, words } => {
                 self.current.doubt(&token);
-                Err(format!("the broker refuses the access token: {words}").into())
+                let described = describe_token(token.value(), (self.wall_clock)());
+                Err(format!("the broker refuses the access token: {words}; {described}").into())
             }
             State::Over => Err(out_of_turn()),
         }
@@ -98,11 +103,14 @@ impl SaslExchange for OAuthBearerExchange {
             State::Silent | State::Over => return None,
         };
         let is_over = self.current.doubt(&token);
-        let end = if is_over { "the token has ended by the clock of this machine" } else { "" };
+        let described = describe_token(token.value(), (self.wall_clock)());
+        // The provider knows it of tokens that do not say so.
+        let is_told = !is_over || described.contains("has ended");
+        let end = if is_told { "" } else { "it has ended by the clock of this machine" };
         // Kafka says the same twice.
         let words = if message.contains(&words) { "" } else { &words };
-        let notes: Vec<_> = [words, end].into_iter().filter(|note| !note.is_empty()).collect();
-        (!notes.is_empty()).then(|| notes.join("; ").into())
+        let notes: Vec<_> = [words, &described, end].into_iter().filter(|note| !note.is_empty()).collect();
+        Some(notes.join("; ").into())
     }
 }
 
@@ -150,7 +158,7 @@ mod tests {
 
     fn exchange(current: &Current<AccessToken>) -> Box<dyn SaslExchange> {
         let node = Node::new(NodeId(1), "kafka", 9092);
-        OAuthBearer::new(current.clone()).begin(&node, &mut StdRng::seed_from_u64(7))
+        OAuthBearer::new(current.clone(), || 0).begin(&node, &mut StdRng::seed_from_u64(7))
     }
 
     fn with(token: AccessToken) -> Current<AccessToken> {
@@ -199,10 +207,11 @@ mod tests {
         };
 
         let words = "{\"status\":\"invalid_token\"}";
-        assert_eq!(refuse(words.as_bytes(), "no").as_deref(), Some(words));
-        assert_eq!(refuse(words.as_bytes(), words), None, "it has said so");
-        assert_eq!(refuse(b"no\n", "").as_deref(), Some("no "));
-        assert_eq!(refuse(&[b'x'; 5000], "").unwrap().chars().count(), 1001);
+        let opaque = "the token is no JWT, so only who gave it out knows when it ends and for whom it is";
+        assert_eq!(refuse(words.as_bytes(), "no").unwrap(), format!("{words}; {opaque}").into());
+        assert_eq!(refuse(words.as_bytes(), words).as_deref(), Some(opaque), "it has said so");
+        assert_eq!(refuse(b"no\n", "").unwrap(), format!("no ; {opaque}").into());
+        assert_eq!(refuse(&[b'x'; 5000], "").unwrap().chars().count(), 1001 + 2 + opaque.len());
     }
 
     #[test]
@@ -213,7 +222,12 @@ mod tests {
 
         let error = exchange.respond(&[]).unwrap_err();
 
-        assert_eq!(&*error, "the broker refuses the access token: {\"status\":\"expired\"}");
+        assert!(
+            error.starts_with(
+                "the broker refuses the access token: {\"status\":\"expired\"}; the token is no JWT"
+            ),
+            "{error}"
+        );
     }
 
     #[test]

@@ -92,7 +92,7 @@ mod tests {
     const TWO: NodeId = NodeId(2);
 
     fn refusal(text: &str) -> DisconnectReason {
-        AuthenticationError::Exchange(Arc::from(text)).into()
+        AuthenticationError::exchange(text).into()
     }
 
     #[test]

@@ -13,7 +13,9 @@ use super::client::Mechanism;
 use crate::support::KafkaCluster;
 use crate::support::Listener;
 use crate::support::Version;
+use crate::support::issuer::AUDIENCE;
 use crate::support::issuer::CLIENT_SECRET;
+use crate::support::issuer::ISSUER;
 use crate::support::security::CERTIFICATES;
 use crate::support::security::PASSWORD;
 use crate::support::security::USER;
@@ -79,8 +81,13 @@ async fn make(properties: &str, token: Option<&str>) -> (String, Disposition, Du
     (without_times(&said), error.disposition(), elapsed)
 }
 
-/// How long a caller has waited, and the day, differ from run to run.
+/// How long a caller has waited, and the day, differ from run to run. So does the end of a token that was made for the run.
 fn without_times(said: &str) -> String {
+    for marker in [", and has ended on ", ", and ends on "] {
+        if let Some((begin, _)) = said.split_once(marker) {
+            return format!("{begin}{marker}DAY");
+        }
+    }
     if let Some((begin, (_, end))) =
         said.split_once("here it is ").and_then(|(begin, rest)| Some((begin, rest.split_once(';')?)))
     {
@@ -92,6 +99,7 @@ fn without_times(said: &str) -> String {
 }
 
 const REFUSED: &str = "record for topic mistaken cannot be accepted: broker BROKER: authentication failed: ";
+const TLS_FAILED: &str = "record for topic mistaken cannot be accepted: broker BROKER: TLS failed: ";
 
 fn wrong_credentials(cluster: &KafkaCluster) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
@@ -139,18 +147,18 @@ fn wrong_credentials(cluster: &KafkaCluster) -> Vec<Mistake> {
 fn wrong_tokens(cluster: &KafkaCluster) -> Vec<Mistake> {
     let Some(issuer) = cluster.issuer() else { return Vec::new() };
     let tokens = [
-        ("that has ended", &issuer.expired),
-        ("for others", &issuer.for_others),
-        ("signed by another key", &issuer.of_another_key),
+        ("that has ended", &issuer.expired, AUDIENCE, "has ended"),
+        ("for others", &issuer.for_others, "others", "ends"),
+        ("signed by another key", &issuer.of_another_key, AUDIENCE, "ends"),
     ];
-    let mistake = |(name, token): (&str, &String)| Mistake {
+    // Why, only the log of the broker tells. What the token claims shows which of these it is.
+    let mistake = |(name, token, audience, end): (&str, &String, &str, &str)| Mistake {
         name: format!("token {name}"),
         properties: client::properties(cluster, Listener::SaslPlaintext, None),
         token: Some(token.clone()),
-        // Why, only the log of the broker tells.
         says: format!(
             "{REFUSED}broker refuses the access token (OAUTHBEARER, SASL_AUTHENTICATION_FAILED (58)): \
-             {{\"status\":\"invalid_token\"}}"
+             {{\"status\":\"invalid_token\"}}; the token claims iss \"{ISSUER}\", aud \"{audience}\", sub \"{USER}\", and {end} on DAY"
         ),
     };
     let mut mistakes: Vec<Mistake> = tokens.into_iter().map(mistake).collect();
@@ -172,7 +180,7 @@ fn wrong_tokens(cluster: &KafkaCluster) -> Vec<Mistake> {
         properties: client::properties(cluster, Listener::SaslPlaintext, Some(Mechanism::OAuthBearer))
             .replace(CLIENT_SECRET, "wrong-hunter2"),
         token: None,
-        says: format!("{lacking} answers 401: invalid_client: who are you?"),
+        says: format!("{lacking} answers 401: invalid_client: who are you?; check sasl.oauthbearer.client.credentials.client.secret"),
     });
     mistakes
 }
@@ -183,7 +191,7 @@ fn wrong_certificates(cluster: &KafkaCluster) -> Vec<Mistake> {
         name: name.to_owned(),
         properties,
         token: None,
-        says: format!("{REFUSED}{says}"),
+        says: format!("{TLS_FAILED}{says}"),
     };
     let shown = |name: &str, from_to: &str| {
         format!(
@@ -246,7 +254,7 @@ fn wrong_client_certificates(cluster: &KafkaCluster) -> Vec<Mistake> {
         name: name.to_owned(),
         properties,
         token: None,
-        says: format!("{REFUSED}{says}"),
+        says: format!("{TLS_FAILED}{says}"),
     };
     let refused = |subject: &str| match old_refusal(cluster.version()) {
         Some(error) => format!(
@@ -258,6 +266,14 @@ fn wrong_client_certificates(cluster: &KafkaCluster) -> Vec<Mistake> {
              its issuer may be missing in the broker's ssl.truststore.location"
         ),
     };
+    let ended = format!(
+        "the producer's certificate \"CN=client\" of ssl.keystore.location has ended on 2020-01-01 00:00:00 UTC, and here it \
+         is TODAY; put another one there {}",
+        match old_refusal(cluster.version()) {
+            Some(error) => format!("(the broker breaks off the TLS handshake: {error})"),
+            None => "(the broker refuses it: CertificateUnknown)".to_owned(),
+        }
+    );
     let wanted = match old_refusal(cluster.version()) {
         Some(error) => format!(
             "the broker breaks off the TLS handshake ({error}); old brokers do that when they ask for a certificate of the \
@@ -274,7 +290,7 @@ fn wrong_client_certificates(cluster: &KafkaCluster) -> Vec<Mistake> {
             keystore("client-other-ca"),
             refused("CN=stranger"),
         ),
-        mistake("certificate of the client that has ended", keystore("client-expired"), refused("CN=client")),
+        mistake("certificate of the client that has ended", keystore("client-expired"), ended),
     ]
 }
 
@@ -315,7 +331,8 @@ fn wrong_listeners(cluster: &KafkaCluster) -> Vec<Mistake> {
             properties: tls.replace("=SSL", "=PLAINTEXT"),
             token: None,
             says: format!(
-                "{REFUSED}broker speaks TLS at this address: set security.protocol to SSL or SASL_SSL, or correct the port"
+                "{TLS_FAILED}the broker speaks TLS at this address, and the producer does not: set security.protocol to SSL or \
+                 SASL_SSL, or correct the port"
             ),
         },
         Mistake {

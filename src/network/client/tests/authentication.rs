@@ -302,8 +302,22 @@ fn broker_that_the_mechanism_does_not_believe_is_left() {
     reply(&mut bench, sent, &words("trust me", LIFETIME));
 
     assert_eq!(bench.closed(), connection);
-    let error = AuthenticationError::Exchange(Arc::from("broker does not know the password"));
+    let error = AuthenticationError::exchange("broker does not know the password");
     assert_eq!(bench.events(), [disconnected(DisconnectReason::AuthenticationFailed(error), false)]);
+}
+
+/// Some mechanisms repeat what a broker said before it has proved anything.
+#[test]
+fn words_in_reasons_of_mechanisms_are_on_one_line_and_cut() {
+    let hostile = format!("broker says x\n2026-11-29 ERROR forged\u{1b}[2J{}", "y".repeat(10_000));
+
+    let text = DisconnectReason::from(AuthenticationError::exchange(&hostile)).to_string();
+
+    assert!(
+        text.starts_with("authentication failed: broker says x 2026-11-29 ERROR forged [2Jyyy"),
+        "{text}"
+    );
+    assert!(text.chars().count() < 4100, "{}", text.len());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::aws_credentials::AwsCredentials;
+use crate::calendar;
 
 /// A request to sign.
 pub(super) struct Presigning<'a> {
@@ -99,24 +100,11 @@ fn hex(bytes: &[u8]) -> String {
 /// Returns the day and the time, as signatures have them.
 fn date(now_ms: i64) -> (String, String) {
     let seconds = now_ms.div_euclid(1000);
-    let (year, month, day) = civil(seconds.div_euclid(86_400));
+    let (year, month, day) = calendar::date(seconds.div_euclid(86_400));
     let second = seconds.rem_euclid(86_400);
     let day = format!("{year:04}{month:02}{day:02}");
     let time = format!("{day}T{:02}{:02}{:02}Z", second / 3600, second / 60 % 60, second % 60);
     (day, time)
-}
-
-/// Returns year, month and day of a day since 1970. Years begin with March here, so that the leap day is the last.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day = days.rem_euclid(146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
