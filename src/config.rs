@@ -12,6 +12,7 @@ mod keys;
 mod kind;
 mod metadata_recovery_strategy;
 mod oauth;
+mod oidc;
 mod partitioner_class;
 mod problem;
 mod properties_text;
@@ -43,6 +44,7 @@ pub(crate) use oauth::{
     Assertion, ClientProof, Grant, SignedAssertion, TokenEndpoint, TokenOrigin, UnsecuredLogin,
     check_extension,
 };
+pub use oidc::{Oidc, OidcAssertion, OidcSignature};
 pub(crate) use partitioner_class::PartitionerClass;
 pub use problem::{ConfigError, ConfigProblem, ConfigReason};
 pub(crate) use sasl::{Credentials, Mechanism};
@@ -248,9 +250,12 @@ impl ProducerConfig {
     }
 
     pub(crate) fn set_sasl(&mut self, sasl: Sasl) {
-        let (mechanism, jaas_config) = sasl.into_parts();
+        let (mechanism, jaas_config, properties) = sasl.into_parts();
         self.set("sasl.mechanism", mechanism, |settings| &mut settings.sasl_mechanism);
         self.set("sasl.jaas.config", jaas_config, |settings| &mut settings.sasl_jaas_config);
+        if !properties.is_empty() {
+            self.set_oidc(&properties);
+        }
     }
 
     pub(crate) fn set_tls(&mut self, tls: Tls) {
@@ -307,12 +312,36 @@ impl ProducerConfig {
             self.report(name, value, reason);
             return;
         };
+        if providers::has_variable(value) {
+            self.forget(key.name);
+            self.explicit.insert(key.name);
+            self.variables.insert(key.name, Secret::new(value));
+        } else {
+            self.set_literal(key.name, value);
+        }
+    }
+
+    /// Sets a value that is meant to the letter, with nothing that would be a variable.
+    fn set_literal(&mut self, name: &str, value: &str) {
+        let Some(key) = keys::find(name) else {
+            debug_assert!(false, "unknown key {name}");
+            return;
+        };
         self.forget(key.name);
         self.explicit.insert(key.name);
-        if providers::has_variable(value) {
-            self.variables.insert(key.name, Secret::new(value));
-        } else if let Err(reason) = key.parse(&mut self.settings, value) {
+        if let Err(reason) = key.parse(&mut self.settings, value) {
             self.problems.push(ConfigProblem::new(key.name, value, reason));
+        }
+    }
+
+    /// Lets go of a value that was set.
+    fn reset(&mut self, name: &str) {
+        self.forget(name);
+        if self.explicit.remove(name)
+            && let Some(key) = keys::find(name)
+        {
+            // The default of a key is a value that it takes.
+            let _ = key.parse(&mut self.settings, key.default.unwrap_or_default());
         }
     }
 

@@ -186,8 +186,8 @@ mod wire;
 
 pub use crate::aws_credentials::{AwsCredentials, AwsCredentialsFuture, AwsCredentialsProvider};
 pub use crate::config::{
-    Acks, Compression, ConfigError, ConfigProblem, ConfigReason, MetadataRecoveryStrategy, ProducerConfig,
-    Sasl, SecurityProtocol, Tls, TlsVersion,
+    Acks, Compression, ConfigError, ConfigProblem, ConfigReason, MetadataRecoveryStrategy, Oidc,
+    OidcAssertion, OidcSignature, ProducerConfig, Sasl, SecurityProtocol, Tls, TlsVersion,
 };
 pub use crate::delivery::{Delivery, RecordMetadata};
 pub use crate::error::{

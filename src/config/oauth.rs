@@ -10,6 +10,10 @@ use crate::token::SharedProvider;
 
 mod endpoint;
 
+pub(super) use self::endpoint::{
+    ABOUT_THE_GRANT, ALGORITHM, ASSERTION_FILE, CLAIM_ISS, CLIENT_ID, CLIENT_SECRET, KEY_FILE, PASSPHRASE,
+    RETRIEVER, SCOPE, URL, URLENCODE,
+};
 pub(crate) use self::endpoint::{Assertion, ClientProof, Grant, SignedAssertion, TokenEndpoint};
 
 /// The options of a login module as they stand, those that mean something.
@@ -30,9 +34,14 @@ impl OAuthOptions {
         Ok(kept)
     }
 
+    /// Takes options of the typed way, which are checked with all else.
+    pub(super) fn of(options: Vec<(String, Secret)>) -> Self {
+        Self(options)
+    }
+
     /// Returns the value of an option that is not empty.
     fn get(&self, name: &str) -> Option<&str> {
-        let option = self.0.iter().find(|(known, _)| known == name);
+        let option = self.0.iter().rev().find(|(known, _)| known == name);
         option.map(|(_, value)| value.expose()).filter(|value| !value.trim().is_empty())
     }
 
@@ -129,12 +138,12 @@ impl ProducerSettings {
             Some(Login::OAuth(options)) => options,
             _ => &none,
         };
-        match self.text(endpoint::URL) {
+        match self.text(URL) {
             Some(url) => endpoint::origin(self, options, url),
             None if options.is_unsecured() => {
                 options.unsecured().map(TokenOrigin::Unsecured).map_err(problem)
             }
-            None => Err(ConfigProblem::new(endpoint::URL, "", ConfigReason::Missing)),
+            None => Err(ConfigProblem::new(URL, "", ConfigReason::Missing)),
         }
     }
 }
@@ -149,7 +158,7 @@ impl ProducerSettings {
         (!url.is_encrypted() && !url.is_loopback()).then(|| {
             format!(
                 "{} is {url}: everyone on the way there can read how the producer shows who it is, and the access token; use https",
-                endpoint::URL
+                URL
             )
         })
     }
@@ -183,7 +192,7 @@ fn invalid(text: &str) -> ConfigReason {
 }
 
 const UNSECURED: &str = "unsecuredLogin";
-const EXTENSION: &str = "extension_";
+pub(super) const EXTENSION: &str = "extension_";
 
 #[cfg(test)]
 mod tests;

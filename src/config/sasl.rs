@@ -7,6 +7,7 @@ use super::ConfigReason;
 use super::jaas;
 use super::kind::Kind;
 use super::oauth::OAuthOptions;
+use super::oidc::Oidc;
 use super::property::Property;
 use crate::aws_credentials::{AwsCredentialsProvider, AwsOrigin};
 use crate::secret::{HIDDEN, Secret};
@@ -104,6 +105,8 @@ impl Property for SecurityProtocol {
 pub struct Sasl {
     mechanism: Mechanism,
     login: Login,
+    /// What else has to be set, for OpenID Connect.
+    properties: Vec<(&'static str, Secret)>,
 }
 
 impl Sasl {
@@ -131,7 +134,15 @@ impl Sasl {
     #[must_use]
     pub fn oauth_bearer(provider: impl TokenProvider) -> Self {
         let login = Login::Provider(SharedProvider(Arc::new(provider)));
-        Self { mechanism: Mechanism::OAuthBearer, login }
+        Self::with(Mechanism::OAuthBearer, login)
+    }
+
+    /// Access tokens that the producer gets by OpenID Connect (RFC 7628): it asks a token endpoint, or reads a file, and does so again in
+    /// time. See [`Oidc`].
+    #[must_use]
+    pub fn oidc(oidc: Oidc) -> Self {
+        let (properties, options) = oidc.into_parts();
+        Self { properties, ..Self::with(Mechanism::OAuthBearer, Login::OAuth(options)) }
     }
 
     /// Says that the username is the id of a delegation token, and the password its HMAC in base64 (KIP-48; `tokenauth="true"` in
@@ -148,23 +159,28 @@ impl Sasl {
     /// or the endpoint of the container or of the machine. The region is in the names of the brokers, in the profile, or in `AWS_REGION`.
     #[must_use]
     pub fn aws_msk_iam() -> Self {
-        Self { mechanism: Mechanism::AwsMskIam, login: Login::Aws(AwsOrigin::Chain { profile: None }) }
+        Self::with(Mechanism::AwsMskIam, Login::Aws(AwsOrigin::Chain { profile: None }))
     }
 
     /// The same with credentials from elsewhere, such as a role that the provider assumes.
     #[must_use]
     pub fn aws_msk_iam_with(provider: impl AwsCredentialsProvider) -> Self {
-        Self { mechanism: Mechanism::AwsMskIam, login: Login::Aws(AwsOrigin::Provider(Arc::new(provider))) }
+        Self::with(Mechanism::AwsMskIam, Login::Aws(AwsOrigin::Provider(Arc::new(provider))))
     }
 
     fn new(mechanism: Mechanism, username: impl Into<String>, password: impl Into<String>) -> Self {
         let (username, password) = (username.into(), Secret::new(password));
         let credentials = Credentials { username, password, is_token: false };
-        Self { mechanism, login: Login::Password(credentials) }
+        Self::with(mechanism, Login::Password(credentials))
     }
 
-    pub(crate) fn into_parts(self) -> (String, JaasConfig) {
-        (self.mechanism.name().to_owned(), JaasConfig(Some(self.login)))
+    fn with(mechanism: Mechanism, login: Login) -> Self {
+        Self { mechanism, login, properties: Vec::new() }
+    }
+
+    /// Returns the values of `sasl.mechanism` and `sasl.jaas.config`, and other keys with theirs.
+    pub(crate) fn into_parts(self) -> (String, JaasConfig, Vec<(&'static str, Secret)>) {
+        (self.mechanism.name().to_owned(), JaasConfig(Some(self.login)), self.properties)
     }
 }
 

@@ -7,8 +7,8 @@ use kafka_mock::{
     Api, MockCluster, MockClusterBuilder, MockToken, MockTokenEndpoint, SaslMechanism, TokenAnswer,
 };
 use kafka_producer::{
-    AccessToken, AwsCredentials, Disposition, KafkaProducer, KafkaProducerBuilder, ProducerConfig, Sasl,
-    SecurityProtocol, SendErrorKind, TokenError,
+    AccessToken, AwsCredentials, Disposition, KafkaProducer, KafkaProducerBuilder, Oidc, OidcAssertion,
+    OidcSignature, ProducerConfig, Sasl, SecurityProtocol, SendErrorKind, TokenError,
 };
 
 use crate::support::{
@@ -16,6 +16,8 @@ use crate::support::{
 };
 
 pub(crate) const TOKEN: &str = "e30.hunter2.x";
+
+const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mock/certs/client.key");
 
 pub(crate) fn guarded() -> MockClusterBuilder {
     let cluster = MockCluster::builder().auto_create_topics(false, 1);
@@ -399,6 +401,32 @@ async fn tokens_come_from_an_endpoint_by_the_properties_of_java_users() -> TestR
     assert_eq!(request.header("authorization"), Some("Basic bWU6aHVudGVyMg=="));
     assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));
     assert_eq!(request.body(), "grant_type=client_credentials&scope=kafka");
+    Ok(())
+}
+
+#[tokio::test]
+async fn tokens_come_from_an_endpoint_by_the_typed_way() -> TestResult {
+    let cluster = start(guarded()).await;
+    let endpoint = MockTokenEndpoint::start(|_| TokenAnswer::token(TOKEN, 3600)).await?;
+    let assertion = || OidcAssertion::signed(OidcSignature::Es256, KEY, "me").subject("me");
+    for (oidc, grant, proof) in [
+        (Oidc::client_credentials(endpoint.url(), "me", "hunter2"), "client_credentials", "authorization"),
+        (Oidc::client_assertion(endpoint.url(), assertion()), "client_credentials", "client_assertion"),
+        (
+            Oidc::jwt_bearer(endpoint.url(), assertion()),
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "assertion",
+        ),
+    ] {
+        let producer = builder_with(&cluster, Sasl::oidc(oidc.scope("kafka"))).build()?;
+
+        soon("delivery", producer.send(record("x"))).await?;
+
+        let requests = endpoint.requests();
+        let request = requests.last().unwrap();
+        assert_eq!((request.form("grant_type"), request.form("scope")), (Some(grant), Some("kafka")));
+        assert!(request.form(proof).or_else(|| request.header(proof)).is_some(), "{request:?}");
+    }
     Ok(())
 }
 

@@ -120,7 +120,7 @@ pub(super) fn origin(
     } else {
         Grant::ClientCredentials(secret(settings, options)?)
     };
-    let scope = text_or_option(settings, "sasl.oauthbearer.scope", options, "scope");
+    let scope = text_or_option(settings, SCOPE, options, "scope");
     Ok(TokenOrigin::Endpoint(Box::new(TokenEndpoint {
         url: parsed,
         grant,
@@ -145,7 +145,7 @@ fn secret(settings: &ProducerSettings, options: &OAuthOptions) -> Result<ClientP
         client_id: client_id.trim().to_owned(),
         secret: Secret::new(secret.trim()),
         named_by,
-        is_encoded: is_true(settings, "sasl.oauthbearer.header.urlencode"),
+        is_encoded: is_true(settings, URLENCODE),
     })
 }
 
@@ -230,14 +230,37 @@ fn invalid(key: &str, value: &str, text: &str) -> ConfigProblem {
     ConfigProblem::new(key, value, ConfigReason::Invalid(text.to_owned()))
 }
 
-pub(super) const URL: &str = "sasl.oauthbearer.token.endpoint.url";
-const RETRIEVER: &str = "sasl.oauthbearer.jwt.retriever.class";
-const ALGORITHM: &str = "sasl.oauthbearer.assertion.algorithm";
-const ASSERTION_FILE: &str = "sasl.oauthbearer.assertion.file";
-const CLAIM_ISS: &str = "sasl.oauthbearer.assertion.claim.iss";
-const KEY_FILE: &str = "sasl.oauthbearer.assertion.private.key.file";
-const CLIENT_ID: &str = "sasl.oauthbearer.client.credentials.client.id";
-const CLIENT_SECRET: &str = "sasl.oauthbearer.client.credentials.client.secret";
+pub(in crate::config) const URL: &str = "sasl.oauthbearer.token.endpoint.url";
+pub(in crate::config) const RETRIEVER: &str = "sasl.oauthbearer.jwt.retriever.class";
+pub(in crate::config) const ALGORITHM: &str = "sasl.oauthbearer.assertion.algorithm";
+pub(in crate::config) const ASSERTION_FILE: &str = "sasl.oauthbearer.assertion.file";
+pub(in crate::config) const CLAIM_ISS: &str = "sasl.oauthbearer.assertion.claim.iss";
+pub(in crate::config) const KEY_FILE: &str = "sasl.oauthbearer.assertion.private.key.file";
+pub(in crate::config) const PASSPHRASE: &str = "sasl.oauthbearer.assertion.private.key.passphrase";
+pub(in crate::config) const CLIENT_ID: &str = "sasl.oauthbearer.client.credentials.client.id";
+pub(in crate::config) const CLIENT_SECRET: &str = "sasl.oauthbearer.client.credentials.client.secret";
+pub(in crate::config) const SCOPE: &str = "sasl.oauthbearer.scope";
+pub(in crate::config) const URLENCODE: &str = "sasl.oauthbearer.header.urlencode";
+
+/// Keys that say together how tokens are got. If one way takes the place of another, none of these may be left of that.
+pub(in crate::config) const ABOUT_THE_GRANT: [&str; 16] = [
+    ALGORITHM,
+    "sasl.oauthbearer.assertion.claim.aud",
+    "sasl.oauthbearer.assertion.claim.exp.seconds",
+    CLAIM_ISS,
+    "sasl.oauthbearer.assertion.claim.jti.include",
+    "sasl.oauthbearer.assertion.claim.nbf.seconds",
+    "sasl.oauthbearer.assertion.claim.sub",
+    ASSERTION_FILE,
+    KEY_FILE,
+    PASSPHRASE,
+    "sasl.oauthbearer.assertion.template.file",
+    CLIENT_ID,
+    CLIENT_SECRET,
+    URLENCODE,
+    RETRIEVER,
+    SCOPE,
+];
 
 /// Java has no limits.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
