@@ -49,8 +49,10 @@ fn check(token: &AccessToken) -> Result<(), TokenError> {
         return Err(TokenError::permanent("the token is empty"));
     }
     if value.len() > MAX_TOKEN {
-        let text = format_args!("the token has {} bytes; at most {MAX_TOKEN} are taken", value.len());
-        return Err(TokenError::permanent(text));
+        return Err(TokenError::permanent(format_args!(
+            "the token has {} bytes; at most {MAX_TOKEN} are taken",
+            value.len()
+        )));
     }
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
     if !value.trim_end_matches('=').bytes().all(is_allowed) {

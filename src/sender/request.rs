@@ -147,9 +147,9 @@ impl ProduceDraft {
         let same_topic = |a: &(SentBatch, Bytes), b: &(SentBatch, Bytes)| {
             a.0.topic_partition.topic == b.0.topic_partition.topic
         };
-        let topics = self.parts.chunk_by(same_topic);
-        let mut body = head.begin(out, version, topics.clone().count())?;
-        for topic in topics {
+        let topics = || self.parts.chunk_by(same_topic);
+        let mut body = head.begin(out, version, topics().count())?;
+        for topic in topics() {
             let Some((first, _)) = topic.first() else { continue };
             body.topic(&first.topic_partition.topic, first.topic_id, topic.len())?;
             for (sent, bytes) in topic {
