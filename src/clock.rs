@@ -180,10 +180,14 @@ pub(crate) struct Tick {
 
 impl Tick {
     #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg_attr(
+        target_pointer_width = "64",
+        expect(clippy::useless_conversion, reason = "the fields are narrower where pointers are")
+    )]
     #[inline]
     fn now() -> Option<Self> {
         let time = ClockId::CLOCK_REALTIME_COARSE.now().ok()?;
-        Some(Self { seconds: time.tv_sec(), nanoseconds: time.tv_nsec() })
+        Some(Self { seconds: i64::from(time.tv_sec()), nanoseconds: i64::from(time.tv_nsec()) })
     }
 
     /// Returns whether a time in microseconds is one at which the coarse clock may have said this.
