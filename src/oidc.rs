@@ -49,7 +49,7 @@ impl TokenProvider for FromEndpoint {
             let limits = Limits { connect: *connect_timeout, read: *read_timeout };
             let answer = web::exchange(&*self.connector, &request, limits).await;
             let answer = answer.map_err(|error| {
-                let text = format_args!("token endpoint {url}: {error}");
+                let text = format!("token endpoint {url}: {error}");
                 match SecurityFailure::of(&error) {
                     Some(failure) if failure.is_lasting => TokenError::permanent(text),
                     _ => TokenError::temporary(text),
