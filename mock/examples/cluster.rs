@@ -8,7 +8,7 @@ use kafka_mock::{Api, Fault, MockCluster, MockClusterBuilder};
 
 const HELP: &str = "\
 usage: cluster [BROKERS] [--topic NAME:PARTITIONS[:REPLICAS]]... [--fault FAULT]... [--faults FILE]...
-               [--sasl-user NAME:PASSWORD]... [--tls]
+               [--sasl-user NAME:PASSWORD]... [--tls] [--release RELEASE]
 
 Starts BROKERS mock brokers (default 1, ids from 0) and prints their addresses for bootstrap.servers on the
 first line. Topics that clients ask for are created.
@@ -17,11 +17,17 @@ first line. Topics that clients ask for are created.
   --fault      injects a fault, as in --fault 'produce broker=1 nth=3 cut=10'
   --faults     injects those of a file, one on each line; # begins a comment
   --sasl-user  lets in only users that are named, by SASL
+  --release    imitates a release of Kafka, such as 2.8
   --tls        encrypts connections (feature tls); clients have to trust mock/certs/ca.pem
 
 Then obeys lines on standard input until it ends:
 
   records TOPIC PARTITION            what is in the log
+  committed TOPIC PARTITION          what of that a consumer reads with isolation.level=read_committed
+  transactions                       where the transactions of each transactional id stand
+  offsets GROUP                      what transactions have committed for a consumer group
+  time-out TRANSACTIONAL-ID          aborts an open transaction, as if it had taken too long
+  transaction-version VERSION        2: clients use the protocol of KIP-890; 1: the one before
   leader TOPIC PARTITION BROKER      moves the leader
   down BROKER, up BROKER             kills a broker, starts it again
   freeze BROKER, unfreeze BROKER     lets a broker hang, ends that
@@ -53,6 +59,9 @@ async fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let mut builder = MockCluster::builder().brokers(options.brokers);
     for (name, password) in &options.sasl_users {
         builder = builder.sasl_user(name, password);
+    }
+    if let Some(release) = &options.release {
+        builder = builder.kafka_release(release);
     }
     if options.is_encrypted {
         builder = encrypted(builder)?;
@@ -90,6 +99,7 @@ struct Options {
     faults: Vec<Fault>,
     sasl_users: Vec<(String, String)>,
     is_encrypted: bool,
+    release: Option<String>,
 }
 
 impl Options {
@@ -100,6 +110,7 @@ impl Options {
             faults: Vec::new(),
             sasl_users: Vec::new(),
             is_encrypted: false,
+            release: None,
         };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
@@ -116,6 +127,7 @@ impl Options {
                     let user = value()?.split_once(':').ok_or("--sasl-user takes NAME:PASSWORD")?;
                     options.sasl_users.push((user.0.to_owned(), user.1.to_owned()));
                 }
+                "--release" => options.release = Some(value()?.to_owned()),
                 "--tls" => options.is_encrypted = true,
                 "--topic" => options.topics.push(topic(value()?)?),
                 brokers => {
@@ -154,6 +166,15 @@ async fn obey(cluster: &MockCluster, order: &str) -> Result<(), Box<dyn Error>> 
                 println!("{record:?}");
             }
         }
+        ["committed", topic, partition] => {
+            for record in cluster.committed_records(topic, partition.parse()?) {
+                println!("{record:?}");
+            }
+        }
+        ["transactions"] => println!("{:#?}", cluster.transactions()),
+        ["offsets", group] => println!("{:#?}", cluster.committed_offsets(group)),
+        ["time-out", id] => println!("{}", cluster.time_out_transaction(id)),
+        ["transaction-version", version] => cluster.set_transaction_version(version.parse()?),
         ["leader", topic, partition, broker] => {
             cluster.set_leader(topic, partition.parse()?, Some(broker.parse()?))?;
         }

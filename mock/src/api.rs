@@ -16,15 +16,23 @@ use kafka_protocol::messages::ApiKey;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Api {
+    /// Makes the offsets of a group part of a transaction (key 25).
+    AddOffsetsToTxn,
+    /// Makes partitions part of a transaction (key 24).
+    AddPartitionsToTxn,
     /// Which requests a broker serves, in which versions (key 18).
     ApiVersions,
     /// Creates topics (key 19).
     CreateTopics,
     /// Deletes topics (key 20).
     DeleteTopics,
+    /// Commits or aborts a transaction (key 26).
+    EndTxn,
     /// Reads records (key 1).
     Fetch,
-    /// Hands out a producer id for idempotence (key 22).
+    /// Which broker coordinates a transactional id or a group (key 10).
+    FindCoordinator,
+    /// Hands out a producer id for idempotence, and epochs for transactions (key 22).
     InitProducerId,
     /// First, last or timestamped offsets of partitions (key 2).
     ListOffsets,
@@ -36,21 +44,28 @@ pub enum Api {
     SaslAuthenticate,
     /// By which mechanism a client wants to say who it is (key 17). Offered by clusters with users only.
     SaslHandshake,
+    /// Commits offsets of a group when the transaction commits (key 28).
+    TxnOffsetCommit,
 }
 
 impl Api {
     /// Every request that the mock serves.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
+        Self::AddOffsetsToTxn,
+        Self::AddPartitionsToTxn,
         Self::ApiVersions,
         Self::CreateTopics,
         Self::DeleteTopics,
+        Self::EndTxn,
         Self::Fetch,
+        Self::FindCoordinator,
         Self::InitProducerId,
         Self::ListOffsets,
         Self::Metadata,
         Self::Produce,
         Self::SaslAuthenticate,
         Self::SaslHandshake,
+        Self::TxnOffsetCommit,
     ];
 
     /// Returns the request with this key, if the mock serves it.
@@ -66,16 +81,21 @@ impl Api {
     /// Versions that the mock can decode and answer, lowest and highest.
     pub(crate) fn served(self) -> VersionRange {
         let (min, max) = match self {
+            Self::AddOffsetsToTxn => (0, 4),
+            Self::AddPartitionsToTxn => (0, 5),
             Self::ApiVersions => (0, 5),
             Self::CreateTopics => (2, 7),
             Self::DeleteTopics => (1, 6),
+            Self::EndTxn => (0, 5),
             Self::Fetch => (4, 18),
+            Self::FindCoordinator => (0, 6),
             Self::InitProducerId => (0, 5),
             Self::ListOffsets => (1, 10),
             Self::Metadata => (0, 13),
             Self::Produce => (3, 13),
             Self::SaslAuthenticate => (0, 2),
             Self::SaslHandshake => (0, 1),
+            Self::TxnOffsetCommit => (0, 6),
         };
         VersionRange { min, max }
     }
@@ -95,21 +115,29 @@ impl Api {
 
     /// Whether a Fetch that waits may have an answer after this request.
     pub(crate) fn changes_the_cluster(self) -> bool {
-        matches!(self, Self::CreateTopics | Self::DeleteTopics | Self::Produce)
+        matches!(
+            self,
+            Self::CreateTopics | Self::DeleteTopics | Self::EndTxn | Self::InitProducerId | Self::Produce
+        )
     }
 
     fn api_key(self) -> ApiKey {
         match self {
+            Self::AddOffsetsToTxn => ApiKey::AddOffsetsToTxn,
+            Self::AddPartitionsToTxn => ApiKey::AddPartitionsToTxn,
             Self::ApiVersions => ApiKey::ApiVersions,
             Self::CreateTopics => ApiKey::CreateTopics,
             Self::DeleteTopics => ApiKey::DeleteTopics,
+            Self::EndTxn => ApiKey::EndTxn,
             Self::Fetch => ApiKey::Fetch,
+            Self::FindCoordinator => ApiKey::FindCoordinator,
             Self::InitProducerId => ApiKey::InitProducerId,
             Self::ListOffsets => ApiKey::ListOffsets,
             Self::Metadata => ApiKey::Metadata,
             Self::Produce => ApiKey::Produce,
             Self::SaslAuthenticate => ApiKey::SaslAuthenticate,
             Self::SaslHandshake => ApiKey::SaslHandshake,
+            Self::TxnOffsetCommit => ApiKey::TxnOffsetCommit,
         }
     }
 }

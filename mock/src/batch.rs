@@ -25,6 +25,10 @@ pub struct MockBatch {
     pub base_sequence: i32,
     /// Epoch of the leader that appended the batch.
     pub partition_leader_epoch: i32,
+    /// Whether the batch is part of a transaction.
+    pub is_transactional: bool,
+    /// Whether the batch is the marker of a transaction that has ended; then it has no records for readers.
+    pub is_control: bool,
     /// The whole batch, header included; base offset and leader epoch are the broker's, the rest is the client's.
     pub bytes: Bytes,
 }
@@ -101,11 +105,11 @@ impl BatchHeader {
         i32::try_from(last & i64::from(i32::MAX)).unwrap_or(0)
     }
 
-    fn is_transactional(&self) -> bool {
+    pub(crate) fn is_transactional(&self) -> bool {
         self.attributes & 0x10 != 0
     }
 
-    fn is_control(&self) -> bool {
+    pub(crate) fn is_control(&self) -> bool {
         self.attributes & 0x20 != 0
     }
 }
@@ -131,11 +135,6 @@ impl CheckedBatch {
             return Err(Rejection::new(code::UNSUPPORTED_COMPRESSION_TYPE, "zstd needs produce version 7"));
         }
         check_header(&header)?;
-        if header.is_transactional() {
-            let code =
-                if produce_version < 11 { code::INVALID_TXN_STATE } else { code::TRANSACTION_ABORTABLE };
-            return Err(Rejection::new(code, "the mock serves no transactions"));
-        }
         let records = compression.decompress(bytes.slice(HEADER_BYTES..)).map_err(Rejection::invalid)?;
         check_records(&header, &records)?;
         Ok(Self { header, compression, bytes: bytes.clone() })
@@ -175,15 +174,20 @@ impl CheckedBatch {
             producer_epoch: self.header.producer_epoch,
             base_sequence: self.header.base_sequence,
             partition_leader_epoch,
+            is_transactional: self.header.is_transactional(),
+            is_control: false,
             bytes: bytes.freeze(),
         }
     }
 }
 
 impl MockBatch {
-    /// Reads the records of the batch.
+    /// Reads the records of the batch; a marker has none.
     pub fn records(&self) -> Vec<MockRecord> {
         let mut read = Vec::new();
+        if self.is_control {
+            return read;
+        }
         // It was read before it was stored.
         let Some(header) = BatchHeader::read(&self.bytes) else { return read };
         let Ok(records) = self.compression.decompress(self.bytes.slice(HEADER_BYTES..)) else { return read };
@@ -259,6 +263,9 @@ fn check_header(header: &BatchHeader) -> Result<(), Rejection> {
             header.base_timestamp, header.max_timestamp
         );
         return Err(Rejection::invalid(message));
+    }
+    if header.is_transactional() && header.producer_id < 0 {
+        return Err(Rejection::invalid("batch of a transaction has no producer id"));
     }
     if header.producer_id >= 0 && (header.producer_epoch < 0 || header.base_sequence < 0) {
         return Err(Rejection::invalid("batch has a producer id but no epoch or no sequence"));
@@ -410,7 +417,7 @@ mod tests {
             ("negative length", 8, &[255, 0, 0, 0], code::CORRUPT_MESSAGE),
             ("unknown codec", 22, &[5], code::INVALID_RECORD),
             ("control batch", 22, &[0x20], code::INVALID_RECORD),
-            ("transaction", 22, &[0x10], code::TRANSACTION_ABORTABLE),
+            ("transaction without a producer id", 22, &[0x10], code::INVALID_RECORD),
             ("last offset delta 3", 26, &[3], code::INVALID_RECORD),
             ("max timestamp too high", 42, &[6], code::INVALID_RECORD),
             ("max timestamp before base", 35, &[0, 0, 0, 0, 0, 0, 0, 1], code::INVALID_RECORD),

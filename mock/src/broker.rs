@@ -1,9 +1,8 @@
 //! A broker of a cluster: its place in the state that all brokers share. What it does with requests is in `dispatch`.
 
 use crate::error::code;
-use crate::request::TopicRef;
 use crate::state::ClusterState;
-use crate::topic::Partition;
+use crate::topic::{Partition, TopicRef};
 
 /// A broker of a cluster, borrowed together with everything that all brokers share.
 pub(crate) struct Broker<'a> {

@@ -7,14 +7,14 @@ use std::time::Duration;
 use crate::access_tokens::MockToken;
 use crate::cluster::MockCluster;
 use crate::error::MockError;
-use crate::releases;
+use crate::features::Features;
+use crate::releases::{Release, release_of};
 use crate::sasl::{Admission, SaslMechanism};
 use crate::server::Shared;
 use crate::state::{ClusterState, Settings};
 #[cfg(feature = "tls")]
 use crate::tls::MockTls;
 use crate::topic::random_u64;
-use crate::versions::VersionTable;
 
 /// Builds a [`MockCluster`]; made by [`MockCluster::builder`].
 ///
@@ -37,6 +37,8 @@ pub struct MockClusterBuilder {
     settings: Settings,
     max_frame_bytes: usize,
     release: Option<String>,
+    /// `None`: what the release has.
+    transaction_version: Option<Option<i16>>,
     cluster_id: Option<String>,
     #[cfg(feature = "tls")]
     tls: Option<MockTls>,
@@ -49,6 +51,7 @@ impl MockClusterBuilder {
             settings: Settings::default(),
             max_frame_bytes: 100 * 1024 * 1024,
             release: None,
+            transaction_version: None,
             cluster_id: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -110,10 +113,21 @@ impl MockClusterBuilder {
     /// Offers the versions that brokers of this release offer, such as `"1.0"` or `"3.9"` (default: those of
     /// the newest release that the mock knows).
     ///
-    /// Known are 0.11, 1.0 to 1.1, 2.0 to 2.8, 3.0 to 3.9 and 4.0 to 4.3, as far as the mock can serve them:
+    /// Known are 0.11, 1.0 to 1.1, 2.0 to 2.8, 3.0 to 3.9 and 4.0 to 4.4, as far as the mock can serve them:
     /// Produce below version 3 and Fetch below version 4 are announced but not served.
+    ///
+    /// Brokers before 4.0 do not know the newer protocol of transactions (KIP-890), and those before 3.6 write what is sent for a
+    /// transaction without asking its coordinator.
     pub fn kafka_release(mut self, release: impl Into<String>) -> Self {
         self.release = Some(release.into());
+        self
+    }
+
+    /// Sets the finalized feature `transaction.version` (default: 2, and none with a release before 4.0): with 2 clients use the
+    /// protocol of KIP-890, with 0, 1 or none the one before. `None` is for brokers that do not know the feature, such as those that are
+    /// not Kafka's. Numbers outside of 0 to 2 are taken for the nearest one.
+    pub fn transaction_version(mut self, version: impl Into<Option<i16>>) -> Self {
+        self.transaction_version = Some(version.into());
         self
     }
 
@@ -212,17 +226,25 @@ impl MockClusterBuilder {
         if self.brokers < 1 {
             return Err(MockError::InvalidBrokerCount { brokers: self.brokers });
         }
-        let mut versions = match &self.release {
-            None => VersionTable::newest(),
-            Some(release) => releases::versions_of(release)
-                .ok_or_else(|| MockError::UnknownRelease { release: release.clone() })?,
+        let Release { mut versions, mut features, verifies_transactions } = match &self.release {
+            None => Release::newest(),
+            Some(release) => {
+                release_of(release).ok_or_else(|| MockError::UnknownRelease { release: release.clone() })?
+            }
         };
+        match self.transaction_version {
+            None => {}
+            Some(None) => features = Features::none(),
+            Some(version) => features.set_transaction_version(version),
+        }
         if let Some(admission) = &self.settings.admission {
             versions.add_sasl(admission.is_without_headers);
         }
         // Kafka's ids are 22 characters too.
         let cluster_id = self.cluster_id.unwrap_or_else(|| format!("mock--{:016x}", random_u64()));
-        let state = ClusterState::new(cluster_id, self.brokers, self.settings, versions);
+        let settings = Settings { verifies_transactions, ..self.settings };
+        let mut state = ClusterState::new(cluster_id, self.brokers, settings, versions);
+        state.features = features;
         let shared = Shared::new(state, self.max_frame_bytes);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {

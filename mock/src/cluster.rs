@@ -1,5 +1,7 @@
 //! The handle through which a test owns and drives a cluster.
 
+mod transactions;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -402,7 +404,11 @@ impl MockCluster {
     }
 
     fn change<T>(&self, act: impl FnOnce(&mut crate::state::ClusterState) -> T) -> T {
-        let result = act(&mut self.shared.state());
+        let mut state = self.shared.state();
+        let result = act(&mut state);
+        // A leader may have come for which markers wait.
+        state.write_markers_at_once();
+        drop(state);
         // A Fetch may be waiting on a broker that no longer leads.
         self.shared.changed.notify_waiters();
         result

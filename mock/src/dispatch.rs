@@ -8,7 +8,7 @@ use crate::api::Api;
 use crate::broker::Broker;
 use crate::error::MockError;
 use crate::faults::{Arrival, FaultPlan, LeaderMove, Loss, Target};
-use crate::handlers::{create_topics, list_offsets};
+use crate::handlers::{add_partitions_to_txn, create_topics, list_offsets};
 use crate::reaction::Reaction;
 use crate::reply::reply;
 use crate::request::{Body, Request};
@@ -63,26 +63,32 @@ impl Broker<'_> {
         if !self.state.is_up(self.id) || is_unheard {
             return Reaction::Close;
         }
+        let version = request.version;
         let reaction = match &request.body {
+            Body::AddOffsetsToTxn(body) => {
+                reply(request, plan, &self.add_offsets_to_txn(body, version, plan))
+            }
+            Body::AddPartitionsToTxn(body) => {
+                reply(request, plan, &self.add_partitions_to_txn(body, version, plan))
+            }
             Body::ApiVersions(intended) => self.api_versions(request, Some(intended), plan),
             Body::UnknownApiVersions => self.api_versions(request, None, plan),
-            Body::CreateTopics(body) => {
-                reply(request, plan, &self.create_topics(body, request.version, plan))
-            }
-            Body::DeleteTopics(body) => {
-                reply(request, plan, &self.delete_topics(body, request.version, plan))
-            }
+            Body::CreateTopics(body) => reply(request, plan, &self.create_topics(body, version, plan)),
+            Body::DeleteTopics(body) => reply(request, plan, &self.delete_topics(body, version, plan)),
+            Body::EndTxn(body) => reply(request, plan, &self.end_txn(body, version, plan)),
             Body::Fetch(body) => self.fetch(body, request, plan, is_last_call),
-            Body::InitProducerId(body) => reply(request, plan, &self.init_producer_id(body, plan)),
-            Body::ListOffsets(body) => reply(request, plan, &self.list_offsets(body, request.version, plan)),
-            Body::Metadata(body) => reply(request, plan, &self.metadata(body, request.version, plan)),
+            Body::FindCoordinator(body) => reply(request, plan, &self.find_coordinator(body, version, plan)),
+            Body::InitProducerId(body) => reply(request, plan, &self.init_producer_id(body, version, plan)),
+            Body::ListOffsets(body) => reply(request, plan, &self.list_offsets(body, version, plan)),
+            Body::Metadata(body) => reply(request, plan, &self.metadata(body, version, plan)),
             Body::Produce(body) => self.produce(body, request, plan),
             Body::SaslAuthenticate(body) => {
                 reply(request, plan, &self.sasl_authenticate(body, plan, session))
             }
             Body::SaslHandshake(body) => {
-                reply(request, plan, &self.sasl_handshake(body, request.version, plan, session))
+                reply(request, plan, &self.sasl_handshake(body, version, plan, session))
             }
+            Body::TxnOffsetCommit(body) => self.txn_offset_commit(body, request, plan),
         };
         self.conclude(plan, reaction)
     }
@@ -107,17 +113,22 @@ impl Broker<'_> {
     /// Topics and partitions that a request is about, for faults that choose by them.
     fn targets(&self, request: &Request) -> Vec<Target> {
         match &request.body {
-            Body::ApiVersions(_)
+            Body::AddOffsetsToTxn(_)
+            | Body::ApiVersions(_)
+            | Body::EndTxn(_)
+            | Body::FindCoordinator(_)
             | Body::InitProducerId(_)
             | Body::SaslAuthenticate(_)
             | Body::SaslHandshake(_)
             | Body::UnknownApiVersions => Vec::new(),
+            Body::AddPartitionsToTxn(body) => add_partitions_to_txn::targets(body),
             Body::CreateTopics(body) => create_topics::targets(body),
             Body::DeleteTopics(body) => self.delete_topics_targets(body, request.version),
             Body::Fetch(body) => self.fetch_targets(body, request.version),
             Body::ListOffsets(body) => list_offsets::targets(body),
             Body::Metadata(body) => self.metadata_targets(body, request.version),
             Body::Produce(body) => self.produce_targets(body),
+            Body::TxnOffsetCommit(body) => self.txn_offset_commit_targets(body),
         }
     }
 
@@ -131,6 +142,9 @@ impl Broker<'_> {
                 self.state.refuse(format!("a fault moves the leader of {topic}-{partition}: {error}"));
                 return None;
             }
+        }
+        if !moves.is_empty() {
+            self.state.write_markers_at_once();
         }
         Some(())
     }

@@ -96,6 +96,7 @@ pub enum MockError {
 
 /// Error codes of Kafka's protocol that the mock answers by itself.
 pub(crate) mod code {
+    pub(crate) const UNKNOWN_SERVER_ERROR: i16 = -1;
     pub(crate) const NONE: i16 = 0;
     pub(crate) const OFFSET_OUT_OF_RANGE: i16 = 1;
     pub(crate) const CORRUPT_MESSAGE: i16 = 2;
@@ -104,11 +105,16 @@ pub(crate) mod code {
     pub(crate) const NOT_LEADER_OR_FOLLOWER: i16 = 6;
     pub(crate) const REQUEST_TIMED_OUT: i16 = 7;
     pub(crate) const MESSAGE_TOO_LARGE: i16 = 10;
+    pub(crate) const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+    pub(crate) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
     pub(crate) const NOT_COORDINATOR: i16 = 16;
     pub(crate) const INVALID_TOPIC_EXCEPTION: i16 = 17;
     pub(crate) const NOT_ENOUGH_REPLICAS: i16 = 19;
     pub(crate) const NOT_ENOUGH_REPLICAS_AFTER_APPEND: i16 = 20;
     pub(crate) const INVALID_REQUIRED_ACKS: i16 = 21;
+    pub(crate) const ILLEGAL_GENERATION: i16 = 22;
+    pub(crate) const INVALID_GROUP_ID: i16 = 24;
+    pub(crate) const UNKNOWN_MEMBER_ID: i16 = 25;
     pub(crate) const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
     pub(crate) const ILLEGAL_SASL_STATE: i16 = 34;
     pub(crate) const UNSUPPORTED_VERSION: i16 = 35;
@@ -119,16 +125,24 @@ pub(crate) mod code {
     pub(crate) const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
     pub(crate) const INVALID_PRODUCER_EPOCH: i16 = 47;
     pub(crate) const INVALID_TXN_STATE: i16 = 48;
+    pub(crate) const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
+    pub(crate) const INVALID_TRANSACTION_TIMEOUT: i16 = 50;
+    pub(crate) const CONCURRENT_TRANSACTIONS: i16 = 51;
     pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
+    pub(crate) const OPERATION_NOT_ATTEMPTED: i16 = 55;
     pub(crate) const SASL_AUTHENTICATION_FAILED: i16 = 58;
     pub(crate) const UNKNOWN_PRODUCER_ID: i16 = 59;
+    pub(crate) const GROUP_ID_NOT_FOUND: i16 = 69;
     pub(crate) const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
     pub(crate) const LISTENER_NOT_FOUND: i16 = 72;
     pub(crate) const FENCED_LEADER_EPOCH: i16 = 74;
     pub(crate) const UNKNOWN_LEADER_EPOCH: i16 = 75;
     pub(crate) const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
+    pub(crate) const FENCED_INSTANCE_ID: i16 = 82;
     pub(crate) const INVALID_RECORD: i16 = 87;
+    pub(crate) const PRODUCER_FENCED: i16 = 90;
     pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;
+    pub(crate) const STALE_MEMBER_EPOCH: i16 = 113;
     pub(crate) const TRANSACTION_ABORTABLE: i16 = 120;
     pub(crate) const REBOOTSTRAP_REQUIRED: i16 = 129;
 }

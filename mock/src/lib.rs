@@ -2,11 +2,11 @@
 //!
 //! A [`MockCluster`] is a number of brokers that listen on 127.0.0.1, on ports that the operating system chooses.
 //! Clients of any language talk to it as to Apache Kafka 4: it serves ApiVersions, Metadata, Produce with
-//! idempotence, Fetch, ListOffsets, InitProducerId, CreateTopics and DeleteTopics in all their current versions
-//! ([`Api`]), checks every record batch as strictly as a broker does or more so, and keeps the records in memory,
+//! idempotence and transactions, Fetch, ListOffsets, InitProducerId, FindCoordinator, AddPartitionsToTxn, AddOffsetsToTxn,
+//! TxnOffsetCommit, EndTxn, CreateTopics and DeleteTopics in all their current versions ([`Api`]), checks every record batch as strictly as a broker does or more so, and keeps the records in memory,
 //! where a test can look at them. Clients authenticate by SASL PLAIN and SCRAM if a test wants it
 //! ([`MockClusterBuilder::sasl_user`]), or by OAUTHBEARER ([`MockClusterBuilder::sasl_token`]), and speak TLS with the feature
-//! `tls` (`MockClusterBuilder::tls`). Consumer groups and transactions are not there.
+//! `tls` (`MockClusterBuilder::tls`). Consumer groups are not there: of them the mock keeps offsets alone.
 //!
 //! What makes it useful are the things that a real cluster does only at night: leaders move, brokers die, hang
 //! and come back, answers are late or never come, error codes appear where a test wants them ([`Fault`]), and old
@@ -47,6 +47,15 @@
 //! all tasks wait, and tasks that wait for a socket count as waiting, so that timeouts may pass while bytes are
 //! still on their way.
 //!
+//! # Transactions
+//!
+//! Producers with a `transactional.id` find coordinators, which decide as Kafka 4.3's do, by the protocol before KIP-890 and by the one
+//! since: see [`MockClusterBuilder::transaction_version`] and [`MockCluster::set_transaction_version`]. Consumers with
+//! `isolation.level=read_committed` read up to the last stable offset and are told what was aborted. A test looks at
+//! [`MockCluster::transactions`], [`MockCluster::committed_records`] and [`MockCluster::committed_offsets`], keeps transactions from ending
+//! ([`MockCluster::hold_markers`]), has them time out ([`MockCluster::time_out_transaction`]) and moves coordinators
+//! ([`MockCluster::move_transaction_coordinator`]).
+//!
 //! # What differs from Kafka
 //!
 //! - All replicas of a partition share one log, so a new leader never lacks records; [`sans_io`] has replication.
@@ -54,6 +63,10 @@
 //! - Records are judged more strictly: offsets, counts and timestamps in the header of a batch must agree with
 //!   its records.
 //! - A request with bytes after its end is refused. [`MockCluster::refusals`] tells why connections were closed.
+//! - Transactions stay open until someone ends them: time passes in [`sans_io`] only. Markers are written before EndTxn is answered,
+//!   unless a test holds them, and bear the time of the newest record of their producer.
+//! - Groups have no members but those that a test names ([`MockCluster::set_group_member`]); a group of which it has said nothing lets
+//!   every producer commit.
 //! - Quotas are announced ([`Fault::throttle`]) but not enforced.
 
 #![warn(missing_docs)]
@@ -66,13 +79,19 @@ mod broker;
 mod builder;
 mod clock;
 mod cluster;
+mod compact;
 mod compression;
 mod connections;
+mod coordinators;
 mod dispatch;
+mod end_marker;
 mod error;
 mod faults;
+mod features;
+mod groups;
 mod handlers;
 mod log;
+mod offset_commit;
 mod producer_state;
 mod reaction;
 mod record;
@@ -92,6 +111,7 @@ mod state;
 mod tls;
 mod token_endpoint;
 mod topic;
+mod transactions;
 mod versions;
 
 pub use access_tokens::MockToken;
@@ -102,12 +122,14 @@ pub use cluster::MockCluster;
 pub use compression::Compression;
 pub use error::MockError;
 pub use faults::{Fault, ParseFaultError};
+pub use groups::{CommittedOffset, GroupProtocol};
 pub use record::MockRecord;
 pub use requests::Requests;
 pub use sasl::SaslMechanism;
 #[cfg(feature = "tls")]
 pub use tls::{MockCertificate, MockTls, TlsConnection, TlsFault, TlsVersion};
 pub use token_endpoint::{MockTokenEndpoint, TokenAnswer, TokenRequest};
+pub use transactions::{MockTransaction, TransactionState};
 
 /// Runs the examples of the README.
 #[cfg(doctest)]

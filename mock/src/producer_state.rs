@@ -1,6 +1,6 @@
 //! What a partition remembers of idempotent producers, to drop doubles and refuse gaps.
 //!
-//! The rules are those of Kafka's `ProducerStateManager` and `ProducerAppendInfo`, without transactions.
+//! The rules are those of Kafka's `ProducerStateManager`, `ProducerAppendInfo` and `VerificationStateEntry`.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,8 +16,10 @@ pub(crate) struct ProducerState {
     last_used: Duration,
     /// The highest timestamp in its newest batch, in milliseconds since 1970.
     last_timestamp: i64,
-    /// The newest batches of this epoch, oldest first; at most [`REMEMBERED_BATCHES`], never empty.
+    /// The newest batches of this epoch, oldest first; at most [`REMEMBERED_BATCHES`]. Empty when a marker has begun the epoch.
     batches: VecDeque<RememberedBatch>,
+    /// Offset of the first record of the open transaction, if one is.
+    open_transaction: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -39,28 +41,72 @@ pub(crate) enum SequenceVerdict {
     },
 }
 
+/// What a leader remembers of a transaction that has no record in its partition yet, so that batches which wait for the coordinator
+/// are not overtaken by later ones.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Verification {
+    epoch: i16,
+    lowest_sequence: i32,
+    /// Whether Produce adds the partition to the transaction by itself.
+    is_added: bool,
+}
+
+impl Verification {
+    pub(crate) fn new(header: &BatchHeader, is_added: bool) -> Self {
+        Self { epoch: header.producer_epoch, lowest_sequence: header.base_sequence, is_added }
+    }
+
+    /// Takes note of a further batch.
+    pub(crate) fn note(&mut self, header: &BatchHeader) {
+        if header.producer_epoch > self.epoch {
+            *self = Self::new(header, self.is_added);
+        } else if header.producer_epoch == self.epoch {
+            self.lowest_sequence = self.lowest_sequence.min(header.base_sequence);
+        }
+    }
+
+    /// Whether a batch may be the first of the transaction.
+    pub(crate) fn lets_pass(&self, header: &BatchHeader, has_batches: bool) -> bool {
+        let may_begin = !self.is_added || has_batches || header.base_sequence == 0;
+        may_begin && header.base_sequence <= self.lowest_sequence
+    }
+}
+
 impl ProducerState {
     /// Judges a batch; `known` is what the partition remembers of its producer, if anything.
     pub(crate) fn judge(known: Option<&Self>, header: &BatchHeader) -> Result<SequenceVerdict, Rejection> {
         // A producer that is not known, or no longer, may start with any sequence (KIP-360).
         let Some(known) = known else { return Ok(SequenceVerdict::Append) };
+        known.check_epoch(header)?;
         if header.producer_epoch == known.epoch {
-            known.judge_same_epoch(header)
-        } else if header.producer_epoch < known.epoch {
-            let message = format!(
-                "epoch {} of producer {} is older than {}",
-                header.producer_epoch, header.producer_id, known.epoch
-            );
-            Err(Rejection::new(code::INVALID_PRODUCER_EPOCH, message))
+            if let verdict @ SequenceVerdict::Duplicate { .. } = known.judge_same_epoch(header)? {
+                return Ok(verdict);
+            }
         } else if header.base_sequence != 0 {
             let message = format!(
                 "producer {} starts epoch {} with sequence {}",
                 header.producer_id, header.producer_epoch, header.base_sequence
             );
-            Err(Rejection::new(code::OUT_OF_ORDER_SEQUENCE_NUMBER, message))
-        } else {
-            Ok(SequenceVerdict::Append)
+            return Err(Rejection::new(code::OUT_OF_ORDER_SEQUENCE_NUMBER, message));
         }
+        if known.open_transaction.is_some() && !header.is_transactional() {
+            let message =
+                format!("producer {} has an open transaction in this partition", header.producer_id);
+            return Err(Rejection::new(code::INVALID_TXN_STATE, message));
+        }
+        Ok(SequenceVerdict::Append)
+    }
+
+    /// Refuses a batch of a producer that another one has taken the place of.
+    pub(crate) fn check_epoch(&self, header: &BatchHeader) -> Result<(), Rejection> {
+        if header.producer_epoch >= self.epoch {
+            return Ok(());
+        }
+        let message = format!(
+            "epoch {} of producer {} is older than {}",
+            header.producer_epoch, header.producer_id, self.epoch
+        );
+        Err(Rejection::new(code::INVALID_PRODUCER_EPOCH, message))
     }
 
     /// Judges the first batch of a producer as brokers did before they knew that they forget (KIP-360).
@@ -78,6 +124,43 @@ impl ProducerState {
     pub(crate) fn restart(&mut self) {
         let forgotten = self.batches.len().saturating_sub(1);
         self.batches.drain(..forgotten);
+    }
+
+    /// Takes in a marker, which has the epoch of the transaction or a higher one. Returns the first offset of the transaction that
+    /// was open, if one was.
+    pub(crate) fn end_transaction(known: Option<Self>, epoch: i16, now: Duration) -> (Self, Option<i64>) {
+        let mut state = known.unwrap_or_else(|| Self::new(epoch, now, 0));
+        if state.epoch != epoch {
+            state.batches.clear();
+            state.epoch = epoch;
+        }
+        state.last_used = now;
+        let first_offset = state.open_transaction.take();
+        (state, first_offset)
+    }
+
+    fn new(epoch: i16, now: Duration, last_timestamp: i64) -> Self {
+        let batches = VecDeque::with_capacity(REMEMBERED_BATCHES);
+        Self { epoch, last_used: now, last_timestamp, batches, open_transaction: None }
+    }
+
+    /// Whether a transaction of this epoch is open.
+    pub(crate) fn has_open_transaction(&self, epoch: i16) -> bool {
+        self.epoch == epoch && self.open_transaction.is_some()
+    }
+
+    /// Offset of the first record of the open transaction, if one is.
+    pub(crate) fn open_transaction(&self) -> Option<i64> {
+        self.open_transaction
+    }
+
+    /// Whether the producer may not be forgotten.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.open_transaction.is_some()
+    }
+
+    pub(crate) fn has_batches(&self) -> bool {
+        !self.batches.is_empty()
     }
 
     pub(crate) fn last_used(&self) -> Duration {
@@ -102,7 +185,8 @@ impl ProducerState {
             // Those records lie in front of all that is in the log.
             base_offset: i64::from(first) - i64::from(last_sequence) - 1,
         });
-        Self { epoch, last_used: now, last_timestamp: i64::MAX, batches: batches.collect() }
+        let batches = batches.collect();
+        Self { epoch, last_used: now, last_timestamp: i64::MAX, batches, open_transaction: None }
     }
 
     /// Remembers a batch that was appended.
@@ -112,12 +196,12 @@ impl ProducerState {
         base_offset: i64,
         now: Duration,
     ) -> Self {
-        let mut state = known.filter(|known| known.epoch == header.producer_epoch).unwrap_or_else(|| Self {
-            epoch: header.producer_epoch,
-            last_used: now,
-            last_timestamp: header.max_timestamp,
-            batches: VecDeque::with_capacity(REMEMBERED_BATCHES),
-        });
+        let open_transaction = known.as_ref().and_then(Self::open_transaction);
+        let mut state = known
+            .filter(|known| known.epoch == header.producer_epoch)
+            .unwrap_or_else(|| Self::new(header.producer_epoch, now, header.max_timestamp));
+        state.open_transaction =
+            open_transaction.or_else(|| header.is_transactional().then_some(base_offset));
         state.last_used = now;
         state.last_timestamp = header.max_timestamp;
         if state.batches.len() == REMEMBERED_BATCHES {

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use kafka_protocol::messages::add_offsets_to_txn_request::AddOffsetsToTxnRequest;
+use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnRequest;
 use kafka_protocol::messages::create_topics_request::CreateTopicsRequest;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
+use kafka_protocol::messages::end_txn_request::EndTxnRequest;
 use kafka_protocol::messages::fetch_request::FetchRequest;
+use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsRequest;
 use kafka_protocol::messages::metadata_request::MetadataRequest;
@@ -16,8 +20,10 @@ use kafka_protocol::protocol::Decodable;
 
 use crate::api::Api;
 use crate::batch::{self, CheckedBatch, Rejection};
+use crate::compact;
+use crate::offset_commit::OffsetCommit;
 use crate::shape;
-use crate::topic::TopicId;
+use crate::topic::{TopicId, TopicRef};
 
 /// A decoded request.
 #[derive(Debug)]
@@ -30,16 +36,21 @@ pub(crate) struct Request {
 
 #[derive(Debug)]
 pub(crate) enum Body {
+    AddOffsetsToTxn(AddOffsetsToTxnRequest),
+    AddPartitionsToTxn(AddPartitionsToTxnRequest),
     ApiVersions(Intended),
     CreateTopics(CreateTopicsRequest),
     DeleteTopics(DeleteTopicsRequest),
+    EndTxn(EndTxnRequest),
     Fetch(FetchRequest),
+    FindCoordinator(FindCoordinatorRequest),
     InitProducerId(InitProducerIdRequest),
     ListOffsets(ListOffsetsRequest),
     Metadata(MetadataRequest),
     Produce(Produce),
     SaslAuthenticate(SaslAuthenticateRequest),
     SaslHandshake(SaslHandshakeRequest),
+    TxnOffsetCommit(OffsetCommit),
     /// ApiVersions in a version that the mock does not know. The broker answers with the versions that it knows.
     UnknownApiVersions,
 }
@@ -55,7 +66,9 @@ pub(crate) struct Intended {
 /// A Produce request whose batches have been checked, because that takes long and needs no lock.
 #[derive(Debug)]
 pub(crate) struct Produce {
+    pub(crate) version: i16,
     pub(crate) acks: i16,
+    pub(crate) transactional_id: Option<String>,
     /// Holds the batch of a transaction, but names no transaction.
     pub(crate) lacks_transactional_id: bool,
     /// How long replicas in sync may take.
@@ -67,13 +80,6 @@ pub(crate) struct Produce {
 pub(crate) struct ProduceTopic {
     pub(crate) topic: TopicRef,
     pub(crate) partitions: Vec<(i32, Result<CheckedBatch, Rejection>)>,
-}
-
-/// How a request names a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum TopicRef {
-    Id(TopicId),
-    Name(String),
 }
 
 impl Request {
@@ -106,16 +112,21 @@ impl Request {
 impl Body {
     fn decode(api: Api, version: i16, bytes: &mut Bytes) -> Result<Self, String> {
         Ok(match api {
+            Api::AddOffsetsToTxn => Self::AddOffsetsToTxn(decode(version, bytes)?),
+            Api::AddPartitionsToTxn => Self::AddPartitionsToTxn(decode(version, bytes)?),
             Api::ApiVersions => Self::ApiVersions(Intended::decode(version, bytes)?),
             Api::CreateTopics => Self::CreateTopics(decode(version, bytes)?),
             Api::DeleteTopics => Self::DeleteTopics(decode(version, bytes)?),
+            Api::EndTxn => Self::EndTxn(decode(version, bytes)?),
             Api::Fetch => Self::Fetch(decode(version, bytes)?),
+            Api::FindCoordinator => Self::FindCoordinator(decode(version, bytes)?),
             Api::InitProducerId => Self::InitProducerId(decode(version, bytes)?),
             Api::ListOffsets => Self::ListOffsets(decode(version, bytes)?),
             Api::Metadata => Self::Metadata(decode(version, bytes)?),
             Api::Produce => Self::Produce(Produce::check(decode(version, bytes)?, version)),
             Api::SaslAuthenticate => Self::SaslAuthenticate(decode(version, bytes)?),
             Api::SaslHandshake => Self::SaslHandshake(decode(version, bytes)?),
+            Api::TxnOffsetCommit => Self::TxnOffsetCommit(OffsetCommit::decode(version, bytes)?),
         })
     }
 }
@@ -128,32 +139,14 @@ impl Intended {
         }
         // `kafka-protocol` does not know this version.
         let cut_off = || format!("body of version {version} is cut off");
-        string(bytes).ok_or_else(cut_off)?;
-        string(bytes).ok_or_else(cut_off)?;
-        let cluster_id = string(bytes).ok_or_else(cut_off)?;
+        compact::string(bytes).ok_or_else(cut_off)?;
+        compact::string(bytes).ok_or_else(cut_off)?;
+        let cluster_id = compact::string(bytes).ok_or_else(cut_off)?;
         let node_id = bytes.try_get_i32().map_err(|_| cut_off())?;
         // What tags there may be is not for this broker.
         bytes.clear();
         Ok(Self { cluster_id, node_id })
     }
-}
-
-/// A compact string, which may be null. The length was checked before.
-fn string(bytes: &mut Bytes) -> Option<Option<String>> {
-    let (mut length, mut shift) = (0_usize, 0);
-    loop {
-        let byte = bytes.try_get_u8().ok()?;
-        length |= usize::from(byte & 0x7f).checked_shl(shift)?;
-        shift += 7;
-        if byte & 0x80 == 0 {
-            break;
-        }
-    }
-    let Some(length) = length.checked_sub(1) else { return Some(None) };
-    if length > bytes.len() {
-        return None;
-    }
-    String::from_utf8(bytes.split_to(length).to_vec()).ok().map(Some)
 }
 
 impl Produce {
@@ -172,7 +165,14 @@ impl Produce {
             ProduceTopic { topic: reference, partitions: partitions.collect() }
         });
         let timeout = Duration::from_millis(request.timeout_ms.try_into().unwrap_or(0));
-        Self { acks: request.acks, lacks_transactional_id, timeout, topics: topics.collect() }
+        Self {
+            version,
+            acks: request.acks,
+            transactional_id: request.transactional_id.map(|id| id.as_str().to_owned()),
+            lacks_transactional_id,
+            timeout,
+            topics: topics.collect(),
+        }
     }
 }
 
@@ -182,6 +182,6 @@ fn decode_header(api: Api, version: i16, frame: &mut Bytes) -> Result<RequestHea
     header.map_err(|error| format!("header of {api:?} request of version {version}: {error}"))
 }
 
-fn decode<T: Decodable>(version: i16, bytes: &mut Bytes) -> Result<T, String> {
+pub(crate) fn decode<T: Decodable>(version: i16, bytes: &mut Bytes) -> Result<T, String> {
     T::decode(bytes, version).map_err(|error| format!("body of version {version}: {error}"))
 }

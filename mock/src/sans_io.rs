@@ -26,6 +26,8 @@
 //! # }
 //! ```
 
+mod transactions;
+
 use std::time::Duration;
 
 use bytes::Bytes;

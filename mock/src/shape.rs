@@ -10,16 +10,21 @@ use crate::api::Api;
 pub(crate) fn check(api: Api, version: i16, body: &[u8]) -> Result<(), String> {
     let mut walk = Walk { rest: body, is_flexible: api.has_flexible_request_header(version) };
     let walked = match api {
+        Api::AddOffsetsToTxn => walk.add_offsets_to_txn(),
+        Api::AddPartitionsToTxn => walk.add_partitions_to_txn(version),
         Api::ApiVersions => walk.api_versions(version),
         Api::CreateTopics => walk.create_topics(),
         Api::DeleteTopics => walk.delete_topics(version),
+        Api::EndTxn => walk.end_txn(),
         Api::Fetch => walk.fetch(version),
+        Api::FindCoordinator => walk.find_coordinator(version),
         Api::InitProducerId => walk.init_producer_id(version),
         Api::ListOffsets => walk.list_offsets(version),
         Api::Metadata => walk.metadata(version),
         Api::Produce => walk.produce(version),
         Api::SaslAuthenticate => walk.sasl_authenticate(),
         Api::SaslHandshake => walk.string(),
+        Api::TxnOffsetCommit => walk.txn_offset_commit(version),
     };
     match walked {
         None => Err(format!("{api:?} request of version {version} is cut off or has an impossible length")),
@@ -36,6 +41,37 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    fn add_offsets_to_txn(&mut self) -> Option<()> {
+        self.string()?; // transactional id
+        self.skip(8 + 2)?; // producer id and epoch
+        self.string()?; // group
+        self.tags()
+    }
+
+    fn add_partitions_to_txn(&mut self, version: i16) -> Option<()> {
+        if version < 4 {
+            self.string()?; // transactional id
+            self.skip(8 + 2)?; // producer id and epoch
+            self.partitions_by_topic()?;
+            return self.tags();
+        }
+        self.array(|transaction| {
+            transaction.string()?;
+            transaction.skip(8 + 2 + 1)?; // producer id and epoch, verify only
+            transaction.partitions_by_topic()?;
+            transaction.tags()
+        })?;
+        self.tags()
+    }
+
+    fn partitions_by_topic(&mut self) -> Option<()> {
+        self.array(|topic| {
+            topic.string()?;
+            topic.array(|partition| partition.skip(4))?;
+            topic.tags()
+        })
+    }
+
     fn api_versions(&mut self, version: i16) -> Option<()> {
         if version >= 3 {
             self.string()?; // client software name
@@ -78,6 +114,25 @@ impl Walk<'_> {
             Some(())
         })?;
         self.skip(4)?; // timeout
+        self.tags()
+    }
+
+    fn end_txn(&mut self) -> Option<()> {
+        self.string()?; // transactional id
+        self.skip(8 + 2 + 1)?; // producer id and epoch, committed
+        self.tags()
+    }
+
+    fn find_coordinator(&mut self, version: i16) -> Option<()> {
+        if version < 4 {
+            self.string()?; // key
+        }
+        if version >= 1 {
+            self.skip(1)?; // kind of key
+        }
+        if version >= 4 {
+            self.array(Self::string)?; // keys
+        }
         self.tags()
     }
 
@@ -171,6 +226,28 @@ impl Walk<'_> {
 
     fn sasl_authenticate(&mut self) -> Option<()> {
         self.bytes()?;
+        self.tags()
+    }
+
+    fn txn_offset_commit(&mut self, version: i16) -> Option<()> {
+        self.string()?; // transactional id
+        self.string()?; // group
+        self.skip(8 + 2)?; // producer id and epoch
+        if version >= 3 {
+            self.skip(4)?; // generation
+            self.string()?; // member
+            self.string()?; // instance
+        }
+        self.array(|topic| {
+            topic.topic_name_or_id(version >= 6)?;
+            topic.array(|partition| {
+                let leader_epoch = if version >= 2 { 4 } else { 0 };
+                partition.skip(4 + 8 + leader_epoch)?; // index, offset
+                partition.string()?; // metadata
+                partition.tags()
+            })?;
+            topic.tags()
+        })?;
         self.tags()
     }
 

@@ -1,16 +1,23 @@
 //! Everything that the brokers of a cluster know: pure state, kept behind one lock by the shell.
 
+mod coordination;
+mod marking;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::connections::Connections;
+use crate::coordinators::Coordinators;
 use crate::error::MockError;
 use crate::faults::Faults;
+use crate::features::Features;
+use crate::groups::Groups;
 use crate::record_judge::RecordJudge;
 use crate::replication::Replication;
 use crate::requests::Requests;
 use crate::sasl::Admission;
 use crate::topic::{Partition, Topic, TopicId, is_valid_name};
+use crate::transactions::Transactions;
 use crate::versions::VersionTable;
 
 /// One broker as the others see it.
@@ -32,6 +39,9 @@ pub(crate) struct Settings {
     pub(crate) keeps_records: bool,
     /// Whether a producer that is not known must begin with sequence 0, as before Kafka 2.5.
     pub(crate) knows_all_producers: bool,
+    /// Whether leaders ask the coordinator before they write for a transaction that was begun by AddPartitionsToTxn, as since Kafka
+    /// 3.6 (`transaction.partition.verification.enable`).
+    pub(crate) verifies_transactions: bool,
     /// Whether each replica has a log of its own, which follows the leader's when it is told to.
     pub(crate) replicates: bool,
     pub(crate) record_judge: Option<RecordJudge>,
@@ -49,6 +59,7 @@ impl Default for Settings {
             max_message_bytes: 1_048_588,
             keeps_records: true,
             knows_all_producers: false,
+            verifies_transactions: true,
             replicates: false,
             record_judge: None,
             admission: None,
@@ -72,6 +83,12 @@ pub(crate) struct ClusterState {
     /// Holds exactly the ids of `topics`.
     names: HashMap<TopicId, String>,
     next_producer_id: i64,
+    pub(crate) features: Features,
+    pub(crate) coordinators: Coordinators,
+    pub(crate) transactions: Transactions,
+    pub(crate) groups: Groups,
+    /// Whether a test writes markers when it pleases.
+    pub(crate) are_markers_held: bool,
     /// Makes ids of topics; random if `None`.
     topic_ids: Option<u128>,
     /// Time since the cluster started; zero in a cluster over TCP, which keeps none.
@@ -94,6 +111,11 @@ impl ClusterState {
             topics: BTreeMap::new(),
             names: HashMap::new(),
             next_producer_id: FIRST_PRODUCER_ID,
+            features: Features::default(),
+            coordinators: Coordinators::default(),
+            transactions: Transactions::default(),
+            groups: Groups::default(),
+            are_markers_held: false,
             topic_ids: None,
             now: Duration::ZERO,
         }
@@ -197,6 +219,7 @@ impl ClusterState {
                 partition.move_leader(successor);
             }
         }
+        self.settle_coordinators();
         Ok(())
     }
 
@@ -214,13 +237,12 @@ impl ClusterState {
                 partition.move_leader(Some(broker));
             }
         }
+        self.settle_coordinators();
         Ok(())
     }
 
     pub(crate) fn next_producer_id(&mut self) -> i64 {
-        let id = self.next_producer_id;
-        self.next_producer_id += 1;
-        id
+        coordination::next(&mut self.next_producer_id)
     }
 
     pub(crate) fn partition_mut(&mut self, topic: &str, partition: i32) -> Option<&mut Partition> {
@@ -300,10 +322,12 @@ impl ClusterState {
         self.topic_ids = Some(FIRST_TOPIC_ID);
     }
 
-    /// Goes on where another cluster is with the ids of topics, and after the producer ids that it has given out.
+    /// Goes on where another cluster is with the ids of topics, and after the producer ids that it has given out, with the same
+    /// features.
     pub(crate) fn count_on(&mut self, other: &Self) {
         self.topic_ids = other.topic_ids;
         self.next_producer_id = other.next_producer_id;
+        self.features = other.features;
     }
 
     pub(crate) fn partitions_mut(&mut self) -> impl Iterator<Item = &mut Partition> {

@@ -51,6 +51,12 @@ impl Partition {
         self.leader_epoch.saturating_add(self.epoch_lead)
     }
 
+    /// Offset up to which consumers may read.
+    pub(crate) fn high_watermark(&self) -> i64 {
+        let replication = self.replication.as_ref();
+        replication.map_or_else(|| self.log.end_offset(), |all| all.high_watermark(&self.log))
+    }
+
     /// Whether a replica may lead without what was acknowledged being lost.
     pub(crate) fn may_be_led_by(&self, replica: i32) -> bool {
         let replication = self.replication.as_ref();
@@ -82,10 +88,21 @@ impl TopicId {
         Self(id)
     }
 
+    pub(crate) fn to_u128(self) -> u128 {
+        self.0
+    }
+
     /// Converts to the id type of `kafka-protocol`, which cannot be named without depending on its crate.
     pub(crate) fn to_wire<T: TryFrom<Vec<u8>> + Default>(self) -> T {
         T::try_from(self.0.to_be_bytes().to_vec()).unwrap_or_default()
     }
+}
+
+/// How a request names a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TopicRef {
+    Id(TopicId),
+    Name(String),
 }
 
 /// Good enough for ids that only have to differ.

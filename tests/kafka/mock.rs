@@ -145,7 +145,7 @@ struct Identity {
 }
 
 /// Asks for an id until a broker coordinates the transactions, which a fresh cluster takes a while for.
-async fn identity(kafka: &KafkaCluster, transactional_id: &'static str) -> Identity {
+async fn identity(address: SocketAddr, transactional_id: &'static str) -> Identity {
     let name = StrBytes::from_static_str(transactional_id);
     let find = FindCoordinatorRequest::default().with_key(name.clone()).with_key_type(1);
     let init = InitProducerIdRequest::default()
@@ -153,7 +153,6 @@ async fn identity(kafka: &KafkaCluster, transactional_id: &'static str) -> Ident
         .with_transaction_timeout_ms(60_000)
         .with_producer_id(ProducerId(-1))
         .with_producer_epoch(-1);
-    let address = kafka.broker(1).address();
     wait::wait_for("a producer id", Duration::from_secs(60), async || {
         wire::call(address, 3, &find, Duration::from_secs(10)).await.ok()?;
         let answer = wire::call(address, 4, &init, Duration::from_secs(10)).await.ok()?;
@@ -220,33 +219,25 @@ async fn kafka_4_3_and_the_mock_refuse_batches_of_no_transaction_alike() {
     let mock = MockCluster::start(1).await.expect("a mock broker");
     mock.create_topic(TOPIC, 2, 1).expect("topic is new");
     let mock_address = mock.bootstrap_servers().parse().expect("one address");
-    let named = identity(&kafka, "never-begun").await;
-    let nameless = Identity { transactional_id: None, ..named };
+    let addresses = [kafka.broker(1).address(), mock_address];
+    let [real, mocked] = addresses.map(|address| identity(address, "never-begun"));
+    let named = [real.await, mocked.await];
+    let nameless = named.map(|named| Identity { transactional_id: None, ..named });
 
-    // From version 12 on Kafka begins the transaction by itself, which the mock cannot.
+    const UNAUTHORIZED: i16 = TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     let cases = [
-        (
-            nameless,
-            3,
-            [(0, TRANSACTIONAL_ID_AUTHORIZATION_FAILED), (1, TRANSACTIONAL_ID_AUTHORIZATION_FAILED)],
-        ),
-        (
-            nameless,
-            12,
-            [(0, TRANSACTIONAL_ID_AUTHORIZATION_FAILED), (1, TRANSACTIONAL_ID_AUTHORIZATION_FAILED)],
-        ),
+        (nameless, 3, [(0, UNAUTHORIZED), (1, UNAUTHORIZED)]),
+        (nameless, 12, [(0, UNAUTHORIZED), (1, UNAUTHORIZED)]),
         (named, 3, [(0, INVALID_TXN_STATE), (1, 0)]),
         (named, 10, [(0, INVALID_TXN_STATE), (1, 0)]),
         (named, 11, [(0, TRANSACTION_ABORTABLE), (1, 0)]),
+        // From version 12 on the broker begins the transaction by itself.
+        (named, 12, [(0, 0), (1, 0)]),
     ];
-    for (identity, version, expected) in cases {
-        let request = transactional_request(identity);
-        let real = codes(kafka.broker(1).address(), &request, version).await;
-        let mocked = codes(mock_address, &request, version).await;
-        assert_eq!(
-            (&real[..], &mocked[..]),
-            (&expected[..], &expected[..]),
-            "{identity:?}, version {version}"
-        );
+    for (identities, version, expected) in cases {
+        for (address, identity) in addresses.into_iter().zip(identities) {
+            let found = codes(address, &transactional_request(identity), version).await;
+            assert_eq!(found, expected, "{address}: {identity:?}, version {version}");
+        }
     }
 }

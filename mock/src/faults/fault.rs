@@ -43,8 +43,9 @@ impl Fault {
     /// Answers with an error code of Kafka's protocol; the request is not carried out.
     ///
     /// The code goes where the kind of request has a place for it: into each partition (Produce, Fetch,
-    /// ListOffsets), each topic (Metadata, CreateTopics, DeleteTopics), or the response (ApiVersions,
-    /// InitProducerId). In Metadata, a fault for a partition puts it into that partition, and code 129
+    /// ListOffsets, AddPartitionsToTxn, TxnOffsetCommit), each topic (Metadata, CreateTopics, DeleteTopics), or the response
+    /// (ApiVersions, InitProducerId, FindCoordinator, AddOffsetsToTxn, EndTxn). If AddPartitionsToTxn gets an error for one partition, it
+    /// adds none, and the others get OPERATION_NOT_ATTEMPTED (55). In Metadata, a fault for a partition puts it into that partition, and code 129
     /// (REBOOTSTRAP_REQUIRED) goes into the response from version 13 on.
     pub fn error_code(code: i16) -> Self {
         Self::new(Action::Error(InjectedError { code, carry_out: false }))

@@ -8,8 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::broker::Broker;
 use crate::error::code;
 use crate::faults::{FaultPlan, Target};
-use crate::request::TopicRef;
-use crate::topic::TopicId;
+use crate::topic::{TopicId, TopicRef};
 
 impl Broker<'_> {
     pub(crate) fn delete_topics(

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchRequest, FetchTopic};
 use kafka_protocol::messages::fetch_response::{
-    FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
+    AbortedTransaction, FetchResponse, FetchableTopicResponse, LeaderIdAndEpoch, PartitionData,
 };
-use kafka_protocol::messages::{BrokerId, TopicName};
+use kafka_protocol::messages::{BrokerId, ProducerId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use crate::broker::Broker;
@@ -16,8 +16,11 @@ use crate::faults::{FaultPlan, Target};
 use crate::log::PartitionLog;
 use crate::reaction::Reaction;
 use crate::reply::reply;
-use crate::request::{Request, TopicRef};
-use crate::topic::TopicId;
+use crate::request::Request;
+use crate::topic::{TopicId, TopicRef};
+
+/// `isolation.level=read_committed`.
+const READ_COMMITTED: i8 = 1;
 
 impl Broker<'_> {
     pub(crate) fn fetch(
@@ -67,7 +70,7 @@ impl Broker<'_> {
         let name = self.fetched_name(topic, version);
         let partitions = topic.partitions.iter().map(|wanted| {
             let data = match &name {
-                Some(name) => self.fetch_partition(name, wanted, version, plan, read),
+                Some(name) => self.fetch_partition(name, wanted, fetch, version, plan, read),
                 None => Err(code::UNKNOWN_TOPIC_ID),
             };
             let data = data.unwrap_or_else(|code| {
@@ -78,8 +81,7 @@ impl Broker<'_> {
                 Some(name) if version >= 12 => self.with_leader_hint(data, name, wanted.partition),
                 _ => data,
             };
-            let aborted = (fetch.isolation_level == 1).then(Vec::new);
-            data.with_partition_index(wanted.partition).with_aborted_transactions(aborted)
+            data.with_partition_index(wanted.partition)
         });
         let response = FetchableTopicResponse::default().with_partitions(partitions.collect());
         if version >= 13 {
@@ -92,6 +94,7 @@ impl Broker<'_> {
         &self,
         topic: &str,
         wanted: &FetchPartition,
+        fetch: &FetchRequest,
         version: i16,
         plan: &FaultPlan,
         read: &mut Read,
@@ -99,14 +102,23 @@ impl Broker<'_> {
         if let Some(error) = plan.error(topic, Some(wanted.partition)) {
             return Err(error.code);
         }
-        let log = &self.led_partition(topic, wanted.partition, wanted.current_leader_epoch)?.log;
+        let partition = self.led_partition(topic, wanted.partition, wanted.current_leader_epoch)?;
+        let log = &partition.log;
         if !(log.start_offset()..=log.end_offset()).contains(&wanted.fetch_offset) {
             return Err(code::OFFSET_OUT_OF_RANGE);
         }
-        let records = read.take(log, wanted.fetch_offset, bytes_of(wanted.partition_max_bytes));
+        let high_watermark = partition.high_watermark();
+        let last_stable_offset = log.last_stable_offset(high_watermark);
+        let is_committed_only = fetch.isolation_level == READ_COMMITTED;
+        let end = if is_committed_only { last_stable_offset } else { high_watermark };
+        let (records, next_offset) =
+            read.take(log, wanted.fetch_offset, end, bytes_of(wanted.partition_max_bytes));
+        let aborted = is_committed_only.then(|| log.aborted_between(wanted.fetch_offset, next_offset));
+        let aborted = aborted.map(|aborted| aborted.into_iter().map(aborted_transaction).collect());
         let data = PartitionData::default()
-            .with_high_watermark(log.end_offset())
-            .with_last_stable_offset(log.end_offset())
+            .with_high_watermark(high_watermark)
+            .with_last_stable_offset(last_stable_offset)
+            .with_aborted_transactions(aborted)
             .with_records(Some(records));
         Ok(if version >= 5 { data.with_log_start_offset(log.start_offset()) } else { data })
     }
@@ -142,20 +154,28 @@ struct Read {
 impl Read {
     /// Takes batches up to both limits; the very first batch of a response is taken whatever its size, so that
     /// a client with small limits gets on.
-    fn take(&mut self, log: &PartitionLog, offset: i64, partition_limit: usize) -> Bytes {
+    ///
+    /// Nothing from `end` on is taken. Returns the offset behind the last batch, too.
+    fn take(&mut self, log: &PartitionLog, offset: i64, end: i64, partition_limit: usize) -> (Bytes, i64) {
         let limit = partition_limit.min(self.left);
         let mut records = BytesMut::new();
-        for batch in log.batches_from(offset) {
+        let mut next_offset = offset;
+        for batch in log.batches_from(offset).iter().take_while(|batch| batch.last_offset() < end) {
             let is_first = self.bytes == 0 && records.is_empty();
             if !is_first && records.len() + batch.bytes.len() > limit {
                 break;
             }
             records.extend_from_slice(&batch.bytes);
+            next_offset = batch.last_offset() + 1;
         }
         self.bytes += records.len();
         self.left = self.left.saturating_sub(records.len());
-        records.freeze()
+        (records.freeze(), next_offset)
     }
+}
+
+fn aborted_transaction((producer_id, first_offset): (i64, i64)) -> AbortedTransaction {
+    AbortedTransaction::default().with_producer_id(ProducerId(producer_id)).with_first_offset(first_offset)
 }
 
 fn failed(code: i16) -> PartitionData {

@@ -7,7 +7,7 @@ use kafka_protocol::messages::list_offsets_response::{
 
 use crate::broker::Broker;
 use crate::faults::{FaultPlan, Target};
-use crate::log::PartitionLog;
+use crate::topic::Partition;
 
 impl Broker<'_> {
     pub(crate) fn list_offsets(
@@ -18,8 +18,8 @@ impl Broker<'_> {
     ) -> ListOffsetsResponse {
         let topics = request.topics.iter().map(|topic| {
             let partitions = topic.partitions.iter();
-            let partitions =
-                partitions.map(|wanted| self.list_offset(topic.name.as_str(), wanted, version, plan));
+            let partitions = partitions
+                .map(|wanted| self.list_offset(topic.name.as_str(), wanted, request, version, plan));
             ListOffsetsTopicResponse::default()
                 .with_name(topic.name.clone())
                 .with_partitions(partitions.collect())
@@ -32,6 +32,7 @@ impl Broker<'_> {
         &self,
         topic: &str,
         wanted: &ListOffsetsPartition,
+        request: &ListOffsetsRequest,
         version: i16,
         plan: &FaultPlan,
     ) -> ListOffsetsPartitionResponse {
@@ -45,7 +46,8 @@ impl Broker<'_> {
             Ok(partition) => partition,
             Err(code) => return failed(code),
         };
-        let (timestamp, offset) = find(&partition.log, wanted.timestamp).unwrap_or((-1, -1));
+        let (timestamp, offset) =
+            find(partition, wanted.timestamp, request.isolation_level == READ_COMMITTED).unwrap_or((-1, -1));
         let epoch = if version >= 4 && offset >= 0 { partition.leader_epoch } else { -1 };
         answer.with_timestamp(timestamp).with_offset(offset).with_leader_epoch(epoch)
     }
@@ -60,14 +62,20 @@ pub(crate) fn targets(request: &ListOffsetsRequest) -> Vec<Target> {
 }
 
 /// Timestamp and offset for a point in time, or for one of the numbers that stand for special points.
-fn find(log: &PartitionLog, timestamp: i64) -> Option<(i64, i64)> {
+fn find(partition: &Partition, timestamp: i64, is_committed_only: bool) -> Option<(i64, i64)> {
+    let log = &partition.log;
+    let high_watermark = partition.high_watermark();
+    let end = if is_committed_only { log.last_stable_offset(high_watermark) } else { high_watermark };
     match timestamp {
-        LATEST => Some((-1, log.end_offset())),
+        LATEST => Some((-1, end)),
         EARLIEST | EARLIEST_LOCAL => Some((-1, log.start_offset())),
         MAX_TIMESTAMP => log.max_timestamp(),
-        timestamp => log.offset_for_timestamp(timestamp),
+        timestamp => log.offset_for_timestamp(timestamp).filter(|(_, offset)| *offset < end),
     }
 }
+
+/// `isolation.level=read_committed`.
+const READ_COMMITTED: i8 = 1;
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;

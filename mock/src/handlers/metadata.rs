@@ -10,8 +10,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::broker::{Broker, HOST};
 use crate::error::code;
 use crate::faults::{FaultPlan, Target};
-use crate::request::TopicRef;
-use crate::topic::{Partition, Topic, TopicId, is_valid_name};
+use crate::topic::{Partition, Topic, TopicId, TopicRef, is_valid_name};
 
 /// In place of a leader; Kafka tells it whenever the error says that there is none, or none that can be reached.
 const NO_LEADER: BrokerId = BrokerId(-1);

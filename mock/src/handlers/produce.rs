@@ -1,5 +1,7 @@
 //! Produce: appends batches, or says why not.
 
+mod transactional;
+
 use std::collections::BTreeSet;
 
 use kafka_protocol::messages::produce_response::{
@@ -15,8 +17,8 @@ use crate::faults::{FaultPlan, Target};
 use crate::log::Appending;
 use crate::reaction::Reaction;
 use crate::reply::reply;
-use crate::request::{Produce, ProduceTopic, Request, TopicRef};
-use crate::topic::{Partition, TopicId};
+use crate::request::{Produce, ProduceTopic, Request};
+use crate::topic::{Partition, TopicId, TopicRef};
 
 /// A Produce request that has been carried out, and whose answer may wait for followers.
 #[derive(Debug)]
@@ -51,7 +53,9 @@ impl Broker<'_> {
 
     /// Appends what can be appended.
     pub(crate) fn begin_produce(&mut self, produce: &Produce, plan: &FaultPlan) -> Producing {
-        let topics = produce.topics.iter().map(|topic| self.produce_topic(topic, produce, plan));
+        let has_one_producer = transactional::has_one_producer(produce);
+        let topics =
+            produce.topics.iter().map(|topic| self.produce_topic(topic, produce, has_one_producer, plan));
         Producing { topics: topics.collect() }
     }
 
@@ -120,7 +124,13 @@ impl Broker<'_> {
             .collect()
     }
 
-    fn produce_topic(&mut self, topic: &ProduceTopic, produce: &Produce, plan: &FaultPlan) -> TopicOutcome {
+    fn produce_topic(
+        &mut self,
+        topic: &ProduceTopic,
+        produce: &Produce,
+        has_one_producer: bool,
+        plan: &FaultPlan,
+    ) -> TopicOutcome {
         let name = self.name_of(&topic.topic);
         let partitions = topic.partitions.iter().map(|(index, batch)| {
             if produce.lacks_transactional_id {
@@ -128,7 +138,14 @@ impl Broker<'_> {
                 let code = code::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
                 return (*index, Err(Rejection::new(code, "transactional batch without a transactional id")));
             }
-            (*index, self.produce_partition(name.as_deref(), *index, batch, produce.acks, plan))
+            if !has_one_producer {
+                let code = code::INVALID_PRODUCER_ID_MAPPING;
+                return (
+                    *index,
+                    Err(Rejection::new(code, "transactional batches of more than one producer")),
+                );
+            }
+            (*index, self.produce_partition(name.as_deref(), *index, batch, produce, plan))
         });
         let partitions = partitions.collect();
         let id = name.as_deref().and_then(|name| self.state.topic(name)).map(|topic| topic.id);
@@ -184,9 +201,10 @@ impl Broker<'_> {
         topic: Option<&str>,
         index: i32,
         batch: &Result<CheckedBatch, Rejection>,
-        acks: i16,
+        produce: &Produce,
         plan: &FaultPlan,
     ) -> Result<Written, Rejection> {
+        let acks = produce.acks;
         let refuse = |code: i16, message: &str| Err(Rejection::new(code, message));
         let Some(topic) = topic else {
             return refuse(code::UNKNOWN_TOPIC_ID, "no topic has this id");
@@ -204,6 +222,13 @@ impl Broker<'_> {
         if partition.leader != Some(self.id) {
             return refuse(code::NOT_LEADER_OR_FOLLOWER, "broker does not lead the partition");
         }
+        let leader_epoch = partition.leader_epoch;
+        if let Ok(batch) = batch {
+            self.join_transaction(topic, index, batch, produce)?;
+        }
+        let Some(partition) = self.state.partition(topic, index) else {
+            return refuse(code::UNKNOWN_TOPIC_OR_PARTITION, "topic or partition does not exist");
+        };
         if acks == -1 && self.state.in_sync(partition).len() < self.state.settings.min_insync_replicas {
             return refuse(code::NOT_ENOUGH_REPLICAS, "fewer replicas in sync than min.insync.replicas");
         }
@@ -218,7 +243,6 @@ impl Broker<'_> {
         if let Some(judge) = &self.state.settings.record_judge {
             batch.judge_records(judge)?;
         }
-        let leader_epoch = partition.leader_epoch;
         let base_offset = self.append(topic, index, batch)?;
         let end_offset = base_offset.saturating_add(batch.header.record_count.into());
         Ok(Written { base_offset, end_offset, leader_epoch, injected: injected.map(|error| error.code) })

@@ -5,11 +5,16 @@ mod api_versions;
 mod fault_bytes;
 mod fault_text;
 mod faults;
+mod features;
 mod fetch;
 mod framing;
+mod group_offsets;
 mod metadata;
 mod produce;
 mod sans_io;
+mod sans_io_transactions;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+mod transactional;
+mod transactions;

@@ -75,7 +75,7 @@ async fn a_transactional_batch_without_a_transactional_id_is_not_authorized() {
     let cluster = MockCluster::start(1).await.unwrap();
     cluster.create_topic("t", 2, 1).unwrap();
     let mut client = Client::connect(&cluster, 0).await;
-    let mut request = produce_request("t", 0, transactional_batch(&["a"]));
+    let mut request = produce_request("t", 0, transactional_batch(&["a"], 1, 0, 0));
     let plain = produce_request("t", 1, batch(&["b"])).topic_data.remove(0).partition_data.remove(0);
     request.topic_data[0].partition_data.push(plain);
 

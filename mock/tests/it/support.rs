@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_mock::MockCluster;
+use kafka_mock::{MockCluster, MockRecord};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
@@ -163,8 +163,8 @@ pub(crate) fn idempotent_batch(values: &[&str], producer_id: i64, epoch: i16, se
 }
 
 /// The batch of a transaction.
-pub(crate) fn transactional_batch(values: &[&str]) -> Bytes {
-    let mut records = records(values, 1, 0, 0);
+pub(crate) fn transactional_batch(values: &[&str], producer_id: i64, epoch: i16, sequence: i32) -> Bytes {
+    let mut records = records(values, producer_id, epoch, sequence);
     records.iter_mut().for_each(|record| record.transactional = true);
     batch_of(&records)
 }
@@ -197,8 +197,17 @@ fn records(values: &[&str], producer_id: i64, producer_epoch: i16, base_sequence
 
 /// Values of all records in a partition.
 pub(crate) fn values(cluster: &MockCluster, topic: &str, partition: i32) -> Vec<String> {
-    let records = cluster.records(topic, partition).into_iter();
-    records.map(|record| String::from_utf8(record.value.expect("value").to_vec()).expect("UTF-8")).collect()
+    texts(cluster.records(topic, partition))
+}
+
+/// Values of the records that a consumer reads that reads only what is committed.
+pub(crate) fn committed_values(cluster: &MockCluster, topic: &str, partition: i32) -> Vec<String> {
+    texts(cluster.committed_records(topic, partition))
+}
+
+pub(crate) fn texts(records: Vec<MockRecord>) -> Vec<String> {
+    let text = |record: MockRecord| String::from_utf8(record.value.expect("value").to_vec()).expect("UTF-8");
+    records.into_iter().map(text).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests have no clock module to ask")]
