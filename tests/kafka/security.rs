@@ -5,8 +5,13 @@
 
 mod assertions;
 mod client;
+mod load;
 mod matrix;
+mod outage;
 mod renewal;
+mod rotation;
+mod tokens;
+mod words;
 mod wrong;
 
 use std::time::Duration;
@@ -14,6 +19,7 @@ use std::time::Duration;
 use crate::support::KafkaCluster;
 use crate::support::Listener;
 use crate::support::Version;
+use crate::support::wait;
 
 const CLOSE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -35,13 +41,29 @@ async fn kafka_4_3_takes_what_comes_by_every_way_in_and_mistakes_are_told() {
 async fn everything_comes_in_and_mistakes_are_told(version: Version) {
     let options = KafkaCluster::options(version, 1).listeners(&Listener::all(version));
     let Some(cluster) = options.start().await else { return };
-    matrix::every_way_takes_what_is_read_back(&cluster).await;
-    wrong::every_mistake_is_told(&cluster).await;
-    assertions::signatures_of_producers_are_genuine(&cluster).await;
-    // Older brokers set no limit to sessions.
-    if version != Version::V1_0_2 {
-        renewal::sessions_are_renewed_under_load(&cluster).await;
+    timed("matrix", matrix::every_way_takes_what_is_read_back(&cluster)).await;
+    timed("mistakes", wrong::every_mistake_is_told(&cluster)).await;
+    timed("assertions", assertions::signatures_of_producers_are_genuine(&cluster)).await;
+    // Newer brokers do not understand it any more.
+    if version != Version::V4_3_1 {
+        timed("words", words::words_without_headers_are_understood(&cluster)).await;
     }
+    // The first brokers set no limit to sessions, know no tokens, and change nothing while they run.
+    if version != Version::V1_0_2 {
+        timed("delegation tokens", tokens::delegation_tokens_let_producers_in(&cluster)).await;
+        timed("renewals", renewal::sessions_are_renewed_under_load(&cluster)).await;
+        timed("rotation", rotation::certificates_change_under_load(&cluster)).await;
+    }
+    if version == Version::V4_3_1 && is_whole() {
+        timed("outages", outage::outages_amid_renewals_cost_no_record(&cluster)).await;
+    }
+}
+
+/// Does a part of the tests, and says how long it takes.
+async fn timed(name: &str, part: impl Future<Output = ()>) {
+    let begin = wait::now();
+    part.await;
+    println!("{name}: {:.1?}", begin.elapsed());
 }
 
 /// Whether the tests are to take the time that they want, not the time that CI has.

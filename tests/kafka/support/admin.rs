@@ -60,8 +60,9 @@ const REQUEST_TIMED_OUT: i16 = 7;
 const TOPIC_ALREADY_EXISTS: i16 = 36;
 const NOT_CONTROLLER: i16 = 41;
 
-/// The type of resource that topics are, and the operation that sets a value.
+/// The types of resource that topics and brokers are, and the operation that sets a value.
 const TOPIC_RESOURCE: i8 = 2;
+const BROKER_RESOURCE: i8 = 4;
 const SET: i8 = 0;
 
 const EARLIEST: i64 = -2;
@@ -129,20 +130,21 @@ impl KafkaCluster {
 
     /// Sets one property of a topic, for brokers since Kafka 2.3.
     pub(crate) async fn set_topic_config(&self, topic: &str, key: &str, value: &str) {
-        let config = AlterableConfig::default()
-            .with_name(text(key))
-            .with_config_operation(SET)
-            .with_value(Some(text(value)));
-        let resource = AlterConfigsResource::default()
-            .with_resource_type(TOPIC_RESOURCE)
-            .with_resource_name(text(topic))
-            .with_configs(vec![config]);
-        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let request = alter_request(TOPIC_RESOURCE, topic, &[(key, value)]);
         wait::wait_for(&format!("{key}={value} for {topic}"), LIMIT, async || {
             let response = self.ask_controller(INCREMENTAL_ALTER_CONFIGS_VERSION, &request).await.ok()?;
             (response.responses.first().expect("an answer about the topic").error_code == NONE).then_some(())
         })
         .await;
+    }
+
+    /// Sets properties of a broker while it runs, for brokers since Kafka 2.3. It may take them in a little later.
+    pub(crate) async fn set_broker_configs(&self, id: i32, configs: &[(&str, &str)]) {
+        let request = alter_request(BROKER_RESOURCE, &id.to_string(), configs);
+        let address = self.broker(id).address();
+        let answered = wire::call(address, INCREMENTAL_ALTER_CONFIGS_VERSION, &request, SLOW).await;
+        let response = answered.expect("an answer").responses.into_iter().next().expect("about the broker");
+        assert_eq!(response.error_code, NONE, "{configs:?}: {:?}", response.error_message);
     }
 
     /// Bounds the bytes per second that a broker takes from producers with this `client.id`, for brokers since Kafka 2.6.
@@ -281,6 +283,24 @@ impl KafkaCluster {
         }
         Err(last)
     }
+}
+
+fn alter_request(
+    resource_type: i8,
+    resource: &str,
+    configs: &[(&str, &str)],
+) -> IncrementalAlterConfigsRequest {
+    let config = |(key, value): &(&str, &str)| {
+        AlterableConfig::default()
+            .with_name(text(key))
+            .with_config_operation(SET)
+            .with_value(Some(text(value)))
+    };
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(resource_type)
+        .with_resource_name(text(resource))
+        .with_configs(configs.iter().map(config).collect());
+    IncrementalAlterConfigsRequest::default().with_resources(vec![resource])
 }
 
 fn create_request(

@@ -17,7 +17,7 @@ pub(crate) const PASSWORD: &str = "alice-hunter2";
 
 /// Certificates and keys in PEM files, made by the script there.
 pub(crate) const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../mock/certs");
-const STORE_PASSWORD: &str = "store-hunter2";
+pub(crate) const STORE_PASSWORD: &str = "store-hunter2";
 
 /// A client's certificate and its key in one file of a cluster's directory.
 pub(crate) const CLIENT_KEYSTORE: &str = "client.pem";
@@ -89,6 +89,10 @@ impl Security {
             // Kafka 1.0 prepares only for what stands here, whatever single listeners are told.
             let all = Listener::SaslPlaintext.mechanisms(version).join(",");
             properties.push(("sasl.enabled.mechanisms".to_owned(), all));
+            // Those that Kafka 1.0 does not know, it takes in silence.
+            for name in ["master", "secret"] {
+                properties.push((format!("delegation.token.{name}.key"), "token-hunter2".to_owned()));
+            }
         }
         if let Some(url) = &self.jwks_url {
             for (key, value) in [

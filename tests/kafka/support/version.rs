@@ -47,6 +47,14 @@ impl Version {
         }
     }
 
+    /// What creates delegation tokens, since Kafka 1.1.
+    pub(crate) const fn delegation_token_command(self) -> &'static str {
+        match self {
+            Self::V1_0_2 | Self::V2_8_2 => "kafka.admin.DelegationTokenCommand",
+            Self::V4_3_1 => "org.apache.kafka.tools.DelegationTokenCommand",
+        }
+    }
+
     pub(crate) const fn dump_log_segments(self) -> &'static str {
         match self {
             Self::V1_0_2 | Self::V2_8_2 => "kafka.tools.DumpLogSegments",
