@@ -300,9 +300,10 @@ impl<P> NetworkClient<P> {
         let Some(node) = self.states.node_of(connection) else { return };
         let oldest = self.in_flight.peek_next(node);
         let is_word_unanswered = oldest.is_some_and(|request| matches!(request.asker, Asker::Words));
+        let is_request_unanswered = self.in_flight.next_to_be_answered(node).is_some();
         let wanted_answer = self.config.sasl_mechanism.is_none() && self.in_flight_count(node) > 0;
         let is_unanswered = self.states.node(node).is_some_and(NodeConnection::is_unanswered);
-        let reason = match self.states.handle_closed(node, is_word_unanswered) {
+        let reason = match self.states.handle_closed(node, is_word_unanswered, is_request_unanswered) {
             Some(explained) => explained.into(),
             None if wanted_answer && is_unanswered => DisconnectReason::ClosedUnanswered(reason),
             None => DisconnectReason::Closed(reason),

@@ -25,8 +25,8 @@ pub(super) struct ConnectionHistory {
     last_cause: Option<LastCause>,
     /// Whether the broker has ended the last connection where it should have answered the words of a mechanism.
     is_closed_unanswered: bool,
-    /// Whether the broker has ended the last connection before it answered any request but for versions. Brokers that demand SASL
-    /// do.
+    /// Whether the broker has ended the last connection in place of the first answer after that about versions. Brokers that demand
+    /// SASL do.
     may_demand_sasl: bool,
 }
 
@@ -75,6 +75,8 @@ impl ConnectionHistory {
         self.setup_failures = 0;
         self.has_failed = false;
         self.is_closed_unanswered = false;
+        // If it was asked whether it demands SASL, it does not.
+        self.may_demand_sasl = false;
     }
 
     /// Notes that the broker has ended the connection where it should have answered the words of a mechanism. Returns whether it did
@@ -83,9 +85,9 @@ impl ConnectionHistory {
         std::mem::replace(&mut self.is_closed_unanswered, true)
     }
 
-    /// Notes that the broker has ended a connection that was ready, after it `has_answered` requests or before.
-    pub(super) fn closed(&mut self, has_answered: bool) {
-        self.may_demand_sasl = !has_answered;
+    /// Notes that the broker has ended a connection that was ready, and whether it did so in place of the first answer.
+    pub(super) fn closed(&mut self, is_first_unanswered: bool) {
+        self.may_demand_sasl = is_first_unanswered;
     }
 
     /// Notes the failure of an attempt or the loss of a connection. Returns how long to wait with the next attempt.

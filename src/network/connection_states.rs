@@ -92,8 +92,9 @@ impl ConnectionStates {
         &mut self,
         node: NodeId,
         is_word_unanswered: bool,
+        is_request_unanswered: bool,
     ) -> Option<AuthenticationError> {
-        self.nodes.get_mut(&node)?.handle_closed(is_word_unanswered)
+        self.nodes.get_mut(&node)?.handle_closed(is_word_unanswered, is_request_unanswered)
     }
 
     /// Notes when to go on with what there is to compute for the authentication.

@@ -163,7 +163,11 @@ impl NodeConnection {
     }
 
     /// Returns why the broker has closed the connection, if more can be said than that it has.
-    pub(super) fn handle_closed(&mut self, is_word_unanswered: bool) -> Option<AuthenticationError> {
+    pub(super) fn handle_closed(
+        &mut self,
+        is_word_unanswered: bool,
+        is_request_unanswered: bool,
+    ) -> Option<AuthenticationError> {
         match &self.state {
             ConnectionState::Authenticating { authentication, .. } if is_word_unanswered => {
                 let mechanism = Arc::clone(authentication.mechanism()?);
@@ -171,7 +175,7 @@ impl NodeConnection {
                 is_second.then_some(AuthenticationError::ClosedUnanswered { mechanism })
             }
             ConnectionState::Ready { established, .. } | ConnectionState::Draining { established, .. } => {
-                self.history.closed(established.has_answered);
+                self.history.closed(is_request_unanswered && !established.has_answered);
                 None
             }
             _ => None,

@@ -92,3 +92,41 @@ fn broker_that_has_no_handshake_is_not_asked() {
 
     assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
 }
+
+/// Has the broker close a connection on which nothing was asked.
+fn closed_unused(bench: &mut Bench, connection: ConnectionId) {
+    bench.client.handle_closed(connection, "closed by the broker".into(), None, bench.now);
+    bench.events();
+    bench.advance(RECONNECT_BACKOFF);
+}
+
+#[test]
+fn broker_that_closes_an_unused_connection_is_not_asked_whether_it_demands_sasl() {
+    let mut bench = Bench::new();
+    let connection = come(&mut bench);
+    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    closed_unused(&mut bench, connection);
+
+    come(&mut bench);
+
+    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+}
+
+#[test]
+fn broker_that_has_said_that_it_takes_no_sasl_is_not_asked_again() {
+    let mut bench = Bench::new();
+    thrown_out(&mut bench);
+    let connection = come(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 34);
+    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    closed_unused(&mut bench, connection);
+
+    let connection = bench.connect(NODE);
+    bench.client.handle_connected(connection, bench.now);
+
+    assert!(bench.client.can_send_early(NODE));
+    let (sent, _) = bench.sent();
+    bench.client.handle_frame(connection, versions_answer_of(sent, 4, 0, RANGES), bench.now);
+    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+}
