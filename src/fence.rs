@@ -68,9 +68,14 @@ impl<T> Fenced<T> {
         self.0.as_ref().expect("present until it is dropped")
     }
 
+    /// Gives access to the value, without a fence around what the caller does with it.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("present until it is dropped")
+    }
+
     /// Does something with the value. Returns what it has thrown if it panics.
     pub(crate) fn call<R>(&mut self, act: impl FnOnce(&mut T) -> R) -> Result<R, Thrown> {
-        fenced(|| act(self.0.as_mut().expect("present until it is dropped")))
+        fenced(|| act(self.get_mut()))
     }
 }
 

@@ -3,16 +3,17 @@
 //! Exchanges are pure, so fetching happens here, in one task for each producer, which ends with the producer:
 //!
 //! ```text
-//!   Schedule (pure) ──fetch now──▶ Source ── token, or why there is none ──▶ Schedule
-//!                                                  │
-//!                      exchanges ◀── Current ◀─────┤
-//!                      the sender ◀── LoginWatcher ┘
+//!   LoginState (pure) ──fetch now──▶ Source ── token, or why there is none ──▶ LoginState
+//!                                                    │
+//!                        exchanges ◀── Current ◀─────┤
+//!                        the sender ◀── LoginWatcher ┘
 //! ```
 //!
 //! An exchange that finds nothing waits, and goes on when the sender hears that credentials have come.
 
+use std::convert::Infallible;
 use std::fmt;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,21 +24,20 @@ use rand::RngExt;
 use tokio::time::{sleep, timeout};
 
 use crate::clock;
-use crate::fence::{Thrown, fenced};
-use crate::log;
+use crate::fence::{Fenced, Thrown, fenced};
 use crate::token::TokenError;
-use crate::wire::readable;
 
 mod current;
 mod jwt;
 mod schedule;
+mod state;
 mod tokens;
 mod unsecured;
 
 pub(crate) use self::current::Current;
 pub(crate) use self::jwt::describe as describe_token;
-pub(crate) use self::schedule::RefreshSettings;
-use self::schedule::{Next, Schedule};
+pub(crate) use self::schedule::{Next, RefreshSettings};
+pub(crate) use self::state::LoginState;
 pub(crate) use self::tokens::{tokens, unsecured_tokens};
 
 /// Where credentials come from.
@@ -77,10 +77,8 @@ pub(crate) enum LoginNews {
 pub(crate) struct Login<T> {
     source: Box<dyn Source<T>>,
     current: Current<T>,
-    schedule: Schedule,
+    state: LoginState<T>,
     watcher: Arc<dyn LoginWatcher>,
-    /// Why the last attempt failed; `None` if it did not. Each cause is logged once.
-    fault: Option<TokenError>,
 }
 
 impl<T> Login<T> {
@@ -90,101 +88,73 @@ impl<T> Login<T> {
         settings: RefreshSettings,
         watcher: Arc<dyn LoginWatcher>,
     ) -> Self {
-        let schedule = Schedule::new(settings, clock::now());
-        Self { source, current, schedule, watcher, fault: None }
+        let state = LoginState::new(source.name(), current.clone(), settings, clock::now());
+        Self { source, current, state, watcher }
     }
 
     /// Never comes to an end by itself.
     pub(crate) async fn run(mut self) {
         loop {
-            match self.schedule.next(clock::now()) {
+            let Err(panic) = AssertUnwindSafe(self.go_on()).catch_unwind().await;
+            // Exchanges would wait for ever, and callers would never hear why.
+            let message = Thrown::from(panic).message();
+            let error = TokenError::permanent(format_args!("the login panicked: {message}"));
+            if let Some(news) = self.state.handle_failed(&error, clock::now(), rand::rng().random()) {
+                let _ = fenced(|| self.watcher.note(news));
+            }
+        }
+    }
+
+    async fn go_on(&mut self) -> Infallible {
+        loop {
+            let news = match self.state.next(clock::now()) {
                 Next::Fetch => self.fetch().await,
-                Next::End => self.end(),
+                Next::End => self.state.handle_end(),
                 Next::Wait(until) => {
                     tokio::select! {
                         () = sleep_until(until) => {}
-                        () = self.current.doubted() => self.schedule.doubt(clock::now()),
+                        () = self.current.doubted() => self.state.handle_doubt(clock::now()),
                     }
-                }
-            }
-        }
-    }
-
-    async fn fetch(&mut self) {
-        let result = {
-            // The call itself may panic, too.
-            let fetching = AssertUnwindSafe(async { self.source.fetch().await }).catch_unwind();
-            let mut fetching = Box::pin(timeout(MAX_FETCH, fetching));
-            let mut ends = self.schedule.ends();
-            let result = loop {
-                tokio::select! {
-                    result = &mut fetching => break result,
-                    () = sleep_until(ends) => {
-                        self.current.end();
-                        ends = None;
-                    }
+                    None
                 }
             };
-            // The code of others, which was given up, may panic once more.
-            let _ = fenced(|| drop(fetching));
-            match result {
-                Ok(Ok(result)) => result,
-                Ok(Err(panic)) => Err(TokenError::temporary(format_args!(
-                    "the provider panicked: {}",
-                    Thrown::from(panic).message()
-                ))),
-                Err(_) => Err(TokenError::temporary(format_args!("none came for {} s", MAX_FETCH.as_secs()))),
+            if let Some(news) = news {
+                self.watcher.note(news);
+            }
+        }
+    }
+
+    async fn fetch(&mut self) -> Option<LoginNews> {
+        let Self { source, state, watcher, .. } = self;
+        let result = {
+            // The call itself may panic, too, and what it returns when it is dropped.
+            let fetching = AssertUnwindSafe(async { source.fetch().await }).catch_unwind();
+            let mut fetching = Fenced::new(Box::pin(timeout(MAX_FETCH, fetching)));
+            loop {
+                let ends = state.ends();
+                tokio::select! {
+                    result = poll_fn(|cx| fetching.get_mut().as_mut().poll(cx)) => break result,
+                    () = sleep_until(ends) => {
+                        if let Some(news) = state.handle_end() {
+                            watcher.note(news);
+                        }
+                    }
+                }
             }
         };
+        let result = match result {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => {
+                let message = Thrown::from(panic).message();
+                Err(TokenError::temporary(format_args!("the provider panicked: {message}")))
+            }
+            Err(_) => Err(TokenError::temporary(format_args!("none came for {} s", MAX_FETCH.as_secs()))),
+        };
+        let (now, random) = (clock::now(), rand::rng().random());
         match result {
-            Ok(fetched) => self.take(fetched),
-            Err(error) => self.fail(&error),
+            Ok(fetched) => Some(state.handle_fetched(fetched, now, random)),
+            Err(error) => state.handle_failed(&error, now, random),
         }
-    }
-
-    fn take(&mut self, Fetched { value, lifetime }: Fetched<T>) {
-        let name = self.source.name();
-        if self.fault.take().is_some() {
-            log::info!("there is {name} again");
-        }
-        let is_over = lifetime.is_some_and(|lifetime| lifetime.is_zero());
-        if is_over {
-            // The clock of this machine may be wrong, and brokers go by their own.
-            log::warn!("{name} that has just come has ended already by the clock of this machine");
-        } else {
-            log::debug!(?lifetime, "{name} has come");
-        }
-        self.schedule.handle_fetched(lifetime, clock::now(), rand::rng().random());
-        self.current.put(value, is_over);
-        self.watcher.note(LoginNews::Came);
-    }
-
-    fn fail(&mut self, error: &TokenError) {
-        let name = self.source.name();
-        let cause = readable(&error.to_string());
-        if self.fault.as_ref() != Some(error) {
-            log::warn!(%cause, "no {name}; the producer keeps trying");
-            self.fault = Some(error.clone());
-        }
-        let now = clock::now();
-        if matches!(self.schedule.next(now), Next::End) {
-            self.end();
-        }
-        self.schedule.handle_failed(now, rand::rng().random());
-        self.tell();
-    }
-
-    /// What there was has ended, and nothing has come in its place.
-    fn end(&mut self) {
-        self.schedule.handle_end();
-        self.current.end();
-        self.tell();
-    }
-
-    fn tell(&self) {
-        let Some(fault) = self.fault.as_ref().filter(|_| self.current.get().is_none()) else { return };
-        let cause = format!("no {}: {}", self.source.name(), readable(&fault.to_string()));
-        self.watcher.note(LoginNews::None { cause: cause.into(), is_permanent: fault.is_permanent() });
     }
 }
 

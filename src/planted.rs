@@ -48,6 +48,8 @@ mod switch {
         DisconnectedIsNotWritten,
         /// DUPLICATE_SEQUENCE_NUMBER is an error.
         DuplicateIsFailure,
+        /// Credentials stay in force when they have ended.
+        EndedTokenInForce,
         /// A batch that has ended, and its outcome, stay in memory.
         EndedBatchesKept,
         /// A new epoch begins while batches of the old one are under way.
@@ -105,6 +107,10 @@ mod switch {
         QuotaIgnored,
         /// Brokers may create topics that are known already, or were.
         RefreshCreatesTopics,
+        /// An exchange does not tell the login that a broker refuses a token.
+        RefusedTokenKept,
+        /// A session is renewed while requests are under way.
+        RenewedWithoutDraining,
         /// A topic that was given up gets more queues.
         RetiredTopicGrows,
         /// A topic that has idled out is forgotten together with the records in it.
@@ -129,8 +135,12 @@ mod switch {
         SwappedRetries,
         /// What lies in a socket is not read before its request is given up.
         UnreadAnswersDoNotCount,
+        /// A request that a stream has taken, and has not given to the socket in whole, counts as one of which no byte was written.
+        UnflushedIsUnsent,
         /// Batches under way get no result when the producer is closed.
         UnresolvedAtClose,
+        /// Exchanges that wait for credentials do not hear that some have come.
+        WaitForCredentialsNotEnded,
         /// The sender is woken for a wait for memory before the wait counts.
         WaitToldTooEarly,
         /// A thread that has found no work counts as running until a moment later.

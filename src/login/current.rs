@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::planted::planted;
+
 /// The credentials in force. All clones are one.
 pub(crate) struct Current<T>(Arc<Shared<T>>);
 
@@ -36,7 +38,9 @@ impl<T> Current<T> {
         let held = self.held();
         match &held.value {
             Some(value) if Arc::ptr_eq(value, refused) => {
-                self.0.doubted.notify_one();
+                if !planted!(RefusedTokenKept) {
+                    self.0.doubted.notify_one();
+                }
                 held.is_over
             }
             Some(_) => false,
@@ -55,7 +59,7 @@ impl<T> Current<T> {
     }
 
     /// Waits until an exchange doubts what is in force.
-    pub(super) async fn doubted(&self) {
+    pub(crate) async fn doubted(&self) {
         self.0.doubted.notified().await;
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Schedule {
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// What is in force has ended.
     End,
     Fetch,

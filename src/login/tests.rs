@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use tokio::task::JoinHandle;
 use tokio::time::{advance, sleep};
@@ -17,6 +18,25 @@ enum Act {
     Give(Outcome),
     Hang,
     Panic,
+    /// Gives a token, by a future that panics when it is dropped.
+    GiveAndBurst(&'static str),
+}
+
+/// A future that panics when it is dropped.
+struct Fragile(&'static str);
+
+impl Future for Fragile {
+    type Output = Outcome;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Outcome> {
+        Poll::Ready(Ok(Fetched { value: self.0, lifetime: None }))
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
 }
 
 struct Script {
@@ -38,22 +58,34 @@ impl Source<&'static str> for Script {
     fn fetch(&self) -> Fetching<'_, &'static str> {
         self.fetches.fetch_add(1, Ordering::Relaxed);
         let act = self.acts.lock().unwrap().pop_front();
+        if let Some(Act::GiveAndBurst(value)) = act {
+            return Box::pin(Fragile(value));
+        }
         Box::pin(async move {
             match act {
                 Some(Act::Give(outcome)) => outcome,
                 Some(Act::Panic) => panic!("boom"),
-                Some(Act::Hang) | None => pending().await,
+                Some(Act::Hang | Act::GiveAndBurst(_)) | None => pending().await,
             }
         })
     }
 }
 
 #[derive(Default)]
-struct Notes(Mutex<Vec<LoginNews>>);
+struct Notes {
+    news: Mutex<Vec<LoginNews>>,
+    /// So many times it panics before it takes note.
+    panics: AtomicUsize,
+}
 
 impl LoginWatcher for Notes {
     fn note(&self, news: LoginNews) {
-        self.0.lock().unwrap().push(news);
+        let left = self.panics.load(Ordering::Relaxed);
+        if left > 0 {
+            self.panics.store(left - 1, Ordering::Relaxed);
+            panic!("no paper");
+        }
+        self.news.lock().unwrap().push(news);
     }
 }
 
@@ -90,7 +122,7 @@ impl Bench {
     }
 
     fn take_notes(&self) -> Vec<LoginNews> {
-        std::mem::take(&mut self.notes.0.lock().unwrap())
+        std::mem::take(&mut self.notes.news.lock().unwrap())
     }
 }
 
@@ -215,4 +247,85 @@ async fn token_that_has_ended_when_it_comes_is_shown_to_brokers_all_the_same() {
 
     assert_eq!((bench.token(), bench.take_notes()), (Some("a"), vec![LoginNews::Came]));
     assert!(bench.current.doubt(&bench.current.get().unwrap()), "an error says so");
+}
+
+#[tokio::test(start_paused = true)]
+async fn provider_that_panics_when_it_is_let_go_of_is_asked_again() {
+    let bench = Bench::start([Act::GiveAndBurst("a"), give("b", None)]);
+    pass(secs(0)).await;
+    assert_eq!(bench.take_notes(), [none("the provider panicked: dropped", false)]);
+    pass(secs(2)).await;
+
+    assert_eq!((bench.token(), bench.take_notes()), (Some("b"), vec![LoginNews::Came]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn panic_of_the_login_itself_is_told_and_the_login_goes_on() {
+    let bench = Bench::start([fail(TokenError::temporary("away")), give("a", None)]);
+    bench.notes.panics.store(1, Ordering::Relaxed);
+    pass(secs(0)).await;
+    assert_eq!(bench.take_notes(), [none("the login panicked: no paper", true)]);
+    pass(secs(2)).await;
+
+    assert_eq!((bench.token(), bench.take_notes()), (Some("a"), vec![LoginNews::Came]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn end_of_a_token_is_told_while_the_next_one_is_under_way() {
+    let away = || fail(TokenError::temporary("away"));
+    let bench = Bench::start([give("a", Some(10)), away(), Act::Hang]);
+
+    pass(secs(9)).await;
+    assert_eq!(bench.take_notes(), [LoginNews::Came]);
+    pass(secs(2)).await;
+
+    assert_eq!((bench.token(), bench.take_notes()), (None, vec![none("away", false)]));
+}
+
+#[test]
+fn tokens_that_have_ended_when_they_come_are_logged_once() {
+    let (counting, now) = (Warnings::default(), clock::now());
+    let settings = RefreshSettings {
+        window_factor: 0.8,
+        window_jitter: 0.0,
+        min_period: secs(60),
+        buffer: secs(300),
+        retry_backoff: Backoff::new(secs(1), secs(1)),
+    };
+    let mut state = LoginState::new("access token", Current::new(), settings, now);
+    let mut come = |lifetime| {
+        tracing::subscriber::with_default(counting.clone(), || {
+            state.handle_fetched(Fetched { value: "a", lifetime: Some(secs(lifetime)) }, now, 0.5);
+        });
+        counting.0.load(Ordering::Relaxed)
+    };
+
+    assert_eq!([come(0), come(0), come(0)], [1, 1, 1]);
+    assert_eq!([come(60), come(0), come(0)], [1, 2, 2]);
+}
+
+/// A log that counts warnings.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }
