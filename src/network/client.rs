@@ -385,6 +385,12 @@ impl<P> NetworkClient<P> {
             .any(|(node, known)| node.0 >= 0 && known.versions().is_some() && self.nodes.contains_key(&node))
     }
 
+    /// Whether a connection takes requests, or has taken some.
+    pub(crate) fn has_been_ready(&self, connection: ConnectionId) -> bool {
+        let known = self.states.node_of(connection).and_then(|node| self.states.node(node));
+        known.is_some_and(|known| known.versions().is_some())
+    }
+
     /// Whether some node is being connected to.
     #[cfg(test)]
     pub(crate) fn is_connecting(&self) -> bool {

@@ -44,6 +44,10 @@ pub(crate) enum FrameError {
 /// What a broker's answer may take up. An answer about half a million partitions has room in it.
 pub(crate) const MAX_RESPONSE_LEN: usize = 64 * 1024 * 1024;
 
+/// What an answer may take up before the connection takes requests: those about versions, and the words of SASL. The client does not
+/// know by then who is at the other end.
+pub(crate) const MAX_HANDSHAKE_LEN: usize = 1024 * 1024;
+
 const LENGTH: usize = 4;
 
 #[cfg(test)]

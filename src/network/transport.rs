@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::network::dialer::ByteStream;
 use crate::network::event::Frame;
-use crate::network::frame::{FrameError, next_frame};
+use crate::network::frame::{FrameError, MAX_HANDSHAKE_LEN, next_frame};
+use crate::planted::planted;
 use crate::security_failure::SecurityFailure;
 
 /// A connection attempt under way.
@@ -47,7 +48,10 @@ pub(crate) struct Connection {
     stream: Box<dyn ByteStream>,
     /// Received and not yet a whole frame.
     incoming: BytesMut,
+    /// Of a broker that the client has agreed with on versions and who it is.
     max_frame: usize,
+    /// Whether it is one of those.
+    is_ready: bool,
     outgoing: VecDeque<Outgoing>,
     /// Requests whose last byte the stream has taken. It may keep bytes until it is flushed.
     unflushed: Vec<i32>,
@@ -72,6 +76,7 @@ impl Connection {
             stream,
             incoming: BytesMut::new(),
             max_frame,
+            is_ready: false,
             outgoing: VecDeque::new(),
             unflushed: Vec::new(),
             read_buffer: vec![0; READ_BUFFER_LEN].into(),
@@ -89,10 +94,24 @@ impl Connection {
 
     /// Returns the first request without a byte written.
     pub(crate) fn first_unsent(&self) -> Option<i32> {
+        if planted!(UnflushedIsUnsent) && !self.unflushed.is_empty() {
+            return self.unflushed.first().copied();
+        }
         self.outgoing.iter().find(|frame| !frame.is_started).map(|frame| frame.correlation_id)
     }
 
-    /// Writes and reads what the socket takes and gives. Returns whether everything was read that it had to give.
+    /// Whether answers may be as long as those to requests.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_ready
+    }
+
+    /// Lets answers be as long as those to requests. Until then they may not be longer than those of a handshake.
+    pub(crate) fn set_ready(&mut self) {
+        self.is_ready = true;
+    }
+
+    /// Writes and reads what the socket takes and gives. `events` returns whether the connection is ready. Returns whether everything
+    /// was read that the socket had to give.
     ///
     /// # Errors
     ///
@@ -100,7 +119,7 @@ impl Connection {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        events: &mut impl FnMut(ConnectionEvent),
+        events: &mut impl FnMut(ConnectionEvent) -> bool,
     ) -> io::Result<bool> {
         // Answers that have come count even if nothing can be written any more.
         let written = match self.poll_write(cx, events) {
@@ -121,7 +140,7 @@ impl Connection {
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
-        events: &mut impl FnMut(ConnectionEvent),
+        events: &mut impl FnMut(ConnectionEvent) -> bool,
     ) -> Poll<io::Result<()>> {
         while !self.outgoing.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
@@ -143,11 +162,11 @@ impl Connection {
     fn poll_flush(
         &mut self,
         cx: &mut Context<'_>,
-        events: &mut impl FnMut(ConnectionEvent),
+        events: &mut impl FnMut(ConnectionEvent) -> bool,
     ) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         for correlation_id in self.unflushed.drain(..) {
-            events(ConnectionEvent::Written { correlation_id });
+            self.is_ready |= events(ConnectionEvent::Written { correlation_id });
         }
         Poll::Ready(Ok(()))
     }
@@ -175,7 +194,7 @@ impl Connection {
     fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
-        events: &mut impl FnMut(ConnectionEvent),
+        events: &mut impl FnMut(ConnectionEvent) -> bool,
     ) -> Poll<io::Result<()>> {
         let mut buffer = ReadBuf::new(&mut self.read_buffer);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
@@ -183,14 +202,20 @@ impl Connection {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the broker")));
         }
         self.incoming.extend_from_slice(buffer.filled());
-        while let Some(frame) = next_frame(&mut self.incoming, self.max_frame).map_err(unreadable)? {
+        loop {
+            let max_frame = self.max_frame();
+            let frame = next_frame(&mut self.incoming, max_frame).map_err(unreadable)?;
+            let Some(frame) = frame else { return Poll::Ready(Ok(())) };
             if frame.len() > READ_BUFFER_LEN {
                 // What is left shares the frame's memory and would keep all of it.
                 self.incoming = BytesMut::from(&*self.incoming);
             }
-            events(ConnectionEvent::Frame(frame));
+            self.is_ready |= events(ConnectionEvent::Frame(frame));
         }
-        Poll::Ready(Ok(()))
+    }
+
+    fn max_frame(&self) -> usize {
+        if self.is_ready { self.max_frame } else { self.max_frame.min(MAX_HANDSHAKE_LEN) }
     }
 }
 

@@ -63,11 +63,19 @@ impl Sockets {
     ) -> bool {
         let mut has_read_all = true;
         self.connections.retain(|id, connection| {
-            let result = connection.poll(cx, &mut |event| match event {
-                ConnectionEvent::Frame(frame) => network.handle_frame(*id, frame, now),
-                ConnectionEvent::Written { correlation_id } => {
-                    network.handle_written(*id, correlation_id, now);
+            if !connection.is_ready() && network.has_been_ready(*id) {
+                connection.set_ready();
+            }
+            let is_ready = connection.is_ready();
+            let result = connection.poll(cx, &mut |event| {
+                match event {
+                    ConnectionEvent::Frame(frame) => network.handle_frame(*id, frame, now),
+                    ConnectionEvent::Written { correlation_id } => {
+                        network.handle_written(*id, correlation_id, now);
+                    }
                 }
+                // The next answer in the socket may be to a request already.
+                is_ready || network.has_been_ready(*id)
             });
             match &result {
                 Ok(is_drained) => has_read_all &= *is_drained,

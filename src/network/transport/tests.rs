@@ -7,6 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::{prop_assert_eq, proptest};
 
+use crate::network::frame::MAX_RESPONSE_LEN;
 use crate::wire::Segments;
 
 use super::*;
@@ -116,6 +117,7 @@ impl Bench {
                 ConnectionEvent::Frame(frame) => Event::Frame(frame.to_vec()),
                 ConnectionEvent::Written { correlation_id } => Event::Written(correlation_id),
             });
+            true
         });
         (events, result.map(drop))
     }
@@ -346,4 +348,42 @@ proptest! {
         prop_assert_eq!(bench.written(), frames.concat().concat());
         prop_assert_eq!(events, (0..).map(Event::Written).take(frames.len()).collect::<Vec<_>>());
     }
+}
+
+/// Polls a connection to a peer that sends `bytes`, and that is known once it has sent `handshake` frames.
+fn take_in(bytes: &[u8], handshake: usize) -> (Vec<usize>, io::Result<()>) {
+    let stream = Scripted::default();
+    stream.0.lock().unwrap().gives.extend(bytes.chunks(READ_BUFFER_LEN).map(|chunk| Ok(chunk.to_vec())));
+    let mut connection = Connection::new(Box::new(stream), MAX_RESPONSE_LEN);
+    let mut frames = Vec::new();
+    let mut result = Ok(false);
+    while matches!(result, Ok(false)) {
+        result = connection.poll(&mut Context::from_waker(Waker::noop()), &mut |event| {
+            if let ConnectionEvent::Frame(frame) = event {
+                frames.push(frame.len());
+            }
+            frames.len() >= handshake
+        });
+    }
+    (frames, result.map(drop))
+}
+
+#[test]
+fn peer_that_is_not_known_yet_cannot_make_a_connection_hold_more_than_a_mebibyte() {
+    let most = 1024 * 1024;
+    let (longest, longer) = (frame(&vec![7; most]), frame(&vec![7; most + 1]));
+
+    let (frames, result) = take_in(&longest, 2);
+    assert_eq!(frames, [most]);
+    result.unwrap();
+    for header in [&longer[..4], &64_000_000_i32.to_be_bytes()] {
+        let (frames, result) = take_in(header, 1);
+        assert!(frames.is_empty());
+        assert!(result.unwrap_err().to_string().contains("exceeds the limit of 1048576"));
+    }
+
+    // An answer may lie right behind the one that ends the handshake.
+    let (frames, result) = take_in(&[frame(b"it is you"), longer].concat(), 1);
+    assert_eq!(frames, [9, most + 1]);
+    result.unwrap();
 }
