@@ -10,12 +10,20 @@ use std::time::Duration;
 pub struct MockToken {
     pub(crate) user: String,
     pub(crate) lifetime: Option<Duration>,
+    /// When it ends, on the clock of a simulation.
+    pub(crate) ends: Option<Duration>,
 }
 
 impl MockToken {
     /// A token of this user, that does not end.
     pub fn of(user: impl Into<String>) -> Self {
-        Self { user: user.into(), lifetime: None }
+        Self { user: user.into(), lifetime: None, ends: None }
+    }
+
+    /// Has the token end at this time, on the clock of a simulation.
+    pub(crate) fn ending_at(mut self, ends: Option<Duration>) -> Self {
+        self.ends = ends;
+        self
     }
 
     /// Has the token end so long from now. The session of the client ends with it.
@@ -47,12 +55,18 @@ impl AccessTokens {
         self.check = Some(check);
     }
 
+    /// Forgets all tokens.
+    pub(crate) fn clear(&mut self) {
+        self.known.clear();
+    }
+
     /// Returns what a token is, or what to say to the client.
-    pub(crate) fn judge(&self, first: &FirstMessage<'_>) -> Result<MockToken, String> {
-        if let Some(token) = self.known.get(first.token) {
-            return Ok(token.clone());
-        }
+    pub(crate) fn judge(&self, first: &FirstMessage<'_>, now: Duration) -> Result<MockToken, String> {
         let refusal = || Err("{\"status\":\"invalid_token\"}".to_owned());
+        if let Some(token) = self.known.get(first.token) {
+            let Some(ends) = token.ends else { return Ok(token.clone()) };
+            return if ends <= now { refusal() } else { Ok(token.clone().ends_after(ends - now)) };
+        }
         self.check.as_ref().map_or_else(refusal, |check| check(first.token, &first.extensions))
     }
 }

@@ -143,6 +143,11 @@ impl Client {
     pub fn is_let_in(&self) -> bool {
         self.0.is_let_in()
     }
+
+    /// Returns how long the session lasts that has begun last, if it has a limit.
+    pub fn session_lifetime(&self) -> Option<Duration> {
+        self.0.lifetime()
+    }
 }
 
 /// Who is let in.
@@ -173,6 +178,21 @@ impl Brokers {
     pub fn set_sasl_token(&mut self, token: &str, is: MockToken) {
         if let Some(admission) = &mut self.state.settings.admission {
             admission.tokens.insert(token.to_owned(), is);
+        }
+    }
+
+    /// Lets clients in with this access token as a user, until the token ends if it does. `ends` is a time as in
+    /// [`handle`](Self::handle).
+    pub fn add_sasl_token(&mut self, token: &str, user: &str, ends: Option<Duration>) {
+        if let Some(admission) = &mut self.state.settings.admission {
+            admission.tokens.insert(token.to_owned(), MockToken::of(user).ending_at(ends));
+        }
+    }
+
+    /// Lets clients in with none of the access tokens that there are. Sessions that have begun go on.
+    pub fn revoke_sasl_tokens(&mut self) {
+        if let Some(admission) = &mut self.state.settings.admission {
+            admission.tokens.clear();
         }
     }
 }

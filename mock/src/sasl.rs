@@ -267,7 +267,7 @@ impl Session {
         let Some(first) = FirstMessage::read(words) else {
             return Verdict::Refused("Invalid OAUTHBEARER client first message".to_owned());
         };
-        match admission.tokens.judge(&first) {
+        match admission.tokens.judge(&first, self.now) {
             Ok(token) => {
                 // Kafka ends the session with the token, or sooner.
                 self.lifetime = [self.lifetime, token.lifetime].into_iter().flatten().min();

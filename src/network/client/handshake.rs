@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rand::RngExt;
 
+use crate::planted::planted;
 use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::topic_partition::NodeId;
@@ -154,12 +155,21 @@ impl<P> NetworkClient<P> {
 
     /// Takes in that credentials have come: authentications that wait for some go on.
     pub(crate) fn handle_credentials(&mut self, now: Instant) {
+        if planted!(WaitForCredentialsNotEnded) {
+            return;
+        }
         let awaits = |(node, known): (NodeId, &NodeConnection)| known.awaits_credentials().then_some(node);
         let nodes: Vec<_> = self.states.nodes().filter_map(awaits).collect();
         for node in nodes {
             self.states.work_at(node, now);
             self.work(node, now);
         }
+    }
+
+    /// Whether an authentication waits for credentials.
+    #[cfg(test)]
+    pub(crate) fn awaits_credentials(&self) -> bool {
+        self.states.nodes().any(|(_, known)| known.awaits_credentials())
     }
 
     /// Goes on with what there is to compute for an authentication.

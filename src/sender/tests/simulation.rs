@@ -28,6 +28,7 @@ mod corpus;
 mod damage;
 mod helpers;
 mod line;
+mod login;
 mod mix;
 mod outside;
 mod plants;
@@ -36,6 +37,7 @@ mod sasl;
 mod schedule;
 mod seeds;
 mod shrink;
+mod tls;
 mod topics;
 mod world;
 

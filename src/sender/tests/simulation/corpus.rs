@@ -37,6 +37,7 @@ const USUAL: Setup = Setup {
     controllers: 0,
     max_idle: 300_000,
     sasl: None,
+    is_encrypted: false,
     is_aborted: false,
 };
 

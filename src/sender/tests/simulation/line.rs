@@ -1,10 +1,10 @@
 //! A connection as it is seen from outside: bytes on their way.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -12,6 +12,7 @@ use kafka_mock::sans_io::{Client, Waiting};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::sasl::Admission;
+use super::tls;
 
 /// One connection, from the socket of the producer to the broker.
 #[derive(Debug)]
@@ -64,6 +65,9 @@ pub(super) struct Way {
 /// The producer's end.
 #[derive(Debug)]
 struct Socket {
+    /// Taken by the stream, and not by the network. Empty unless connections are encrypted.
+    kept: BytesMut,
+    is_encrypted: bool,
     written: BytesMut,
     /// Bytes that it takes before some have arrived.
     room: usize,
@@ -74,12 +78,20 @@ struct Socket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Closed,
+    Insecure { is_lasting: bool },
     Reset,
 }
 
 impl Line {
-    pub(super) fn new(node: i32, is_bootstrap: bool, window: usize) -> Self {
-        let socket = Socket { written: BytesMut::new(), room: window, received: BytesMut::new(), end: None };
+    pub(super) fn new(node: i32, is_bootstrap: bool, window: usize, is_encrypted: bool) -> Self {
+        let socket = Socket {
+            kept: BytesMut::new(),
+            is_encrypted,
+            written: BytesMut::new(),
+            room: window,
+            received: BytesMut::new(),
+            end: None,
+        };
         Self {
             node,
             is_bootstrap,
@@ -161,6 +173,22 @@ impl Line {
     }
 }
 
+impl Socket {
+    /// Gives to the network what the stream has taken.
+    fn poll_drain(&mut self) -> Poll<io::Result<()>> {
+        if self.kept.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        if matches!(self.end, Some(End::Insecure { .. } | End::Reset)) {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let given = self.kept.split_to(self.kept.len().min(self.room));
+        self.room -= given.len();
+        self.written.extend_from_slice(&given);
+        if self.kept.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
 impl Way {
     /// Keeps the first bytes only.
     pub(super) fn keep(&mut self, mut len: usize) {
@@ -186,6 +214,7 @@ impl AsyncRead for SimulatedStream {
         match socket.end {
             None => Poll::Pending,
             Some(End::Closed) => Poll::Ready(Ok(())),
+            Some(End::Insecure { is_lasting }) => Poll::Ready(Err(tls::failure(is_lasting).into())),
             Some(End::Reset) => Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
         }
     }
@@ -194,6 +223,11 @@ impl AsyncRead for SimulatedStream {
 impl AsyncWrite for SimulatedStream {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if socket.is_encrypted {
+            ready!(socket.poll_drain())?;
+            socket.kept.extend_from_slice(bytes);
+            return Poll::Ready(Ok(bytes.len()));
+        }
         if socket.end == Some(End::Reset) {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
@@ -206,8 +240,25 @@ impl AsyncWrite for SimulatedStream {
         Poll::Ready(Ok(len))
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let is_encrypted = self.0.lock().unwrap_or_else(PoisonError::into_inner).is_encrypted;
+        match is_encrypted {
+            // Several frames at a time.
+            true => self
+                .poll_write(cx, &slices.iter().flat_map(|slice| slice.iter().copied()).collect::<Vec<_>>()),
+            false => {
+                let first = slices.iter().find(|slice| !slice.is_empty());
+                self.poll_write(cx, first.map_or(&[], |slice| &**slice))
+            }
+        }
+    }
+
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).poll_drain()
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

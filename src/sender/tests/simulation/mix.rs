@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use super::schedule::{Loss, NODES, Noise, Op, Rest, Sasl, Schedule, Setup};
+use super::schedule::{Distrust, Loss, NODES, Noise, Op, Rest, Sasl, Schedule, Setup};
 
 /// A kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(super) enum Trouble {
     FailStop,
     Hidden,
     Idle,
+    /// Access tokens. Beside the others, in one of eight runs.
+    Login,
     Purge,
     Quota,
     Reborn,
@@ -25,6 +27,8 @@ pub(super) enum Trouble {
     /// Beside the others, in one of five runs.
     Sasl,
     StandStill,
+    /// Beside the others, in one of six runs.
+    Tls,
 }
 
 const ALL: &[Trouble] = &[
@@ -54,7 +58,7 @@ static ON: LazyLock<Vec<Trouble>> = LazyLock::new(|| {
         Ok(wanted) => wanted.split(',').any(|name| name == format!("{trouble:?}")),
         Err(_) => !OFF.contains(trouble),
     };
-    ALL.iter().chain(&[Trouble::Sasl]).filter(is_on).copied().collect()
+    ALL.iter().chain(&[Trouble::Login, Trouble::Sasl, Trouble::Tls]).filter(is_on).copied().collect()
 });
 
 /// Adds to a run that is made up already.
@@ -89,9 +93,19 @@ pub(super) fn add_or(schedule: &mut Schedule, seed: u64, wanted: &[Trouble]) {
     }
     // Drawn apart again, for the same reason.
     let mut noise = Noise(seed.wrapping_mul(0x9fb2_1c65_1e98_df25).wrapping_add(3));
-    if ON.contains(&Trouble::Sasl) && (wanted.contains(&Trouble::Sasl) || (wanted.is_empty() && noise.is(20)))
-    {
+    let is_drawn = |trouble, percent, noise: &mut Noise| {
+        ON.contains(&trouble) && (wanted.contains(&trouble) || (wanted.is_empty() && noise.is(percent)))
+    };
+    if is_drawn(Trouble::Sasl, 20, &mut noise) {
         demand_sasl(schedule, &mut noise);
+    }
+    let mut noise = Noise(seed.wrapping_mul(0xa076_1d64_78bd_642f).wrapping_add(5));
+    if is_drawn(Trouble::Login, 12, &mut noise) {
+        demand_tokens(schedule, &mut noise);
+    }
+    let mut noise = Noise(seed.wrapping_mul(0xe703_7ed1_a0b4_28db).wrapping_add(7));
+    if is_drawn(Trouble::Tls, 16, &mut noise) {
+        encrypt(schedule, &mut noise);
     }
     // Two at one time keep their order.
     schedule.ops.sort_by_key(|(at, _)| *at);
@@ -110,6 +124,7 @@ fn demand_sasl(schedule: &mut Schedule, noise: &mut Noise) {
         is_old,
         lifetime: if is_old { 0 } else { lifetime },
         parts: noise.pick(&[0, 0, 1, 5]),
+        token_lifetime: None,
     });
     let end = schedule.ops.last().map_or(0, |(at, _)| *at);
     for _ in 0..noise.between(0, 4) {
@@ -129,6 +144,72 @@ fn demand_sasl(schedule: &mut Schedule, noise: &mut Noise) {
         schedule.ops.push((at, op));
         if noise.is(50) {
             schedule.ops.push((at, Op::Cut { node, up: Rest::IsLost, down: Rest::IsLost }));
+        }
+    }
+}
+
+/// Brokers that want an access token, and what goes wrong with that.
+fn demand_tokens(schedule: &mut Schedule, noise: &mut Noise) {
+    let is_long = schedule.setup.max_idle < 300_000;
+    let token_lifetime = noise.pick(if is_long { &[0, 20_000, 60_000] } else { &[0, 1500, 4000, 20_000] });
+    schedule.setup.sasl = Some(Sasl {
+        is_scram: false,
+        is_old: false,
+        lifetime: noise.pick(if is_long { &[0, 20_000] } else { &[0, 0, 1200, 5000] }),
+        // A token is taken out of force in the middle of this.
+        parts: 0,
+        token_lifetime: Some(token_lifetime),
+    });
+    let end = schedule.ops.last().map_or(0, |(at, _)| *at);
+    for _ in 0..noise.between(1, 5) {
+        let latest = noise.pick(&[0, 0, 3000, 20_000]);
+        let at = noise.between(0, latest).min(end);
+        let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
+        let lasts = noise.pick(&[20, 200, 2500, 9000, 40_000]);
+        let op = match noise.between(0, 5) {
+            0 => Op::Deny { times: noise.pick(&[1, 1, 3, 20]) },
+            1 => Op::HaltTokens { lasts, is_permanent: false },
+            2 => Op::HaltTokens { lasts: noise.pick(&[lasts, 10_000_000]), is_permanent: true },
+            3 => Op::DelayTokens { delay: noise.pick(&[200, 1500, 5000, 12_000]), lasts },
+            _ => Op::RevokeTokens,
+        };
+        schedule.ops.push((at, op));
+        if noise.is(60) {
+            schedule.ops.push((at + 1, Op::Cut { node, up: Rest::IsLost, down: Rest::IsLost }));
+        }
+    }
+}
+
+/// Connections that break while they hold what they have taken, and brokers that are not trusted for some time.
+fn encrypt(schedule: &mut Schedule, noise: &mut Noise) {
+    let Schedule { setup, ops } = schedule;
+    setup.is_encrypted = true;
+    if noise.is(50) {
+        // Several requests at a time.
+        setup.batch_size = 200;
+        setup.in_flight = setup.in_flight.max(3);
+    }
+    let end = ops.last().map_or(0, |(at, _)| *at);
+    for _ in 0..noise.between(1, 4) {
+        let near = ops.get(noise.between(0, 60) as usize % ops.len().max(1));
+        let mut at = near.map_or(end, |(at, _)| *at);
+        let partition = noise.between(0, setup.partitions.unsigned_abs().into()) as i32;
+        let node = if partition == setup.partitions { 0 } else { partition % NODES };
+        let lasts = noise.pick(&[20, 200, 2500, 9000]);
+        if noise.is(40) {
+            let how = noise.pick(&[Distrust::AfterHandshake, Distrust::Lasting, Distrust::Passing]);
+            ops.push((at, Op::Distrust { node, lasts, how }));
+        } else {
+            // Nothing is taken off the stream meanwhile.
+            ops.push((at, Op::Stall { node, lasts: noise.between(1, 12) }));
+            let count = noise.between(2, 8) as u32;
+            ops.push((at, Op::Send { partition, spread: 1, count, len: noise.pick(&[60, 150]) }));
+            at += noise.between(0, 9);
+        }
+        let up = noise.pick(&[Rest::Arrives, Rest::Arrives, Rest::ArrivesLate(300), Rest::IsLost]);
+        ops.push((at, Op::Cut { node, up, down: Rest::IsLost }));
+        if noise.is(40) {
+            ops.push((at, Op::Refuse { node, lasts }));
         }
     }
 }
@@ -180,8 +261,8 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
         }
         // The list does it.
         Trouble::Controllers => {}
-        // It is beside the others.
-        Trouble::Sasl => {}
+        // They are beside the others.
+        Trouble::Login | Trouble::Sasl | Trouble::Tls => {}
         Trouble::Idle => idle(ops, at, (partition, leader), noise),
         Trouble::Epochs => epochs(ops, at, partition, node, noise),
         Trouble::FailStop => {

@@ -64,6 +64,7 @@ impl Outside for Simulation {
         }
         self.check_creation(&frame);
         self.check_admission(connection, &frame);
+        self.check_token(&frame);
         self.sockets.transmit(connection, frame)
     }
 

@@ -19,6 +19,7 @@ const BUGS: &[(Bug, &[Trouble], u64)] = &[
     (Bug::DisconnectedIsNotWritten, &[], 7),
     (Bug::DuplicateIsFailure, &[], 73),
     (Bug::EndedBatchesKept, &[], 0),
+    (Bug::EndedTokenInForce, &[Trouble::Login], 1),
     (Bug::EpochBumpWithoutDraining, &[], 92),
     (Bug::EpochsNeverGoBack, &[Trouble::Epochs], 0),
     (Bug::ExpiredIsNotWritten, &[], 26),
@@ -36,6 +37,8 @@ const BUGS: &[(Bug, &[Trouble], u64)] = &[
     (Bug::PassingErrorCounts, &[], 0),
     (Bug::QuotaIgnored, &[], 0),
     (Bug::RefreshCreatesTopics, &[], 0),
+    (Bug::RefusedTokenKept, &[Trouble::Login], 6),
+    (Bug::RenewedWithoutDraining, &[Trouble::Sasl], 0),
     (Bug::RetiredWithRecords, &[Trouble::Idle, Trouble::FailStop], 5),
     (Bug::RetryBehindNewBatch, &[], 5),
     (Bug::ReturnedOutOfOrder, &[], 9),
@@ -47,7 +50,9 @@ const BUGS: &[(Bug, &[Trouble], u64)] = &[
     (Bug::SplitLosesOrder, &[], 10),
     (Bug::StopSparesInFlight, &[Trouble::FailStop], 28),
     (Bug::SwappedRetries, &[], 110),
+    (Bug::UnflushedIsUnsent, &[Trouble::Tls], 173),
     (Bug::UnresolvedAtClose, &[], 7),
+    (Bug::WaitForCredentialsNotEnded, &[Trouble::Login], 1),
     (Bug::WrongOffset, &[], 10),
 ];
 

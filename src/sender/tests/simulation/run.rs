@@ -21,8 +21,9 @@ use super::Figures;
 use super::callers::{Accepted, Caller, is_bad};
 use super::helpers::Helpers;
 use super::line::Line;
+use super::login::SimulatedLogin;
 use super::sasl;
-use super::schedule::{Damage, NODES, Noise, Op, Schedule, Setup};
+use super::schedule::{Damage, Distrust, NODES, Noise, Op, Schedule, Setup};
 use super::topics::TopicNews;
 use crate::accumulator::{RecordAccumulator, Work, Workers};
 use crate::clock;
@@ -50,6 +51,8 @@ pub(super) struct Simulation {
     pub(super) counters: Arc<Counters>,
     pub(super) sockets: Sockets,
     pub(super) connecting: BTreeMap<ConnectionId, Attempt>,
+    /// Fetches tokens, if the producer shows some.
+    pub(super) login: Option<SimulatedLogin>,
     woken: Arc<Flag>,
     is_due: bool,
     pub(super) timer: Option<Duration>,
@@ -109,6 +112,8 @@ pub(super) struct Attempt {
 pub(super) enum Event {
     /// The producer gives up what is not settled.
     Abort,
+    /// A broker ends a connection because it does not trust the producer.
+    Alert(ConnectionId),
     /// A chunk comes to the broker.
     Arrive(ConnectionId),
     /// What was under way on a connection that broke.
@@ -117,6 +122,10 @@ pub(super) enum Event {
     Create,
     EndFlush,
     Fetch(i32),
+    /// An attempt to fetch a token ends.
+    Fetched(u64),
+    /// The login has something to do.
+    LogIn,
     /// The cluster notices that a broker is dead.
     Noticed(i32),
     Op(usize),
@@ -148,6 +157,9 @@ pub(super) struct Node {
     pub(super) lags_until: Duration,
     /// Cannot be reached at its own address.
     pub(super) hidden_until: Duration,
+    /// Does not trust the producer, or the producer does not trust it.
+    pub(super) distrusts_until: Duration,
+    pub(super) distrust: Option<Distrust>,
     is_fetching: bool,
     pub(super) damages: VecDeque<Damage>,
 }
@@ -174,12 +186,12 @@ impl Wake for Flag {
 impl Simulation {
     pub(super) fn new(schedule: &Schedule) -> Self {
         let Schedule { setup, ops } = schedule.clone();
-        let config = setup.config();
+        let base = clock::now();
+        let (config, login) = SimulatedLogin::prepare(&setup, base);
         let workers = Arc::<Helpers>::default();
         let accumulator = Arc::into_inner(rig::accumulator(&config)).expect("it is new");
         let accumulator = Arc::new(accumulator.with_workers(Arc::clone(&workers) as Arc<dyn Workers>));
         let counters = Arc::new(Counters::default());
-        let base = clock::now();
         let core = rig::core(&config, &accumulator, &counters, base);
         // If partitions are added, it begins with one.
         let grows = ops.iter().any(|(_, op)| *op == Op::AddPartition);
@@ -197,6 +209,7 @@ impl Simulation {
             counters,
             sockets: Sockets::new(MAX_RESPONSE_LEN),
             connecting: BTreeMap::new(),
+            login,
             woken: Flag::raised(),
             is_due: true,
             timer: None,
@@ -226,9 +239,8 @@ impl Simulation {
             setup,
             ops,
         };
-        for topic in [ORDERS, EVENTS] {
-            simulation.core.handle_topic_wanted(&Topic::from(topic), base);
-        }
+        let mut want = |topic| simulation.core.handle_topic_wanted(&Topic::from(topic), base);
+        [ORDERS, EVENTS].into_iter().for_each(&mut want);
         for index in 0..simulation.ops.len() {
             let at = millis(simulation.ops[index].0);
             simulation.at(at, Event::Op(index));
@@ -298,6 +310,7 @@ impl Simulation {
     /// Lets callers and producer do what they can do now.
     fn settle(&mut self) -> Result<(), String> {
         loop {
+            self.log_in();
             self.poll_callers();
             for _ in 0..self.workers.take_news() {
                 let delay = self.noise.micros(0, 8000);
@@ -318,6 +331,7 @@ impl Simulation {
             return Err("the sender never comes to rest".to_owned());
         }
         self.collect_written();
+        self.check_waits();
         Ok(())
     }
 
@@ -357,14 +371,22 @@ impl Simulation {
         let Some(node) = node.filter(is_open) else {
             return self.core.network().handle_connect_failed(id, "refused".into(), now);
         };
+        if let Some(failure) = self.handshake_failure(node) {
+            return self.core.network().handle_insecure(id, &failure, None, now);
+        }
         let window = if self.noise.is(80) { 65_536 } else { self.noise.between(50, 500) as usize };
+        let is_encrypted = self.setup.is_encrypted;
+        // What a stream has taken stays there while the network takes no more.
+        let is_narrow = is_encrypted && self.noise.is(60);
+        let window = if is_narrow { self.noise.between(200, 600) as usize } else { window };
         let mut others = self.lines.values();
         if !is_bootstrap && others.any(|line| line.is_at(node) && line.told_until > self.now) {
             self.violate(format!("another connection to node {node}, which wants to be left alone"));
         }
-        let line = Line::new(node, is_bootstrap, window);
+        let line = Line::new(node, is_bootstrap, window, is_encrypted);
         self.sockets.open(id, line.stream());
         self.lines.insert(id, line);
+        self.begin_encrypted(id, node);
         self.core.network().handle_connected(id, now);
     }
 

@@ -14,10 +14,12 @@ use super::line::Line;
 use super::run::Simulation;
 use super::schedule::Sasl;
 use crate::config::{Credentials, Mechanism};
+use crate::login::Current;
 use crate::metadata::Node;
 use crate::network::sasl::{self, SaslExchange, SaslMechanism, SaslStep};
 use crate::network::{ConnectionId, Frame};
 use crate::secret::Secret;
+use crate::token::AccessToken;
 use crate::topic_partition::NodeId;
 
 pub(super) const USER: &str = "alice";
@@ -45,6 +47,11 @@ pub(super) fn mechanism(setup: Sasl) -> Arc<dyn SaslMechanism> {
         }),
     };
     Arc::new(Laborious { inner: Arc::clone(inner), parts: setup.parts })
+}
+
+/// The same by the tokens that come to `current`.
+pub(super) fn with_tokens(setup: Sasl, current: Current<AccessToken>) -> Arc<dyn SaslMechanism> {
+    Arc::new(Laborious { inner: sasl::oauth_bearer(current, || 0), parts: setup.parts })
 }
 
 fn real(mechanism: Mechanism) -> Arc<dyn SaslMechanism> {
@@ -79,6 +86,10 @@ impl SaslMechanism for Laborious {
         self.inner.name()
     }
 
+    fn subject(&self) -> &'static str {
+        self.inner.subject()
+    }
+
     fn begin(&self, broker: &Node, random: &mut StdRng) -> Box<dyn SaslExchange> {
         Box::new(Labor { inner: self.inner.begin(broker, random), parts: self.parts, left: 0, said: None })
     }
@@ -94,20 +105,37 @@ struct Labor {
 
 impl SaslExchange for Labor {
     fn respond(&mut self, challenge: &[u8]) -> Result<SaslStep, Arc<str>> {
-        match self.inner.respond(challenge)? {
-            SaslStep::Say(word) if self.parts > 0 => {
-                (self.left, self.said) = (self.parts, Some(word));
-                Ok(SaslStep::Work)
-            }
-            step => Ok(step),
-        }
+        let step = self.inner.respond(challenge)?;
+        Ok(self.delay(step))
     }
 
     fn work(&mut self) -> Result<SaslStep, Arc<str>> {
+        if self.left == 0 {
+            // It has waited for a token.
+            let step = self.inner.work()?;
+            return Ok(self.delay(step));
+        }
         self.left -= 1;
         match self.left {
             0 => Ok(self.said.take().map_or(SaslStep::Done, SaslStep::Say)),
             _ => Ok(SaslStep::Work),
+        }
+    }
+
+    fn refused(&mut self, message: &str) -> Option<Arc<str>> {
+        self.inner.refused(message)
+    }
+}
+
+impl Labor {
+    fn delay(&mut self, step: SaslStep) -> SaslStep {
+        match step {
+            // A token that it has taken may end while it computes.
+            SaslStep::Say(word) if self.parts > 0 => {
+                (self.left, self.said) = (self.parts, Some(word));
+                SaslStep::Work
+            }
+            step => step,
         }
     }
 }
@@ -177,14 +205,17 @@ impl Simulation {
 
     /// A broker answers, with this frame unless it is damaged.
     pub(super) fn note_admission(&mut self, id: ConnectionId, frame: &[u8], (api, _): (i16, i16)) {
-        let Some(setup) = self.setup.sasl else { return };
+        if self.setup.sasl.is_none() {
+            return;
+        }
         let Some(line) = self.lines.get_mut(&id) else { return };
         let admission = &mut line.admission;
         match Api::from_key(api) {
             Some(Api::SaslAuthenticate) => {
                 admission.is_imposter |= frame.windows(WRONG_PROOF.len()).any(|part| part == WRONG_PROOF);
                 if line.client.is_let_in() {
-                    let lifetime = (setup.lifetime > 0).then(|| millis(setup.lifetime));
+                    // One that is about to end is told as one without an end, as Kafka's brokers do.
+                    let lifetime = line.client.session_lifetime().filter(|lifetime| *lifetime >= millis(1));
                     line.welcomes.push_back((line.sent + frame.len(), lifetime));
                 }
             }

@@ -52,6 +52,8 @@ pub(super) struct Setup {
     pub(super) max_idle: u64,
     /// How brokers have the producer say who it is, if they do.
     pub(super) sasl: Option<Sasl>,
+    /// Connections are encrypted, and take more than they have given to the network.
+    pub(super) is_encrypted: bool,
     /// Ends with the faults still there, by an abort.
     pub(super) is_aborted: bool,
 }
@@ -66,6 +68,8 @@ pub(super) struct Sasl {
     pub(super) lifetime: u64,
     /// In how many parts the producer computes its words.
     pub(super) parts: u32,
+    /// It shows access tokens, which last so many milliseconds; 0 for tokens without end. `None` for a password.
+    pub(super) token_lifetime: Option<u64>,
 }
 
 /// Something that happens. Times are in milliseconds.
@@ -112,9 +116,20 @@ pub(super) enum Op {
     Close {
         patience: u64,
     },
+    /// Tokens come so much later than they are asked for.
+    DelayTokens {
+        delay: u64,
+        lasts: u64,
+    },
     /// Brokers refuse to let the producer in, or to renew its session.
     Deny {
         times: u32,
+    },
+    /// A broker and the producer do not trust each other's certificates.
+    Distrust {
+        node: i32,
+        lasts: u64,
+        how: Distrust,
     },
     /// A produce request is carried out, and refused all the same.
     Doubt {
@@ -142,6 +157,11 @@ pub(super) enum Op {
     Freeze {
         node: i32,
         lasts: u64,
+    },
+    /// No tokens are given out.
+    HaltTokens {
+        lasts: u64,
+        is_permanent: bool,
     },
     /// The brokers cannot be reached at the addresses that they advertise, only at that of bootstrap.
     Hide {
@@ -221,6 +241,8 @@ pub(super) enum Op {
     },
     /// Behind the address of bootstrap is another cluster, in which the same producer ids are others'.
     Replace,
+    /// Brokers accept none of the tokens that were given out.
+    RevokeTokens,
     /// Partitions that have stopped take records again.
     Resume,
     /// Records for as many partitions as `spread`, in turns.
@@ -249,6 +271,15 @@ pub(super) enum Op {
         time: u64,
         times: u32,
     },
+}
+
+/// How a handshake of TLS ends that comes to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Distrust {
+    /// By an alert on a connection that is in use, as in TLS 1.3.
+    AfterHandshake,
+    Lasting,
+    Passing,
 }
 
 /// What becomes of bytes that are under way on a connection that breaks.
@@ -398,6 +429,7 @@ impl Setup {
             controllers: 0,
             max_idle: 300_000,
             sasl: None,
+            is_encrypted: false,
             is_aborted: noise.is(10),
         }
     }

@@ -18,6 +18,7 @@ impl Simulation {
     pub(super) fn happen(&mut self, event: Event) {
         match event {
             Event::Abort => self.abort(),
+            Event::Alert(id) => self.alert(id),
             Event::Arrive(id) => self.arrive(id),
             Event::ArriveLate(id, chunks) => {
                 if let Some(line) = self.lines.get_mut(&id) {
@@ -29,6 +30,8 @@ impl Simulation {
             Event::Create => self.create(),
             Event::EndFlush => drop(self.flushes.pop_front()),
             Event::Fetch(node) => self.fetch(node),
+            Event::Fetched(number) => self.fetched(number),
+            Event::LogIn => self.look_at_login(),
             Event::Noticed(node) => self.notice(node),
             Event::Password => self.brokers.set_sasl_user(USER, PASSWORD),
             Event::Op(index) => self.operate(self.ops[index].1),
@@ -271,6 +274,7 @@ impl Simulation {
 
     /// Breaks a connection.
     fn cut(&mut self, id: ConnectionId, up: Rest, down: Rest) {
+        let end = self.end_of_cut();
         let Some(line) = self.lines.get_mut(&id).filter(|line| !line.is_left) else { return };
         match up {
             Rest::Arrives => {}
@@ -290,7 +294,7 @@ impl Simulation {
         for chunk in std::mem::take(&mut line.down.chunks) {
             line.receive(&chunk);
         }
-        line.end(End::Reset);
+        line.end(end);
         self.wake();
     }
 
@@ -493,6 +497,8 @@ impl Simulation {
             Op::Replace => self.replace(),
             Op::Resume => self.resume_partitions(),
             Op::CancelCallers => self.callers.clear(),
+            Op::DelayTokens { .. } | Op::HaltTokens { .. } | Op::RevokeTokens => self.trouble_login(op),
+            Op::Distrust { .. } => self.distrust(op),
             fault => self.inject(fault),
         }
     }
@@ -531,6 +537,7 @@ impl Simulation {
         self.asleep_until = now;
         self.brokers.clear_faults();
         self.brokers.set_sasl_user(USER, PASSWORD);
+        self.heal_login();
         self.flushes.clear();
         for node in 0..NODES {
             let state = self.node_mut(node);
@@ -542,6 +549,7 @@ impl Simulation {
                 &mut state.slow_until,
                 &mut state.lags_until,
                 &mut state.hidden_until,
+                &mut state.distrusts_until,
             ] {
                 *until = (*until).min(now);
             }
