@@ -378,9 +378,17 @@ impl Metadata {
         Arc::clone(&self.cluster)
     }
 
+    /// Notes that one broker does not let the producer in, while others can be asked. Returns the view that tells it, as above.
+    pub(crate) fn note_refusal_of(&mut self, node: NodeId, refusal: &str) -> Arc<Cluster> {
+        self.cluster = Arc::new(Cluster::clone(&self.cluster).with_refusal_of(node, refusal));
+        Arc::clone(&self.cluster)
+    }
+
     /// Notes that a broker has accepted the producer. Returns a view without a refusal, if the present view has one.
     pub(crate) fn clear_refusal(&mut self) -> Option<Arc<Cluster>> {
-        self.cluster.refusal()?;
+        if !self.cluster.has_refusal() {
+            return None;
+        }
         self.cluster = Arc::new(Cluster::clone(&self.cluster).without_obstacle());
         Some(Arc::clone(&self.cluster))
     }

@@ -1,5 +1,6 @@
 //! `Cluster`: an immutable view of brokers and topics.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Cluster {
     topic_errors: TopicMap<ErrorCode>,
     /// Why brokers could not be asked for more since the last answer that was taken in.
     obstacle: Option<Obstacle>,
+    /// Which brokers have refused the producer since then, and why, although others can be asked.
+    refusals: BTreeMap<NodeId, Arc<str>>,
 }
 
 /// Why brokers could not be asked.
@@ -221,6 +224,31 @@ impl Cluster {
         self.obstacle_of(ObstacleKind::Unresolved)
     }
 
+    /// Returns why the leader of a partition does not let the producer in or, without a partition, why those of all partitions of the
+    /// topic do not.
+    pub(crate) fn leader_refusal(&self, topic: &str, partition: Option<i32>) -> Option<&str> {
+        if self.refusals.is_empty() {
+            return None;
+        }
+        let refusal = |partition| {
+            let leader = self.partition(topic, partition)?.leader()?;
+            self.refusals.get(&leader).map(|refusal| &**refusal)
+        };
+        match partition {
+            Some(partition) => refusal(partition),
+            None => {
+                let available = self.available_partitions(topic);
+                let first = refusal(*available.first()?)?;
+                available.iter().all(|partition| refusal(*partition).is_some()).then_some(first)
+            }
+        }
+    }
+
+    /// Whether some broker does not let the producer in.
+    pub(super) fn has_refusal(&self) -> bool {
+        self.refusal().is_some() || !self.refusals.is_empty()
+    }
+
     fn obstacle_of(&self, kind: ObstacleKind) -> Option<&str> {
         self.obstacle.as_ref().filter(|obstacle| obstacle.kind == kind).map(|obstacle| &*obstacle.text)
     }
@@ -240,8 +268,14 @@ impl Cluster {
         self
     }
 
+    pub(super) fn with_refusal_of(mut self, node: NodeId, refusal: &str) -> Self {
+        self.refusals.insert(node, Arc::from(refusal));
+        self
+    }
+
     pub(super) fn without_obstacle(mut self) -> Self {
         self.obstacle = None;
+        self.refusals = BTreeMap::new();
         self
     }
 
@@ -315,6 +349,23 @@ mod tests {
         assert_eq!(cluster.partition("lost", 0).and_then(PartitionInfo::leader), None);
         assert!(cluster.available_partitions("lost").is_empty());
         assert_eq!(cluster.partition_count("lost"), Some(1));
+    }
+
+    #[test]
+    fn leader_that_refuses_is_in_the_way_of_its_partitions_alone() {
+        let nodes = [Node::new(NodeId(1), "one", 9092), Node::new(NodeId(2), "two", 9092)];
+        let partition = |number, leader| PartitionInfo::new(number, Some(NodeId(leader)));
+        let both = TopicInfo::new("both", [partition(0, 1), partition(1, 2)]);
+        let second = TopicInfo::new("second", [partition(0, 2), PartitionInfo::new(1, None)]);
+        let cluster = Cluster::new(nodes, [both, second]).with_refusal_of(NodeId(2), "no");
+
+        assert_eq!(cluster.leader_refusal("both", Some(0)), None);
+        assert_eq!(cluster.leader_refusal("both", Some(1)), Some("no"));
+        assert_eq!(cluster.leader_refusal("both", None), None, "it may go to the other one");
+        assert_eq!(cluster.leader_refusal("second", None), Some("no"));
+        assert_eq!(cluster.leader_refusal("second", Some(1)), None);
+        assert_eq!(cluster.leader_refusal("none", None), None);
+        assert_eq!(cluster.without_obstacle().leader_refusal("both", Some(1)), None);
     }
 
     #[test]

@@ -19,7 +19,7 @@ impl Metadata {
         self.topics.forget_epochs();
         let cluster = Cluster::clone(&self.cluster).with_nodes(self.bootstrap.clone());
         // Callers who wait learn of the next refusal, if there is one.
-        let cluster = if cluster.refusal().is_some() { cluster.without_obstacle() } else { cluster };
+        let cluster = if cluster.has_refusal() { cluster.without_obstacle() } else { cluster };
         self.publish(cluster)
     }
 

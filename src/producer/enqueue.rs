@@ -140,13 +140,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                     let until = waited.deadline(self.settings.max_block);
                     let since = clock::now();
                     let topic = walk.record().topic.clone();
+                    let partition = anywhere.is_none().then(|| queue.topic_partition().partition);
                     let wait = async {
                         tokio::select! {
                             biased;
                             memory = self.wait_for_memory(&queue, anywhere.as_deref(), least) => {
                                 memory.map_err(|MemoryClosed| self.end())
                             }
-                            reason = self.refusal() => {
+                            reason = self.refusal(&topic, partition) => {
+                                let topic = topic.clone();
                                 Err(SendErrorKind::AuthenticationFailed { topic, reason })
                             }
                         }

@@ -10,6 +10,7 @@ use rand::RngExt;
 use crate::accumulator::{PartitionQueue, TopicQueues};
 use crate::buffer_memory::{BatchBuffer, MemoryClosed};
 use crate::producer::ProducerShared;
+use crate::topic_partition::Topic;
 
 /// Memory that was waited for.
 #[derive(Debug, Default)]
@@ -133,9 +134,10 @@ impl<K, V> ProducerShared<K, V> {
 }
 
 impl<K, V> ProducerShared<K, V> {
-    /// Waits until brokers refuse the producer, which frees no memory. What they said before does not count: they are asked again
-    /// and again.
-    pub(super) async fn refusal(&self) -> String {
+    /// Waits until brokers refuse the producer: all of them, which frees no memory, or the leader of the partition that the record goes
+    /// to, which memory is of no use for. Without a partition, the leaders of all partitions. What they said before does not count:
+    /// they are asked again and again.
+    pub(super) async fn refusal(&self, topic: &Topic, partition: Option<i32>) -> String {
         let mut clusters = self.clusters.clone();
         clusters.mark_unchanged();
         loop {
@@ -143,7 +145,8 @@ impl<K, V> ProducerShared<K, V> {
                 // The sender has ended, and with it the wait for memory ends.
                 std::future::pending::<()>().await;
             }
-            if let Some(refusal) = clusters.borrow_and_update().refusal() {
+            let cluster = Arc::clone(&clusters.borrow_and_update());
+            if let Some(refusal) = cluster.refusal().or_else(|| cluster.leader_refusal(topic, partition)) {
                 return refusal.to_owned();
             }
         }

@@ -291,6 +291,7 @@ impl Topology {
         if others.has_ready_connection {
             // A request that is due did not go to the broker that is lost.
             self.metadata.request_update();
+            self.note_refusing_broker(node, effects);
         } else {
             self.metadata.handle_disconnect(now);
             // One entry of `bootstrap.servers` may be wrong and the next one right.

@@ -300,6 +300,45 @@ async fn callers_who_wait_for_memory_hear_that_the_password_is_wrong() -> TestRe
     Ok(())
 }
 
+/// The other brokers let the producer in all the while.
+#[tokio::test]
+async fn callers_who_wait_for_memory_hear_that_the_leader_of_their_partition_alone_refuses() -> TestResult {
+    let cluster = start(guarded().brokers(2), 2).await;
+    let refusing = cluster.leader(TOPIC, 1).expect("it has one");
+    cluster.inject(Fault::error_code(58).api(Api::SaslAuthenticate).broker(refusing).times(1_000_000));
+    let producer = builder_with(&cluster, Sasl::plain("alice", PASSWORD))
+        .batch_size(1024)
+        .buffer_memory(8192)
+        .max_block(seconds(600))
+        .reconnect_backoff_max(millis(100))
+        .build()?;
+
+    let mut accepted = Vec::new();
+    let error = loop {
+        match soon("a place or a refusal", producer.enqueue(record_for(1, "x".repeat(500)))).await {
+            Ok(delivery) => accepted.push(delivery),
+            Err(error) => break error,
+        }
+    };
+
+    assert!(!accepted.is_empty());
+    let text = error.to_string();
+    assert!(matches!(error.kind(), SendErrorKind::AuthenticationFailed { .. }), "{text}");
+    assert_eq!(error.disposition(), Disposition::FixConfiguration);
+    for part in ["SASL_AUTHENTICATION_FAILED", "127.0.0.1:"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // Records that may go elsewhere do.
+    for _ in 0..20 {
+        soon("delivery", producer.send(record_for(0, "y".repeat(500)))).await?;
+        soon("delivery", producer.send(record("z".repeat(500)))).await?;
+    }
+    cluster.clear_faults();
+    delivered(accepted).await;
+    soon("delivery", producer.send(record_for(1, "x"))).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn credentials_are_shown_nowhere() -> TestResult {
     let cluster = start(guarded(), 1).await;

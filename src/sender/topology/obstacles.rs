@@ -71,6 +71,13 @@ impl Topology {
         }
     }
 
+    /// Reports that a broker refuses the producer, while others do not: callers who wait for what only that one can take wait in vain.
+    pub(super) fn note_refusing_broker(&mut self, node: NodeId, effects: &mut Effects) {
+        if let Some(refusal) = self.refusals.of(node, false) {
+            effects.push(Effect::Publish(self.metadata.note_refusal_of(node, &refusal)));
+        }
+    }
+
     /// Reports that there are no credentials to show to brokers, while no broker that could be asked is connected. The login has
     /// logged it.
     pub(in crate::sender) fn note_no_credentials(
