@@ -1,6 +1,6 @@
 //! Base64 (RFC 4648): with padding as SCRAM and PEM files write bytes, and without and for URLs as JWTs do.
 
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 pub(crate) fn encode(bytes: &[u8]) -> String {
     encode_with(bytes, ALPHABET, true)
@@ -30,14 +30,7 @@ fn encode_with(bytes: &[u8], alphabet: &[u8; 64], is_padded: bool) -> String {
 
 /// Reads a text, or returns `None` if it is none that `encode_for_url` writes.
 pub(crate) fn decode_for_url(text: &str) -> Option<Vec<u8>> {
-    if text.contains(['+', '/', '=']) {
-        return None;
-    }
-    let mut padded = text.replace('-', "+").replace('_', "/");
-    padded.extend(std::iter::repeat_n('=', (4 - padded.len() % 4) % 4));
-    let bytes = decode(&padded);
-    padded.zeroize();
-    bytes
+    decode_with(text, URL_ALPHABET)
 }
 
 /// Reads a text, or returns `None` if it is none that `encode` writes.
@@ -46,23 +39,27 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return None;
     }
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    decode_with(digits, ALPHABET)
+}
+
+/// What is read may be secret, so no other copy is made of it.
+fn decode_with(digits: &str, alphabet: &[u8; 64]) -> Option<Vec<u8>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(digits.len() / 4 * 3 + 2));
     for group in digits.as_bytes().chunks(4) {
         let mut number = 0;
         for digit in group {
-            number = number << 6 | value(*digit)?;
+            let place = alphabet.iter().position(|known| known == digit)?;
+            number = number << 6 | u32::try_from(place).ok()?;
         }
         let length = group.len() * 6 / 8;
         let number = number << (6 * (4 - group.len()));
+        // Bits that belong to no byte must be zero, so that no two texts mean the same.
+        if length == 0 || number & (0x00ff_ffff >> (8 * length)) != 0 {
+            return None;
+        }
         bytes.extend_from_slice(number.to_be_bytes().get(1..=length)?);
     }
-    // Bits that belong to no byte must be zero, so that no two texts mean the same.
-    (encode(&bytes) == text).then_some(bytes)
-}
-
-fn value(digit: u8) -> Option<u32> {
-    let place = ALPHABET.iter().position(|known| *known == digit)?;
-    u32::try_from(place).ok()
+    Some(std::mem::take(&mut *bytes))
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

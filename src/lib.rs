@@ -174,6 +174,7 @@ mod producer;
 mod protocol;
 mod record;
 mod secret;
+mod secret_file;
 mod security_failure;
 mod sender;
 mod shared_str;

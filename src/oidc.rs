@@ -13,6 +13,7 @@ use crate::config::TokenEndpoint;
 use crate::http::Request;
 use crate::network::transport::Connector;
 use crate::network::web::{self, Limits};
+use crate::secret_file;
 use crate::security_failure::SecurityFailure;
 use crate::token::{AccessToken, SharedProvider, TokenError, TokenFuture, TokenProvider};
 
@@ -82,12 +83,7 @@ fn with_extensions(token: AccessToken, extensions: &[(String, String)]) -> Acces
 /// Reads a file that a key names.
 async fn read_file(key: &str, path: &Path) -> Result<Zeroizing<String>, TokenError> {
     let opened = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || {
-        use std::io::Read as _;
-        let mut text = Zeroizing::new(String::with_capacity(ROOM));
-        std::fs::File::open(opened)?.take(MAX_FILE).read_to_string(&mut text)?;
-        Ok::<_, io::Error>(text)
-    });
+    let reading = tokio::task::spawn_blocking(move || secret_file::read_text(&opened, MAX_FILE));
     let result = reading.await.unwrap_or_else(|error| Err(io::Error::other(error)));
     // It may not have been put there yet.
     result.map_err(|error| {
@@ -95,6 +91,4 @@ async fn read_file(key: &str, path: &Path) -> Result<Zeroizing<String>, TokenErr
     })
 }
 
-/// Few tokens and keys are longer, and what grows leaves copies behind.
-const ROOM: usize = 16 * 1024;
-const MAX_FILE: u64 = 1024 * 1024;
+const MAX_FILE: usize = 1024 * 1024;

@@ -6,6 +6,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::aws_credentials::AwsCredentials;
+use crate::secret_file;
 use crate::token::TokenError;
 
 /// Returns the access key of a profile, if the file has one.
@@ -27,10 +28,7 @@ pub(super) async fn read_text(path: &Path) -> Result<Zeroizing<String>, TokenErr
 }
 
 fn load(path: &Path) -> io::Result<Zeroizing<String>> {
-    use std::io::Read as _;
-    let mut text = Zeroizing::new(String::with_capacity(ROOM));
-    std::fs::File::open(path)?.take(MAX_FILE).read_to_string(&mut text)?;
-    Ok(text)
+    secret_file::read_text(path, MAX_FILE)
 }
 
 fn cannot_read(path: &Path, error: &io::Error) -> TokenError {
@@ -65,8 +63,7 @@ fn find(text: &str, profile: &str) -> Option<AwsCredentials> {
     })
 }
 
-const ROOM: usize = 16 * 1024;
-const MAX_FILE: u64 = 1024 * 1024;
+const MAX_FILE: usize = 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

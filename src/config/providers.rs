@@ -4,14 +4,13 @@
 //! it or after it, so the values are put in when a configuration is checked, not when it is set.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use zeroize::{Zeroize, Zeroizing};
 
 use super::properties_text;
 use super::{ConfigProblem, ConfigReason};
+use crate::secret_file;
 
 /// The providers of a configuration, by the names that it gives them.
 #[derive(Debug)]
@@ -278,24 +277,8 @@ fn read_directory(allowed: &AllowedPaths, path: &str, key: &str) -> Result<Zeroi
 }
 
 fn read_text(path: &Path) -> Result<Zeroizing<String>, String> {
-    let fault = |what: &dyn std::fmt::Display| format!("{} cannot be read: {what}", path.display());
-    // Opening a pipe would wait for what may never come.
-    let metadata = std::fs::metadata(path).map_err(|error| fault(&error))?;
-    if !metadata.is_file() {
-        return Err(fault(&"it is not a file"));
-    }
-    let file = File::open(path).map_err(|error| fault(&error))?;
-    // All at once, since growing would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE_LEN + 1));
-    let limit = u64::try_from(MAX_FILE_LEN + 1).unwrap_or(u64::MAX);
-    file.take(limit).read_to_end(&mut bytes).map_err(|error| fault(&error))?;
-    if bytes.len() > MAX_FILE_LEN {
-        return Err(fault(&format_args!("it is longer than {MAX_FILE_LEN} bytes")));
-    }
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(_) => Err(fault(&"it is not UTF-8")),
-    }
+    let fault = |error| format!("{} cannot be read: {error}", path.display());
+    secret_file::read_text(path, MAX_FILE_LEN).map_err(fault)
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 //!
 //! Files are read by a thread of the runtime's blocking pool, on behalf of a task of their own: the sender waits for neither.
 
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{self, Read};
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +13,6 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{sleep, sleep_until};
-use zeroize::Zeroizing;
 
 use super::certificate_provider::{CertificateError, CertificateProvider};
 use super::rotation::{Fingerprint, Found, Rotation};
@@ -24,6 +22,7 @@ use crate::clock;
 use crate::config::{ConfigProblem, Tls, TlsSettings};
 use crate::fence::{Thrown, fenced};
 use crate::log;
+use crate::secret_file;
 
 /// The newest certificates, and the task that looks for newer ones.
 #[derive(Debug)]
@@ -164,10 +163,9 @@ impl Files {
     fn fingerprint(&self) -> Fingerprint {
         let mut hasher = DefaultHasher::new();
         for path in &self.0 {
-            let mut bytes = Zeroizing::new(Vec::new());
-            let read = File::open(path).and_then(|file| file.take(LARGEST).read_to_end(&mut bytes));
             // A file that cannot be read is a change, too, which is told to the user once.
-            (bytes.as_slice(), read.err().map(|error: io::Error| error.kind())).hash(&mut hasher);
+            let read = secret_file::read(path, LARGEST);
+            read.as_deref().map(Vec::as_slice).map_err(io::Error::kind).hash(&mut hasher);
         }
         hasher.finish()
     }

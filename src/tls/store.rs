@@ -1,13 +1,12 @@
 //! Files that keep certificates and keys.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::keystore;
 use crate::config::{ConfigProblem, ConfigReason};
+use crate::secret_file;
 
 /// What is in a file.
 pub(super) enum Content {
@@ -23,14 +22,8 @@ pub(super) enum Content {
 /// It cannot be read, or is nothing that is known.
 pub(super) fn read(key: &str, path: &Path) -> Result<Content, ConfigProblem> {
     let problem = |text: String| invalid(key, &path.display().to_string(), text);
-    let mut bytes = Zeroizing::new(Vec::new());
-    let file = File::open(path).map_err(|error| problem(format!("cannot be read: {error}")))?;
-    file.take(LARGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| problem(format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(problem(format!("is larger than {LARGEST} bytes")));
-    }
+    let bytes =
+        secret_file::read(path, LARGEST).map_err(|error| problem(format!("cannot be read: {error}")))?;
     if keystore::Format::of(&bytes).is_some() {
         return Ok(Content::Binary(bytes));
     }
@@ -45,4 +38,4 @@ pub(super) fn invalid(key: &str, value: &str, text: String) -> ConfigProblem {
 }
 
 /// The authorities that a whole operating system trusts take a quarter of a MiB.
-pub(super) const LARGEST: u64 = 16 * 1024 * 1024;
+pub(super) const LARGEST: usize = 16 * 1024 * 1024;
