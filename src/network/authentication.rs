@@ -171,9 +171,12 @@ impl Authentication {
         }
     }
 
-    /// Whether there were no credentials when the mechanism looked for some last.
-    pub(super) fn is_waiting(&self) -> bool {
-        matches!(&self.0, Course::Exchange(exchange) if exchange.is_waiting)
+    /// Returns what the mechanism waits for, if there was none when it looked last.
+    pub(super) fn awaited(&self) -> Option<&'static str> {
+        match &self.0 {
+            Course::Exchange(exchange) => exchange.is_waiting.then_some(exchange.subject),
+            Course::Nothing | Course::Probe => None,
+        }
     }
 
     /// Does the next part of what the mechanism has to compute, or looks for credentials again.

@@ -100,8 +100,12 @@ impl ConnectionHistory {
         now: Instant,
         random: f64,
     ) -> Duration {
-        let is_too_short =
-            matches!(reason, DisconnectReason::AuthenticationTimedOut | DisconnectReason::HandshakeTimedOut);
+        let is_too_short = matches!(
+            reason,
+            DisconnectReason::AuthenticationTimedOut
+                | DisconnectReason::CredentialsTimedOut { .. }
+                | DisconnectReason::HandshakeTimedOut
+        );
         if stage == Stage::Connecting || (stage != Stage::Ready && is_too_short) {
             self.setup_failures = self.setup_failures.saturating_add(1);
         }

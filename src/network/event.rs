@@ -89,6 +89,9 @@ pub(crate) enum DisconnectReason {
     AuthenticationFailed(#[from] AuthenticationError),
     #[error("broker did not finish the authentication in time")]
     AuthenticationTimedOut,
+    /// The producer had nothing to show to the broker, which has done nothing wrong. The login says why, if it has failed.
+    #[error("{subject} that the broker is to be shown did not come in time")]
+    CredentialsTimedOut { subject: &'static str },
     #[error("connection lost: {0}")]
     Closed(Arc<str>),
     /// The same, instead of the first answer after that to ApiVersions, to a producer that has not said who it is.

@@ -193,7 +193,7 @@ impl NodeConnection {
     /// Whether an authentication waits for credentials.
     pub(super) fn awaits_credentials(&self) -> bool {
         match &self.state {
-            ConnectionState::Authenticating { authentication, .. } => authentication.is_waiting(),
+            ConnectionState::Authenticating { authentication, .. } => authentication.awaited().is_some(),
             _ => false,
         }
     }
@@ -442,8 +442,11 @@ impl NodeConnection {
 
     /// Returns how to call it that [`setup_deadline`](Self::setup_deadline) is over.
     pub(super) fn setup_overdue(&self) -> DisconnectReason {
-        match self.state {
-            ConnectionState::Authenticating { .. } => DisconnectReason::AuthenticationTimedOut,
+        match &self.state {
+            ConnectionState::Authenticating { authentication, .. } => match authentication.awaited() {
+                Some(subject) => DisconnectReason::CredentialsTimedOut { subject },
+                None => DisconnectReason::AuthenticationTimedOut,
+            },
             ConnectionState::Negotiating { .. } => DisconnectReason::HandshakeTimedOut,
             _ => DisconnectReason::ConnectTimedOut,
         }

@@ -1,8 +1,11 @@
 //! Exchanges that have to compute, and secrets on their way to a socket.
 
 use super::*;
+#[cfg(feature = "sasl")]
 use crate::config::{Credentials, Mechanism};
+use crate::login::Current;
 use crate::network::sasl;
+#[cfg(feature = "sasl")]
 use crate::secret::Secret;
 
 /// A mechanism that computes in three parts before it says its only word.
@@ -66,6 +69,23 @@ fn connection_that_is_lost_while_an_exchange_computes_takes_the_work_with_it() {
 
     assert_eq!(bench.events(), [disconnected(closed("reset"), false)]);
     assert!(bench.has_no_action());
+}
+
+/// The broker has done all that it should.
+#[test]
+fn exchange_that_waits_for_a_token_in_vain_says_so() {
+    let tokens = sasl::oauth_bearer(Current::new(), || 0);
+    let mut bench = Bench::with_config(NetworkConfig { sasl_mechanism: Some(tokens), ..config() });
+    negotiate(&mut bench);
+    let (sent, _) = asked_for(&mut bench);
+    take_mechanism(&mut bench, sent, 0);
+
+    bench.advance(SETUP_TIMEOUT);
+
+    bench.closed();
+    let reason = DisconnectReason::CredentialsTimedOut { subject: "the access token" };
+    assert_eq!(reason.to_string(), "the access token that the broker is to be shown did not come in time");
+    assert_eq!(bench.events(), [disconnected(reason, false)]);
 }
 
 #[test]
