@@ -42,7 +42,6 @@ pub(crate) use host_port::HostPort;
 pub use metadata_recovery_strategy::MetadataRecoveryStrategy;
 pub(crate) use oauth::{
     Assertion, ClientProof, Grant, SignedAssertion, TokenEndpoint, TokenOrigin, UnsecuredLogin,
-    check_extension,
 };
 pub use oidc::{Oidc, OidcAssertion, OidcSignature};
 pub(crate) use partitioner_class::PartitionerClass;

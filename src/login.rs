@@ -36,7 +36,7 @@ mod unsecured;
 
 pub(crate) use self::current::Current;
 pub(crate) use self::jwt::describe as describe_token;
-pub(crate) use self::schedule::{Next, RefreshSettings};
+pub(crate) use self::schedule::{RefreshSettings, RefreshStep};
 pub(crate) use self::state::LoginState;
 pub(crate) use self::tokens::{tokens, unsecured_tokens};
 
@@ -74,14 +74,14 @@ pub(crate) enum LoginNews {
 }
 
 /// Fetches credentials again and again.
-pub(crate) struct Login<T> {
+pub(crate) struct LoginTask<T> {
     source: Box<dyn Source<T>>,
     current: Current<T>,
     state: LoginState<T>,
     watcher: Arc<dyn LoginWatcher>,
 }
 
-impl<T> Login<T> {
+impl<T> LoginTask<T> {
     pub(crate) fn new(
         source: Box<dyn Source<T>>,
         current: Current<T>,
@@ -108,9 +108,9 @@ impl<T> Login<T> {
     async fn go_on(&mut self) -> Infallible {
         loop {
             let news = match self.state.next(clock::now()) {
-                Next::Fetch => self.fetch().await,
-                Next::End => self.state.handle_end(),
-                Next::Wait(until) => {
+                RefreshStep::Fetch => self.fetch().await,
+                RefreshStep::End => self.state.handle_end(),
+                RefreshStep::Wait(until) => {
                     tokio::select! {
                         () = sleep_until(until) => {}
                         () = self.current.doubted() => self.state.handle_doubt(clock::now()),
@@ -158,9 +158,9 @@ impl<T> Login<T> {
     }
 }
 
-impl<T> fmt::Debug for Login<T> {
+impl<T> fmt::Debug for LoginTask<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("LoginTask").field("source", &self.source).finish_non_exhaustive()
     }
 }
 

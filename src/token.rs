@@ -148,6 +148,18 @@ impl fmt::Debug for AccessToken {
     }
 }
 
+/// Checks an extension (RFC 7628, section 3.1, as Kafka reads it).
+pub(crate) fn check_extension(name: &str, value: &str) -> Result<(), String> {
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphabetic()) || name == "auth" {
+        return Err(format!("extension {name:?} must have a name of ASCII letters other than auth"));
+    }
+    let is_allowed = |byte: u8| matches!(byte, 0x20..=0x7e | b'\t' | b'\r' | b'\n');
+    if value.is_empty() || !value.bytes().all(is_allowed) {
+        return Err(format!("extension {name} must have a value of printable ASCII characters"));
+    }
+    Ok(())
+}
+
 /// Why there is no token. What it says is shown in errors and in the log, so it must hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]

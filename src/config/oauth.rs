@@ -6,7 +6,7 @@ use super::sasl::Login;
 use super::{Authentication, ConfigProblem, ConfigReason, ProducerSettings};
 use crate::json::Json;
 use crate::secret::{HIDDEN, Secret};
-use crate::token::SharedProvider;
+use crate::token::{SharedProvider, check_extension};
 
 mod endpoint;
 
@@ -162,18 +162,6 @@ impl ProducerSettings {
             )
         })
     }
-}
-
-/// Checks an extension (RFC 7628, section 3.1, as Kafka reads it).
-pub(crate) fn check_extension(name: &str, value: &str) -> Result<(), String> {
-    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphabetic()) || name == "auth" {
-        return Err(format!("extension {name:?} must have a name of ASCII letters other than auth"));
-    }
-    let is_allowed = |byte: u8| matches!(byte, 0x20..=0x7e | b'\t' | b'\r' | b'\n');
-    if value.is_empty() || !value.bytes().all(is_allowed) {
-        return Err(format!("extension {name} must have a value of printable ASCII characters"));
-    }
-    Ok(())
 }
 
 /// Reads a list as Java does: its first character separates the items.

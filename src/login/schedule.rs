@@ -1,4 +1,4 @@
-//! [`Schedule`]: when to fetch credentials (Java: `ExpiringCredentialRefreshingLogin`). Pure.
+//! [`RefreshSchedule`]: when to fetch credentials (Java: `ExpiringCredentialRefreshingLogin`). Pure.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(crate) struct RefreshSettings {
 
 /// When to fetch.
 #[derive(Debug)]
-pub(super) struct Schedule {
+pub(super) struct RefreshSchedule {
     settings: RefreshSettings,
     /// `None` if only doubt is a reason to fetch.
     fetch_at: Option<Instant>,
@@ -36,7 +36,7 @@ pub(super) struct Schedule {
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum RefreshStep {
     /// What is in force has ended.
     End,
     Fetch,
@@ -44,19 +44,19 @@ pub(crate) enum Next {
     Wait(Option<Instant>),
 }
 
-impl Schedule {
+impl RefreshSchedule {
     pub(super) fn new(settings: RefreshSettings, now: Instant) -> Self {
         Self { settings, fetch_at: Some(now), came_at: None, ends: None, failures: 0 }
     }
 
-    pub(super) fn next(&self, now: Instant) -> Next {
+    pub(super) fn next(&self, now: Instant) -> RefreshStep {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if is_due(self.ends) {
-            Next::End
+            RefreshStep::End
         } else if is_due(self.fetch_at) {
-            Next::Fetch
+            RefreshStep::Fetch
         } else {
-            Next::Wait(earliest([self.fetch_at, self.ends]))
+            RefreshStep::Wait(earliest([self.fetch_at, self.ends]))
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
         for window_factor in [0.5, 0.8, 1.0] {
             for lifetime in [Duration::ZERO, Duration::from_nanos(1), secs(u64::MAX), Duration::MAX] {
                 let now = clock::now();
-                let mut schedule = Schedule::new(RefreshSettings { window_factor, ..settings() }, now);
+                let mut schedule = RefreshSchedule::new(RefreshSettings { window_factor, ..settings() }, now);
                 schedule.handle_fetched(Some(lifetime), now, 1.0);
                 schedule.next(now);
             }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     fn delay(lifetime: u64, random: f64) -> f64 {
-        Schedule::new(settings(), clock::now()).refresh_delay(secs(lifetime), random).as_secs_f64()
+        RefreshSchedule::new(settings(), clock::now()).refresh_delay(secs(lifetime), random).as_secs_f64()
     }
 
     /// What Java's class computes for a token that begins when it comes.
@@ -190,60 +190,64 @@ mod tests {
     #[test]
     fn first_fetch_is_due_at_once_and_later_ones_in_the_window() {
         let now = clock::now();
-        let mut schedule = Schedule::new(settings(), now);
-        assert_eq!(schedule.next(now), Next::Fetch);
+        let mut schedule = RefreshSchedule::new(settings(), now);
+        assert_eq!(schedule.next(now), RefreshStep::Fetch);
 
         schedule.handle_fetched(Some(secs(1000)), now, 0.0);
 
-        assert_eq!(schedule.next(now), Next::Wait(Some(now + secs(700))));
-        assert_eq!(schedule.next(now + secs(700)), Next::Fetch);
+        assert_eq!(schedule.next(now), RefreshStep::Wait(Some(now + secs(700))));
+        assert_eq!(schedule.next(now + secs(700)), RefreshStep::Fetch);
     }
 
     #[test]
     fn failures_back_off_and_the_end_comes_all_the_same() {
         let mut now = clock::now();
-        let mut schedule = Schedule::new(settings(), now);
+        let mut schedule = RefreshSchedule::new(settings(), now);
         schedule.handle_fetched(Some(secs(10)), now, 0.0);
         now += secs(8);
 
         let mut waits = Vec::new();
         for _ in 0..5 {
-            assert_eq!(schedule.next(now), Next::Fetch);
+            assert_eq!(schedule.next(now), RefreshStep::Fetch);
             schedule.handle_failed(now, 0.5);
-            let Next::Wait(Some(until)) = schedule.next(now) else { break };
+            let RefreshStep::Wait(Some(until)) = schedule.next(now) else { break };
             waits.push((until - now).as_millis());
             now = until;
         }
 
         assert_eq!(waits, [100, 200, 400, 800, 500]);
-        assert_eq!(schedule.next(now), Next::End);
+        assert_eq!(schedule.next(now), RefreshStep::End);
         schedule.handle_end();
-        assert!(matches!(schedule.next(now), Next::Wait(Some(_))), "the fetch is still to come");
+        assert!(matches!(schedule.next(now), RefreshStep::Wait(Some(_))), "the fetch is still to come");
     }
 
     #[test]
     fn token_without_end_is_fetched_anew_only_in_doubt() {
         let now = clock::now();
-        let mut schedule = Schedule::new(settings(), now);
+        let mut schedule = RefreshSchedule::new(settings(), now);
         schedule.handle_fetched(None, now, 0.0);
-        assert_eq!(schedule.next(now + secs(1_000_000)), Next::Wait(None));
+        assert_eq!(schedule.next(now + secs(1_000_000)), RefreshStep::Wait(None));
 
         schedule.doubt(now + secs(5));
 
-        assert_eq!(schedule.next(now + secs(5)), Next::Wait(Some(now + secs(60))), "a minute after it came");
+        assert_eq!(
+            schedule.next(now + secs(5)),
+            RefreshStep::Wait(Some(now + secs(60))),
+            "a minute after it came"
+        );
         schedule.doubt(now + secs(70));
-        assert_eq!(schedule.next(now + secs(70)), Next::Fetch);
+        assert_eq!(schedule.next(now + secs(70)), RefreshStep::Fetch);
     }
 
     #[test]
     fn token_that_has_ended_when_it_comes_is_not_fetched_anew_at_once() {
         let now = clock::now();
-        let mut schedule = Schedule::new(settings(), now);
+        let mut schedule = RefreshSchedule::new(settings(), now);
 
         let mut last = 0;
         for _ in 0..20 {
             schedule.handle_fetched(Some(Duration::ZERO), now, 0.5);
-            let Next::Wait(Some(until)) = schedule.next(now) else { panic!() };
+            let RefreshStep::Wait(Some(until)) = schedule.next(now) else { panic!() };
             last = (until - now).as_millis();
             assert!(last >= 100);
         }
@@ -261,10 +265,10 @@ mod tests {
             buffer: Duration::ZERO,
             retry_backoff: Backoff::new(Duration::ZERO, Duration::ZERO),
         };
-        let mut schedule = Schedule::new(none, now);
+        let mut schedule = RefreshSchedule::new(none, now);
 
         schedule.handle_failed(now, 0.0);
-        assert_eq!(schedule.next(now), Next::Wait(Some(now + SHORTEST_WAIT)));
+        assert_eq!(schedule.next(now), RefreshStep::Wait(Some(now + SHORTEST_WAIT)));
         schedule.handle_fetched(Some(Duration::from_nanos(1)), now, 0.0);
         assert_eq!(schedule.fetch_at, Some(now + SHORTEST_WAIT));
         schedule.handle_fetched(Some(Duration::MAX), now, 0.999);

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::current::Current;
-use super::schedule::{Next, RefreshSettings, Schedule};
+use super::schedule::{RefreshSchedule, RefreshSettings, RefreshStep};
 use super::{Fetched, LoginNews};
 use crate::log;
 use crate::planted::planted;
@@ -17,7 +17,7 @@ pub(crate) struct LoginState<T> {
     /// What it fetches, to follow the word "no".
     name: &'static str,
     current: Current<T>,
-    schedule: Schedule,
+    schedule: RefreshSchedule,
     /// Why the last attempt failed; `None` if it did not. Each cause is logged once.
     fault: Option<TokenError>,
     /// Whether what came last had ended by the clock of this machine. That is logged once, too.
@@ -31,12 +31,12 @@ impl<T> LoginState<T> {
         settings: RefreshSettings,
         now: Instant,
     ) -> Self {
-        let schedule = Schedule::new(settings, now);
+        let schedule = RefreshSchedule::new(settings, now);
         Self { name, current, schedule, fault: None, has_come_late: false }
     }
 
     /// Returns what to do now.
-    pub(crate) fn next(&self, now: Instant) -> Next {
+    pub(crate) fn next(&self, now: Instant) -> RefreshStep {
         self.schedule.next(now)
     }
 
@@ -82,7 +82,7 @@ impl<T> LoginState<T> {
             log::warn!(%cause, "no {name}; the producer keeps trying");
             self.fault = Some(error.clone());
         }
-        if self.schedule.next(now) == Next::End {
+        if self.schedule.next(now) == RefreshStep::End {
             self.end();
         }
         self.schedule.handle_failed(now, random);

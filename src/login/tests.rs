@@ -109,7 +109,7 @@ impl Bench {
         };
         let (current, notes) = (Current::new(), Arc::<Notes>::default());
         let watcher = Arc::<Notes>::clone(&notes);
-        let login = Login::new(Box::new(script), current.clone(), settings, watcher);
+        let login = LoginTask::new(Box::new(script), current.clone(), settings, watcher);
         Self { current, notes, fetches, _task: tokio::spawn(login.run()) }
     }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::unsecured::Unsecured;
 use super::{Fetched, Fetching, Source, jwt};
 use crate::clock;
-use crate::config::{UnsecuredLogin, check_extension};
-use crate::token::{AccessToken, SharedProvider, TokenEnd, TokenError, TokenProvider};
+use crate::config::UnsecuredLogin;
+use crate::token::{AccessToken, SharedProvider, TokenEnd, TokenError, TokenProvider, check_extension};
 
 /// Returns the source of the tokens that a provider gives out.
 pub(crate) fn tokens(provider: &SharedProvider) -> Box<dyn Source<AccessToken>> {

@@ -20,7 +20,7 @@ use super::sasl::{SaslExchange, SaslMechanism, SaslStep};
 
 /// One authentication on one connection.
 #[derive(Debug)]
-pub(super) struct Authentication(Course);
+pub(super) struct ConnectionAuthentication(Course);
 
 #[derive(Debug)]
 enum Course {
@@ -61,11 +61,11 @@ pub(super) enum AuthenticationStep {
     Ask(AuthenticationRequest, i16),
     /// Nothing: the broker knows who we are. If it has set a limit, this is how long.
     Done(Option<Duration>),
-    /// An answer to the bytes of this, which are sent as they are. See [`Authentication::handle_words`].
+    /// An answer to the bytes of this, which are sent as they are. See [`ConnectionAuthentication::handle_words`].
     Say(SaslAuthenticateRequest),
-    /// Credentials: [`Authentication::work`] is to be called once some have come.
+    /// Credentials: [`ConnectionAuthentication::work`] is to be called once some have come.
     Wait,
-    /// Time to compute: [`Authentication::work`] is to be called once others had their turn.
+    /// Time to compute: [`ConnectionAuthentication::work`] is to be called once others had their turn.
     Work,
 }
 
@@ -76,7 +76,7 @@ pub(super) enum AuthenticationRequest {
     Handshake(SaslHandshakeRequest),
 }
 
-impl Authentication {
+impl ConnectionAuthentication {
     /// Begins to authenticate at a broker that speaks `versions`.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ use super::least_loaded_node::{LeastLoadedNode, Standing, least_loaded_node};
 use super::node_connection::NodeConnection;
 use super::outbox::Outbox;
 use super::sasl::SaslMechanism;
-use super::timers::Timers;
+use super::timers::NodeTimers;
 
 pub(crate) use self::deadlines::Deadline;
 
@@ -90,7 +90,7 @@ pub(crate) struct NetworkClient<P> {
     nodes: BTreeMap<NodeId, Node>,
     states: ConnectionStates,
     in_flight: InFlightRequests<P>,
-    timers: Timers,
+    timers: NodeTimers,
     outbox: Outbox<P>,
     intent: Intent,
     random: StdRng,
@@ -103,7 +103,7 @@ impl<P> NetworkClient<P> {
             nodes: BTreeMap::new(),
             states: ConnectionStates::new(config.reconnect_backoff, config.connection_setup_timeout),
             in_flight: InFlightRequests::new(config.max_in_flight),
-            timers: Timers::default(),
+            timers: NodeTimers::default(),
             outbox: Outbox::new(),
             intent: Intent::new(config.checks_cluster),
             random,

@@ -8,7 +8,7 @@ use crate::metadata::Node;
 use crate::topic_partition::NodeId;
 
 use super::api_versions::ApiVersions;
-use super::authentication::{Authentication, AuthenticationStep};
+use super::authentication::{AuthenticationStep, ConnectionAuthentication};
 use super::correlation_ids::CorrelationIds;
 use super::event::{AuthenticationError, ConnectionId, DisconnectReason};
 use super::node_connection::NodeConnection;
@@ -66,7 +66,7 @@ impl ConnectionStates {
         &mut self,
         node: NodeId,
         versions: ApiVersions,
-        authentication: Authentication,
+        authentication: ConnectionAuthentication,
         renewal_timeout: Duration,
         now: Instant,
     ) {
@@ -83,7 +83,7 @@ impl ConnectionStates {
     }
 
     /// Returns the authentication that is under way with a node.
-    pub(super) fn authentication_mut(&mut self, node: NodeId) -> Option<&mut Authentication> {
+    pub(super) fn authentication_mut(&mut self, node: NodeId) -> Option<&mut ConnectionAuthentication> {
         self.nodes.get_mut(&node)?.authentication_mut()
     }
 
@@ -279,7 +279,7 @@ mod tests {
 
     /// Without a mechanism there is nothing to say.
     fn authenticate(states: &mut ConnectionStates, now: Instant) {
-        let (authentication, step) = Authentication::begin_with_nothing();
+        let (authentication, step) = ConnectionAuthentication::begin_with_nothing();
         assert_eq!(step, AuthenticationStep::Done(None));
         states.authenticating(NODE, versions(), authentication, millis(30_000), now);
         assert!(states.authenticated(NODE, None, MEAN));

@@ -8,7 +8,7 @@ use crate::metadata::Node;
 use crate::planted::planted;
 
 use super::api_versions::ApiVersions;
-use super::authentication::{Authentication, AuthenticationStep, renewal_delay};
+use super::authentication::{AuthenticationStep, ConnectionAuthentication, renewal_delay};
 use super::connection_history::{ConnectionHistory, Stage};
 use super::correlation_ids::CorrelationIds;
 use super::event::{AuthenticationError, ConnectionId, DisconnectReason};
@@ -48,7 +48,7 @@ enum ConnectionState {
     /// The client tells the broker who we are: for the first time, or again because a session ends.
     Authenticating {
         established: Established,
-        authentication: Authentication,
+        authentication: ConnectionAuthentication,
         is_first: bool,
         /// For all of it. The first authentication has what is left of the time for the attempt.
         deadline: Option<Instant>,
@@ -132,7 +132,7 @@ impl NodeConnection {
     pub(super) fn authenticating(
         &mut self,
         versions: ApiVersions,
-        authentication: Authentication,
+        authentication: ConnectionAuthentication,
         renewal_timeout: Duration,
         now: Instant,
     ) {
@@ -183,7 +183,7 @@ impl NodeConnection {
     }
 
     /// Returns the authentication that is under way.
-    pub(super) fn authentication_mut(&mut self) -> Option<&mut Authentication> {
+    pub(super) fn authentication_mut(&mut self) -> Option<&mut ConnectionAuthentication> {
         match &mut self.state {
             ConnectionState::Authenticating { authentication, .. } => Some(authentication),
             _ => None,

@@ -8,13 +8,13 @@ use crate::topic_partition::NodeId;
 
 /// One deadline per node.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub(super) struct NodeTimers {
     /// The same as `armed`, by time.
     queue: BTreeMap<(Instant, NodeId), Deadline>,
     armed: BTreeMap<NodeId, (Instant, Deadline)>,
 }
 
-impl Timers {
+impl NodeTimers {
     /// Sets the deadline of a node in place of the one before.
     pub(super) fn arm(&mut self, node: NodeId, deadline: Option<(Instant, Deadline)>) {
         let before = match deadline {
@@ -58,7 +58,7 @@ mod tests {
     fn deadlines_come_due_in_order_and_once() {
         let start = clock::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let mut timers = Timers::default();
+        let mut timers = NodeTimers::default();
 
         timers.arm(NodeId(1), Some((at(3), Deadline::Idle)));
         timers.arm(NodeId(2), Some((at(1), Deadline::Request)));
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn later_arming_takes_the_place_of_the_earlier() {
         let start = clock::now();
-        let mut timers = Timers::default();
+        let mut timers = NodeTimers::default();
 
         timers.arm(NodeId(1), Some((start, Deadline::Rest)));
         timers.arm(NodeId(1), Some((start + Duration::from_secs(1), Deadline::Rest)));
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn deadline_takes_the_place_of_another_at_the_same_time() {
         let start = clock::now();
-        let mut timers = Timers::default();
+        let mut timers = NodeTimers::default();
 
         timers.arm(NodeId(1), Some((start, Deadline::Rest)));
         timers.arm(NodeId(1), Some((start, Deadline::Request)));

@@ -16,7 +16,7 @@ use crate::config::{Authentication, ConfigError, ProducerSettings, TokenEndpoint
 #[cfg(feature = "tls")]
 use crate::config::{ConfigProblem, ConfigReason};
 use crate::login::{
-    Current, Login, LoginNews, LoginWatcher, RefreshSettings, Source, tokens, unsecured_tokens,
+    Current, LoginNews, LoginTask, LoginWatcher, RefreshSettings, Source, tokens, unsecured_tokens,
 };
 use crate::network::resolver::TcpConnector;
 use crate::network::sasl::{self, SaslMechanism};
@@ -55,7 +55,7 @@ pub(crate) fn prepare(
         }
         Some(Authentication::Token(origin)) => {
             let current = Current::new();
-            let login = Login::new(source(&origin)?, current.clone(), refresh, watcher);
+            let login = LoginTask::new(source(&origin)?, current.clone(), refresh, watcher);
             Prepared {
                 mechanism: Some(sasl::oauth_bearer(current, clock::wall_clock_ms)),
                 login: Some(Box::pin(login.run())),
@@ -68,7 +68,7 @@ pub(crate) fn prepare(
             let region =
                 environment("AWS_REGION").or_else(|| environment("AWS_DEFAULT_REGION")).map(Arc::from);
             let source = AwsSource::new(origin, environment, Arc::new(TcpConnector::default()));
-            let login = Login::new(Box::new(source), current.clone(), refresh, watcher);
+            let login = LoginTask::new(Box::new(source), current.clone(), refresh, watcher);
             let mechanism = sasl::aws_msk_iam(current, region, clock::wall_clock_ms);
             Prepared { mechanism: Some(mechanism), login: Some(Box::pin(login.run())) }
         }

@@ -60,7 +60,7 @@ pub(crate) struct SenderCore {
     /// What the machines have said and was not done so far: nothing between two calls.
     effects: Effects,
     /// What the shell must do and has not taken so far.
-    outbox: Outbox,
+    outbox: PendingActions,
     counters: Arc<Counters>,
     /// As of the last poll, in milliseconds since 1970.
     wall_clock: i64,
@@ -72,13 +72,13 @@ mod acting;
 mod current_waits;
 mod events;
 mod looking;
-mod outbox;
+mod pending_actions;
 mod produce_outcomes;
 mod purge_and_abort;
 mod sending;
 
-pub(crate) use self::outbox::Action;
-use self::outbox::Outbox;
+pub(crate) use self::pending_actions::Action;
+use self::pending_actions::PendingActions;
 
 /// The parts that a [`SenderCore`] is put together from.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl SenderCore {
             accumulator: parts.accumulator,
             network: parts.network,
             schedule,
-            outbox: Outbox::default(),
+            outbox: PendingActions::default(),
             settlement,
             counters: parts.counters,
             numbering,

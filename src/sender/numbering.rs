@@ -48,7 +48,7 @@ enum State {
     Refused {
         until: Instant,
     },
-    Requested(Question),
+    Requested(NumberingQuestion),
     /// The sender asks for it, but not before a time.
     Wanted {
         not_before: Option<Instant>,
@@ -75,7 +75,7 @@ pub(crate) enum Numbers {
 
 /// Tells a request for an id from those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Question(u64);
+pub(crate) struct NumberingQuestion(u64);
 
 /// Before another attempt after brokers have refused the id for good.
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(1);
@@ -121,7 +121,7 @@ impl Numbering {
         if !nodes.can_send(node, now) {
             return effects.push(Effect::Connect(node));
         }
-        let question = Question(self.next_question);
+        let question = NumberingQuestion(self.next_question);
         self.next_question += 1;
         self.state = State::Requested(question);
         let body = Body::InitProducerId(self.authority.question());
@@ -131,7 +131,7 @@ impl Numbering {
     /// Takes in what has become of a request.
     pub(super) fn handle_outcome(
         &mut self,
-        question: Question,
+        question: NumberingQuestion,
         node: NodeId,
         outcome: RequestOutcome,
         nodes: &Nodes<'_>,
@@ -153,7 +153,7 @@ impl Numbering {
 
     fn handle_answer(
         &mut self,
-        question: Question,
+        question: NumberingQuestion,
         node: NodeId,
         version: i16,
         body: &[u8],
@@ -255,7 +255,7 @@ impl Numbering {
         }
     }
 
-    fn handle_no_answer(&mut self, question: Question, now: Instant) {
+    fn handle_no_answer(&mut self, question: NumberingQuestion, now: Instant) {
         if self.state == State::Requested(question) {
             self.want_later(now);
         }

@@ -22,9 +22,9 @@ use crate::wire::{DecodeError, EncodeError, Reader, Uuid, Writer};
 /// that machine needs to know then.
 #[derive(Debug)]
 pub(crate) enum Purpose {
-    Numbering(numbering::Question),
+    Numbering(numbering::NumberingQuestion),
     Settlement(ProduceSent),
-    Topology(topology::Question),
+    Topology(topology::MetadataQuestion),
 }
 
 /// What has become of a request.

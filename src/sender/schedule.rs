@@ -42,8 +42,8 @@ use self::gathering::Gathering;
 use self::next_look::NextLook;
 use self::ready::Ready;
 use self::slots::{Slot, Slots};
+use self::timers::PartitionTimers;
 pub(super) use self::timers::PartitionWait;
-use self::timers::Timers;
 
 /// The partitions, and when to look at which.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub(super) struct Schedule {
     accumulator: Arc<RecordAccumulator>,
     slots: Slots,
     active: ActivePartitions,
-    timers: Timers,
+    timers: PartitionTimers,
     ready: Ready,
     gathering: Gathering,
     next_look: NextLook,
@@ -77,7 +77,7 @@ impl Schedule {
             accumulator,
             slots: Slots::default(),
             active: ActivePartitions::default(),
-            timers: Timers::default(),
+            timers: PartitionTimers::default(),
             ready: Ready::default(),
             gathering: Gathering::default(),
             next_look: NextLook::default(),

@@ -54,7 +54,7 @@ pub(super) struct Topology {
 
 /// What a request was made for.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Question {
+pub(crate) enum MetadataQuestion {
     Metadata(MetadataRequestId),
     /// A look ahead.
     Scout,
@@ -135,14 +135,14 @@ impl Topology {
             None => request,
         };
         self.counters.metadata_requests_sent.add(1);
-        let purpose = Purpose::Topology(Question::Metadata(id));
+        let purpose = Purpose::Topology(MetadataQuestion::Metadata(id));
         effects.push(Effect::Send { node, purpose, body: Body::Metadata(request) });
     }
 
     /// Takes in what has become of a request.
     pub(super) fn handle_outcome(
         &mut self,
-        question: Question,
+        question: MetadataQuestion,
         node: NodeId,
         outcome: RequestOutcome,
         now: Instant,
@@ -158,7 +158,7 @@ impl Topology {
 
     fn handle_answer(
         &mut self,
-        question: Question,
+        question: MetadataQuestion,
         node: NodeId,
         version: i16,
         body: &[u8],
@@ -168,10 +168,10 @@ impl Topology {
         let asked = self.metadata.reads_topic();
         let response = MetadataResponse::decode_asked(&mut Reader::new(body), version, asked);
         match (question, response) {
-            (Question::Metadata(id), Ok(response)) => {
+            (MetadataQuestion::Metadata(id), Ok(response)) => {
                 self.handle_metadata(id, node, version, &response, now, effects);
             }
-            (Question::Scout, Ok(response)) => self.handle_scout(&response, effects),
+            (MetadataQuestion::Scout, Ok(response)) => self.handle_scout(&response, effects),
             (question, Err(error)) => {
                 self.handle_failure(question, now);
                 effects.push(Effect::Unreadable { node, api_key: ApiKey::Metadata, version, error });
@@ -179,10 +179,10 @@ impl Topology {
         }
     }
 
-    fn handle_failure(&mut self, question: Question, now: Instant) {
+    fn handle_failure(&mut self, question: MetadataQuestion, now: Instant) {
         match question {
-            Question::Metadata(id) => self.metadata.handle_failure(id, now),
-            Question::Scout => self.scouting.give_up(),
+            MetadataQuestion::Metadata(id) => self.metadata.handle_failure(id, now),
+            MetadataQuestion::Scout => self.scouting.give_up(),
         }
     }
 

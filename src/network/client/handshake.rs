@@ -22,7 +22,7 @@ use crate::wire::{EncodeError, Reader, Segments, Writer};
 
 use super::{NetworkClient, NetworkRequest};
 use crate::network::api_versions::ApiVersions;
-use crate::network::authentication::{Authentication, AuthenticationStep};
+use crate::network::authentication::{AuthenticationStep, ConnectionAuthentication};
 use crate::network::event::{DisconnectReason, FailureReason, MalformedResponse, NetworkEvent};
 use crate::network::in_flight_requests::{Asker, InFlightRequest};
 use crate::network::node_connection::NodeConnection;
@@ -65,7 +65,7 @@ impl<P> NetworkClient<P> {
     fn go_on(
         &mut self,
         node: NodeId,
-        step: impl FnOnce(&mut Authentication) -> Result<AuthenticationStep, DisconnectReason>,
+        step: impl FnOnce(&mut ConnectionAuthentication) -> Result<AuthenticationStep, DisconnectReason>,
         now: Instant,
     ) {
         match self.states.authentication_mut(node).map(step).transpose() {
@@ -105,12 +105,19 @@ impl<P> NetworkClient<P> {
         let begun = match self.config.sasl_mechanism.as_deref() {
             Some(mechanism) => {
                 let is_renewal = known.versions().is_some();
-                Authentication::begin(mechanism, known.address(), &versions, is_renewal, &mut self.random)
+                ConnectionAuthentication::begin(
+                    mechanism,
+                    known.address(),
+                    &versions,
+                    is_renewal,
+                    &mut self.random,
+                )
             }
             None => {
                 let is_suspect = known.history().may_demand_sasl();
-                let probe = is_suspect.then(|| Authentication::begin_with_a_probe(&versions)).flatten();
-                Ok(probe.unwrap_or_else(Authentication::begin_with_nothing))
+                let probe =
+                    is_suspect.then(|| ConnectionAuthentication::begin_with_a_probe(&versions)).flatten();
+                Ok(probe.unwrap_or_else(ConnectionAuthentication::begin_with_nothing))
             }
         };
         match begun {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock;
 
-const ASKED: Question = Question(7);
+const ASKED: NumberingQuestion = NumberingQuestion(7);
 
 fn numbering(state: State) -> Numbering {
     let backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(100));
@@ -16,7 +16,7 @@ fn answer(error_code: i16, id: i64, epoch: i16) -> Vec<u8> {
     [&[0; 4][..], &code, &id, &epoch].concat()
 }
 
-fn answered(numbering: &mut Numbering, question: Question, body: &[u8]) -> Vec<Effect> {
+fn answered(numbering: &mut Numbering, question: NumberingQuestion, body: &[u8]) -> Vec<Effect> {
     let mut effects = Effects::default();
     numbering.handle_answer(question, NodeId(1), 0, body, clock::now(), &mut effects);
     std::iter::from_fn(|| effects.pop()).collect()
@@ -36,7 +36,7 @@ fn answer_gives_the_id_and_has_partitions_looked_at() {
 fn answer_to_a_question_before_is_not_taken_for_one_to_the_last() {
     let mut numbering = numbering(State::Requested(ASKED));
 
-    assert!(answered(&mut numbering, Question(6), &answer(0, 4000, 3)).is_empty());
+    assert!(answered(&mut numbering, NumberingQuestion(6), &answer(0, 4000, 3)).is_empty());
 
     assert_eq!(numbering.numbers(), Numbers::Awaited);
     assert_eq!(numbering.state, State::Requested(ASKED));

@@ -1,4 +1,4 @@
-//! `Timers`: when to look at which partition again if nothing happens before.
+//! `PartitionTimers`: when to look at which partition again if nothing happens before.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -22,9 +22,9 @@ pub(crate) enum PartitionWait {
 
 /// The timer of each partition that has one, the next first.
 #[derive(Debug, Default)]
-pub(super) struct Timers(BTreeSet<(Instant, usize)>);
+pub(super) struct PartitionTimers(BTreeSet<(Instant, usize)>);
 
-impl Timers {
+impl PartitionTimers {
     /// Sets when to look at a partition again, and why, in place of what was set before.
     pub(super) fn arm(&mut self, id: usize, slot: &mut Slot, first: Option<(Instant, PartitionWait)>) {
         let before = std::mem::replace(&mut slot.timer, first).map(|(at, _)| at);

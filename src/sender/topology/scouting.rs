@@ -6,7 +6,7 @@
 //! the leaders from it, and connects to them while the request that counts is under way. So the first record is acknowledged a
 //! round trip earlier.
 
-use super::{Question, Topology};
+use super::{MetadataQuestion, Topology};
 use crate::protocol::messages::metadata::MetadataResponse;
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
@@ -45,7 +45,7 @@ impl Topology {
         let Some(request) = self.metadata.scout_request() else { return };
         self.scouting = Scouting::UnderWay;
         self.counters.metadata_requests_sent.add(1);
-        let purpose = Purpose::Topology(Question::Scout);
+        let purpose = Purpose::Topology(MetadataQuestion::Scout);
         effects.push(Effect::SendEarly { node, purpose, body: Body::Metadata(request), version: VERSION });
     }
 

@@ -10,7 +10,7 @@ use super::run::{Event, Simulation};
 use super::sasl::{self, USER};
 use super::schedule::{Op, Sasl, Setup};
 use crate::backoff::Backoff;
-use crate::login::{Current, Fetched, LoginNews, LoginState, Next, RefreshSettings};
+use crate::login::{Current, Fetched, LoginNews, LoginState, RefreshSettings, RefreshStep};
 use crate::network::Frame;
 use crate::token::{AccessToken, TokenError};
 
@@ -92,18 +92,18 @@ impl Simulation {
                 login.state.handle_doubt(now);
             }
             match login.state.next(now) {
-                Next::End => {
+                RefreshStep::End => {
                     let news = login.state.handle_end();
                     self.tell_login(news);
                 }
-                Next::Fetch if !is_fetching => self.begin_fetch(),
-                Next::Fetch => break,
-                Next::Wait(_) => break,
+                RefreshStep::Fetch if !is_fetching => self.begin_fetch(),
+                RefreshStep::Fetch => break,
+                RefreshStep::Wait(_) => break,
             }
         }
         let Some(login) = &mut self.login else { return };
         let at = match login.state.next(now) {
-            Next::Wait(until) if login.fetching.is_none() => until,
+            RefreshStep::Wait(until) if login.fetching.is_none() => until,
             _ => login.state.ends(),
         };
         if let Some(at) = at.filter(|at| login.timer != Some(*at)) {

@@ -1,4 +1,4 @@
-//! `Outbox`: what the shell must do besides what the network asks for.
+//! `PendingActions`: what the shell must do besides what the network asks for.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(crate) enum Action {
 
 /// What the shell has not taken so far.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct PendingActions {
     /// The latest view alone: callers have no use for those before.
     view: Option<Arc<Cluster>>,
     seals: Vec<SealJob>,
@@ -28,7 +28,7 @@ pub(super) struct Outbox {
     is_seal_late: bool,
 }
 
-impl Outbox {
+impl PendingActions {
     pub(super) fn publish(&mut self, view: Arc<Cluster>) {
         self.view = Some(view);
     }
