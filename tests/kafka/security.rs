@@ -33,6 +33,14 @@ async fn kafka_2_8_takes_what_comes_by_every_way_in_and_mistakes_are_told() {
     everything_comes_in_and_mistakes_are_told(Version::V2_8_2).await;
 }
 
+/// Only where time does not matter: it differs little from Kafka 4.3.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_3_9_takes_what_comes_by_every_way_in_and_mistakes_are_told() {
+    if is_whole() {
+        everything_comes_in_and_mistakes_are_told(Version::V3_9_2).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kafka_4_3_takes_what_comes_by_every_way_in_and_mistakes_are_told() {
     everything_comes_in_and_mistakes_are_told(Version::V4_3_1).await;

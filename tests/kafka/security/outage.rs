@@ -8,6 +8,7 @@ use super::client::Mechanism;
 use super::load::Load;
 use crate::support::KafkaCluster;
 use crate::support::Listener;
+use crate::support::wait;
 
 const TOPIC: &str = "in_outages";
 const ROUNDS: u64 = 8;
@@ -29,7 +30,9 @@ pub(super) async fn outages_amid_renewals_cost_no_record(cluster: &KafkaCluster)
             broker.cont();
         } else {
             broker.kill_9();
+            let begin = wait::now();
             broker.restart().await;
+            println!("the broker was back after {:.1?}", begin.elapsed());
         }
     }
     let records = load.finish(cluster, TOPIC).await;

@@ -45,7 +45,9 @@ pub(super) async fn certificates_change_under_load(cluster: &KafkaCluster) {
     let lines = Lines::default();
     let tls = Tls::new().truststore_file(&trusted).keystore_file(&own).reload_interval(RELOAD);
     let before = client::properties(cluster, LISTENER, None);
-    let config = ProducerConfig::from_properties_text(&before).tls(tls);
+    // A broker takes its time to come back where the machine is busy.
+    let patient = format!("{before}max.block.ms=180000\ndelivery.timeout.ms=300000\n");
+    let config = ProducerConfig::from_properties_text(&patient).tls(tls);
     let producer: KafkaProducer =
         KafkaProducer::builder().config(config).dialer(lines.clone()).build().expect("a valid configuration");
     let load = Load::start(producer.clone(), TOPIC);
@@ -77,8 +79,11 @@ pub(super) async fn certificates_change_under_load(cluster: &KafkaCluster) {
     delivered(&producer, 1_000).await;
     if super::is_whole() {
         tokio::time::sleep(Duration::from_secs(10)).await;
+        let begin = wait::now();
         cluster.broker(1).restart().await;
+        let restarted = begin.elapsed();
         delivered(&producer, 1_000).await;
+        println!("the broker was back after {restarted:.1?}, records after {:.1?}", begin.elapsed());
     }
     tokio::time::sleep(PAUSE).await;
     let records = load.finish(cluster, TOPIC).await;

@@ -301,7 +301,7 @@ const fn old_refusal(version: Version) -> Option<&'static str> {
             Some("received unexpected handshake message: got ServerHello when expecting NewSessionTicket")
         }
         Version::V2_8_2 => Some("cannot decrypt peer's message"),
-        Version::V4_3_1 => None,
+        Version::V3_9_2 | Version::V4_3_1 => None,
     }
 }
 

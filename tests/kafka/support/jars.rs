@@ -40,11 +40,13 @@ impl Jars {
     pub(crate) fn of(version: Version) -> Result<&'static Self, &'static str> {
         static V1_0_2: OnceLock<Result<Jars, String>> = OnceLock::new();
         static V2_8_2: OnceLock<Result<Jars, String>> = OnceLock::new();
+        static V3_9_2: OnceLock<Result<Jars, String>> = OnceLock::new();
         static V4_3_1: OnceLock<Result<Jars, String>> = OnceLock::new();
 
         let cell = match version {
             Version::V1_0_2 => &V1_0_2,
             Version::V2_8_2 => &V2_8_2,
+            Version::V3_9_2 => &V3_9_2,
             Version::V4_3_1 => &V4_3_1,
         };
         cell.get_or_init(|| Self::prepare(version)).as_ref().map_err(String::as_str)

@@ -47,7 +47,7 @@ impl Security {
 
     /// Whether brokers of a version with such listeners check who has signed a token.
     pub(crate) fn wants_issuer(&self, version: Version) -> bool {
-        self.has_sasl() && version == Version::V4_3_1
+        self.has_sasl() && version.checks_tokens()
     }
 
     /// The entries of `listener.security.protocol.map` for these listeners, each behind a comma.
