@@ -2,6 +2,7 @@
 
 /// Counts the days from 1970-01-01 to a date. The year begins in March here, so that the day which some years have more is the last
 /// one.
+#[cfg(any(feature = "sasl", feature = "tls", test))]
 pub(crate) fn days_before(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
