@@ -4,6 +4,7 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::answers::HOST;
+use crate::brokers::random_bytes;
 
 /// A way to be hostile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,11 +94,6 @@ impl Attack {
             }
         }
     }
-}
-
-fn random_bytes(random: &mut StdRng) -> Vec<u8> {
-    let (len, top) = (random.random_range(0..500), if random.random_bool(0.5) { 255 } else { 3 });
-    (0..len).map(|_| random.random_range(0..=top)).collect()
 }
 
 /// Leaves hosts alone, so that no producer is sent to machines that have nothing to do with this, and throttle times,

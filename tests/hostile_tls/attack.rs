@@ -3,6 +3,8 @@
 use rand::RngExt;
 use rand::rngs::StdRng;
 
+use crate::brokers::random_bytes;
+
 /// A way to be hostile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attack {
@@ -143,9 +145,4 @@ impl Attack {
 fn record(kind: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len()).expect("it is short");
     [&[kind, 3, 3], &length.to_be_bytes()[..], content].concat()
-}
-
-fn random_bytes(random: &mut StdRng) -> Vec<u8> {
-    let (length, top) = (random.random_range(0..500), if random.random_bool(0.5) { 255 } else { 3 });
-    (0..length).map(|_| random.random_range(0..=top)).collect()
 }

@@ -1,84 +1,58 @@
-//! Brokers that attack most of the connections that they accept, and answer truly on the others for a while.
+//! A broker that attacks most of the connections that it accepts, and answers truly on the others for a while.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use kafka_mock::MockCertificate;
+use rand::RngExt;
 use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::answers::{HOST, Truth};
 use crate::attack::Attack;
+use crate::brokers::{Attacker, State, drain};
 
 #[derive(Debug)]
-pub(crate) struct Brokers {
-    state: Arc<State>,
-}
-
-#[derive(Debug)]
-struct State {
+pub(crate) struct TlsBroker {
     config: Arc<ServerConfig>,
-    connections: AtomicUsize,
-    /// By place in `Attack::ALL`.
-    attacks: [AtomicUsize; Attack::ALL.len()],
-    is_sensible: AtomicBool,
-    truth: Mutex<Truth>,
 }
 
-impl Brokers {
-    pub(crate) async fn start(count: usize) -> Self {
-        let mut listeners = Vec::new();
-        for _ in 0..count {
-            listeners.push(TcpListener::bind((HOST, 0)).await.unwrap());
+impl TlsBroker {
+    pub(crate) fn new() -> Self {
+        Self { config: Arc::new(config()) }
+    }
+
+    async fn shake_hands(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        TlsAcceptor::from(Arc::clone(&self.config)).accept(stream).await
+    }
+}
+
+impl Attacker for TlsBroker {
+    type Attack = Attack;
+    const ATTACKS: &'static [Attack] = &Attack::ALL;
+
+    async fn serve(&self, stream: TcpStream, state: &State<Self>, mut random: StdRng) -> Option<()> {
+        let is_sensible = state.is_sensible();
+        if is_sensible || random.random_bool(0.2) {
+            let answers = if is_sensible { usize::MAX } else { random.random_range(1..20) };
+            let stream = self.shake_hands(stream).await.ok()?;
+            return answer_truly(stream, state, answers).await.ok();
         }
-        let ports = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-        let state = Arc::new(State {
-            config: Arc::new(config()),
-            connections: AtomicUsize::new(0),
-            attacks: Default::default(),
-            is_sensible: AtomicBool::new(false),
-            truth: Mutex::new(Truth { ports, topic_id: 1 }),
-        });
-        for listener in listeners {
-            let state = Arc::clone(&state);
-            tokio::spawn(async move {
-                loop {
-                    let Ok((stream, _)) = listener.accept().await else { continue };
-                    let number = state.connections.fetch_add(1, Ordering::Relaxed);
-                    tokio::spawn(serve(stream, Arc::clone(&state), number));
-                }
-            });
+        let attack = Attack::any(&mut random);
+        state.count(attack);
+        if attack.comes_after_handshake() {
+            let stream = self.shake_hands(stream).await.ok()?;
+            attack_stream(attack, stream, &mut random).await.ok()
+        } else {
+            attack_handshake(attack, stream, self, &mut random).await.ok()
         }
-        Self { state }
-    }
-
-    pub(crate) fn addresses(&self) -> String {
-        let ports = self.state.truth.lock().unwrap().ports.clone();
-        ports.iter().map(|port| format!("{HOST}:{port}")).collect::<Vec<_>>().join(",")
-    }
-
-    pub(crate) fn connections(&self) -> usize {
-        self.state.connections.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn attacks(&self) -> Vec<(Attack, usize)> {
-        let counts = self.state.attacks.iter().map(|count| count.load(Ordering::Relaxed));
-        Attack::ALL.into_iter().zip(counts).collect()
-    }
-
-    /// From now on every handshake and every answer is true.
-    pub(crate) fn come_to_their_senses(&self) {
-        self.state.is_sensible.store(true, Ordering::Relaxed);
     }
 }
 
@@ -95,33 +69,16 @@ fn config() -> ServerConfig {
         .unwrap()
 }
 
-/// What goes wrong here does so for the producer, too, which is what all of this is about.
-async fn serve(stream: TcpStream, state: Arc<State>, number: usize) -> io::Result<()> {
-    let mut random = StdRng::seed_from_u64(number as u64);
-    let is_sensible = state.is_sensible.load(Ordering::Relaxed);
-    if is_sensible || random.random_bool(0.2) {
-        let answers = if is_sensible { usize::MAX } else { random.random_range(1..20) };
-        let stream = TlsAcceptor::from(Arc::clone(&state.config)).accept(stream).await?;
-        return answer_truly(stream, &state, answers).await;
-    }
-    let attack = Attack::any(&mut random);
-    let place = Attack::ALL.iter().position(|other| *other == attack).expect("all are there");
-    state.attacks[place].fetch_add(1, Ordering::Relaxed);
-    if attack.comes_after_handshake() {
-        let stream = TlsAcceptor::from(Arc::clone(&state.config)).accept(stream).await?;
-        attack_stream(attack, stream, &mut random).await
-    } else {
-        attack_handshake(attack, stream, &state, &mut random).await
-    }
-}
-
-async fn answer_truly(mut stream: TlsStream<TcpStream>, state: &State, answers: usize) -> io::Result<()> {
+async fn answer_truly(
+    mut stream: TlsStream<TcpStream>,
+    state: &State<TlsBroker>,
+    answers: usize,
+) -> io::Result<()> {
     for _ in 0..answers {
         let length = stream.read_i32().await?;
         let mut frame = vec![0; usize::try_from(length).expect("the producer is sensible")];
         stream.read_exact(&mut frame).await?;
-        let answer = state.truth.lock().unwrap().answer(frame.into());
-        let Some(answer) = answer else { return Ok(()) };
+        let Some(answer) = state.truth().answer(frame.into()) else { return Ok(()) };
         stream.write_all(&answer).await?;
         stream.flush().await?;
     }
@@ -156,11 +113,11 @@ async fn attack_stream(
 async fn attack_handshake(
     attack: Attack,
     mut stream: TcpStream,
-    state: &State,
+    broker: &TlsBroker,
     random: &mut StdRng,
 ) -> io::Result<()> {
     let words = if attack.needs_words() {
-        words(&mut stream, &state.config).await?
+        words(&mut stream, &broker.config).await?
     } else {
         stream.read_buf(&mut BytesMut::with_capacity(4096)).await?;
         Vec::new()
@@ -206,12 +163,4 @@ async fn words(stream: &mut TcpStream, config: &Arc<ServerConfig>) -> io::Result
         connection.write_tls(&mut words)?;
     }
     Ok(words)
-}
-
-/// Reads without a word until the other side has had enough.
-async fn drain(stream: &mut TcpStream) {
-    let mut bytes = Vec::with_capacity(1024);
-    while stream.read_buf(&mut bytes).await.is_ok_and(|count| count > 0) {
-        bytes.clear();
-    }
 }
