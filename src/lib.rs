@@ -168,6 +168,7 @@ mod metrics;
 pub mod models;
 mod network;
 mod oidc;
+mod own_threads;
 mod pipeline;
 mod planted;
 mod producer;

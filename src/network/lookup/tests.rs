@@ -4,10 +4,12 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
+use crate::own_threads::OwnThread;
 
 /// A runtime with one blocking thread.
 fn runtime() -> Runtime {
@@ -15,7 +17,7 @@ fn runtime() -> Runtime {
 }
 
 fn own_threads(most: usize, spawn: fn(OwnThread) -> io::Result<()>) -> &'static OwnThreads {
-    Box::leak(Box::new(OwnThreads { most, spawn, state: Mutex::default() }))
+    Box::leak(Box::new(OwnThreads::with("kafka-producer-lookup", most, spawn)))
 }
 
 /// Keeps the only blocking thread until the sender is dropped.
@@ -27,11 +29,6 @@ fn hold_pool() -> mpsc::Sender<()> {
 
 fn no_thread(_: OwnThread) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::WouldBlock, "too many"))
-}
-
-fn running_and_waiting(own: &OwnThreads) -> (usize, usize) {
-    let state = own.lock();
-    (state.running, state.waiting.len())
 }
 
 fn thread_name() -> io::Result<Option<String>> {
@@ -78,7 +75,7 @@ async fn pool_is_asked_first() {
 #[test]
 fn own_thread_does_once_what_the_pool_does_not_begin() {
     runtime().block_on(async {
-        let own = own_threads(1, spawn_own);
+        let own = own_threads(1, OwnThread::spawn);
         let lookups = Lookups::with(own);
         let let_go = hold_pool();
         let begun = Arc::new(AtomicUsize::new(0));
@@ -95,7 +92,7 @@ fn own_thread_does_once_what_the_pool_does_not_begin() {
         spawn_blocking(|| ()).await.unwrap();
         assert_eq!(lookups.in_pool.load(Ordering::Relaxed), 0);
         assert_eq!(begun.load(Ordering::Relaxed), 1);
-        until(|| own.lock().running == 0).await;
+        until(|| own.running_and_waiting().0 == 0).await;
     });
 }
 
@@ -109,7 +106,7 @@ fn pool_does_what_no_own_thread_is_free_for() {
             let lookups = lookups.clone();
             async move { lookups.run(thread_name).await }
         });
-        until(|| own.lock().waiting.len() == 1).await;
+        until(|| own.running_and_waiting().1 == 1).await;
 
         drop(let_go);
 
@@ -120,7 +117,7 @@ fn pool_does_what_no_own_thread_is_free_for() {
 #[test]
 fn own_threads_are_few_and_take_the_next_when_they_are_done() {
     runtime().block_on(async {
-        let own = own_threads(1, spawn_own);
+        let own = own_threads(1, OwnThread::spawn);
         let lookups = Lookups::with(own);
         let _pool = hold_pool();
         let (let_go, is_let_go) = mpsc::channel::<()>();
@@ -128,25 +125,25 @@ fn own_threads_are_few_and_take_the_next_when_they_are_done() {
             let lookups = lookups.clone();
             async move { lookups.run(move || Ok(is_let_go.recv())).await }
         });
-        until(|| running_and_waiting(own) == (1, 0)).await;
+        until(|| own.running_and_waiting() == (1, 0)).await;
 
         // As attempts do whose time is over.
         for _ in 0..20 {
             let given_up = lookups.run(|| -> io::Result<()> { panic!("it was given up") });
             tokio::select! {
                 _ = given_up => panic!("no thread was free"),
-                () = until(|| own.lock().waiting.iter().any(|lookup| lookup.waits())) => {}
+                () = until(|| own.has_waiting()) => {}
             }
         }
-        assert_eq!(running_and_waiting(own), (1, 1));
+        assert_eq!(own.running_and_waiting(), (1, 1));
         assert_eq!(lookups.in_pool.load(Ordering::Relaxed), MOST_IN_POOL);
 
         let second = tokio::spawn(async move { lookups.run(thread_name).await });
-        until(|| own.lock().waiting.iter().any(|lookup| lookup.waits())).await;
+        until(|| own.has_waiting()).await;
         drop(let_go);
         assert!(first.await.unwrap().unwrap().is_err());
         assert_eq!(second.await.unwrap().unwrap().as_deref(), Some("kafka-producer-lookup"));
-        until(|| own.lock().running == 0).await;
+        until(|| own.running_and_waiting().0 == 0).await;
     });
 }
 
@@ -160,28 +157,28 @@ fn missing_thread_is_an_error() {
 
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert_eq!(error.to_string(), "no thread to look the name up: too many");
-        assert_eq!(running_and_waiting(own), (0, 0));
+        assert_eq!(own.running_and_waiting(), (0, 0));
     });
 }
 
 #[test]
 fn panic_is_an_error_and_takes_no_thread_away() {
     runtime().block_on(async {
-        let own = own_threads(1, spawn_own);
+        let own = own_threads(1, OwnThread::spawn);
         let lookups = Lookups::with(own);
         let _pool = hold_pool();
 
         for _ in 0..3 {
             let error = lookups.run(|| -> io::Result<()> { panic!("on purpose") }).await.unwrap_err();
             assert_eq!(error.to_string(), not_done().to_string());
-            until(|| own.lock().running == 0).await;
+            until(|| own.running_and_waiting().0 == 0).await;
         }
     });
 }
 
 #[test]
 fn runtime_may_end_while_a_lookup_hangs() {
-    let own = own_threads(1, spawn_own);
+    let own = own_threads(1, OwnThread::spawn);
     let lookups = Lookups::with(own);
     let (let_go, is_let_go) = mpsc::channel::<()>();
     let runtime = runtime();
@@ -191,14 +188,14 @@ fn runtime_may_end_while_a_lookup_hangs() {
             let lookups = lookups.clone();
             async move { lookups.run(move || Ok(is_let_go.recv())).await }
         });
-        until(|| running_and_waiting(own) == (1, 0)).await;
+        until(|| own.running_and_waiting() == (1, 0)).await;
         pool
     });
 
     runtime.shutdown_background();
 
     drop((pool, let_go));
-    while own.lock().running > 0 || lookups.in_pool.load(Ordering::Relaxed) > 0 {
+    while own.running_and_waiting().0 > 0 || lookups.in_pool.load(Ordering::Relaxed) > 0 {
         thread::yield_now();
     }
 }
