@@ -8,6 +8,7 @@ mod foreign;
 mod gzip_level;
 mod host_port;
 mod jaas;
+mod kerberos;
 mod keys;
 mod kind;
 mod metadata_recovery_strategy;
@@ -39,6 +40,8 @@ pub use crate::protocol::compression::Compression;
 pub use acks::Acks;
 pub(crate) use gzip_level::GzipLevel;
 pub(crate) use host_port::HostPort;
+#[cfg(feature = "gssapi")]
+pub(crate) use kerberos::{Kerberos, TicketOrigin};
 pub use metadata_recovery_strategy::MetadataRecoveryStrategy;
 pub(crate) use oauth::{
     Assertion, ClientProof, Grant, SignedAssertion, TokenEndpoint, TokenOrigin, UnsecuredLogin,

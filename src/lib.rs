@@ -35,7 +35,7 @@
 //!   (`enable.idempotence`, on by default). A sequence error never ends an idempotent producer: if a broker has forgotten
 //!   the producer's numbers, the producer begins a new epoch and goes on.
 //!
-//! Transactions and SASL by GSSAPI are missing so far; the keys for them are refused by name.
+//! Transactions are missing so far; the keys for them are refused by name.
 //! If you choose other `acks`, or `enable.idempotence=false`, you give up the "once": a batch whose answer was lost may then
 //! be written twice. With `acks=1`, and with `acks=all`, the order stays the same, because the producer then sends one batch
 //! of a partition at a time.
@@ -158,6 +158,8 @@ mod error;
 mod fence;
 mod http;
 mod json;
+#[cfg(feature = "gssapi")]
+mod kerberos;
 mod log;
 mod login;
 mod metadata;

@@ -69,6 +69,8 @@ pub(crate) trait LoginWatcher: Send + Sync {
 pub(crate) enum LoginNews {
     /// Exchanges that wait may go on.
     Came,
+    /// The same, for what an exchange waits for beside credentials has come.
+    GoOn,
     /// There is nothing that brokers would accept. `is_permanent` if waiting does not help.
     None { cause: Arc<str>, is_permanent: bool },
 }

@@ -14,8 +14,11 @@ use std::str::Chars;
 use zeroize::Zeroizing;
 
 use super::ConfigReason;
+use super::kerberos::{self, KerberosLogin};
 use super::oauth::{self, OAuthOptions};
-use super::sasl::{AWS_MODULE, Credentials, Login, OAUTH_MODULE, PLAIN_MODULE, SCRAM_MODULE};
+use super::sasl::{
+    AWS_MODULE, Credentials, KERBEROS_MODULE, Login, OAUTH_MODULE, PLAIN_MODULE, SCRAM_MODULE,
+};
 use crate::aws_credentials::AwsOrigin;
 use crate::secret::Secret;
 
@@ -38,6 +41,7 @@ pub(super) fn parse(text: &str) -> Result<Login, ConfigReason> {
     }
     match module {
         Module::Aws => options.into_aws(),
+        Module::Kerberos => KerberosLogin::read(|name| options.get(name)).map(Login::Kerberos),
         Module::OAuth => options.into_oauth(),
         Module::Plain | Module::Scram => options.into_credentials(module),
     }
@@ -47,6 +51,7 @@ pub(super) fn parse(text: &str) -> Result<Login, ConfigReason> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Module {
     Aws,
+    Kerberos,
     OAuth,
     Plain,
     Scram,
@@ -56,16 +61,15 @@ impl Module {
     fn find(name: &str) -> Result<Self, ConfigReason> {
         // Vendors put Kafka's classes into packages of their own.
         let class = name.rsplit('.').next().unwrap_or(name);
-        let known = || format!("must be {PLAIN_MODULE}, {SCRAM_MODULE}, {OAUTH_MODULE} or {AWS_MODULE}");
         match class {
             "IAMLoginModule" => Ok(Self::Aws),
+            "Krb5LoginModule" => Ok(Self::Kerberos),
             "OAuthBearerLoginModule" => Ok(Self::OAuth),
             "PlainLoginModule" => Ok(Self::Plain),
             "ScramLoginModule" => Ok(Self::Scram),
-            "Krb5LoginModule" => {
-                Err(ConfigReason::NotAvailable(format!("{class} is not available yet, {}", known())))
-            }
-            _ => Err(invalid(&format!("the login module is not known, {}", known()))),
+            _ => Err(invalid(&format!(
+                "the login module is not known, must be {PLAIN_MODULE}, {SCRAM_MODULE}, {OAUTH_MODULE}, {KERBEROS_MODULE} or {AWS_MODULE}"
+            ))),
         }
     }
 
@@ -73,6 +77,7 @@ impl Module {
     fn has_option(self, name: &str) -> bool {
         match self {
             Self::Aws => matches!(name, "awsProfileName" | "awsRoleArn"),
+            Self::Kerberos => kerberos::has_option(name),
             Self::OAuth => oauth::has_option(name),
             Self::Plain | Self::Scram => matches!(name, "username" | "password" | "tokenauth"),
         }

@@ -123,6 +123,9 @@ impl Key {
         if self.name.starts_with("sasl.") && !cfg!(feature = "sasl") {
             return Err(ConfigReason::needs_feature("sasl"));
         }
+        if self.name.starts_with("sasl.kerberos.") && !cfg!(feature = "gssapi") {
+            return Err(ConfigReason::needs_feature("gssapi"));
+        }
         Ok(())
     }
 

@@ -1,10 +1,12 @@
 //! How brokers are spoken to (`security.protocol`), and who the producer says that it is (`sasl.mechanism`, `sasl.jaas.config`).
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ConfigReason;
 use super::jaas;
+use super::kerberos::{KerberosLogin, TicketOrigin};
 use super::kind::Kind;
 use super::oauth::OAuthOptions;
 use super::oidc::Oidc;
@@ -168,6 +170,39 @@ impl Sasl {
         Self::with(Mechanism::AwsMskIam, Login::Aws(AwsOrigin::Provider(Arc::new(provider))))
     }
 
+    /// A ticket of Kerberos that the producer gets by the key of a principal in a file (RFC 4752; `useKeyTab`, `keyTab` and `principal`
+    /// in `sasl.jaas.config`), and renews in time. Needs the feature `gssapi`.
+    ///
+    /// [`service_name`](Self::service_name) must be set, too. The ticket goes into the ticket cache of the process (`KRB5CCNAME`).
+    #[must_use]
+    pub fn gssapi_keytab(principal: impl Into<String>, keytab: impl Into<PathBuf>) -> Self {
+        Self::gssapi(TicketOrigin::Keytab { principal: principal.into(), keytab: Some(keytab.into()) })
+    }
+
+    /// A ticket of Kerberos that is in the ticket cache of the process (`KRB5CCNAME`), such as one that `kinit` has got
+    /// (`useTicketCache` in `sasl.jaas.config`). Needs the feature `gssapi`.
+    ///
+    /// [`service_name`](Self::service_name) must be set, too.
+    #[must_use]
+    pub fn gssapi_ticket_cache() -> Self {
+        Self::gssapi(TicketOrigin::Cache { cache: None, principal: None })
+    }
+
+    /// Says who brokers are for Kerberos: the first part of their principals, such as `kafka` of `kafka/broker-1@EXAMPLE.COM`
+    /// (`sasl.kerberos.service.name`, no default). Has a meaning for GSSAPI only.
+    #[must_use]
+    pub fn service_name(mut self, name: impl Into<String>) -> Self {
+        if let Login::Kerberos(login) = &mut self.login {
+            login.service_name = Some(name.into());
+        }
+        self
+    }
+
+    fn gssapi(origin: TicketOrigin) -> Self {
+        let login = Login::Kerberos(KerberosLogin { origin, service_name: None });
+        Self::with(Mechanism::Gssapi, login)
+    }
+
     fn new(mechanism: Mechanism, username: impl Into<String>, password: impl Into<String>) -> Self {
         let (username, password) = (username.into(), Secret::new(password));
         let credentials = Credentials { username, password, is_token: false };
@@ -188,6 +223,7 @@ impl Sasl {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mechanism {
     AwsMskIam,
+    Gssapi,
     OAuthBearer,
     Plain,
     ScramSha256,
@@ -195,12 +231,13 @@ pub(crate) enum Mechanism {
 }
 
 impl Mechanism {
-    const ALL: [Self; 5] =
-        [Self::AwsMskIam, Self::OAuthBearer, Self::Plain, Self::ScramSha256, Self::ScramSha512];
+    const ALL: [Self; 6] =
+        [Self::AwsMskIam, Self::Gssapi, Self::OAuthBearer, Self::Plain, Self::ScramSha256, Self::ScramSha512];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::AwsMskIam => "AWS_MSK_IAM",
+            Self::Gssapi => "GSSAPI",
             Self::OAuthBearer => "OAUTHBEARER",
             Self::Plain => "PLAIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
@@ -216,13 +253,19 @@ impl Mechanism {
 
 /// Completes the sentence "sasl.mechanism = X: ".
 pub(super) const NO_OTHER_MECHANISM: &str =
-    "is not available yet, must be AWS_MSK_IAM, OAUTHBEARER, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+    "is not known, must be AWS_MSK_IAM, GSSAPI, OAUTHBEARER, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+
+/// The same for GSSAPI, which is also what counts if no mechanism is set.
+pub(super) const NO_GSSAPI: &str = "needs kafka-producer to be built with its feature \"gssapi\"; the other mechanisms are \
+    AWS_MSK_IAM, OAUTHBEARER, PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512";
 
 /// What `sasl.jaas.config` or the typed setter says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Login {
     /// For AWS_MSK_IAM.
     Aws(AwsOrigin),
+    /// For GSSAPI.
+    Kerberos(KerberosLogin),
     /// For OAUTHBEARER: other properties say what is to be made of the options.
     OAuth(OAuthOptions),
     Password(Credentials),
@@ -234,11 +277,13 @@ impl Login {
     pub(super) fn mismatch(&self, mechanism: Mechanism) -> Option<String> {
         let wanted = match (mechanism, self) {
             (Mechanism::AwsMskIam, Self::Aws(_)) => return None,
+            (Mechanism::Gssapi, Self::Kerberos(_)) => return None,
             (Mechanism::OAuthBearer, Self::OAuth(_) | Self::Provider(_)) => return None,
             (Mechanism::Plain | Mechanism::ScramSha256 | Mechanism::ScramSha512, Self::Password(_)) => {
                 return None;
             }
             (Mechanism::AwsMskIam, _) => AWS_MODULE,
+            (Mechanism::Gssapi, _) => KERBEROS_MODULE,
             (Mechanism::OAuthBearer, _) => OAUTH_MODULE,
             (Mechanism::Plain, _) => PLAIN_MODULE,
             (Mechanism::ScramSha256 | Mechanism::ScramSha512, _) => SCRAM_MODULE,
@@ -248,6 +293,7 @@ impl Login {
 }
 
 pub(super) const AWS_MODULE: &str = "software.amazon.msk.auth.iam.IAMLoginModule";
+pub(super) const KERBEROS_MODULE: &str = "com.sun.security.auth.module.Krb5LoginModule";
 pub(super) const OAUTH_MODULE: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule";
 pub(super) const PLAIN_MODULE: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
 pub(super) const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";

@@ -11,6 +11,7 @@ use super::MetadataRecoveryStrategy;
 use super::PartitionerClass;
 use super::SecurityProtocol;
 use super::Share;
+use super::kerberos::Kerberos;
 use super::keys::{self, Key};
 use super::oauth::TokenOrigin;
 use super::sasl::{Credentials, JaasConfig, Login, Mechanism};
@@ -133,6 +134,7 @@ impl ProducerSettings {
             Mechanism::find(&self.sasl_mechanism).filter(|_| self.security_protocol.uses_sasl())?;
         match (mechanism, self.sasl_jaas_config.0.clone()) {
             (Mechanism::AwsMskIam, Some(Login::Aws(origin))) => Some(Authentication::Aws(origin)),
+            (Mechanism::Gssapi, _) => self.kerberos().ok().flatten().map(Authentication::Kerberos),
             (Mechanism::OAuthBearer, _) => self.token_origin().ok().map(Authentication::Token),
             (mechanism, Some(Login::Password(credentials))) => {
                 Some(Authentication::Password(mechanism, credentials))
@@ -157,6 +159,9 @@ pub(crate) enum Authentication {
     /// By AWS_MSK_IAM.
     #[cfg_attr(not(feature = "sasl"), expect(dead_code, reason = "there is no mechanism for it"))]
     Aws(AwsOrigin),
+    /// By GSSAPI.
+    #[cfg_attr(not(feature = "gssapi"), expect(dead_code, reason = "there is no mechanism for it"))]
+    Kerberos(Kerberos),
     Password(Mechanism, Credentials),
     /// By OAUTHBEARER.
     Token(TokenOrigin),

@@ -8,7 +8,7 @@ use super::ProducerConfig;
 use super::ProducerSettings;
 use super::keys;
 use super::property::Property;
-use super::sasl::{Mechanism, NO_OTHER_MECHANISM};
+use super::sasl::{Mechanism, NO_GSSAPI, NO_OTHER_MECHANISM};
 use super::tls::StoreType;
 use super::{ConfigError, ConfigProblem, ConfigReason};
 
@@ -183,8 +183,13 @@ impl ProducerConfig {
             return problems;
         }
         let mechanism = Mechanism::find(sasl_mechanism);
-        if mechanism.is_none() && self.is_sound("sasl.mechanism") {
-            let reason = ConfigReason::NotAvailable(NO_OTHER_MECHANISM.to_owned());
+        let unavailable = match mechanism {
+            None => Some(NO_OTHER_MECHANISM),
+            Some(Mechanism::Gssapi) if !cfg!(feature = "gssapi") => Some(NO_GSSAPI),
+            Some(_) => None,
+        };
+        if let Some(text) = unavailable.filter(|_| self.is_sound("sasl.mechanism")) {
+            let reason = ConfigReason::NotAvailable(text.to_owned());
             problems.push(ConfigProblem::new("sasl.mechanism", sasl_mechanism, reason));
         }
         if !self.is_sound("sasl.jaas.config") {
@@ -197,6 +202,8 @@ impl ProducerConfig {
         } else if mechanism == Some(Mechanism::OAuthBearer) {
             // All that it needs may stand in other keys.
             problems.extend(self.settings.token_origin().err());
+        } else if mechanism == Some(Mechanism::Gssapi) && login.is_some() {
+            problems.extend(self.settings.kerberos().err());
         } else if login.is_none() {
             problems.push(ConfigProblem::new("sasl.jaas.config", "", ConfigReason::Missing));
         }

@@ -45,6 +45,8 @@ struct Exchange {
     mechanism: Arc<str>,
     /// What a broker refuses that does not let the producer in.
     subject: &'static str,
+    /// What the mechanism waits for if `is_waiting`.
+    awaited: &'static str,
     words: Box<dyn SaslExchange>,
     framing: Framing,
     /// Whether there was a session before on the same connection.
@@ -98,6 +100,7 @@ impl ConnectionAuthentication {
         let exchange = Exchange {
             mechanism: mechanism.name(),
             subject: mechanism.subject(),
+            awaited: mechanism.awaited(),
             words: mechanism.begin(broker, random),
             framing,
             is_renewal,
@@ -174,7 +177,7 @@ impl ConnectionAuthentication {
     /// Returns what the mechanism waits for, if there was none when it looked last.
     pub(super) fn awaited(&self) -> Option<&'static str> {
         match &self.0 {
-            Course::Exchange(exchange) => exchange.is_waiting.then_some(exchange.subject),
+            Course::Exchange(exchange) => exchange.is_waiting.then_some(exchange.awaited),
             Course::Nothing | Course::Probe => None,
         }
     }
@@ -271,6 +274,7 @@ impl Exchange {
         self.is_waiting = matches!(step, Ok(SaslStep::Wait));
         Ok(match step.map_err(|reason| AuthenticationError::exchange(&reason))? {
             SaslStep::Done => AuthenticationStep::Done(self.lifetime),
+            SaslStep::GiveUp(cause) => return Err(DisconnectReason::AuthenticationGivenUp(cause)),
             SaslStep::Say(auth_bytes) => {
                 let request = SaslAuthenticateRequest { auth_bytes };
                 match self.framing {

@@ -87,6 +87,9 @@ pub(crate) enum DisconnectReason {
     /// Broker and producer do not accept each other.
     #[error("{prefix}{0}", prefix = .0.prefix())]
     AuthenticationFailed(#[from] AuthenticationError),
+    /// The producer cannot say who it is, for a reason that may pass.
+    #[error("authentication failed: {0}")]
+    AuthenticationGivenUp(Arc<str>),
     #[error("broker did not finish the authentication in time")]
     AuthenticationTimedOut,
     /// The producer had nothing to show to the broker, which has done nothing wrong. The login says why, if it has failed.

@@ -16,6 +16,8 @@ use crate::token::AccessToken;
 
 #[cfg(feature = "sasl")]
 mod aws_msk_iam;
+#[cfg(feature = "gssapi")]
+pub(crate) mod gssapi;
 mod oauth_bearer;
 #[cfg(feature = "sasl")]
 mod plain;
@@ -24,6 +26,8 @@ mod scram;
 
 #[cfg(feature = "sasl")]
 use self::aws_msk_iam::AwsMskIam;
+#[cfg(feature = "gssapi")]
+use self::gssapi::{Gssapi, SecurityContexts};
 use self::oauth_bearer::OAuthBearer;
 #[cfg(feature = "sasl")]
 use self::plain::Plain;
@@ -38,6 +42,11 @@ pub(crate) trait SaslMechanism: fmt::Debug + Send + Sync {
     /// Returns what a broker refuses if it does not let the producer in.
     fn subject(&self) -> &'static str {
         "what sasl.jaas.config says"
+    }
+
+    /// Returns what an exchange waits for that does not go on (see [`SaslStep::Wait`]).
+    fn awaited(&self) -> &'static str {
+        self.subject()
     }
 
     /// Begins to authenticate, on a new connection or anew on one whose session ends. Credentials are those of this moment.
@@ -83,9 +92,12 @@ fn out_of_turn() -> Arc<str> {
 pub(crate) enum SaslStep {
     /// All is said: the broker is convinced, and has proved who it is if the mechanism has it do so.
     Done,
+    /// It cannot go on, for a reason that may pass: the next attempt may do better.
+    GiveUp(Arc<str>),
     /// It says this, which may be nothing, and waits for what the broker says to that.
     Say(Bytes),
-    /// There are no credentials. [`SaslExchange::work`] looks again once some have come.
+    /// There are no credentials, or not yet what is made of them elsewhere. [`SaslExchange::work`] looks again once the sender hears
+    /// of any that have come.
     Wait,
     /// It has more to compute than should be done in one go: others wait for the sender. [`SaslExchange::work`] does the next
     /// part, of about a millisecond.
@@ -97,6 +109,7 @@ impl fmt::Debug for SaslStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Done => "Done",
+            Self::GiveUp(_) => "GiveUp",
             Self::Say(_) => "Say([hidden])",
             Self::Wait => "Wait",
             Self::Work => "Work",
@@ -109,7 +122,7 @@ impl fmt::Debug for SaslStep {
 pub(crate) fn mechanism(mechanism: Mechanism, credentials: &Credentials) -> Option<Arc<dyn SaslMechanism>> {
     let credentials = credentials.clone();
     Some(match mechanism {
-        Mechanism::AwsMskIam | Mechanism::OAuthBearer => return None,
+        Mechanism::AwsMskIam | Mechanism::Gssapi | Mechanism::OAuthBearer => return None,
         Mechanism::Plain => Arc::new(Plain::new(credentials)),
         Mechanism::ScramSha256 => Arc::new(Scram::<Sha256Hash>::new(credentials)),
         Mechanism::ScramSha512 => Arc::new(Scram::<Sha512Hash>::new(credentials)),
@@ -129,6 +142,12 @@ pub(crate) fn aws_msk_iam(
     wall_clock: fn() -> i64,
 ) -> Arc<dyn SaslMechanism> {
     Arc::new(AwsMskIam::new(current, region, wall_clock))
+}
+
+/// Returns GSSAPI by contexts that come from elsewhere.
+#[cfg(feature = "gssapi")]
+pub(crate) fn gssapi(contexts: Arc<dyn SecurityContexts>) -> Arc<dyn SaslMechanism> {
+    Arc::new(Gssapi::new(contexts))
 }
 
 /// Returns no mechanism. A configuration that asks for one is refused before.

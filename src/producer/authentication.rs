@@ -15,6 +15,8 @@ use crate::clock;
 use crate::config::{Authentication, ConfigError, ProducerSettings, TokenEndpoint, TokenOrigin};
 #[cfg(feature = "tls")]
 use crate::config::{ConfigProblem, ConfigReason};
+#[cfg(feature = "gssapi")]
+use crate::kerberos::{Contexts, TicketSource};
 use crate::login::{
     Current, LoginNews, LoginTask, LoginWatcher, RefreshSettings, Source, tokens, unsecured_tokens,
 };
@@ -72,6 +74,23 @@ pub(crate) fn prepare(
             let mechanism = sasl::aws_msk_iam(current, region, clock::wall_clock_ms);
             Prepared { mechanism: Some(mechanism), login: Some(Box::pin(login.run())) }
         }
+        #[cfg(feature = "gssapi")]
+        Some(Authentication::Kerberos(kerberos)) => {
+            let current = Current::new();
+            let refresh = RefreshSettings {
+                window_factor: kerberos.window_factor,
+                window_jitter: kerberos.window_jitter,
+                min_period: kerberos.min_period,
+                buffer: Duration::ZERO,
+                ..refresh
+            };
+            let source = TicketSource::new(&kerberos, Arc::new(|name| std::env::var(name).ok()));
+            let contexts = Contexts::new(current.clone(), kerberos.service, Arc::<Watcher>::clone(&watcher));
+            let login = LoginTask::new(Box::new(source), current, refresh, watcher);
+            Prepared { mechanism: Some(sasl::gssapi(Arc::new(contexts))), login: Some(Box::pin(login.run())) }
+        }
+        #[cfg(not(feature = "gssapi"))]
+        Some(Authentication::Kerberos(_)) => Prepared { mechanism: None, login: None },
         #[cfg(not(feature = "sasl"))]
         Some(Authentication::Aws(_)) => Prepared { mechanism: None, login: None },
     })

@@ -5,6 +5,8 @@
 
 mod assertions;
 mod client;
+#[cfg(feature = "gssapi")]
+mod kerberos;
 mod load;
 mod matrix;
 mod outage;

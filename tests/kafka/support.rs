@@ -12,6 +12,8 @@ pub(crate) mod consumed_record;
 pub(crate) mod dump;
 pub(crate) mod issuer;
 pub(crate) mod jars;
+#[cfg(feature = "gssapi")]
+pub(crate) mod kdc;
 pub(crate) mod listener;
 pub(crate) mod ports;
 pub(crate) mod process;

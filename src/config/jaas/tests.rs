@@ -60,7 +60,7 @@ fn what_is_wrong_with_a_line_is_told() {
         ("", "names no login module"),
         ("=", "must begin with the name of a login module"),
         ("X required;", "the login module is not known"),
-        ("com.sun.security.auth.module.Krb5LoginModule required;", "Krb5LoginModule is not available yet"),
+        ("com.sun.security.auth.module.Krb5LoginModule required;", "must say where tickets come from"),
         ("PlainLoginModule", "`required` must come after"),
         ("PlainLoginModule username=\"u\" password=\"p\";", "`required` must come after"),
         ("PlainLoginModule required username=\"u\" password=\"p\"", "must end with a semicolon"),

@@ -38,11 +38,11 @@ fn markdown() -> String {
                     format!("{} (gzip, snappy and zstd with the feature of that name)", key.kind.range())
                 }
                 "sasl.jaas.config" => {
-                    "a line for PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule or IAMLoginModule"
+                    "a line for PlainLoginModule, ScramLoginModule, OAuthBearerLoginModule, Krb5LoginModule or IAMLoginModule"
                         .to_owned()
                 }
                 "sasl.mechanism" => {
-                    "AWS_MSK_IAM, OAUTHBEARER, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 where it counts"
+                    "AWS_MSK_IAM, GSSAPI, OAUTHBEARER, PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 where it counts"
                         .to_owned()
                 }
                 "security.protocol" => {

@@ -189,10 +189,16 @@ fn nothing_is_settled_while_there_are_problems() {
 #[cfg(feature = "sasl")]
 fn credentials_are_missed_where_brokers_ask_for_them() {
     let guarded = complete().security_protocol(SecurityProtocol::SaslPlaintext);
-    let not_yet = "sasl.mechanism = GSSAPI: is not available yet, must be AWS_MSK_IAM, OAUTHBEARER, PLAIN, \
-         SCRAM-SHA-256 or SCRAM-SHA-512";
+    let missing = "sasl.jaas.config: required";
+    let needs_feature = "sasl.mechanism = GSSAPI: needs kafka-producer to be built with its feature \"gssapi\"; the other \
+        mechanisms are AWS_MSK_IAM, OAUTHBEARER, PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512";
+    let unknown = "sasl.mechanism = KERBEROS: is not known, must be AWS_MSK_IAM, GSSAPI, OAUTHBEARER, PLAIN, SCRAM-SHA-256 or \
+        SCRAM-SHA-512";
 
-    assert_eq!(messages(&guarded), [not_yet, "sasl.jaas.config: required"]);
+    // Kafka's default.
+    let gssapi = if cfg!(feature = "gssapi") { vec![missing] } else { vec![needs_feature, missing] };
+    assert_eq!(messages(&guarded), gssapi);
+    assert_eq!(messages(&guarded.clone().property("sasl.mechanism", "KERBEROS")), [unknown, missing]);
     assert_eq!(
         messages(&guarded.clone().property("sasl.mechanism", "PLAIN")),
         ["sasl.jaas.config: required"]

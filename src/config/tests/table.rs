@@ -205,7 +205,7 @@ fn missing_features_are_named() {
     for (key, value, message) in [
         ("enable.metrics.push", "true", "client telemetry is not available yet, must be false or unset"),
         ("transactional.id", "t", "transactions are not available yet, leave it unset"),
-        ("sasl.kerberos.service.name", "kafka", "this part of SASL is not available yet, leave it unset"),
+        ("sasl.login.class", "x", "this part of SASL is not available yet, leave it unset"),
         ("compression.lz4.level", "3", "other levels of lz4 are not available yet, must be 9 or unset"),
         ("compression.lz4.level", "18", "must be 1 to 17"),
         ("compression.gzip.level", "0", "must be -1 or 1 to 9"),

@@ -51,6 +51,7 @@ impl SenderCore {
                 self.topology.note_credentials();
                 self.network.handle_credentials(now);
             }
+            LoginNews::GoOn => self.network.handle_credentials(now),
             LoginNews::None { cause, is_permanent } => {
                 let mut nodes = Nodes::new(&mut self.network);
                 self.topology.note_no_credentials(cause, *is_permanent, &mut nodes, now, &mut self.effects);

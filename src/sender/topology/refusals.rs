@@ -37,7 +37,8 @@ impl Refusals {
             self.by_node.insert(node, Arc::from(format!("broker {broker}: {cause}")));
         } else {
             self.by_node.remove(&node);
-            if !matches!(reason, DisconnectReason::TlsFailed(_)) {
+            if !matches!(reason, DisconnectReason::AuthenticationGivenUp(_) | DisconnectReason::TlsFailed(_))
+            {
                 return None;
             }
         }

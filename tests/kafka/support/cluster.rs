@@ -75,6 +75,17 @@ impl ClusterOptions {
         self
     }
 
+    /// Has the brokers say who they are for Kerberos.
+    #[cfg(feature = "gssapi")]
+    pub(crate) fn kerberos(mut self, kdc: &super::kdc::Kdc) -> Self {
+        self.security.kerberos = Some(super::security::Kerberos {
+            principal: format!("{}@{}", super::kdc::BROKER, super::kdc::REALM),
+            keytab: kdc.broker_keytab(),
+            krb5_conf: kdc.krb5_conf(),
+        });
+        self
+    }
+
     /// Starts the cluster and waits until every broker answers and knows all others.
     ///
     /// `None`, after a line on stderr, unless `REQUIRE_KAFKA=1`: the test is to return. With it, a machine without

@@ -11,8 +11,20 @@ pub(crate) enum Listener {
     SaslPlaintextScram256,
     /// As the first, with sessions of [`SHORT_SESSION_MS`].
     SaslPlaintextShort,
+    /// As the first, with GSSAPI as the only mechanism.
+    #[cfg(feature = "gssapi")]
+    SaslPlaintextGssapi,
+    /// The same with sessions of [`SHORT_SESSION_MS`].
+    #[cfg(feature = "gssapi")]
+    SaslPlaintextGssapiShort,
     /// TLS, and clients say who they are.
     SaslSsl,
+    /// The same with GSSAPI as the only mechanism.
+    #[cfg(feature = "gssapi")]
+    SaslSslGssapi,
+    /// The same with sessions of [`SHORT_SESSION_MS`].
+    #[cfg(feature = "gssapi")]
+    SaslSslGssapiShort,
     /// The same where clients have to show a certificate, too; since Kafka 2.8.
     SaslSslMutual,
     /// As `SaslSsl`, with sessions of [`SHORT_SESSION_MS`].
@@ -51,6 +63,16 @@ impl Listener {
         all
     }
 
+    /// Those that take tickets of Kerberos.
+    #[cfg(feature = "gssapi")]
+    pub(crate) fn with_kerberos(version: Version) -> Vec<Self> {
+        let mut all = vec![Self::SaslPlaintextGssapi, Self::SaslSslGssapi];
+        if version != Version::V1_0_2 {
+            all.extend([Self::SaslPlaintextGssapiShort, Self::SaslSslGssapiShort]);
+        }
+        all
+    }
+
     /// Whether clients come in that have the right credentials, with each of the mechanisms and for good.
     pub(crate) fn has_everything_right(self) -> bool {
         self.certificate() == "server" && !self.has_short_sessions() && self != Self::SaslPlaintextScram256
@@ -62,7 +84,15 @@ impl Listener {
             Self::SaslPlaintext => "SASL_PLAINTEXT",
             Self::SaslPlaintextScram256 => "SASL_PLAINTEXT_SCRAM",
             Self::SaslPlaintextShort => "SASL_PLAINTEXT_SHORT",
+            #[cfg(feature = "gssapi")]
+            Self::SaslPlaintextGssapi => "SASL_PLAINTEXT_GSSAPI",
+            #[cfg(feature = "gssapi")]
+            Self::SaslPlaintextGssapiShort => "SASL_PLAINTEXT_GSSAPI_SHORT",
             Self::SaslSsl => "SASL_SSL",
+            #[cfg(feature = "gssapi")]
+            Self::SaslSslGssapi => "SASL_SSL_GSSAPI",
+            #[cfg(feature = "gssapi")]
+            Self::SaslSslGssapiShort => "SASL_SSL_GSSAPI_SHORT",
             Self::SaslSslMutual => "SASL_SSL_MUTUAL",
             Self::SaslSslShort => "SASL_SSL_SHORT",
             Self::Ssl => "SSL",
@@ -92,6 +122,14 @@ impl Listener {
     /// The mechanisms by which brokers of a version let clients in.
     pub(crate) const fn mechanisms(self, version: Version) -> &'static [&'static str] {
         match (self, version) {
+            #[cfg(feature = "gssapi")]
+            (
+                Self::SaslPlaintextGssapi
+                | Self::SaslPlaintextGssapiShort
+                | Self::SaslSslGssapi
+                | Self::SaslSslGssapiShort,
+                _,
+            ) => &["GSSAPI"],
             (Self::SaslPlaintextScram256, _) => &["SCRAM-SHA-256"],
             (_, Version::V1_0_2) => &["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
             _ => &["OAUTHBEARER", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"],
@@ -99,7 +137,12 @@ impl Listener {
     }
 
     pub(crate) const fn has_short_sessions(self) -> bool {
-        matches!(self, Self::SaslPlaintextShort | Self::SaslSslShort)
+        match self {
+            Self::SaslPlaintextShort | Self::SaslSslShort => true,
+            #[cfg(feature = "gssapi")]
+            Self::SaslPlaintextGssapiShort | Self::SaslSslGssapiShort => true,
+            _ => false,
+        }
     }
 
     pub(crate) fn is_encrypted(self) -> bool {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
+use std::path::PathBuf;
 
 use super::issuer::AUDIENCE;
 use super::issuer::ISSUER;
@@ -28,6 +29,8 @@ const SCRAM: [(&str, u32); 2] = [("SCRAM-SHA-256", 4_096), ("SCRAM-SHA-512", 8_1
 const PLAIN_MODULE: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
 const SCRAM_MODULE: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";
 
+const KERBEROS_MODULE: &str = "com.sun.security.auth.module.Krb5LoginModule";
+
 const TOKEN_MODULE: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule";
 const TOKEN_VALIDATOR: &str =
     "org.apache.kafka.common.security.oauthbearer.OAuthBearerValidatorCallbackHandler";
@@ -38,6 +41,15 @@ pub(crate) struct Security {
     pub(crate) listeners: Vec<Listener>,
     /// Where brokers get the key of the issuer of tokens; without, they believe what tokens say.
     pub(crate) jwks_url: Option<String>,
+    pub(crate) kerberos: Option<Kerberos>,
+}
+
+/// Who brokers are for Kerberos.
+#[derive(Debug, Clone)]
+pub(crate) struct Kerberos {
+    pub(crate) principal: String,
+    pub(crate) keytab: PathBuf,
+    pub(crate) krb5_conf: PathBuf,
 }
 
 impl Security {
@@ -87,7 +99,11 @@ impl Security {
         let mut properties = Vec::new();
         if self.has_sasl() {
             // Kafka 1.0 prepares only for what stands here, whatever single listeners are told.
-            let all = Listener::SaslPlaintext.mechanisms(version).join(",");
+            let mut all = Listener::SaslPlaintext.mechanisms(version).join(",");
+            if self.kerberos.is_some() {
+                all += ",GSSAPI";
+                properties.push(("sasl.kerberos.service.name".to_owned(), "kafka".to_owned()));
+            }
             properties.push(("sasl.enabled.mechanisms".to_owned(), all));
             // Those that Kafka 1.0 does not know, it takes in silence.
             for name in ["master", "secret"] {
@@ -110,7 +126,7 @@ impl Security {
             // Older brokers read these lines from a file only.
             for mechanism in mechanisms.iter().filter(|_| version != Version::V1_0_2) {
                 let key = format!("{prefix}{}.sasl.jaas.config", mechanism.to_lowercase());
-                properties.push((key, login_module(mechanism)));
+                properties.push((key, self.login_module(mechanism)));
             }
             if self.jwks_url.is_some() && mechanisms.contains(&"OAUTHBEARER") {
                 let key = format!("{prefix}oauthbearer.sasl.server.callback.handler.class");
@@ -127,7 +143,10 @@ impl Security {
     pub(crate) fn write_files(&self, directory: &Path) -> io::Result<()> {
         let mut text = "KafkaServer {\n".to_owned();
         for mechanism in ["PLAIN", "SCRAM-SHA-256"] {
-            writeln!(text, "  {}", login_module(mechanism)).expect("a String takes all");
+            writeln!(text, "  {}", self.login_module(mechanism)).expect("a String takes all");
+        }
+        if self.kerberos.is_some() {
+            writeln!(text, "  {}", self.login_module("GSSAPI")).expect("a String takes all");
         }
         text.push_str("};\n");
         std::fs::write(directory.join("jaas.conf"), text)?;
@@ -142,6 +161,9 @@ impl Security {
         if self.has_sasl() && version == Version::V1_0_2 {
             options
                 .push(format!("-Djava.security.auth.login.config={}", directory.join("jaas.conf").display()));
+        }
+        if let Some(kerberos) = &self.kerberos {
+            options.push(format!("-Djava.security.krb5.conf={}", kerberos.krb5_conf.display()));
         }
         if let Some(url) = &self.jwks_url {
             options.push(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={url}"));
@@ -178,11 +200,20 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("a path of text")
 }
 
-/// The broker's line for a mechanism.
-fn login_module(mechanism: &str) -> String {
-    match mechanism {
-        "OAUTHBEARER" => format!("{TOKEN_MODULE} required;"),
-        "PLAIN" => format!("{PLAIN_MODULE} required user_{USER}=\"{PASSWORD}\";"),
-        _ => format!("{SCRAM_MODULE} required;"),
+impl Security {
+    /// The broker's line for a mechanism.
+    fn login_module(&self, mechanism: &str) -> String {
+        match mechanism {
+            "GSSAPI" => {
+                let Some(Kerberos { principal, keytab, .. }) = &self.kerberos else { panic!("no KDC") };
+                format!(
+                    "{KERBEROS_MODULE} required useKeyTab=true storeKey=true keyTab=\"{}\" principal=\"{principal}\";",
+                    path(keytab)
+                )
+            }
+            "OAUTHBEARER" => format!("{TOKEN_MODULE} required;"),
+            "PLAIN" => format!("{PLAIN_MODULE} required user_{USER}=\"{PASSWORD}\";"),
+            _ => format!("{SCRAM_MODULE} required;"),
+        }
     }
 }
