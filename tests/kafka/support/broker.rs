@@ -23,8 +23,8 @@ use super::properties;
 use super::wait;
 use super::wire;
 
-/// How long a cluster or a broker may take to answer after its start.
-pub(crate) const START_LIMIT: Duration = Duration::from_secs(90);
+/// How long a cluster or a broker may take to answer after its start: many times what it takes on a machine that does nothing else.
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(240);
 
 const TERMINATE_LIMIT: Duration = Duration::from_secs(60);
 
