@@ -1,22 +1,36 @@
-//! Credentials of AWS, from the places where AWS's own tools look for them, in their order: the environment, the shared files, the
-//! endpoint of a container, and that of a machine (IMDSv2).
+//! Credentials of AWS, from the places where AWS's own tools look for them, in their order: the environment, the web identity of a pod,
+//! the shared files, the endpoint of a container, and that of a machine (IMDSv2); or those of a role, from STS.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::aws_credentials::{AwsCredentials, AwsOrigin};
+use zeroize::Zeroizing;
+
+use crate::aws_credentials::{AwsCredentials, AwsOrigin, AwsRole};
 use crate::clock;
-use crate::http::{Request, Url};
+#[cfg(feature = "tls")]
+use crate::config::Tls;
+use crate::http::{Answer, Request, Url};
 use crate::json::Json;
 use crate::login::{Fetched, Fetching, Source};
+#[cfg(feature = "tls")]
+use crate::network::tls_connector::TlsConnector;
 use crate::network::transport::Connector;
 use crate::network::web::{self, Limits};
+use crate::security_failure::SecurityFailure;
+#[cfg(feature = "tls")]
+use crate::tls::{Peer, RotatingTls};
 use crate::token::TokenError;
 
-mod shared_file;
+mod profile;
+mod sts;
 mod timestamp;
+mod xml;
+
+use self::profile::Profile;
+use self::sts::WebIdentity;
 
 /// Reads a variable of the environment.
 pub(crate) type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -37,14 +51,21 @@ impl AwsSource {
         match &self.origin {
             AwsOrigin::Provider(provider) => provider.credentials().await,
             AwsOrigin::Chain { profile: Some(profile) } => {
-                let found = self.look_in_files(profile).await?;
+                let found = self.look_in_files(profile, true).await?;
                 found.ok_or_else(|| {
                     TokenError::permanent(format_args!(
-                        "profile {profile} has no access key in the shared files"
+                        "profile {profile} has no access key and no role in the shared files"
                     ))
                 })
             }
             AwsOrigin::Chain { profile: None } => self.look_around().await,
+            AwsOrigin::Role(role) => {
+                let credentials = match &role.credentials {
+                    Some(credentials) => credentials.clone(),
+                    None => self.look_around().await?,
+                };
+                self.assume(role, &credentials).await
+            }
         }
     }
 
@@ -52,8 +73,16 @@ impl AwsSource {
         if let Some(credentials) = self.look_in_environment() {
             return Ok(credentials);
         }
-        let profile = self.variable("AWS_PROFILE").unwrap_or_else(|| "default".to_owned());
-        if let Some(credentials) = self.look_in_files(&profile).await? {
+        if let Some(path) = self.variable("AWS_WEB_IDENTITY_TOKEN_FILE") {
+            let missing =
+                || TokenError::permanent("AWS_WEB_IDENTITY_TOKEN_FILE is set, and AWS_ROLE_ARN is not");
+            let role_arn = self.variable("AWS_ROLE_ARN").ok_or_else(missing)?;
+            let session_name = self.variable("AWS_ROLE_SESSION_NAME");
+            return self.be_a_pod(&path, &role_arn, session_name.as_deref(), None).await;
+        }
+        let profile = self.variable("AWS_PROFILE");
+        let name = profile.as_deref().unwrap_or("default");
+        if let Some(credentials) = self.look_in_files(name, profile.is_some()).await? {
             return Ok(credentials);
         }
         if let Some(url) = self.container_url() {
@@ -74,20 +103,76 @@ impl AwsSource {
         })
     }
 
-    /// Keys in the file for credentials count before those in the file for configuration.
-    async fn look_in_files(&self, profile: &str) -> Result<Option<AwsCredentials>, TokenError> {
-        let home = self.variable("HOME").or_else(|| self.variable("USERPROFILE")).map(PathBuf::from);
-        let path = |variable: &str, name: &str| {
-            let given = self.variable(variable).map(PathBuf::from);
-            given.or_else(|| home.as_ref().map(|home| home.join(".aws").join(name)))
+    /// The token is read anew for each request: Kubernetes puts another one there before it ends.
+    async fn be_a_pod(
+        &self,
+        path: &str,
+        role_arn: &str,
+        session_name: Option<&str>,
+        region: Option<&str>,
+    ) -> Result<AwsCredentials, TokenError> {
+        let token = profile::read_text(Path::new(path)).await?;
+        let identity = WebIdentity { role_arn, session_name, token: token.trim(), region };
+        self.assume_by_web_identity(&identity).await
+    }
+
+    /// Finds credentials in a profile, or those of the role that the profile names. `is_wanted` says that the user has named the profile.
+    async fn look_in_files(&self, name: &str, is_wanted: bool) -> Result<Option<AwsCredentials>, TokenError> {
+        let found = self.profile(name).await?;
+        let wrong = |text: &str| TokenError::permanent(format_args!("profile {name} {text}"));
+        let Some(role_arn) = &found.role_arn else {
+            return match (found.credentials(), found.refused) {
+                (Some(credentials), _) => Ok(Some(credentials)),
+                (None, Some(refused)) if is_wanted => Err(wrong(&format!("has {refused}, {NOT_HERE}"))),
+                (None, _) => Ok(None),
+            };
         };
+        if let Some(path) = &found.web_identity_token_file {
+            let session_name = found.role_session_name.as_deref();
+            return self.be_a_pod(path, role_arn, session_name, found.region.as_deref()).await.map(Some);
+        }
+        let source = match (found.source_profile.as_deref(), found.credential_source.as_deref()) {
+            (Some(source), _) => {
+                let source = if source == name {
+                    found.credentials()
+                } else {
+                    self.profile(source).await?.credentials()
+                };
+                source.ok_or_else(|| wrong("has a source_profile without an access key"))?
+            }
+            (None, Some("Environment")) => self
+                .look_in_environment()
+                .ok_or_else(|| wrong("wants AWS_ACCESS_KEY_ID in the environment"))?,
+            (None, Some("EcsContainer")) => {
+                let url = self.container_url().ok_or_else(|| wrong("wants the endpoint of a container"))?;
+                self.ask_container(&url).await?
+            }
+            (None, Some("Ec2InstanceMetadata")) => self.ask_machine().await?,
+            _ => return Err(wrong("has a role_arn, and neither source_profile nor credential_source")),
+        };
+        let role = AwsRole {
+            arn: role_arn.clone(),
+            session_name: found.role_session_name.clone(),
+            external_id: found.external_id.clone(),
+            region: found.region.clone(),
+            credentials: None,
+        };
+        self.assume(&role, &source).await.map(Some)
+    }
+
+    /// Reads a profile. The file for credentials counts before that for configuration.
+    async fn profile(&self, name: &str) -> Result<Profile, TokenError> {
+        let home = self.variable("HOME").or_else(|| self.variable("USERPROFILE")).map(PathBuf::from);
+        let path = |variable: &str, file: &str| {
+            let given = self.variable(variable).map(PathBuf::from);
+            given.or_else(|| home.as_ref().map(|home| home.join(".aws").join(file)))
+        };
+        let mut found = Profile::default();
         for path in [path("AWS_SHARED_CREDENTIALS_FILE", "credentials"), path("AWS_CONFIG_FILE", "config")] {
             let Some(path) = path else { continue };
-            if let Some(credentials) = shared_file::read(&path, profile).await? {
-                return Ok(Some(credentials));
-            }
+            found = found.or(profile::read(&path, name).await?);
         }
-        Ok(None)
+        Ok(found)
     }
 
     fn container_url(&self) -> Option<String> {
@@ -98,14 +183,21 @@ impl AwsSource {
     }
 
     async fn ask_container(&self, url: &str) -> Result<AwsCredentials, TokenError> {
-        let url = parse("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)?;
+        let variable = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+        let url = parse(variable, url)?;
+        // The token must not go out to all the world in clear.
+        if !url.is_encrypted() && !url.is_loopback() && !CONTAINER_HOSTS.contains(&url.host()) {
+            let text = "must begin with https://, or lead to this machine or to an endpoint of AWS's";
+            return Err(TokenError::permanent(format_args!("{variable}: {text}")));
+        }
+        // EKS puts another token into the file before the last one ends.
         let token = match self.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
-            Some(path) => Some(shared_file::read_text(&PathBuf::from(path)).await?.trim().to_owned()),
-            None => self.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
+            Some(path) => Some(profile::read_text(Path::new(&path)).await?),
+            None => self.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(Zeroizing::new),
         };
-        let headers: Vec<_> = token.iter().map(|token| ("Authorization", token.as_str())).collect();
+        let headers: Vec<_> = token.iter().map(|token| ("Authorization", token.trim())).collect();
         let body = self.ask("GET", &url, &headers).await?;
-        read_credentials(&url, &body)
+        read_credentials(&body).map_err(|text| TokenError::temporary(format_args!("{url}: {text}")))
     }
 
     /// The endpoint gives out a token first, so that nothing is got by a request that another program was tricked into.
@@ -127,23 +219,58 @@ impl AwsSource {
         }
         let url = at(&format!("{roles}{role}"))?;
         let body = self.ask("GET", &url, &headers).await?;
-        read_credentials(&url, &body)
+        read_credentials(&body).map_err(|text| TokenError::temporary(format_args!("{url}: {text}")))
     }
 
+    /// Asks for something that may be secret.
     async fn ask(
         &self,
         method: &'static str,
         url: &Url,
         headers: &[(&'static str, &str)],
-    ) -> Result<String, TokenError> {
-        let request = Request { method, url, headers, body: "" };
-        let failed = |text: &dyn fmt::Display| TokenError::temporary(format_args!("{url}: {text}"));
-        let answer =
-            web::exchange(&*self.connector, &request, LIMITS).await.map_err(|error| failed(&error))?;
-        match answer.status {
-            200 => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
-            status => Err(failed(&format_args!("it answers {status}"))),
+    ) -> Result<Zeroizing<String>, TokenError> {
+        let answer = self.exchange(&Request { method, url, headers, body: "" }).await?;
+        let failed = |text: &str| TokenError::temporary(format_args!("{url}: {text}"));
+        match (answer.status, std::str::from_utf8(&answer.body)) {
+            (200, Ok(text)) => Ok(Zeroizing::new(text.to_owned())),
+            (200, Err(_)) => Err(failed("the answer is no text")),
+            (status, _) => Err(failed(&format!("it answers {status}"))),
         }
+    }
+
+    async fn exchange(&self, request: &Request<'_>) -> Result<Answer, TokenError> {
+        let url = request.url;
+        let connector = if url.is_encrypted() { self.secure().await? } else { Arc::clone(&self.connector) };
+        web::exchange(&*connector, request, LIMITS).await.map_err(|error| {
+            let text = format_args!("{url}: {error}");
+            match SecurityFailure::of(&error) {
+                Some(failure) if failure.is_lasting => TokenError::permanent(text),
+                _ => TokenError::temporary(text),
+            }
+        })
+    }
+
+    /// Returns how to reach AWS by TLS. It is asked once in an hour or so, and what the operating system trusts may have changed.
+    #[cfg(feature = "tls")]
+    async fn secure(&self) -> Result<Arc<dyn Connector>, TokenError> {
+        let tls = match self.variable("AWS_CA_BUNDLE") {
+            Some(path) => Tls::new().truststore_file(path),
+            None => Tls::new(),
+        };
+        let starting = move || RotatingTls::start(&tls.into_settings(), Peer::Aws);
+        let tls = tokio::task::spawn_blocking(starting).await.map_err(TokenError::temporary)?;
+        let tls = tls.map_err(|problem| TokenError::permanent(format_args!("AWS_CA_BUNDLE: {problem}")))?;
+        Ok(Arc::new(TlsConnector::new(Arc::clone(&self.connector), tls)))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, clippy::unused_async, reason = "with TLS both are used")]
+    async fn secure(&self) -> Result<Arc<dyn Connector>, TokenError> {
+        Err(TokenError::permanent("needs kafka-producer to be built with its feature \"tls\""))
+    }
+
+    fn region(&self) -> Option<String> {
+        self.variable("AWS_REGION").or_else(|| self.variable("AWS_DEFAULT_REGION"))
     }
 
     fn variable(&self, name: &str) -> Option<String> {
@@ -174,19 +301,13 @@ impl fmt::Debug for AwsSource {
 }
 
 fn parse(variable: &str, url: &str) -> Result<Url, TokenError> {
-    let parsed = Url::parse(url).map_err(|text| TokenError::permanent(format_args!("{variable}: {text}")))?;
-    // What AWS names is on the machine itself, or next to it.
-    if parsed.is_encrypted() {
-        return Err(TokenError::permanent(format_args!("{variable}: https is not available here")));
-    }
-    Ok(parsed)
+    Url::parse(url).map_err(|text| TokenError::permanent(format_args!("{variable}: {text}")))
 }
 
-/// Reads what the endpoints of containers and machines answer.
-fn read_credentials(url: &Url, body: &str) -> Result<AwsCredentials, TokenError> {
-    let wrong = |text: &str| TokenError::temporary(format_args!("{url}: {text}"));
-    let json = Json::parse(body).map_err(|error| wrong(&format!("the answer is no JSON: {error}")))?;
-    let part = |name: &str| json.text(name).ok_or_else(|| wrong(&format!("the answer has no {name}")));
+/// Reads what the endpoints of containers and machines answer. What it says is wrong has nothing of the answer in it.
+pub(crate) fn read_credentials(body: &str) -> Result<AwsCredentials, String> {
+    let json = Json::parse(body).map_err(|error| format!("the answer is no JSON: {error}"))?;
+    let part = |name: &str| json.text(name).ok_or_else(|| format!("the answer has no {name}"));
     let credentials =
         AwsCredentials::new(part("AccessKeyId")?, part("SecretAccessKey")?).session_token(part("Token")?);
     Ok(match json.text("Expiration").and_then(timestamp::parse) {
@@ -195,11 +316,17 @@ fn read_credentials(url: &Url, body: &str) -> Result<AwsCredentials, TokenError>
     })
 }
 
-const NOWHERE: &str = "no access key in the environment (AWS_ACCESS_KEY_ID), in the shared files (AWS_PROFILE), \
-                       and no endpoint of a container or of a machine";
+/// What containers of ECS and pods of EKS ask, in clear: it is on the machine itself.
+const CONTAINER_HOSTS: [&str; 3] = ["169.254.170.2", "169.254.170.23", "fd00:ec2::23"];
 
-/// The endpoints are near.
-const LIMITS: Limits = Limits { connect: Duration::from_secs(2), read: Duration::from_secs(5) };
+const NOT_HERE: &str = "which is not done here: let `Sasl::aws_msk_iam_with` take a provider of yours that runs it, or give the \
+                        profile an access key or a role";
+
+const NOWHERE: &str = "no access key in the environment (AWS_ACCESS_KEY_ID), no web identity (AWS_WEB_IDENTITY_TOKEN_FILE), no access \
+                       key in the shared files (AWS_PROFILE), and no endpoint of a container or of a machine";
+
+/// The endpoints are near, and STS is in the same region.
+const LIMITS: Limits = Limits { connect: Duration::from_secs(5), read: Duration::from_secs(10) };
 
 #[cfg(test)]
 mod tests;

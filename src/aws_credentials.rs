@@ -10,6 +10,9 @@ use std::time::SystemTime;
 use crate::secret::Secret;
 use crate::token::TokenError;
 
+#[cfg(feature = "sasl")]
+pub(crate) mod signature;
+
 /// Gets credentials of AWS, for [`Sasl::aws_msk_iam_with`](crate::Sasl::aws_msk_iam_with).
 ///
 /// It is asked as a [`TokenProvider`](crate::TokenProvider) is: when the producer is built, before credentials end, and again after
@@ -87,6 +90,62 @@ impl AwsCredentials {
     }
 }
 
+/// A role of AWS that the producer assumes, for [`Sasl::aws_msk_iam_as`](crate::Sasl::aws_msk_iam_as): it asks AWS's STS for credentials
+/// of the role, and again before they end. Needs the feature `tls`.
+///
+/// ```
+/// use kafka_producer::{AwsRole, Sasl};
+///
+/// let role = AwsRole::new("arn:aws:iam::123456789012:role/orders").external_id("orders-7").region("eu-west-1");
+/// let sasl = Sasl::aws_msk_iam_as(role);
+/// # drop(sasl);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsRole {
+    pub(crate) arn: String,
+    pub(crate) session_name: Option<String>,
+    pub(crate) external_id: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) credentials: Option<AwsCredentials>,
+}
+
+impl AwsRole {
+    /// Returns the role of this name (`awsRoleArn` in `sasl.jaas.config`).
+    #[must_use]
+    pub fn new(arn: impl Into<String>) -> Self {
+        Self { arn: arn.into(), session_name: None, external_id: None, region: None, credentials: None }
+    }
+
+    /// Sets how the session is called in AWS's own logs (`awsRoleSessionName`, default `aws-msk-iam-auth` as in Java).
+    #[must_use]
+    pub fn session_name(mut self, name: impl Into<String>) -> Self {
+        self.session_name = Some(name.into());
+        self
+    }
+
+    /// Sets what the owner of the role in another account has demanded to be told (`awsRoleExternalId`, default nothing).
+    #[must_use]
+    pub fn external_id(mut self, id: impl Into<String>) -> Self {
+        self.external_id = Some(id.into());
+        self
+    }
+
+    /// Sets in which region STS is asked (`awsStsRegion`, default that of `AWS_REGION`, else the global endpoint).
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = Some(region.into());
+        self
+    }
+
+    /// Sets who assumes the role (`awsRoleAccessKeyId`, `awsRoleSecretAccessKey`, `awsRoleSessionToken`). By default it is whom AWS's own
+    /// tools would take, as for [`Sasl::aws_msk_iam`](crate::Sasl::aws_msk_iam).
+    #[must_use]
+    pub fn credentials(mut self, credentials: AwsCredentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+}
+
 /// Where credentials come from.
 #[derive(Clone)]
 pub(crate) enum AwsOrigin {
@@ -95,6 +154,7 @@ pub(crate) enum AwsOrigin {
         profile: Option<String>,
     },
     Provider(Arc<dyn AwsCredentialsProvider>),
+    Role(Box<AwsRole>),
 }
 
 /// A provider is equal to itself only.
@@ -103,6 +163,7 @@ impl PartialEq for AwsOrigin {
         match (self, other) {
             (Self::Chain { profile }, Self::Chain { profile: other }) => profile == other,
             (Self::Provider(provider), Self::Provider(other)) => Arc::ptr_eq(provider, other),
+            (Self::Role(role), Self::Role(other)) => role == other,
             _ => false,
         }
     }
@@ -120,6 +181,7 @@ impl fmt::Debug for AwsOrigin {
         match self {
             Self::Chain { profile } => f.debug_struct("Chain").field("profile", profile).finish(),
             Self::Provider(_) => f.write_str("AwsCredentialsProvider"),
+            Self::Role(role) => role.fmt(f),
         }
     }
 }

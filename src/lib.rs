@@ -188,7 +188,7 @@ mod token;
 mod topic_partition;
 mod wire;
 
-pub use crate::aws_credentials::{AwsCredentials, AwsCredentialsFuture, AwsCredentialsProvider};
+pub use crate::aws_credentials::{AwsCredentials, AwsCredentialsFuture, AwsCredentialsProvider, AwsRole};
 pub use crate::config::{
     Acks, Compression, ConfigError, ConfigProblem, ConfigReason, MetadataRecoveryStrategy, Oidc,
     OidcAssertion, OidcSignature, ProducerConfig, Sasl, SecurityProtocol, Tls, TlsVersion,

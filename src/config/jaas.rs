@@ -19,7 +19,7 @@ use super::oauth::{self, OAuthOptions};
 use super::sasl::{
     AWS_MODULE, Credentials, KERBEROS_MODULE, Login, OAUTH_MODULE, PLAIN_MODULE, SCRAM_MODULE,
 };
-use crate::aws_credentials::AwsOrigin;
+use crate::aws_credentials::{AwsCredentials, AwsOrigin, AwsRole};
 use crate::secret::Secret;
 
 /// Reads a line. The modules for PLAIN and SCRAM serve every mechanism that needs a name and a password, as in Java.
@@ -76,7 +76,7 @@ impl Module {
     /// Whether an option means something. Of others not even the name is told, since it may be a part of a password.
     fn has_option(self, name: &str) -> bool {
         match self {
-            Self::Aws => matches!(name, "awsProfileName" | "awsRoleArn"),
+            Self::Aws => AWS_OPTIONS.contains(&name),
             Self::Kerberos => kerberos::has_option(name),
             Self::OAuth => oauth::has_option(name),
             Self::Plain | Self::Scram => matches!(name, "username" | "password" | "tokenauth"),
@@ -133,12 +133,36 @@ impl Options {
     }
 
     fn into_aws(self) -> Result<Login, ConfigReason> {
-        if self.get("awsRoleArn").is_some() {
-            let text = "roles are not assumed here, leave out awsRoleArn; `Sasl::aws_msk_iam_with` takes a provider that does";
-            return Err(ConfigReason::NotAvailable(text.to_owned()));
+        let set = |name: &str| self.get(name).filter(|value| !value.is_empty());
+        let Some(arn) = set("awsRoleArn") else {
+            return Ok(Login::Aws(AwsOrigin::Chain { profile: set("awsProfileName").map(str::to_owned) }));
+        };
+        if set("awsProfileName").is_some() {
+            return Err(invalid("must have one of awsProfileName and awsRoleArn"));
         }
-        let profile = self.get("awsProfileName").filter(|name| !name.is_empty()).map(str::to_owned);
-        Ok(Login::Aws(AwsOrigin::Chain { profile }))
+        if !cfg!(feature = "tls") {
+            return Err(ConfigReason::needs_feature("tls"));
+        }
+        let owned = |name: &str| set(name).map(str::to_owned);
+        let credentials = match (set("awsRoleAccessKeyId"), set("awsRoleSecretAccessKey")) {
+            (Some(id), Some(secret)) => Some(match set("awsRoleSessionToken") {
+                Some(token) => AwsCredentials::new(id, secret).session_token(token),
+                None => AwsCredentials::new(id, secret),
+            }),
+            (None, None) => None,
+            _ => {
+                return Err(invalid(
+                    "must have both awsRoleAccessKeyId and awsRoleSecretAccessKey, or neither",
+                ));
+            }
+        };
+        Ok(Login::Aws(AwsOrigin::Role(Box::new(AwsRole {
+            arn: arn.to_owned(),
+            session_name: owned("awsRoleSessionName"),
+            external_id: owned("awsRoleExternalId"),
+            region: owned("awsStsRegion"),
+            credentials,
+        }))))
     }
 
     fn into_oauth(self) -> Result<Login, ConfigReason> {
@@ -268,6 +292,18 @@ fn with_room() -> Zeroizing<String> {
 }
 
 const ROOM: usize = 8192;
+
+/// Those of `aws-msk-iam-auth` that say who the producer is. Those about retries and about logging change nothing here.
+const AWS_OPTIONS: [&str; 8] = [
+    "awsProfileName",
+    "awsRoleAccessKeyId",
+    "awsRoleArn",
+    "awsRoleExternalId",
+    "awsRoleSecretAccessKey",
+    "awsRoleSessionName",
+    "awsRoleSessionToken",
+    "awsStsRegion",
+];
 
 const CONTROL_FLAGS: [&str; 4] = ["required", "requisite", "sufficient", "optional"];
 

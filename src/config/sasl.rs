@@ -11,7 +11,7 @@ use super::kind::Kind;
 use super::oauth::OAuthOptions;
 use super::oidc::Oidc;
 use super::property::Property;
-use crate::aws_credentials::{AwsCredentialsProvider, AwsOrigin};
+use crate::aws_credentials::{AwsCredentialsProvider, AwsOrigin, AwsRole};
 use crate::secret::{HIDDEN, Secret};
 use crate::token::{SharedProvider, TokenProvider};
 
@@ -157,14 +157,27 @@ impl Sasl {
         self
     }
 
-    /// The credentials of AWS that its own tools would use, for Amazon MSK (AWS_MSK_IAM): from the environment, the shared files,
-    /// or the endpoint of the container or of the machine. The region is in the names of the brokers, in the profile, or in `AWS_REGION`.
+    /// The credentials of AWS that its own tools would use, for Amazon MSK (AWS_MSK_IAM): from the environment, by the web identity of a
+    /// pod of EKS, from the shared files, or from the endpoint of the container or of the machine. The region is in the names of the
+    /// brokers, in the profile, or in `AWS_REGION`.
     #[must_use]
     pub fn aws_msk_iam() -> Self {
         Self::with(Mechanism::AwsMskIam, Login::Aws(AwsOrigin::Chain { profile: None }))
     }
 
-    /// The same with credentials from elsewhere, such as a role that the provider assumes.
+    /// The same with a profile of AWS's shared files (`awsProfileName` in `sasl.jaas.config`), and nothing else.
+    #[must_use]
+    pub fn aws_msk_iam_profile(profile: impl Into<String>) -> Self {
+        Self::with(Mechanism::AwsMskIam, Login::Aws(AwsOrigin::Chain { profile: Some(profile.into()) }))
+    }
+
+    /// The same with a role that the producer assumes (`awsRoleArn` in `sasl.jaas.config`).
+    #[must_use]
+    pub fn aws_msk_iam_as(role: AwsRole) -> Self {
+        Self::with(Mechanism::AwsMskIam, Login::Aws(AwsOrigin::Role(Box::new(role))))
+    }
+
+    /// The same with credentials from elsewhere.
     #[must_use]
     pub fn aws_msk_iam_with(provider: impl AwsCredentialsProvider) -> Self {
         Self::with(Mechanism::AwsMskIam, Login::Aws(AwsOrigin::Provider(Arc::new(provider))))

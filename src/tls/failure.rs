@@ -156,7 +156,7 @@ impl Explainer {
                     Peer::Broker if is_about_issuer => {
                         "; its issuer may be missing in the broker's ssl.truststore.location"
                     }
-                    Peer::TokenEndpoint if is_about_issuer => "; it may not know the issuer",
+                    Peer::Aws | Peer::TokenEndpoint if is_about_issuer => "; it may not know the issuer",
                     _ => "",
                 };
                 let key = peer.setting(key);
@@ -183,6 +183,7 @@ impl Explainer {
                 Alert::UnrecognisedName => SecurityFailure::lasting(format!(
                     "the {peer} has no certificate for the name by which {} (UnrecognisedName)",
                     match peer {
+                        Peer::Aws => "the variables of AWS call it",
                         Peer::Broker => "bootstrap.servers or advertised.listeners call it",
                         Peer::TokenEndpoint => "sasl.oauthbearer.token.endpoint.url calls it",
                     }

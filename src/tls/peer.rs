@@ -5,6 +5,8 @@ use std::fmt;
 /// Who is at the other end of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
+    /// What gives out credentials of AWS.
+    Aws,
     Broker,
     /// Where access tokens come from.
     TokenEndpoint,
@@ -13,6 +15,7 @@ pub(crate) enum Peer {
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Aws => "endpoint of AWS",
             Self::Broker => "broker",
             Self::TokenEndpoint => "token endpoint",
         })
@@ -23,6 +26,7 @@ impl Peer {
     /// Returns where a user sets a key of `ssl.*`.
     pub(super) fn setting(self, key: &str) -> String {
         match self {
+            Self::Aws => "AWS_CA_BUNDLE".to_owned(),
             Self::Broker => key.to_owned(),
             // `ssl.*` beside it is about brokers only.
             Self::TokenEndpoint => format!("the option {key} of sasl.jaas.config"),
@@ -32,6 +36,7 @@ impl Peer {
     /// Returns what to do where TLS meets something else.
     pub(super) fn plaintext_hint(self) -> &'static str {
         match self {
+            Self::Aws => "AWS_ENDPOINT_URL_STS or AWS_CONTAINER_CREDENTIALS_FULL_URI is wrong",
             Self::Broker => "security.protocol or the port is wrong",
             Self::TokenEndpoint => {
                 "sasl.oauthbearer.token.endpoint.url must begin with http: or its port is wrong"
@@ -42,6 +47,7 @@ impl Peer {
     /// Returns where the name stands that the client connects to.
     pub(super) fn name_origin(self) -> &'static str {
         match self {
+            Self::Aws => "which is the name that AWS_ENDPOINT_URL_STS, AWS_REGION or awsStsRegion leads to",
             Self::Broker => {
                 "which is the broker's name in bootstrap.servers or in its advertised.listeners \
                  (ssl.endpoint.identification.algorithm=https)"
@@ -53,6 +59,7 @@ impl Peer {
     /// Returns how to give it another certificate.
     pub(super) fn new_certificate(self) -> &'static str {
         match self {
+            Self::Aws => "something else answers in its place, or the clock is wrong",
             Self::Broker => "give the broker another certificate (its ssl.keystore.location)",
             Self::TokenEndpoint => "the token endpoint needs another certificate",
         }

@@ -132,6 +132,29 @@ fn lines_for_amazon_are_understood_but_for_roles() {
         read("awsProfileName=\"orders\" awsDebugCreds=\"true\"").unwrap(),
         Login::Aws(AwsOrigin::Chain { profile })
     );
-    let text = refused(&format!("{module} awsRoleArn=\"arn:aws:iam::1:role/x\";"));
-    assert!(text.contains("leave out awsRoleArn") && !text.contains("arn:"), "{text}");
+    if cfg!(not(feature = "tls")) {
+        return;
+    }
+    let role = AwsRole::new("arn:aws:iam::1:role/x");
+    assert_eq!(
+        read("awsRoleArn=\"arn:aws:iam::1:role/x\"").unwrap(),
+        Login::Aws(AwsOrigin::Role(Box::new(role.clone())))
+    );
+    let all = "awsRoleArn=\"arn:aws:iam::1:role/x\" awsRoleSessionName=\"me\" awsRoleExternalId=\"e\" awsStsRegion=\"eu-west-1\" \
+               awsRoleAccessKeyId=\"A\" awsRoleSecretAccessKey=\"hunter2\" awsRoleSessionToken=\"hunter3\"";
+    let credentials = AwsCredentials::new("A", "hunter2").session_token("hunter3");
+    let role = role.session_name("me").external_id("e").region("eu-west-1").credentials(credentials);
+    let login = read(all).unwrap();
+    assert_eq!(login, Login::Aws(AwsOrigin::Role(Box::new(role))));
+    assert!(!format!("{login:?}").contains("hunter"), "{login:?}");
+    for (options, text) in [
+        ("awsProfileName=\"p\" awsRoleArn=\"arn:x\"", "must have one of awsProfileName and awsRoleArn"),
+        (
+            "awsRoleArn=\"arn:x\" awsRoleAccessKeyId=\"A\"",
+            "must have both awsRoleAccessKeyId and awsRoleSecretAccessKey",
+        ),
+    ] {
+        let refused = refused(&format!("{module} {options};"));
+        assert!(refused.contains(text) && !refused.contains("arn:"), "{refused}");
+    }
 }

@@ -5,7 +5,7 @@
 //!                                            ◀───  {"version":"2020_10_22","request-id":…}: it is accepted
 //! ```
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,15 +14,12 @@ use zeroize::Zeroizing;
 
 use super::{SaslExchange, SaslMechanism, SaslStep};
 use crate::aws_credentials::AwsCredentials;
+use crate::aws_credentials::signature::{self, Presigning};
 use crate::config::Mechanism;
 use crate::json::Json;
 use crate::login::Current;
 use crate::metadata::Node;
 use crate::wire::readable;
-
-mod signature;
-
-use self::signature::Presigning;
 
 /// The mechanism, with the credentials in force.
 #[derive(Debug)]
@@ -143,15 +140,21 @@ fn first_message(credentials: &AwsCredentials, host: &str, region: &str, now_ms:
         now_ms,
     };
     let mut members = vec![
-        ("version".to_owned(), Json::String(VERSION.to_owned())),
-        ("host".to_owned(), Json::String(host.to_owned())),
-        ("user-agent".to_owned(), Json::String(USER_AGENT.to_owned())),
-        ("action".to_owned(), Json::String(ACTION.to_owned())),
+        ("version", Zeroizing::new(VERSION.to_owned())),
+        ("host", Zeroizing::new(host.to_owned())),
+        ("user-agent", Zeroizing::new(USER_AGENT.to_owned())),
+        ("action", Zeroizing::new(ACTION.to_owned())),
     ];
-    for (name, value) in presigning.signed() {
-        members.push((name.to_ascii_lowercase(), Json::String(value)));
-    }
-    Zeroizing::new(Json::Object(members).to_string().into_bytes())
+    members.extend(presigning.signed());
+    // A token is longer than it was by nothing but escapes, of which it has none. What grows leaves copies behind.
+    let length: usize = members.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+    let members = members.into_iter();
+    let members =
+        members.map(|(name, value)| (name.to_ascii_lowercase(), Json::String(value.as_str().to_owned())));
+    let mut message = Zeroizing::new(String::with_capacity(length + 64));
+    // Writing to a string does not fail.
+    let _ = write!(message, "{}", Json::Object(members.collect()));
+    Zeroizing::new(std::mem::take(&mut *message).into_bytes())
 }
 
 fn check_answer(words: &[u8]) -> Result<(), Arc<str>> {
