@@ -5,6 +5,8 @@
 
 use std::fmt::{self, Write as _};
 
+use zeroize::{Zeroize, Zeroizing};
+
 /// A value. Numbers stay as they were written, since no calculation is done with most of them.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Json {
@@ -67,6 +69,15 @@ impl Json {
         match self.get(name)? {
             Self::Number(number) => number.parse().ok(),
             _ => None,
+        }
+    }
+}
+
+/// A text may be a token.
+impl Drop for Json {
+    fn drop(&mut self) {
+        if let Self::String(text) = self {
+            text.zeroize();
         }
     }
 }
@@ -216,7 +227,8 @@ impl<'a> Parser<'a> {
 
     fn string(&mut self) -> Result<String, JsonError> {
         self.expect("\"")?;
-        let mut text = String::new();
+        // It becomes no longer than it is written, and what grows leaves copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(self.length_in_quotes()));
         loop {
             let plain = self.rest().find(['"', '\\']).ok_or_else(|| self.senseless())?;
             let (before, _) = self.rest().split_at(plain);
@@ -226,11 +238,22 @@ impl<'a> Parser<'a> {
             text.push_str(before);
             self.position += plain;
             if self.take("\"") {
-                return Ok(text);
+                return Ok(std::mem::take(&mut *text));
             }
             self.expect("\\")?;
             text.push(self.escaped()?);
         }
+    }
+
+    /// Returns the length of what comes before the next quote that is not escaped, or before the end.
+    fn length_in_quotes(&self) -> usize {
+        let mut is_escaped = false;
+        let end = self.rest().bytes().position(|byte| {
+            let is_end = byte == b'"' && !is_escaped;
+            is_escaped = byte == b'\\' && !is_escaped;
+            is_end
+        });
+        end.unwrap_or_else(|| self.rest().len())
     }
 
     fn escaped(&mut self) -> Result<char, JsonError> {

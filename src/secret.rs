@@ -25,5 +25,17 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Adds bytes to some that may be secret. What grows by itself leaves copies behind that are not wiped.
+pub(crate) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
+    let needed = buffer.len().saturating_add(bytes.len());
+    if needed > buffer.capacity() {
+        let room = needed.max(buffer.capacity().saturating_mul(2));
+        let mut larger = Zeroizing::new(Vec::with_capacity(room));
+        larger.extend_from_slice(buffer);
+        *buffer = larger;
+    }
+    buffer.extend_from_slice(bytes);
+}
+
 /// What is shown in place of a secret, as in Java.
 pub(crate) const HIDDEN: &str = "[hidden]";

@@ -2,6 +2,8 @@
 
 use zeroize::Zeroizing;
 
+use crate::secret::append;
+
 /// What a server has answered.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -83,7 +85,7 @@ impl AnswerReader {
     ///
     /// It is no answer, or longer than it has reason to be.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<bool, HttpError> {
-        self.rest.extend_from_slice(bytes);
+        append(&mut self.rest, bytes);
         if self.state == State::Status && speaks_tls(&self.rest) {
             return Err(HttpError::Tls);
         }
@@ -144,13 +146,13 @@ impl AnswerReader {
             return Err(HttpError::TooLong);
         }
         let end = *taken + count;
-        self.body.extend_from_slice(self.rest.get(*taken..end).unwrap_or_default());
+        append(&mut self.body, self.rest.get(*taken..end).unwrap_or_default());
         *taken = end;
         Ok(())
     }
 
     /// Takes a line, without its end, if it has come.
-    fn line(&mut self, taken: &mut usize) -> Result<Option<String>, HttpError> {
+    fn line(&mut self, taken: &mut usize) -> Result<Option<Zeroizing<String>>, HttpError> {
         let rest = self.rest.get(*taken..).unwrap_or_default();
         let end = rest.iter().position(|byte| *byte == b'\n');
         if self.head + end.unwrap_or(rest.len()) >= MAX_HEAD {
@@ -159,7 +161,7 @@ impl AnswerReader {
         let Some(end) = end else { return Ok(None) };
         let line = rest.get(..end).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let line = String::from_utf8_lossy(line).into_owned();
+        let line = Zeroizing::new(String::from_utf8_lossy(line).into_owned());
         *taken += end + 1;
         self.head += end + 1;
         Ok(Some(line))

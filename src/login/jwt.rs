@@ -50,7 +50,7 @@ pub(crate) fn describe(token: &str, now_ms: i64) -> String {
 /// Prints the value of a claim, which is a text or a list of texts.
 fn claim(value: &Json) -> Option<String> {
     let text = match value {
-        Json::String(text) => text.clone(),
+        Json::String(text) => text.to_owned(),
         Json::Array(items) => {
             let items = items.iter().take(MOST_ITEMS);
             let texts = items.map(|item| if let Json::String(text) = item { text.as_str() } else { "?" });
