@@ -146,8 +146,7 @@ impl Metadata {
         bootstrap: impl IntoIterator<Item = HostPort>,
         seed: u64,
     ) -> Self {
-        let ids = (1..).map(|number: i32| NodeId(-number));
-        let bootstrap: Vec<_> = ids.zip(bootstrap).map(|(id, address)| Node::at(id, address)).collect();
+        let bootstrap = rebootstrap::bootstrap_nodes(bootstrap);
         Self {
             cluster: Arc::new(Cluster::default().with_nodes(bootstrap.clone())),
             topics: TrackedTopics::new(config.max_idle),

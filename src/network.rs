@@ -25,6 +25,7 @@
 
 mod api_versions;
 mod authentication;
+pub(crate) mod canonical;
 mod client;
 mod connection_history;
 mod connection_states;

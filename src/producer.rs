@@ -22,6 +22,7 @@ use crate::sender::{Control, Purge};
 use crate::topic_partition::Topic;
 
 mod authentication;
+mod bootstrap_names;
 mod builder;
 mod caller;
 mod deadline;

@@ -53,6 +53,7 @@ pub(crate) use self::settings::SenderSettings;
 use self::shell::Shell;
 #[cfg(test)]
 pub(crate) use self::sockets::Sockets;
+pub(crate) use self::topology::BootstrapNews;
 
 /// The background task. It ends when the producer is closed and everything is settled, or aborted.
 #[derive(Debug)]

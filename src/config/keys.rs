@@ -247,7 +247,7 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("bootstrap.servers", Kind::List, None, supported!(bootstrap_servers => bootstrap)),
     Key::new("buffer.memory", LONG, Some("33554432"), supported!(buffer_memory)),
     Key::new("buffer.memory.allocation.strategy", ALLOCATION, Some("full"), by_name("changes nothing: batches take memory as they grow in any case")),
-    Key::new("client.dns.lookup", DNS_LOOKUP, Some("use_all_dns_ips"), not_yet("canonical names are", Some("use_all_dns_ips"))),
+    Key::new("client.dns.lookup", DNS_LOOKUP, Some("use_all_dns_ips"), by_name("with `resolve_canonical_bootstrap_servers_only` each address of `bootstrap.servers` is connected to by the name that its domain has for it")),
     Key::new("client.id", Kind::Text, Some(""), supported!(client_id)),
     Key::new("client.rack", Kind::Text, Some(""), supported!(client_rack)),
     Key::new("compression.gzip.level", Kind::within(-1, 9, Int), Some("-1"), supported!(compression_gzip_level)),

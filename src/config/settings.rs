@@ -124,6 +124,11 @@ impl ProducerSettings {
         self.by_name.get(key).map(String::as_str).filter(|text| !text.trim().is_empty())
     }
 
+    /// Whether brokers are known by the names of the addresses in `bootstrap.servers`, not by what stands there.
+    pub(crate) fn wants_canonical_names(&self) -> bool {
+        self.text("client.dns.lookup") == Some("resolve_canonical_bootstrap_servers_only")
+    }
+
     pub(super) fn kept_by_name(&self, key: &Key) -> Option<String> {
         self.by_name.get(key.name).cloned().or_else(|| key.default.map(str::to_owned))
     }

@@ -2,9 +2,27 @@
 
 use std::time::Instant;
 
-use super::{Cluster, Metadata, MetadataUpdate};
+use super::{Cluster, Metadata, MetadataUpdate, Node};
+use crate::config::HostPort;
+use crate::topic_partition::NodeId;
+
+/// Gives each of the bootstrap servers an id that no broker has.
+pub(super) fn bootstrap_nodes(bootstrap: impl IntoIterator<Item = HostPort>) -> Vec<Node> {
+    let ids = (1..).map(|number: i32| NodeId(-number));
+    ids.zip(bootstrap).map(|(id, address)| Node::at(id, address)).collect()
+}
 
 impl Metadata {
+    /// Takes other bootstrap servers from now on. Returns the view with them if brokers are not known yet.
+    pub(crate) fn set_bootstrap(
+        &mut self,
+        bootstrap: impl IntoIterator<Item = HostPort>,
+    ) -> Option<MetadataUpdate> {
+        self.bootstrap = bootstrap_nodes(bootstrap);
+        let cluster = Cluster::clone(&self.cluster).with_nodes(self.bootstrap.clone());
+        self.is_bootstrap.then(|| self.publish(cluster))
+    }
+
     /// Goes back to the bootstrap servers, as if no broker had ever answered. What was known of the topics stays, so
     /// that records can still be given partitions, but there is no leader until the next answer. A request under way
     /// is given up. The backoff stays, because a broker may send the producer back again and again.

@@ -71,7 +71,7 @@ impl Lookups {
     }
 
     /// Has a thread do something that blocks, at most once.
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {

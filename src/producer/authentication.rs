@@ -36,11 +36,11 @@ pub(crate) struct Prepared {
     /// `None` if brokers do not ask.
     pub(crate) mechanism: Option<Arc<dyn SaslMechanism>>,
     /// To be run beside the sender, for mechanisms whose credentials come from outside.
-    pub(crate) login: Option<RunningLogin>,
+    pub(crate) login: Option<RunningBeside>,
 }
 
-/// Fetches credentials until it is dropped.
-pub(crate) type RunningLogin = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// Does something for the sender until it is dropped, such as fetching credentials.
+pub(crate) type RunningBeside = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Prepares what a configuration asks for.
 pub(crate) fn prepare(
@@ -126,13 +126,12 @@ fn in_login_module(problem: &ConfigProblem) -> ConfigError {
     ConfigError::from(problem)
 }
 
-/// Starts the sender, and with it the login, which ends when the sender does.
-pub(crate) fn spawn(runtime: &Handle, sender: Sender, login: Option<RunningLogin>) {
-    let Some(login) = login else { return drop(runtime.spawn(sender)) };
-    let login = AbortOnDrop(runtime.spawn(login));
+/// Starts the sender, and with it other tasks, which end when the sender does.
+pub(crate) fn spawn(runtime: &Handle, sender: Sender, others: Vec<RunningBeside>) {
+    let others: Vec<_> = others.into_iter().map(|other| AbortOnDrop(runtime.spawn(other))).collect();
     drop(runtime.spawn(async move {
         sender.await;
-        drop(login);
+        drop(others);
     }));
 }
 

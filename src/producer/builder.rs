@@ -26,6 +26,7 @@ use crate::delivery::AckObserver;
 use crate::fence::fenced;
 use crate::metadata::{Metadata, MetadataConfig};
 use crate::metrics::Counters;
+use crate::network::canonical::{NameService, SystemNames};
 use crate::network::dialer::{Dialer, FencedDialer};
 use crate::network::lookup::Lookups;
 use crate::network::resolver::TcpConnector;
@@ -38,7 +39,8 @@ use crate::pipeline::{
     InterceptorChain, Partitioner, ProducerInterceptor, RoundRobinPartitioner, RoutingRules, Serializable,
     Serializer,
 };
-use crate::producer::authentication::{self, Prepared};
+use crate::producer::authentication::{self, Prepared, RunningBeside};
+use crate::producer::bootstrap_names::BootstrapNames;
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
 use crate::producer::{KafkaProducer, ProducerShared, deadline};
@@ -74,6 +76,8 @@ pub struct KafkaProducerBuilder<K = Bytes, V = Bytes> {
     value_serializer: Box<dyn Serializer<V>>,
     partitioner: Option<Box<dyn Partitioner>>,
     dialer: Option<Box<dyn Dialer>>,
+    /// By which canonical names are found, if they count.
+    names: Arc<dyn NameService>,
     #[cfg(feature = "tls")]
     certificates: Option<Box<dyn CertificateProvider>>,
     fail_stop: bool,
@@ -167,6 +171,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             value_serializer: Box::new(value),
             partitioner: self.partitioner,
             dialer: self.dialer,
+            names: self.names,
             #[cfg(feature = "tls")]
             certificates: self.certificates,
             fail_stop: self.fail_stop,
@@ -325,7 +330,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             Arc::clone(&connector),
             MAX_RESPONSE_LEN,
         );
-        authentication::spawn(&runtime, sender, login);
+        let mut beside: Vec<RunningBeside> = login.into_iter().collect();
+        if settings.wants_canonical_names() {
+            beside.push(Box::pin(bootstrap_names(&settings, self.names, &control, &accumulator).run()));
+        }
+        authentication::spawn(&runtime, sender, beside);
         let shared = ProducerShared {
             id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
@@ -359,6 +368,7 @@ where
             value_serializer: Box::new(V::Serializer::default()),
             partitioner: None,
             dialer: None,
+            names: Arc::new(SystemNames),
             #[cfg(feature = "tls")]
             certificates: None,
             fail_stop: false,
@@ -436,7 +446,25 @@ fn new_metadata(settings: &ProducerSettings) -> Metadata {
         retry_backoff: Backoff::new(settings.retry_backoff, settings.retry_backoff_max),
         rebootstrap_trigger,
     };
-    Metadata::new(&config, settings.bootstrap.iter().cloned(), rand::rng().random())
+    // Names are looked up first if others count than those that stand there.
+    let bootstrap = settings.bootstrap.iter().filter(|_| !settings.wants_canonical_names()).cloned();
+    Metadata::new(&config, bootstrap, rand::rng().random())
+}
+
+fn bootstrap_names(
+    settings: &ProducerSettings,
+    names: Arc<dyn NameService>,
+    control: &Arc<Control>,
+    accumulator: &Arc<RecordAccumulator>,
+) -> BootstrapNames {
+    BootstrapNames {
+        bootstrap: settings.bootstrap.clone(),
+        lookups: Lookups::new(),
+        names,
+        backoff: Backoff::new(settings.reconnect_backoff, settings.reconnect_backoff_max),
+        control: Arc::clone(control),
+        accumulator: Arc::clone(accumulator),
+    }
 }
 
 fn new_network(

@@ -19,6 +19,7 @@ use crate::sender::purge::Purge;
 use crate::sender::seat::Seat;
 use crate::sender::shell::Shell;
 use crate::sender::topic_interests::{TopicInterest, TopicInterests};
+use crate::sender::topology::BootstrapNews;
 use crate::topic_partition::Topic;
 
 /// What handles ask of the sender.
@@ -49,6 +50,8 @@ pub(super) enum Order {
     EndIfIdle,
     /// Take in what has come of fetching credentials.
     NoteLogin(LoginNews),
+    /// Take in what has come of looking for the names of brokers.
+    NoteBootstrap(BootstrapNews),
     /// Give records up, and return the error of each.
     Purge(Purge, oneshot::Sender<Vec<DeliveryError>>),
 }
@@ -92,6 +95,11 @@ impl Control {
     /// Tells the sender what has come of fetching credentials. The caller must wake the sender after this.
     pub(crate) fn note_login(&self, news: LoginNews) {
         self.give(Order::NoteLogin(news));
+    }
+
+    /// Tells the sender what has come of looking for the names of brokers. The caller must wake the sender after this.
+    pub(crate) fn note_bootstrap(&self, news: BootstrapNews) {
+        self.give(Order::NoteBootstrap(news));
     }
 
     pub(crate) fn cluster_version(&self) -> u64 {

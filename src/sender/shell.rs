@@ -207,6 +207,7 @@ impl Occupant for Shell {
                     }
                 }
                 Order::NoteLogin(news) if !self.is_finished => self.core.handle_login(&news, now),
+                Order::NoteBootstrap(news) if !self.is_finished => self.core.handle_bootstrap(news, now),
                 // The purge is carried out also if its caller has given up waiting for the result.
                 Order::Purge(what, result) if !self.is_finished => {
                     self.take_in(now);
@@ -216,7 +217,11 @@ impl Occupant for Shell {
                     // Wakes the caller.
                     guarded(|| drop(result.send(errors)));
                 }
-                Order::Abort | Order::EndIfIdle | Order::NoteLogin(_) | Order::Purge(..) => order.refuse(),
+                Order::Abort
+                | Order::EndIfIdle
+                | Order::NoteBootstrap(_)
+                | Order::NoteLogin(_)
+                | Order::Purge(..) => order.refuse(),
             }
         }
     }

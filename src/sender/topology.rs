@@ -33,6 +33,7 @@ mod resolution;
 mod scouting;
 
 use self::refusals::Refusals;
+pub(crate) use self::resolution::BootstrapNews;
 use self::resolution::Resolution;
 use self::scouting::Scouting;
 

@@ -132,7 +132,11 @@ fn choices_are_taken_as_kafka_writes_them() {
         ("metadata.recovery.strategy", &["none", "NONE", "Rebootstrap"], &["no", ""]),
         ("partitioner.ignore.keys", &["true", "FALSE", " True "], &["yes", "1", ""]),
         ("security.protocol", &["PLAINTEXT", "plaintext"], &["TLS", ""]),
-        ("client.dns.lookup", &["use_all_dns_ips"], &["resolve_canonical_bootstrap_servers_only", "default"]),
+        (
+            "client.dns.lookup",
+            &["use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"],
+            &["default", ""],
+        ),
     ] {
         for value in good {
             assert_eq!(problem(key, value), None);

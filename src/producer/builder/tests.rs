@@ -1,6 +1,7 @@
 //! Start-up, counted in round trips: on tokio's paused clock, which stands still but for the round trips of the network
 //! and for timers that fire.
 
+mod canonical;
 mod distant;
 #[cfg(all(feature = "sasl", feature = "tls"))]
 mod secured;

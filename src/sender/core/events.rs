@@ -8,6 +8,7 @@ use crate::login::LoginNews;
 use crate::network::NetworkEvent;
 use crate::sender::nodes::Nodes;
 use crate::sender::request::{Purpose, RequestOutcome};
+use crate::sender::topology::BootstrapNews;
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
@@ -57,6 +58,12 @@ impl SenderCore {
                 self.topology.note_no_credentials(cause, *is_permanent, &mut nodes, now, &mut self.effects);
             }
         }
+        self.act(now);
+    }
+
+    /// Takes in what has come of looking for the names of brokers.
+    pub(crate) fn handle_bootstrap(&mut self, news: BootstrapNews, now: Instant) {
+        self.topology.handle_bootstrap(news, now, &mut self.effects);
         self.act(now);
     }
 

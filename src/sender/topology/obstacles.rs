@@ -145,7 +145,7 @@ impl Topology {
         self.note_obstacle(&obstacle, effects);
     }
 
-    fn note_obstacle(&mut self, obstacle: &str, effects: &mut Effects) {
+    pub(super) fn note_obstacle(&mut self, obstacle: &str, effects: &mut Effects) {
         if let Some(cluster) = self.metadata.note_obstacle(obstacle) {
             effects.push(Effect::Publish(cluster));
         }

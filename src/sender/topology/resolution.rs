@@ -6,10 +6,20 @@
 use std::time::{Duration, Instant};
 
 use super::Topology;
+use crate::config::HostPort;
 use crate::log;
 use crate::network::DisconnectReason;
 use crate::sender::effects::{Effect, Effects};
 use crate::topic_partition::NodeId;
+
+/// What has come of looking for the names of brokers (`client.dns.lookup`).
+#[derive(Debug)]
+pub(crate) enum BootstrapNews {
+    /// Brokers have these.
+    Names(Vec<HostPort>),
+    /// No entry of `bootstrap.servers` has an address. Another attempt follows.
+    Unresolved(String),
+}
 
 /// Until when one of the names must have an address.
 #[derive(Debug)]
@@ -40,14 +50,40 @@ impl Topology {
             self.resolution = None;
             return;
         }
-        let broker = self.describe(node);
-        let Some(resolution) = self.resolution.as_mut().filter(|resolution| is_final && now >= resolution.by)
-        else {
+        let cause = format!("{}: {reason}", self.describe(node));
+        if is_final {
+            self.note_unresolved(&cause, now, effects);
+        }
+    }
+
+    /// Takes in what has come of looking for the names of brokers. Until some are known there are no nodes.
+    pub(in crate::sender) fn handle_bootstrap(
+        &mut self,
+        news: BootstrapNews,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        match news {
+            BootstrapNews::Names(names) => {
+                self.resolution = None;
+                if let Some(update) = self.metadata.set_bootstrap(names) {
+                    effects.push(Effect::Adopt(update));
+                }
+            }
+            BootstrapNews::Unresolved(cause) => {
+                self.note_obstacle(&format!("bootstrap.servers: {cause}"), effects);
+                self.note_unresolved(&cause, now, effects);
+            }
+        }
+    }
+
+    fn note_unresolved(&mut self, cause: &str, now: Instant, effects: &mut Effects) {
+        let Some(resolution) = self.resolution.as_mut().filter(|resolution| now >= resolution.by) else {
             return;
         };
         let timeout = resolution.timeout.as_millis();
         let text = format!(
-            "no name in bootstrap.servers was resolved within bootstrap.resolve.timeout.ms ({timeout}), at last {broker}: {reason}"
+            "no name in bootstrap.servers was resolved within bootstrap.resolve.timeout.ms ({timeout}), at last {cause}"
         );
         if !std::mem::replace(&mut resolution.has_warned, true) {
             log::warn!("{text}; the producer keeps trying");
