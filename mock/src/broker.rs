@@ -1,5 +1,6 @@
 //! A broker of a cluster: its place in the state that all brokers share. What it does with requests is in `dispatch`.
 
+use crate::coordinators::Coordinated;
 use crate::error::code;
 use crate::state::ClusterState;
 use crate::topic::{Partition, TopicRef};
@@ -17,6 +18,11 @@ impl Broker<'_> {
             TopicRef::Id(id) => self.state.name_of(*id).map(str::to_owned),
             TopicRef::Name(name) => Some(name.clone()),
         }
+    }
+
+    /// The error with which this broker answers if it does not coordinate the transactional id, or not yet.
+    pub(crate) fn check_transaction(&mut self, id: &str) -> Result<(), i16> {
+        self.state.check_coordinator(&Coordinated::Transaction(id.to_owned()), self.id)
     }
 
     /// The partition, if this broker leads it and the client's leader epoch (-1: not known) is the present one.

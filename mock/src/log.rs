@@ -73,8 +73,9 @@ impl PartitionLog {
         let known = self.producers.get(&marker.producer.producer_id);
         // The mock keeps no time, so the marker is as old as the newest record of its producer.
         let timestamp = known.map_or(0, ProducerState::last_timestamp);
-        self.take_in_marker(marker, base_offset, appending.now);
+        let ended = self.take_in_marker(marker, base_offset, appending.now);
         if appending.keeps_records {
+            self.ended.extend(ended);
             self.batches.push(marker.to_batch(base_offset, appending.leader_epoch, timestamp));
             self.times.push(appending.now);
         }
@@ -201,20 +202,25 @@ impl PartitionLog {
         if !header.is_control() {
             self.remember(&header, batch.base_offset, time);
         } else if let Some(marker) = EndMarker::read(&header, &batch.bytes) {
-            self.take_in_marker(marker, batch.base_offset, time);
+            let ended = self.take_in_marker(marker, batch.base_offset, time);
+            self.ended.extend(ended);
         }
     }
 
-    fn take_in_marker(&mut self, marker: EndMarker, offset: i64, now: Duration) {
+    /// Returns the transaction that the marker ends, if it has records here.
+    fn take_in_marker(&mut self, marker: EndMarker, offset: i64, now: Duration) -> Option<EndedTransaction> {
         let EndMarker { producer, outcome, .. } = marker;
         self.verifications.remove(&producer.producer_id);
         let known = self.producers.remove(&producer.producer_id);
         let (known, first_offset) = ProducerState::end_transaction(known, producer.epoch, now);
         self.producers.insert(producer.producer_id, known);
-        if let Some(first_offset) = first_offset {
-            let producer_id = producer.producer_id;
-            self.ended.push(EndedTransaction { producer_id, first_offset, last_offset: offset, outcome });
-        }
+        let producer_id = producer.producer_id;
+        first_offset.map(|first_offset| EndedTransaction {
+            producer_id,
+            first_offset,
+            last_offset: offset,
+            outcome,
+        })
     }
 
     fn remember(&mut self, header: &BatchHeader, base_offset: i64, now: Duration) {
@@ -253,9 +259,10 @@ impl PartitionLog {
     /// What a consumer reads that reads only what is committed.
     pub(crate) fn committed_records(&self, high_watermark: i64) -> Vec<MockRecord> {
         let end = self.last_stable_offset(high_watermark);
+        let aborted = self.ended.aborted_by_producer();
         let is_aborted = |batch: &MockBatch| {
-            let mut aborted = self.ended.aborted_between(batch.base_offset, batch.last_offset() + 1);
-            batch.is_transactional && aborted.any(|ended| ended.producer_id == batch.producer_id)
+            batch.is_transactional
+                && aborted.get(&batch.producer_id).is_some_and(|all| all.cover(batch.base_offset))
         };
         let batches = self.batches.iter().take_while(|batch| batch.last_offset() < end);
         batches.filter(|batch| !is_aborted(batch)).flat_map(MockBatch::records).collect()

@@ -3,7 +3,8 @@
 //! [`Brokers`] judges requests by the same code as [`MockCluster`](crate::MockCluster). Bytes, time and faults of the
 //! network are the caller's: it cuts frames, says what time it is, and carries answers. In addition each replica has a log
 //! of its own here. Followers copy when they are told to ([`Brokers::fetch`]), requests with `acks=all` wait for those in
-//! sync, and a new leader lacks what it had not copied.
+//! sync, and a new leader lacks what it had not copied. Transactions that end have their markers written when the caller says so
+//! ([`Brokers::write_markers`]), and time out when it says what time it is ([`Brokers::time_out_transactions`]).
 //!
 //! # Examples
 //!

@@ -1,6 +1,5 @@
 //! AddPartitionsToTxn: makes partitions part of a transaction. Producers send versions up to 3, brokers the others.
 
-use kafka_protocol::messages::TransactionalId;
 use kafka_protocol::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnRequest, AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
@@ -10,7 +9,6 @@ use kafka_protocol::messages::add_partitions_to_txn_response::{
 };
 
 use crate::broker::Broker;
-use crate::coordinators::Coordinated;
 use crate::error::code;
 use crate::faults::{FaultPlan, Target};
 use crate::transactions::{Identity, Participant};
@@ -88,10 +86,6 @@ impl Broker<'_> {
         let now = self.state.now;
         let added = admitted.and_then(|()| self.state.transactions.add(id, producer, &participants, now));
         results(&transaction.topics, |_, _| error_of(added))
-    }
-
-    pub(crate) fn check_transaction(&mut self, id: &TransactionalId) -> Result<(), i16> {
-        self.state.check_coordinator(&Coordinated::Transaction(id.as_str().to_owned()), self.id)
     }
 }
 

@@ -8,7 +8,6 @@ use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use kafka_protocol::messages::init_producer_id_response::InitProducerIdResponse;
 
 use crate::broker::Broker;
-use crate::coordinators::Coordinated;
 use crate::error::code;
 use crate::faults::FaultPlan;
 use crate::transactions::Identity;
@@ -50,7 +49,7 @@ impl Broker<'_> {
         };
         let id = id.as_str();
         let timeout = u64::try_from(request.transaction_timeout_ms).unwrap_or(0);
-        self.state.check_coordinator(&Coordinated::Transaction(id.to_owned()), self.id)?;
+        self.check_transaction(id)?;
         self.state.init_transactions(id, Duration::from_millis(timeout), known)
     }
 }

@@ -1,10 +1,12 @@
 //! Transactions of one log that have ended, and what consumers are told of them.
 
+use std::collections::HashMap;
+
 use crate::transactions::Outcome;
 
 /// A transaction that has a marker in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct EndedTransaction {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct EndedTransaction {
     pub(crate) producer_id: i64,
     /// Offset of its first record.
     pub(crate) first_offset: i64,
@@ -15,13 +17,13 @@ pub(crate) struct EndedTransaction {
 
 /// All transactions of a log that have ended, by the offsets of their markers.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct EndedTransactions {
+pub(super) struct EndedTransactions {
     ended: Vec<EndedTransaction>,
 }
 
 impl EndedTransactions {
-    pub(super) fn push(&mut self, transaction: EndedTransaction) {
-        self.ended.push(transaction);
+    pub(super) fn extend(&mut self, transaction: Option<EndedTransaction>) {
+        self.ended.extend(transaction);
     }
 
     pub(super) fn clear(&mut self) {
@@ -36,8 +38,31 @@ impl EndedTransactions {
     }
 
     /// Aborted transactions with records between two offsets, the second not included.
-    pub(crate) fn aborted_between(&self, start: i64, end: i64) -> impl Iterator<Item = &EndedTransaction> {
-        let aborted = self.ended.iter().filter(|transaction| transaction.outcome == Outcome::Abort);
-        aborted.filter(move |transaction| transaction.last_offset >= start && transaction.first_offset < end)
+    pub(super) fn aborted_between(&self, start: i64, end: i64) -> impl Iterator<Item = &EndedTransaction> {
+        let first = self.ended.partition_point(|transaction| transaction.last_offset < start);
+        let rest = self.ended.get(first..).unwrap_or_default();
+        rest.iter().filter(move |ended| ended.outcome == Outcome::Abort && ended.first_offset < end)
+    }
+
+    /// The aborted transactions of each producer id.
+    pub(super) fn aborted_by_producer(&self) -> HashMap<i64, AbortedRanges> {
+        let mut all = HashMap::<_, AbortedRanges>::new();
+        for ended in self.ended.iter().filter(|transaction| transaction.outcome == Outcome::Abort) {
+            let AbortedRanges(ranges) = all.entry(ended.producer_id).or_default();
+            ranges.push((ended.first_offset, ended.last_offset));
+        }
+        all
+    }
+}
+
+/// First and last offsets of the aborted transactions of one producer id, ascending and apart from each other.
+#[derive(Debug, Default)]
+pub(super) struct AbortedRanges(Vec<(i64, i64)>);
+
+impl AbortedRanges {
+    pub(super) fn cover(&self, offset: i64) -> bool {
+        let Self(ranges) = self;
+        let place = ranges.partition_point(|(_, last)| *last < offset);
+        ranges.get(place).is_some_and(|(first, _)| *first <= offset)
     }
 }

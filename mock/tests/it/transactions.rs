@@ -575,3 +575,18 @@ async fn an_empty_transaction_ends_as_its_protocol_has_it() {
     let late = only_partition(second.client.call(12, &request).await);
     assert_eq!(late.error_code, INVALID_PRODUCER_EPOCH);
 }
+
+#[tokio::test]
+async fn transactions_end_also_where_no_records_are_kept() {
+    let cluster = MockCluster::builder().keep_records(false).start().await.unwrap();
+    cluster.create_topic("t", 1, 1).unwrap();
+    let mut producer = Producer::start(&cluster, "tx", V2).await;
+    for is_commit in [true, false] {
+        assert_eq!(producer.produce(0, 0, &["a"]).await, 0);
+        assert_eq!(producer.end(is_commit).await, 0);
+    }
+
+    assert_eq!(state(&cluster, "tx"), TransactionState::CompleteAbort);
+    assert_eq!(cluster.end_offset("t", 0).unwrap(), 4);
+    assert!(cluster.committed_records("t", 0).is_empty());
+}
