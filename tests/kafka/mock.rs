@@ -1,4 +1,6 @@
-//! `kafka-mock`, judged by Kafka's own clients.
+//! `kafka-mock`, judged by Kafka's own clients, and by what a real cluster answers.
+
+mod transactions;
 
 use std::net::SocketAddr;
 use std::process::Output;
@@ -19,6 +21,7 @@ use crate::support::jars::Jars;
 use crate::support::tools::run_tool;
 use crate::support::work_dir::WorkDir;
 use crate::support::{KafkaCluster, Version, properties, wait, wire};
+use transactions::Script;
 
 const TOPIC: &str = "lines";
 const PARTITIONS: i32 = 3;
@@ -41,7 +44,12 @@ struct Judged {
 impl Judged {
     /// `None`, after a line on stderr, unless real Kafka is asked for: the test is to return.
     async fn start() -> Option<Self> {
-        let (jars, turn) = jars_alone(VERSION).await?;
+        Self::start_with(VERSION).await
+    }
+
+    /// Judged by the clients of another version.
+    async fn start_with(version: Version) -> Option<Self> {
+        let (jars, turn) = jars_alone(version).await?;
         let work_dir = WorkDir::new().expect("a work directory");
         properties::write_logging(work_dir.path()).expect("files");
         let cluster = MockCluster::start(3).await.expect("mock brokers");
@@ -79,6 +87,22 @@ impl Judged {
             let printed = self.run(VERSION.console_consumer(), &arguments, Vec::new()).await;
             read.push(printed.lines().map(str::to_owned).collect());
         }
+        read
+    }
+
+    /// Reads with `isolation.level=read_committed`: lines with partition, tab and value, in alphabetical order.
+    async fn consume_committed(&self, count: usize) -> Vec<String> {
+        let mut read = Vec::new();
+        for partition in 0..PARTITIONS {
+            let records = self.cluster.committed_records(TOPIC, partition).len().to_string();
+            let number = partition.to_string();
+            let fixed = ["--isolation-level", "read_committed", "--offset", "earliest"];
+            let arguments = [&fixed[..], &["--partition", &number, "--max-messages", &records]].concat();
+            let printed = self.run(VERSION.console_consumer(), &arguments, Vec::new()).await;
+            read.extend(printed.lines().map(|line| format!("{partition}\t{line}")));
+        }
+        assert_eq!(read.len(), count);
+        read.sort_unstable();
         read
     }
 
@@ -238,6 +262,86 @@ async fn kafka_4_3_and_the_mock_refuse_batches_of_no_transaction_alike() {
         for (address, identity) in addresses.into_iter().zip(identities) {
             let found = codes(address, &transactional_request(identity), version).await;
             assert_eq!(found, expected, "{address}: {identity:?}, version {version}");
+        }
+    }
+}
+
+/// How long the real broker may take to see that a transaction of a second has taken too long.
+const TIME_OUT_LIMIT: Duration = Duration::from_secs(4);
+
+async fn answers(address: SocketAddr, mock: Option<&MockCluster>) -> Vec<String> {
+    identity(address, "coordinates already").await;
+    // Makes the topic that keeps offsets.
+    let group = FindCoordinatorRequest::default().with_key(StrBytes::from_static_str("group"));
+    wire::call(address, 3, &group, Duration::from_secs(10)).await.expect("an answer");
+    let mut script = Script::new(address, TOPIC);
+    script.first_protocol().await;
+    script.fencing().await;
+    script.second_protocol().await;
+    script
+        .time_out(async || match mock {
+            Some(mock) => assert!(mock.time_out_transaction("late")),
+            None => tokio::time::sleep(TIME_OUT_LIMIT).await,
+        })
+        .await;
+    script.into_answers()
+}
+
+#[tokio::test]
+async fn kafka_4_3_and_the_mock_answer_transactions_alike() {
+    let interval = "transaction.abort.timed.out.transaction.cleanup.interval.ms";
+    let options = KafkaCluster::options(VERSION, 1).property(interval, "500");
+    let Some(kafka) = options.start().await else { return };
+    kafka.create_topic(TOPIC, 5, 1, &[]).await;
+    let mock = MockCluster::start(1).await.expect("a mock broker");
+    mock.create_topic(TOPIC, 5, 1).expect("topic is new");
+
+    let real = answers(kafka.broker(1).address(), None).await;
+    let mocked = answers(mock.bootstrap_servers().parse().expect("one address"), Some(&mock)).await;
+
+    assert!(real.len() > 100);
+    for (real, mocked) in real.iter().zip(&mocked) {
+        assert_eq!(mocked, real);
+    }
+    assert_eq!(mocked.len(), real.len());
+}
+
+const TRANSACTIONS: i64 = 60;
+
+/// Kafka's transactional producers of each version and its newest console consumer agree on what was committed.
+#[tokio::test]
+async fn transactional_producers_of_kafka_find_nothing_wrong_with_the_mock() {
+    for (version, fenced_by) in [
+        (Version::V1_0_2, "org.apache.kafka.common.errors.ProducerFencedException"),
+        (Version::V2_8_2, "org.apache.kafka.common.errors.InvalidProducerEpochException"),
+        (Version::V4_3_1, "org.apache.kafka.common.errors.InvalidProducerEpochException"),
+    ] {
+        let Some(judged) = Judged::start_with(version).await else { return };
+        let arguments = [judged.bootstrap.as_str(), TOPIC, "id", &TRANSACTIONS.to_string()];
+        let output =
+            run_tool(judged.jars, judged.work_dir.path(), "Transactions", &arguments, Vec::new()).await;
+        let printed = String::from_utf8(output.stdout).expect("text");
+        let mut lines: Vec<_> = printed.lines().collect();
+        assert_eq!(lines.pop(), Some(fenced_by), "{version:?}");
+
+        let mut committed = Vec::new();
+        for partition in 0..PARTITIONS {
+            let records = judged.cluster.committed_records(TOPIC, partition).into_iter();
+            committed.extend(records.map(|record| {
+                let value = record.value.expect("not null");
+                format!("{partition}\t{}", String::from_utf8(value.to_vec()).expect("text"))
+            }));
+        }
+        lines.sort_unstable();
+        committed.sort_unstable();
+        assert_eq!(committed, lines, "{version:?}");
+        let offsets = judged.cluster.committed_offsets("group");
+        // The last transaction that commits an offset and is not aborted itself.
+        let last = (0..TRANSACTIONS).rfind(|number| number % 5 == 0 && number % 3 != 2);
+        assert_eq!(offsets.get(&(TOPIC.to_owned(), 0)).map(|committed| committed.offset), last);
+        assert_eq!(judged.cluster.refusals(), [""; 0]);
+        if version == VERSION {
+            assert_eq!(judged.consume_committed(committed.len()).await, committed);
         }
     }
 }

@@ -15,11 +15,12 @@ pub(crate) struct Jars {
     archive: PathBuf,
 }
 
-const SOURCES: [(&str, &str); 4] = [
+const SOURCES: [(&str, &str); 5] = [
     ("Dump.java", include_str!("../java/Dump.java")),
     ("KeyStores.java", include_str!("../java/KeyStores.java")),
     ("Tokens.java", include_str!("../java/Tokens.java")),
     ("Preload.java", include_str!("../java/Preload.java")),
+    ("Transactions.java", include_str!("../java/Transactions.java")),
 ];
 
 /// Three brokers on two cores start in a third of the time that the defaults take, because neither collector nor the
