@@ -2,6 +2,7 @@
 //!
 //! Files are read by a thread of the runtime's blocking pool, on behalf of a task of their own: the sender waits for neither.
 
+use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -14,13 +15,13 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, spawn_blocking};
 use tokio::time::{sleep, sleep_until};
 
-use super::certificate_provider::{CertificateError, CertificateProvider};
+use super::certificate_provider::CertificateProvider;
 use super::rotation::{Fingerprint, Found, Rotation};
 use super::store::LARGEST;
 use super::{Peer, TlsClient};
 use crate::clock;
 use crate::config::{ConfigProblem, Tls, TlsSettings};
-use crate::fence::{Thrown, fenced};
+use crate::fence::{Fenced, Thrown, fenced};
 use crate::log;
 use crate::secret_file;
 
@@ -115,15 +116,7 @@ async fn watch_files(
 /// Asks a provider for certificates, and for the next ones whenever it has given some.
 async fn ask(provider: Box<dyn CertificateProvider>, newest: watch::Sender<Option<TlsClient>>) {
     loop {
-        let answer = match fenced(|| provider.certificates()) {
-            Ok(answer) => AssertUnwindSafe(answer).catch_unwind().await.map_err(Thrown::from),
-            Err(thrown) => Err(thrown),
-        };
-        let answer: Result<Tls, CertificateError> = match answer {
-            Ok(answer) => answer,
-            Err(thrown) => Err(thrown.message().into()),
-        };
-        let is_loaded = match answer {
+        let is_loaded = match answer(&*provider).await {
             Ok(tls) => load(tls.into_settings(), Peer::Broker, &newest).await,
             Err(error) => {
                 log::warn!(%error, "the provider has given no certificates");
@@ -131,6 +124,22 @@ async fn ask(provider: Box<dyn CertificateProvider>, newest: watch::Sender<Optio
             }
         };
         sleep(if is_loaded { PAUSE } else { PAUSE_AFTER_ERROR }).await;
+    }
+}
+
+/// Asks once. Nothing that the application gives back may end the task when it is used or dropped.
+async fn answer(provider: &dyn CertificateProvider) -> Result<Tls, String> {
+    let answer = fenced(|| provider.certificates()).map_err(|thrown| thrown.message())?;
+    let mut answer = Fenced::new(AssertUnwindSafe(answer).catch_unwind());
+    match poll_fn(|cx| answer.get_mut().poll_unpin(cx)).await {
+        Ok(Ok(tls)) => Ok(tls),
+        Ok(Err(error)) => {
+            let text = Fenced::new(error).call(|error| error.to_string());
+            Err(text.unwrap_or_else(|thrown| {
+                format!("its error panics when it is printed: {}", thrown.message())
+            }))
+        }
+        Err(payload) => Err(Thrown::from(payload).message()),
     }
 }
 

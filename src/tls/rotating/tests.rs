@@ -1,10 +1,15 @@
-use std::fs;
+use std::error::Error;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::{fmt, fs};
 
 use kafka_mock::{MockCertificate, MockTls};
 
 use super::*;
+use crate::tls::certificate_provider::{CertificateError, CertificateFuture};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -146,4 +151,63 @@ async fn provider_is_asked_for_the_next_certificates_when_it_has_given_some() {
     sleep(INTERVAL).await;
     assert_eq!(rotating.newest.certificate_ends(), SECOND_ENDS);
     assert!(!rotating.task.as_ref().unwrap().is_finished());
+}
+
+/// An error that panics when it is printed.
+#[derive(Debug)]
+struct Unprintable;
+
+impl fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("printed");
+    }
+}
+
+impl Error for Unprintable {}
+
+/// An error, or an answer, that panics when it is dropped.
+#[derive(Debug)]
+struct Fragile(Option<Tls>);
+
+impl fmt::Display for Fragile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("fragile")
+    }
+}
+
+impl Error for Fragile {}
+
+impl Future for Fragile {
+    type Output = Result<Tls, CertificateError>;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(self.0.take().ok_or_else(|| "given already".into()))
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+/// Has something else wrong with each answer.
+struct Wrong(AtomicUsize);
+
+impl CertificateProvider for Wrong {
+    fn certificates(&self) -> CertificateFuture<'_> {
+        match self.0.fetch_add(1, Ordering::Relaxed) {
+            0 => Box::pin(async { Err(Unprintable.into()) }),
+            1 => Box::pin(async { Err(Fragile(None).into()) }),
+            2 => Box::pin(Fragile(Some(identity(&MockCertificate::CLIENT)))),
+            _ => Box::pin(std::future::pending()),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn provider_whose_answers_panic_in_any_place_is_asked_again() {
+    let rotating = RotatingTls::provided_by(Box::new(Wrong(AtomicUsize::new(0))));
+
+    until_it_ends(&rotating, FIRST_ENDS).await;
 }
