@@ -70,6 +70,7 @@ pub(crate) enum LoginNews {
     /// Exchanges that wait may go on.
     Came,
     /// The same, for what an exchange waits for beside credentials has come.
+    #[cfg_attr(not(feature = "gssapi"), expect(dead_code, reason = "only Kerberos is asked elsewhere"))]
     GoOn,
     /// There is nothing that brokers would accept. `is_permanent` if waiting does not help.
     None { cause: Arc<str>, is_permanent: bool },

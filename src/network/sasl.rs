@@ -93,6 +93,7 @@ pub(crate) enum SaslStep {
     /// All is said: the broker is convinced, and has proved who it is if the mechanism has it do so.
     Done,
     /// It cannot go on, for a reason that may pass: the next attempt may do better.
+    #[cfg_attr(not(feature = "gssapi"), expect(dead_code, reason = "only Kerberos is asked elsewhere"))]
     GiveUp(Arc<str>),
     /// It says this, which may be nothing, and waits for what the broker says to that.
     Say(Bytes),
