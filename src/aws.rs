@@ -264,7 +264,7 @@ impl AwsSource {
     }
 
     #[cfg(not(feature = "tls"))]
-    #[expect(clippy::unused_self, clippy::unused_async, reason = "with TLS both are used")]
+    #[expect(clippy::unused_async, reason = "with TLS it waits")]
     async fn secure(&self) -> Result<Arc<dyn Connector>, TokenError> {
         Err(TokenError::permanent("needs kafka-producer to be built with its feature \"tls\""))
     }
