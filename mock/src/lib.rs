@@ -63,7 +63,7 @@
 //! - Records are judged more strictly: offsets, counts and timestamps in the header of a batch must agree with
 //!   its records.
 //! - A request with bytes after its end is refused. [`MockCluster::refusals`] tells why connections were closed.
-//! - Transactions stay open until someone ends them: time passes in [`sans_io`] only. Markers are written before EndTxn is answered,
+//! - Transactions stay open until their producers or a test end them: time passes in [`sans_io`] only. Markers are written before EndTxn is answered,
 //!   unless a test holds them, and bear the time of the newest record of their producer.
 //! - Groups have no members but those that a test names ([`MockCluster::set_group_member`]); a group of which it has said nothing lets
 //!   every producer commit.

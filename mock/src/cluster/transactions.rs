@@ -48,7 +48,7 @@ impl MockCluster {
         self.change(|state| state.time_out_transaction(transactional_id))
     }
 
-    /// Writes no markers of transactions that end, until [`release_markers`](Self::release_markers): such transactions stay in
+    /// Writes no markers of transactions that end, until [`release_markers`](Self::release_markers): they stay in
     /// [`PrepareCommit`](crate::TransactionState::PrepareCommit) or [`PrepareAbort`](crate::TransactionState::PrepareAbort), and
     /// producers are told to ask again (CONCURRENT_TRANSACTIONS).
     pub fn hold_markers(&self) {

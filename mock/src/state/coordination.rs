@@ -8,7 +8,7 @@ use crate::error::{MockError, code};
 use crate::transactions::{Identity, Outcome, Participant, Protocol};
 
 impl ClusterState {
-    /// Returns who coordinates something; it is decided now if no one has asked before.
+    /// Returns who coordinates something; it is decided now, at the first question.
     pub(crate) fn coordinator_of(&mut self, what: &Coordinated) -> Place {
         let live: Vec<_> = self.live_brokers().map(|(id, _)| id).collect();
         self.coordinators.place(what, &live)

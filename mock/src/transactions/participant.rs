@@ -3,7 +3,7 @@
 /// A partition or a group whose records or offsets wait for the end of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Participant {
-    /// Kafka counts the partition of `__consumer_offsets` that holds the group; the mock has no such topic.
+    /// Kafka counts the partition of `__consumer_offsets` that holds the group; the mock does not have that topic.
     Group(String),
     Partition(String, i32),
 }

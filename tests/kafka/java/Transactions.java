@@ -45,7 +45,7 @@ public final class Transactions {
             }
         }
         fence(producer, args);
-        // What is open is none of our business any more.
+        // Closing would wait for the transaction of the producer that was fenced.
         System.out.flush();
         Runtime.getRuntime().halt(0);
     }
