@@ -34,6 +34,7 @@ pub(crate) fn decode_for_url(text: &str) -> Option<Vec<u8>> {
 }
 
 /// Reads a text, or returns `None` if it is none that `encode` writes.
+#[cfg(any(feature = "sasl", feature = "tls", test))]
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=');
     if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
