@@ -6,6 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// What gives out credentials of AWS.
+    #[cfg_attr(not(feature = "sasl"), expect(dead_code, reason = "only a mechanism of SASL asks AWS"))]
     Aws,
     Broker,
     /// Where access tokens come from.
