@@ -30,7 +30,11 @@ mod timestamp;
 mod xml;
 
 use self::profile::Profile;
+#[cfg(all(feature = "__internals", feature = "keystores"))]
+pub(crate) use self::profile::find as find_profile;
 use self::sts::WebIdentity;
+#[cfg(all(feature = "__internals", feature = "keystores"))]
+pub(crate) use self::sts::read as read_sts;
 
 /// Reads a variable of the environment.
 pub(crate) type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;

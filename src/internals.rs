@@ -32,6 +32,9 @@ use crate::wire::{Reader, Uuid, Writer};
 
 #[path = "internals/connected.rs"]
 mod connected;
+#[cfg(all(feature = "keystores", feature = "sasl"))]
+#[path = "internals/credentials.rs"]
+mod credentials;
 #[cfg(feature = "sasl")]
 #[path = "internals/scram.rs"]
 mod scram;
@@ -39,6 +42,11 @@ mod scram;
 mod sender_machine;
 
 pub use self::connected::build_connected;
+#[cfg(all(feature = "keystores", feature = "sasl"))]
+pub use self::credentials::{
+    describe_certificate, describe_token, open_keystore, read_aws_credentials, read_aws_profile,
+    read_aws_role, read_pem, read_url,
+};
 #[cfg(feature = "sasl")]
 pub use self::scram::hear_by_scram;
 pub use self::sender_machine::{SenderMachine, SenderOptions};

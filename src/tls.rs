@@ -28,6 +28,8 @@ mod certificate_provider;
 mod der;
 mod failure;
 mod identity;
+#[cfg(all(feature = "__internals", feature = "keystores"))]
+pub(crate) mod inside;
 mod keystore;
 mod peer;
 mod pem;

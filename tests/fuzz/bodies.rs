@@ -5,6 +5,7 @@
 
 mod batches;
 mod brokers;
+mod credentials;
 mod decoders;
 mod frames;
 mod http;
@@ -18,21 +19,27 @@ mod wire;
 pub type Body = fn(&[u8]);
 
 /// Every body by the name of its target.
-pub const BODIES: [(&str, Body); 14] = [
+pub const BODIES: [(&str, Body); 20] = [
     ("api_versions", decoders::api_versions),
+    ("aws", credentials::aws),
     ("batch_bytes", batches::bytes),
     ("batch_records", batches::records),
+    ("certificate", credentials::certificate),
     ("frames", frames::frames),
     ("http", http::http),
     ("init_producer_id", decoders::init_producer_id),
     ("jaas", sasl::jaas),
+    ("jwt", credentials::jwt),
+    ("keystore", credentials::keystore),
     ("metadata", decoders::metadata),
+    ("pem", credentials::pem),
     ("produce", decoders::produce),
     ("properties", properties::properties),
     ("sasl_authenticate", decoders::sasl_authenticate),
     ("sasl_handshake", decoders::sasl_handshake),
     ("scram", sasl::scram),
     ("sender", sender::sender),
+    ("url", credentials::url),
 ];
 
 /// Runs the body of a target.

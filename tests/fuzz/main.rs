@@ -123,6 +123,6 @@ macro_rules! targets {
 }
 
 targets! {
-    api_versions batch_bytes batch_records frames http init_producer_id jaas metadata produce properties sasl_authenticate
-    sasl_handshake scram sender
+    api_versions aws batch_bytes batch_records certificate frames http init_producer_id jaas jwt keystore metadata pem produce properties
+    sasl_authenticate sasl_handshake scram sender url
 }

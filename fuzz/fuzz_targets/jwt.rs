@@ -1,0 +1,5 @@
+//! Any bytes for `jwt` (`tests/fuzz/credentials.rs`).
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| kafka_producer_fuzz::run("jwt", data));
