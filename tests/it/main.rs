@@ -32,6 +32,8 @@ mod runtimes;
 #[cfg(feature = "sasl")]
 mod sasl;
 mod scripted;
+#[cfg(all(feature = "sasl", feature = "tls", feature = "keystores"))]
+mod secrets;
 mod send;
 mod serializers;
 mod support;

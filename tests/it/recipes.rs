@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kafka_mock::{
     MockCertificate, MockCluster, MockTls, MockToken, MockTokenEndpoint, SaslMechanism, TokenAnswer,
+    TokenRequest,
 };
 use kafka_producer::{KafkaProducer, ProducerConfig};
 
@@ -23,6 +24,8 @@ const USERS: [(&str, &str); 4] = [
         "Endpoint=sb://orders.servicebus.windows.net/;SharedAccessKeyName=send;SharedAccessKey=c2VjcmV0",
     ),
 ];
+
+const AWS_KEY: (&str, &str) = ("AKIDEXAMPLE", "aws/hunter2");
 
 fn blocks() -> Vec<String> {
     let blocks = DOCUMENTS.iter().flat_map(|document| document.split("```properties\n").skip(1));
@@ -64,6 +67,7 @@ async fn cluster_for(text: &str) -> MockCluster {
     let mut builder = MockCluster::builder().auto_create_topics(false, 1).tls(tls);
     if let Some(mechanism) = value("sasl.mechanism") {
         let mechanism = match mechanism {
+            "AWS_MSK_IAM" => SaslMechanism::AwsMskIam,
             "OAUTHBEARER" => SaslMechanism::OAuthBearer,
             "PLAIN" => SaslMechanism::Plain,
             "SCRAM-SHA-256" => SaslMechanism::ScramSha256,
@@ -73,6 +77,7 @@ async fn cluster_for(text: &str) -> MockCluster {
         for (name, password) in USERS {
             builder = builder.sasl_user(name, password);
         }
+        builder = builder.sasl_aws_key(AWS_KEY.0, AWS_KEY.1);
         builder = builder.sasl_token_check(|_, _| Ok(MockToken::of("alice"))).sasl_mechanisms([mechanism]);
     }
     let cluster = builder.start().await.unwrap();
@@ -109,27 +114,88 @@ fn adapt(text: &str, cluster: &MockCluster, endpoint: &MockTokenEndpoint, files:
     adapted
 }
 
+/// Sends by the recipe in a block, to brokers that ask for that.
+async fn try_recipe(block: &str, endpoint: &MockTokenEndpoint, files: &Files) {
+    let cluster = cluster_for(block).await;
+    let config = ProducerConfig::from_properties_text(&adapt(block, &cluster, endpoint, files.path()));
+    let producer: KafkaProducer =
+        KafkaProducer::builder().config(config).build().unwrap_or_else(|error| panic!("{error}\n{block}"));
+
+    let result = soon("result", producer.send(record("x"))).await;
+
+    assert!(result.is_ok(), "{result:?}\n{block}");
+    assert_eq!(log_of(&cluster, 0), ["x"], "{block}");
+    assert_eq!(cluster.refusals(), Vec::<String>::new(), "{block}");
+}
+
 #[tokio::test]
 async fn each_recipe_sends_records_to_brokers_that_ask_for_that() {
     let files = Files::new("each");
     let endpoint = token_endpoint().await;
     let blocks = blocks();
-    assert!(blocks.len() >= 15, "{}", blocks.len());
-    for block in blocks {
-        let cluster = cluster_for(&block).await;
-        let config = ProducerConfig::from_properties_text(&adapt(&block, &cluster, &endpoint, files.path()));
-        let producer: KafkaProducer = KafkaProducer::builder()
-            .config(config)
-            .build()
-            .unwrap_or_else(|error| panic!("{error}\n{block}"));
-
-        let result = soon("result", producer.send(record("x"))).await;
-
-        assert!(result.is_ok(), "{result:?}\n{block}");
-        assert_eq!(log_of(&cluster, 0), ["x"], "{block}");
-        assert_eq!(cluster.refusals(), Vec::<String>::new(), "{block}");
+    assert!(blocks.len() >= 16, "{}", blocks.len());
+    for block in blocks.iter().filter(|block| !block.contains(AWS)) {
+        try_recipe(block, &endpoint, &files).await;
     }
 }
+
+/// Gives out credentials of a role to a pod.
+async fn sts() -> MockTokenEndpoint {
+    let answer = |request: &TokenRequest| {
+        if request.form("WebIdentityToken") != Some("e30.pod.x") {
+            return TokenAnswer::json(400, "<Error><Code>InvalidIdentityToken</Code></Error>");
+        }
+        let (id, secret) = AWS_KEY;
+        let credentials = format!(
+            "<AccessKeyId>{id}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken>t</SessionToken>"
+        );
+        TokenAnswer::json(200, &format!("<R><Credentials>{credentials}</Credentials></R>"))
+    };
+    MockTokenEndpoint::start(answer).await.unwrap()
+}
+
+/// Its credentials and its region stand in the environment, which a test cannot change for itself: so it runs in a process of its own, in
+/// what a user would set, and in what EKS sets for a pod with a service account.
+#[tokio::test]
+async fn recipe_of_msk_with_iam_sends_records_in_the_environments_that_it_names() {
+    let (sts, files) = (sts().await, Files::new("aws"));
+    let token = files.path().join("token");
+    fs::write(&token, "e30.pod.x").unwrap();
+    let (url, token) = (sts.url(), token.display().to_string());
+    for environment in [
+        &[("AWS_ACCESS_KEY_ID", AWS_KEY.0), ("AWS_SECRET_ACCESS_KEY", AWS_KEY.1)][..],
+        &[
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", token.as_str()),
+            ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/orders"),
+            ("AWS_ENDPOINT_URL_STS", url.as_str()),
+        ],
+    ] {
+        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "recipes::child_that_sends_by_msk_with_iam", "--ignored", "--nocapture"]);
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AWS_")) {
+            command.env_remove(name);
+        }
+        command.env("AWS_REGION", "eu-central-1").envs(environment.iter().copied());
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && told.contains("1 passed"), "{environment:?} {output:?}");
+    }
+    assert_eq!(sts.requests().len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "it wants an environment with credentials of AWS, which another test gives it"]
+async fn child_that_sends_by_msk_with_iam() {
+    let files = Files::new("aws-child");
+    let endpoint = token_endpoint().await;
+    let blocks = blocks();
+    let block = blocks.iter().find(|block| block.contains(AWS)).unwrap();
+
+    try_recipe(block, &endpoint, &files).await;
+}
+
+const AWS: &str = "sasl.mechanism=AWS_MSK_IAM";
 
 #[test]
 fn each_recipe_is_valid_to_the_letter() {
