@@ -75,8 +75,10 @@ impl Url {
         let text = text.split(['?', '#']).next().unwrap_or_default();
         let shown = match text.rsplit_once('@') {
             Some((before, host)) => {
+                // What is no scheme may be a part of the name or of the password.
                 let scheme =
-                    before.split_once("://").map_or_else(String::new, |(scheme, _)| format!("{scheme}://"));
+                    before.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
+                let scheme = scheme.map_or_else(String::new, |(scheme, _)| format!("{scheme}://"));
                 format!("{scheme}{HIDDEN}@{host}")
             }
             None => text.to_owned(),
@@ -157,6 +159,8 @@ mod tests {
             ("https://user:hunter2@idp/token", "https://[hidden]@idp/token"),
             ("https://user:hunt@er2@idp/token", "https://[hidden]@idp/token"),
             ("user:hunter2@idp", "[hidden]@idp"),
+            ("user:hunter2://x@idp", "[hidden]@idp"),
+            ("user:hunter2@http://x@idp", "[hidden]@idp"),
             ("https://idp/token?secret=hunter2", "https://idp/token"),
             ("idp/token#hunter2@x", "idp/token"),
             ("ftp://idp\n", "ftp://idp "),
