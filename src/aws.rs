@@ -246,7 +246,7 @@ impl AwsSource {
         let url = request.url;
         let connector = if url.is_encrypted() { self.secure().await? } else { Arc::clone(&self.connector) };
         web::exchange(&*connector, request, LIMITS).await.map_err(|error| {
-            let text = format_args!("{url}: {error}");
+            let text = format!("{url}: {error}");
             match SecurityFailure::of(&error) {
                 Some(failure) if failure.is_lasting => TokenError::permanent(text),
                 _ => TokenError::temporary(text),
