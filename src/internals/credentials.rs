@@ -3,12 +3,13 @@
 use zeroize::Zeroizing;
 
 use crate::aws;
+use crate::aws_credentials::AwsCredentials;
 use crate::base64;
 use crate::http::{Answer, Url};
 use crate::login;
 pub use crate::tls::inside::{describe_certificate, open_keystore, read_pem};
 
-/// Reads what endpoints of containers and machines answer. Returns the id of the access key.
+/// Reads what endpoints of containers and machines answer. Returns what is shown of it.
 ///
 /// # Errors
 ///
@@ -18,15 +19,19 @@ pub fn read_aws_credentials(body: &str) -> Result<String, String> {
         .map(|credentials| format!("{credentials:?}").replace(&credentials.access_key_id, ""))
 }
 
-/// Reads what STS answers.
+/// Reads what STS answers. Returns what is shown of it.
 ///
 /// # Errors
 ///
 /// What is wrong with it, or what it says.
 pub fn read_aws_role(status: u16, body: &str) -> Result<String, String> {
     let answer = Answer { status, body: Zeroizing::new(body.as_bytes().to_vec()) };
-    let credentials = aws::read_sts(&answer).map_err(|refusal| refusal.to_string())?;
-    Ok(format!("{credentials:?}").replace(&credentials.access_key_id, ""))
+    aws::read_sts(&answer).map(show).map_err(|refusal| refusal.to_string())
+}
+
+/// The id of an access key is no secret.
+fn show(credentials: AwsCredentials) -> String {
+    format!("{:?}", AwsCredentials { access_key_id: String::new(), ..credentials })
 }
 
 /// Reads a file of AWS's profiles.
