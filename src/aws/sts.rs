@@ -136,9 +136,13 @@ pub(crate) fn read(answer: &Answer) -> Result<AwsCredentials, Refusal> {
         return Err(passing(format!("it answers {}, and that is no text", answer.status)));
     };
     if answer.status != 200 {
-        let (code, message) = (text_of(xml, "Code"), text_of(xml, "Message"));
+        let code = text_of(xml, "Code");
+        // Behind the first line STS repeats what was signed, a session token with it.
+        let message = text_of(xml, "Message");
+        let message = message.as_ref().map(|message| message.lines().next().unwrap_or_default());
+        let message = message.filter(|message| !TOLD_SECRETS.iter().any(|name| message.contains(name)));
         let words = match (&code, &message) {
-            (Some(code), Some(message)) => readable(&format!("{}: {}", **code, **message)),
+            (Some(code), Some(message)) => readable(&format!("{}: {message}", **code)),
             (Some(code), None) => readable(code),
             (None, _) => format!("it does not say why (in {} bytes)", xml.len()),
         };
@@ -160,6 +164,9 @@ pub(crate) fn read(answer: &Answer) -> Result<AwsCredentials, Refusal> {
         None => credentials,
     })
 }
+
+/// What goes before a secret where a request is repeated.
+const TOLD_SECRETS: [&str; 3] = ["x-amz-security-token", "X-Amz-Security-Token", "WebIdentityToken"];
 
 const VERSION: &str = "2011-06-15";
 

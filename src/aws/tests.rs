@@ -226,7 +226,7 @@ async fn profile_may_name_a_role_and_whose_key_assumes_it() {
 async fn refusals_of_sts_are_told_in_its_words() {
     let error = |code: &str| {
         format!(
-            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no\n&amp; no</Message></Error></ErrorResponse>"
+            "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>no &amp; no\n\nx-amz-security-token:hunter2</Message></Error></ErrorResponse>"
         )
     };
     let token = Scratch::new("refused", "hunter2");
@@ -235,6 +235,13 @@ async fn refusals_of_sts_are_told_in_its_words() {
         (400, error("InvalidIdentityToken"), "it answers 400: InvalidIdentityToken: no & no", true),
         (400, error("Throttling"), "it answers 400: Throttling: no & no", false),
         (400, error("IDPCommunicationError"), "it answers 400: IDPCommunicationError: no & no", false),
+        // On one line, for all that is known of other endpoints.
+        (
+            403,
+            error("SignatureDoesNotMatch").replace("no &amp; no\n\n", "no: "),
+            "it answers 403: SignatureDoesNotMatch",
+            true,
+        ),
         (503, "busy, hunter2".to_owned(), "it answers 503: it does not say why (in 13 bytes)", false),
         (200, "<A>hunter2</A>".to_owned(), "the answer has no AccessKeyId", false),
         (200, of_sts("X").replace("SessionToken", "Other"), "the answer has no SessionToken", false),

@@ -14,8 +14,10 @@ pub(super) fn text_of(xml: &str, name: &str) -> Option<Zeroizing<String>> {
         else {
             continue;
         };
-        let (attributes, content) = after.split_once('>')?;
-        let (content, end) = content.split_once('<')?;
+        let (attributes, behind) = after.split_once('>')?;
+        // Each byte is looked at once, however often the name stands there.
+        rest = behind;
+        let (content, end) = behind.split_once('<')?;
         let end = end.strip_prefix('/').and_then(|end| end.strip_prefix(name)).map(str::trim_start);
         if !attributes.ends_with('/') && end.is_some_and(|end| end.starts_with('>')) {
             return unescaped(content.trim());
@@ -58,6 +60,14 @@ mod tests {
 
     fn found(xml: &str) -> Option<String> {
         text_of(xml, "Token").map(|text| text.to_string())
+    }
+
+    /// A second for each of these would be too long on a thread of the runtime.
+    #[test]
+    fn names_that_are_no_elements_are_passed_over_in_one_go() {
+        let xml = format!("{}>x<y", "<Token ".repeat(150_000));
+
+        assert_eq!(found(&xml), None);
     }
 
     #[test]

@@ -72,18 +72,16 @@ impl Url {
 
     /// Returns a text that may be an address as it can be shown: without what stands in front of the host, and without the query.
     pub(crate) fn without_secrets(text: &str) -> String {
-        let text = text.split(['?', '#']).next().unwrap_or_default();
-        let shown = match text.rsplit_once('@') {
-            Some((before, host)) => {
-                // What is no scheme may be a part of the name or of the password.
-                let scheme =
-                    before.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
-                let scheme = scheme.map_or_else(String::new, |(scheme, _)| format!("{scheme}://"));
-                format!("{scheme}{HIDDEN}@{host}")
-            }
-            None => text.to_owned(),
-        };
-        readable(&shown)
+        let without_query = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
+        let Some((before, host)) = text.rsplit_once('@') else { return readable(&without_query(text)) };
+        // What is no scheme may be a part of the name or of the password.
+        let scheme = before.split_once("://").filter(|(scheme, _)| matches!(*scheme, "http" | "https"));
+        let scheme = scheme.map_or_else(String::new, |(scheme, _)| format!("{scheme}://"));
+        if before.contains(['?', '#']) {
+            // Of a password with such a character, or of a query with an `@`, a part would be shown as the host or the path.
+            return format!("{scheme}{HIDDEN}");
+        }
+        readable(&format!("{scheme}{HIDDEN}@{}", without_query(host)))
     }
 
     /// Whether the host is this machine itself, by an address or by the name that always means it.
@@ -162,7 +160,11 @@ mod tests {
             ("user:hunter2://x@idp", "[hidden]@idp"),
             ("user:hunter2@http://x@idp", "[hidden]@idp"),
             ("https://idp/token?secret=hunter2", "https://idp/token"),
-            ("idp/token#hunter2@x", "idp/token"),
+            ("idp/token#hunter2@x", "[hidden]"),
+            ("https://user:hunt#er2@idp/token", "https://[hidden]"),
+            ("https://user:hunter2?x@idp/token", "https://[hidden]"),
+            ("https://idp/token?secret=hunter2@x", "https://[hidden]"),
+            ("https://user:hunter2@idp/token?secret=hunter2", "https://[hidden]@idp/token"),
             ("ftp://idp\n", "ftp://idp "),
         ] {
             assert_eq!(Url::without_secrets(text), shown);

@@ -78,6 +78,8 @@ pub(crate) fn url(data: &[u8]) {
         text.to_string(),
         format!("{text}?{SECRET}"),
         format!("https://{SECRET}@{text}"),
+        format!("https://me:{SECRET}?{text}@idp"),
+        format!("https://me:{text}#{SECRET}@idp"),
         format!("{SECRET}@{text}"),
     ] {
         let (shown, parsed) = inside::read_url(&text);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use zeroize::Zeroizing;
 
-use super::{SaslExchange, SaslMechanism, SaslStep};
+use super::{SaslExchange, SaslMechanism, SaslStep, out_of_turn};
 use crate::aws_credentials::AwsCredentials;
 use crate::aws_credentials::signature::{self, Presigning};
 use crate::config::Mechanism;
@@ -92,14 +92,14 @@ impl SaslExchange for AwsExchange {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Silent => self.speak(),
             State::Said(_) => check_answer(challenge).map(|()| SaslStep::Done),
-            State::Over => Ok(SaslStep::Done),
+            State::Over => Err(out_of_turn()),
         }
     }
 
     fn work(&mut self) -> Result<SaslStep, Arc<str>> {
         match self.state {
             State::Silent => self.speak(),
-            _ => Ok(SaslStep::Done),
+            State::Over | State::Said(_) => Err(out_of_turn()),
         }
     }
 
