@@ -7,11 +7,14 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
+use tokio::time::timeout;
 
 use super::lookup::Lookups;
 use crate::config::HostPort;
+use crate::log;
 
 /// Names to addresses, and back. Both block.
 pub(crate) trait NameService: fmt::Debug + Send + Sync {
@@ -44,39 +47,61 @@ pub(crate) async fn canonical_names(
     lookups: &Lookups,
     names: &Arc<dyn NameService>,
 ) -> Result<Vec<HostPort>, String> {
-    let lookups = bootstrap.iter().map(|entry| {
-        let (entry, names) = (entry.clone(), Arc::clone(names));
-        lookups.run(move || canonical(&entry, &*names))
-    });
+    let found_for = bootstrap.iter().map(|entry| canonical(entry, lookups, names));
     let mut found: Vec<HostPort> = Vec::new();
-    let mut fault = "there is no address".to_owned();
-    for (entry, result) in bootstrap.iter().zip(join_all(lookups).await) {
+    let mut faults = Vec::new();
+    for (entry, result) in bootstrap.iter().zip(join_all(found_for).await) {
         match result {
             Ok(ours) => ours.into_iter().for_each(|name| {
                 if !found.contains(&name) {
                     found.push(name);
                 }
             }),
-            Err(error) => fault = format!("{entry}: {error}"),
+            Err(error) => faults.push(format!("{entry}: {error}")),
         }
     }
-    if found.is_empty() { Err(fault) } else { Ok(found) }
+    if found.is_empty() {
+        return Err(faults.pop().unwrap_or_else(|| "there is no address".to_owned()));
+    }
+    for fault in faults {
+        log::warn!("an entry of bootstrap.servers is left out, because its name has no address: {fault}");
+    }
+    Ok(found)
 }
 
-/// Blocks. A name that does not lead back to the address is not believed: anyone may claim the name of another.
-fn canonical(entry: &HostPort, names: &dyn NameService) -> io::Result<Vec<HostPort>> {
-    let name_of = |address: IpAddr| {
-        let name = names.name(&address).ok();
-        let leads_back =
-            |name: &String| names.addresses(name).is_ok_and(|addresses| addresses.contains(&address));
-        name.filter(leads_back).unwrap_or_else(|| address.to_string())
-    };
-    let addresses = names.addresses(entry.host())?;
+async fn canonical(
+    entry: &HostPort,
+    lookups: &Lookups,
+    names: &Arc<dyn NameService>,
+) -> io::Result<Vec<HostPort>> {
+    let (host, service) = (entry.host().clone(), Arc::clone(names));
+    let addresses = lookups.run(move || service.addresses(&host)).await?;
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
-    Ok(addresses.into_iter().map(|address| HostPort::new(name_of(address), entry.port())).collect())
+    let found = addresses.into_iter().map(|address| name_of(address, lookups, names));
+    Ok(join_all(found).await.into_iter().map(|name| HostPort::new(name, entry.port())).collect())
 }
+
+/// Returns the name of an address. An address that has none, or none in time, stands for itself: where reverse zones are not served, each
+/// lookup takes as long as the operating system has patience.
+async fn name_of(address: IpAddr, lookups: &Lookups, names: &Arc<dyn NameService>) -> String {
+    let service = Arc::clone(names);
+    let name = timeout(PATIENCE, lookups.run(move || believed_name(address, &*service))).await;
+    name.ok().and_then(Result::ok).unwrap_or_else(|| address.to_string())
+}
+
+/// Blocks. A name that does not lead back to the address is not believed: anyone may claim the name of another.
+fn believed_name(address: IpAddr, names: &dyn NameService) -> io::Result<String> {
+    let name = names.name(&address)?;
+    if names.addresses(&name)?.contains(&address) {
+        return Ok(name);
+    }
+    Err(io::Error::other("the name does not lead back to the address"))
+}
+
+/// For the name of an address.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
