@@ -44,12 +44,18 @@ impl Kinit {
         let mut command = Command::new(&self.path);
         // Its messages are looked at.
         command.args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::null());
+        // Not under the lock: the program may lie where a start takes long, and who gives it up must not wait for that.
+        let mut child = command.stderr(Stdio::piped()).spawn().map_err(not_started)?;
+        let errors = child.stderr.take();
         let mut running = self.lock();
         if running.is_given_up {
+            drop(running);
+            // It may have ended.
+            let _ = child.kill();
+            let _ = child.wait();
             return Err(KinitError::Failed("it was given up".to_owned()));
         }
-        let child = running.child.insert(command.stderr(Stdio::piped()).spawn().map_err(not_started)?);
-        let errors = child.stderr.take();
+        running.child = Some(child);
         drop(running);
         let said = errors.map(read_some).unwrap_or_default();
         // It has closed its output, so it is about to end. Nobody has to wait for this lock if it does not.

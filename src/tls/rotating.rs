@@ -106,7 +106,14 @@ async fn watch_files(
     loop {
         sleep_until(rotation.next_look().into()).await;
         let looked_at = files.clone();
-        let Ok(fingerprint) = spawn_blocking(move || looked_at.fingerprint()).await else { return };
+        let fingerprint = match blocking(move || looked_at.fingerprint()).await {
+            Ok(fingerprint) => fingerprint,
+            Err(cause) => {
+                log::warn!(cause, "cannot look whether certificates have changed; trying again");
+                sleep(PAUSE_AFTER_ERROR).await;
+                continue;
+            }
+        };
         if rotation.handle_look(fingerprint, clock::now()) == Found::New {
             load(settings.clone(), peer, &newest).await;
         }
@@ -145,7 +152,7 @@ async fn answer(provider: &dyn CertificateProvider) -> Result<Tls, String> {
 
 /// Has new connections made by what `settings` say, unless that cannot be read.
 async fn load(settings: TlsSettings, peer: Peer, newest: &watch::Sender<Option<TlsClient>>) -> bool {
-    match spawn_blocking(move || TlsClient::new(&settings, peer)).await {
+    match blocking(move || TlsClient::new(&settings, peer)).await {
         Ok(Ok(client)) => {
             log::info!(
                 certificate = client.subject().unwrap_or("none"),
@@ -158,8 +165,17 @@ async fn load(settings: TlsSettings, peer: Peer, newest: &watch::Sender<Option<T
             log::warn!(%problem, "new certificates cannot be used, so connections go on with those of before");
             false
         }
-        Err(_) => false,
+        Err(cause) => {
+            log::warn!(cause, "new certificates cannot be read, so connections go on with those of before");
+            false
+        }
     }
+}
+
+/// Does something that blocks on a thread of the runtime. Fails if the system has no thread for it, which may pass.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let begun = fenced(|| spawn_blocking(work)).map_err(|thrown| thrown.message())?;
+    begun.await.map_err(|error| error.to_string())
 }
 
 impl Files {
