@@ -74,7 +74,7 @@ async fn canonical(
     lookups: &Lookups,
     names: &Arc<dyn NameService>,
 ) -> io::Result<Vec<HostPort>> {
-    let (host, service) = (entry.host().clone(), Arc::clone(names));
+    let (host, service) = (Arc::clone(entry.host()), Arc::clone(names));
     let addresses = lookups.run(move || service.addresses(&host)).await?;
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
