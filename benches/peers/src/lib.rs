@@ -1,5 +1,6 @@
 //! What the programs of the comparison share.
 
+pub mod deliveries;
 pub mod null_broker;
 pub mod options;
 pub mod outcome;

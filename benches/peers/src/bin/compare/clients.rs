@@ -8,8 +8,11 @@ use crate::scenarios::Case;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Client {
+    ConfluentKafka,
     FranzGo,
     Java,
+    Kacrab,
+    Krafka,
     Limit,
     Ours,
     RdkafkaBase,
@@ -18,15 +21,19 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Limit,
         Self::Ours,
         Self::FranzGo,
         Self::RdkafkaBase,
         Self::RdkafkaFuture,
         Self::Rskafka,
+        Self::Kacrab,
+        Self::ConfluentKafka,
+        Self::Krafka,
         Self::Java,
     ];
+    /// Those with every codec.
     pub(crate) const PEERS: [Self; 6] =
         [Self::Ours, Self::FranzGo, Self::RdkafkaBase, Self::RdkafkaFuture, Self::Rskafka, Self::Java];
     /// Those that tell when a single record is delivered.
@@ -35,8 +42,11 @@ impl Client {
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::ConfluentKafka => "confluent-kafka",
             Self::FranzGo => "franz-go",
             Self::Java => "Java",
+            Self::Kacrab => "kacrab",
+            Self::Krafka => "krafka",
             Self::Limit => "the limit",
             Self::Ours => "kafka-producer",
             Self::RdkafkaBase => "rdkafka ThreadedProducer",
@@ -55,6 +65,7 @@ impl Client {
         payloads: &Path,
     ) -> Option<Command> {
         let program = match self {
+            Self::ConfluentKafka | Self::Kacrab | Self::Krafka => programs.rust.join(self.name()),
             Self::FranzGo => programs.go.clone(),
             Self::Java => return java(programs, case, bootstrap, topic, payloads),
             Self::Limit => programs.rust.join("limit"),

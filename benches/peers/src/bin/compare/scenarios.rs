@@ -140,7 +140,7 @@ fn tls() -> Scenario {
     let title = "Records of 1,000 bytes, batch 128 KiB, linger 5 ms, over TLS 1.3";
     let broker = BrokerKind::Null(Shape { tls: true, ..SHAPE });
     let load = Load { tls: true, ..LARGE };
-    let mut scenario = Scenario::of_clients("tls", title, broker, load, &Client::PEERS);
+    let mut scenario = Scenario::of_clients("tls", title, broker, load, &Client::ALL);
     let ours = |provider: &str| Case {
         label: format!("{}, {provider}", Client::Ours.name()),
         client: Client::Ours,
@@ -148,7 +148,7 @@ fn tls() -> Scenario {
         broker: None,
         extra: vec!["--provider".to_owned(), provider.to_owned()],
     };
-    scenario.cases.retain(|case| case.client != Client::Ours);
+    scenario.cases.retain(|case| !matches!(case.client, Client::Limit | Client::Ours));
     scenario.cases.splice(0..0, ["graviola", "aws-lc-rs", "ring"].map(ours));
     scenario
 }

@@ -1,0 +1,68 @@
+//! krafka.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_producer_peers::deliveries::{self, AnyError, Client};
+use kafka_producer_peers::options::{Arguments, Options};
+use kafka_producer_peers::outcome::payloads;
+use krafka::prelude::{AuthConfig, TlsConfig};
+use krafka::producer::{DeliveryHandle, Producer};
+use krafka::{Compression, Kafka, Record};
+
+struct Krafka {
+    producer: Producer,
+    topic: String,
+}
+
+impl Client for Krafka {
+    type Payload = Bytes;
+    type Delivery = DeliveryHandle;
+
+    async fn send(&self, payload: &Bytes) -> Result<Self::Delivery, AnyError> {
+        let record = Record::new(self.topic.as_str(), payload.clone());
+        Ok(self.producer.enqueue(record).await?)
+    }
+
+    async fn settle(&self, delivery: Self::Delivery) -> Result<(), AnyError> {
+        let _ = delivery.await?;
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), AnyError> {
+    let mut arguments = Arguments::of_process();
+    let options = Options::take(&mut arguments);
+    let outstanding = arguments.take("outstanding", 10_000);
+    arguments.finish();
+    tokio::spawn(run(options, outstanding)).await?
+}
+
+async fn run(options: Options, outstanding: usize) -> Result<(), AnyError> {
+    let mut builder = Kafka::builder(&options.bootstrap);
+    if !options.tls_ca.is_empty() {
+        builder = builder.security(AuthConfig::ssl(TlsConfig::new().with_ca_cert(&options.tls_ca)));
+    }
+    let kafka = builder.connect().await?;
+    let producer = kafka
+        .producer()
+        .batch_size(options.batch_size)
+        .linger(Duration::from_millis(options.linger_ms))
+        .compression(codec(&options.compression)?)
+        .build()
+        .await?;
+    let payloads: Vec<_> =
+        payloads(&options).into_iter().map(|payload| Bytes::from_static(payload.leak())).collect();
+    let client = Krafka { producer, topic: options.topic.clone() };
+    deliveries::run("krafka", &client, &options, outstanding, &payloads).await
+}
+
+fn codec(name: &str) -> Result<Compression, String> {
+    match name {
+        "none" => Ok(Compression::None),
+        "gzip" => Ok(Compression::Gzip),
+        "lz4" => Ok(Compression::Lz4),
+        _ => Err(format!("unknown codec {name}")),
+    }
+}
