@@ -128,7 +128,7 @@ impl AwsSource {
             return match (found.credentials(), found.refused) {
                 (Some(credentials), _) => Ok(Some(credentials)),
                 (None, Some(refused)) if is_wanted => Err(wrong(&format!("has {refused}, {NOT_HERE}"))),
-                // Going on to the role of the machine would make the producer somebody else.
+                // With the role of the machine the producer would be another principal than the user wants.
                 (None, None) if is_wanted => Err(wrong("has no access key and no role in the shared files")),
                 (None, _) => Ok(None),
             };

@@ -146,7 +146,7 @@ impl Asking {
         Err(faults::other_cache(wanted, given.as_deref()))
     }
 
-    /// Checks that nobody loses a ticket to the one that kinit gets.
+    /// Checks that the ticket which kinit gets replaces none of another principal.
     fn check_owner(&self, principal: &str) -> Result<(), TokenError> {
         const COLLECTIONS: [&str; 4] = ["API:", "DIR:", "KCM:", "KEYRING:"];
         let cache = (self.environment)("KRB5CCNAME");
@@ -155,7 +155,7 @@ impl Asking {
         if cache.as_ref().is_some_and(is_collection) {
             return Ok(());
         }
-        // A ticket that has ended has no name here, and nobody misses it.
+        // A ticket that has ended has no name here, and may be replaced.
         let Ok(Some(owner)) =
             acquire(None).map(|found| Some(found.principal).filter(|name| !name.is_empty()))
         else {

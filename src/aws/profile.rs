@@ -10,7 +10,7 @@ use crate::secret::Secret;
 use crate::secret_file;
 use crate::token::TokenError;
 
-/// What a profile says of who somebody is.
+/// What a profile says of who the producer is.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Profile {
     access_key_id: Option<String>,

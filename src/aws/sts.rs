@@ -28,7 +28,7 @@ pub(super) struct Endpoint {
 }
 
 impl AwsSource {
-    /// Gets credentials of a role, as somebody who may assume it.
+    /// Gets credentials of a role, by those of a principal that may assume it.
     pub(super) async fn assume(
         &self,
         role: &AwsRole,
@@ -58,7 +58,7 @@ impl AwsSource {
         self.ask_sts(&url, &headers, &body, &role.arn).await
     }
 
-    /// Gets credentials of a role by a token of somebody whom AWS trusts.
+    /// Gets credentials of a role, by a token of an issuer that AWS trusts.
     pub(super) async fn assume_by_web_identity(
         &self,
         identity: &WebIdentity<'_>,

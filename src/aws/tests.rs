@@ -263,6 +263,27 @@ async fn refusals_of_sts_are_told_in_its_words() {
     assert_eq!(error.to_string(), "AWS_WEB_IDENTITY_TOKEN_FILE is set, and AWS_ROLE_ARN is not");
 }
 
+/// The chain does not go on to the role of a container: the producer would be another principal.
+#[tokio::test]
+async fn profile_that_is_named_and_not_there_is_an_error() {
+    let files =
+        Scratch::new("profiles", "[default]\naws_access_key_id = A\naws_secret_access_key = hunter2\n");
+    let endpoint = MockTokenEndpoint::start(|_| TokenAnswer::json(200, ANSWER)).await.unwrap();
+    let url = endpoint.url();
+    let variables = [
+        ("AWS_SHARED_CREDENTIALS_FILE", files.path()),
+        ("AWS_CONFIG_FILE", "/nonexistent"),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str()),
+        ("AWS_PROFILE", "ordres"),
+    ];
+
+    let error = source(&variables).get().await.unwrap_err();
+
+    let text = "profile ordres has no access key and no role in the shared files";
+    assert_eq!((error.to_string().as_str(), error.is_permanent()), (text, true));
+    assert!(endpoint.requests().is_empty());
+}
+
 /// EKS Pod Identity: the agent on the node wants a token that it puts into a file, and replaces.
 #[tokio::test]
 async fn container_is_asked_with_the_token_that_is_in_the_file() {

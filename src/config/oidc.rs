@@ -215,13 +215,13 @@ impl OidcAssertion {
         self.with(oauth::PASSPHRASE, passphrase)
     }
 
-    /// Sets whom the assertion is about (`sasl.oauthbearer.assertion.claim.sub`, default nobody).
+    /// Sets the subject of the assertion (`sasl.oauthbearer.assertion.claim.sub`, default none).
     #[must_use]
     pub fn subject(self, subject: impl Into<String>) -> Self {
         self.with("sasl.oauthbearer.assertion.claim.sub", subject)
     }
 
-    /// Sets for whom the assertion is (`sasl.oauthbearer.assertion.claim.aud`, default nobody): mostly the URL of the issuer of tokens.
+    /// Sets the audience of the assertion (`sasl.oauthbearer.assertion.claim.aud`, default none): mostly the URL of the issuer of tokens.
     #[must_use]
     pub fn audience(self, audience: impl Into<String>) -> Self {
         self.with("sasl.oauthbearer.assertion.claim.aud", audience)

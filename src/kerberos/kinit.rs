@@ -58,7 +58,7 @@ impl Kinit {
         running.child = Some(child);
         drop(running);
         let said = errors.map(read_some).unwrap_or_default();
-        // It has closed its output, so it is about to end. Nobody has to wait for this lock if it does not.
+        // It has closed its output, so it is about to end. The wait is not under the lock, in case it does not end.
         let child = self.lock().child.take();
         match child.map(|mut child| child.wait()) {
             Some(Ok(status)) if status.success() => Ok(()),

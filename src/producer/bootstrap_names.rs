@@ -1,5 +1,5 @@
 //! The task that looks up what `bootstrap.servers` stand for, with `client.dns.lookup=resolve_canonical_bootstrap_servers_only`. Until it
-//! has found names, the sender has nobody to connect to.
+//! has found names, the sender has no broker to connect to.
 
 use std::sync::Arc;
 

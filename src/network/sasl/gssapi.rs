@@ -52,7 +52,7 @@ pub(crate) enum Question {
     Token(Option<Bytes>),
     /// What is in this (`GSS_Unwrap`).
     Unwrap(Bytes),
-    /// This, so that the broker knows that nobody has changed it (`GSS_Wrap`).
+    /// This, so that the broker notices if it is changed on the way (`GSS_Wrap`).
     Wrap(Bytes),
 }
 

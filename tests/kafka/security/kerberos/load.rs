@@ -33,7 +33,7 @@ pub(super) async fn tickets_of_every_kind_are_taken(shop: &Shop<'_>) {
     std::fs::create_dir_all(&directory).expect("a directory");
     let collection = format!("DIR:{}", directory.display());
     shop.kdc.add_user("bob", "");
-    // That of somebody else stays beside it.
+    // The ticket of another principal stays beside it.
     shop.kdc.kinit("bob", &[], &collection);
     let in_collection = shop.child("keytab with a collection", shop.with_keytab(listener, USER), "");
     children.push(in_collection.with("KRB5CCNAME", collection));

@@ -153,7 +153,7 @@ fn of_caches(shop: &Shop<'_>) -> Vec<Mistake> {
             ),
         ),
         permanent(
-            shop.child("ticket cache of somebody else", shop.with_keytab(LISTENER, USER), "of-dave"),
+            shop.child("ticket cache of another principal", shop.with_keytab(LISTENER, USER), "of-dave"),
             format!(
                 "{NO_TICKET}the ticket cache of the process holds a ticket of dave@{REALM}, which one of alice@{REALM} would replace; start the process with KRB5CCNAME set to a cache of its own (FILE:/some/file), or to a collection (DIR:/some/directory)"
             ),
