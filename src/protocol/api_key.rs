@@ -39,6 +39,25 @@ impl ApiKey {
         Self::PushTelemetry,
     ];
 
+    /// Returns Kafka's name of the request.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::AddOffsetsToTxn => "AddOffsetsToTxn",
+            Self::AddPartitionsToTxn => "AddPartitionsToTxn",
+            Self::ApiVersions => "ApiVersions",
+            Self::EndTxn => "EndTxn",
+            Self::FindCoordinator => "FindCoordinator",
+            Self::GetTelemetrySubscriptions => "GetTelemetrySubscriptions",
+            Self::InitProducerId => "InitProducerId",
+            Self::Metadata => "Metadata",
+            Self::Produce => "Produce",
+            Self::PushTelemetry => "PushTelemetry",
+            Self::SaslAuthenticate => "SaslAuthenticate",
+            Self::SaslHandshake => "SaslHandshake",
+            Self::TxnOffsetCommit => "TxnOffsetCommit",
+        }
+    }
+
     /// Returns the number that stands on the wire.
     pub(crate) const fn code(self) -> i16 {
         self as i16
@@ -46,24 +65,21 @@ impl ApiKey {
 
     /// Returns the versions that this crate speaks; none while the messages of the API are not written.
     ///
+    /// AddPartitionsToTxn ends at 3, the last version that is for clients (KIP-890).
     /// Produce begins at 3, the first version with record batches of format 2. Brokers of Kafka 4 advertise 0
     /// to 2 and refuse them (KAFKA-18659), so a common version must be looked for within this range. After version 0 of SaslHandshake
     /// the words of a mechanism follow without headers, not in SaslAuthenticate.
     pub(crate) const fn versions(self) -> RangeInclusive<i16> {
         match self {
-            Self::ApiVersions => 0..=5,
-            Self::InitProducerId => 0..=5,
+            Self::AddOffsetsToTxn => 0..=4,
+            Self::AddPartitionsToTxn => 0..=3,
+            Self::ApiVersions | Self::EndTxn | Self::InitProducerId => 0..=5,
+            Self::FindCoordinator | Self::TxnOffsetCommit => 0..=6,
             Self::Metadata => 0..=13,
             Self::Produce => 3..=13,
             Self::SaslAuthenticate => 0..=2,
             Self::SaslHandshake => 0..=1,
-            Self::AddOffsetsToTxn
-            | Self::AddPartitionsToTxn
-            | Self::EndTxn
-            | Self::FindCoordinator
-            | Self::GetTelemetrySubscriptions
-            | Self::PushTelemetry
-            | Self::TxnOffsetCommit => RangeInclusive::new(0, -1),
+            Self::GetTelemetrySubscriptions | Self::PushTelemetry => RangeInclusive::new(0, -1),
         }
     }
 

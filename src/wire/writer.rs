@@ -55,7 +55,6 @@ impl Writer {
         self.copied.put_u8(value.into());
     }
 
-    #[cfg(test)]
     pub(crate) fn i8(&mut self, value: i8) {
         self.copied.put_i8(value);
     }

@@ -1,12 +1,17 @@
 //! The messages against Java's bytes (`golden`), against the `kafka-protocol` crate (`oracle`) and against
 //! strangers (`hostile`).
 
+use super::add_offsets_to_txn::{AddOffsetsToTxnRequest, AddOffsetsToTxnResponse};
+use super::add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxnResponse};
 use super::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
+use super::end_txn::{EndTxnRequest, EndTxnResponse};
+use super::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
 use super::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use super::metadata::{MetadataRequest, MetadataResponse};
 use super::produce::{ProduceRequest, ProduceResponse};
 use super::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use super::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
+use super::txn_offset_commit::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 use crate::protocol::ApiKey;
 use crate::wire::{DecodeError, EncodeError, Reader, Writer};
 
@@ -51,12 +56,17 @@ macro_rules! messages {
 }
 
 messages! {
+    AddOffsetsToTxn: AddOffsetsToTxnRequest, AddOffsetsToTxnResponse;
+    AddPartitionsToTxn: AddPartitionsToTxnRequest, AddPartitionsToTxnResponse;
     ApiVersions: ApiVersionsRequest, ApiVersionsResponse;
+    EndTxn: EndTxnRequest, EndTxnResponse;
+    FindCoordinator: FindCoordinatorRequest, FindCoordinatorResponse;
     InitProducerId: InitProducerIdRequest, InitProducerIdResponse;
     Metadata: MetadataRequest, MetadataResponse;
     Produce: ProduceRequest, ProduceResponse;
     SaslAuthenticate: SaslAuthenticateRequest, SaslAuthenticateResponse;
     SaslHandshake: SaslHandshakeRequest, SaslHandshakeResponse;
+    TxnOffsetCommit: TxnOffsetCommitRequest, TxnOffsetCommitResponse;
 }
 
 fn encode(request: &impl Request, version: i16) -> Result<Vec<u8>, EncodeError> {

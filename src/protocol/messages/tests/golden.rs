@@ -1,10 +1,18 @@
 //! Messages, compared with bytes that Java's client has written.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 
 use super::{Request, Response, decode, encode};
+use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
+use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
 use crate::protocol::messages::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeature, SupportedFeature,
+};
+use crate::protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
+use crate::protocol::messages::find_coordinator::{
+    Coordinator, CoordinatorType, FindCoordinatorRequest, FindCoordinatorResponse,
 };
 use crate::protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use crate::protocol::messages::metadata::{
@@ -17,7 +25,11 @@ use crate::protocol::messages::produce::{
 };
 use crate::protocol::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use crate::protocol::messages::sasl_handshake::SaslHandshakeRequest;
+use crate::protocol::messages::txn_offset_commit::{
+    CommittedPartition, CommittedTopic, GroupMember, TxnOffsetCommitRequest,
+};
 use crate::protocol::testdata::golden;
+use crate::topic_partition::Topic;
 use crate::wire::Uuid;
 
 const TOPIC_ID: Uuid =
@@ -25,8 +37,12 @@ const TOPIC_ID: Uuid =
 
 /// Checks that every version of the request that we speak is written as Java writes it.
 fn assert_written<R: Request>(name: &str, request: impl Fn(i16) -> R) {
+    assert_written_in(R::KEY.versions(), name, request);
+}
+
+fn assert_written_in<R: Request>(versions: RangeInclusive<i16>, name: &str, request: impl Fn(i16) -> R) {
     let golden = golden(name);
-    for version in R::KEY.versions() {
+    for version in versions {
         let (_, bytes) = golden.iter().find(|line| line.0 == version).unwrap();
 
         assert_eq!(encode(&request(version), version).as_ref(), Ok(bytes), "{name} version {version}");
@@ -35,8 +51,12 @@ fn assert_written<R: Request>(name: &str, request: impl Fn(i16) -> R) {
 
 /// Checks that every version from `first` on is read as what Java wrote.
 fn assert_read<R: Response>(name: &str, first: i16, response: impl Fn(i16) -> R) {
+    assert_read_in(first..=*R::KEY.versions().end(), name, response);
+}
+
+fn assert_read_in<R: Response>(versions: RangeInclusive<i16>, name: &str, response: impl Fn(i16) -> R) {
     let golden = golden(name);
-    for version in R::KEY.versions().filter(|version| *version >= first) {
+    for version in versions {
         let (_, bytes) = golden.iter().find(|line| line.0 == version).unwrap();
 
         assert_eq!(decode(bytes, version), Ok(response(version)), "{name} version {version}");
@@ -238,5 +258,91 @@ fn sasl_authenticate_response_of_java_is_read() {
             auth_bytes: vec![1],
             session_lifetime_ms: if version >= 1 { 3_600_000 } else { 0 },
         }
+    });
+}
+
+const TRANSACTIONAL_ID: &str = "tx";
+
+#[test]
+fn find_coordinator_request_equals_that_of_java() {
+    let request =
+        |_| FindCoordinatorRequest { key: TRANSACTIONAL_ID.into(), key_type: CoordinatorType::Transaction };
+    assert_written_in(1..=3, "FindCoordinatorRequest[key=tx,type=1]", request);
+    assert_written_in(4..=6, "FindCoordinatorRequest[keys=[tx],type=1]", request);
+}
+
+#[test]
+fn find_coordinator_response_of_java_is_read() {
+    let response = |version| FindCoordinatorResponse {
+        throttle_time_ms: 0,
+        coordinators: vec![Coordinator {
+            key: if version >= 4 { TRANSACTIONAL_ID.into() } else { String::new() },
+            node_id: 1,
+            host: "h".into(),
+            port: 9092,
+            error_code: 0,
+            // Java wrote an empty text where there was no error.
+            error_message: (version >= 1).then(String::new),
+        }],
+    };
+    assert_read_in(0..=3, "FindCoordinatorResponse[(1,h,9092)]", response);
+    assert_read_in(4..=6, "FindCoordinatorResponse[tx->(1,h,9092)]", response);
+}
+
+#[test]
+fn requests_of_transactions_equal_those_of_java() {
+    assert_written("AddPartitionsToTxnRequest[tx,4000,3,topic-1[0,3]]", |_| AddPartitionsToTxnRequest {
+        transactional_id: TRANSACTIONAL_ID.into(),
+        producer_id: 4000,
+        producer_epoch: 3,
+        topics: vec![(Topic::from("topic-1"), vec![0, 3])],
+    });
+    assert_written("AddOffsetsToTxnRequest[tx,4000,3,group g]", |_| AddOffsetsToTxnRequest {
+        transactional_id: TRANSACTIONAL_ID.into(),
+        producer_id: 4000,
+        producer_epoch: 3,
+        group_id: "g".into(),
+    });
+    assert_written("EndTxnRequest[tx,4000,3,commit]", |_| EndTxnRequest {
+        transactional_id: TRANSACTIONAL_ID.into(),
+        producer_id: 4000,
+        producer_epoch: 3,
+        committed: true,
+    });
+}
+
+#[test]
+fn txn_offset_commit_request_equals_that_of_java() {
+    let name = "TxnOffsetCommitRequest[tx,g,4000,3,gen2,m,null,topic-1 p0 off10 ep5 md='']";
+    assert_written_in(3..=6, name, |_| TxnOffsetCommitRequest {
+        transactional_id: TRANSACTIONAL_ID.into(),
+        group_id: "g".into(),
+        producer_id: 4000,
+        producer_epoch: 3,
+        member: GroupMember {
+            generation_id_or_member_epoch: 2,
+            member_id: "m".into(),
+            group_instance_id: None,
+        },
+        topics: vec![CommittedTopic {
+            name: Topic::from("topic-1"),
+            topic_id: TOPIC_ID,
+            partitions: vec![CommittedPartition {
+                index: 0,
+                offset: 10,
+                leader_epoch: 5,
+                metadata: Some(String::new()),
+            }],
+        }],
+    });
+}
+
+#[test]
+fn end_txn_response_of_java_is_read() {
+    assert_read("EndTxnResponse[ok,pid=4000,epoch=4]", 0, |version| EndTxnResponse {
+        throttle_time_ms: 0,
+        error_code: 0,
+        producer_id: if version >= 5 { 4000 } else { -1 },
+        producer_epoch: if version >= 5 { 4 } else { -1 },
     });
 }

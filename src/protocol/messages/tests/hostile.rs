@@ -15,12 +15,17 @@ use proptest::test_runner::TestCaseError;
 use super::oracle::{self, version, written_by_oracle};
 use super::{Response, decode};
 use crate::protocol::ApiKey;
+use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnResponse;
+use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnResponse;
 use crate::protocol::messages::api_versions::ApiVersionsResponse;
+use crate::protocol::messages::end_txn::EndTxnResponse;
+use crate::protocol::messages::find_coordinator::FindCoordinatorResponse;
 use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
 use crate::protocol::messages::metadata::MetadataResponse;
 use crate::protocol::messages::produce::{ProduceAsked, ProduceResponse};
 use crate::protocol::messages::sasl_authenticate::SaslAuthenticateResponse;
 use crate::protocol::messages::sasl_handshake::SaslHandshakeResponse;
+use crate::protocol::messages::txn_offset_commit::TxnOffsetCommitResponse;
 use crate::protocol::testdata::golden;
 use crate::wire::{DecodeError, DecodeProblem, Reader};
 
@@ -37,11 +42,37 @@ fn of_string<'a>(string: impl Into<Option<&'a String>>) -> usize {
     string.into().map_or(0, String::capacity)
 }
 
+impl Footprint for AddOffsetsToTxnResponse {
+    fn footprint(&self) -> usize {
+        0
+    }
+}
+
+impl Footprint for AddPartitionsToTxnResponse {
+    fn footprint(&self) -> usize {
+        of_vec(&self.topics, |topic| of_string(&topic.name) + of_vec(&topic.partitions, |_| 0))
+    }
+}
+
 impl Footprint for ApiVersionsResponse {
     fn footprint(&self) -> usize {
         of_vec(&self.api_keys, |_| 0)
             + of_vec(&self.supported_features, |feature| of_string(&feature.name))
             + of_vec(&self.finalized_features, |feature| of_string(&feature.name))
+    }
+}
+
+impl Footprint for EndTxnResponse {
+    fn footprint(&self) -> usize {
+        0
+    }
+}
+
+impl Footprint for FindCoordinatorResponse {
+    fn footprint(&self) -> usize {
+        of_vec(&self.coordinators, |found| {
+            of_string(&found.key) + of_string(&found.host) + of_string(found.error_message.as_ref())
+        })
     }
 }
 
@@ -92,6 +123,12 @@ impl Footprint for SaslAuthenticateResponse {
 impl Footprint for SaslHandshakeResponse {
     fn footprint(&self) -> usize {
         of_vec(&self.mechanisms, String::capacity)
+    }
+}
+
+impl Footprint for TxnOffsetCommitResponse {
+    fn footprint(&self) -> usize {
+        of_vec(&self.topics, |topic| of_string(&topic.name) + of_vec(&topic.partitions, |_| 0))
     }
 }
 
@@ -185,6 +222,9 @@ fn bytes_of_java_are_taken_whole_or_not_at_all() {
     assert_golden_is_whole::<ApiVersionsResponse>(
         "ApiVersionsResponse[Produce 0..13, epoch 12, transaction.version supported 0..2 finalized 2]",
     );
+    assert_golden_is_whole::<EndTxnResponse>("EndTxnResponse[ok,pid=4000,epoch=4]");
+    assert_golden_is_whole::<FindCoordinatorResponse>("FindCoordinatorResponse[(1,h,9092)]");
+    assert_golden_is_whole::<FindCoordinatorResponse>("FindCoordinatorResponse[tx->(1,h,9092)]");
     assert_golden_is_whole::<InitProducerIdResponse>("InitProducerIdResponse[pid=4000,epoch=3]");
     assert_golden_is_whole::<MetadataResponse>(
         "MetadataResponse[cid,ctl=1,broker(1,h,9092,null),topic-1 p0 leader1 epoch5]",
@@ -253,12 +293,17 @@ fn response_in_a_version_that_we_do_not_speak_is_an_error() {
         }
     }
 
+    assert_refused::<AddOffsetsToTxnResponse>();
+    assert_refused::<AddPartitionsToTxnResponse>();
     assert_refused::<ApiVersionsResponse>();
+    assert_refused::<EndTxnResponse>();
+    assert_refused::<FindCoordinatorResponse>();
     assert_refused::<InitProducerIdResponse>();
     assert_refused::<MetadataResponse>();
     assert_refused::<ProduceResponse>();
     assert_refused::<SaslAuthenticateResponse>();
     assert_refused::<SaslHandshakeResponse>();
+    assert_refused::<TxnOffsetCommitResponse>();
 }
 
 macro_rules! hostile {
@@ -306,10 +351,15 @@ macro_rules! hostile {
 }
 
 hostile! {
+    add_offsets_to_txn: AddOffsetsToTxnResponse;
+    add_partitions_to_txn: AddPartitionsToTxnResponse;
     api_versions: ApiVersionsResponse;
+    end_txn: EndTxnResponse;
+    find_coordinator: FindCoordinatorResponse;
     init_producer_id: InitProducerIdResponse;
     metadata: MetadataResponse;
     produce: ProduceResponse;
     sasl_authenticate: SaslAuthenticateResponse;
     sasl_handshake: SaslHandshakeResponse;
+    txn_offset_commit: TxnOffsetCommitResponse;
 }

@@ -11,12 +11,17 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
 use super::{Request, Response, decode, encode};
 
+pub(super) mod add_offsets_to_txn;
+pub(super) mod add_partitions_to_txn;
 pub(super) mod api_versions;
+pub(super) mod end_txn;
+pub(super) mod find_coordinator;
 pub(super) mod init_producer_id;
 pub(super) mod metadata;
 pub(super) mod produce;
 pub(super) mod sasl_authenticate;
 pub(super) mod sasl_handshake;
+pub(super) mod txn_offset_commit;
 
 /// Lets `kafka-protocol` read what we write; it must leave nothing over.
 fn read_by_oracle<T: Decodable>(request: &impl Request, version: i16) -> T {
