@@ -30,7 +30,7 @@ mod workers;
 pub(crate) use self::changes::{Changes, WakeFlag};
 pub(crate) use self::incomplete::IncompleteBatches;
 pub(crate) use self::partition_queue::{
-    Append, Appended, AtBatchEnd, BufferNeed, Done, Head, PartitionQueue, SealJob, TakenHead,
+    Append, Appended, AtBatchEnd, BufferNeed, Done, Head, NO_TRANSACTION, PartitionQueue, SealJob, TakenHead,
 };
 pub(crate) use self::producer_batch::{BatchOrder, ProducerBatch};
 pub(crate) use self::rescue::{Rescue, rescue};
@@ -68,6 +68,8 @@ struct Topics {
     /// Records that queues took that were given up.
     past_records: u64,
     closed: bool,
+    /// Whose records are taken.
+    transaction: u64,
 }
 
 /// Keeps queues of topics, and lets go of those that are given up.
@@ -178,7 +180,7 @@ impl RecordAccumulator {
         let held = Held::new();
         let queue = queues.insert_queue(partition, || {
             let number = i32::try_from(partition).unwrap_or(i32::MAX);
-            PartitionQueue::new(
+            let queue = PartitionQueue::new(
                 topics.take_id(),
                 TopicPartition::new(queues.topic(), number),
                 queues.memory().partition(partition, has_leader),
@@ -186,11 +188,24 @@ impl RecordAccumulator {
                 Arc::clone(&self.incomplete),
                 Arc::clone(queues.ratio()),
                 topics.closed,
-            )
+            );
+            queue.set_transaction(topics.transaction);
+            queue
         });
         drop((topics, held));
         self.memory.serve_waits();
         queue
+    }
+
+    /// Takes records of another transaction from now on, and no others. When this returns, no record of the one before can come any
+    /// more: it is in its batch, or is refused.
+    pub(crate) fn set_transaction(&self, transaction: u64) {
+        // Under this lock no queue is made that would not hear of it.
+        let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
+        topics.transaction = transaction;
+        for queues in topics.by_name.values() {
+            queues.made().iter().for_each(|queue| queue.set_transaction(transaction));
+        }
     }
 
     /// Returns the queues of every topic.
@@ -262,6 +277,7 @@ impl RecordAccumulator {
                 Appended::Closed => return TryAppend::Closed,
                 Appended::Retired => return TryAppend::Retired,
                 Appended::Stopped => return TryAppend::Stopped,
+                Appended::TransactionOver => return TryAppend::TransactionOver,
                 Appended::Done(done) => return TryAppend::Done(self.after_append(queue, done)),
                 Appended::NeedsBuffer(BufferNeed::Larger { capacity, replaced }) => {
                     *spare = queue.memory().try_take_larger(capacity, replaced);
@@ -296,7 +312,8 @@ impl RecordAccumulator {
             | Appended::Closed
             | Appended::NeedsBuffer(_)
             | Appended::Retired
-            | Appended::Stopped => None,
+            | Appended::Stopped
+            | Appended::TransactionOver => None,
         }
     }
 
@@ -534,6 +551,8 @@ pub(crate) enum TryAppend {
     Retired,
     /// The partition takes no records until it is resumed.
     Stopped,
+    /// The transaction of the record is over.
+    TransactionOver,
 }
 
 #[cfg(test)]

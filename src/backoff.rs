@@ -20,6 +20,11 @@ impl Backoff {
         Self { max: self.max.saturating_mul(factor), ..self }
     }
 
+    /// Returns the longest delay.
+    pub(crate) fn max(&self) -> Duration {
+        self.max
+    }
+
     /// Returns the wait after failure number `attempt`, counted from 0, for a `random` drawn from `[0, 1)`.
     ///
     /// As in Java's `ExponentialBackoff`, the cap comes after the jitter, and a backoff that cannot grow has

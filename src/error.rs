@@ -10,11 +10,15 @@ use std::sync::Arc;
 mod delivery_error;
 mod disposition;
 mod send_error;
+mod transaction_error;
 
 pub(crate) use self::delivery_error::{BatchFailure, FailedBatch};
 pub use self::delivery_error::{DeliveryError, DeliveryErrorKind, TimeSpent};
 pub use self::disposition::Disposition;
 pub use self::send_error::{SendError, SendErrorKind};
+pub use self::transaction_error::{TransactionError, TransactionErrorKind};
+
+use self::delivery_error::Detail;
 
 /// An error of the user's own code, or of a room below, as a cause.
 pub(crate) type SharedError = Arc<dyn StdError + Send + Sync + 'static>;

@@ -16,12 +16,17 @@ use crate::delivery::{Delivery, Teller};
 use crate::http::AnswerReader;
 use crate::network::next_frame;
 use crate::protocol::compression::{Compression, uncompressed};
+use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnResponse;
+use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnResponse;
 use crate::protocol::messages::api_versions::ApiVersionsResponse;
+use crate::protocol::messages::end_txn::EndTxnResponse;
+use crate::protocol::messages::find_coordinator::FindCoordinatorResponse;
 use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
 use crate::protocol::messages::metadata::MetadataResponse;
 use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
 use crate::protocol::messages::sasl_authenticate::SaslAuthenticateResponse;
 use crate::protocol::messages::sasl_handshake::SaslHandshakeResponse;
+use crate::protocol::messages::txn_offset_commit::TxnOffsetCommitResponse;
 use crate::protocol::record_batch::{
     HEADER_LEN, ProducerIdentity, RecordBatchBuilder, RecordRef, decode_records,
 };
@@ -104,9 +109,14 @@ pub fn decode_response(api_key: i16, version: i16, body: &[u8]) -> bool {
     match api_key {
         0 => ProduceResponse::decode(&mut reader, version).is_ok(),
         3 => MetadataResponse::decode(&mut reader, version).is_ok(),
+        10 => FindCoordinatorResponse::decode(&mut reader, version).is_ok(),
         17 => SaslHandshakeResponse::decode(&mut reader, version).is_ok(),
         18 => ApiVersionsResponse::decode(&mut reader, version).is_ok(),
         22 => InitProducerIdResponse::decode(&mut reader, version).is_ok(),
+        24 => AddPartitionsToTxnResponse::decode(&mut reader, version).is_ok(),
+        25 => AddOffsetsToTxnResponse::decode(&mut reader, version).is_ok(),
+        26 => EndTxnResponse::decode(&mut reader, version).is_ok(),
+        28 => TxnOffsetCommitResponse::decode(&mut reader, version).is_ok(),
         36 => SaslAuthenticateResponse::decode(&mut reader, version).is_ok(),
         _ => false,
     }
@@ -158,7 +168,11 @@ pub fn encode_records(records: &[PlainRecord], codec: Compression, identity: (i6
     let used = if compressed.is_some() { codec } else { Compression::None };
     let mut batch = compressed.unwrap_or(out);
     let (producer_id, producer_epoch, base_sequence) = identity;
-    builder.seal(&mut batch, used, ProducerIdentity { producer_id, producer_epoch, base_sequence });
+    builder.seal(
+        &mut batch,
+        used,
+        ProducerIdentity { producer_id, producer_epoch, base_sequence, is_transactional: false },
+    );
     batch.into()
 }
 
@@ -209,20 +223,27 @@ impl Accumulator {
         let record = RecordRef { timestamp: 1_700_000_000_000, key, value: Some(value), headers: &headers };
         let (payload_len, now) = (record.payload_len(), self.now);
         let queue = self.accumulator.ensure_queue(&self.topic, partition, || true)?;
-        if let Some(delivery) =
-            queue.join_quietly(&record, payload_len, now, true, self.accumulator.settings())
-        {
+        if let Some(delivery) = queue.join_quietly(
+            &record,
+            payload_len,
+            now,
+            true,
+            crate::accumulator::NO_TRANSACTION,
+            self.accumulator.settings(),
+        ) {
             return Some(delivery);
         }
         let waits = EnqueueWaits::default();
-        let append = Append { record, payload_len, waits, now };
+        let append =
+            Append { record, payload_len, waits, transaction: crate::accumulator::NO_TRANSACTION, now };
         match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
             TryAppend::BatchEnded
             | TryAppend::Closed
             | TryAppend::NoMemory { .. }
             | TryAppend::Retired
-            | TryAppend::Stopped => None,
+            | TryAppend::Stopped
+            | TryAppend::TransactionOver => None,
         }
     }
 

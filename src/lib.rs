@@ -35,7 +35,8 @@
 //!   (`enable.idempotence`, on by default). A sequence error never ends an idempotent producer: if a broker has forgotten
 //!   the producer's numbers, the producer begins a new epoch and goes on.
 //!
-//! Transactions are missing so far; the keys for them are refused by name.
+//! - A [`TransactionalProducer`] writes records to many partitions together or not at all, and commits a consumer's offsets with them.
+//!
 //! If you choose other `acks`, or `enable.idempotence=false`, you give up the "once": a batch whose answer was lost may then
 //! be written twice. With `acks=1`, and with `acks=all`, the order stays the same, because the producer then sends one batch
 //! of a partition at a time.
@@ -196,6 +197,7 @@ pub use crate::config::{
 pub use crate::delivery::{Delivery, RecordMetadata};
 pub use crate::error::{
     DeliveryError, DeliveryErrorKind, Disposition, Persisted, SendError, SendErrorKind, TimeSpent,
+    TransactionError, TransactionErrorKind,
 };
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 pub use crate::metrics::Metrics;
@@ -206,7 +208,10 @@ pub use crate::pipeline::{
     SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer, murmur2, partition_for_key,
     serialize_to_vec, serialize_with,
 };
-pub use crate::producer::{BuildError, CloseReport, KafkaProducer, KafkaProducerBuilder};
+pub use crate::producer::{
+    BuildError, CloseReport, ConsumerGroupMetadata, KafkaProducer, KafkaProducerBuilder, OffsetAndMetadata,
+    Transaction, TransactionHandle, TransactionalProducer,
+};
 pub use crate::protocol::ErrorCode;
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::sender::Purge;

@@ -32,6 +32,7 @@ mod connection_states;
 mod correlation_ids;
 pub(crate) mod dialer;
 mod event;
+mod features;
 mod frame;
 mod in_flight_requests;
 mod intent;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::accumulator::{EnqueueWaits, RecordAccumulator};
+use crate::accumulator::{EnqueueWaits, NO_TRANSACTION, RecordAccumulator};
 use crate::clock::{self, WallClock};
 use crate::config::ProducerSettings;
 use crate::delivery::{Delivery, RecordMetadata};
@@ -31,6 +31,7 @@ mod memory_wait;
 mod placing;
 mod topic_wait;
 mod topics;
+mod transactional;
 mod walk;
 pub(crate) mod workers;
 
@@ -38,6 +39,9 @@ pub use self::builder::{BuildError, KafkaProducerBuilder};
 use self::enqueue::{Enqueue, TimeBlocked, far};
 use self::topic_wait::{TopicWait, TopicWaitError};
 use self::topics::TopicDirectory;
+pub use self::transactional::{
+    ConsumerGroupMetadata, OffsetAndMetadata, Transaction, TransactionHandle, TransactionalProducer,
+};
 use self::walk::{Stop, Walk};
 
 /// Sends records to Kafka.
@@ -139,7 +143,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         &self,
         record: ProducerRecord<K, V>,
     ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
-        Enqueue::new(&self.shared, record)
+        Enqueue::new(&self.shared, record, NO_TRANSACTION)
     }
 
     /// Hands a record over if that needs no waiting.
@@ -151,24 +155,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// [`SendErrorKind::Closed`], [`SendErrorKind::TooLarge`] and those about the record itself.
     #[inline]
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
-        let mut record = record;
-        let mut walk = Walk::new(&self.shared, &mut record);
-        let kind = match walk.step() {
-            Ok(delivery) => return Ok(delivery),
-            Err(Stop::Refused(kind)) => *kind,
-            Err(Stop::Retired | Stop::TopicUnknown) => self.shared.ask_for_topic(walk.record()),
-            Err(Stop::NoMemory { queue, least, .. }) => {
-                // Lingering batches would keep it full.
-                self.shared.accumulator.want_memory();
-                let available = queue.memory().available();
-                SendErrorKind::Full {
-                    needed: least,
-                    available,
-                    limit: self.shared.accumulator.memory().total(),
-                }
-            }
-        };
-        Err(walk.refuse(kind))
+        self.shared.try_enqueue(record, NO_TRANSACTION)
     }
 
     /// Sends records in their order and waits for all of them; the results are in the same order.
@@ -360,6 +347,30 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     #[must_use]
     pub fn config_value(&self, key: &str) -> Option<String> {
         self.shared.settings.get(key)
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
+    /// Hands a record over if that needs no waiting.
+    fn try_enqueue(
+        &self,
+        record: ProducerRecord<K, V>,
+        transaction: u64,
+    ) -> Result<Delivery, SendError<K, V>> {
+        let mut record = record;
+        let mut walk = Walk::new(self, &mut record, transaction);
+        let kind = match walk.step() {
+            Ok(delivery) => return Ok(delivery),
+            Err(Stop::Refused(kind)) => *kind,
+            Err(Stop::Retired | Stop::TopicUnknown) => self.ask_for_topic(walk.record()),
+            Err(Stop::NoMemory { queue, least, .. }) => {
+                // Lingering batches would keep it full.
+                self.accumulator.want_memory();
+                let available = queue.memory().available();
+                SendErrorKind::Full { needed: least, available, limit: self.accumulator.memory().total() }
+            }
+        };
+        Err(walk.refuse(kind))
     }
 }
 

@@ -41,6 +41,7 @@ mod throttling;
 mod timer;
 mod topic_interests;
 mod topology;
+mod transactions;
 
 pub(crate) use self::control::Control;
 pub(crate) use self::core::{Parts, SenderCore};
@@ -49,11 +50,12 @@ pub(crate) use self::drive::{Address, HandedOver, Moment, Outside, Rest, drive, 
 pub(crate) use self::partition::{PRODUCER_ID_LIFETIME, most_outstanding};
 pub use self::purge::Purge;
 pub(crate) use self::request::Purpose;
-pub(crate) use self::settings::SenderSettings;
+pub(crate) use self::settings::{SenderSettings, TransactionalSettings};
 use self::shell::Shell;
 #[cfg(test)]
 pub(crate) use self::sockets::Sockets;
 pub(crate) use self::topology::BootstrapNews;
+pub(crate) use self::transactions::{CallReply, GroupOffsets, OffsetToCommit, Wish};
 
 /// The background task. It ends when the producer is closed and everything is settled, or aborted.
 #[derive(Debug)]

@@ -61,11 +61,16 @@ struct Inner {
     retired: bool,
     /// A record has failed, and no more are taken until a caller resumes (`fail_stop`).
     stopped: bool,
+    /// The transaction whose records are taken; [`NO_TRANSACTION`] without transactions, and between two of them.
+    transaction: u64,
     next_batch_id: u64,
     records: u64,
     /// Bytes of records that any partition would have done for, since [`PartitionQueue::take_uncounted`].
     uncounted: usize,
 }
+
+/// The number of no transaction.
+pub(crate) const NO_TRANSACTION: u64 = 0;
 
 /// A record on its way into the queue, with what has been worked out about it.
 #[derive(Debug, Clone, Copy)]
@@ -73,6 +78,8 @@ pub(crate) struct Append<'a> {
     pub(crate) record: RecordRef<'a>,
     pub(crate) payload_len: usize,
     pub(crate) waits: EnqueueWaits,
+    /// The transaction that the record is part of.
+    pub(crate) transaction: u64,
     pub(crate) now: Instant,
 }
 
@@ -94,6 +101,8 @@ pub(crate) enum Appended {
     Closed,
     /// The record is in.
     Done(Done),
+    /// The transaction of the record is over.
+    TransactionOver,
     /// It needs a buffer: call again with one.
     NeedsBuffer(BufferNeed),
     /// The queue was given up because the topic had idled out: there is another, or will be.
@@ -193,6 +202,7 @@ impl PartitionQueue {
         payload_len: usize,
         now: Instant,
         is_countable: bool,
+        transaction: u64,
         settings: &Settings,
     ) -> Option<Delivery> {
         if settings.keep_notes {
@@ -201,7 +211,7 @@ impl PartitionQueue {
         let limit = self.plain_limit(settings);
         let mut inner = self.lock();
         let inner = &mut *inner;
-        if inner.closed || inner.stopped || inner.retired {
+        if inner.closed || inner.stopped || inner.retired || inner.transaction != transaction {
             return None;
         }
         let last = inner.batches.back_mut().filter(|last| last.is_open_at(now))?;
@@ -241,6 +251,9 @@ impl PartitionQueue {
         if inner.stopped {
             return Appended::Stopped;
         }
+        if inner.transaction != append.transaction {
+            return Appended::TransactionOver;
+        }
         if let Some(last) = inner.batches.back_mut()
             && last.is_open_at(append.now)
         {
@@ -273,6 +286,11 @@ impl PartitionQueue {
         let seal = self.close_last(&mut inner);
         self.open_batch(&mut inner, buffer, append.now, settings);
         self.write_to_last(&mut inner, append, settings, limit, HEADER_LEN, seal)
+    }
+
+    /// Takes records of another transaction from now on, and no others.
+    pub(crate) fn set_transaction(&self, transaction: u64) {
+        self.lock().transaction = transaction;
     }
 
     /// Closes the open batch, if any, so that the sender takes it as it is.

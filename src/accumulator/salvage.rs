@@ -68,7 +68,13 @@ mod tests {
         let headers = Headers::new();
         let record = RecordRef { timestamp: 5, key: None, value: Some(b"kept"), headers: &headers };
         let (payload_len, waits) = (record.payload_len(), EnqueueWaits::default());
-        let append = Append { record, payload_len, waits, now: clock::now() };
+        let append = Append {
+            record,
+            payload_len,
+            waits,
+            transaction: crate::accumulator::NO_TRANSACTION,
+            now: clock::now(),
+        };
         let TryAppend::Done(done) = accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None)
         else {
             panic!()

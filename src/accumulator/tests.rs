@@ -61,7 +61,7 @@ impl Bench {
         let record = RecordRef { timestamp: 5, key: None, value: Some(value.as_bytes()), headers: &headers };
         let payload_len = record.payload_len();
         let waits = EnqueueWaits::default();
-        let append = Append { record, payload_len, waits, now: self.now };
+        let append = Append { record, payload_len, waits, transaction: NO_TRANSACTION, now: self.now };
         self.accumulator.try_append(&self.queue, &append, at_end, &mut None)
     }
 

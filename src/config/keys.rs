@@ -235,7 +235,7 @@ const SERIALIZERS: [&str; 4] = [
 ];
 
 const METRICS: &str = "changes nothing: metrics are counters here, not samples";
-const TRANSACTIONS: &str = "transactions are";
+const TWO_PHASE: &str = "Kafka's own producers have no calls for two-phase commit, must be false or unset";
 
 /// In alphabetical order. Kafka has no lower bound for the two connection setup timeouts: 0 is ours, since a
 /// negative time means nothing.
@@ -289,8 +289,8 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("send.buffer.bytes", BUFFER, Some("131072"), supported!(send_buffer)),
     Key::new("socket.connection.setup.timeout.max.ms", LONG, Some("30000"), supported!(socket_connection_setup_timeout_max)),
     Key::new("socket.connection.setup.timeout.ms", LONG, Some("10000"), supported!(socket_connection_setup_timeout)),
-    Key::new("transaction.timeout.ms", Kind::any(Int), Some("60000"), not_yet(TRANSACTIONS, Some("60000"))),
-    Key::new("transaction.two.phase.commit.enable", Kind::Boolean, Some("false"), not_yet(TRANSACTIONS, Some("false"))),
-    Key::new("transactional.id", Kind::Text, None, not_yet(TRANSACTIONS, None)),
+    Key::new("transaction.timeout.ms", Kind::any(Int), Some("60000"), supported!(transaction_timeout)),
+    Key::new("transaction.two.phase.commit.enable", Kind::Boolean, Some("false"), java_only(TWO_PHASE, Some("false"))),
+    Key::new("transactional.id", Kind::Text, None, supported!(transactional_id)),
     Key::new("value.serializer", Kind::Class, None, serializer(VALUE_SERIALIZER)),
 ];

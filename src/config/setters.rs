@@ -46,6 +46,27 @@ macro_rules! config_setters {
             self
         }
 
+        /// Sets how long a transaction may take before the coordinator aborts it (`transaction.timeout.ms`, default 60 s).
+        ///
+        /// From 0 to 2147483647 ms. Brokers refuse 0, and more than their `transaction.max.timeout.ms`, which is 15 minutes unless it is
+        /// set otherwise. A producer whose transaction was aborted by the coordinator is fenced.
+        #[must_use]
+        pub fn transaction_timeout(mut self, timeout: ::std::time::Duration) -> Self {
+            self$(.$config)?.set("transaction.timeout.ms", timeout, |settings| &mut settings.transaction_timeout);
+            self
+        }
+
+        /// Sets the name under which the producer writes transactions (`transactional.id`, default none).
+        ///
+        /// It is the same after a restart, and no other producer has it at the same time: see
+        /// [`TransactionalProducer`](crate::TransactionalProducer). Build the producer with
+        /// [`build_transactional`](crate::KafkaProducerBuilder::build_transactional).
+        #[must_use]
+        pub fn transactional_id(mut self, id: impl Into<String>) -> Self {
+            self$(.$config)?.set("transactional.id", id.into(), |settings| &mut settings.transactional_id);
+            self
+        }
+
         /// Sets the brokers to ask first, as Kafka writes them: `host:port`, separated by commas (`bootstrap.servers`, required).
         ///
         /// One living broker is enough, because it names the others. With two or three, the producer can also

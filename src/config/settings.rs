@@ -101,6 +101,9 @@ pub(crate) struct ProducerSettings {
     pub(crate) socket_connection_setup_timeout: Duration,
     pub(crate) socket_connection_setup_timeout_max: Duration,
     pub(crate) tls: TlsSettings,
+    pub(crate) transaction_timeout: Duration,
+    /// Empty: the producer is not transactional.
+    pub(crate) transactional_id: String,
     /// The values of keys that can be set by name only, where they differ from the default.
     by_name: BTreeMap<&'static str, String>,
 }
@@ -226,6 +229,8 @@ impl Default for ProducerSettings {
             socket_connection_setup_timeout: Duration::from_secs(10),
             socket_connection_setup_timeout_max: Duration::from_secs(30),
             tls: TlsSettings::default(),
+            transaction_timeout: Duration::from_secs(60),
+            transactional_id: String::new(),
             by_name: BTreeMap::new(),
         }
     }

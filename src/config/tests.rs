@@ -31,7 +31,7 @@ fn problems_are_reported_together_and_in_order() {
         .batch_size(usize::MAX)
         .property("acks", "2")
         .property("max.in.flight.requests.per.connection", "0")
-        .property("transactional.id", "tx 1")
+        .property("enable.metrics.push", "true")
         .property("key.serializer", "org.apache.kafka.common.serialization.DoubleSerializer")
         .metadata_max_idle(Duration::from_micros(4_999_500))
         .validate()
@@ -42,7 +42,8 @@ fn problems_are_reported_together_and_in_order() {
         format!("batch.size = {}: must be 0 to 2147483647", usize::MAX),
         "acks = 2: must be all, -1, 0 or 1".to_owned(),
         "max.in.flight.requests.per.connection = 0: must be at least 1".to_owned(),
-        r#"transactional.id = "tx 1": transactions are not available yet, leave it unset"#.to_owned(),
+        "enable.metrics.push = true: client telemetry is not available yet, must be false or unset"
+            .to_owned(),
         "key.serializer = org.apache.kafka.common.serialization.DoubleSerializer: \
          Java classes cannot be loaded, use the builder's `key_serializer`"
             .to_owned(),
@@ -149,6 +150,8 @@ fn every_setter() -> ProducerConfig {
         .send_buffer(Some(18))
         .socket_connection_setup_timeout(ms(19))
         .socket_connection_setup_timeout_max(ms(20))
+        .transaction_timeout(ms(25))
+        .transactional_id("t")
 }
 
 /// Rarely set by hand, so there are no typed setters.
@@ -166,6 +169,8 @@ const WITHOUT_SETTER: [(&str, &str); 8] = [
 /// The same as [`every_setter`], together with [`WITHOUT_SETTER`].
 const EVERY_PROPERTY: &[(&str, &str)] = &[
     ("acks", "1"),
+    ("transaction.timeout.ms", "25"),
+    ("transactional.id", "t"),
     ("batch.size", "1"),
     ("bootstrap.resolve.timeout.ms", "21"),
     ("bootstrap.servers", "a:1,[::1]:2"),

@@ -102,6 +102,7 @@ impl ProducerConfig {
         problems.extend(self.batch_larger_than_buffer());
         problems.extend(self.delivery_timeout_too_short());
         problems.extend(self.rack_without_name());
+        problems.extend(self.empty_transactional_id());
         problems.extend(self.against_idempotence());
         problems.extend(self.without_credentials());
         problems.extend(self.against_one_store());
@@ -123,6 +124,14 @@ impl ProducerConfig {
         }
         let text = format!("must be at least batch.size ({batch})");
         Some(self.conflict("buffer.memory", text))
+    }
+
+    /// As in Java, where an empty id is refused.
+    fn empty_transactional_id(&self) -> Option<ConfigProblem> {
+        let is_empty = self.is_explicit("transactional.id") && self.settings.transactional_id.is_empty();
+        let is_sound = self.is_sound("transactional.id") && !self.variables.contains_key("transactional.id");
+        (is_empty && is_sound)
+            .then(|| self.conflict("transactional.id", "must not be empty; leave it unset".to_owned()))
     }
 
     fn rack_without_name(&self) -> Option<ConfigProblem> {
@@ -160,10 +169,21 @@ impl ProducerConfig {
             retries,
             ..
         } = self.settings;
+        let is_transactional = !self.settings.transactional_id.is_empty();
         let is_asked_for = self.is_explicit("enable.idempotence") && enable_idempotence;
         let is_in_force = enable_idempotence && (acks == Acks::All || is_asked_for);
         let rules = [
             ("acks", is_asked_for && acks != Acks::All, "must be all with enable.idempotence = true"),
+            (
+                "acks",
+                is_transactional && !is_asked_for && acks != Acks::All,
+                "must be all with transactional.id",
+            ),
+            (
+                "enable.idempotence",
+                is_transactional && !enable_idempotence,
+                "must be true with transactional.id",
+            ),
             ("retries", is_in_force && retries == 0, "must be at least 1 unless enable.idempotence is false"),
             (
                 "max.in.flight.requests.per.connection",

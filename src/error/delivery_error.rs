@@ -14,7 +14,7 @@ use crate::protocol::record_batch::{self, DecodedRecord};
 use crate::record::ProducerRecord;
 use crate::topic_partition::TopicPartition;
 
-use super::{Disposition, Persisted};
+use super::{Disposition, Persisted, TransactionError};
 
 /// Why an accepted record was not delivered.
 ///
@@ -88,6 +88,12 @@ pub enum DeliveryErrorKind {
     /// `delivery.timeout.ms` has passed.
     #[error("not delivered within delivery.timeout.ms: {0}")]
     TimedOut(Box<TimeSpent>),
+    /// The transaction of the record was aborted before the record was delivered.
+    #[error("the transaction was aborted before the record was delivered")]
+    TransactionAborted,
+    /// The transaction of the record cannot be committed any more.
+    #[error("the transaction cannot be committed: {0}")]
+    TransactionFailed(TransactionError),
     /// The leader of the partition is too old for the codec of `compression.type`.
     #[error("the broker speaks no version of Produce that allows {0}")]
     UnsupportedCompression(Compression),
@@ -233,6 +239,8 @@ impl DeliveryError {
             | DeliveryErrorKind::Purged
             | DeliveryErrorKind::TimedOut(_) => Disposition::RetryLater,
             DeliveryErrorKind::Stopped => Disposition::ResumePartition,
+            DeliveryErrorKind::TransactionAborted => Disposition::AbortTransaction,
+            DeliveryErrorKind::TransactionFailed(error) => error.disposition(),
             DeliveryErrorKind::AuthenticationFailed { .. }
             | DeliveryErrorKind::UnsupportedCompression(_)
             | DeliveryErrorKind::UnsupportedVersion => Disposition::FixConfiguration,
@@ -300,7 +308,7 @@ impl fmt::Debug for DeliveryError {
 
 impl StdError for DeliveryError {}
 
-struct Detail<'a>(Option<&'a str>);
+pub(super) struct Detail<'a>(pub(super) Option<&'a str>);
 
 impl fmt::Display for Detail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,14 +6,20 @@ use crate::protocol::ErrorCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Disposition {
+    /// The transaction cannot be committed: abort it, and begin another with the same records.
+    AbortTransaction,
     /// It should not happen with a correct producer and broker: report it.
     Bug,
+    /// Nothing tells whether what was asked for was done: look for it before you ask again.
+    FindOutcome,
     /// The configuration of the producer, the topic or its access rights must change first.
     FixConfiguration,
     /// The same record will be refused again: change it or leave it out.
     FixRecord,
     /// This producer cannot go on: make a new one.
     NewProducer,
+    /// What was asked for goes on: repeat the same call to learn what came of it.
+    RepeatCall,
     /// The partition is stopped: decide what to do with the record that failed, then call
     /// [`resume`](crate::KafkaProducer::resume).
     ResumePartition,

@@ -163,6 +163,9 @@ pub enum SendErrorKind {
         /// What the brokers said.
         code: ErrorCode,
     },
+    /// The transaction of the record is over: it was committed or aborted. Only from the handles of a transaction.
+    #[error("the transaction is over")]
+    TransactionOver,
     /// The partition is stopped: a record for it has failed, and [`fail_stop`] is on.
     ///
     /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
@@ -218,6 +221,7 @@ impl<K, V> SendError<K, V> {
             SendErrorKind::Cancelled => Disposition::RetryLater,
             SendErrorKind::Delivery(error) => error.disposition(),
             SendErrorKind::Stopped { .. } => Disposition::ResumePartition,
+            SendErrorKind::TransactionOver => Disposition::Bug,
             SendErrorKind::TopicRefused { code, .. } => Disposition::of(*code),
             SendErrorKind::Full { .. }
             | SendErrorKind::MemoryTimeout { .. }

@@ -120,6 +120,7 @@ impl SenderMachine {
         let headers = Headers::new();
         let record = RecordRef { timestamp: 1, key: None, value: Some(value), headers: &headers };
         let append = Append {
+            transaction: accumulator::NO_TRANSACTION,
             record,
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),
@@ -133,7 +134,11 @@ impl SenderMachine {
                 self.accumulator.want_memory();
                 None
             }
-            TryAppend::BatchEnded | TryAppend::Closed | TryAppend::Retired | TryAppend::Stopped => None,
+            TryAppend::BatchEnded
+            | TryAppend::Closed
+            | TryAppend::Retired
+            | TryAppend::Stopped
+            | TryAppend::TransactionOver => None,
         }
     }
 
@@ -327,6 +332,7 @@ impl Outside for SenderMachine {
 
 fn sender_settings(options: &SenderOptions) -> SenderSettings {
     SenderSettings {
+        transactional: None,
         bootstrap_resolve_timeout: None,
         acks: options.acks,
         is_idempotent: options.is_idempotent,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use crate::protocol::ErrorCode;
 use crate::topic_partition::{NodeId, Topic};
-#[cfg(test)]
 use crate::wire::Uuid;
 
 use super::node::Node;
@@ -195,6 +194,11 @@ impl Cluster {
     /// Grows with every answer that is taken in.
     pub(crate) fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Returns the id of a topic; zero if it is not known, or has none.
+    pub(crate) fn topic_id(&self, topic: &Topic) -> Uuid {
+        self.topic(topic).map_or(Uuid::ZERO, TopicInfo::id)
     }
 
     /// Returns the name of the topic with this id. The zero id stands for no topic.

@@ -3,31 +3,37 @@
 use crate::protocol::ApiKey;
 use crate::protocol::messages::api_versions::ApiVersionsResponse;
 
-/// For each API the highest version that both a broker and this crate speak.
+/// For each API the versions that both a broker and this crate speak.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiVersions {
     /// In the order of `ApiKey::ALL`; `None` where there is no common version.
-    common: [Option<i16>; ApiKey::ALL.len()],
+    common: [Option<(i16, i16)>; ApiKey::ALL.len()],
 }
 
 impl ApiVersions {
     pub(super) fn new(response: &ApiVersionsResponse) -> Self {
-        Self { common: ApiKey::ALL.map(|api| highest_common(api, response)) }
+        Self { common: ApiKey::ALL.map(|api| common(api, response)) }
     }
 
     /// Returns the version to use for an API, or `None` if the broker lacks it or is too old or too new for us.
     pub(super) fn version_for(&self, api: ApiKey) -> Option<i16> {
+        self.version_up_to(api, i16::MAX)
+    }
+
+    /// Returns the same for a request that means something else in later versions than `max`.
+    pub(super) fn version_up_to(&self, api: ApiKey, max: i16) -> Option<i16> {
         let index = ApiKey::ALL.iter().position(|known| *known == api)?;
-        self.common.get(index).copied().flatten()
+        let (lowest, highest) = self.common.get(index).copied().flatten()?;
+        (lowest <= max).then_some(highest.min(max))
     }
 }
 
-fn highest_common(api: ApiKey, response: &ApiVersionsResponse) -> Option<i16> {
+fn common(api: ApiKey, response: &ApiVersionsResponse) -> Option<(i16, i16)> {
     let theirs = response.api_keys.iter().find(|version| version.api_key == api.code())?;
     let ours = api.versions();
-    let highest = theirs.max_version.min(*ours.end());
+    let (lowest, highest) = (theirs.min_version.max(*ours.start()), theirs.max_version.min(*ours.end()));
     // `ours` begins at 3 for Produce: brokers of Kafka 4 advertise 0 to 2 but refuse them.
-    (highest >= theirs.min_version && highest >= *ours.start()).then_some(highest)
+    (lowest <= highest).then_some((lowest, highest))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ use super::connection_states::ConnectionStates;
 use super::correlation_ids::CorrelationIds;
 use super::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};
 use super::event::{NetworkAction, NetworkEvent};
+use super::features::Features;
 use super::in_flight_requests::{Asker, InFlightRequest, InFlightRequests};
 use super::intent::Intent;
 use super::least_loaded_node::{LeastLoadedNode, Standing, least_loaded_node};
@@ -71,6 +72,8 @@ pub(crate) struct NetworkRequest<P> {
     pub(crate) expects_response: bool,
     /// For the answer. When it is over, the whole connection is closed.
     pub(crate) timeout: Duration,
+    /// The last version in which the request means what it is to mean.
+    pub(crate) max_version: i16,
 }
 
 /// Decides about connections to brokers and the requests on them.
@@ -93,6 +96,7 @@ pub(crate) struct NetworkClient<P> {
     timers: NodeTimers,
     outbox: Outbox<P>,
     intent: Intent,
+    features: Features,
     random: StdRng,
 }
 
@@ -106,6 +110,7 @@ impl<P> NetworkClient<P> {
             timers: NodeTimers::default(),
             outbox: Outbox::new(),
             intent: Intent::new(config.checks_cluster),
+            features: Features::NONE,
             random,
             config,
         }
@@ -125,9 +130,17 @@ impl<P> NetworkClient<P> {
         }
     }
 
+    /// Returns the level of the feature `transaction.version` that the cluster has finalized; 0 if it has none.
+    pub(crate) fn transaction_version(&self) -> i16 {
+        self.features.transaction_version()
+    }
+
     /// Takes in of which cluster the nodes are.
     pub(crate) fn set_cluster_id(&mut self, cluster_id: Option<&str>) {
-        self.intent.set_cluster_id(cluster_id);
+        if self.intent.set_cluster_id(cluster_id) {
+            // Another cluster counts on its own.
+            self.features = Features::NONE;
+        }
     }
 
     /// Asks for a connection to a node unless there is one, or an attempt at it, or the node is backing off. Returns
@@ -164,7 +177,7 @@ impl<P> NetworkClient<P> {
         let Some((connection, versions)) = ready else {
             return self.refuse(node, request.purpose, FailureReason::NotReady);
         };
-        match versions.version_for(api_key) {
+        match versions.version_up_to(api_key, request.max_version) {
             Some(version) => self.send_on(connection, request, version, now, encode),
             None => self.refuse(node, request.purpose, FailureReason::UnsupportedVersion(api_key)),
         }
@@ -178,7 +191,7 @@ impl<P> NetworkClient<P> {
         now: Instant,
         encode: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
     ) {
-        let NetworkRequest { node, api_key, purpose, expects_response, timeout } = request;
+        let NetworkRequest { node, api_key, purpose, expects_response, timeout, .. } = request;
         let correlation_id = self.new_correlation_id(node);
         let segments = match self.encode(api_key, version, correlation_id, encode) {
             Ok(segments) => segments,

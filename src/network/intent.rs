@@ -25,10 +25,13 @@ impl Intent {
         Self { is_told, cluster_id: None, is_understood: false }
     }
 
-    pub(super) fn set_cluster_id(&mut self, cluster_id: Option<&str>) {
-        if self.cluster_id.as_deref() != cluster_id {
-            self.cluster_id = cluster_id.map(Arc::from);
+    /// Returns whether another cluster was known before.
+    pub(super) fn set_cluster_id(&mut self, cluster_id: Option<&str>) -> bool {
+        if self.cluster_id.as_deref() == cluster_id {
+            return false;
         }
+        let before = std::mem::replace(&mut self.cluster_id, cluster_id.map(Arc::from));
+        before.is_some()
     }
 
     /// Takes in what a broker speaks.

@@ -45,7 +45,8 @@ use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
 use crate::producer::{KafkaProducer, ProducerShared, deadline};
 use crate::sender::{
-    Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings, most_outstanding,
+    Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings, TransactionalSettings,
+    most_outstanding,
 };
 #[cfg(feature = "tls")]
 use crate::tls::{CertificateProvider, Peer, RotatingTls};
@@ -93,9 +94,18 @@ pub enum BuildError {
     /// `fail_stop` is on, and `acks` is 0: brokers then never tell that a record has failed.
     #[error("fail_stop needs acks=all or acks=1: with acks=0 brokers do not tell what has failed")]
     FailStopWithoutAcks,
+    /// `fail_stop` is on, and the producer is transactional: its transactions are aborted as a whole.
+    #[error("fail_stop is not for transactional producers: a record that fails has its transaction aborted")]
+    FailStopWithTransactions,
+    /// `transactional.id` is set, and [`build`](KafkaProducerBuilder::build) was called.
+    #[error("transactional.id is set: call `build_transactional`, or leave it unset")]
+    IsTransactional,
     /// The tokio runtime has no I/O driver, which connections need (`enable_io` or `enable_all` of its builder).
     #[error("the tokio runtime has no I/O driver: call `enable_io` on its builder")]
     NoIo,
+    /// [`build_transactional`](KafkaProducerBuilder::build_transactional) was called, and `transactional.id` is not set.
+    #[error("a transactional producer needs transactional.id")]
+    NoTransactionalId,
     /// There is no tokio runtime for the background task.
     #[error("a producer must be built within a tokio runtime")]
     NoRuntime,
@@ -230,8 +240,20 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     /// # Errors
     ///
     /// [`BuildError::Config`] lists everything that is wrong with the configuration.
-    pub fn build(mut self) -> Result<KafkaProducer<K, V>, BuildError> {
+    pub fn build(self) -> Result<KafkaProducer<K, V>, BuildError> {
+        self.build_any(false)
+    }
+
+    pub(super) fn build_any(mut self, is_transactional: bool) -> Result<KafkaProducer<K, V>, BuildError> {
         let settings = self.config.settle()?;
+        if self.fail_stop && is_transactional {
+            return Err(BuildError::FailStopWithTransactions);
+        }
+        match (settings.transactional_id.is_empty(), is_transactional) {
+            (true, true) => return Err(BuildError::NoTransactionalId),
+            (false, false) => return Err(BuildError::IsTransactional),
+            _ => {}
+        }
         if self.fail_stop && settings.acks == Acks::None {
             return Err(BuildError::FailStopWithoutAcks);
         }
@@ -512,6 +534,10 @@ fn sender_settings(settings: &ProducerSettings) -> SenderSettings {
         max_request_size: settings.max_request_size,
         is_idempotent,
         is_fail_stop: false,
+        transactional: (!settings.transactional_id.is_empty()).then(|| TransactionalSettings {
+            id: Arc::from(settings.transactional_id.as_str()),
+            timeout: settings.transaction_timeout,
+        }),
         max_outstanding_per_partition: most_outstanding(acks, is_idempotent, max_in_flight),
         availability_timeout: Some(settings.partitioner_availability_timeout)
             .filter(|timeout| *timeout > Duration::ZERO),

@@ -24,6 +24,8 @@ use crate::record::ProducerRecord;
 /// wait moves, into a future on the heap.
 pub(super) struct Enqueue<'a, K, V> {
     shared: &'a ProducerShared<K, V>,
+    /// The transaction that the record is part of.
+    transaction: u64,
     state: State<'a, K, V>,
 }
 
@@ -40,15 +42,19 @@ impl<K, V> Unpin for Enqueue<'_, K, V> {}
 
 impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
     #[inline]
-    pub(super) fn new(shared: &'a ProducerShared<K, V>, record: ProducerRecord<K, V>) -> Self {
-        Self { shared, state: State::New(record) }
+    pub(super) fn new(
+        shared: &'a ProducerShared<K, V>,
+        record: ProducerRecord<K, V>,
+        transaction: u64,
+    ) -> Self {
+        Self { shared, transaction, state: State::New(record) }
     }
 
     /// Appends a record if that needs no waiting. `Pending` is for the caller to poll what has become of `state`.
     #[inline]
     fn try_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<K, V>> {
         let State::New(record) = &mut self.state else { return Poll::Pending };
-        let mut walk = Walk::new(self.shared, record);
+        let mut walk = Walk::new(self.shared, record, self.transaction);
         match walk.step() {
             Ok(delivery) => {
                 if walk.is_countable()
@@ -73,10 +79,15 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
         };
         match stop {
             Stop::Refused(kind) => {
-                Poll::Ready(Err(Walk::resume(self.shared, &mut record, kept).refuse(*kind)))
+                Poll::Ready(Err(Walk::resume(self.shared, &mut record, kept, self.transaction).refuse(*kind)))
             }
             Stop::NoMemory { .. } | Stop::Retired | Stop::TopicUnknown => {
-                self.state = State::Waiting(Box::pin(self.shared.enqueue_waiting(record, kept, stop)));
+                self.state = State::Waiting(Box::pin(self.shared.enqueue_waiting(
+                    record,
+                    kept,
+                    self.transaction,
+                    stop,
+                )));
                 Poll::Pending
             }
         }
@@ -120,9 +131,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         &self,
         mut record: ProducerRecord<K, V>,
         kept: Kept,
+        transaction: u64,
         mut stop: Stop,
     ) -> Accepted<K, V> {
-        let mut walk = Waiting(Some(Walk::resume(self, &mut record, kept)));
+        let mut walk = Waiting(Some(Walk::resume(self, &mut record, kept, transaction)));
         let mut waited = TimeBlocked::default();
         loop {
             match stop {

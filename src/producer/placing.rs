@@ -71,6 +71,7 @@ impl<'a, K, V> Placing<'a, K, V> {
                 }
                 TryAppend::NoMemory { least } => search.handle_no_memory(partition, least),
                 TryAppend::Retired => return Err(Stop::Retired),
+                TryAppend::TransactionOver => return Err(Stop::refused(SendErrorKind::TransactionOver)),
                 TryAppend::Stopped => {
                     memory.give_back();
                     search.handle_stopped(partition)

@@ -35,6 +35,8 @@ pub(super) struct Walk<'a, K, V> {
     shared: &'a ProducerShared<K, V>,
     record: &'a mut ProducerRecord<K, V>,
     kept: Kept,
+    /// The transaction that the record is part of.
+    transaction: u64,
     /// The runtime should hear that its thread is at work.
     is_countable: bool,
 }
@@ -90,13 +92,17 @@ impl Stop {
 impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     /// Starts with the interceptors.
     #[inline]
-    pub(super) fn new(shared: &'a ProducerShared<K, V>, record: &'a mut ProducerRecord<K, V>) -> Self {
+    pub(super) fn new(
+        shared: &'a ProducerShared<K, V>,
+        record: &'a mut ProducerRecord<K, V>,
+        transaction: u64,
+    ) -> Self {
         if !shared.interceptors.is_empty() {
             let given = std::mem::replace(record, ProducerRecord::to(""));
             *record = shared.interceptors.on_send(given);
         }
         let kept = Kept { own_headers: record.headers.len(), stopped: None };
-        Self { shared, record, kept, is_countable: false }
+        Self { shared, record, kept, transaction, is_countable: false }
     }
 
     /// Goes on with a record that has moved.
@@ -104,8 +110,9 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         shared: &'a ProducerShared<K, V>,
         record: &'a mut ProducerRecord<K, V>,
         kept: Kept,
+        transaction: u64,
     ) -> Self {
-        Self { shared, record, kept, is_countable: false }
+        Self { shared, record, kept, transaction, is_countable: false }
     }
 
     /// Stops here, to be resumed elsewhere.
@@ -172,7 +179,8 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
 
     #[inline]
     fn step_as(&mut self, caller: &mut Caller) -> Result<Delivery, Stop> {
-        let Self { shared, record, kept, is_countable } = self;
+        let Self { shared, record, kept, is_countable, transaction } = self;
+        let transaction = *transaction;
         shared.check(record)?;
         let moment = kept.moment(caller.moment(shared.id, &shared.wall_clock));
         *is_countable = caller.count();
@@ -184,11 +192,11 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let route = shared.route(topic, &record, named, kept, moment);
         let route = route.map_err(|reason| kept.no_route(topic, &record, moment, reason))?;
         if kept.stopped.is_none()
-            && let Some(delivery) = shared.take_short_way(topic, route, &record, moment)
+            && let Some(delivery) = shared.take_short_way(topic, route, &record, transaction, moment)
         {
             return Ok(delivery);
         }
-        Routed { topic, record, route, moment }.place(shared, kept)
+        Routed { topic, record, route, transaction, moment }.place(shared, kept)
     }
 }
 
@@ -274,6 +282,7 @@ struct Routed<'a> {
     topic: &'a TopicEntry,
     record: RecordRef<'a>,
     route: Route,
+    transaction: u64,
     moment: RecordTime,
 }
 
@@ -282,13 +291,14 @@ impl Routed<'_> {
     #[cold]
     #[inline(never)]
     fn place<K, V>(self, shared: &ProducerShared<K, V>, kept: &mut Kept) -> Result<Delivery, Stop> {
-        let Self { topic, record, route, moment } = self;
+        let Self { topic, record, route, transaction, moment } = self;
         let mut stopped = kept.take_stopped(moment);
         topic.queues.touch(moment.seconds);
         let append = Append {
             record,
             payload_len: record.payload_len(),
             waits: stopped.waits,
+            transaction,
             // A new batch counts its age from here, by the precise clock.
             now: clock::now(),
         };
@@ -388,6 +398,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         topic: &TopicEntry,
         route: Route,
         record: &RecordRef<'_>,
+        transaction: u64,
         moment: RecordTime,
     ) -> Option<Delivery> {
         let payload_len = record.payload_len();
@@ -396,7 +407,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         }
         let queue = topic.queues.queue(route.partition())?;
         topic.queues.touch(moment.seconds);
-        queue.join_quietly(record, payload_len, moment.now, route.is_free(), self.accumulator.settings())
+        let settings = self.accumulator.settings();
+        queue.join_quietly(record, payload_len, moment.now, route.is_free(), transaction, settings)
     }
 }
 

@@ -24,6 +24,8 @@ const LOG_OVERHEAD: usize = 12;
 
 const CRC_AT: usize = 17;
 const ATTRIBUTES_AT: usize = 21;
+/// The bit of the attributes that says that a batch is part of a transaction.
+const TRANSACTIONAL: i16 = 0x10;
 const MAGIC: u8 = 2;
 
 /// The serialized parts of one record.
@@ -138,7 +140,8 @@ impl RecordBatchBuilder {
         fields.put(8, &to_i32(total - LOG_OVERHEAD).to_be_bytes());
         fields.put(12, &(-1_i32).to_be_bytes());
         fields.put(16, &[MAGIC]);
-        fields.put(ATTRIBUTES_AT, &compression.attribute_bits().to_be_bytes());
+        let transactional = if identity.is_transactional { TRANSACTIONAL } else { 0 };
+        fields.put(ATTRIBUTES_AT, &(compression.attribute_bits() | transactional).to_be_bytes());
         fields.put(23, &to_i32((self.count as usize).saturating_sub(1)).to_be_bytes());
         fields.put(27, &self.base_timestamp.to_be_bytes());
         fields.put(35, &self.max_timestamp.to_be_bytes());
@@ -159,10 +162,13 @@ pub(crate) struct ProducerIdentity {
     pub(crate) producer_id: i64,
     pub(crate) producer_epoch: i16,
     pub(crate) base_sequence: i32,
+    /// The records count once their transaction is committed.
+    pub(crate) is_transactional: bool,
 }
 
 impl ProducerIdentity {
-    pub(crate) const NONE: Self = Self { producer_id: -1, producer_epoch: -1, base_sequence: -1 };
+    pub(crate) const NONE: Self =
+        Self { producer_id: -1, producer_epoch: -1, base_sequence: -1, is_transactional: false };
 
     /// Returns the identity of a batch that begins `records` records further on. After `i32::MAX` comes 0.
     pub(crate) fn advanced_by(self, records: u32) -> Self {

@@ -20,6 +20,7 @@ use crate::sender::seat::Seat;
 use crate::sender::shell::Shell;
 use crate::sender::topic_interests::{TopicInterest, TopicInterests};
 use crate::sender::topology::BootstrapNews;
+use crate::sender::transactions::{Call, CallReply, Wish};
 use crate::topic_partition::Topic;
 
 /// What handles ask of the sender.
@@ -52,6 +53,8 @@ pub(super) enum Order {
     NoteLogin(LoginNews),
     /// Take in what has come of looking for the names of brokers.
     NoteBootstrap(BootstrapNews),
+    /// Take a step in a transaction.
+    Transact(Call),
     /// Give records up, and return the error of each.
     Purge(Purge, oneshot::Sender<Vec<DeliveryError>>),
 }
@@ -90,6 +93,13 @@ impl Control {
         let (result, receiver) = oneshot::channel();
         self.give(Order::Purge(what, result));
         receiver
+    }
+
+    /// Asks something of the transactions. The caller must wake the sender after this.
+    pub(crate) fn transact(&self, wish: Wish) -> CallReply {
+        let (call, reply) = Call::new(wish);
+        self.give(Order::Transact(call));
+        reply
     }
 
     /// Tells the sender what has come of fetching credentials. The caller must wake the sender after this.

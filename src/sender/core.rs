@@ -17,6 +17,7 @@
 //! | [`Settlement`] | what becomes of a batch |
 //! | [`Numbering`] | which producer id and epochs are in use |
 //! | [`Topology`] | when to ask which broker for metadata, and what follows from the answer |
+//! | [`Transactions`] | how far the transaction is, and what its coordinator is told |
 //!
 //! Here they are strung together: events go to machines (`events.rs`, `produce_outcomes.rs`), effects are carried out (`acting.rs`),
 //! partitions are looked at (`looking.rs`), requests are put together (`sending.rs`), waits are listed (`current_waits.rs`), what the
@@ -42,6 +43,7 @@ use crate::sender::settings::SenderSettings;
 use crate::sender::settlement::Settlement;
 use crate::sender::topic_interests::TopicInterest;
 use crate::sender::topology::Topology;
+use crate::sender::transactions::Transactions;
 #[cfg(test)]
 use crate::topic_partition::NodeId;
 #[cfg(any(test, feature = "__internals"))]
@@ -57,6 +59,8 @@ pub(crate) struct SenderCore {
     settlement: Settlement,
     numbering: Numbering,
     topology: Topology,
+    /// `None` unless the producer is transactional.
+    transactions: Option<Transactions>,
     /// What the machines have said and was not done so far: nothing between two calls.
     effects: Effects,
     /// What the shell must do and has not taken so far.
@@ -76,6 +80,7 @@ mod pending_actions;
 mod produce_outcomes;
 mod purge_and_abort;
 mod sending;
+mod transacting;
 
 pub(crate) use self::pending_actions::Action;
 use self::pending_actions::PendingActions;
@@ -95,7 +100,16 @@ pub(crate) struct Parts {
 
 impl SenderCore {
     pub(crate) fn new(parts: Parts) -> Self {
-        let numbering = Numbering::new(parts.settings.is_idempotent, parts.settings.retry_backoff);
+        let retry_backoff = parts.settings.retry_backoff;
+        let transactions = parts
+            .settings
+            .transactional
+            .as_ref()
+            .map(|settings| Transactions::new(Arc::clone(&settings.id), settings.timeout, retry_backoff));
+        let numbering = match &transactions {
+            Some(_) => Numbering::transactional(retry_backoff),
+            None => Numbering::new(parts.settings.is_idempotent, retry_backoff),
+        };
         let settlement = Settlement::new(
             parts.settings.clone(),
             parts.accumulator.settings().batch_size,
@@ -123,6 +137,7 @@ impl SenderCore {
             numbering,
             effects: Effects::default(),
             topology,
+            transactions,
             wall_clock: 0,
             read_until: parts.epoch,
         };
@@ -203,9 +218,12 @@ impl SenderCore {
         self.look_at(self.schedule.due(now), now);
         self.ask_for_metadata(now);
         self.ask_for_producer_id(now);
+        // Before the records: these may fill every place among the requests of the coordinator's broker.
+        self.go_on_with_transactions(now);
         self.send_produce_requests(now);
         // A partition may have used up its epochs only now, and nothing else may happen for long.
         self.ask_for_producer_id(now);
+        self.go_on_with_transactions(now);
     }
 
     fn ask_for_metadata(&mut self, now: Instant) {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::accumulator::SealJob;
 use crate::metadata::Cluster;
 use crate::network::{ConnectionId, Frame, NetworkAction};
+use crate::sender::control::guarded;
 use crate::sender::core::{Action, SenderCore};
 use crate::topic_partition::NodeId;
 
@@ -153,6 +154,10 @@ fn act(outside: &mut impl Outside, action: Action, now: Instant) {
                 let network = outside.core().network();
                 network.handle_closed(connection, "not connected".into(), first_unsent, now);
             }
+        }
+        Action::Answer(answer) => {
+            // Wakes the caller.
+            guarded(|| drop(answer));
         }
         Action::Publish(cluster) => outside.publish(cluster),
         Action::Seal(job) => outside.seal(job),

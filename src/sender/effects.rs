@@ -10,7 +10,9 @@ use std::time::Duration;
 use crate::error::DeliveryErrorKind;
 use crate::metadata::{Cluster, MetadataUpdate, Node};
 use crate::protocol::ApiKey;
+use crate::sender::numbering::ProducerId;
 use crate::sender::request::{Body, Purpose};
+use crate::sender::transactions::Answer;
 use crate::topic_partition::NodeId;
 use crate::wire::DecodeError;
 
@@ -19,6 +21,10 @@ use crate::wire::DecodeError;
 pub(super) enum Effect {
     /// Make a new view of the cluster known to connections, partitions and callers.
     Adopt(MetadataUpdate),
+    /// Number batches under an id and an epoch that a coordinator has given.
+    AdoptProducerId(ProducerId),
+    /// Tell a caller what came of a call.
+    Answer(Answer),
     /// Connect to a node, unless there is a connection or an attempt at one.
     Connect(NodeId),
     /// Forget the topics that metadata has forgotten.
@@ -33,6 +39,8 @@ pub(super) enum Effect {
     Publish(Arc<Cluster>),
     /// Fail what is queued in every partition.
     RefuseQueued(DeliveryErrorKind),
+    /// Ask for metadata soon.
+    RequestMetadata,
     /// Close a connection as soon as what is under way on it is done.
     Retire(NodeId),
     /// Send a request.
@@ -52,6 +60,10 @@ pub(super) struct Effects(VecDeque<Effect>);
 impl Effects {
     pub(super) fn push(&mut self, effect: Effect) {
         self.0.push_back(effect);
+    }
+
+    pub(super) fn extend(&mut self, effects: impl IntoIterator<Item = Effect>) {
+        self.0.extend(effects);
     }
 
     #[inline]

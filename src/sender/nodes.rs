@@ -34,6 +34,11 @@ impl<'a> Nodes<'a> {
         Node::describe(node, self.network.address(node))
     }
 
+    /// Whether metadata has an address of a node.
+    pub(super) fn knows(&self, node: NodeId) -> bool {
+        self.network.address(node).is_some()
+    }
+
     /// Whether a broker is connected that is known by more than an entry of `bootstrap.servers`.
     pub(super) fn has_ready_broker(&self) -> bool {
         self.network.has_ready_broker()

@@ -15,7 +15,7 @@ use crate::error::DeliveryErrorKind;
 use crate::log;
 use crate::network::FailureReason;
 use crate::planted::planted;
-use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
+use crate::protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
@@ -61,6 +61,8 @@ pub(crate) struct ProducerId {
     pub(crate) id: i64,
     /// The first epoch that may be used with it.
     pub(crate) epoch: i16,
+    /// A coordinator of transactions has given it, for all partitions at once.
+    pub(crate) is_transactional: bool,
 }
 
 /// Whether batches bear sequence numbers.
@@ -83,7 +85,7 @@ const PAUSE_AFTER_REFUSAL: Duration = Duration::from_secs(1);
 impl ProducerId {
     /// Whether a partition may go on with numbers that it was given under another id or epoch.
     pub(crate) fn allows(self, used: Self) -> bool {
-        self.id == used.id
+        self.id == used.id && (!self.is_transactional || self.epoch == used.epoch)
     }
 }
 
@@ -99,6 +101,18 @@ impl Numbering {
             retry_backoff,
             next_question: 0,
         }
+    }
+
+    /// The same for a transactional producer, whose id and epochs come from a coordinator, by [`Numbering::adopt`].
+    pub(super) fn transactional(retry_backoff: Backoff) -> Self {
+        Self { state: State::WANTED, authority: Authority::Coordinator, retry_backoff, next_question: 0 }
+    }
+
+    /// Takes the id and the epoch that a coordinator has given.
+    pub(super) fn adopt(&mut self, producer: ProducerId, effects: &mut Effects) {
+        log::debug!(?producer, "producer id");
+        self.state = State::Known(producer);
+        effects.push(Effect::LookAtActive);
     }
 
     /// Asks for an id if one is due. `is_needed` says whether any record waits.
@@ -124,7 +138,12 @@ impl Numbering {
         let question = NumberingQuestion(self.next_question);
         self.next_question += 1;
         self.state = State::Requested(question);
-        let body = Body::InitProducerId(self.authority.question());
+        let body = Body::InitProducerId(InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: i32::MAX,
+            producer_id: -1,
+            producer_epoch: -1,
+        });
         effects.push(Effect::Send { node, purpose: Purpose::Numbering(question), body });
     }
 
@@ -177,7 +196,11 @@ impl Numbering {
         }
         match ErrorCode::from(response.error_code) {
             ErrorCode::None if response.producer_id >= 0 && response.producer_epoch >= 0 => {
-                let producer = ProducerId { id: response.producer_id, epoch: response.producer_epoch };
+                let producer = ProducerId {
+                    id: response.producer_id,
+                    epoch: response.producer_epoch,
+                    is_transactional: false,
+                };
                 log::debug!(?producer, "producer id");
                 self.state = State::Known(producer);
                 effects.push(Effect::LookAtActive);
@@ -205,12 +228,12 @@ impl Numbering {
     /// Makes partitions that get their first number begin after the epoch of one that is forgotten. If one of them is that
     /// partition, the broker takes its numbers for new, and those of batches that may still be on their way for old.
     pub(super) fn handle_forgotten(&mut self, epoch_of: impl FnOnce(i64) -> Option<i16>) {
-        let State::Known(ProducerId { id, epoch }) = self.state else { return };
+        let State::Known(producer @ ProducerId { id, epoch, .. }) = self.state else { return };
         let Some(used) = epoch_of(id).filter(|used| *used >= epoch) else { return };
         if planted!(ForgottenNumbers) {
             return;
         }
-        if let Some(next) = self.next_epoch(ProducerId { id, epoch: used }) {
+        if let Some(next) = self.next_epoch(ProducerId { epoch: used, ..producer }) {
             self.state = State::Known(next);
         }
     }
@@ -219,7 +242,7 @@ impl Numbering {
     /// asks for another id, and the partition waits for it as it does for the first.
     pub(super) fn next_epoch(&mut self, used: ProducerId) -> Option<ProducerId> {
         let next = self.authority.next_epoch(used);
-        if next.is_none() {
+        if next.is_none() && self.authority == Authority::Producer {
             // All epochs are used up. Partitions that still have some wait, too: it takes no longer than an answer.
             self.state = State::WANTED;
         }
@@ -248,6 +271,9 @@ impl Numbering {
     }
 
     fn is_due(&self, is_needed: impl FnOnce() -> bool, now: Instant) -> bool {
+        if self.authority == Authority::Coordinator {
+            return false;
+        }
         match self.state {
             State::Refused { until } => now >= until && is_needed(),
             State::Wanted { not_before } => not_before.is_none_or(|time| now >= time),

@@ -8,13 +8,19 @@ use crate::accumulator::ProducerBatch;
 use crate::network::FailureReason;
 use crate::planted::planted;
 use crate::protocol::ApiKey;
+use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
+use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
+use crate::protocol::messages::end_txn::EndTxnRequest;
+use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
 use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
 use crate::protocol::messages::metadata::MetadataRequest;
 use crate::protocol::messages::produce::{NodeEndpoint, PartitionProduceResponse, ProduceAsked};
 use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
+use crate::protocol::messages::txn_offset_commit::TxnOffsetCommitRequest;
 use crate::sender::numbering;
 use crate::sender::partition::LogCount;
 use crate::sender::topology;
+use crate::sender::transactions;
 use crate::topic_partition::{Topic, TopicPartition};
 use crate::wire::{DecodeError, EncodeError, Reader, Uuid, Writer};
 
@@ -25,6 +31,7 @@ pub(crate) enum Purpose {
     Numbering(numbering::NumberingQuestion),
     Settlement(ProduceSent),
     Topology(topology::MetadataQuestion),
+    Transactions(transactions::TransactionQuestion),
 }
 
 /// What has become of a request.
@@ -46,22 +53,45 @@ pub(crate) enum RequestOutcome {
 /// A request that a machine wants sent. Requests with batches are not among these: `core/sending.rs` puts them together.
 #[derive(Debug)]
 pub(crate) enum Body {
+    AddOffsetsToTxn(AddOffsetsToTxnRequest),
+    AddPartitionsToTxn(AddPartitionsToTxnRequest),
+    EndTxn { request: EndTxnRequest, max_version: i16 },
+    FindCoordinator(FindCoordinatorRequest),
     InitProducerId(InitProducerIdRequest),
     Metadata(MetadataRequest),
+    TxnOffsetCommit { request: TxnOffsetCommitRequest, max_version: i16 },
 }
 
 impl Body {
     pub(crate) fn api_key(&self) -> ApiKey {
         match self {
+            Self::AddOffsetsToTxn(_) => ApiKey::AddOffsetsToTxn,
+            Self::AddPartitionsToTxn(_) => ApiKey::AddPartitionsToTxn,
+            Self::EndTxn { .. } => ApiKey::EndTxn,
+            Self::FindCoordinator(_) => ApiKey::FindCoordinator,
             Self::InitProducerId(_) => ApiKey::InitProducerId,
             Self::Metadata(_) => ApiKey::Metadata,
+            Self::TxnOffsetCommit { .. } => ApiKey::TxnOffsetCommit,
+        }
+    }
+
+    /// Returns the last version in which the request means what it is to mean.
+    pub(crate) fn max_version(&self) -> i16 {
+        match self {
+            Self::EndTxn { max_version, .. } | Self::TxnOffsetCommit { max_version, .. } => *max_version,
+            _ => i16::MAX,
         }
     }
 
     pub(crate) fn encode(&self, version: i16, out: &mut Writer) -> Result<(), EncodeError> {
         match self {
+            Self::AddOffsetsToTxn(request) => request.encode(out, version),
+            Self::AddPartitionsToTxn(request) => request.encode(out, version),
+            Self::EndTxn { request, .. } => request.encode(out, version),
+            Self::FindCoordinator(request) => request.encode(out, version),
             Self::InitProducerId(request) => request.encode(out, version),
             Self::Metadata(request) => request.encode(out, version),
+            Self::TxnOffsetCommit { request, .. } => request.encode(out, version),
         }
     }
 }

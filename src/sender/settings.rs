@@ -1,5 +1,6 @@
 //! What the sender needs to know of the configuration.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backoff::Backoff;
@@ -11,6 +12,8 @@ pub(crate) struct SenderSettings {
     pub(crate) acks: i16,
     /// `enable.idempotence`, and nothing against it.
     pub(crate) is_idempotent: bool,
+    /// `None` unless `transactional.id` is set.
+    pub(crate) transactional: Option<TransactionalSettings>,
     /// Whether the first failure in a partition stops it until a caller resumes it.
     pub(crate) is_fail_stop: bool,
     pub(crate) linger: Duration,
@@ -33,4 +36,13 @@ pub(crate) struct SenderSettings {
     /// A partition whose leader has taken nothing for longer is not chosen for records without a key
     /// (`partitioner.availability.timeout.ms`).
     pub(crate) availability_timeout: Option<Duration>,
+}
+
+/// The settings of a transactional producer.
+#[derive(Debug, Clone)]
+pub(crate) struct TransactionalSettings {
+    /// `transactional.id`.
+    pub(crate) id: Arc<str>,
+    /// `transaction.timeout.ms`.
+    pub(crate) timeout: Duration,
 }

@@ -22,6 +22,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::delivery::{AckObserver, Teller};
+use crate::error::TransactionErrorKind;
 use crate::metrics::Counters;
 use crate::sender::settings::SenderSettings;
 
@@ -52,6 +53,17 @@ pub(crate) struct Settlement {
     teller: Teller,
     /// A batch has failed before its compression was done. The work still holds the batch's memory until a thread comes for it.
     is_seal_late: bool,
+    /// Of the transaction: the first records that have failed since it was told.
+    failed: Option<FailedRecords>,
+}
+
+/// Records of a transaction that have failed.
+#[derive(Debug)]
+pub(crate) struct FailedRecords {
+    /// `None` if they failed because the transaction is aborted.
+    pub(crate) kind: Option<TransactionErrorKind>,
+    /// Some have had sequence numbers, which their partition waits for.
+    pub(crate) was_numbered: bool,
 }
 
 impl Settlement {
@@ -65,7 +77,12 @@ impl Settlement {
         let random = StdRng::seed_from_u64(seed);
         #[expect(clippy::disallowed_methods, reason = "the settlement tells records of their end")]
         let teller = Teller::new();
-        Self { settings, batch_size, observer, counters, random, teller, is_seal_late: false }
+        Self { settings, batch_size, observer, counters, random, teller, is_seal_late: false, failed: None }
+    }
+
+    /// Returns which records of the transaction have failed since the last call.
+    pub(crate) fn take_failed_records(&mut self) -> Option<FailedRecords> {
+        self.failed.take()
     }
 
     /// Whether a batch has failed before its compression came, since the last call.

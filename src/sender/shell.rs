@@ -202,12 +202,13 @@ impl Occupant for Shell {
                     self.finish(control, &DeliveryErrorKind::Closed, now);
                 }
                 Order::EndIfIdle if !self.is_finished => {
-                    if self.accumulator.has_ended() {
+                    if self.accumulator.has_ended() && self.core.has_no_transaction_to_end() {
                         self.finish(control, &DeliveryErrorKind::Closed, now);
                     }
                 }
                 Order::NoteLogin(news) if !self.is_finished => self.core.handle_login(&news, now),
                 Order::NoteBootstrap(news) if !self.is_finished => self.core.handle_bootstrap(news, now),
+                Order::Transact(call) if !self.is_finished => self.core.handle_transaction_call(call, now),
                 // The purge is carried out also if its caller has given up waiting for the result.
                 Order::Purge(what, result) if !self.is_finished => {
                     self.take_in(now);
@@ -221,7 +222,8 @@ impl Occupant for Shell {
                 | Order::EndIfIdle
                 | Order::NoteBootstrap(_)
                 | Order::NoteLogin(_)
-                | Order::Purge(..) => order.refuse(),
+                | Order::Purge(..)
+                | Order::Transact(_) => order.refuse(),
             }
         }
     }
@@ -333,7 +335,7 @@ impl Outside for OnTask<'_, '_> {
         if !shell.accumulator.is_closed() {
             return false;
         }
-        if shell.accumulator.has_ended() {
+        if shell.accumulator.has_ended() && shell.core.has_no_transaction_to_end() {
             shell.finish(self.control, &DeliveryErrorKind::Closed, now);
             return true;
         }

@@ -22,7 +22,12 @@ pub(super) fn granted(wish: Duration, delivery_timeout: Duration) -> Duration {
 /// Whether it is for the client to pause. A broker that answers in a version before these has paused itself before its answer.
 fn client_throttles(api_key: ApiKey, version: i16) -> bool {
     let first = match api_key {
-        ApiKey::InitProducerId => 1,
+        ApiKey::AddOffsetsToTxn
+        | ApiKey::AddPartitionsToTxn
+        | ApiKey::EndTxn
+        | ApiKey::InitProducerId
+        | ApiKey::TxnOffsetCommit => 1,
+        ApiKey::FindCoordinator => 2,
         ApiKey::Metadata | ApiKey::Produce => 6,
         // The handshake of connections throttles by itself.
         _ => return false,

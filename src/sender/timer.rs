@@ -23,6 +23,8 @@ pub(crate) enum Timer {
     ProducerId,
     /// A node that partitions have batches for takes a request.
     ReadyNode,
+    /// The next request of a transaction is due.
+    Transaction,
     /// No broker was of use for so long that all starts over from `bootstrap.servers`.
     StartingOver,
 }

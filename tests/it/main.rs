@@ -42,4 +42,5 @@ mod timeouts;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_rotation;
+mod transactions;
 mod versions;

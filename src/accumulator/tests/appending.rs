@@ -134,6 +134,7 @@ fn batch_that_cannot_grow_is_closed_and_sent_as_it_is() {
     };
     let append = |record: RecordRef<'_>, spare: &mut Option<BatchBuffer>| {
         let append = Append {
+            transaction: NO_TRANSACTION,
             payload_len: record.payload_len(),
             record,
             waits: EnqueueWaits::default(),

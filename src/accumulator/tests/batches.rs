@@ -149,7 +149,8 @@ fn another_identity_changes_the_frozen_bytes_and_nothing_else() {
     let mut batch = batch(500);
     let delivery = append(&mut batch, "a").unwrap();
     let before = batch.freeze();
-    let identity = ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17 };
+    let identity =
+        ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17, is_transactional: false };
 
     batch.numbered(identity);
     let after = batch.freeze();
@@ -193,7 +194,8 @@ fn header_whose_owner_panics_when_it_is_let_go_does_not_end_the_one_who_lets_go(
     assert_eq!(deliveries.each_ref().map(offset), [Some(0), Some(1)]);
 }
 
-const NUMBER: ProducerIdentity = ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17 };
+const NUMBER: ProducerIdentity =
+    ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17, is_transactional: false };
 
 /// A batch that a connection has, with a number.
 fn sent() -> ProducerBatch {

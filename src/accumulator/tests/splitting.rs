@@ -182,7 +182,7 @@ fn append_bare(bench: &Bench, value: Option<&str>) -> Delivery {
     let headers = Headers::new();
     let record = RecordRef { timestamp: 5, key: None, value: value.map(str::as_bytes), headers: &headers };
     let (payload_len, waits) = (record.payload_len(), EnqueueWaits::default());
-    let append = Append { record, payload_len, waits, now: bench.now };
+    let append = Append { record, payload_len, waits, transaction: NO_TRANSACTION, now: bench.now };
     match bench.accumulator.try_append(&bench.queue, &append, AtBatchEnd::BeginNext, &mut None) {
         TryAppend::Done(done) => done.delivery,
         other => panic!("{other:?}"),

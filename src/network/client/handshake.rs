@@ -86,6 +86,7 @@ impl<P> NetworkClient<P> {
             ErrorCode::None => {
                 let versions = ApiVersions::new(&response);
                 self.intent.note_versions(&versions);
+                self.features.note(&response);
                 self.authenticate(node, versions, now);
                 let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
                 self.throttle(node, Duration::from_millis(throttle_ms), now);

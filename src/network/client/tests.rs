@@ -54,6 +54,7 @@ fn request(node: NodeId, purpose: &'static str) -> NetworkRequest<&'static str> 
         purpose,
         expects_response: true,
         timeout: REQUEST_TIMEOUT,
+        max_version: i16::MAX,
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::accumulator::{self, RecordAccumulator, TakenHead};
+use crate::accumulator::{self, NO_TRANSACTION, RecordAccumulator, TakenHead};
 use crate::buffer_memory::BufferMemory;
 use crate::clock::WallClock;
 use crate::config::{Compression, ProducerConfig};
@@ -93,11 +93,11 @@ impl Rig {
     }
 
     fn enqueue(&self, record: ProducerRecord) -> Enqueue<'_, Bytes, Bytes> {
-        Enqueue::new(&self.shared, record)
+        Enqueue::new(&self.shared, record, NO_TRANSACTION)
     }
 
     fn try_enqueue(&self, mut record: ProducerRecord) -> Option<Delivery> {
-        Walk::new(&self.shared, &mut record).step().ok()
+        Walk::new(&self.shared, &mut record, NO_TRANSACTION).step().ok()
     }
 
     /// Gives a partition all the memory that it may have.

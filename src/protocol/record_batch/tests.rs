@@ -87,14 +87,16 @@ fn batch_equals_that_of_java() {
 
 #[test]
 fn batch_with_a_producer_id_equals_that_of_java() {
-    let identity = ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17 };
+    let identity =
+        ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17, is_transactional: false };
 
     assert_eq!(batch_of(&golden_records(), identity), golden_batch("none-idempotent"));
 }
 
 #[test]
 fn sealing_again_with_another_identity_rewrites_the_checksum() {
-    let identity = ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17 };
+    let identity =
+        ProducerIdentity { producer_id: 4000, producer_epoch: 3, base_sequence: 17, is_transactional: false };
     let (builder, mut batch) = build(&golden_records());
 
     builder.seal(&mut batch, Compression::None, identity);
@@ -219,7 +221,7 @@ fn record() -> impl Strategy<Value = Parts> {
 fn identity() -> impl Strategy<Value = ProducerIdentity> {
     let some =
         (0..i64::MAX, 0..i16::MAX, 0..1_000_000).prop_map(|(producer_id, producer_epoch, base_sequence)| {
-            ProducerIdentity { producer_id, producer_epoch, base_sequence }
+            ProducerIdentity { producer_id, producer_epoch, base_sequence, is_transactional: false }
         });
     prop_oneof![Just(ProducerIdentity::NONE), some]
 }

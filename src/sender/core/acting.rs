@@ -25,6 +25,8 @@ impl SenderCore {
     fn carry_out(&mut self, effect: Effect, now: Instant) {
         match effect {
             Effect::Adopt(update) => self.adopt(update, now),
+            Effect::AdoptProducerId(producer) => self.numbering.adopt(producer, &mut self.effects),
+            Effect::Answer(answer) => self.outbox.answer(answer),
             Effect::Connect(node) => {
                 self.network.connect(node, now);
             }
@@ -41,6 +43,7 @@ impl SenderCore {
                     self.settlement.give_up_queued(partition, &kind, now);
                 }
             }
+            Effect::RequestMetadata => self.topology.request_update(),
             Effect::Retire(node) => self.network.retire(node, now),
             Effect::Send { node, purpose, body } => {
                 let request = self.request(node, purpose, &body);
@@ -59,7 +62,8 @@ impl SenderCore {
 
     fn request(&self, node: NodeId, purpose: Purpose, body: &Body) -> NetworkRequest<Purpose> {
         let timeout = self.settings.request_timeout;
-        NetworkRequest { node, api_key: body.api_key(), purpose, expects_response: true, timeout }
+        let (api_key, max_version) = (body.api_key(), body.max_version());
+        NetworkRequest { node, api_key, purpose, expects_response: true, timeout, max_version }
     }
 
     /// Closes a connection whose answer to a request cannot be read. Returns what is wrong with it.
@@ -84,6 +88,10 @@ impl SenderCore {
     }
 
     fn forget_idle_topics(&mut self) {
+        if self.transactions.is_some() {
+            // The epoch of a transaction is that of all partitions. One that began anew in it would have its records taken for old ones.
+            return;
+        }
         let topology = &self.topology;
         for partition in self.schedule.forget_topics(|topic| topology.is_tracked(topic)) {
             self.numbering.handle_forgotten(|id| partition.epoch(id));
@@ -105,6 +113,9 @@ impl SenderCore {
     /// batch for one of the other producer, and acknowledge it without writing it.
     fn leave_cluster(&mut self, now: Instant) {
         self.numbering.handle_other_cluster();
+        if let Some(transactions) = &mut self.transactions {
+            transactions.handle_other_cluster(&mut self.effects);
+        }
         for partition in self.schedule.partitions_mut() {
             let doubtful = partition.leave_cluster();
             self.settlement.give_up_sent(partition, doubtful, WhyNotAgain::ClusterLeft, now);

@@ -9,6 +9,7 @@ use crate::network::NetworkEvent;
 use crate::sender::nodes::Nodes;
 use crate::sender::request::{Purpose, RequestOutcome};
 use crate::sender::topology::BootstrapNews;
+use crate::sender::transactions::TransactionVersion;
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
@@ -21,9 +22,16 @@ impl SenderCore {
                     self.counters.connections_created.add(1);
                     let nodes = Nodes::new(&mut self.network);
                     self.topology.handle_ready(node, &nodes, &mut self.effects);
+                    if let Some(transactions) = &mut self.transactions {
+                        transactions
+                            .note_finalized(TransactionVersion::of(self.network.transaction_version()));
+                    }
                 }
                 NetworkEvent::Disconnected { node, reason, .. } => {
                     log::debug!(%node, %reason, "disconnected");
+                    if let Some(transactions) = &mut self.transactions {
+                        transactions.handle_lost_connection(node);
+                    }
                     // That the sender let go of a connection says nothing about the cluster.
                     if !reason.is_release() {
                         let mut nodes = Nodes::new(&mut self.network);
@@ -78,6 +86,11 @@ impl SenderCore {
             Purpose::Settlement(sent) => self.handle_produce(node, sent, outcome, now),
             Purpose::Topology(question) => {
                 self.topology.handle_outcome(question, node, outcome, now, effects);
+            }
+            Purpose::Transactions(question) => {
+                if let Some(transactions) = &mut self.transactions {
+                    transactions.handle_outcome(question, node, outcome, now, effects);
+                }
             }
         }
     }

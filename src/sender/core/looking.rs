@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::SenderCore;
 use crate::planted::planted;
+use crate::sender::numbering::Numbers;
 use crate::sender::partition::{Next, Pace, Partition};
 
 impl SenderCore {
@@ -36,6 +37,9 @@ impl SenderCore {
         if may_expire && self.settlement.expire(partition, head, refusal, self.read_until, now) {
             head = partition.queue.look();
         }
+        if head.is_some() {
+            self.want_in_transaction(id);
+        }
         let pace = self.pace(id);
         let Some(looked) = self.schedule.look(id, head, pace, now) else { return };
         if looked.is_seal_late {
@@ -51,6 +55,16 @@ impl SenderCore {
     pub(super) fn pace(&self, id: usize) -> Pace {
         let leader = self.schedule.partition(id).and_then(Partition::leader);
         let is_leader_idle = leader.is_some_and(|leader| self.network.in_flight_count(leader) == 0);
-        self.schedule.pace(self.numbering.numbers(), is_leader_idle, self.wall_clock)
+        let pace = self.schedule.pace(self.numbering.numbers(), is_leader_idle, self.wall_clock);
+        let Some(transactions) = &self.transactions else { return pace };
+        let partition = self.schedule.partition(id);
+        let may_send =
+            partition.is_some_and(|partition| transactions.may_send(partition.queue.topic_partition()));
+        Pace {
+            // It waits for its place in the transaction as it would for a producer id.
+            numbers: if may_send { pace.numbers } else { Numbers::Awaited },
+            is_urgent: pace.is_urgent || transactions.is_ending(),
+            ..pace
+        }
     }
 }

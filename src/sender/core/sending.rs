@@ -11,6 +11,7 @@ use crate::sender::numbering::{Numbers, ProducerId};
 use crate::sender::partition::Next;
 use crate::sender::request::{ProduceDraft, Purpose};
 use crate::sender::settlement::WhyNotAgain;
+use crate::sender::transactions::Transactions;
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
@@ -71,7 +72,10 @@ impl SenderCore {
                 Prepared::GaveUp if self.is_head(id, head) => {}
                 // What is behind it has not been looked at.
                 Prepared::GaveUp => return Drawn::Refused,
-                Prepared::NeedsEpoch => return Drawn::Passed,
+                Prepared::NeedsEpoch => {
+                    self.note_lost_sequence(id);
+                    return Drawn::Passed;
+                }
             }
         }
         let Some(partition) = self.schedule.partition_mut(id) else { return Drawn::Passed };
@@ -134,7 +138,9 @@ impl SenderCore {
         self.counters.produce_requests_sent.add(1);
         self.counters.bytes_sent.add(draft.bytes() as u64);
         let timeout_ms = i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX);
-        let head = ProduceRequestHead { transactional_id: None, acks: self.settings.acks, timeout_ms };
+        let transactional_id = self.settings.transactional.as_ref().map(|settings| &*settings.id);
+        let head = ProduceRequestHead { transactional_id, acks: self.settings.acks, timeout_ms };
+        let max_version = self.transactions.as_mut().map_or(i16::MAX, Transactions::note_sent);
         let sent = draft.sent();
         let request = NetworkRequest {
             node,
@@ -142,6 +148,7 @@ impl SenderCore {
             purpose: Purpose::Settlement(sent),
             expects_response: self.settings.acks != 0,
             timeout: self.settings.request_timeout,
+            max_version,
         };
         self.network.send(request, now, |version, out| draft.encode(head, version, out));
     }

@@ -28,7 +28,10 @@ fn answer_gives_the_id_and_has_partitions_looked_at() {
 
     let effects = answered(&mut numbering, ASKED, &answer(0, 4000, 3));
 
-    assert_eq!(numbering.numbers(), Numbers::With(ProducerId { id: 4000, epoch: 3 }));
+    assert_eq!(
+        numbering.numbers(),
+        Numbers::With(ProducerId { id: 4000, epoch: 3, is_transactional: false })
+    );
     assert!(matches!(effects[..], [Effect::LookAtActive]), "{effects:?}");
 }
 
@@ -58,11 +61,11 @@ fn refusal_fails_what_is_queued_and_waits_until_a_record_needs_an_id() {
 
 #[test]
 fn epochs_go_on_until_an_id_has_no_more_and_another_is_asked_for() {
-    let first = ProducerId { id: 4000, epoch: i16::MAX - 1 };
+    let first = ProducerId { id: 4000, epoch: i16::MAX - 1, is_transactional: false };
     let mut numbering = numbering(State::Known(first));
 
     let last = numbering.next_epoch(first).unwrap();
-    assert_eq!(last, ProducerId { id: 4000, epoch: i16::MAX });
+    assert_eq!(last, ProducerId { id: 4000, epoch: i16::MAX, is_transactional: false });
     assert_eq!(numbering.numbers(), Numbers::With(first), "other partitions go on in theirs");
     assert_eq!(numbering.next_epoch(last), None);
 
@@ -72,19 +75,25 @@ fn epochs_go_on_until_an_id_has_no_more_and_another_is_asked_for() {
 
 #[test]
 fn forgotten_partition_moves_the_first_epoch_behind_its_own() {
-    let mut numbering = numbering(State::Known(ProducerId { id: 4000, epoch: 2 }));
+    let mut numbering = numbering(State::Known(ProducerId { id: 4000, epoch: 2, is_transactional: false }));
 
     numbering.handle_forgotten(|_| Some(1));
     numbering.handle_forgotten(|_| None);
-    assert_eq!(numbering.numbers(), Numbers::With(ProducerId { id: 4000, epoch: 2 }));
+    assert_eq!(
+        numbering.numbers(),
+        Numbers::With(ProducerId { id: 4000, epoch: 2, is_transactional: false })
+    );
     numbering.handle_forgotten(|_| Some(2));
 
-    assert_eq!(numbering.numbers(), Numbers::With(ProducerId { id: 4000, epoch: 3 }));
+    assert_eq!(
+        numbering.numbers(),
+        Numbers::With(ProducerId { id: 4000, epoch: 3, is_transactional: false })
+    );
 }
 
 #[test]
 fn another_cluster_needs_another_id_if_one_is_needed_at_all() {
-    let mut with = numbering(State::Known(ProducerId { id: 4000, epoch: 0 }));
+    let mut with = numbering(State::Known(ProducerId { id: 4000, epoch: 0, is_transactional: false }));
     let mut without = numbering(State::NotNeeded);
 
     with.handle_other_cluster();

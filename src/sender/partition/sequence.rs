@@ -35,13 +35,14 @@ impl Sequence {
     /// Gives out the numbers for a batch of `count` records.
     pub(super) fn assign(&mut self, producer: ProducerId, count: u32) -> ProducerIdentity {
         let epoch = match &mut self.current {
-            Some(epoch) if epoch.producer.id == producer.id => epoch,
+            Some(epoch) if producer.allows(epoch.producer) => epoch,
             current => current.insert(Epoch { producer, next_sequence: 0, acknowledged: None }),
         };
         let identity = ProducerIdentity {
             producer_id: epoch.producer.id,
             producer_epoch: epoch.producer.epoch,
             base_sequence: epoch.next_sequence,
+            is_transactional: epoch.producer.is_transactional,
         };
         epoch.next_sequence = identity.advanced_by(count).base_sequence;
         identity
@@ -150,7 +151,7 @@ fn is_after(sequence: i32, other: i32) -> bool {
 mod tests {
     use super::*;
 
-    const PRODUCER: ProducerId = ProducerId { id: 4000, epoch: 3 };
+    const PRODUCER: ProducerId = ProducerId { id: 4000, epoch: 3, is_transactional: false };
 
     fn following(used: ProducerId) -> Option<ProducerId> {
         used.epoch.checked_add(1).map(|epoch| ProducerId { epoch, ..used })
@@ -249,13 +250,13 @@ mod tests {
     #[test]
     fn last_epoch_asks_for_a_new_id() {
         let mut sequence = Sequence::default();
-        sequence.assign(ProducerId { id: 1, epoch: i16::MAX }, 1);
+        sequence.assign(ProducerId { id: 1, epoch: i16::MAX, is_transactional: false }, 1);
         sequence.note_gap();
 
         assert!(!sequence.begin_epoch(following));
 
         sequence.forget_id();
-        let identity = sequence.assign(ProducerId { id: 2, epoch: 0 }, 1);
+        let identity = sequence.assign(ProducerId { id: 2, epoch: 0, is_transactional: false }, 1);
         assert_eq!((identity.producer_id, identity.producer_epoch, identity.base_sequence), (2, 0, 0));
     }
 
@@ -263,7 +264,7 @@ mod tests {
     fn another_id_begins_at_zero() {
         let mut sequence = Sequence::default();
         sequence.assign(PRODUCER, 7);
-        let other = ProducerId { id: 4001, epoch: 0 };
+        let other = ProducerId { id: 4001, epoch: 0, is_transactional: false };
 
         assert!(sequence.is_of_another(other));
         let identity = sequence.assign(other, 1);

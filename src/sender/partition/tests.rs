@@ -183,7 +183,7 @@ fn requests_under_way_are_counted_though_their_batches_have_expired() {
 #[test]
 fn numbered_batches_are_pipelined_once_the_broker_knows_the_producer() {
     let now = clock::now();
-    let producer = ProducerId { id: 4000, epoch: 0 };
+    let producer = ProducerId { id: 4000, epoch: 0, is_transactional: false };
     let full = Head { is_full: true, ..head(now) };
     let numbers = |numbers| Pace { max_outstanding: 5, numbers, ..pace() };
     let mut partition = partition(Some(LEADER));
@@ -200,7 +200,7 @@ fn numbered_batches_are_pipelined_once_the_broker_knows_the_producer() {
 
     // A batch that is sent again goes alone, as does one to another node or under another id.
     assert_eq!(next(&partition, Head { is_numbered: true, ..full }, with), Next::Blocked);
-    let other = Numbers::With(ProducerId { id: 4001, epoch: 0 });
+    let other = Numbers::With(ProducerId { id: 4001, epoch: 0, is_transactional: false });
     assert_eq!(next(&partition, full, numbers(other)), Next::Blocked);
     partition.in_flight.pretend(1, OTHER);
     assert_eq!(next(&partition, full, with), Next::Blocked);
@@ -212,7 +212,7 @@ fn numbered_batches_are_pipelined_once_the_broker_knows_the_producer() {
 #[test]
 fn batch_of_old_records_does_not_follow_one_that_is_under_way() {
     let now = clock::now();
-    let producer = ProducerId { id: 4000, epoch: 0 };
+    let producer = ProducerId { id: 4000, epoch: 0, is_transactional: false };
     let mut partition = partition(Some(LEADER));
     let first = partition.numbers.assign(producer, 10);
     partition.numbers.acknowledge(first, 100);

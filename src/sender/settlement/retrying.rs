@@ -11,6 +11,12 @@ use crate::error::DeliveryErrorKind;
 use crate::log;
 use crate::protocol::ErrorCode;
 use crate::sender::partition::Partition;
+use crate::sender::transactions::BUSY_BACKOFF;
+
+/// Whether the coordinator is still busy with the transaction before, which is over in a moment.
+fn is_busy(kind: &DeliveryErrorKind) -> bool {
+    matches!(kind, DeliveryErrorKind::Broker { code: ErrorCode::ConcurrentTransactions, .. })
+}
 
 /// If a batch is answered CORRUPT_MESSAGE this many times, the sender takes the cause to be a record in it.
 ///
@@ -39,6 +45,7 @@ impl Settlement {
         );
         self.counters.record_retries.add(u64::from(batch.record_count()));
         let delay = self.settings.retry_backoff.delay(batch.attempts() - 1, self.random.random());
+        let delay = if is_busy(&kind) { delay.min(BUSY_BACKOFF) } else { delay };
         partition.put_back(batch, delay, now);
     }
 

@@ -162,6 +162,7 @@ impl Rig {
         let timestamp = BEGIN - self.age;
         let record = RecordRef { timestamp, key: None, value: Some(value.as_bytes()), headers: &headers };
         let append = Append {
+            transaction: crate::accumulator::NO_TRANSACTION,
             record,
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),

@@ -64,6 +64,7 @@ impl Shell {
         let headers = Headers::new();
         let record = RecordRef { timestamp: 1, key: None, value: Some(b"v"), headers: &headers };
         let append = Append {
+            transaction: crate::accumulator::NO_TRANSACTION,
             record,
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),

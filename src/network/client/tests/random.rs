@@ -221,7 +221,14 @@ impl Run {
             self.world.waiting.entry(node).or_default().push(purpose);
         }
         let api_key = if expects_response { ApiKey::Metadata } else { ApiKey::Produce };
-        let request = NetworkRequest { node, api_key, purpose, expects_response, timeout: REQUEST_TIMEOUT };
+        let request = NetworkRequest {
+            node,
+            api_key,
+            purpose,
+            expects_response,
+            timeout: REQUEST_TIMEOUT,
+            max_version: i16::MAX,
+        };
         self.client.send(request, self.now, |_, _| Ok(()));
     }
 

@@ -121,6 +121,7 @@ pub(in super::super) fn core(
 
 fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
+        transactional: None,
         bootstrap_resolve_timeout: None,
         acks: config.acks,
         is_idempotent: config.is_idempotent,

@@ -98,6 +98,7 @@ impl Simulation {
                 let value = Some(value.as_bytes());
                 let record = RecordRef { timestamp, key: None, value, headers: &headers };
                 let append = Append {
+                    transaction: crate::accumulator::NO_TRANSACTION,
                     record,
                     payload_len: record.payload_len(),
                     waits: EnqueueWaits::default(),
@@ -115,7 +116,10 @@ impl Simulation {
                     }
                     // The topic had idled out.
                     TryAppend::Retired => topic = accumulator.topic(topic.topic(), partition as usize + 1),
-                    TryAppend::BatchEnded | TryAppend::Closed | TryAppend::Stopped => return None,
+                    TryAppend::BatchEnded
+                    | TryAppend::Closed
+                    | TryAppend::Stopped
+                    | TryAppend::TransactionOver => return None,
                 }
             }
         });

@@ -1,0 +1,423 @@
+//! [`TransactionalProducer`]: records and offsets that count together or not at all (KIP-98).
+//!
+//! The transaction itself is minded by the sender (`sender/transactions.rs`). Here are the types that callers hold. A transaction
+//! borrows its producer mutably, so a second one does not compile; its records are numbered with it, so that the accumulator takes
+//! none of a transaction that is over ([`RecordAccumulator::set_transaction`](crate::accumulator::RecordAccumulator)).
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::enqueue::{Enqueue, far};
+use super::{CloseReport, KafkaProducer, KafkaProducerBuilder, ProducerShared, deadline};
+use crate::accumulator::NO_TRANSACTION;
+use crate::clock;
+use crate::delivery::{Delivery, RecordMetadata};
+use crate::error::{SendError, TransactionError, TransactionErrorKind};
+use crate::metrics::Metrics;
+use crate::record::ProducerRecord;
+use crate::sender::{CallReply, Wish};
+use crate::topic_partition::TopicPartition;
+
+mod offsets;
+
+pub use self::offsets::{ConsumerGroupMetadata, OffsetAndMetadata};
+
+/// Sends records in transactions: readers with `isolation.level=read_committed` see all records of a transaction, or none
+/// (KIP-98, KIP-890; Java: `KafkaProducer` with `transactional.id`).
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use kafka_producer::{KafkaProducer, ProducerRecord};
+///
+/// let mut producer = KafkaProducer::builder()
+///     .bootstrap_servers("localhost:9092")
+///     .transactional_id("payments-1")
+///     .build_transactional()?;
+///
+/// let transaction = producer.begin_transaction().await?;
+/// transaction.enqueue(ProducerRecord::to("debits").key("alice").value("5")).await?;
+/// transaction.enqueue(ProducerRecord::to("credits").key("bob").value("5")).await?;
+/// transaction.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # The transactional id
+///
+/// `transactional.id` names the producer across restarts. When a producer with the same id begins its first transaction, brokers abort
+/// the open one of the producer before it and refuse all that this one sends afterwards: it is *fenced*. So at most one producer at
+/// a time has an id, and a process that was thought dead cannot write any more.
+///
+/// # One transaction at a time
+///
+/// A [`Transaction`] borrows the producer mutably. To write several transactions at once, use several producers, each with an id of
+/// its own. To send from many tasks into one transaction, give them a [`handle`](Transaction::handle).
+pub struct TransactionalProducer<K = Bytes, V = Bytes> {
+    shared: Arc<ProducerShared<K, V>>,
+    /// The number of the transaction that was begun last.
+    number: u64,
+    /// A call of `begin_transaction` that its caller has not seen the end of.
+    beginning: Option<CallReply>,
+    /// The end of a transaction that its caller has not seen.
+    ending: Option<Unfinished>,
+}
+
+#[derive(Debug)]
+struct Unfinished {
+    reply: CallReply,
+    is_commit: bool,
+}
+
+/// A transaction that takes records and offsets, from [`TransactionalProducer::begin_transaction`].
+///
+/// Dropping it aborts it, in the background; the next `begin_transaction` waits for that.
+#[must_use = "dropping a transaction aborts it"]
+pub struct Transaction<'a, K = Bytes, V = Bytes> {
+    producer: &'a mut TransactionalProducer<K, V>,
+    /// Whether it is about to be committed or aborted.
+    is_over: bool,
+}
+
+/// Sends records into one transaction, from any task. It may outlive the transaction, and is refused then
+/// ([`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver)).
+pub struct TransactionHandle<K = Bytes, V = Bytes> {
+    shared: Arc<ProducerShared<K, V>>,
+    number: u64,
+}
+
+impl<K, V> TransactionalProducer<K, V> {
+    pub(super) fn new(shared: Arc<ProducerShared<K, V>>) -> Self {
+        Self { shared, number: NO_TRANSACTION, beginning: None, ending: None }
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K, V> {
+    /// Begins a transaction.
+    ///
+    /// The first call also takes the transactional id: it finds the coordinator, fences producers that had the id before, and has their
+    /// open transaction aborted. Later calls wait until the transaction before has ended, if it was dropped, or if its end was not
+    /// waited for.
+    ///
+    /// # Errors
+    ///
+    /// - [`TransactionErrorKind::TimedOut`] after `max.block.ms`. The call goes on; the next one waits for the same.
+    /// - What has become of the transaction before, if the wait for its commit was cancelled or timed out, and it was not committed.
+    ///   The call after that begins a transaction.
+    /// - [`TransactionErrorKind::Fenced`], or a broker's refusal, as [`TransactionError::disposition`] says.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop at any time: the next call goes on where this one was.
+    pub async fn begin_transaction(&mut self) -> Result<Transaction<'_, K, V>, TransactionError> {
+        const CALL: &str = "begin_transaction";
+        let until = self.shared.block_deadline();
+        if self.ending.is_some() {
+            self.wait_for_end(CALL, until).await?;
+        }
+        let shared = Arc::clone(&self.shared);
+        let reply = self.beginning.get_or_insert_with(|| shared.transact(Wish::Begin)).clone();
+        shared.wait_for_reply(&reply, until).await.map_or_else(
+            || Err(shared.timed_out(CALL)),
+            |outcome| {
+                self.beginning = None;
+                outcome
+            },
+        )?;
+        self.number += 1;
+        self.shared.accumulator.set_transaction(self.number);
+        Ok(Transaction { producer: self, is_over: false })
+    }
+
+    /// Waits for the end of a transaction whose [`commit`](Transaction::commit) or [`abort`](Transaction::abort) was cancelled or timed
+    /// out. Returns at once if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Why the transaction was not committed, or [`TransactionErrorKind::TimedOut`] after `max.block.ms`, after which you may call this
+    /// again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop at any time: the next call waits for the same.
+    pub async fn finish_transaction(&mut self) -> Result<(), TransactionError> {
+        let until = self.shared.block_deadline();
+        self.wait_for_end("finish_transaction", until).await
+    }
+
+    /// Closes the producer, as [`KafkaProducer::close`] does. A transaction that was dropped is aborted before.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`KafkaProducer::close`].
+    pub async fn close(self, timeout: Duration) -> CloseReport {
+        KafkaProducer { shared: Arc::clone(&self.shared) }.close(timeout).await
+    }
+
+    /// Returns a snapshot of the producer's counters.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        KafkaProducer { shared: Arc::clone(&self.shared) }.metrics()
+    }
+
+    async fn wait_for_end(&mut self, call: &'static str, until: Instant) -> Result<(), TransactionError> {
+        let Some(Unfinished { reply, is_commit }) = &self.ending else { return Ok(()) };
+        let (reply, is_commit) = (reply.clone(), *is_commit);
+        let outcome = self.shared.wait_for_reply(&reply, until).await;
+        let outcome = outcome.ok_or_else(|| self.shared.timed_out(call))?;
+        self.ending = None;
+        // Whatever has become of an abort, nothing of the transaction counts. What keeps the producer from going on, the next
+        // call says, too.
+        if is_commit { outcome } else { Ok(()) }
+    }
+
+    fn end(&mut self, is_commit: bool) {
+        self.shared.accumulator.set_transaction(NO_TRANSACTION);
+        let reply = self.shared.transact(if is_commit { Wish::Commit } else { Wish::Abort });
+        self.ending = Some(Unfinished { reply, is_commit });
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
+    /// Sends a record and waits for its acknowledgement, as [`KafkaProducer::send`] does. The record counts once the transaction is
+    /// committed.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`KafkaProducer::send`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`KafkaProducer::send`]. After a record that was accepted and not delivered the transaction can only be aborted.
+    pub async fn send(&self, record: ProducerRecord<K, V>) -> Result<RecordMetadata, SendError<K, V>> {
+        Ok(self.enqueue(record).await?.await?)
+    }
+
+    /// Hands a record over, as [`KafkaProducer::enqueue`] does. You need not await the [`Delivery`]: [`commit`](Self::commit) fails if
+    /// any record of the transaction was not delivered.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`KafkaProducer::enqueue`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`KafkaProducer::enqueue`].
+    pub fn enqueue(
+        &self,
+        record: ProducerRecord<K, V>,
+    ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
+        Enqueue::new(&self.producer.shared, record, self.producer.number)
+    }
+
+    /// Hands a record over if that needs no waiting, as [`KafkaProducer::try_enqueue`] does.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`KafkaProducer::try_enqueue`].
+    pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
+        self.producer.shared.try_enqueue(record, self.producer.number)
+    }
+
+    /// Returns a handle by which any task sends records into this transaction.
+    pub fn handle(&self) -> TransactionHandle<K, V> {
+        TransactionHandle { shared: Arc::clone(&self.producer.shared), number: self.producer.number }
+    }
+
+    /// Commits the offsets of a consumer group with this transaction (KIP-447): the group goes on behind the records that this
+    /// transaction was made from, if and only if it is committed.
+    ///
+    /// Each offset is that of the next record to read. `group` is what the consumer says of its place in the group, so that a
+    /// consumer that has lost its partitions cannot commit; brokers before Kafka 2.5 need [`ConsumerGroupMetadata::new`] with the id of
+    /// the group alone. The call returns once the coordinator of the group has the offsets; nothing is asked if there are none.
+    ///
+    /// # Errors
+    ///
+    /// The transaction can only be aborted, unless it is [`TransactionErrorKind::TimedOut`]: the offsets are then still under way, and
+    /// [`commit`](Self::commit) waits for them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once the future has been polled, the offsets are part of the transaction, whether you drop the future or not.
+    pub async fn send_offsets(
+        &self,
+        offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), TransactionError> {
+        let shared = &self.producer.shared;
+        let cluster = Arc::clone(&shared.clusters.borrow());
+        let offsets = group.offsets(offsets, &cluster);
+        if offsets.topics.is_empty() {
+            return Ok(());
+        }
+        let until = shared.block_deadline();
+        let reply = shared.transact(Wish::SendOffsets(offsets));
+        let outcome = shared.wait_for_reply(&reply, until).await;
+        outcome.unwrap_or_else(|| Err(shared.timed_out("send_offsets")))
+    }
+
+    /// Commits the transaction: waits until all of its records are acknowledged, and has the coordinator commit them.
+    ///
+    /// # Errors
+    ///
+    /// - A record failed, or the coordinator refuses: nothing of the transaction counts. It is aborted in the background, and the next
+    ///   `begin_transaction` waits for that.
+    /// - [`TransactionErrorKind::TimedOut`] after `max.block.ms`: the commit goes on.
+    ///   [`finish_transaction`](TransactionalProducer::finish_transaction) waits for its end, and so does the next
+    ///   `begin_transaction`, which fails once if the transaction was not committed.
+    ///
+    /// # Cancel safety
+    ///
+    /// If you drop the future after it was polled, the commit goes on as after a time-out. If it was never polled, the transaction is
+    /// aborted.
+    pub async fn commit(mut self) -> Result<(), TransactionError> {
+        self.end("commit", true).await
+    }
+
+    /// Aborts the transaction: gives up its records that are not delivered, and has the coordinator discard the others.
+    ///
+    /// # Errors
+    ///
+    /// [`TransactionErrorKind::TimedOut`] after `max.block.ms`: the abort goes on. Others say that the producer cannot go on. In no case
+    /// anything of the transaction counts.
+    ///
+    /// # Cancel safety
+    ///
+    /// The transaction is aborted, whether you drop the future or not.
+    pub async fn abort(mut self) -> Result<(), TransactionError> {
+        self.end("abort", false).await
+    }
+
+    async fn end(&mut self, call: &'static str, is_commit: bool) -> Result<(), TransactionError> {
+        let until = self.producer.shared.block_deadline();
+        self.is_over = true;
+        self.producer.end(is_commit);
+        let reply = self.producer.ending.as_ref().map(|ending| ending.reply.clone());
+        let Some(reply) = reply else { return Ok(()) };
+        let outcome = self.producer.shared.wait_for_reply(&reply, until).await;
+        let outcome = outcome.ok_or_else(|| self.producer.shared.timed_out(call))?;
+        self.producer.ending = None;
+        outcome
+    }
+}
+
+impl<K, V> Drop for Transaction<'_, K, V> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.producer.abandon();
+        }
+    }
+}
+
+impl<K, V> TransactionalProducer<K, V> {
+    /// Aborts the open transaction without waiting for that.
+    fn abandon(&mut self) {
+        self.shared.accumulator.set_transaction(NO_TRANSACTION);
+        let reply = self.shared.transact(Wish::Abort);
+        self.ending = Some(Unfinished { reply, is_commit: false });
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V> {
+    /// Sends a record and waits for its acknowledgement, as [`Transaction::send`] does.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`KafkaProducer::send`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Transaction::send`], and [`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver).
+    pub async fn send(&self, record: ProducerRecord<K, V>) -> Result<RecordMetadata, SendError<K, V>> {
+        Ok(self.enqueue(record).await?.await?)
+    }
+
+    /// Hands a record over, as [`Transaction::enqueue`] does.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`KafkaProducer::enqueue`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Transaction::enqueue`], and [`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver).
+    pub fn enqueue(
+        &self,
+        record: ProducerRecord<K, V>,
+    ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
+        Enqueue::new(&self.shared, record, self.number)
+    }
+}
+
+impl<K, V> ProducerShared<K, V> {
+    fn transact(&self, wish: Wish) -> CallReply {
+        let reply = self.control.transact(wish);
+        self.accumulator.wake_sender();
+        reply
+    }
+
+    fn block_deadline(&self) -> Instant {
+        far(clock::now(), self.settings.max_block)
+    }
+
+    /// Returns what came of a call, or `None` once the time is over. It is looked at once, so that what comes at the last moment is not
+    /// lost between two looks.
+    async fn wait_for_reply(
+        &self,
+        reply: &CallReply,
+        until: Instant,
+    ) -> Option<Result<(), TransactionError>> {
+        match deadline::timeout_at(until, reply.wait()).await {
+            Some(outcome) => Some(outcome),
+            None => reply.outcome(),
+        }
+    }
+
+    fn timed_out(&self, call: &'static str) -> TransactionError {
+        let reason = self.clusters.borrow().obstacle().map(str::to_owned);
+        let waited = self.settings.max_block;
+        TransactionError::new(TransactionErrorKind::TimedOut { call, waited, reason })
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K, V> {
+    /// Makes a producer whose records are written in transactions. It needs [`transactional_id`](Self::transactional_id).
+    ///
+    /// As [`build`](Self::build), it reaches no broker yet: the first `begin_transaction` waits for that.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`build`](Self::build), and [`BuildError::NoTransactionalId`](super::BuildError::NoTransactionalId).
+    pub fn build_transactional(self) -> Result<TransactionalProducer<K, V>, super::BuildError> {
+        Ok(TransactionalProducer::new(self.build_any(true)?.shared))
+    }
+}
+
+impl<K, V> Clone for TransactionHandle<K, V> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), number: self.number }
+    }
+}
+
+impl<K, V> fmt::Debug for TransactionalProducer<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransactionalProducer")
+            .field("transactional_id", &self.shared.settings.transactional_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K, V> fmt::Debug for Transaction<'_, K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").field("number", &self.producer.number).finish_non_exhaustive()
+    }
+}
+
+impl<K, V> fmt::Debug for TransactionHandle<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransactionHandle").field("number", &self.number).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,74 @@
+//! Transactions: what they need to know of partitions and records, and what these need to know of them.
+
+use std::time::Instant;
+
+use super::SenderCore;
+use crate::error::TransactionErrorKind;
+use crate::sender::nodes::Nodes;
+use crate::sender::transactions::Call;
+
+impl SenderCore {
+    /// Takes in what a caller asks of the transactions.
+    pub(crate) fn handle_transaction_call(&mut self, call: Call, now: Instant) {
+        // What has come says how the records fared that the call is about.
+        self.handle_network_events(now);
+        self.note_failed_records();
+        if let Some(transactions) = &mut self.transactions {
+            transactions.handle_call(call, &mut self.effects);
+        }
+        self.act(now);
+    }
+
+    /// Whether no transaction is about to end.
+    pub(crate) fn has_no_transaction_to_end(&self) -> bool {
+        self.transactions.as_ref().is_none_or(|transactions| !transactions.is_ending())
+    }
+
+    /// Asks what transactions have to ask, and lets them take what steps they can.
+    pub(super) fn go_on_with_transactions(&mut self, now: Instant) {
+        let mut is_going_on = self.transactions.is_some();
+        for _ in 0..MAX_STEPS {
+            if !is_going_on {
+                return;
+            }
+            self.note_failed_records();
+            let Some(transactions) = &mut self.transactions else { return };
+            let mut nodes = Nodes::new(&mut self.network);
+            let accumulator = &self.accumulator;
+            let are_settled = || accumulator.is_complete();
+            is_going_on = transactions.next_request(&mut nodes, are_settled, now, &mut self.effects);
+            self.act(now);
+        }
+    }
+
+    /// A partition has records: they may have to wait until the transaction knows of it.
+    pub(super) fn want_in_transaction(&mut self, id: usize) {
+        if let Some(transactions) = &mut self.transactions
+            && let Some(partition) = self.schedule.partition(id)
+        {
+            transactions.want(partition.queue.topic_partition());
+        }
+    }
+
+    /// A partition cannot go on in the epoch of the transaction.
+    pub(super) fn note_lost_sequence(&mut self, id: usize) {
+        if let Some(transactions) = &mut self.transactions
+            && let Some(partition) = self.schedule.partition(id)
+        {
+            let topic_partition = partition.queue.topic_partition().clone();
+            let kind = TransactionErrorKind::SequenceLost { topic_partition };
+            transactions.note_failed_records(Some(kind), true, &mut self.effects);
+        }
+    }
+
+    fn note_failed_records(&mut self) {
+        if let Some(transactions) = &mut self.transactions
+            && let Some(failed) = self.settlement.take_failed_records()
+        {
+            transactions.note_failed_records(failed.kind, failed.was_numbered, &mut self.effects);
+        }
+    }
+}
+
+/// Steps at one moment. What is refused is settled by the next step, unless it is under way.
+const MAX_STEPS: usize = 4;

@@ -1,0 +1,238 @@
+//! How a transaction ends: its records are settled first, then the coordinator is told, if it knows of the transaction at all.
+
+use super::call::{Call, Wish};
+use super::{Due, Open, State, Transactions};
+use crate::error::{DeliveryErrorKind, TransactionError, TransactionErrorKind};
+use crate::sender::effects::{Effect, Effects};
+
+/// A transaction that takes no more records.
+#[derive(Debug)]
+pub(super) struct Ending {
+    transaction: Open,
+    /// Whether it is to be committed; it is aborted otherwise.
+    commit: bool,
+    /// Of the caller who ends it. `None` for the abort of one that could not be committed.
+    call: Option<Call>,
+    /// Of the caller who wants to begin the next.
+    next: Option<Call>,
+    /// All that goes before the word to the coordinator is done.
+    is_ready: bool,
+    /// The coordinator may have been told: the transaction cannot end in another way any more.
+    is_told: bool,
+    /// No answer came to an attempt to tell it, so none that comes to another says what became of that one.
+    is_answer_lost: bool,
+}
+
+/// What follows from a look at a transaction that ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndingStep {
+    Ended,
+    /// Look again once the effects are done.
+    GoOn,
+    Wait,
+}
+
+impl Transactions {
+    /// A caller commits or aborts the open transaction.
+    pub(super) fn end(&mut self, call: Call, effects: &mut Effects) {
+        match std::mem::replace(&mut self.state, State::Uninitialized) {
+            State::Open(transaction) => {
+                let commit = matches!(call.wish(), Wish::Commit);
+                self.state = State::Ending(Box::new(Ending::new(transaction, commit, call, effects)));
+                // Nothing lingers any more.
+                effects.push(Effect::LookAtActive);
+            }
+            other => {
+                let failure = match &other {
+                    State::Failed(error) => Some(error.clone()),
+                    _ => None,
+                };
+                self.state = other;
+                match failure {
+                    Some(error) => call.fail(error, effects),
+                    None => call.refuse("no transaction is open", effects),
+                }
+            }
+        }
+    }
+
+    /// The transaction has ended.
+    pub(super) fn finish(&mut self, effects: &mut Effects) {
+        let State::Ending(ending) = std::mem::replace(&mut self.state, State::Ready) else { return };
+        if let Some(call) = ending.call {
+            call.succeed(effects);
+        }
+        if ending.transaction.needs_epoch {
+            self.state = State::Initializing { begin: ending.next };
+        } else if self.producer.is_none() {
+            // It was left behind in another cluster.
+            self.state = match ending.next {
+                Some(begin) => State::Initializing { begin: Some(begin) },
+                None => State::Uninitialized,
+            };
+        } else if let Some(begin) = ending.next {
+            self.state = State::Open(Open::new(self.finalized));
+            begin.succeed(effects);
+        }
+    }
+
+    /// Nothing works from now on.
+    pub(super) fn fail_for_good(&mut self, error: TransactionError, effects: &mut Effects) {
+        crate::log::error!(transactional_id = %self.id, %error, "the transactional producer cannot go on");
+        match std::mem::replace(&mut self.state, State::Failed(error.clone())) {
+            State::Initializing { begin: Some(call) } => call.fail(error.clone(), effects),
+            State::Open(mut open) => open.members.fail_calls(&error, effects),
+            State::Ending(ending) => ending.give_up(&error, effects),
+            State::Failed(_) | State::Initializing { begin: None } | State::Ready | State::Uninitialized => {}
+        }
+        effects.push(Effect::RefuseQueued(DeliveryErrorKind::TransactionFailed(error)));
+    }
+}
+
+impl Ending {
+    fn new(mut transaction: Open, commit: bool, call: Call, effects: &mut Effects) -> Self {
+        if !commit {
+            transaction.members.stop(&aborted(), effects);
+        }
+        Self {
+            transaction,
+            commit,
+            call: Some(call),
+            next: None,
+            is_ready: false,
+            is_told: false,
+            is_answer_lost: false,
+        }
+    }
+
+    pub(super) fn transaction(&self) -> &Open {
+        &self.transaction
+    }
+
+    pub(super) fn transaction_mut(&mut self) -> &mut Open {
+        &mut self.transaction
+    }
+
+    /// Whether records that are queued may still be sent.
+    pub(super) fn is_commit(&self) -> bool {
+        self.commit
+    }
+
+    /// A caller wants to begin the next transaction, and waits until this one has ended.
+    pub(super) fn begin_after(&mut self, call: Call, effects: &mut Effects) {
+        if self.next.is_some() {
+            return call.refuse("another call of begin_transaction is under way", effects);
+        }
+        self.next = Some(call);
+    }
+
+    /// Takes the steps that need no request.
+    pub(super) fn step(&mut self, are_records_settled: bool, effects: &mut Effects) -> EndingStep {
+        if self.commit && !self.is_told && self.transaction.failure.is_some() {
+            self.abort_instead(effects);
+            return EndingStep::GoOn;
+        }
+        if !are_records_settled {
+            return EndingStep::Wait;
+        }
+        if self.commit && self.transaction.members.due(self.transaction.version).is_some() {
+            return EndingStep::Wait;
+        }
+        self.is_ready = true;
+        if self.transaction.members.is_started() { EndingStep::Wait } else { EndingStep::Ended }
+    }
+
+    /// Returns why records are not delivered any more, if so.
+    pub(super) fn refusal(&self) -> Option<DeliveryErrorKind> {
+        match &self.transaction.failure {
+            Some(failure) => Some(DeliveryErrorKind::TransactionFailed(failure.clone())),
+            None => (!self.commit).then_some(DeliveryErrorKind::TransactionAborted),
+        }
+    }
+
+    /// Returns what is to be asked next.
+    pub(super) fn due(&self) -> Option<Due> {
+        if self.commit
+            && !self.is_told
+            && let Some(due) = self.transaction.members.due(self.transaction.version)
+        {
+            return Some(due);
+        }
+        (self.is_ready && self.transaction.members.is_started()).then_some(Due::End { commit: self.commit })
+    }
+
+    /// The coordinator is told how the transaction ends.
+    pub(super) fn note_told(&mut self) {
+        self.is_told = true;
+        if let Some(call) = &mut self.call {
+            call.set_in_doubt(true);
+        }
+    }
+
+    /// The coordinator has answered, or no answer will come. `is_known`: what it was told is done, or certainly not.
+    pub(super) fn note_outcome(&mut self, is_known: bool) {
+        self.is_answer_lost |= !is_known;
+        if let Some(call) = &mut self.call {
+            call.set_in_doubt(self.is_answer_lost);
+        }
+    }
+
+    /// The coordinator has certainly not committed.
+    pub(super) fn refuse_commit(&mut self, error: TransactionError) {
+        self.is_told = false;
+        if let Some(call) = &mut self.call {
+            call.set_in_doubt(false);
+        }
+        self.transaction.fail(error);
+    }
+
+    /// The coordinator that knew of the transaction is of another cluster. Its records are still to be given back.
+    pub(super) fn leave_cluster(&mut self, error: &TransactionError, effects: &mut Effects) {
+        if let Some(call) = self.call.take() {
+            call.fail(error.clone(), effects);
+        }
+        self.commit = false;
+        self.is_told = false;
+        self.is_ready = false;
+        self.transaction.members.stop(error, effects);
+        self.transaction.members.forget_coordinator();
+        self.transaction.fail(error.clone());
+    }
+
+    /// Ends a transaction whose guard is gone, for the caller who begins the next.
+    pub(super) fn of_leaked(mut transaction: Open, next: Call, effects: &mut Effects) -> Self {
+        transaction.members.stop(&aborted(), effects);
+        Self {
+            transaction,
+            commit: false,
+            call: None,
+            next: Some(next),
+            is_ready: false,
+            is_told: false,
+            is_answer_lost: false,
+        }
+    }
+
+    /// The transaction is lost, and with it the calls that wait for its end.
+    pub(super) fn give_up(mut self, error: &TransactionError, effects: &mut Effects) {
+        self.transaction.members.fail_calls(error, effects);
+        for call in [self.call, self.next].into_iter().flatten() {
+            call.fail(error.clone(), effects);
+        }
+    }
+
+    /// It cannot be committed: the caller learns why, and it is aborted.
+    fn abort_instead(&mut self, effects: &mut Effects) {
+        let Some(failure) = self.transaction.failure.clone() else { return };
+        self.commit = false;
+        self.is_ready = false;
+        self.transaction.members.stop(&failure, effects);
+        if let Some(call) = self.call.take() {
+            call.fail(failure, effects);
+        }
+    }
+}
+
+fn aborted() -> TransactionError {
+    TransactionError::new(TransactionErrorKind::Aborted)
+}

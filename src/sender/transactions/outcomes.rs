@@ -1,0 +1,385 @@
+//! What follows from answers.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::call::Call;
+use super::coordinators::CoordinatorKey;
+use super::verdict::Verdict;
+use super::{Asked, Due, Open, Pause, State, TransactionQuestion, TransactionVersion, Transactions, What};
+use crate::error::{TransactionError, TransactionErrorKind};
+use crate::log;
+use crate::network::FailureReason;
+use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnResponse;
+use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnResponse;
+use crate::protocol::messages::end_txn::EndTxnResponse;
+use crate::protocol::messages::find_coordinator::{CoordinatorType, FindCoordinatorResponse};
+use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
+use crate::protocol::messages::txn_offset_commit::TxnOffsetCommitResponse;
+use crate::protocol::{ApiKey, ErrorCode};
+use crate::sender::effects::{Effect, Effects};
+use crate::sender::numbering::ProducerId;
+use crate::sender::request::RequestOutcome;
+use crate::sender::throttling;
+use crate::topic_partition::NodeId;
+use crate::wire::{DecodeError, Reader};
+
+/// What an answer says.
+#[derive(Debug)]
+struct Said {
+    throttle_time_ms: i32,
+    verdict: Verdict,
+    /// The code that the verdict is from.
+    code: ErrorCode,
+    /// What the code is about, or the broker's own words.
+    about: Option<String>,
+    /// How many partitions the answer tells of.
+    told: usize,
+    news: News,
+}
+
+#[derive(Debug)]
+enum News {
+    None,
+    Coordinator(NodeId),
+    Producer(ProducerId),
+}
+
+impl Transactions {
+    /// Takes in what has become of a request.
+    pub(in crate::sender) fn handle_outcome(
+        &mut self,
+        question: TransactionQuestion,
+        node: NodeId,
+        outcome: RequestOutcome,
+        now: Instant,
+        effects: &mut Effects,
+    ) {
+        // An answer may come from a cluster that was left meanwhile.
+        let Some(Asked { what, .. }) = self.asked.take_if(|asked| asked.question == question) else { return };
+        if let (What::Due(Due::End { .. }), State::Ending(ending)) = (&what, &mut self.state) {
+            ending.note_outcome(!matches!(outcome, RequestOutcome::Failed { on_wire: true, .. }));
+        }
+        match outcome {
+            RequestOutcome::Answered { version, body } => match read(&what, version, &body) {
+                Ok(said) => {
+                    let wish = throttling::wish(what.api_key(), version, said.throttle_time_ms);
+                    effects.extend(wish.map(|wish| Effect::Throttle { node, wish }));
+                    self.act_on(what, said, now, effects);
+                }
+                Err(error) => {
+                    if let State::Ending(ending) = &mut self.state {
+                        ending.note_outcome(false);
+                    }
+                    effects.push(Effect::Unreadable { node, api_key: what.api_key(), version, error });
+                    self.ask_again(&what, now);
+                }
+            },
+            RequestOutcome::Failed { reason: FailureReason::UnsupportedVersion(api_key), .. } => {
+                self.fail_for_good(
+                    TransactionError::new(TransactionErrorKind::Unsupported(api_key.name())),
+                    effects,
+                );
+            }
+            RequestOutcome::Failed { reason: FailureReason::Unencodable(error), .. } => {
+                let error = TransactionError::new(TransactionErrorKind::Unsendable(error.to_string()));
+                self.note_not_done(&what);
+                self.abort_only(&what, error, effects);
+                self.pause(self.retry_backoff, now);
+            }
+            RequestOutcome::Failed { .. } | RequestOutcome::Written => {
+                self.forget_coordinator_of(&what);
+                self.ask_again(&what, now);
+            }
+        }
+    }
+
+    fn act_on(&mut self, what: What, said: Said, now: Instant, effects: &mut Effects) {
+        match said.verdict {
+            // What it leaves out is not known to be done.
+            Verdict::Done if said.told < self.asked_about(&what) => self.ask_again(&what, now),
+            Verdict::Done => {
+                self.pause = Pause::default();
+                self.note_done(what, said.news, effects);
+            }
+            Verdict::Busy => {
+                self.note_not_done(&what);
+                self.pause(self.busy_backoff(), now);
+            }
+            Verdict::Retry => self.ask_again(&what, now),
+            Verdict::OtherCoordinator => {
+                self.forget_coordinator_of(&what);
+                self.ask_again(&what, now);
+            }
+            Verdict::Abort if said.code == ErrorCode::UnknownTopicId && self.go_by_names() => {}
+            // It has never heard of the transaction: there is nothing to abort.
+            Verdict::Fatal
+                if said.code == ErrorCode::InvalidTxnState
+                    && matches!(what, What::Due(Due::End { commit: false })) =>
+            {
+                self.finish(effects);
+            }
+            // The coordinator has aborted it, because it took longer than `transaction.timeout.ms`. It tells the epoch in answer to an
+            // abort.
+            Verdict::Fatal
+                if said.code == ErrorCode::InvalidTxnState
+                    && matches!(what, What::Due(Due::End { commit: true }))
+                    && self.is_of_version_two() =>
+            {
+                self.abort_only(&what, TransactionError::new(TransactionErrorKind::GivenUp), effects);
+            }
+            Verdict::Abort => {
+                self.abort_only(&what, said.into_error(&what), effects);
+                self.pause(self.retry_backoff, now);
+            }
+            Verdict::Refused => self.refuse_begin(said.into_error(&what), effects),
+            Verdict::Fenced => {
+                let kind = TransactionErrorKind::Fenced { code: said.code, call: what.api_key().name() };
+                self.fail_for_good(TransactionError::new(kind), effects);
+            }
+            Verdict::Fatal => self.fail_for_good(said.into_error(&what), effects),
+        }
+    }
+
+    fn note_done(&mut self, what: What, news: News, effects: &mut Effects) {
+        match (what, news) {
+            (What::Coordinator(key), News::Coordinator(node)) => {
+                log::debug!(id = %key.id, kind = ?key.kind, %node, "coordinator");
+                self.coordinators.note(key, node);
+            }
+            (What::Coordinator(_), _) => {}
+            (What::Due(Due::ProducerId), News::Producer(producer)) => {
+                self.adopt(producer, effects);
+                self.begin_first(effects);
+            }
+            (What::Due(Due::ProducerId), _) => {}
+            (What::Due(Due::AddPartitions), _) => {
+                if let Some(open) = self.open_mut() {
+                    open.members.note_added(true);
+                    effects.push(Effect::LookAtActive);
+                }
+            }
+            (What::Due(Due::AddOffsets(group)), _) => {
+                if let Some(open) = self.open_mut() {
+                    open.members.note_group_added(group);
+                }
+            }
+            (What::Due(Due::CommitOffsets(_)), _) => {
+                if let Some(open) = self.open_mut() {
+                    open.members.note_offsets_committed(effects);
+                }
+            }
+            (What::Due(Due::End { .. }), news) => {
+                if let News::Producer(producer) = news {
+                    self.adopt(producer, effects);
+                    if let Some(open) = self.open_mut() {
+                        open.needs_epoch = false;
+                    }
+                }
+                self.finish(effects);
+            }
+        }
+    }
+
+    /// The producer has its id: the caller who waits for it has a transaction.
+    fn begin_first(&mut self, effects: &mut Effects) {
+        let State::Initializing { begin } = std::mem::replace(&mut self.state, State::Ready) else { return };
+        if let Some(begin) = begin {
+            self.state = State::Open(Open::new(self.finalized));
+            begin.succeed(effects);
+        }
+    }
+
+    fn adopt(&mut self, producer: ProducerId, effects: &mut Effects) {
+        self.producer = Some(producer);
+        effects.push(Effect::AdoptProducerId(producer));
+    }
+
+    /// Returns of how many partitions an answer must tell.
+    fn asked_about(&mut self, what: &What) -> usize {
+        let What::Due(due) = what else { return 0 };
+        let Some(open) = self.open_mut() else { return 0 };
+        match due {
+            Due::AddPartitions => open.members.adding(),
+            Due::CommitOffsets(_) => open.members.committing(),
+            Due::AddOffsets(_) | Due::End { .. } | Due::ProducerId => 0,
+        }
+    }
+
+    fn ask_again(&mut self, what: &What, now: Instant) {
+        self.note_not_done(what);
+        self.pause(self.retry_backoff, now);
+    }
+
+    fn note_not_done(&mut self, what: &What) {
+        if let (What::Due(Due::AddPartitions), Some(open)) = (what, self.open_mut()) {
+            open.members.note_added(false);
+        }
+    }
+
+    fn forget_coordinator_of(&mut self, what: &What) {
+        let key = match what {
+            What::Coordinator(_) => return,
+            What::Due(Due::CommitOffsets(group)) => {
+                CoordinatorKey { kind: CoordinatorType::Group, id: Arc::clone(group) }
+            }
+            What::Due(_) => CoordinatorKey { kind: CoordinatorType::Transaction, id: Arc::clone(&self.id) },
+        };
+        self.coordinators.forget(&key);
+    }
+
+    fn is_of_version_two(&mut self) -> bool {
+        self.open_mut().is_some_and(|open| open.version == TransactionVersion::Two)
+    }
+
+    fn go_by_names(&mut self) -> bool {
+        self.open_mut().is_some_and(|open| open.members.go_by_names())
+    }
+
+    /// The transaction can only be aborted.
+    fn abort_only(&mut self, what: &What, error: TransactionError, effects: &mut Effects) {
+        if let What::Due(Due::End { .. }) = what
+            && let State::Ending(ending) = &mut self.state
+        {
+            return ending.refuse_commit(error);
+        }
+        match &self.state {
+            State::Initializing { .. } => self.refuse_begin(error, effects),
+            _ => self.fail_transaction(error, effects),
+        }
+    }
+
+    /// The producer does not come by its id, or by its coordinator, and may do so once the configuration is mended.
+    fn refuse_begin(&mut self, error: TransactionError, effects: &mut Effects) {
+        match &mut self.state {
+            State::Initializing { begin } => {
+                let begin = begin.take();
+                self.state = State::Uninitialized;
+                if let Some(call) = begin {
+                    Call::fail(call, error, effects);
+                }
+            }
+            _ => self.fail_for_good(error, effects),
+        }
+    }
+}
+
+impl What {
+    fn api_key(&self) -> ApiKey {
+        match self {
+            Self::Coordinator(_) => ApiKey::FindCoordinator,
+            Self::Due(due) => match due {
+                Due::AddOffsets(_) => ApiKey::AddOffsetsToTxn,
+                Due::AddPartitions => ApiKey::AddPartitionsToTxn,
+                Due::CommitOffsets(_) => ApiKey::TxnOffsetCommit,
+                Due::End { .. } => ApiKey::EndTxn,
+                Due::ProducerId => ApiKey::InitProducerId,
+            },
+        }
+    }
+}
+
+impl Said {
+    fn new(what: &What, throttle_time_ms: i32, code: i16, news: News) -> Self {
+        let code = ErrorCode::from(code);
+        Self { throttle_time_ms, verdict: judge(what, code), code, about: None, told: 0, news }
+    }
+
+    /// What a list of codes comes to: the worst of them decides.
+    fn of_list(what: &What, throttle_time_ms: i32, codes: impl Iterator<Item = (String, i16)>) -> Self {
+        let judged = codes.map(|(about, code)| {
+            let code = ErrorCode::from(code);
+            (judge(what, code), code, about)
+        });
+        let all: Vec<_> = judged.collect();
+        let worst = all.iter().map(|(verdict, ..)| *verdict).max().unwrap_or(Verdict::Done);
+        let is_any_passed_over = all.iter().any(|(_, code, _)| *code == ErrorCode::OperationNotAttempted);
+        // If nothing else is wrong, nothing was done for a reason that is not told.
+        let worst = if worst == Verdict::Done && is_any_passed_over { Verdict::Abort } else { worst };
+        let of_worst = || {
+            let is_said =
+                |verdict: Verdict| verdict == worst || worst == Verdict::Abort && is_any_passed_over;
+            all.iter().filter(move |(verdict, code, _)| *code != ErrorCode::None && is_said(*verdict))
+        };
+        let code = of_worst().next().map_or(ErrorCode::None, |(_, code, _)| *code);
+        let about =
+            of_worst().map(|(.., about)| about.as_str()).take(MAX_NAMED).collect::<Vec<_>>().join(", ");
+        Self { throttle_time_ms, verdict: worst, code, about: Some(about), told: all.len(), news: News::None }
+    }
+
+    fn into_error(self, what: &What) -> TransactionError {
+        TransactionError::new(TransactionErrorKind::Broker {
+            call: what.api_key().name(),
+            code: self.code,
+            message: self.about,
+            is_final: matches!(self.verdict, Verdict::Fatal | Verdict::Refused),
+        })
+    }
+}
+
+fn judge(what: &What, code: ErrorCode) -> Verdict {
+    let is_commit = matches!(what, What::Due(Due::End { commit: true }));
+    if code == ErrorCode::UnknownTopicId && what.api_key() == ApiKey::TxnOffsetCommit {
+        return Verdict::Abort;
+    }
+    Verdict::of(what.api_key(), code, is_commit)
+}
+
+/// Reads an answer.
+fn read(what: &What, version: i16, body: &[u8]) -> Result<Said, DecodeError> {
+    let mut reader = Reader::new(body);
+    let reader = &mut reader;
+    Ok(match what {
+        What::Coordinator(key) => {
+            let response = FindCoordinatorResponse::decode(reader, version)?;
+            let mut coordinators = response.coordinators.into_iter();
+            let found = coordinators.find(|found| version < 4 || *found.key == *key.id);
+            // An answer about another key is none.
+            let Some(found) = found else {
+                let code = ErrorCode::CoordinatorNotAvailable.code();
+                return Ok(Said::new(what, response.throttle_time_ms, code, News::None));
+            };
+            let news = News::Coordinator(NodeId(found.node_id));
+            let said = Said::new(what, response.throttle_time_ms, found.error_code, news);
+            Said { about: found.error_message, ..said }
+        }
+        What::Due(Due::ProducerId) => {
+            let response = InitProducerIdResponse::decode(reader, version)?;
+            let producer = producer_id(response.producer_id, response.producer_epoch);
+            Said::new(what, response.throttle_time_ms, response.error_code, News::Producer(producer))
+        }
+        What::Due(Due::AddPartitions) => {
+            let response = AddPartitionsToTxnResponse::decode(reader, version)?;
+            let codes = response.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions.map(|(index, code)| (format!("{}-{index}", topic.name), *code))
+            });
+            Said::of_list(what, response.throttle_time_ms, codes)
+        }
+        What::Due(Due::AddOffsets(_)) => {
+            let response = AddOffsetsToTxnResponse::decode(reader, version)?;
+            Said::new(what, response.throttle_time_ms, response.error_code, News::None)
+        }
+        What::Due(Due::CommitOffsets(_)) => {
+            let response = TxnOffsetCommitResponse::decode(reader, version)?;
+            let codes = response.topics.iter().flat_map(|topic| {
+                let partitions = topic.partitions.iter();
+                partitions.map(|(index, code)| (format!("{}-{index}", topic.name), *code))
+            });
+            Said::of_list(what, response.throttle_time_ms, codes)
+        }
+        What::Due(Due::End { .. }) => {
+            let response = EndTxnResponse::decode(reader, version)?;
+            let producer = producer_id(response.producer_id, response.producer_epoch);
+            let news = if producer.id >= 0 { News::Producer(producer) } else { News::None };
+            Said::new(what, response.throttle_time_ms, response.error_code, news)
+        }
+    })
+}
+
+fn producer_id(id: i64, epoch: i16) -> ProducerId {
+    ProducerId { id, epoch, is_transactional: true }
+}
+
+/// Partitions that are named in an error.
+const MAX_NAMED: usize = 10;
