@@ -100,9 +100,13 @@ impl Security {
         if self.has_sasl() {
             // Kafka 1.0 prepares only for what stands here, whatever single listeners are told.
             let mut all = Listener::SaslPlaintext.mechanisms(version).join(",");
-            if self.kerberos.is_some() {
+            if let Some(kerberos) = &self.kerberos {
                 all += ",GSSAPI";
                 properties.push(("sasl.kerberos.service.name".to_owned(), "kafka".to_owned()));
+                // Kafka 1.0 cannot ask a present Java for its realm, so it does not know which users are its own.
+                let realm = kerberos.principal.rsplit('@').next().expect("a principal of a realm");
+                let rule = format!("RULE:[1:$1@$0](.*@{realm})s/@.*//");
+                properties.push(("sasl.kerberos.principal.to.local.rules".to_owned(), rule));
             }
             properties.push(("sasl.enabled.mechanisms".to_owned(), all));
             // Those that Kafka 1.0 does not know, it takes in silence.

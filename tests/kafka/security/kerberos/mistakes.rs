@@ -9,6 +9,7 @@ use super::Shop;
 use super::USER;
 use super::keytab_line;
 use crate::support::Listener;
+use crate::support::Version;
 use crate::support::kdc;
 use crate::support::kdc::REALM;
 use crate::support::ports;
@@ -168,6 +169,12 @@ fn of_caches(shop: &Shop<'_>) -> Vec<Mistake> {
 }
 
 fn of_names(shop: &Shop<'_>) -> Vec<Mistake> {
+    let broker_says = match shop.cluster.version() {
+        Version::V1_0_2 => "Authentication failed due to invalid credentials with SASL mechanism GSSAPI",
+        _ => {
+            "Authentication failed during authentication due to invalid credentials with SASL mechanism GSSAPI"
+        }
+    };
     let right = shop.with_keytab(LISTENER, USER);
     shop.kdc.administer("addprinc -randkey kafka/localhost");
     let service = right.replace("service.name=kafka", "service.name=bus");
@@ -183,7 +190,7 @@ fn of_names(shop: &Shop<'_>) -> Vec<Mistake> {
         permanent(
             shop.child("name that the broker has no key for", localhost, "m8"),
             format!(
-                "{REFUSED}broker refuses the Kerberos ticket (GSSAPI, SASL_AUTHENTICATION_FAILED (58)): Authentication failed during authentication due to invalid credentials with SASL mechanism GSSAPI; the ticket is of alice@{REALM} for kafka/localhost"
+                "{REFUSED}broker refuses the Kerberos ticket (GSSAPI, SASL_AUTHENTICATION_FAILED (58)): {broker_says}; the ticket is of alice@{REALM} for kafka/localhost"
             ),
         ),
     ]
