@@ -383,6 +383,16 @@ impl Metadata {
         Arc::clone(&self.cluster)
     }
 
+    /// Notes that the last attempt to connect to a broker did not end with a refusal. Returns a view without that of before, if the
+    /// present view has it: callers who begin to wait now would take it for what the broker says.
+    pub(crate) fn clear_refusal_of(&mut self, node: NodeId) -> Option<Arc<Cluster>> {
+        if !self.cluster.has_refusal_of(node) {
+            return None;
+        }
+        self.cluster = Arc::new(Cluster::clone(&self.cluster).without_refusal_of(node));
+        Some(Arc::clone(&self.cluster))
+    }
+
     /// Notes that a broker has accepted the producer. Returns a view without a refusal, if the present view has one.
     pub(crate) fn clear_refusal(&mut self) -> Option<Arc<Cluster>> {
         if !self.cluster.has_refusal() {

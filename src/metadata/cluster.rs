@@ -248,6 +248,11 @@ impl Cluster {
         }
     }
 
+    /// Whether this broker does not let the producer in, while others can be asked.
+    pub(super) fn has_refusal_of(&self, node: NodeId) -> bool {
+        self.refusals.contains_key(&node)
+    }
+
     /// Whether some broker does not let the producer in.
     pub(super) fn has_refusal(&self) -> bool {
         self.refusal().is_some() || !self.refusals.is_empty()
@@ -274,6 +279,11 @@ impl Cluster {
 
     pub(super) fn with_refusal_of(mut self, node: NodeId, refusal: &str) -> Self {
         self.refusals.insert(node, Arc::from(refusal));
+        self
+    }
+
+    pub(super) fn without_refusal_of(mut self, node: NodeId) -> Self {
+        self.refusals.remove(&node);
         self
     }
 

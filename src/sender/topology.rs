@@ -282,7 +282,7 @@ impl Topology {
         now: Instant,
         effects: &mut Effects,
     ) {
-        self.note_refusal(node, reason);
+        self.note_refusal(node, reason, effects);
         if *reason == DisconnectReason::Misrouted && self.may_start_over(now) {
             log::warn!(broker = %nodes.describe(node), %reason, "metadata is of no use any more");
             self.misrouted_at = Some(now);

@@ -11,6 +11,7 @@ use super::wire::{self, Head, Reply};
 use super::world::TOPIC;
 use crate::error::DeliveryErrorKind;
 use crate::protocol::ErrorCode;
+use crate::security_failure::SecurityFailure;
 use crate::topic_partition::Topic;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -75,6 +76,29 @@ fn broker_that_cannot_be_connected_to_is_told_with_the_reason() {
 
     assert!(rig.obstacle().contains("bootstrap:9092"), "{}", rig.obstacle());
     assert!(rig.obstacle().contains("refused"), "{}", rig.obstacle());
+}
+
+/// Callers who begin to wait now would take the refusal for what the broker says now.
+#[test]
+fn refusal_of_a_leader_is_forgotten_when_the_next_attempt_ends_otherwise() {
+    let mut rig = Rig::new(Config::default());
+    let deliveries = [rig.send(0, "to the first"), rig.send(1, "to the second")];
+    rig.acknowledge_all();
+    assert!(deliveries.iter().all(|delivery| offset(delivery).is_some()));
+    // An answer would bring a view without refusals.
+    rig.answers_metadata = false;
+    let refusal = |rig: &Rig| rig.core.cluster().leader_refusal(TOPIC, Some(1)).map(str::to_owned);
+
+    let (connection, now) = (rig.connection_to(2), rig.now);
+    rig.connections.remove(&connection);
+    rig.down.insert(2);
+    rig.core.network().handle_insecure(connection, &SecurityFailure::lasting("not you"), None, now);
+    rig.put(1, "waits");
+    assert!(refusal(&rig).is_some_and(|text| text.contains("not you")), "{:?}", refusal(&rig));
+    rig.advance(SECOND);
+
+    assert!(rig.connects_to("kafka-2") > 1, "{:?}", rig.connects);
+    assert_eq!(refusal(&rig), None);
 }
 
 #[test]
