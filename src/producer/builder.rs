@@ -24,9 +24,9 @@ use crate::config::{
 use crate::delivery::AckObserver;
 #[cfg(unix)]
 use crate::fence::fenced;
-use crate::metadata::{Metadata, MetadataConfig};
+use crate::metadata::{Cluster, Metadata, MetadataConfig};
 use crate::metrics::Counters;
-use crate::network::canonical::{NameService, SystemNames};
+use crate::network::canonical::{CanonicalNames, NameService, SystemNames};
 use crate::network::dialer::{Dialer, FencedDialer};
 use crate::network::lookup::Lookups;
 use crate::network::resolver::TcpConnector;
@@ -354,7 +354,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         );
         let mut beside: Vec<RunningBeside> = login.into_iter().collect();
         if settings.wants_canonical_names() {
-            beside.push(Box::pin(bootstrap_names(&settings, self.names, &control, &accumulator).run()));
+            let names = bootstrap_names(&settings, self.names, &clusters, &control, &accumulator);
+            beside.push(Box::pin(names.run()));
         }
         authentication::spawn(&runtime, sender, beside);
         let shared = ProducerShared {
@@ -476,16 +477,21 @@ fn new_metadata(settings: &ProducerSettings) -> Metadata {
 fn bootstrap_names(
     settings: &ProducerSettings,
     names: Arc<dyn NameService>,
+    clusters: &watch::Receiver<Arc<Cluster>>,
     control: &Arc<Control>,
     accumulator: &Arc<RecordAccumulator>,
 ) -> BootstrapNames {
+    let (control, accumulator) = (Arc::clone(control), Arc::clone(accumulator));
     BootstrapNames {
-        bootstrap: settings.bootstrap.clone(),
+        canonical: CanonicalNames::new(settings.bootstrap.clone()),
         lookups: Lookups::new(),
         names,
         backoff: Backoff::new(settings.reconnect_backoff, settings.reconnect_backoff_max),
-        control: Arc::clone(control),
-        accumulator: Arc::clone(accumulator),
+        clusters: clusters.clone(),
+        tell: Box::new(move |news| {
+            control.note_bootstrap(news);
+            accumulator.wake_sender();
+        }),
     }
 }
 
