@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, UNIX_EPOCH};
 
 use zeroize::Zeroizing;
@@ -11,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::aws_credentials::{AwsCredentials, AwsOrigin, AwsRole};
 use crate::clock;
 #[cfg(feature = "tls")]
-use crate::config::Tls;
+use crate::config::{ConfigProblem, Tls};
 use crate::http::{Answer, Request, Url};
 use crate::json::Json;
 use crate::login::{Fetched, Fetching, Source};
@@ -19,6 +20,11 @@ use crate::login::{Fetched, Fetching, Source};
 use crate::network::tls_connector::TlsConnector;
 use crate::network::transport::Connector;
 use crate::network::web::{self, Limits};
+#[cfg(feature = "tls")]
+use crate::own_threads::OneAtATime;
+#[cfg(feature = "tls")]
+use crate::secret_file::FILE_THREADS;
+use crate::secret_file::SecretFiles;
 use crate::security_failure::SecurityFailure;
 #[cfg(feature = "tls")]
 use crate::tls::{Peer, RotatingTls};
@@ -44,11 +50,25 @@ pub(crate) struct AwsSource {
     origin: AwsOrigin,
     environment: Environment,
     connector: Arc<dyn Connector>,
+    files: SecretFiles,
+    /// Whether the log was told that STS is asked in clear.
+    has_warned: AtomicBool,
+    /// What is trusted, which is read from files, too.
+    #[cfg(feature = "tls")]
+    trusting: OneAtATime<Result<RotatingTls, ConfigProblem>>,
 }
 
 impl AwsSource {
     pub(crate) fn new(origin: AwsOrigin, environment: Environment, connector: Arc<dyn Connector>) -> Self {
-        Self { origin, environment, connector }
+        Self {
+            origin,
+            environment,
+            connector,
+            files: SecretFiles::new(),
+            has_warned: AtomicBool::new(false),
+            #[cfg(feature = "tls")]
+            trusting: OneAtATime::new(&FILE_THREADS),
+        }
     }
 
     async fn get(&self) -> Result<AwsCredentials, TokenError> {
@@ -115,7 +135,7 @@ impl AwsSource {
         session_name: Option<&str>,
         region: Option<&str>,
     ) -> Result<AwsCredentials, TokenError> {
-        let token = profile::read_text(Path::new(path)).await?;
+        let token = profile::read_text(&self.files, Path::new(path)).await?;
         let identity = WebIdentity { role_arn, session_name, token: token.trim(), region };
         self.assume_by_web_identity(&identity).await
     }
@@ -176,7 +196,7 @@ impl AwsSource {
         let mut found = Profile::default();
         for path in [path("AWS_SHARED_CREDENTIALS_FILE", "credentials"), path("AWS_CONFIG_FILE", "config")] {
             let Some(path) = path else { continue };
-            found = found.or(profile::read(&path, name).await?);
+            found = found.or(profile::read(&self.files, &path, name).await?);
         }
         Ok(found)
     }
@@ -198,7 +218,7 @@ impl AwsSource {
         }
         // EKS puts another token into the file before the last one ends.
         let token = match self.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
-            Some(path) => Some(profile::read_text(Path::new(&path)).await?),
+            Some(path) => Some(profile::read_text(&self.files, Path::new(&path)).await?),
             None => self.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(Zeroizing::new),
         };
         let headers: Vec<_> = token.iter().map(|token| ("Authorization", token.trim())).collect();
@@ -259,13 +279,12 @@ impl AwsSource {
     /// Returns how to reach AWS by TLS. It is asked once in an hour or so, and what the operating system trusts may have changed.
     #[cfg(feature = "tls")]
     async fn secure(&self) -> Result<Arc<dyn Connector>, TokenError> {
-        let tls = match self.variable("AWS_CA_BUNDLE") {
-            Some(path) => Tls::new().truststore_file(path),
-            None => Tls::new(),
-        };
+        let bundle = self.variable("AWS_CA_BUNDLE");
+        let origin = if bundle.is_some() { "AWS_CA_BUNDLE: " } else { "TLS with AWS: " };
+        let tls = bundle.map_or_else(Tls::new, |path| Tls::new().truststore_file(path));
         let starting = move || RotatingTls::start(&tls.into_settings(), Peer::Aws);
-        let tls = tokio::task::spawn_blocking(starting).await.map_err(TokenError::temporary)?;
-        let tls = tls.map_err(|problem| TokenError::permanent(format_args!("AWS_CA_BUNDLE: {problem}")))?;
+        let tls = self.trusting.run(starting).await.map_err(TokenError::temporary)?;
+        let tls = tls.map_err(|problem| TokenError::permanent(format_args!("{origin}{problem}")))?;
         Ok(Arc::new(TlsConnector::new(Arc::clone(&self.connector), tls)))
     }
 

@@ -14,17 +14,17 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use libgssapi::credential::{Cred, CredUsage};
 use libgssapi::error::Error;
 use libgssapi::name::Name;
 use libgssapi::oid::{GSS_MECH_KRB5, GSS_NT_KRB5_PRINCIPAL, OidSet};
-use tokio::sync::oneshot;
 
+use crate::clock;
 use crate::config::{Kerberos, TicketOrigin};
 use crate::login::{Fetched, Fetching, Source};
-use crate::own_threads::{Claim, Job, OwnThreads};
+use crate::own_threads::{OneAtATime, OwnThreads};
 use crate::token::TokenError;
 
 mod contexts;
@@ -39,6 +39,8 @@ pub(crate) struct Ticket {
     credential: Cred,
     /// Whose it is.
     principal: String,
+    /// The library takes it out of the cache again as long as it lasts, also if a broker refuses it.
+    stays: bool,
 }
 
 impl fmt::Debug for Ticket {
@@ -55,7 +57,12 @@ pub(crate) struct TicketSource {
     asking: Arc<Asking>,
     /// A ticket that came from a cache is renewed there before it is taken again.
     has_fetched: AtomicBool,
+    /// A library that hangs, or a program that cannot be ended, keeps one thread, however often the login tries again.
+    work: OneAtATime<Got>,
 }
+
+/// What has come of getting a ticket, and when.
+type Got = (Result<Fetched<Ticket>, TokenError>, Instant);
 
 /// What a thread needs to know for getting a ticket.
 struct Asking {
@@ -68,7 +75,8 @@ impl TicketSource {
     pub(crate) fn new(kerberos: &Kerberos, environment: Environment) -> Self {
         let Kerberos { origin, kinit, .. } = kerberos;
         let asking = Asking { origin: origin.clone(), kinit: kinit.clone(), environment };
-        Self { asking: Arc::new(asking), has_fetched: AtomicBool::new(false) }
+        let work = OneAtATime::new(&LOGIN_THREADS);
+        Self { asking: Arc::new(asking), has_fetched: AtomicBool::new(false), work }
     }
 }
 
@@ -82,14 +90,30 @@ impl Source<Ticket> for TicketSource {
         let is_renewal = self.has_fetched.load(Ordering::Relaxed);
         let kinit = Kinit::new(asking.kinit.clone());
         Box::pin(async move {
+            // One that comes late counts, too.
+            let late = self.work.left_over().await.and_then(Result::ok);
+            if let Some(fetched) = late.and_then(|got| since(got).ok()) {
+                self.has_fetched.store(true, Ordering::Relaxed);
+                return Ok(fetched);
+            }
             // If this future is dropped, the program ends.
             let running = kinit.clone_for_thread();
-            let fetched = on_thread(move || asking.get(&running, is_renewal)).await?;
+            let got = self.work.run(move || (asking.get(&running, is_renewal), clock::now())).await;
             drop(kinit);
+            let fetched = since(got.map_err(|error| {
+                TokenError::temporary(format_args!("nothing could ask Kerberos: {error}"))
+            })?)?;
             self.has_fetched.store(true, Ordering::Relaxed);
             Ok(fetched)
         })
     }
+}
+
+/// Takes off the lifetime of a ticket what has passed since it came.
+fn since((result, at): Got) -> Result<Fetched<Ticket>, TokenError> {
+    let passed = clock::now().saturating_duration_since(at);
+    let Fetched { value, lifetime } = result?;
+    Ok(Fetched { value, lifetime: lifetime.map(|lifetime| lifetime.saturating_sub(passed)) })
 }
 
 impl fmt::Debug for TicketSource {
@@ -115,12 +139,14 @@ impl Asking {
                 if let Some(keytab) = keytab {
                     File::open(keytab).map_err(|error| faults::unreadable(keytab, &error))?;
                 }
-                if !self.is_for_library(keytab.as_deref()) {
+                let stays = self.is_for_library(keytab.as_deref());
+                if !stays {
                     self.check_owner(principal)?;
                     run_with_keytab(kinit, keytab.as_deref(), principal)?;
                 }
                 let value =
                     acquire(Some(principal)).map_err(|error| faults::no_ticket_of(principal, &error))?;
+                let value = Ticket { stays, ..value };
                 let lifetime = lifetime(&value.credential);
                 Ok(Fetched { value, lifetime })
             }
@@ -183,7 +209,7 @@ fn acquire(principal: Option<&str>) -> Result<Ticket, Error> {
     let mechanisms = OidSet::singleton(GSS_MECH_KRB5)?;
     let credential = Cred::acquire(name.as_ref(), None, CredUsage::Initiate, Some(&mechanisms))?;
     let principal = credential.name().and_then(|name| shown(&name)).unwrap_or_default();
-    Ok(Ticket { credential, principal })
+    Ok(Ticket { credential, principal, stays: false })
 }
 
 /// Returns a principal with its realm.
@@ -206,21 +232,8 @@ fn lifetime(credential: &Cred) -> Option<Duration> {
     }
 }
 
-/// Has a thread do something that blocks.
-async fn on_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, TokenError> + Send + 'static,
-) -> Result<T, TokenError> {
-    let (sender, receiver) = oneshot::channel();
-    let job = Job::new(move || drop(sender.send(work())));
-    let _claim = Claim(Arc::clone(&job));
-    THREADS
-        .add(job)
-        .map_err(|error| TokenError::temporary(format_args!("no thread for asking Kerberos: {error}")))?;
-    let result = receiver.await;
-    result.unwrap_or_else(|_| {
-        Err(TokenError::temporary("the thread that asked Kerberos did not come to an end"))
-    })
-}
-
-/// The threads of the whole process.
+/// For the exchanges of the whole process.
 static THREADS: OwnThreads = OwnThreads::new("kafka-producer-kerberos", 8);
+
+/// For logins: those that hang keep no exchange from going on.
+static LOGIN_THREADS: OwnThreads = OwnThreads::new("kafka-producer-kinit", 32);

@@ -9,6 +9,10 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+mod one_at_a_time;
+
+pub(crate) use self::one_at_a_time::{NotDone, OneAtATime};
+
 /// Threads for work of one kind. Each ends when no work waits any more.
 pub(crate) struct OwnThreads {
     name: &'static str,

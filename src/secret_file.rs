@@ -7,6 +7,31 @@ use std::path::Path;
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::own_threads::{OneAtATime, OwnThreads};
+
+/// Files of text that one caller reads, one after the other, on threads of the crate's own. A file that hangs keeps one thread, however
+/// often the caller tries again.
+#[derive(Debug)]
+pub(crate) struct SecretFiles(OneAtATime<io::Result<Zeroizing<String>>>);
+
+/// For work on files that is not the sender's. A thread is there only while it has something to do.
+pub(crate) static FILE_THREADS: OwnThreads = OwnThreads::new("kafka-producer-file", 32);
+
+impl SecretFiles {
+    pub(crate) const fn new() -> Self {
+        Self(OneAtATime::new(&FILE_THREADS))
+    }
+
+    /// Reads a file of text, as [`read_text`] does.
+    pub(crate) async fn read_text(&self, path: &Path, longest: usize) -> io::Result<Zeroizing<String>> {
+        let path = path.to_owned();
+        self.0
+            .run(move || read_text(&path, longest))
+            .await
+            .unwrap_or_else(|error| Err(io::Error::other(error)))
+    }
+}
+
 /// Reads a file of at most `longest` bytes.
 ///
 /// # Errors

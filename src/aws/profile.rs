@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::aws_credentials::AwsCredentials;
 use crate::secret::Secret;
-use crate::secret_file;
+use crate::secret_file::SecretFiles;
 use crate::token::TokenError;
 
 /// What a profile says of who the producer is.
@@ -67,10 +67,8 @@ impl Profile {
 }
 
 /// Returns what a file says of a profile, if the file is there.
-pub(super) async fn read(path: &Path, profile: &str) -> Result<Profile, TokenError> {
-    let owned = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || load(&owned)).await;
-    match reading.unwrap_or_else(|error| Err(io::Error::other(error))) {
+pub(super) async fn read(files: &SecretFiles, path: &Path, profile: &str) -> Result<Profile, TokenError> {
+    match files.read_text(path, MAX_FILE).await {
         Ok(text) => Ok(find(&text, profile)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Profile::default()),
         Err(error) => Err(cannot_read(path, &error)),
@@ -78,14 +76,8 @@ pub(super) async fn read(path: &Path, profile: &str) -> Result<Profile, TokenErr
 }
 
 /// Returns what is in a file.
-pub(super) async fn read_text(path: &Path) -> Result<Zeroizing<String>, TokenError> {
-    let owned = path.to_owned();
-    let reading = tokio::task::spawn_blocking(move || load(&owned)).await;
-    reading.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(|error| cannot_read(path, &error))
-}
-
-fn load(path: &Path) -> io::Result<Zeroizing<String>> {
-    secret_file::read_text(path, MAX_FILE)
+pub(super) async fn read_text(files: &SecretFiles, path: &Path) -> Result<Zeroizing<String>, TokenError> {
+    files.read_text(path, MAX_FILE).await.map_err(|error| cannot_read(path, &error))
 }
 
 fn cannot_read(path: &Path, error: &io::Error) -> TokenError {

@@ -1,6 +1,7 @@
 //! AWS's STS, which gives out credentials of roles: what it is asked, and what it answers.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
 use zeroize::Zeroizing;
 
@@ -10,6 +11,7 @@ use crate::aws_credentials::signature::SignedForm;
 use crate::aws_credentials::{AwsCredentials, AwsRole};
 use crate::clock;
 use crate::http::{Answer, Request, Url, encode_form};
+use crate::log;
 use crate::token::TokenError;
 use crate::wire::readable;
 
@@ -97,6 +99,11 @@ impl AwsSource {
         if url.target().contains('?') {
             return Err(wrong("must have no query"));
         }
+        if let Some(warning) =
+            in_clear(variable, &url).filter(|_| !self.has_warned.swap(true, Ordering::Relaxed))
+        {
+            log::warn!("{warning}");
+        }
         Ok(Endpoint { url, region: region.unwrap_or_else(|| "us-east-1".to_owned()) })
     }
 
@@ -114,6 +121,16 @@ impl AwsSource {
             if is_permanent { TokenError::permanent(text) } else { TokenError::temporary(text) }
         })
     }
+}
+
+/// Says that what STS is told, and what it answers, can be read on the way, if that is so.
+pub(super) fn in_clear(variable: &str, url: &Url) -> Option<String> {
+    (!url.is_encrypted() && !url.is_loopback()).then(|| {
+        format!(
+            "{variable} is {url}: everyone on the way there can read the tokens of sessions and of pods, and be who they stand for; \
+             use https"
+        )
+    })
 }
 
 /// Why STS gives no credentials.

@@ -1,6 +1,7 @@
 //! The chain, with an environment and endpoints of the test's own.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 #[cfg(feature = "tls")]
 use kafka_mock::MockTls;
@@ -375,4 +376,43 @@ async fn sts_is_asked_by_tls_and_its_certificate_checked() {
         error.is_permanent() && text.contains("is signed by no authority that AWS_CA_BUNDLE vouches for"),
         "{text}"
     );
+}
+
+#[test]
+fn tokens_that_go_out_in_clear_are_warned_of() {
+    let warning = |url| sts::in_clear("AWS_ENDPOINT_URL", &Url::parse(url).unwrap());
+
+    let text = warning("http://proxy.corp:4566").unwrap();
+    assert!(text.starts_with("AWS_ENDPOINT_URL is http://proxy.corp:4566"), "{text}");
+    for fine in ["https://proxy.corp:4566", "http://127.0.0.1:4566", "http://localhost:4566"] {
+        assert_eq!(warning(fine), None);
+    }
+    assert!(!source(&[]).has_warned.load(Ordering::Relaxed));
+    let source = source(&[("AWS_ENDPOINT_URL", "http://proxy.corp:4566")]);
+    source.sts(None).unwrap();
+    assert!(source.has_warned.load(Ordering::Relaxed));
+}
+
+/// As in an application whose tasks wait on that thread for records that wait for the credentials.
+#[test]
+fn profiles_and_authorities_are_read_while_other_tasks_hold_the_blocking_threads() {
+    use std::sync::mpsc;
+
+    use tokio::runtime::Builder;
+
+    let profile = Scratch::new("held", "[default]\naws_access_key_id=A\naws_secret_access_key=s\n");
+    let ca = format!("{}/mock/certs/ca.pem", env!("CARGO_MANIFEST_DIR"));
+    let runtime = Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+    let (let_go, is_let_go) = mpsc::channel::<()>();
+    drop(runtime.spawn_blocking(move || is_let_go.recv()));
+
+    runtime.block_on(async {
+        let variables = [("AWS_SHARED_CREDENTIALS_FILE", profile.path()), ("AWS_CA_BUNDLE", ca.as_str())];
+        let source = source(&variables);
+        assert_eq!(source.get().await.unwrap(), AwsCredentials::new("A", "s"));
+        #[cfg(feature = "tls")]
+        source.secure().await.unwrap();
+    });
+
+    drop(let_go);
 }

@@ -108,7 +108,8 @@ impl SecurityContext for Context {
     fn refused(&mut self) -> Arc<str> {
         // The broker may have another key by now than when the ticket for it was made.
         self.current.doubt(&self.shared.ticket);
-        format!("the ticket is of {} for {}", self.shared.ticket.principal, self.shared.broker).into()
+        let Shared { ticket, broker, .. } = &*self.shared;
+        faults::refused_ticket(&ticket.principal, &broker.to_string(), ticket.stays).into()
     }
 }
 

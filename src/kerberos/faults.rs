@@ -128,6 +128,17 @@ pub(super) fn bad_token(target: &str, error: &Error) -> Fault {
     Fault { fault: ContextFault { text: text.into(), may_pass: false }, wants_ticket: false }
 }
 
+/// A broker does not accept a ticket.
+pub(super) fn refused_ticket(principal: &str, target: &str, stays: bool) -> String {
+    let advice = if stays {
+        "; if the broker has another key by now, delete the ticket cache (KRB5CCNAME): with KRB5_CLIENT_KTNAME the ticket is not replaced \
+         before it ends"
+    } else {
+        ""
+    };
+    format!("the ticket is of {principal} for {target}{advice}")
+}
+
 /// A message cannot be wrapped or unwrapped.
 pub(super) fn bad_message(target: &str, error: &Error) -> Fault {
     let text = format!("what {target} says cannot be read: {}", words(error));
@@ -192,3 +203,19 @@ const SKEW: i32 = FIRST + 37;
 const NOT_IN_CACHE: i32 = FIRST + 141;
 const REALM_UNKNOWN: i32 = FIRST + 154;
 const NO_CACHE_FILE: i32 = FIRST + 195;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_ticket_that_the_library_keeps_is_told_with_the_remedy() {
+        let text = refused_ticket("me@R", "kafka/b1", true);
+        assert!(
+            text.starts_with("the ticket is of me@R for kafka/b1; if the broker has another key"),
+            "{text}"
+        );
+        assert!(text.contains("KRB5CCNAME"), "{text}");
+        assert_eq!(refused_ticket("me@R", "kafka/b1", false), "the ticket is of me@R for kafka/b1");
+    }
+}

@@ -6,6 +6,7 @@ use super::assertion;
 use crate::base64;
 use crate::config::{ClientProof, Grant};
 use crate::http::{encode_for_form, encode_form};
+use crate::secret_file::SecretFiles;
 use crate::token::TokenError;
 
 /// What is said.
@@ -15,7 +16,12 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    pub(super) async fn new(grant: &Grant, scope: Option<&str>) -> Result<Self, TokenError> {
+    /// `files` are those of assertions.
+    pub(super) async fn new(
+        grant: &Grant,
+        scope: Option<&str>,
+        files: &SecretFiles,
+    ) -> Result<Self, TokenError> {
         let scope = scope.map(|scope| ("scope", scope));
         let form = |pairs: &[(&str, &str)]| {
             let pairs: Vec<_> = pairs.iter().copied().chain(scope).collect();
@@ -27,7 +33,7 @@ impl Asking {
                 Self { authorization, body: form(&[("grant_type", "client_credentials")]) }
             }
             Grant::ClientCredentials(ClientProof::Assertion { client_id, assertion }) => {
-                let assertion = assertion::make(assertion).await?;
+                let assertion = assertion::make(assertion, files).await?;
                 let mut pairs = vec![
                     ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
                     ("client_assertion", assertion.as_str()),
@@ -37,7 +43,7 @@ impl Asking {
                 Self { authorization: None, body: form(&pairs) }
             }
             Grant::JwtBearer(assertion) => {
-                let assertion = assertion::make(assertion).await?;
+                let assertion = assertion::make(assertion, files).await?;
                 let grant_type = ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
                 Self { authorization: None, body: form(&[grant_type, ("assertion", &assertion)]) }
             }
@@ -77,7 +83,9 @@ mod tests {
         for (is_encoded, pair) in [(false, "a b:p/ss"), (true, "a+b:p%2Fss")] {
             let (client_id, secret) = ("a b".to_owned(), Secret::new("p/ss"));
             let proof = ClientProof::Secret { client_id, secret, named_by: "", is_encoded };
-            let asking = Asking::new(&Grant::ClientCredentials(proof), Some("kafka x")).await.unwrap();
+            let asking = Asking::new(&Grant::ClientCredentials(proof), Some("kafka x"), &SecretFiles::new())
+                .await
+                .unwrap();
 
             let expected = format!("Basic {}", base64::encode(pair.as_bytes()));
             assert!(asking.headers().contains(&("Authorization", expected.as_str())));

@@ -8,24 +8,29 @@ use crate::base64;
 use crate::clock;
 use crate::config::{Assertion, SignedAssertion};
 use crate::json::Json;
+use crate::secret_file::SecretFiles;
 use crate::token::TokenError;
 
 /// Returns an assertion, made or read anew.
-pub(super) async fn make(assertion: &Assertion) -> Result<Zeroizing<String>, TokenError> {
+pub(super) async fn make(
+    assertion: &Assertion,
+    files: &SecretFiles,
+) -> Result<Zeroizing<String>, TokenError> {
     match assertion {
         Assertion::File(path) => {
-            let text = read_file("sasl.oauthbearer.assertion.file", path).await?;
+            let text = read_file(files, "sasl.oauthbearer.assertion.file", path).await?;
             Ok(Zeroizing::new(text.trim().to_owned()))
         }
         Assertion::Signed(signed) => {
             let template = match &signed.template_file {
-                Some(path) => Some(read_file(TEMPLATE_FILE, path).await?),
+                Some(path) => Some(read_file(files, TEMPLATE_FILE, path).await?),
                 None => None,
             };
             let id = signed.has_id.then(|| new_id(rand::rng().random()));
             let template = template.as_ref().map_or("{}", |text| text.as_str());
             let unsigned = unsigned(signed, template, clock::wall_clock_ms().div_euclid(1000), id)?;
-            let key = read_file("sasl.oauthbearer.assertion.private.key.file", &signed.key_file).await?;
+            let key_file = "sasl.oauthbearer.assertion.private.key.file";
+            let key = read_file(files, key_file, &signed.key_file).await?;
             sign(signed, &key, unsigned)
         }
     }
@@ -163,7 +168,7 @@ mod tests {
                 let mut signed = signed(algorithm, &path(file));
                 signed.passphrase = Secret::new(MOCK_PASSWORD);
 
-                let made = make(&Assertion::Signed(Box::new(signed))).await.unwrap();
+                let made = make(&Assertion::Signed(Box::new(signed)), &SecretFiles::new()).await.unwrap();
 
                 let (message, signature) = made.rsplit_once('.').unwrap();
                 let signature = base64::decode_for_url(signature).unwrap();
@@ -193,7 +198,7 @@ mod tests {
             let mut signed = signed(algorithm, &path(file));
             signed.passphrase = Secret::new(passphrase);
 
-            let error = make(&Assertion::Signed(Box::new(signed))).await.unwrap_err();
+            let error = make(&Assertion::Signed(Box::new(signed)), &SecretFiles::new()).await.unwrap_err();
 
             let text = error.to_string();
             assert!(error.is_permanent() && text.contains(&words), "{words:?} in {text}");

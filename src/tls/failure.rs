@@ -164,20 +164,20 @@ impl Explainer {
                     "the {peer} refuses the producer's certificate {subject:?} of {key} ({alert:?}){hint}"
                 ))
             }
-            None if is_about_certificate => SecurityFailure::lasting(format!(
-                "the {peer} asks for a certificate of the producer's; set {}, or ssl.keystore.certificate.chain and \
-                 ssl.keystore.key ({alert:?})",
-                peer.setting("ssl.keystore.location")
-            )),
+            None if is_about_certificate => {
+                let advice = peer.client_certificate().map(|settings| format!("set {settings}"));
+                let advice = advice.unwrap_or_else(|| "there is no setting for that".to_owned());
+                SecurityFailure::lasting(format!(
+                    "the {peer} asks for a certificate of the producer's; {advice} ({alert:?})"
+                ))
+            }
             _ => match alert {
                 Alert::HandshakeFailure | Alert::InsufficientSecurity | Alert::ProtocolVersion => {
-                    let hint = match self.identity {
-                        None if alert == Alert::HandshakeFailure => {
-                            let setting = peer.setting("ssl.keystore.location");
-                            format!("; or it asks for a certificate, then set {setting}")
-                        }
-                        _ => String::new(),
-                    };
+                    let may_want_one = self.identity.is_none() && alert == Alert::HandshakeFailure;
+                    let settings = peer.client_certificate().filter(|_| may_want_one);
+                    let hint = settings
+                        .map(|settings| format!("; or it asks for a certificate, then set {settings}"));
+                    let hint = hint.unwrap_or_default();
                     SecurityFailure::lasting(format!("{}{hint} ({alert:?})", self.no_common_ground()))
                 }
                 Alert::UnrecognisedName => SecurityFailure::lasting(format!(
@@ -202,9 +202,10 @@ impl Explainer {
             "" => String::new(),
             suites => format!(" and ssl.cipher.suites={suites}"),
         };
+        // Nothing of TLS with AWS can be set but whom to trust.
+        let key = if self.peer == Peer::Aws { "" } else { "ssl.enabled.protocols=" };
         format!(
-            "{} and producer have no TLS version, cipher suite or kind of key in common; the producer offers \
-             ssl.enabled.protocols={}{suites}",
+            "{} and producer have no TLS version, cipher suite or kind of key in common; the producer offers {key}{}{suites}",
             self.peer, self.protocols
         )
     }

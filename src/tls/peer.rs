@@ -34,6 +34,21 @@ impl Peer {
         }
     }
 
+    /// Returns where a user sets a certificate of the producer's, if there is any place for it.
+    pub(super) fn client_certificate(self) -> Option<String> {
+        let location = self.setting("ssl.keystore.location");
+        match self {
+            // It asks for none of its own accord.
+            Self::Aws => None,
+            Self::Broker => {
+                Some(format!("{location}, or ssl.keystore.certificate.chain and ssl.keystore.key"))
+            }
+            Self::TokenEndpoint => {
+                Some(format!("{location}, or there ssl.keystore.certificate.chain and ssl.keystore.key"))
+            }
+        }
+    }
+
     /// Returns what to do where TLS meets something else.
     pub(super) fn plaintext_hint(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Certificates that change while the producer runs. New connections use the newest; those that are open stay as they are.
 //!
-//! Files are read by a thread of the runtime's blocking pool, on behalf of a task of their own: the sender waits for neither.
+//! Files are read by a thread of the crate's own, on behalf of a task of their own: the sender waits for neither.
 
 use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, spawn_blocking};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, sleep_until};
 
 use super::certificate_provider::CertificateProvider;
@@ -23,7 +23,8 @@ use crate::clock;
 use crate::config::{ConfigProblem, Tls, TlsSettings};
 use crate::fence::{Fenced, Thrown, fenced};
 use crate::log;
-use crate::secret_file;
+use crate::own_threads::{NotDone, OneAtATime, OwnThreads};
+use crate::secret_file::{self, FILE_THREADS};
 
 /// The newest certificates, and the task that looks for newer ones.
 #[derive(Debug)]
@@ -47,6 +48,14 @@ impl RotatingTls {
     ///
     /// What is wrong with which key.
     pub(crate) fn start(settings: &TlsSettings, peer: Peer) -> Result<Self, ConfigProblem> {
+        Self::start_on(&FILE_THREADS, settings, peer)
+    }
+
+    fn start_on(
+        threads: &'static OwnThreads,
+        settings: &TlsSettings,
+        peer: Peer,
+    ) -> Result<Self, ConfigProblem> {
         let files = Files::of(settings);
         // Before they are loaded: what changes in between is seen at the first look.
         let fingerprint = files.fingerprint();
@@ -55,7 +64,8 @@ impl RotatingTls {
         let is_wanted = !files.0.is_empty() && !interval.is_zero() && settings.client_config.get().is_none();
         let task = Handle::try_current().ok().filter(|_| is_wanted).map(|runtime| {
             let rotation = Rotation::new(interval, fingerprint, clock::now());
-            runtime.spawn(watch_files(rotation, files, (settings.clone(), peer), newest)).abort_handle()
+            let loader = Loader { threads, peer, newest };
+            runtime.spawn(watch_files(rotation, files, settings.clone(), loader)).abort_handle()
         });
         Ok(Self { newest: NewestTls(receiver), task })
     }
@@ -64,8 +74,8 @@ impl RotatingTls {
     pub(crate) fn provided_by(provider: Box<dyn CertificateProvider>) -> Self {
         let (newest, receiver) = watch::channel(None);
         let task = Handle::try_current().ok().map(|runtime| {
-            let asking = ask(provider, newest);
-            runtime.spawn(asking).abort_handle()
+            let loader = Loader { threads: &FILE_THREADS, peer: Peer::Broker, newest };
+            runtime.spawn(ask(provider, loader)).abort_handle()
         });
         Self { newest: NewestTls(receiver), task }
     }
@@ -97,34 +107,33 @@ impl NewestTls {
 }
 
 /// Looks at files as often as the rotation says.
-async fn watch_files(
-    mut rotation: Rotation,
-    files: Files,
-    (settings, peer): (TlsSettings, Peer),
-    newest: watch::Sender<Option<TlsClient>>,
-) {
+async fn watch_files(mut rotation: Rotation, files: Files, settings: TlsSettings, loader: Loader) {
     loop {
         sleep_until(rotation.next_look().into()).await;
         let looked_at = files.clone();
-        let fingerprint = match blocking(move || looked_at.fingerprint()).await {
+        let looking = OneAtATime::new(loader.threads);
+        let fingerprint = match looking.run(move || looked_at.fingerprint()).await {
             Ok(fingerprint) => fingerprint,
             Err(cause) => {
-                log::warn!(cause, "cannot look whether certificates have changed; trying again");
+                log::warn!(%cause, "cannot look whether certificates have changed; trying again");
                 sleep(PAUSE_AFTER_ERROR).await;
                 continue;
             }
         };
         if rotation.handle_look(fingerprint, clock::now()) == Found::New {
-            load(settings.clone(), peer, &newest).await;
+            // What is new counts as known from here on, so nothing else would have it loaded.
+            while loader.load(settings.clone()).await.is_err() {
+                sleep(PAUSE_AFTER_ERROR).await;
+            }
         }
     }
 }
 
 /// Asks a provider for certificates, and for the next ones whenever it has given some.
-async fn ask(provider: Box<dyn CertificateProvider>, newest: watch::Sender<Option<TlsClient>>) {
+async fn ask(provider: Box<dyn CertificateProvider>, loader: Loader) {
     loop {
         let is_loaded = match answer(&*provider).await {
-            Ok(tls) => load(tls.into_settings(), Peer::Broker, &newest).await,
+            Ok(tls) => loader.load(tls.into_settings()).await.unwrap_or(false),
             Err(error) => {
                 log::warn!(%error, "the provider has given no certificates");
                 false
@@ -150,32 +159,40 @@ async fn answer(provider: &dyn CertificateProvider) -> Result<Tls, String> {
     }
 }
 
-/// Has new connections made by what `settings` say, unless that cannot be read.
-async fn load(settings: TlsSettings, peer: Peer, newest: &watch::Sender<Option<TlsClient>>) -> bool {
-    match blocking(move || TlsClient::new(&settings, peer)).await {
-        Ok(Ok(client)) => {
-            log::info!(
-                certificate = client.subject().unwrap_or("none"),
-                "new connections use new certificates"
-            );
-            newest.send_replace(Some(client));
-            true
-        }
-        Ok(Err(problem)) => {
-            log::warn!(%problem, "new certificates cannot be used, so connections go on with those of before");
-            false
-        }
-        Err(cause) => {
-            log::warn!(cause, "new certificates cannot be read, so connections go on with those of before");
-            false
-        }
-    }
+/// Where certificates are read, and who gets them.
+struct Loader {
+    threads: &'static OwnThreads,
+    peer: Peer,
+    newest: watch::Sender<Option<TlsClient>>,
 }
 
-/// Does something that blocks on a thread of the runtime. Fails if the system has no thread for it, which may pass.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-    let begun = fenced(|| spawn_blocking(work)).map_err(|thrown| thrown.message())?;
-    begun.await.map_err(|error| error.to_string())
+impl Loader {
+    /// Has new connections made by what `settings` say. Returns whether that is of use.
+    ///
+    /// # Errors
+    ///
+    /// No thread has looked. That may pass.
+    async fn load(&self, settings: TlsSettings) -> Result<bool, NotDone> {
+        let peer = self.peer;
+        match OneAtATime::new(self.threads).run(move || TlsClient::new(&settings, peer)).await {
+            Ok(Ok(client)) => {
+                log::info!(
+                    certificate = client.subject().unwrap_or("none"),
+                    "new connections use new certificates"
+                );
+                self.newest.send_replace(Some(client));
+                Ok(true)
+            }
+            Ok(Err(problem)) => {
+                log::warn!(%problem, "new certificates cannot be used, so connections go on with those of before");
+                Ok(false)
+            }
+            Err(cause) => {
+                log::warn!(%cause, "new certificates cannot be read yet, so connections go on with those of before");
+                Err(cause)
+            }
+        }
+    }
 }
 
 impl Files {

@@ -147,7 +147,7 @@ fn mistakes() -> Vec<(MockTls, &'static str, String)> {
             MockTls::new().require_client_certificates(),
             "ca.pem",
             "the token endpoint asks for a certificate of the producer's; set the option ssl.keystore.location of \
-             sasl.jaas.config, or ssl.keystore.certificate.chain and ssl.keystore.key (CertificateRequired)"
+             sasl.jaas.config, or there ssl.keystore.certificate.chain and ssl.keystore.key (CertificateRequired)"
                 .to_owned(),
         ),
     ]

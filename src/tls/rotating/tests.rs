@@ -9,6 +9,7 @@ use std::{fmt, fs};
 use kafka_mock::{MockCertificate, MockTls};
 
 use super::*;
+use crate::own_threads::OwnThread;
 use crate::tls::certificate_provider::{CertificateError, CertificateFuture};
 
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -90,6 +91,28 @@ async fn files_that_cannot_be_read_leave_things_as_they_are() {
     assert_eq!(rotating.newest.certificate_ends(), FIRST_ENDS);
 
     write(&folder.file(), &MockCertificate::CLIENT_SECOND);
+    until_it_ends(&rotating, SECOND_ENDS).await;
+}
+
+/// As when a container is at its limit of processes for a moment.
+#[tokio::test(start_paused = true)]
+async fn files_are_looked_at_again_if_the_system_had_no_thread() {
+    fn late(thread: OwnThread) -> io::Result<()> {
+        // The first two looks fail, and the first attempt at reading what has changed.
+        static TRIES: AtomicUsize = AtomicUsize::new(0);
+        match TRIES.fetch_add(1, Ordering::Relaxed) {
+            0 | 1 | 4 => Err(io::Error::new(io::ErrorKind::WouldBlock, "too many")),
+            _ => thread.spawn(),
+        }
+    }
+    static THREADS: OwnThreads = OwnThreads::with("kafka-producer-file", 8, late);
+    let folder = Folder::new("threads");
+    write(&folder.file(), &MockCertificate::CLIENT);
+    let tls = Tls::new().truststore_pem(MockTls::ca_pem()).keystore_file(folder.file());
+    let rotating = RotatingTls::start_on(&THREADS, &tls.into_settings(), Peer::Broker).unwrap();
+
+    write(&folder.file(), &MockCertificate::CLIENT_SECOND);
+
     until_it_ends(&rotating, SECOND_ENDS).await;
 }
 
