@@ -151,7 +151,10 @@ impl<T> LoginTask<T> {
                 let message = Thrown::from(panic).message();
                 Err(TokenError::temporary(format_args!("the provider panicked: {message}")))
             }
-            Err(_) => Err(TokenError::temporary(format_args!("none came for {} s", MAX_FETCH.as_secs()))),
+            Err(_) => Err(TokenError::temporary(format_args!(
+                "none came within {} s, the most that an attempt takes",
+                MAX_FETCH.as_secs()
+            ))),
         };
         let (now, random) = (clock::now(), rand::rng().random());
         match result {

@@ -145,7 +145,12 @@ impl ProducerSettings {
 
     fn kerberos_service(&self, login: &KerberosLogin) -> Result<String, ConfigProblem> {
         let key = self.text(SERVICE).map(str::trim);
-        let service = match (login.service_name.as_deref(), key) {
+        let option = login.service_name.as_deref().map(str::trim);
+        if option == Some("") {
+            let text = "serviceName must be the first part of the principals of brokers, such as kafka";
+            return Err(ConfigProblem::new("sasl.jaas.config", "", invalid(text)));
+        }
+        let service = match (option, key) {
             (None, None) => return Err(ConfigProblem::new(SERVICE, "", ConfigReason::Missing)),
             (Some(option), Some(key)) if option != key => {
                 let text = format!("must be serviceName in sasl.jaas.config, which is {option:?}");

@@ -151,7 +151,7 @@ impl ProducerSettings {
 impl ProducerSettings {
     /// Says that what a token endpoint is told, and what it answers, can be read on the way, if that is so.
     pub(super) fn clear_endpoint(&self) -> Option<String> {
-        let Some(Authentication::Token(TokenOrigin::Endpoint(endpoint))) = self.authentication() else {
+        let Ok(Some(Authentication::Token(TokenOrigin::Endpoint(endpoint)))) = self.authentication() else {
             return None;
         };
         let url = &endpoint.url;

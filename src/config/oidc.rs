@@ -152,7 +152,7 @@ impl Oidc {
         self.with("sasl.login.connect.timeout.ms", millis(limit))
     }
 
-    /// Sets how long the endpoint may be silent (`sasl.login.read.timeout.ms`, default 30 s).
+    /// Sets how long the endpoint may be silent (`sasl.login.read.timeout.ms`, default 30 s). An attempt takes 60 s at most in all.
     #[must_use]
     pub fn read_timeout(self, limit: Duration) -> Self {
         self.with("sasl.login.read.timeout.ms", millis(limit))

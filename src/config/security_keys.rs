@@ -59,7 +59,7 @@ pub(crate) static SECURITY_KEYS: &[Key] = &[
     Key::new("sasl.login.callback.handler.class", Kind::Class, None, handler(&LOGIN_HANDLERS, "only says once more where tokens come from")),
     sasl("sasl.login.class", Kind::Class, None),
     Key::new("sasl.login.connect.timeout.ms", Kind::any(Int), None, by_name("how long connecting to the token endpoint may take; 10 s unless it is more than 0")),
-    Key::new("sasl.login.read.timeout.ms", Kind::any(Int), None, by_name("how long the token endpoint may be silent; 30 s unless it is more than 0")),
+    Key::new("sasl.login.read.timeout.ms", Kind::any(Int), None, by_name("how long the token endpoint may be silent; 30 s unless it is more than 0; an attempt takes 60 s at most in all")),
     Key::new("sasl.login.refresh.buffer.seconds", Kind::within(0, 3600, Short), Some("300"), supported_by_name!(sasl_login_refresh_buffer_s)),
     Key::new("sasl.login.refresh.min.period.seconds", Kind::within(0, 900, Short), Some("60"), supported_by_name!(sasl_login_refresh_min_period_s)),
     Key::new("sasl.login.refresh.window.factor", Kind::Double { min: 0.5, max: 1.0 }, Some("0.8"), supported_by_name!(sasl_login_refresh_window_factor)),

@@ -16,6 +16,7 @@ use super::keys::{self, Key};
 use super::oauth::TokenOrigin;
 use super::sasl::{Credentials, JaasConfig, Login, Mechanism};
 use super::tls::TlsSettings;
+use super::{ConfigProblem, ConfigReason};
 use crate::aws_credentials::AwsOrigin;
 use crate::secret::Secret;
 
@@ -136,19 +137,32 @@ impl ProducerSettings {
         self.by_name.get(key.name).cloned().or_else(|| key.default.map(str::to_owned))
     }
 
-    /// Returns how the producer tells brokers who it is, if it has to.
-    pub(crate) fn authentication(&self) -> Option<Authentication> {
-        let mechanism =
-            Mechanism::find(&self.sasl_mechanism).filter(|_| self.security_protocol.uses_sasl())?;
-        match (mechanism, self.sasl_jaas_config.0.clone()) {
-            (Mechanism::AwsMskIam, Some(Login::Aws(origin))) => Some(Authentication::Aws(origin)),
-            (Mechanism::Gssapi, _) => self.kerberos().ok().flatten().map(Authentication::Kerberos),
-            (Mechanism::OAuthBearer, _) => self.token_origin().ok().map(Authentication::Token),
-            (mechanism, Some(Login::Password(credentials))) => {
-                Some(Authentication::Password(mechanism, credentials))
-            }
-            _ => None,
+    /// Returns how the producer tells brokers who it is. `None` only if it has not to.
+    ///
+    /// # Errors
+    ///
+    /// The configuration does not say it. Validation refuses that before.
+    pub(crate) fn authentication(&self) -> Result<Option<Authentication>, ConfigProblem> {
+        if !self.security_protocol.uses_sasl() {
+            return Ok(None);
         }
+        let incomplete = || ConfigProblem::new("sasl.jaas.config", "", ConfigReason::Missing);
+        let mechanism = Mechanism::find(&self.sasl_mechanism).ok_or_else(|| {
+            ConfigProblem::new(
+                "sasl.mechanism",
+                &self.sasl_mechanism,
+                ConfigReason::Invalid("is not known".to_owned()),
+            )
+        })?;
+        Ok(Some(match (mechanism, self.sasl_jaas_config.0.clone()) {
+            (Mechanism::AwsMskIam, Some(Login::Aws(origin))) => Authentication::Aws(origin),
+            (Mechanism::Gssapi, _) => Authentication::Kerberos(self.kerberos()?.ok_or_else(incomplete)?),
+            (Mechanism::OAuthBearer, _) => Authentication::Token(self.token_origin()?),
+            (mechanism, Some(Login::Password(credentials))) => {
+                Authentication::Password(mechanism, credentials)
+            }
+            _ => return Err(incomplete()),
+        }))
     }
 
     /// Returns the level for the codec in force; 0 if it has none.

@@ -183,7 +183,7 @@ async fn cause_is_told_while_there_is_no_token_and_it_is_fetched_again() {
         [none("away", false), none("wrong secret", true), none("the provider panicked: boom", false)]
     );
     pass(secs(60)).await;
-    assert_eq!(bench.take_notes(), [none("none came for 60 s", false)]);
+    assert_eq!(bench.take_notes(), [none("none came within 60 s, the most that an attempt takes", false)]);
     pass(secs(2)).await;
 
     assert_eq!((bench.token(), bench.take_notes()), (Some("a"), vec![LoginNews::Came]));

@@ -39,6 +39,11 @@ pub(crate) enum FrameError {
     Tls,
     #[error("frame of {len} bytes exceeds the limit of {max_len}")]
     TooLong { len: usize, max_len: usize },
+    #[error(
+        "frame of {len} bytes exceeds the limit of {MAX_HANDSHAKE_LEN}, which holds until the broker has told its versions and who it is; \
+         it may be an early answer about many topics, then the next connection does without it"
+    )]
+    TooLongYet { len: usize },
 }
 
 /// What a broker's answer may take up. An answer about half a million partitions has room in it.

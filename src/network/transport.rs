@@ -204,7 +204,8 @@ impl Connection {
         self.incoming.extend_from_slice(buffer.filled());
         loop {
             let max_frame = self.max_frame();
-            let frame = next_frame(&mut self.incoming, max_frame).map_err(unreadable)?;
+            let frame = next_frame(&mut self.incoming, max_frame)
+                .map_err(|error| unreadable(error, self.is_ready))?;
             let Some(frame) = frame else { return Poll::Ready(Ok(())) };
             if frame.len() > READ_BUFFER_LEN {
                 // What is left shares the frame's memory and would keep all of it.
@@ -219,8 +220,9 @@ impl Connection {
     }
 }
 
-fn unreadable(error: FrameError) -> io::Error {
+fn unreadable(error: FrameError, is_ready: bool) -> io::Error {
     match error {
+        FrameError::TooLong { len, .. } if !is_ready => io::Error::other(FrameError::TooLongYet { len }),
         FrameError::Tls => SecurityFailure::lasting(error.to_string()).into(),
         error => io::Error::other(error),
     }

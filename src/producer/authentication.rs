@@ -50,7 +50,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, ConfigError> {
     let watcher = Arc::new(Watcher { control: Arc::clone(control), accumulator: Arc::clone(accumulator) });
     let refresh = refresh_settings(settings);
-    Ok(match settings.authentication() {
+    Ok(match settings.authentication()? {
         None => Prepared { mechanism: None, login: None },
         Some(Authentication::Password(mechanism, credentials)) => {
             Prepared { mechanism: sasl::mechanism(mechanism, &credentials), login: None }
@@ -90,10 +90,17 @@ pub(crate) fn prepare(
             Prepared { mechanism: Some(sasl::gssapi(Arc::new(contexts))), login: Some(Box::pin(login.run())) }
         }
         #[cfg(not(feature = "gssapi"))]
-        Some(Authentication::Kerberos(_)) => Prepared { mechanism: None, login: None },
+        Some(Authentication::Kerberos(_)) => return Err(not_built("gssapi").into()),
         #[cfg(not(feature = "sasl"))]
-        Some(Authentication::Aws(_)) => Prepared { mechanism: None, login: None },
+        Some(Authentication::Aws(_)) => return Err(not_built("sasl").into()),
     })
+}
+
+/// Going on would be without SASL, for a configuration that asks for it. Validation refuses that before.
+#[cfg(not(all(feature = "gssapi", feature = "sasl")))]
+fn not_built(feature: &str) -> ConfigProblem {
+    let text = format!("needs kafka-producer to be built with its feature {feature:?}");
+    ConfigProblem::new("sasl.mechanism", "", ConfigReason::Invalid(text))
 }
 
 fn source(origin: &TokenOrigin) -> Result<Box<dyn Source<AccessToken>>, ConfigError> {

@@ -83,6 +83,12 @@ fn service_is_named_once_or_the_same_twice() {
         "sasl.kerberos.service.name = bus: must be serviceName in sasl.jaas.config, which is \"kafka\""
     );
     assert!(problem(&with("useTicketCache=true").property(SERVICE, "kafka/b1@R")).contains("first part"));
+    let typed = |name| {
+        let config = with("useTicketCache=true");
+        config.sasl(Sasl::gssapi_ticket_cache().service_name(name))
+    };
+    assert_eq!(kerberos(&typed(" kafka ")).service, "kafka");
+    assert!(problem(&typed(" ")).contains("serviceName must be the first part"));
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn password_may_come_from_a_file_and_is_shown_nowhere() {
 
     let settings = config.settle().unwrap();
 
-    let Some(Authentication::Password(_, credentials)) = settings.authentication() else { panic!() };
+    let Ok(Some(Authentication::Password(_, credentials))) = settings.authentication() else { panic!() };
     assert_eq!(credentials.password.expose(), "hunter2");
     assert_eq!(config.get("sasl.jaas.config").as_deref(), Some("[hidden]"));
     assert!(!format!("{config:?} {settings:?}").contains("hunter2"));
