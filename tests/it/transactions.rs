@@ -234,7 +234,7 @@ async fn record_that_fails_fails_the_commit_and_is_named() -> TestResult {
 
 #[tokio::test]
 async fn second_producer_with_the_id_fences_the_first() -> TestResult {
-    for version in [1, 2] {
+    for (version, sends_again) in [(1, false), (1, true), (2, false), (2, true)] {
         let cluster = cluster(version).await;
         let mut first = transactional(&cluster);
         let transaction = first.begin_transaction().await?;
@@ -244,6 +244,11 @@ async fn second_producer_with_the_id_fences_the_first() -> TestResult {
         let other = second.begin_transaction().await?;
         other.send(record_for(0, "of the second")).await?;
 
+        if sends_again {
+            let refused = transaction.send(record_for(0, "of a zombie")).await.unwrap_err();
+            let SendErrorKind::Delivery(error) = refused.kind() else { panic!("{refused}") };
+            assert_eq!(error.error_code(), Some(ErrorCode::InvalidProducerEpoch), "version {version}");
+        }
         let error = transaction.commit().await.unwrap_err();
         assert!(matches!(error.kind(), TransactionErrorKind::Fenced { .. }), "version {version}: {error}");
         assert_eq!(error.disposition(), Disposition::NewProducer);
@@ -257,13 +262,18 @@ async fn second_producer_with_the_id_fences_the_first() -> TestResult {
 
 #[tokio::test]
 async fn transaction_that_the_coordinator_gave_up_is_not_committed() -> TestResult {
-    for version in [1, 2] {
+    for (version, sends_again) in [(1, false), (1, true), (2, false), (2, true)] {
         let cluster = cluster(version).await;
         let mut producer = transactional(&cluster);
         let transaction = producer.begin_transaction().await?;
         transaction.send(record_for(0, "late")).await?;
 
         assert!(cluster.time_out_transaction(ID));
+        if sends_again {
+            let refused = transaction.send(record_for(0, "too late")).await.unwrap_err();
+            let SendErrorKind::Delivery(error) = refused.kind() else { panic!("{refused}") };
+            assert_eq!(error.error_code(), Some(ErrorCode::InvalidProducerEpoch), "version {version}");
+        }
         let error = transaction.commit().await.unwrap_err();
 
         assert_eq!(committed(&cluster), [""; 0]);

@@ -3,6 +3,7 @@
 use super::call::{Call, Wish};
 use super::{Due, Open, State, Transactions};
 use crate::error::{DeliveryErrorKind, TransactionError, TransactionErrorKind};
+use crate::protocol::ErrorCode;
 use crate::sender::effects::{Effect, Effects};
 
 /// A transaction that takes no more records.
@@ -11,7 +12,8 @@ pub(super) struct Ending {
     transaction: Open,
     /// Whether it is to be committed; it is aborted otherwise.
     commit: bool,
-    /// Of the caller who ends it. `None` for the abort of one that could not be committed.
+    /// Of the caller who ends it. `None` for the abort of one that could not be committed, unless only the answer to the abort tells
+    /// why.
     call: Option<Call>,
     /// Of the caller who wants to begin the next.
     next: Option<Call>,
@@ -59,8 +61,13 @@ impl Transactions {
     /// The transaction has ended.
     pub(super) fn finish(&mut self, effects: &mut Effects) {
         let State::Ending(ending) = std::mem::replace(&mut self.state, State::Ready) else { return };
-        if let Some(call) = ending.call {
-            call.succeed(effects);
+        match ending.call {
+            // No other producer has fenced this one, or the abort would have been refused.
+            Some(call) if matches!(call.wish(), Wish::Commit) && !ending.commit => {
+                call.fail(TransactionError::new(TransactionErrorKind::GivenUp), effects);
+            }
+            Some(call) => call.succeed(effects),
+            None => {}
         }
         if ending.transaction.needs_epoch {
             self.state = State::Initializing { begin: ending.next };
@@ -227,10 +234,20 @@ impl Ending {
         self.commit = false;
         self.is_ready = false;
         self.transaction.members.stop(&failure, effects);
+        if is_of_old_epoch(&failure) && self.transaction.members.is_started() {
+            return;
+        }
         if let Some(call) = self.call.take() {
             call.fail(failure, effects);
         }
     }
+}
+
+/// Whether records were refused because the coordinator has given out a later epoch: to another producer, or because it has given the
+/// transaction up.
+fn is_of_old_epoch(failure: &TransactionError) -> bool {
+    let TransactionErrorKind::RecordsFailed { reason, .. } = failure.kind() else { return false };
+    matches!(&**reason, DeliveryErrorKind::Broker { code: ErrorCode::InvalidProducerEpoch, .. })
 }
 
 fn aborted() -> TransactionError {
