@@ -5,6 +5,7 @@ mod canonical;
 mod distant;
 #[cfg(all(feature = "sasl", feature = "tls"))]
 mod secured;
+mod transactional;
 
 use std::io;
 use std::sync::Arc;
