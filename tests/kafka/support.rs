@@ -2,7 +2,7 @@
 //!
 //! [`KafkaCluster`] is the way in: it starts brokers (`cluster`), gives out each as a [`broker::Broker`] that can be
 //! killed, stopped and started again, and has the methods of `admin` (requests written by hand, because
-//! a JVM per request costs a second) and of `tools` and `dump` (Kafka's own clients, which are the judges).
+//! a JVM per request costs a second), of `transactions`, and of `tools` and `dump` (Kafka's own clients, which are the judges).
 //! `listener`, `security` and `issuer` are for brokers that demand something of their clients.
 
 pub(crate) mod admin;
@@ -20,6 +20,7 @@ pub(crate) mod process;
 pub(crate) mod properties;
 pub(crate) mod security;
 pub(crate) mod tools;
+pub(crate) mod transactions;
 pub(crate) mod version;
 pub(crate) mod wait;
 pub(crate) mod wire;

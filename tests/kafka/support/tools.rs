@@ -60,6 +60,26 @@ impl KafkaCluster {
         records
     }
 
+    /// Reads as many committed records of a topic of text, keys and values, by one run of the console consumer.
+    pub(crate) async fn console_consume_committed(
+        &self,
+        topic: &str,
+        records: usize,
+    ) -> Vec<(String, String)> {
+        let version = self.version();
+        let (bootstrap, records) = (self.bootstrap_servers(), records.to_string());
+        let mut arguments = vec!["--bootstrap-server", &bootstrap, "--topic", topic, "--from-beginning"];
+        arguments.extend(["--isolation-level", Isolation::ReadCommitted.name(), "--max-messages", &records]);
+        arguments.extend(["--timeout-ms", "60000", version.formatter_option(), "print.key=true"]);
+        let printed = self.run_tool(version.console_consumer(), &arguments, Vec::new()).await;
+        let printed = String::from_utf8(printed).expect("text");
+        let line = |line: &str| {
+            let (key, value) = line.split_once('\t').unwrap_or_else(|| panic!("line {line:?}"));
+            (key.to_owned(), value.to_owned())
+        };
+        printed.lines().map(line).collect()
+    }
+
     /// Sends lines by the console producer; reader properties are for example `("parse.key", "true")`.
     pub(crate) async fn console_producer(&self, topic: &str, lines: &[String], properties: &[(&str, &str)]) {
         let version = self.version();

@@ -50,6 +50,14 @@ impl Version {
         }
     }
 
+    /// What describes groups of consumers.
+    pub(crate) const fn consumer_groups_command(self) -> &'static str {
+        match self {
+            Self::V1_0_2 | Self::V2_8_2 => "kafka.admin.ConsumerGroupCommand",
+            Self::V3_9_2 | Self::V4_3_1 => "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        }
+    }
+
     /// What creates delegation tokens, since Kafka 1.1.
     pub(crate) const fn delegation_token_command(self) -> &'static str {
         match self {
