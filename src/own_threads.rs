@@ -11,7 +11,9 @@ use std::thread;
 
 mod one_at_a_time;
 
-pub(crate) use self::one_at_a_time::{NotDone, OneAtATime};
+#[cfg(feature = "tls")]
+pub(crate) use self::one_at_a_time::NotDone;
+pub(crate) use self::one_at_a_time::OneAtATime;
 
 /// Threads for work of one kind. Each ends when no work waits any more.
 pub(crate) struct OwnThreads {

@@ -13,7 +13,7 @@ use crate::aws::{AwsSource, Environment};
 use crate::backoff::Backoff;
 use crate::clock;
 use crate::config::{Authentication, ConfigError, ProducerSettings, TokenEndpoint, TokenOrigin};
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", not(feature = "gssapi")))]
 use crate::config::{ConfigProblem, ConfigReason};
 #[cfg(feature = "gssapi")]
 use crate::kerberos::{Contexts, TicketSource};

@@ -203,7 +203,7 @@ impl Explainer {
             suites => format!(" and ssl.cipher.suites={suites}"),
         };
         // Nothing of TLS with AWS can be set but whom to trust.
-        let key = if self.peer == Peer::Aws { "" } else { "ssl.enabled.protocols=" };
+        let key = if matches!(self.peer, Peer::Aws) { "" } else { "ssl.enabled.protocols=" };
         format!(
             "{} and producer have no TLS version, cipher suite or kind of key in common; the producer offers {key}{}{suites}",
             self.peer, self.protocols
