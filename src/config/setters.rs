@@ -97,7 +97,8 @@ macro_rules! config_setters {
             self
         }
 
-        /// Sets the name under which brokers log, count and throttle this client (`client.id`, default `producer-` and a number).
+        /// Sets the name under which brokers log, count and throttle this client (`client.id`, default `producer-` and a
+        /// number, or the `transactional.id`).
         ///
         /// At most 32767 bytes.
         #[must_use]

@@ -25,8 +25,10 @@ impl ProducerConfig {
         filled.doubtful_security().iter().for_each(|text| log::warn!("{text}"));
         let mut settings = filled.effective();
         if !self.is_explicit("client.id") {
-            let number = CLIENTS.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-            settings.client_id = format!("producer-{number}");
+            settings.client_id = match settings.transactional_id.as_str() {
+                "" => format!("producer-{}", CLIENTS.fetch_add(1, Ordering::Relaxed).saturating_add(1)),
+                id => format!("producer-{id}"),
+            };
         }
         Ok(settings)
     }

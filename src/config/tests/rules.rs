@@ -111,6 +111,31 @@ fn clients_without_a_name_get_numbers() {
 }
 
 #[test]
+fn transactional_clients_without_a_name_get_that_of_their_transactions() {
+    let config = complete().transactional_id("payments");
+
+    assert_eq!(config.settle().unwrap().client_id, "producer-payments");
+    assert_eq!(config.client_id("me").settle().unwrap().client_id, "me");
+}
+
+#[test]
+fn transactions_take_idempotence_with_all_that_it_needs() {
+    let transactional = || complete().transactional_id("payments");
+
+    let settings = transactional().settle().unwrap();
+    assert!(settings.enable_idempotence);
+    assert_eq!((settings.acks, settings.retries), (Acks::All, i32::MAX.unsigned_abs()));
+    assert_eq!(
+        messages(&transactional().acks(Acks::Leader)),
+        ["acks = 1: must be all with transactional.id"]
+    );
+    assert_eq!(
+        messages(&transactional().enable_idempotence(false)),
+        ["enable.idempotence = false: must be true with transactional.id"]
+    );
+}
+
+#[test]
 fn an_explicit_delivery_timeout_must_cover_linger_and_one_request() {
     let config = complete().linger(ms(1000)).request_timeout(ms(2000));
 
