@@ -22,6 +22,7 @@ mod sending;
 mod shell;
 mod simulation;
 mod splitting;
+mod transactions;
 mod unreadable;
 mod waiting;
 mod wire;

@@ -435,6 +435,11 @@ impl Transactions {
         effects: &mut Effects,
     ) {
         let chosen = nodes.least_loaded(ApiKey::FindCoordinator, now);
+        // That the bootstrap servers do not speak it says nothing: they may be controllers.
+        if chosen.incapable.is_some_and(|node| node.0 >= 0) {
+            let kind = TransactionErrorKind::Unsupported(ApiKey::FindCoordinator.name());
+            return self.fail_for_good(TransactionError::new(kind), effects);
+        }
         let Some(node) = chosen.node else { return };
         if !nodes.can_send(node, now) {
             return effects.push(Effect::Connect(node));

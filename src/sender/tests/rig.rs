@@ -22,8 +22,11 @@ use crate::sender::{Address, HandedOver, Moment, Outside, Rest, SenderCore, driv
 use crate::topic_partition::Topic;
 
 mod config;
+mod coordination;
 
 pub(super) use self::config::{Config, accumulator, core};
+use self::coordination::Coordination;
+pub(super) use self::coordination::{GROUP, ID, error, is_done, is_under_way, reason};
 
 /// The node id of a controller, which speaks nothing but ApiVersions.
 const CONTROLLER: i32 = 100;
@@ -38,6 +41,7 @@ pub(super) struct Received {
     pub(super) connection: ConnectionId,
     pub(super) node: i32,
     pub(super) head: Head,
+    pub(super) transactional_id: Option<String>,
     pub(super) acks: i16,
     pub(super) batches: Vec<Batch>,
 }
@@ -82,6 +86,8 @@ pub(super) struct Rig {
     pub(super) producer_ids: i64,
     /// With which they are refused, if it is not 0.
     pub(super) producer_id_error: i16,
+    /// What transactions need.
+    pub(super) coordination: Coordination,
     /// Topics of every metadata request so far.
     pub(super) metadata_requests: Vec<Vec<String>>,
     /// Whether they are answered.
@@ -136,6 +142,7 @@ impl Rig {
             received: VecDeque::new(),
             producer_ids: 0,
             producer_id_error: 0,
+            coordination: Coordination::default(),
             metadata_requests: Vec::new(),
             answers_metadata: true,
             alter: |_, answer| answer,
@@ -156,13 +163,13 @@ impl Rig {
         self.try_append(TOPIC, partition, value).expect("there is memory left")
     }
 
-    /// `None` if memory is short.
+    /// `None` if memory is short, or the transaction is over.
     pub(super) fn try_append(&self, topic: &str, partition: i32, value: &str) -> Option<Delivery> {
         let headers = Headers::new();
         let timestamp = BEGIN - self.age;
         let record = RecordRef { timestamp, key: None, value: Some(value.as_bytes()), headers: &headers };
         let append = Append {
-            transaction: crate::accumulator::NO_TRANSACTION,
+            transaction: self.coordination.transaction,
             record,
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),
@@ -174,7 +181,7 @@ impl Rig {
         let queue = self.accumulator.ensure_queue(&topic, partition, || true).unwrap();
         match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
-            TryAppend::NoMemory { .. } | TryAppend::Stopped => None,
+            TryAppend::NoMemory { .. } | TryAppend::Stopped | TryAppend::TransactionOver => None,
             other => panic!("{other:?}"),
         }
     }
@@ -238,6 +245,7 @@ impl Rig {
         self.connections.remove(&connection);
         self.unanswered.remove(&connection);
         self.received.retain(|received| received.connection != connection);
+        self.coordination.forget(connection);
         self.unwritten.retain(|(unwritten, _)| *unwritten != connection);
     }
 
@@ -253,13 +261,9 @@ impl Rig {
         }
         match request {
             Request::ApiVersions => {
-                let (min, max) = self.config.produce_versions;
-                let mut ranges = vec![(18, 0, 4)];
-                if node != CONTROLLER {
-                    ranges.extend([(0, min, max), (3, 0, self.metadata_version)]);
-                    ranges.extend(Some((22, 0, 4)).filter(|_| self.config.has_producer_ids));
-                }
-                self.answer(connection, head, wire::api_versions(head, &ranges));
+                let transaction_version = self.coordination.features();
+                let answer = wire::api_versions(head, &self.versions_of(node), transaction_version);
+                self.answer(connection, head, answer);
             }
             // As Kafka does with a request that the listener does not allow.
             _ if node == CONTROLLER => {
@@ -279,10 +283,28 @@ impl Rig {
                     self.answer(connection, head, answer);
                 }
             }
-            Request::Produce { acks, batches } => {
-                self.received.push_back(Received { connection, node, head, acks, batches });
+            Request::Coordination(question) => self.coordination.note(connection, node, head, question),
+            Request::Produce { transactional_id, acks, batches } => {
+                let received = Received { connection, node, head, transactional_id, acks, batches };
+                self.received.push_back(received);
             }
         }
+    }
+
+    /// Returns which requests a node speaks.
+    fn versions_of(&self, node: i32) -> Vec<(i16, i16, i16)> {
+        let (min, max) = self.config.produce_versions;
+        let mut ranges = vec![(18, 0, 4)];
+        if node == CONTROLLER {
+            return ranges;
+        }
+        ranges.extend([(0, min, max), (3, 0, self.metadata_version)]);
+        if self.config.transactional_id.is_some() {
+            ranges.extend(self.config.coordinator_versions.iter().map(|(key, max)| (*key, 0, *max)));
+        } else {
+            ranges.extend(Some((22, 0, 4)).filter(|_| self.config.has_producer_ids));
+        }
+        ranges
     }
 
     /// Sends an answer as soon as all requests before have theirs, as brokers do.

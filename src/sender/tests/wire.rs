@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
@@ -19,13 +19,25 @@ use kafka_protocol::records::{Compression, RecordBatchDecoder};
 
 use super::world::{TopicState, World};
 
+mod questions;
+
+pub(super) use self::questions::{Question, Said};
+
 /// A request, as far as the tests care.
 #[derive(Debug)]
 pub(super) enum Request {
     ApiVersions,
+    /// Of a transactional producer.
+    Coordination(Question),
     InitProducerId,
-    Metadata { topics: Vec<String> },
-    Produce { acks: i16, batches: Vec<Batch> },
+    Metadata {
+        topics: Vec<String>,
+    },
+    Produce {
+        transactional_id: Option<String>,
+        acks: i16,
+        batches: Vec<Batch>,
+    },
 }
 
 /// A batch on the wire.
@@ -38,6 +50,13 @@ pub(super) struct Batch {
     pub(super) is_compressed: bool,
     pub(super) bytes: Bytes,
     pub(super) identity: Identity,
+}
+
+impl Batch {
+    /// Whether it is part of a transaction, as its attributes say.
+    pub(super) fn is_transactional(&self) -> bool {
+        self.bytes[22] & 0x10 != 0
+    }
 }
 
 /// Producer id, epoch and first sequence number; all -1 if there are none.
@@ -89,10 +108,11 @@ pub(super) fn read_request(mut frame: Bytes, world: &World) -> (Head, Request) {
     let head = Head { key, version, correlation_id: header.correlation_id };
     let request = match api {
         ApiKey::ApiVersions => return (head, Request::ApiVersions),
-        ApiKey::InitProducerId => return (head, Request::InitProducerId),
         ApiKey::Metadata => read_metadata(&mut frame, version),
         ApiKey::Produce => read_produce(&mut frame, version, world),
-        other => panic!("{other:?}"),
+        other => {
+            Question::read(other, &mut frame, version).map_or(Request::InitProducerId, Request::Coordination)
+        }
     };
     assert!(frame.is_empty(), "{} bytes left over", frame.len());
     (head, request)
@@ -116,7 +136,8 @@ fn read_produce(frame: &mut Bytes, version: i16, world: &World) -> Request {
             batches.push(read_batch(&name, partition.index, partition.records.unwrap()));
         }
     }
-    Request::Produce { acks: request.acks, batches }
+    let transactional_id = request.transactional_id.map(|id| id.to_string());
+    Request::Produce { transactional_id, acks: request.acks, batches }
 }
 
 /// Fails on anything that is wrong with the batch.
@@ -170,11 +191,27 @@ fn frame(head: Head, body: &impl Encodable) -> Bytes {
     frame.freeze()
 }
 
-pub(super) fn api_versions(head: Head, ranges: &[(i16, i16, i16)]) -> Bytes {
+/// `transaction_version`: the epoch of the features, and the finalized level.
+pub(super) fn api_versions(
+    head: Head,
+    ranges: &[(i16, i16, i16)],
+    transaction_version: Option<(i64, i16)>,
+) -> Bytes {
     let range = |&(key, min, max): &(i16, i16, i16)| {
         ApiVersion::default().with_api_key(key).with_min_version(min).with_max_version(max)
     };
-    frame(head, &ApiVersionsResponse::default().with_api_keys(ranges.iter().map(range).collect()))
+    let mut body = ApiVersionsResponse::default().with_api_keys(ranges.iter().map(range).collect());
+    if let Some((epoch, level)) = transaction_version.filter(|_| head.version >= 3) {
+        let name = || StrBytes::from_static_str("transaction.version");
+        let supported = SupportedFeatureKey::default().with_name(name()).with_max_version(2);
+        let finalized = FinalizedFeatureKey::default()
+            .with_name(name())
+            .with_min_version_level(level)
+            .with_max_version_level(level);
+        body = body.with_supported_features(vec![supported]).with_finalized_features(vec![finalized]);
+        body = body.with_finalized_features_epoch(epoch);
+    }
+    frame(head, &body)
 }
 
 pub(super) fn producer_id(head: Head, id: i64, epoch: i16, code: i16) -> Bytes {

@@ -129,6 +129,9 @@ impl Transactions {
                 self.abort_only(&what, TransactionError::new(TransactionErrorKind::GivenUp), effects);
             }
             Verdict::Abort => {
+                if said.code == ErrorCode::UnknownProducerId {
+                    self.need_epoch();
+                }
                 self.abort_only(&what, said.into_error(&what), effects);
                 self.pause(self.retry_backoff, now);
             }
@@ -265,6 +268,15 @@ impl Transactions {
 }
 
 impl What {
+    /// The group that is asked about.
+    fn group(&self) -> Option<&str> {
+        match self {
+            Self::Coordinator(key) => (key.kind == CoordinatorType::Group).then_some(&*key.id),
+            Self::Due(Due::AddOffsets(group) | Due::CommitOffsets(group)) => Some(&**group),
+            Self::Due(_) => None,
+        }
+    }
+
     fn api_key(&self) -> ApiKey {
         match self {
             Self::Coordinator(_) => ApiKey::FindCoordinator,
@@ -308,10 +320,16 @@ impl Said {
     }
 
     fn into_error(self, what: &What) -> TransactionError {
+        let about = self.about.filter(|about| !about.is_empty());
+        let message = match (what.group(), about) {
+            (Some(group), Some(about)) => Some(format!("group {group}: {about}")),
+            (Some(group), None) => Some(format!("group {group}")),
+            (None, about) => about,
+        };
         TransactionError::new(TransactionErrorKind::Broker {
             call: what.api_key().name(),
             code: self.code,
-            message: self.about,
+            message,
             is_final: matches!(self.verdict, Verdict::Fatal | Verdict::Refused),
         })
     }

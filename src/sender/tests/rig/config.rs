@@ -15,7 +15,7 @@ use crate::metadata::{Metadata, MetadataConfig};
 use crate::metrics::Counters;
 use crate::network::sasl::SaslMechanism;
 use crate::network::{NetworkClient, NetworkConfig};
-use crate::sender::{Parts, Purpose, SenderCore, SenderSettings};
+use crate::sender::{Parts, Purpose, SenderCore, SenderSettings, TransactionalSettings};
 
 /// What differs from test to test.
 #[derive(Debug, Clone)]
@@ -43,6 +43,10 @@ pub(in super::super) struct Config {
     pub(in super::super) produce_versions: (i16, i16),
     /// Whether brokers speak InitProducerId.
     pub(in super::super) has_producer_ids: bool,
+    /// Of a transactional producer.
+    pub(in super::super) transactional_id: Option<&'static str>,
+    /// The requests of transactions that brokers speak, by their keys, each with its last version.
+    pub(in super::super) coordinator_versions: Vec<(i16, i16)>,
     /// Hosts of `bootstrap.servers`: `bootstrap` is node 1, and `controller` a controller that is no broker.
     pub(in super::super) bootstrap: &'static [&'static str],
     pub(in super::super) producer_id_lifetime: Duration,
@@ -77,6 +81,8 @@ impl Default for Config {
             compression: Compression::None,
             produce_versions: (3, 13),
             has_producer_ids: true,
+            transactional_id: None,
+            coordinator_versions: vec![(10, 6), (22, 5), (24, 3), (25, 4), (26, 5), (28, 5)],
             bootstrap: &["bootstrap"],
             producer_id_lifetime: Duration::from_secs(3600),
             producer_epoch: 0,
@@ -121,7 +127,9 @@ pub(in super::super) fn core(
 
 fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
-        transactional: None,
+        transactional: config
+            .transactional_id
+            .map(|id| TransactionalSettings { id: Arc::from(id), timeout: Duration::from_secs(60) }),
         bootstrap_resolve_timeout: None,
         acks: config.acks,
         is_idempotent: config.is_idempotent,
