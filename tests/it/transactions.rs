@@ -8,6 +8,8 @@ use kafka_producer::{
 
 use crate::support::{TOPIC, TestResult, builder, millis, record, record_for, soon, until};
 
+mod calls;
+
 const ID: &str = "payments-1";
 const NOT_COORDINATOR: i16 = 16;
 const CONCURRENT_TRANSACTIONS: i16 = 51;
