@@ -1,7 +1,7 @@
 //! HTTP/1.1 (RFC 9112), as much as token endpoints need: one request on a connection, and its answer. Pure: bytes in, bytes out.
 //!
-//! Redirects are not followed, nothing is compressed or kept, and whatever is longer than it has reason to be is refused. A crate
-//! would bring a runtime, TLS and a C compiler of its own.
+//! Redirects are not followed, nothing is compressed or kept, and whatever is longer than it has reason to be is refused. A crate for
+//! the whole of it would bring a pool of connections and TLS of its own.
 
 use std::fmt::Write as _;
 

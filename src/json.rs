@@ -1,33 +1,25 @@
-//! JSON (RFC 8259), as far as tokens and token endpoints need it.
+//! JSON (RFC 8259), as far as tokens and token endpoints need it. `serde_json` reads and writes it; the values are ours, since they are wiped,
+//! keep the order of members, and have no place in `Debug`.
 //!
-//! It is read whole, from a text whose length the caller has bounded. A crate would do more: five of them come with `serde_json`,
-//! and the texts here are small, few, and without a type of ours that they would have to fit.
+//! It is read whole, from a text whose length the caller has bounded. `serde_json` bounds the depth.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use zeroize::{Zeroize, Zeroizing};
+use serde_core::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_core::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Number;
+use zeroize::Zeroize;
 
-/// A value. Numbers stay as they were written, since no calculation is done with most of them.
+/// A value.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Json {
     Array(Vec<Self>),
     Bool(bool),
     Null,
-    Number(String),
+    Number(Number),
     /// In the order in which the members were written.
     Object(Vec<(String, Self)>),
     String(String),
-}
-
-/// Why a text is not JSON, without anything of the text: it may hold a secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum JsonError {
-    #[error("it goes on after its end, at byte {0}")]
-    GoesOn(usize),
-    #[error("it is not JSON at byte {0}")]
-    Senseless(usize),
-    #[error("it is nested more than {MAX_DEPTH} deep")]
-    TooDeep,
 }
 
 impl Json {
@@ -35,15 +27,10 @@ impl Json {
     ///
     /// # Errors
     ///
-    /// It is not JSON, or goes deeper than anything that is meant to be read here.
-    pub(crate) fn parse(text: &str) -> Result<Self, JsonError> {
-        let mut parser = Parser { text, position: 0 };
-        let value = parser.value(0)?;
-        parser.skip_blanks();
-        if parser.position < text.len() {
-            return Err(JsonError::GoesOn(parser.position));
-        }
-        Ok(value)
+    /// It is not JSON, or goes deeper than anything that is meant to be read here. What is said has nothing of the text in it, which
+    /// may be secret: only what is missing, and where.
+    pub(crate) fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
     }
 
     /// Returns the member of an object. Of a name that comes twice the last counts, as in Java.
@@ -67,9 +54,24 @@ impl Json {
     /// Returns a member that is a number. A fraction of seconds is allowed where dates are (RFC 7519).
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
         match self.get(name)? {
-            Self::Number(number) => number.parse().ok(),
+            Self::Number(number) => number.as_f64(),
             _ => None,
         }
+    }
+
+    /// Writes it without blanks, behind what `bytes` have. They do not grow if they have room.
+    pub(crate) fn write_to(&self, bytes: &mut Vec<u8>) {
+        // Neither a vector nor names that are texts can fail.
+        let _ = serde_json::to_writer(bytes, self);
+    }
+}
+
+/// Writes it without blanks.
+impl fmt::Display for Json {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = Vec::new();
+        self.write_to(&mut bytes);
+        f.write_str(&String::from_utf8_lossy(&bytes))
     }
 }
 
@@ -89,243 +91,81 @@ impl fmt::Debug for Json {
     }
 }
 
-/// Writes it without blanks.
-impl fmt::Display for Json {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Array(items) => {
-                f.write_char('[')?;
-                for (index, item) in items.iter().enumerate() {
-                    f.write_str(if index > 0 { "," } else { "" })?;
-                    item.fmt(f)?;
-                }
-                f.write_char(']')
-            }
-            Self::Bool(value) => value.fmt(f),
-            Self::Null => f.write_str("null"),
-            Self::Number(number) => f.write_str(number),
+            Self::Array(items) => serializer.collect_seq(items),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Null => serializer.serialize_unit(),
+            Self::Number(number) => number.serialize(serializer),
             Self::Object(members) => {
-                f.write_char('{')?;
-                for (index, (name, value)) in members.iter().enumerate() {
-                    f.write_str(if index > 0 { "," } else { "" })?;
-                    write!(f, "{}:{value}", Quoted(name))?;
+                let mut map = serializer.serialize_map(Some(members.len()))?;
+                for (name, value) in members {
+                    map.serialize_entry(name, value)?;
                 }
-                f.write_char('}')
+                map.end()
             }
-            Self::String(text) => Quoted(text).fmt(f),
+            Self::String(text) => serializer.serialize_str(text),
         }
     }
 }
 
-/// A text in quotes, with what must be escaped in it.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_char('"')?;
-        for c in self.0.chars() {
-            match c {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                '\0'..='\x1f' => write!(f, "\\u{:04x}", u32::from(c))?,
-                c => f.write_char(c)?,
-            }
-        }
-        f.write_char('"')
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AnyValue)
     }
 }
 
-struct Parser<'a> {
-    text: &'a str,
-    /// At the border of a character.
-    position: usize,
-}
+/// Takes whatever comes.
+struct AnyValue;
 
-impl<'a> Parser<'a> {
-    fn value(&mut self, depth: usize) -> Result<Json, JsonError> {
-        if depth > MAX_DEPTH {
-            return Err(JsonError::TooDeep);
-        }
-        self.skip_blanks();
-        match self.peek() {
-            Some('"') => Ok(Json::String(self.string()?)),
-            Some('{') => self.object(depth),
-            Some('[') => self.array(depth),
-            Some('-' | '0'..='9') => self.number(),
-            _ if self.take("true") => Ok(Json::Bool(true)),
-            _ if self.take("false") => Ok(Json::Bool(false)),
-            _ if self.take("null") => Ok(Json::Null),
-            _ => Err(self.senseless()),
-        }
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
     }
 
-    fn object(&mut self, depth: usize) -> Result<Json, JsonError> {
-        let mut members = Vec::new();
-        self.expect("{")?;
-        self.skip_blanks();
-        if self.take("}") {
-            return Ok(Json::Object(members));
-        }
-        loop {
-            self.skip_blanks();
-            let name = self.string()?;
-            self.skip_blanks();
-            self.expect(":")?;
-            members.push((name, self.value(depth + 1)?));
-            self.skip_blanks();
-            if self.take("}") {
-                return Ok(Json::Object(members));
-            }
-            self.expect(",")?;
-        }
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
     }
 
-    fn array(&mut self, depth: usize) -> Result<Json, JsonError> {
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::String(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Json, A::Error> {
         let mut items = Vec::new();
-        self.expect("[")?;
-        self.skip_blanks();
-        if self.take("]") {
-            return Ok(Json::Array(items));
+        while let Some(item) = sequence.next_element()? {
+            items.push(item);
         }
-        loop {
-            items.push(self.value(depth + 1)?);
-            self.skip_blanks();
-            if self.take("]") {
-                return Ok(Json::Array(items));
-            }
-            self.expect(",")?;
+        Ok(Json::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
         }
-    }
-
-    fn number(&mut self) -> Result<Json, JsonError> {
-        let start = self.position;
-        self.take("-");
-        let is_zero = self.take("0");
-        if !is_zero && self.digits() == 0 {
-            return Err(self.senseless());
-        }
-        if self.take(".") && self.digits() == 0 {
-            return Err(self.senseless());
-        }
-        if self.take("e") || self.take("E") {
-            let _ = self.take("+") || self.take("-");
-            if self.digits() == 0 {
-                return Err(self.senseless());
-            }
-        }
-        let number = self.text.get(start..self.position).unwrap_or_default();
-        Ok(Json::Number(number.to_owned()))
-    }
-
-    fn digits(&mut self) -> usize {
-        let start = self.position;
-        while self.peek().is_some_and(|c| c.is_ascii_digit()) {
-            self.position += 1;
-        }
-        self.position - start
-    }
-
-    fn string(&mut self) -> Result<String, JsonError> {
-        self.expect("\"")?;
-        // It becomes no longer than it is written, and what grows leaves copies behind.
-        let mut text = Zeroizing::new(String::with_capacity(self.length_in_quotes()));
-        loop {
-            let plain = self.rest().find(['"', '\\']).ok_or_else(|| self.senseless())?;
-            let (before, _) = self.rest().split_at(plain);
-            if before.contains(|c: char| c < ' ') {
-                return Err(self.senseless());
-            }
-            text.push_str(before);
-            self.position += plain;
-            if self.take("\"") {
-                return Ok(std::mem::take(&mut *text));
-            }
-            self.expect("\\")?;
-            text.push(self.escaped()?);
-        }
-    }
-
-    /// Returns the length of what comes before the next quote that is not escaped, or before the end.
-    fn length_in_quotes(&self) -> usize {
-        let mut is_escaped = false;
-        let end = self.rest().bytes().position(|byte| {
-            let is_end = byte == b'"' && !is_escaped;
-            is_escaped = byte == b'\\' && !is_escaped;
-            is_end
-        });
-        end.unwrap_or_else(|| self.rest().len())
-    }
-
-    fn escaped(&mut self) -> Result<char, JsonError> {
-        let Some(c) = self.peek().filter(char::is_ascii) else { return Err(self.senseless()) };
-        self.position += 1;
-        Ok(match c {
-            '"' | '\\' | '/' => c,
-            'b' => '\x08',
-            'f' => '\x0c',
-            'n' => '\n',
-            'r' => '\r',
-            't' => '\t',
-            'u' => {
-                let unit = self.code_unit()?;
-                if !(0xd800..0xdc00).contains(&unit) {
-                    return char::from_u32(unit).ok_or_else(|| self.senseless());
-                }
-                // A character beyond the first 65536 is written as two.
-                self.expect("\\u")?;
-                let low = self.code_unit()?;
-                if !(0xdc00..0xe000).contains(&low) {
-                    return Err(self.senseless());
-                }
-                let code = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-                return char::from_u32(code).ok_or_else(|| self.senseless());
-            }
-            _ => return Err(self.senseless()),
-        })
-    }
-
-    fn code_unit(&mut self) -> Result<u32, JsonError> {
-        let digits =
-            self.rest().get(..4).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        let unit =
-            digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()).ok_or_else(|| self.senseless())?;
-        self.position += 4;
-        Ok(unit)
-    }
-
-    fn skip_blanks(&mut self) {
-        while self.peek().is_some_and(|c| matches!(c, ' ' | '\t' | '\n' | '\r')) {
-            self.position += 1;
-        }
-    }
-
-    fn take(&mut self, text: &str) -> bool {
-        let is_next = self.rest().starts_with(text);
-        if is_next {
-            self.position += text.len();
-        }
-        is_next
-    }
-
-    fn expect(&mut self, text: &str) -> Result<(), JsonError> {
-        if self.take(text) { Ok(()) } else { Err(self.senseless()) }
-    }
-
-    fn peek(&self) -> Option<char> {
-        self.rest().chars().next()
-    }
-
-    fn rest(&self) -> &'a str {
-        self.text.get(self.position..).unwrap_or_default()
-    }
-
-    fn senseless(&self) -> JsonError {
-        JsonError::Senseless(self.position)
+        Ok(Json::Object(members))
     }
 }
-
-/// Tokens and the answers of token endpoints are three deep at most.
-const MAX_DEPTH: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -338,7 +178,8 @@ mod tests {
             "true",
             "false",
             "0",
-            "-12.5e+3",
+            "-12.5",
+            "18446744073709551615",
             "\"\"",
             "[]",
             "{}",
@@ -357,6 +198,7 @@ mod tests {
         let Some(Json::Array(items)) = json.get("a\n\u{e4}/") else { panic!("{json}") };
         assert!(items[1] == Json::String("\u{1d11e}\"\\".to_owned()));
         assert_eq!(Json::String("\u{1}\"\\\u{e4}".to_owned()).to_string(), "\"\\u0001\\\"\\\\\u{e4}\"");
+        assert_eq!(Json::parse("-12.5e+3").unwrap().to_string(), "-12500.0");
     }
 
     #[test]
@@ -391,7 +233,38 @@ mod tests {
         ] {
             assert!(Json::parse(text).is_err(), "{text}");
         }
-        assert_eq!(Json::parse(&"[".repeat(100_000)), Err(JsonError::TooDeep));
+        assert!(Json::parse(&"[".repeat(100_000)).unwrap_err().to_string().contains("recursion limit"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_anything_of_the_text() {
+        for (text, said) in [
+            ("", "EOF while parsing a value at line 1 column 0"),
+            ("<html>hunter2", "expected value at line 1 column 1"),
+            ("{\"token\":\"hunter2\",}", "trailing comma at line 1 column 20"),
+            ("{\"token\":\"hunter2\"} x", "trailing characters at line 1 column 21"),
+            ("{\"token\":hunter2}", "expected value at line 1 column 10"),
+            ("[1e999]", "number out of range at line 1 column 6"),
+        ] {
+            assert_eq!(Json::parse(text).unwrap_err().to_string(), said, "{text}");
+        }
+        proptest::proptest!(|(before in "[\\[{\":,0-9a-z]{0,6}", after in ".{0,6}")| {
+            if let Err(error) = Json::parse(&format!("{before}hunter2{after}")) {
+                proptest::prop_assert!(!error.to_string().contains("hunter2"), "{error}");
+            }
+        });
+    }
+
+    #[test]
+    fn members_keep_their_order_and_room_is_not_left() {
+        let text = r#"{"z":1,"a":{"y":true,"b":"x"},"m":null}"#;
+        let mut bytes = Vec::with_capacity(text.len());
+        let before = bytes.as_ptr();
+
+        Json::parse(text).unwrap().write_to(&mut bytes);
+
+        assert_eq!(String::from_utf8(bytes.clone()).unwrap(), text);
+        assert_eq!(bytes.as_ptr(), before);
     }
 
     #[test]
@@ -407,11 +280,11 @@ mod tests {
         proptest::proptest!(|(text: String)| {
             let _ = Json::parse(&text);
             let written = Json::String(text.clone()).to_string();
-            proptest::prop_assert!(Json::parse(&written) == Ok(Json::String(text)));
+            proptest::prop_assert!(Json::parse(&written).unwrap() == Json::String(text));
         });
         proptest::proptest!(|(text in r#"[\[\]{}":,\\u0-9a-f eE+.-]{0,40}"#)| {
             if let Ok(json) = Json::parse(&text) {
-                proptest::prop_assert!(Json::parse(&json.to_string()) == Ok(json));
+                proptest::prop_assert!(Json::parse(&json.to_string()).unwrap() == json);
             }
         });
     }

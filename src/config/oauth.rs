@@ -68,10 +68,10 @@ impl OAuthOptions {
             claims.push((name.to_owned(), Json::String(value.to_owned())));
         }
         for (name, value) in self.with_prefix("unsecuredLoginNumberClaim_") {
-            let number = Some(value.trim()).filter(|value| matches!(Json::parse(value), Ok(Json::Number(_))));
+            let number = Json::parse(value).ok().filter(|value| matches!(value, Json::Number(_)));
             let number = number
                 .ok_or_else(|| invalid(&format!("unsecuredLoginNumberClaim_{name} must be a number")))?;
-            claims.push((name.to_owned(), Json::Number(number.to_owned())));
+            claims.push((name.to_owned(), number));
         }
         for (name, value) in self.with_prefix("unsecuredLoginListClaim_") {
             claims.push((name.to_owned(), Json::Array(list(value))));

@@ -1,5 +1,7 @@
-//! [`AnswerReader`]: puts an answer together from the bytes that come, however they are cut.
+//! [`AnswerReader`]: puts an answer together from the bytes that come, however they are cut. `httparse` reads the heads; limits, the body,
+//! and the wiping of both are ours.
 
+use httparse::{Header, Status};
 use zeroize::Zeroizing;
 
 use crate::secret::append;
@@ -24,26 +26,24 @@ pub(crate) enum HttpError {
     Tls,
     #[error("the answer is longer than {MAX_BODY} bytes")]
     TooLong,
-    #[error("the head of the answer is longer than {MAX_HEAD} bytes")]
+    #[error("the head of the answer is longer than {MAX_HEAD} bytes, or has more than {MAX_HEADERS} headers")]
     TooMuchHead,
 }
 
 /// Reads one answer.
 pub(crate) struct AnswerReader {
     state: State,
-    /// What has come and is not a part of the body yet: at most a line, or what came last.
+    /// What has come and is not a part of the body yet: at most a head, or what came last.
     rest: Zeroizing<Vec<u8>>,
     /// Bytes of the head, and of what stands between the parts of the body.
     head: usize,
     status: u16,
-    framing: Framing,
     body: Zeroizing<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    Status,
-    Headers,
+    Head,
     /// So many bytes of the body are missing.
     Sized(usize),
     /// The body ends with the connection.
@@ -62,6 +62,9 @@ enum Framing {
     Length(usize),
 }
 
+/// What was read, and how many bytes it takes up.
+type Parsed<T> = Status<(usize, T)>;
+
 /// Whether bytes begin an alert or a handshake of TLS.
 fn speaks_tls(bytes: &[u8]) -> bool {
     matches!(bytes, [0x15 | 0x16, 0x03, ..])
@@ -70,11 +73,10 @@ fn speaks_tls(bytes: &[u8]) -> bool {
 impl AnswerReader {
     pub(crate) fn new() -> Self {
         Self {
-            state: State::Status,
+            state: State::Head,
             rest: Zeroizing::new(Vec::new()),
             head: 0,
             status: 0,
-            framing: Framing::Unknown,
             body: Zeroizing::new(Vec::new()),
         }
     }
@@ -86,7 +88,7 @@ impl AnswerReader {
     /// It is no answer, or longer than it has reason to be.
     pub(crate) fn feed(&mut self, bytes: &[u8]) -> Result<bool, HttpError> {
         append(&mut self.rest, bytes);
-        if self.state == State::Status && speaks_tls(&self.rest) {
+        if self.state == State::Head && speaks_tls(&self.rest) {
             return Err(HttpError::Tls);
         }
         let mut taken = 0;
@@ -132,12 +134,54 @@ impl AnswerReader {
                         return Ok(false);
                     }
                 }
-                State::Status | State::Headers | State::ChunkSize | State::ChunkEnd | State::Trailers => {
-                    let Some(line) = self.line(taken)? else { return Ok(false) };
-                    self.handle_line(&line)?;
+                State::Head => {
+                    let parsed = parse_head(self.rest.get(*taken..).unwrap_or_default())?;
+                    let Some((status, framing)) = self.came(parsed, taken)? else { return Ok(false) };
+                    self.status = status;
+                    self.state = after_head(status, framing);
+                }
+                State::ChunkSize => {
+                    let parsed = httparse::parse_chunk_size(self.rest.get(*taken..).unwrap_or_default());
+                    let parsed = parsed.map_err(|_| HttpError::Senseless("a part without its length"))?;
+                    let Some(size) = self.came(parsed, taken)? else { return Ok(false) };
+                    self.state = match usize::try_from(size) {
+                        Ok(0) => State::Trailers,
+                        Ok(size) if size <= MAX_BODY => State::Chunk(size),
+                        _ => return Err(HttpError::TooLong),
+                    };
+                }
+                State::ChunkEnd => {
+                    let parsed = parse_chunk_end(self.rest.get(*taken..).unwrap_or_default())?;
+                    if self.came(parsed, taken)?.is_none() {
+                        return Ok(false);
+                    }
+                    self.state = State::ChunkSize;
+                }
+                State::Trailers => {
+                    let parsed = parse_trailers(self.rest.get(*taken..).unwrap_or_default())?;
+                    if self.came(parsed, taken)?.is_none() {
+                        return Ok(false);
+                    }
+                    self.state = State::Done;
                 }
             }
         }
+    }
+
+    /// Takes what was parsed from what has come. Returns `None` if more must come.
+    fn came<T>(&mut self, parsed: Parsed<T>, taken: &mut usize) -> Result<Option<T>, HttpError> {
+        let (length, found) = match parsed {
+            Status::Complete((length, found)) => (length, Some(found)),
+            Status::Partial => (self.rest.len() - *taken, None),
+        };
+        if self.head + length >= MAX_HEAD {
+            return Err(HttpError::TooMuchHead);
+        }
+        if found.is_some() {
+            *taken += length;
+            self.head += length;
+        }
+        Ok(found)
     }
 
     /// Moves bytes to the body.
@@ -150,94 +194,87 @@ impl AnswerReader {
         *taken = end;
         Ok(())
     }
+}
 
-    /// Takes a line, without its end, if it has come.
-    fn line(&mut self, taken: &mut usize) -> Result<Option<Zeroizing<String>>, HttpError> {
-        let rest = self.rest.get(*taken..).unwrap_or_default();
-        let end = rest.iter().position(|byte| *byte == b'\n');
-        if self.head + end.unwrap_or(rest.len()) >= MAX_HEAD {
-            return Err(HttpError::TooMuchHead);
+impl Framing {
+    /// Takes in a header.
+    fn with(self, header: &Header<'_>) -> Result<Self, HttpError> {
+        let value = header.value.trim_ascii();
+        if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            return match value.eq_ignore_ascii_case(b"chunked") {
+                true => Ok(Self::Chunked),
+                false => Err(HttpError::Senseless("an encoding other than chunked")),
+            };
         }
-        let Some(end) = end else { return Ok(None) };
-        let line = rest.get(..end).unwrap_or_default();
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let line = Zeroizing::new(String::from_utf8_lossy(line).into_owned());
-        *taken += end + 1;
-        self.head += end + 1;
-        Ok(Some(line))
-    }
-
-    fn handle_line(&mut self, line: &str) -> Result<(), HttpError> {
-        match self.state {
-            State::Status => {
-                self.status = read_status(line)?;
-                self.framing = Framing::Unknown;
-                self.state = State::Headers;
-            }
-            State::Headers if line.is_empty() => self.state = self.after_head(),
-            State::Headers => self.handle_header(line)?,
-            State::ChunkSize => {
-                let digits = line.split(';').next().unwrap_or_default().trim();
-                let is_number = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-                let size = usize::from_str_radix(digits, 16).ok().filter(|_| is_number);
-                self.state = match size.ok_or(HttpError::Senseless("a part without its length"))? {
-                    0 => State::Trailers,
-                    size if size > MAX_BODY => return Err(HttpError::TooLong),
-                    size => State::Chunk(size),
-                };
-            }
-            State::ChunkEnd if line.is_empty() => self.state = State::ChunkSize,
-            State::ChunkEnd => return Err(HttpError::Senseless("a part that is longer than it says")),
-            State::Trailers if line.is_empty() => self.state = State::Done,
-            _ => {}
+        if !header.name.eq_ignore_ascii_case("content-length") {
+            return Ok(self);
         }
-        Ok(())
-    }
-
-    fn handle_header(&mut self, line: &str) -> Result<(), HttpError> {
-        let (name, value) = line.split_once(':').ok_or(HttpError::Senseless("a header without a colon"))?;
-        let value = value.trim();
-        if name.eq_ignore_ascii_case("transfer-encoding") {
-            if !value.eq_ignore_ascii_case("chunked") {
-                return Err(HttpError::Senseless("an encoding other than chunked"));
-            }
-            self.framing = Framing::Chunked;
-        } else if name.eq_ignore_ascii_case("content-length") {
-            let length = value.parse().ok().filter(|_| value.bytes().all(|digit| digit.is_ascii_digit()));
-            let length = length.ok_or(HttpError::Senseless("a length that is no number"))?;
-            match self.framing {
-                Framing::Length(known) if known != length => {
-                    return Err(HttpError::Senseless("two lengths"));
-                }
-                Framing::Chunked => {}
-                _ => self.framing = Framing::Length(length),
-            }
-            if length > MAX_BODY {
-                return Err(HttpError::TooLong);
-            }
+        let digits = std::str::from_utf8(value).ok().filter(|_| value.iter().all(u8::is_ascii_digit));
+        let length = digits.and_then(|digits| digits.parse().ok());
+        let length = length.ok_or(HttpError::Senseless("a length that is no number"))?;
+        if length > MAX_BODY {
+            return Err(HttpError::TooLong);
         }
-        Ok(())
-    }
-
-    fn after_head(&self) -> State {
-        match (self.status, self.framing) {
-            // Something preliminary: the answer is still to come.
-            (100..=199, _) => State::Status,
-            (204 | 304, _) | (_, Framing::Length(0)) => State::Done,
-            (_, Framing::Chunked) => State::ChunkSize,
-            (_, Framing::Length(length)) => State::Sized(length),
-            (_, Framing::Unknown) => State::UntilClose,
+        match self {
+            Self::Length(known) if known != length => Err(HttpError::Senseless("two lengths")),
+            Self::Chunked => Ok(self),
+            _ => Ok(Self::Length(length)),
         }
     }
 }
 
-fn read_status(line: &str) -> Result<u16, HttpError> {
-    let rest = line.strip_prefix("HTTP/1.").ok_or(HttpError::Senseless("the first line"))?;
-    let mut words = rest.split(' ');
-    let is_version = words.next().is_some_and(|version| matches!(version, "0" | "1"));
-    let status = words.next().filter(|status| status.len() == 3 && is_version);
-    let status = status.and_then(|status| status.parse().ok()).filter(|status| (100..=599).contains(status));
-    status.ok_or(HttpError::Senseless("the first line"))
+/// Returns status and framing, with the length of the head.
+fn parse_head(bytes: &[u8]) -> Result<Parsed<(u16, Framing)>, HttpError> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut answer = httparse::Response::new(&mut headers);
+    let Status::Complete(length) = answer.parse(bytes).map_err(senseless)? else {
+        return Ok(Status::Partial);
+    };
+    let status = answer.code.filter(|status| (100..=599).contains(status));
+    let status = status.ok_or(HttpError::Senseless("the first line"))?;
+    let framing = answer.headers.iter().try_fold(Framing::Unknown, |framing, header| framing.with(header))?;
+    Ok(Status::Complete((length, (status, framing))))
+}
+
+fn parse_chunk_end(bytes: &[u8]) -> Result<Parsed<()>, HttpError> {
+    match bytes {
+        [] | [b'\r'] => Ok(Status::Partial),
+        [b'\r', b'\n', ..] => Ok(Status::Complete((2, ()))),
+        _ => Err(HttpError::Senseless("a part that is longer than it says")),
+    }
+}
+
+/// What they say does not count.
+fn parse_trailers(bytes: &[u8]) -> Result<Parsed<()>, HttpError> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    Ok(match httparse::parse_headers(bytes, &mut headers).map_err(senseless)? {
+        Status::Complete((length, _)) => Status::Complete((length, ())),
+        Status::Partial => Status::Partial,
+    })
+}
+
+fn senseless(error: httparse::Error) -> HttpError {
+    match error {
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => {
+            HttpError::Senseless("a header that is none")
+        }
+        httparse::Error::NewLine => HttpError::Senseless("the end of a line"),
+        httparse::Error::TooManyHeaders => HttpError::TooMuchHead,
+        httparse::Error::Status | httparse::Error::Token | httparse::Error::Version => {
+            HttpError::Senseless("the first line")
+        }
+    }
+}
+
+fn after_head(status: u16, framing: Framing) -> State {
+    match (status, framing) {
+        // Something preliminary: the answer is still to come.
+        (100..=199, _) => State::Head,
+        (204 | 304, _) | (_, Framing::Length(0)) => State::Done,
+        (_, Framing::Chunked) => State::ChunkSize,
+        (_, Framing::Length(length)) => State::Sized(length),
+        (_, Framing::Unknown) => State::UntilClose,
+    }
 }
 
 /// Tokens have a few thousand bytes.
@@ -245,6 +282,7 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// With all headers, and with the lengths of parts.
 const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEADERS: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -301,10 +339,13 @@ mod tests {
             ("SSH-2.0-x\r\n", Senseless("the first line")),
             ("HTTP/1.1 2000 OK\r\n", Senseless("the first line")),
             ("HTTP/2 200 OK\r\n", Senseless("the first line")),
-            ("HTTP/1.1 200 OK\r\nx\r\n", Senseless("a header without a colon")),
-            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n", Senseless("a length that is no number")),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n", Senseless("two lengths")),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n", Senseless("an encoding other than chunked")),
+            ("HTTP/1.1 200 OK\r\nx\r\n", Senseless("a header that is none")),
+            ("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", Senseless("a length that is no number")),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", Senseless("two lengths")),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+                Senseless("an encoding other than chunked"),
+            ),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+1\r\nx",
                 Senseless("a part without its length"),

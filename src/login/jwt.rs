@@ -56,7 +56,7 @@ fn claim(value: &Json) -> Option<String> {
             let texts = items.map(|item| if let Json::String(text) = item { text.as_str() } else { "?" });
             texts.collect::<Vec<_>>().join(" ")
         }
-        Json::Number(number) => number.clone(),
+        Json::Number(number) => number.to_string(),
         _ => return None,
     };
     Some(format!("\"{}\"", readable_within(&text, LONGEST_CLAIM)))

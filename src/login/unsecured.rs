@@ -3,6 +3,8 @@
 
 use std::future::ready;
 
+use serde_json::Number;
+
 use crate::base64;
 use crate::clock;
 use crate::config::UnsecuredLogin;
@@ -20,7 +22,7 @@ impl Unsecured {
     }
 
     fn make(&self, now_ms: i64) -> AccessToken {
-        let seconds = |ms: i64| Json::Number(format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000)));
+        let seconds = |ms: i64| Number::from_f64(ms as f64 / 1000.0).map_or(Json::Null, Json::Number);
         let lifetime_ms = self.login.lifetime_s.saturating_mul(1000);
         let mut claims = vec![
             ("exp".to_owned(), seconds(now_ms.saturating_add(lifetime_ms))),
@@ -59,7 +61,7 @@ mod tests {
 
         assert!(token.value().starts_with("eyJhbGciOiJub25lIn0."), "Java's header");
         let read = jwt::claims(token.value()).unwrap().to_string();
-        assert_eq!(read, r#"{"exp":1060.250,"iat":1000.250,"sub":"alice","scope":["a"]}"#);
+        assert_eq!(read, r#"{"exp":1060.25,"iat":1000.25,"sub":"alice","scope":["a"]}"#);
         assert_eq!(token.extensions().get("traceId").map(String::as_str), Some("123"));
     }
 }

@@ -137,8 +137,8 @@ mod tests {
     #[test]
     fn answer_without_a_token_is_told_without_what_it_says() {
         for (body, text) in [
-            ("", "the answer is no JSON: it is not JSON at byte 0"),
-            ("hunter2", "the answer is no JSON: it is not JSON at byte 0"),
+            ("", "the answer is no JSON: EOF while parsing a value at line 1 column 0"),
+            ("hunter2", "the answer is no JSON: expected value at line 1 column 1"),
             (r#"{"access_token":""}"#, "the answer has no access_token"),
             (r#"{"refresh_token":"hunter2"}"#, "the answer has no access_token"),
             (r#"{"access_token":7}"#, "the answer has no access_token"),

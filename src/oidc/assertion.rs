@@ -51,7 +51,7 @@ fn unsigned(
         Some(Json::Object(members)) => Ok(members.clone()),
         Some(_) => Err(wrong(format!("{name} must be an object"))),
     };
-    let number = |value: i64| Json::Number(value.to_string());
+    let number = |value: i64| Json::Number(value.into());
     let text = |value: &str| Json::String(value.to_owned());
     let mut header = part("header")?;
     put(&mut header, "alg", text(&signed.algorithm));

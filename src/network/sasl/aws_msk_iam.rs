@@ -5,7 +5,7 @@
 //!                                            ◀───  {"version":"2020_10_22","request-id":…}: it is accepted
 //! ```
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -151,10 +151,9 @@ fn first_message(credentials: &AwsCredentials, host: &str, region: &str, now_ms:
     let members = members.into_iter();
     let members =
         members.map(|(name, value)| (name.to_ascii_lowercase(), Json::String(value.as_str().to_owned())));
-    let mut message = Zeroizing::new(String::with_capacity(length + 64));
-    // Writing to a string does not fail.
-    let _ = write!(message, "{}", Json::Object(members.collect()));
-    Zeroizing::new(std::mem::take(&mut *message).into_bytes())
+    let mut message = Zeroizing::new(Vec::with_capacity(length + 64));
+    Json::Object(members.collect()).write_to(&mut message);
+    message
 }
 
 fn check_answer(words: &[u8]) -> Result<(), Arc<str>> {

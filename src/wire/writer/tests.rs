@@ -77,7 +77,7 @@ fn tag_section_exists_in_flexible_versions_only() {
         Ok(())
     };
 
-    assert_eq!(written(false, no_tags), []);
+    assert_eq!(written(false, no_tags), [0_u8; 0]);
     assert_eq!(written(true, no_tags), [0]);
 }
 
