@@ -1,6 +1,8 @@
 //! Public behaviour of the producer against `kafka-mock`, an in-process cluster with a codec of its own.
 
 mod acks;
+#[cfg(feature = "sasl")]
+mod aws_msk_iam;
 mod cancel_safety;
 mod compression;
 mod dialer;
@@ -21,6 +23,8 @@ mod name_lookup;
 mod oauth;
 #[cfg(all(feature = "sasl", feature = "tls"))]
 mod oauth_tls;
+#[cfg(feature = "sasl")]
+mod oidc;
 mod ordering;
 mod partitioning;
 mod purge;

@@ -1,14 +1,13 @@
-//! Brokers that let in clients with an access token: where tokens come from, when they end, and what callers hear if there is none.
+//! Brokers that let in clients with an access token: when tokens end, and what callers hear if there is none. Where tokens come from is in
+//! `oidc`.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kafka_mock::{
-    Api, MockCluster, MockClusterBuilder, MockToken, MockTokenEndpoint, SaslMechanism, TokenAnswer,
-};
+use kafka_mock::{Api, MockCluster, MockClusterBuilder, MockToken, SaslMechanism};
 use kafka_producer::{
-    AccessToken, AwsCredentials, Disposition, KafkaProducer, KafkaProducerBuilder, Oidc, OidcAssertion,
-    OidcSignature, ProducerConfig, Sasl, SecurityProtocol, SendErrorKind, TokenError,
+    AccessToken, Disposition, KafkaProducer, KafkaProducerBuilder, ProducerConfig, Sasl, SecurityProtocol,
+    SendErrorKind, TokenError,
 };
 
 use crate::support::{
@@ -16,8 +15,6 @@ use crate::support::{
 };
 
 pub(crate) const TOKEN: &str = "e30.hunter2.x";
-
-const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mock/certs/client.key");
 
 pub(crate) fn guarded() -> MockClusterBuilder {
     let cluster = MockCluster::builder().auto_create_topics(false, 1);
@@ -31,7 +28,7 @@ pub(crate) async fn start(builder: MockClusterBuilder) -> MockCluster {
 }
 
 /// Has tokens fetched anew soon after a failure.
-fn builder_with(cluster: &MockCluster, sasl: Sasl) -> KafkaProducerBuilder {
+pub(crate) fn builder_with(cluster: &MockCluster, sasl: Sasl) -> KafkaProducerBuilder {
     let retries = [("sasl.login.retry.backoff.ms", "5"), ("sasl.login.retry.backoff.max.ms", "20")];
     let periods =
         [("sasl.login.refresh.min.period.seconds", "0"), ("sasl.login.refresh.buffer.seconds", "0")];
@@ -137,7 +134,7 @@ async fn connections_wait_for_the_first_token() -> TestResult {
 }
 
 /// Whether a future has not come to its end when it is polled once.
-async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
+pub(crate) async fn futures_pending<F: Future + Unpin>(future: &mut F) -> bool {
     std::future::poll_fn(|cx| std::task::Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx).is_pending()))
         .await
 }
@@ -364,254 +361,5 @@ async fn tokens_are_shown_nowhere() -> TestResult {
     shown += &format!("{producer:?} {producer:#?} {error} {error:?} {error:#?} {:?}", producer.metrics());
 
     assert!(!shown.contains("hunter2"), "{shown}");
-    Ok(())
-}
-
-/// The properties of a client that gets its tokens from an endpoint.
-pub(crate) fn properties_of_oidc(cluster: &MockCluster, url: &str) -> String {
-    format!(
-        "bootstrap.servers={}\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism=OAUTHBEARER\n\
-         sasl.login.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler\n\
-         sasl.oauthbearer.token.endpoint.url={url}\nsasl.login.retry.backoff.ms=5\nsasl.login.retry.backoff.max.ms=20\n\
-         retry.backoff.ms=5\nreconnect.backoff.ms=5\nsasl.login.connect.timeout.ms=500\nsasl.login.read.timeout.ms=500\n",
-        cluster.bootstrap_servers()
-    )
-}
-
-pub(crate) const BY_SECRET: &str = "sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
-                         clientId=\"me\" clientSecret=\"hunter2\" scope=\"kafka\" extension_logicalCluster=\"lkc-1\";\n";
-
-pub(crate) fn from_text(text: &str) -> KafkaProducer {
-    let config = ProducerConfig::from_properties_text(text);
-    KafkaProducer::builder().config(config).build().unwrap()
-}
-
-#[tokio::test]
-async fn tokens_come_from_an_endpoint_by_the_properties_of_java_users() -> TestResult {
-    let cluster = start(guarded()).await;
-    let endpoint = MockTokenEndpoint::start(|_| TokenAnswer::token(TOKEN, 3600)).await?;
-    let producer = from_text(&(properties_of_oidc(&cluster, &endpoint.url()) + BY_SECRET));
-
-    soon("delivery", producer.send(record("x"))).await?;
-
-    let requests = endpoint.requests();
-    let [request] = &requests[..] else { panic!("{requests:?}") };
-    assert_eq!(request.first_line(), "POST /token HTTP/1.1");
-    // "me:hunter2" by another implementation.
-    assert_eq!(request.header("authorization"), Some("Basic bWU6aHVudGVyMg=="));
-    assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));
-    assert_eq!(request.body(), "grant_type=client_credentials&scope=kafka");
-    Ok(())
-}
-
-#[tokio::test]
-async fn tokens_come_from_an_endpoint_by_the_typed_way() -> TestResult {
-    let cluster = start(guarded()).await;
-    let endpoint = MockTokenEndpoint::start(|_| TokenAnswer::token(TOKEN, 3600)).await?;
-    let assertion = || OidcAssertion::signed(OidcSignature::Es256, KEY, "me").subject("me");
-    for (oidc, grant, proof) in [
-        (Oidc::client_credentials(endpoint.url(), "me", "hunter2"), "client_credentials", "authorization"),
-        (Oidc::client_assertion(endpoint.url(), assertion()), "client_credentials", "client_assertion"),
-        (
-            Oidc::jwt_bearer(endpoint.url(), assertion()),
-            "urn:ietf:params:oauth:grant-type:jwt-bearer",
-            "assertion",
-        ),
-    ] {
-        let producer = builder_with(&cluster, Sasl::oidc(oidc.scope("kafka"))).build()?;
-
-        soon("delivery", producer.send(record("x"))).await?;
-
-        let requests = endpoint.requests();
-        let request = requests.last().unwrap();
-        assert_eq!((request.form("grant_type"), request.form("scope")), (Some(grant), Some("kafka")));
-        assert!(request.form(proof).or_else(|| request.header(proof)).is_some(), "{request:?}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn assertions_are_read_from_their_file_for_each_token() -> TestResult {
-    let cluster = start(guarded()).await;
-    let directory = std::env::temp_dir().join(format!("kafka-producer-oauth-{}", std::process::id()));
-    std::fs::create_dir_all(&directory)?;
-    let file = directory.join("assertion");
-    std::fs::write(&file, "a.b-c.d_e\n")?;
-    let endpoint = MockTokenEndpoint::start(|_| TokenAnswer::token(TOKEN, 3600)).await?;
-    let text = properties_of_oidc(&cluster, &endpoint.url())
-        + &format!("sasl.oauthbearer.assertion.file={}\nsasl.oauthbearer.scope=s\n", file.display());
-    let bearer = "sasl.oauthbearer.jwt.retriever.class=org.apache.kafka.common.security.oauthbearer.JwtBearerJwtRetriever\n";
-
-    for (more, body) in [
-        (
-            "sasl.oauthbearer.client.credentials.client.id=me\n",
-            "client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer\
-             &client_assertion=a.b-c.d_e&grant_type=client_credentials&client_id=me&scope=s",
-        ),
-        (
-            bearer,
-            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=a.b-c.d_e&scope=s",
-        ),
-    ] {
-        let producer = from_text(&(text.clone() + more));
-        soon("delivery", producer.send(record("x"))).await?;
-        assert_eq!(endpoint.requests().last().unwrap().body(), body);
-        assert_eq!(endpoint.requests().last().unwrap().header("authorization"), None);
-    }
-    std::fs::remove_dir_all(&directory)?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn tokens_come_from_a_file_once_it_is_there() -> TestResult {
-    let cluster = start(guarded()).await;
-    let directory = std::env::temp_dir().join(format!("kafka-producer-token-{}", std::process::id()));
-    std::fs::create_dir_all(&directory)?;
-    let file = directory.join("token");
-    let producer = from_text(&properties_of_oidc(&cluster, &format!("file://{}", file.display())));
-    let sending = producer.send(record("x"));
-    let mut sending = std::pin::pin!(sending);
-    assert!(futures_pending(&mut sending).await);
-
-    std::fs::write(&file, format!("{TOKEN}\n"))?;
-
-    soon("delivery", sending).await?;
-    std::fs::remove_dir_all(&directory)?;
-    Ok(())
-}
-
-/// Everything that goes wrong at the endpoint, with what a caller reads, and whether it is told at once.
-fn everything_wrong_at_the_endpoint() -> Vec<(TokenAnswer, &'static str, bool)> {
-    let chunked_nonsense = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n";
-    vec![
-        (
-            TokenAnswer::error(401, "invalid_client", "no such client"),
-            "answers 401: invalid_client: no such client; check clientSecret in sasl.jaas.config",
-            true,
-        ),
-        (
-            TokenAnswer::error(400, "invalid_scope", "kafka?"),
-            "answers 400: invalid_scope: kafka?; check sasl.oauthbearer.scope",
-            true,
-        ),
-        (TokenAnswer::json(404, ""), "answers 404: it does not say why", true),
-        (
-            TokenAnswer::bytes(
-                "HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n",
-            ),
-            "answers 302: it does not say why; it sends the producer elsewhere, which is not followed",
-            true,
-        ),
-        (
-            TokenAnswer::json(503, "busy, said hunter2"),
-            "answers 503: it does not say why in a way that is known (in 18 bytes)",
-            false,
-        ),
-        (TokenAnswer::json(200, "{}"), "the answer has no access_token", false),
-        (TokenAnswer::json(200, "hunter2"), "the answer is no JSON", false),
-        (TokenAnswer::bytes("SSH-2.0\r\n"), "what came is no answer of HTTP/1.1: the first line", false),
-        (TokenAnswer::bytes(chunked_nonsense), "a part without its length", false),
-        (
-            TokenAnswer::bytes("HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"),
-            "longer than 1048576 bytes",
-            false,
-        ),
-        (TokenAnswer::bytes("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), "closed before the end", false),
-        (TokenAnswer::bytes(""), "closed before the end", false),
-        (
-            TokenAnswer::json(200, "{\"access_token\":\"a b\"}"),
-            "a character that no access token may have",
-            true,
-        ),
-    ]
-}
-
-#[tokio::test]
-async fn what_goes_wrong_at_the_endpoint_is_told_and_heals() -> TestResult {
-    for (answer, words, is_permanent) in everything_wrong_at_the_endpoint() {
-        let cluster = start(guarded()).await;
-        let is_mended = Arc::new(AtomicBool::new(false));
-        let mended = Arc::clone(&is_mended);
-        let endpoint = MockTokenEndpoint::start(move |_| {
-            if mended.load(Ordering::Relaxed) { TokenAnswer::token(TOKEN, 3600) } else { answer.clone() }
-        })
-        .await?;
-        let max_block = if is_permanent { "60000" } else { "200" };
-        let text = properties_of_oidc(&cluster, &endpoint.url()) + BY_SECRET;
-        let producer = from_text(&format!("{text}max.block.ms={max_block}\n"));
-
-        let (kind, disposition) = refused(&producer).await;
-
-        let text = kind.to_string();
-        assert!(text.contains("no access token: ") && text.contains(words), "{words:?} in {text}");
-        assert!(!text.contains("hunter2"), "{text}");
-        let expected = if is_permanent { Disposition::FixConfiguration } else { Disposition::RetryLater };
-        assert_eq!(disposition, expected, "{text}");
-        is_mended.store(true, Ordering::Relaxed);
-        until("the producer is let in", || cluster.requests().of(Api::Metadata) > 0).await;
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn endpoint_that_is_away_or_silent_is_told() -> TestResult {
-    let cluster = start(guarded()).await;
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
-    let silent = from_text(
-        &(properties_of_oidc(&cluster, &format!("http://{address}/t")) + BY_SECRET + "max.block.ms=1500\n"),
-    );
-    let (kind, _) = refused(&silent).await;
-    assert!(kind.to_string().contains("waiting for the answer took longer than 500 ms"), "{kind}");
-
-    drop(listener);
-    let away = from_text(
-        &(properties_of_oidc(&cluster, &format!("http://{address}/t")) + BY_SECRET + "max.block.ms=300\n"),
-    );
-    let (kind, _) = refused(&away).await;
-    assert!(kind.to_string().contains("no access token: token endpoint http://127.0.0.1:"), "{kind}");
-    assert!(kind.to_string().to_lowercase().contains("refused"), "{kind}");
-    Ok(())
-}
-
-fn keys(secret: &'static str) -> Sasl {
-    Sasl::aws_msk_iam_with(move || async move {
-        Ok(AwsCredentials::new("AKIDEXAMPLE", secret).session_token("s/e+s=").region("eu-west-1"))
-    })
-}
-
-#[tokio::test]
-async fn requests_signed_for_aws_are_accepted_and_sessions_renewed() -> TestResult {
-    let cluster =
-        MockCluster::builder().auto_create_topics(false, 1).sasl_aws_key("AKIDEXAMPLE", "hunter2/+");
-    let cluster = start(cluster.sasl_session_lifetime(millis(300))).await;
-    let producer = builder_with(&cluster, keys("hunter2/+")).build()?;
-
-    let mut number = 0;
-    while cluster.requests().of(Api::SaslHandshake) < 4 {
-        delivered(enqueue_all(&producer, (number..number + 10).map(record)).await).await;
-        number += 10;
-    }
-
-    assert_eq!(log_of(&cluster, 0), texts(0..number));
-    assert_eq!(cluster.refusals(), Vec::<String>::new());
-    Ok(())
-}
-
-#[tokio::test]
-async fn wrong_secret_of_aws_is_told_with_the_words_of_the_broker() -> TestResult {
-    let cluster = MockCluster::builder().auto_create_topics(false, 1).sasl_aws_key("AKIDEXAMPLE", "another");
-    let cluster = start(cluster).await;
-    let producer = builder_with(&cluster, keys("hunter2")).build()?;
-
-    let (kind, disposition) = refused(&producer).await;
-
-    let text = kind.to_string();
-    assert!(text.contains("broker refuses the AWS credentials (AWS_MSK_IAM"), "{text}");
-    assert!(
-        text.contains("[AKIDEXAMPLE]: The signature does not match") && !text.contains("hunter2"),
-        "{text}"
-    );
-    assert_eq!(disposition, Disposition::FixConfiguration);
     Ok(())
 }

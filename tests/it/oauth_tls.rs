@@ -6,7 +6,8 @@ use std::process::Command;
 use kafka_mock::{Api, MockCertificate, MockTls, MockTokenEndpoint, TlsFault, TokenAnswer};
 use kafka_producer::{Disposition, SendErrorKind};
 
-use crate::oauth::{TOKEN, from_text, guarded, properties_of_oidc, refused, start};
+use crate::oauth::{TOKEN, guarded, refused, start};
+use crate::oidc::{from_text, properties_of_oidc};
 use crate::support::{TestResult, millis, record, seconds, skip_time, soon, until};
 
 const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/mock/certs");
