@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::time::Instant;
 
-use crate::options::{Mode, Options};
-use crate::outcome::{Run, timed_one_of};
+use bytes::Bytes;
+
+use crate::options::{Arguments, Mode, Options};
+use crate::outcome::{Run, payloads, timed_one_of};
 
 pub type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -19,6 +21,29 @@ pub trait Client: Sync {
 
     /// Waits for the acknowledgement.
     fn settle(&self, delivery: Self::Delivery) -> impl Future<Output = Result<(), AnyError>> + Send;
+}
+
+/// Runs a client with the options of the process, and with the most deliveries that may be outstanding. It runs on a task: that of `main` has
+/// no thread of the runtime's.
+///
+/// # Errors
+///
+/// Those of the client.
+pub async fn with_options<F>(run: impl FnOnce(Options, usize) -> F) -> Result<(), AnyError>
+where
+    F: Future<Output = Result<(), AnyError>> + Send + 'static,
+{
+    let mut arguments = Arguments::of_process();
+    let options = Options::take(&mut arguments);
+    let outstanding = arguments.take("outstanding", 10_000);
+    arguments.finish();
+    tokio::spawn(run(options, outstanding)).await?
+}
+
+/// The values of all records, for clients that take bytes which are shared.
+#[must_use]
+pub fn shared_payloads(options: &Options) -> Vec<Bytes> {
+    payloads(options).into_iter().map(|payload| Bytes::from_static(payload.leak())).collect()
 }
 
 /// Sends all records, once one has warmed up the connection. At `outstanding` on their way the older half is awaited.

@@ -97,6 +97,23 @@ pub struct Options {
 }
 
 impl Options {
+    /// The same by the names of Java's properties.
+    #[must_use]
+    pub fn as_properties(&self) -> Vec<(&'static str, String)> {
+        let mut properties = vec![
+            ("bootstrap.servers", self.bootstrap.clone()),
+            ("batch.size", self.batch_size.to_string()),
+            ("linger.ms", self.linger_ms.to_string()),
+            ("compression.type", self.compression.clone()),
+        ];
+        if !self.tls_ca.is_empty() {
+            properties.push(("security.protocol", "SSL".to_owned()));
+            properties.push(("ssl.truststore.type", "PEM".to_owned()));
+            properties.push(("ssl.truststore.location", self.tls_ca.clone()));
+        }
+        properties
+    }
+
     /// Takes the common options out of the arguments.
     #[must_use]
     pub fn take(arguments: &mut Arguments) -> Self {

@@ -6,7 +6,7 @@ use confluent_kafka::common::KafkaFuture;
 use confluent_kafka::common::serialization::ByteArraySerializer;
 use confluent_kafka::producer::{KafkaProducer, ProducerConfig, ProducerRecord, RecordMetadata};
 use kafka_producer_peers::deliveries::{self, AnyError, Client};
-use kafka_producer_peers::options::{Arguments, Options};
+use kafka_producer_peers::options::Options;
 use kafka_producer_peers::outcome::payloads;
 
 struct Confluent {
@@ -31,27 +31,12 @@ impl Client for Confluent {
 
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
-    let mut arguments = Arguments::of_process();
-    let options = Options::take(&mut arguments);
-    let outstanding = arguments.take("outstanding", 10_000);
-    arguments.finish();
-    tokio::spawn(run(options, outstanding)).await?
+    deliveries::with_options(run).await
 }
 
 async fn run(options: Options, outstanding: usize) -> Result<(), AnyError> {
-    let mut properties = vec![
-        ("bootstrap.servers", options.bootstrap.clone()),
-        ("batch.size", options.batch_size.to_string()),
-        ("linger.ms", options.linger_ms.to_string()),
-        ("compression.type", options.compression.clone()),
-    ];
-    if !options.tls_ca.is_empty() {
-        properties.push(("security.protocol", "SSL".to_owned()));
-        properties.push(("ssl.truststore.type", "PEM".to_owned()));
-        properties.push(("ssl.truststore.location", options.tls_ca.clone()));
-    }
-    let properties: HashMap<_, _> =
-        properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let properties = options.as_properties().into_iter();
+    let properties: HashMap<_, _> = properties.map(|(name, value)| (name.to_owned(), value)).collect();
     let producer = KafkaProducer::new(
         ProducerConfig::new(&properties)?,
         ByteArraySerializer::default(),

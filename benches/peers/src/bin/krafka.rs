@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_producer_peers::deliveries::{self, AnyError, Client};
-use kafka_producer_peers::options::{Arguments, Options};
-use kafka_producer_peers::outcome::payloads;
+use kafka_producer_peers::options::Options;
 use krafka::prelude::{AuthConfig, TlsConfig};
 use krafka::producer::{DeliveryHandle, Producer};
 use krafka::{Compression, Kafka, Record};
@@ -32,11 +31,7 @@ impl Client for Krafka {
 
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
-    let mut arguments = Arguments::of_process();
-    let options = Options::take(&mut arguments);
-    let outstanding = arguments.take("outstanding", 10_000);
-    arguments.finish();
-    tokio::spawn(run(options, outstanding)).await?
+    deliveries::with_options(run).await
 }
 
 async fn run(options: Options, outstanding: usize) -> Result<(), AnyError> {
@@ -52,8 +47,7 @@ async fn run(options: Options, outstanding: usize) -> Result<(), AnyError> {
         .compression(codec(&options.compression)?)
         .build()
         .await?;
-    let payloads: Vec<_> =
-        payloads(&options).into_iter().map(|payload| Bytes::from_static(payload.leak())).collect();
+    let payloads = deliveries::shared_payloads(&options);
     let client = Krafka { producer, topic: options.topic.clone() };
     deliveries::run("krafka", &client, &options, outstanding, &payloads).await
 }
