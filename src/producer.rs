@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::accumulator::{EnqueueWaits, NO_TRANSACTION, RecordAccumulator};
+use crate::accumulator::{EnqueueWaits, RecordAccumulator};
 use crate::clock::{self, WallClock};
 use crate::config::ProducerSettings;
 use crate::delivery::{Delivery, RecordMetadata};
-use crate::error::{DeliveryError, DeliveryErrorKind, SendError, SendErrorKind};
+use crate::error::{DeliveryError, DeliveryErrorKind, SendError, SendErrorKind, TransactionError};
 use crate::metadata::{Cluster, PartitionInfo};
 use crate::metrics::{Counters, Metrics};
 use crate::network::transport::Connector;
@@ -42,6 +42,7 @@ use self::topics::TopicDirectory;
 pub use self::transactional::{
     ConsumerGroupMetadata, OffsetAndMetadata, Transaction, TransactionHandle, TransactionalProducer,
 };
+use self::transactional::{Intake, number_of};
 use self::walk::{Stop, Walk};
 
 /// Sends records to Kafka.
@@ -143,7 +144,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         &self,
         record: ProducerRecord<K, V>,
     ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
-        Enqueue::new(&self.shared, record, NO_TRANSACTION)
+        Enqueue::new(&self.shared, record, None)
     }
 
     /// Hands a record over if that needs no waiting.
@@ -155,7 +156,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// [`SendErrorKind::Closed`], [`SendErrorKind::TooLarge`] and those about the record itself.
     #[inline]
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
-        self.shared.try_enqueue(record, NO_TRANSACTION)
+        self.shared.try_enqueue(record, None)
     }
 
     /// Sends records in their order and waits for all of them; the results are in the same order.
@@ -265,6 +266,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             delivered: self.shared.counters.records_delivered.value(),
             failed: self.shared.counters.record_errors.value(),
             undelivered: control.undelivered(),
+            unseen_commit: None,
         }
     }
 
@@ -355,10 +357,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
     fn try_enqueue(
         &self,
         record: ProducerRecord<K, V>,
-        transaction: u64,
+        intake: Option<&Intake>,
     ) -> Result<Delivery, SendError<K, V>> {
         let mut record = record;
-        let mut walk = Walk::new(self, &mut record, transaction);
+        let mut walk = Walk::new(self, &mut record, number_of(intake));
         let kind = match walk.step() {
             Ok(delivery) => return Ok(delivery),
             Err(Stop::Refused(kind)) => *kind,
@@ -370,6 +372,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                 SendErrorKind::Full { needed: least, available, limit: self.accumulator.memory().total() }
             }
         };
+        if let Some(intake) = intake {
+            intake.note_not_at_once(walk.record(), &kind);
+        }
         Err(walk.refuse(kind))
     }
 }
@@ -471,6 +476,10 @@ pub struct CloseReport {
     /// ([`DeliveryError::record`]) and tells whether it may have been written ([`DeliveryError::persisted`]). The errors of
     /// one partition stand in the order of its records.
     pub undelivered: Vec<DeliveryError>,
+    /// What became of the last transaction, if the call that committed it was cancelled or timed out, and its end was not waited for
+    /// since. [`TransactionErrorKind::CommitInDoubt`](crate::TransactionErrorKind::CommitInDoubt) says that `close` ended before the
+    /// coordinator had answered. `None` in all other cases.
+    pub unseen_commit: Option<Result<(), TransactionError>>,
 }
 
 impl KafkaProducer {

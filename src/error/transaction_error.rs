@@ -6,15 +6,21 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{DeliveryErrorKind, Detail, Disposition, Persisted};
+use super::{BatchFailure, DeliveryError, DeliveryErrorKind, Detail, Disposition, Persisted};
 use crate::protocol::ErrorCode;
-use crate::topic_partition::TopicPartition;
+use crate::topic_partition::{Topic, TopicPartition};
 
 /// Why a transaction could not be begun, committed or aborted, or offsets not be sent with it.
 ///
 /// [`disposition`](Self::disposition) says what to do. Clones share everything.
-#[derive(Clone, PartialEq, Eq)]
-pub struct TransactionError(Arc<TransactionErrorKind>);
+#[derive(Clone)]
+pub struct TransactionError(Arc<TransactionFailure>);
+
+struct TransactionFailure {
+    kind: TransactionErrorKind,
+    /// The first record that failed.
+    record: Option<DeliveryError>,
+}
 
 /// The reasons of a [`TransactionError`].
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -23,7 +29,7 @@ pub enum TransactionErrorKind {
     /// The transaction is being aborted, or was.
     #[error("the transaction is aborted")]
     Aborted,
-    /// A coordinator refuses a request.
+    /// A broker refuses a request.
     #[error("a broker refuses {call}: {code}{}", Detail(.message.as_deref()))]
     Broker {
         /// The request, by Kafka's name.
@@ -64,28 +70,75 @@ pub enum TransactionErrorKind {
         /// The request, by Kafka's name.
         call: &'static str,
     },
-    /// The coordinator has aborted the transaction, because it took longer than `transaction.timeout.ms`.
-    #[error("the coordinator has given the transaction up: it took longer than transaction.timeout.ms")]
+    /// The coordinator has aborted the transaction: it took longer than `transaction.timeout.ms`, or another producer is about to take the
+    /// transactional id.
+    #[error(
+        "the coordinator has given the transaction up: it took longer than transaction.timeout.ms, or another producer takes the \
+         transactional.id"
+    )]
     GivenUp,
     /// The coordinator of the group is older than Kafka 2.5, which cannot check the member of the group (KIP-447). Leave the member out,
     /// and have each consumer use a transactional id of its own.
     #[error("the broker cannot check the member of the group: that takes Kafka 2.5 (KIP-447)")]
     GroupMetadataUnsupported,
+    /// Offsets were not committed within `delivery.timeout.ms`, so the transaction can only be aborted.
+    #[error("offsets of group {group} were not committed within {waited:?} (delivery.timeout.ms){}", Detail(.reason.as_deref()))]
+    OffsetsTimedOut {
+        /// The group.
+        group: String,
+        /// How long the producer has tried.
+        waited: Duration,
+        /// What the coordinator of the group said last, and of which partitions.
+        reason: Option<String>,
+    },
     /// The call does not fit the state of the transaction.
     #[error("the call is out of turn: {0}")]
     OutOfTurn(&'static str),
-    /// Records of the transaction were not delivered, so it can only be aborted.
+    /// Records of the transaction were not delivered, so it can only be aborted. [`TransactionError::record`] gives the first of them.
     #[error("{records} records for {topic_partition} failed: {reason}")]
     RecordsFailed {
         /// The partition.
         topic_partition: TopicPartition,
-        /// How many records of it.
+        /// How many records of it were in the batch that failed first.
         records: u32,
         /// Why.
         reason: Box<DeliveryErrorKind>,
         /// Whether they may be in the log. Readers with `isolation.level=read_committed` do not see them.
         persisted: Persisted,
     },
+    /// Records were not accepted, so the transaction can only be aborted. Each of the calls that handed them over has an error of its own,
+    /// or was dropped.
+    #[error("{records} records were not accepted, the first of them for {}: {reason}", Place(.topic, *.partition))]
+    RecordsRefused {
+        /// The topic of the first.
+        topic: Topic,
+        /// Its partition, if it names one.
+        partition: Option<i32>,
+        /// How many there were.
+        records: u64,
+        /// Why the first was not accepted.
+        reason: String,
+    },
+    /// When the transaction was committed, calls were still waiting to hand over records. They fail with
+    /// [`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver), and the transaction can only be aborted.
+    #[error("{records} records still waited for metadata or memory when the transaction was committed")]
+    RecordsWaited {
+        /// How many.
+        records: u64,
+    },
+    /// The coordinator does not let the producer begin. Call `begin_transaction` again once that is mended.
+    #[error("a broker refuses {call}: {code}{}", Detail(.message.as_deref()))]
+    Refused {
+        /// The request, by Kafka's name.
+        call: &'static str,
+        /// What the broker said.
+        code: ErrorCode,
+        /// The broker's own words.
+        message: Option<String>,
+    },
+    /// A broker of an older release came into the transaction, which does not speak this request as the transaction needs it (KIP-890).
+    #[error("a broker of an older release takes part now: it does not speak {0} as the transaction needs it")]
+    RolledBack(&'static str),
     /// The broker of a partition does not take the next records of the transaction, so it can only be aborted.
     #[error("{topic_partition} does not take the next sequence number of the producer")]
     SequenceLost {
@@ -112,53 +165,203 @@ pub enum TransactionErrorKind {
 
 impl TransactionError {
     pub(crate) fn new(kind: TransactionErrorKind) -> Self {
-        Self(Arc::new(kind))
+        Self(Arc::new(TransactionFailure { kind, record: None }))
+    }
+
+    /// Adds the record that it is about, if it is about records that failed.
+    pub(crate) fn of_record(self, failure: &Arc<BatchFailure>, index: u32) -> Self {
+        if self.0.record.is_some() || !matches!(self.kind(), TransactionErrorKind::RecordsFailed { .. }) {
+            return self;
+        }
+        let record = Some(DeliveryError::new(Arc::clone(failure), index));
+        Self(Arc::new(TransactionFailure { kind: self.kind().clone(), record }))
+    }
+
+    /// Says that the producer cannot go on either.
+    pub(crate) fn into_final(self) -> Self {
+        match self.kind().clone() {
+            TransactionErrorKind::Refused { call, code, message } => {
+                Self::new(TransactionErrorKind::Broker { call, code, message, is_final: true })
+            }
+            _ => self,
+        }
     }
 
     /// Returns the reason.
     #[must_use]
     pub fn kind(&self) -> &TransactionErrorKind {
-        &self.0
+        &self.0.kind
+    }
+
+    /// Returns the error of the first record that failed, if it is [`TransactionErrorKind::RecordsFailed`]. It gives the record back
+    /// ([`DeliveryError::record`]). If the broker named the records that it objects to, this is the first of those.
+    #[must_use]
+    pub fn record(&self) -> Option<&DeliveryError> {
+        self.0.record.as_ref()
     }
 
     /// Returns what to do about it.
+    ///
+    /// | | The producer | The transaction |
+    /// |---|---|---|
+    /// | [`Disposition::AbortTransaction`] | can begin the next | abort it, or drop it |
+    /// | [`Disposition::RepeatCall`] | waits | goes on: only the same call may follow |
+    /// | [`Disposition::FixConfiguration`] | can begin again, once that is done | there is none |
+    /// | [`Disposition::NewProducer`] | cannot go on | is aborted, or will be |
+    /// | [`Disposition::FindOutcome`] | cannot go on, as a rule | may be committed |
+    /// | [`Disposition::Bug`] | | drop it |
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self.kind() {
             TransactionErrorKind::Aborted
+            | TransactionErrorKind::Broker { is_final: false, .. }
             | TransactionErrorKind::ClusterLeft
             | TransactionErrorKind::GivenUp
+            | TransactionErrorKind::GroupMetadataUnsupported
+            | TransactionErrorKind::OffsetsTimedOut { .. }
             | TransactionErrorKind::RecordsFailed { .. }
-            | TransactionErrorKind::SequenceLost { .. }
-            | TransactionErrorKind::Broker { is_final: false, .. } => Disposition::AbortTransaction,
-            TransactionErrorKind::Broker { code, .. } => match Disposition::of(*code) {
-                Disposition::FixConfiguration => Disposition::FixConfiguration,
+            | TransactionErrorKind::RecordsRefused { .. }
+            | TransactionErrorKind::RecordsWaited { .. }
+            | TransactionErrorKind::RolledBack(_)
+            | TransactionErrorKind::SequenceLost { .. } => Disposition::AbortTransaction,
+            TransactionErrorKind::Broker { code, is_final: true, .. } => match Disposition::of(*code) {
                 Disposition::Bug => Disposition::Bug,
                 _ => Disposition::NewProducer,
             },
             TransactionErrorKind::CommitInDoubt { .. } => Disposition::FindOutcome,
             TransactionErrorKind::Closed
             | TransactionErrorKind::EpochNotGiven
-            | TransactionErrorKind::Fenced { .. } => Disposition::NewProducer,
-            TransactionErrorKind::GroupMetadataUnsupported
-            | TransactionErrorKind::Unsendable(_)
-            | TransactionErrorKind::Unsupported(_) => Disposition::FixConfiguration,
-            TransactionErrorKind::OutOfTurn(_) => Disposition::Bug,
+            | TransactionErrorKind::Fenced { .. }
+            | TransactionErrorKind::Unsupported(_) => Disposition::NewProducer,
+            TransactionErrorKind::Refused { .. } => Disposition::FixConfiguration,
+            TransactionErrorKind::OutOfTurn(_) | TransactionErrorKind::Unsendable(_) => Disposition::Bug,
             TransactionErrorKind::TimedOut { .. } => Disposition::RepeatCall,
         }
     }
 }
 
+/// A topic, and its partition if that is known.
+struct Place<'a>(&'a Topic, Option<i32>);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(partition) => write!(f, "{}-{partition}", self.0),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl PartialEq for TransactionError {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind() == other.kind()
+    }
+}
+
+impl Eq for TransactionError {}
+
 impl fmt::Display for TransactionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.kind().fmt(f)
     }
 }
 
 impl fmt::Debug for TransactionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TransactionError").field(&self.0).finish()
+        f.debug_tuple("TransactionError").field(self.kind()).finish()
     }
 }
 
 impl std::error::Error for TransactionError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What each kind wants. A kind that is missing here does not compile.
+    fn expected(kind: &TransactionErrorKind) -> Disposition {
+        match kind {
+            TransactionErrorKind::Aborted
+            | TransactionErrorKind::ClusterLeft
+            | TransactionErrorKind::GivenUp
+            | TransactionErrorKind::GroupMetadataUnsupported
+            | TransactionErrorKind::OffsetsTimedOut { .. }
+            | TransactionErrorKind::RecordsFailed { .. }
+            | TransactionErrorKind::RecordsRefused { .. }
+            | TransactionErrorKind::RecordsWaited { .. }
+            | TransactionErrorKind::RolledBack(_)
+            | TransactionErrorKind::SequenceLost { .. } => Disposition::AbortTransaction,
+            TransactionErrorKind::Broker { is_final, .. } => {
+                if *is_final {
+                    Disposition::NewProducer
+                } else {
+                    Disposition::AbortTransaction
+                }
+            }
+            TransactionErrorKind::CommitInDoubt { .. } => Disposition::FindOutcome,
+            TransactionErrorKind::Closed
+            | TransactionErrorKind::EpochNotGiven
+            | TransactionErrorKind::Fenced { .. }
+            | TransactionErrorKind::Unsupported(_) => Disposition::NewProducer,
+            TransactionErrorKind::OutOfTurn(_) | TransactionErrorKind::Unsendable(_) => Disposition::Bug,
+            TransactionErrorKind::Refused { .. } => Disposition::FixConfiguration,
+            TransactionErrorKind::TimedOut { .. } => Disposition::RepeatCall,
+        }
+    }
+
+    fn kinds() -> Vec<TransactionErrorKind> {
+        use TransactionErrorKind as Kind;
+        let (code, call) = (ErrorCode::ProducerFenced, "EndTxn");
+        let place = TopicPartition::new("orders", 1);
+        let broker = |is_final| Kind::Broker { call, code, message: None, is_final };
+        let cause = || Box::new(TransactionError::new(Kind::Closed));
+        let (records, waited, reason) = (1, Duration::ZERO, None);
+        vec![
+            Kind::Aborted,
+            broker(false),
+            broker(true),
+            Kind::Closed,
+            Kind::ClusterLeft,
+            Kind::CommitInDoubt { cause: cause() },
+            Kind::EpochNotGiven,
+            Kind::Fenced { code, call },
+            Kind::GivenUp,
+            Kind::GroupMetadataUnsupported,
+            Kind::OffsetsTimedOut { group: "g".to_owned(), waited, reason: None },
+            Kind::OutOfTurn("no transaction is open"),
+            Kind::RecordsFailed {
+                topic_partition: place.clone(),
+                records: 1,
+                reason: Box::new(DeliveryErrorKind::Closed),
+                persisted: Persisted::No,
+            },
+            Kind::RecordsRefused { topic: "orders".into(), partition: None, records, reason: String::new() },
+            Kind::RecordsWaited { records },
+            Kind::Refused { call, code, message: None },
+            Kind::RolledBack(call),
+            Kind::SequenceLost { topic_partition: place },
+            Kind::TimedOut { call, waited, reason },
+            Kind::Unsendable(String::new()),
+            Kind::Unsupported(call),
+        ]
+    }
+
+    #[test]
+    fn every_kind_wants_one_thing() {
+        for kind in kinds() {
+            let wanted = expected(&kind);
+            assert_eq!(TransactionError::new(kind.clone()).disposition(), wanted, "{kind}");
+        }
+    }
+
+    #[test]
+    fn codes_that_cannot_come_are_bugs() {
+        let kind =
+            |code| TransactionErrorKind::Broker { call: "EndTxn", code, message: None, is_final: true };
+        let of = |code: i16| TransactionError::new(kind(ErrorCode::from(code))).disposition();
+        assert_eq!(
+            [of(999), of(42), of(53), of(49)],
+            [Disposition::Bug, Disposition::Bug, Disposition::NewProducer, Disposition::NewProducer,]
+        );
+    }
+}

@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 
 use tokio::task::coop;
 
-use crate::accumulator::EnqueueWaits;
+use crate::accumulator::{EnqueueWaits, PartitionQueue, TopicQueues};
 use crate::buffer_memory::MemoryClosed;
 use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::{SendError, SendErrorKind};
+use crate::producer::memory_wait::MemoryInHand;
+use crate::producer::transactional::{Intake, number_of};
 use crate::producer::walk::{Kept, Stop, Walk};
 use crate::producer::{ProducerShared, deadline};
 use crate::record::ProducerRecord;
+use crate::topic_partition::Topic;
 
 /// A record on its way into its batch.
 ///
@@ -25,7 +28,7 @@ use crate::record::ProducerRecord;
 pub(super) struct Enqueue<'a, K, V> {
     shared: &'a ProducerShared<K, V>,
     /// The transaction that the record is part of.
-    transaction: u64,
+    intake: Option<&'a Intake>,
     state: State<'a, K, V>,
 }
 
@@ -45,16 +48,16 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
     pub(super) fn new(
         shared: &'a ProducerShared<K, V>,
         record: ProducerRecord<K, V>,
-        transaction: u64,
+        intake: Option<&'a Intake>,
     ) -> Self {
-        Self { shared, transaction, state: State::New(record) }
+        Self { shared, intake, state: State::New(record) }
     }
 
     /// Appends a record if that needs no waiting. `Pending` is for the caller to poll what has become of `state`.
     #[inline]
     fn try_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<K, V>> {
         let State::New(record) = &mut self.state else { return Poll::Pending };
-        let mut walk = Walk::new(self.shared, record, self.transaction);
+        let mut walk = Walk::new(self.shared, record, number_of(self.intake));
         match walk.step() {
             Ok(delivery) => {
                 if walk.is_countable()
@@ -79,15 +82,15 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
         };
         match stop {
             Stop::Refused(kind) => {
-                Poll::Ready(Err(Walk::resume(self.shared, &mut record, kept, self.transaction).refuse(*kind)))
+                if let Some(intake) = self.intake {
+                    intake.note_refused(&record, &kind);
+                }
+                let walk = Walk::resume(self.shared, &mut record, kept, number_of(self.intake));
+                Poll::Ready(Err(walk.refuse(*kind)))
             }
             Stop::NoMemory { .. } | Stop::Retired | Stop::TopicUnknown => {
-                self.state = State::Waiting(Box::pin(self.shared.enqueue_waiting(
-                    record,
-                    kept,
-                    self.transaction,
-                    stop,
-                )));
+                self.state =
+                    State::Waiting(Box::pin(self.shared.enqueue_waiting(record, kept, self.intake, stop)));
                 Poll::Pending
             }
         }
@@ -131,10 +134,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         &self,
         mut record: ProducerRecord<K, V>,
         kept: Kept,
-        transaction: u64,
+        intake: Option<&Intake>,
         mut stop: Stop,
     ) -> Accepted<K, V> {
-        let mut walk = Waiting(Some(Walk::resume(self, &mut record, kept, transaction)));
+        let walk = Walk::resume(self, &mut record, kept, number_of(intake));
+        let mut walk = Waiting { walk: Some(walk), intake };
+        if intake.is_some_and(|intake| !intake.begin_wait()) {
+            return Err(walk.refuse(SendErrorKind::TransactionOver));
+        }
         let mut waited = TimeBlocked::default();
         loop {
             match stop {
@@ -142,8 +149,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                 Stop::Retired | Stop::TopicUnknown => {
                     let deadline = waited.deadline(self.settings.max_block);
                     let since = clock::now();
-                    if let Err(error) = self.wait_for_topic(walk.record(), deadline).await {
-                        let kind = self.topic_error(walk.record(), error, waited.spent);
+                    let found = self.wait_for_topic_in(intake, walk.record(), deadline, waited.spent).await;
+                    if let Err(kind) = found {
                         return Err(walk.refuse(kind));
                     }
                     waited.spent.metadata += clock::now() - since;
@@ -152,19 +159,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                     let until = waited.deadline(self.settings.max_block);
                     let since = clock::now();
                     let topic = walk.record().topic.clone();
-                    let partition = anywhere.is_none().then(|| queue.topic_partition().partition);
-                    let wait = async {
-                        tokio::select! {
-                            biased;
-                            memory = self.wait_for_memory(&queue, anywhere.as_deref(), least) => {
-                                memory.map_err(|MemoryClosed| self.end())
-                            }
-                            reason = self.refusal(&topic, partition) => {
-                                let topic = topic.clone();
-                                Err(SendErrorKind::AuthenticationFailed { topic, reason })
-                            }
-                        }
-                    };
+                    let wait = self.wait_for_memory_in(intake, &topic, &queue, anywhere.as_deref(), least);
                     match deadline::timeout_at(until, wait).await {
                         Some(Ok(memory)) => walk.take_memory(memory),
                         Some(Err(kind)) => return Err(walk.refuse(kind)),
@@ -187,22 +182,83 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
             }
         }
     }
+
+    /// Waits for the topic of a record, unless its transaction is over before.
+    async fn wait_for_topic_in(
+        &self,
+        intake: Option<&Intake>,
+        record: &ProducerRecord<K, V>,
+        deadline: Instant,
+        spent: EnqueueWaits,
+    ) -> Result<(), SendErrorKind> {
+        tokio::select! {
+            biased;
+            found = self.wait_for_topic(record, deadline) => match found {
+                Ok(_) => Ok(()),
+                Err(error) => Err(self.topic_error(record, error, spent)),
+            },
+            () = over(intake) => Err(SendErrorKind::TransactionOver),
+        }
+    }
+
+    /// Waits for memory, unless there is a reason to give that up before.
+    async fn wait_for_memory_in(
+        &self,
+        intake: Option<&Intake>,
+        topic: &Topic,
+        queue: &PartitionQueue,
+        anywhere: Option<&TopicQueues>,
+        least: usize,
+    ) -> Result<MemoryInHand, SendErrorKind> {
+        let partition = anywhere.is_none().then(|| queue.topic_partition().partition);
+        tokio::select! {
+            biased;
+            memory = self.wait_for_memory(queue, anywhere, least) => {
+                memory.map_err(|MemoryClosed| self.end())
+            }
+            () = over(intake) => Err(SendErrorKind::TransactionOver),
+            reason = self.refusal(topic, partition) => {
+                Err(SendErrorKind::AuthenticationFailed { topic: topic.clone(), reason })
+            }
+        }
+    }
 }
 
-/// A walk that waits. Interceptors hear of its end even if the caller drops it.
-struct Waiting<'a, K: Send + Sync + 'static, V: Send + Sync + 'static>(
+/// Waits until the transaction of a record is over.
+async fn over(intake: Option<&Intake>) {
+    match intake {
+        Some(intake) => intake.over().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A walk that waits. Interceptors and the transaction hear of its end even if the caller drops it.
+struct Waiting<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> {
     /// `None` once it has ended.
-    Option<Walk<'a, K, V>>,
-);
+    walk: Option<Walk<'a, K, V>>,
+    intake: Option<&'a Intake>,
+}
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Waiting<'_, K, V> {
     /// Ends with the record in a batch.
     fn arrive(&mut self) {
-        self.0 = None;
+        self.walk = None;
+        if let Some(intake) = self.intake {
+            intake.end_wait();
+        }
     }
 
     fn refuse(&mut self, kind: SendErrorKind) -> SendError<K, V> {
-        self.0.take().expect("a walk ends once").refuse(kind)
+        self.end(kind).expect("a walk ends once")
+    }
+
+    fn end(&mut self, kind: SendErrorKind) -> Option<SendError<K, V>> {
+        let walk = self.walk.take()?;
+        if let Some(intake) = self.intake {
+            intake.note_refused(walk.record(), &kind);
+            intake.end_wait();
+        }
+        Some(walk.refuse(kind))
     }
 }
 
@@ -210,21 +266,19 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Deref for Waiting<'
     type Target = Walk<'a, K, V>;
 
     fn deref(&self) -> &Self::Target {
-        self.0.as_ref().expect("nothing is asked of a walk that has ended")
+        self.walk.as_ref().expect("nothing is asked of a walk that has ended")
     }
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> DerefMut for Waiting<'_, K, V> {
     fn deref_mut(&mut self) -> &mut Self::Target {
-        self.0.as_mut().expect("nothing is asked of a walk that has ended")
+        self.walk.as_mut().expect("nothing is asked of a walk that has ended")
     }
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Drop for Waiting<'_, K, V> {
     fn drop(&mut self) {
-        if let Some(walk) = self.0.take() {
-            drop(walk.refuse(SendErrorKind::Cancelled));
-        }
+        drop(self.end(SendErrorKind::Cancelled));
     }
 }
 

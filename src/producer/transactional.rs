@@ -19,11 +19,14 @@ use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::{SendError, TransactionError, TransactionErrorKind};
 use crate::metrics::Metrics;
 use crate::record::ProducerRecord;
-use crate::sender::{CallReply, Wish};
+use crate::sender::{CallReply, GroupOffsets, Wish};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 use crate::topic_partition::TopicPartition;
 
+mod intake;
 mod offsets;
 
+pub(super) use self::intake::{Intake, number_of};
 pub use self::offsets::{ConsumerGroupMetadata, OffsetAndMetadata};
 
 /// Sends records in transactions: readers with `isolation.level=read_committed` see all records of a transaction, or none
@@ -39,8 +42,8 @@ pub use self::offsets::{ConsumerGroupMetadata, OffsetAndMetadata};
 ///     .build_transactional()?;
 ///
 /// let transaction = producer.begin_transaction().await?;
-/// transaction.enqueue(ProducerRecord::to("debits").key("alice").value("5")).await?;
-/// transaction.enqueue(ProducerRecord::to("credits").key("bob").value("5")).await?;
+/// drop(transaction.enqueue(ProducerRecord::to("debits").key("alice").value("5")).await?);
+/// drop(transaction.enqueue(ProducerRecord::to("credits").key("bob").value("5")).await?);
 /// transaction.commit().await?;
 /// # Ok(())
 /// # }
@@ -78,6 +81,9 @@ struct Unfinished {
 #[must_use = "dropping a transaction aborts it"]
 pub struct Transaction<'a, K = Bytes, V = Bytes> {
     producer: &'a mut TransactionalProducer<K, V>,
+    intake: Arc<Intake>,
+    /// Calls of `send_offsets` whose end no caller has seen, oldest first.
+    offsets: Mutex<Vec<(GroupOffsets, CallReply)>>,
     /// Whether it is about to be committed or aborted.
     is_over: bool,
 }
@@ -86,7 +92,7 @@ pub struct Transaction<'a, K = Bytes, V = Bytes> {
 /// ([`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver)).
 pub struct TransactionHandle<K = Bytes, V = Bytes> {
     shared: Arc<ProducerShared<K, V>>,
-    number: u64,
+    intake: Arc<Intake>,
 }
 
 impl<K, V> TransactionalProducer<K, V> {
@@ -129,7 +135,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
         )?;
         self.number += 1;
         self.shared.accumulator.set_transaction(self.number);
-        Ok(Transaction { producer: self, is_over: false })
+        let intake = Arc::new(Intake::new(self.number));
+        Ok(Transaction { producer: self, intake, offsets: Mutex::default(), is_over: false })
     }
 
     /// Waits for the end of a transaction whose [`commit`](Transaction::commit) or [`abort`](Transaction::abort) was cancelled or timed
@@ -148,13 +155,23 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
         self.wait_for_end("finish_transaction", until).await
     }
 
-    /// Closes the producer, as [`KafkaProducer::close`] does. A transaction that was dropped is aborted before.
+    /// Closes the producer, as [`KafkaProducer::close`] does. A transaction that was dropped is aborted before, and a commit that goes on
+    /// is waited for: [`CloseReport::unseen_commit`] says what became of it.
     ///
     /// # Cancel safety
     ///
     /// As that of [`KafkaProducer::close`].
     pub async fn close(self, timeout: Duration) -> CloseReport {
-        KafkaProducer { shared: Arc::clone(&self.shared) }.close(timeout).await
+        let report = KafkaProducer { shared: Arc::clone(&self.shared) }.close(timeout).await;
+        let commit = self.ending.as_ref().filter(|ending| ending.is_commit);
+        let unseen_commit = commit.map(|commit| commit.reply.outcome().unwrap_or_else(|| Err(in_doubt())));
+        CloseReport { unseen_commit, ..report }
+    }
+
+    /// Returns the value that the producer uses for one of Kafka's property names, as [`KafkaProducer::config_value`] does.
+    #[must_use]
+    pub fn config_value(&self, key: &str) -> Option<String> {
+        self.shared.settings.get(key)
     }
 
     /// Returns a snapshot of the producer's counters.
@@ -172,12 +189,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
         // Whatever has become of an abort, nothing of the transaction counts. What keeps the producer from going on, the next
         // call says, too.
         if is_commit { outcome } else { Ok(()) }
-    }
-
-    fn end(&mut self, is_commit: bool) {
-        self.shared.accumulator.set_transaction(NO_TRANSACTION);
-        let reply = self.shared.transact(if is_commit { Wish::Commit } else { Wish::Abort });
-        self.ending = Some(Unfinished { reply, is_commit });
     }
 }
 
@@ -210,7 +221,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
         &self,
         record: ProducerRecord<K, V>,
     ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
-        Enqueue::new(&self.producer.shared, record, self.producer.number)
+        Enqueue::new(&self.producer.shared, record, Some(&self.intake))
     }
 
     /// Hands a record over if that needs no waiting, as [`KafkaProducer::try_enqueue`] does.
@@ -219,12 +230,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
     ///
     /// As those of [`KafkaProducer::try_enqueue`].
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
-        self.producer.shared.try_enqueue(record, self.producer.number)
+        self.producer.shared.try_enqueue(record, Some(&self.intake))
     }
 
     /// Returns a handle by which any task sends records into this transaction.
     pub fn handle(&self) -> TransactionHandle<K, V> {
-        TransactionHandle { shared: Arc::clone(&self.producer.shared), number: self.producer.number }
+        TransactionHandle { shared: Arc::clone(&self.producer.shared), intake: Arc::clone(&self.intake) }
     }
 
     /// Commits the offsets of a consumer group with this transaction (KIP-447): the group goes on behind the records that this
@@ -236,12 +247,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
     ///
     /// # Errors
     ///
-    /// The transaction can only be aborted, unless it is [`TransactionErrorKind::TimedOut`]: the offsets are then still under way, and
-    /// [`commit`](Self::commit) waits for them.
+    /// The transaction can only be aborted, unless it is [`TransactionErrorKind::TimedOut`]: the offsets are then still under way. A call
+    /// with the same offsets and the same group waits for them, and so does [`commit`](Self::commit). After `delivery.timeout.ms` they
+    /// have failed ([`TransactionErrorKind::OffsetsTimedOut`]).
     ///
     /// # Cancel safety
     ///
-    /// Once the future has been polled, the offsets are part of the transaction, whether you drop the future or not.
+    /// Once the future has been polled, the offsets are part of the transaction, whether you drop the future or not. A call with the same
+    /// offsets and the same group waits for the first.
     pub async fn send_offsets(
         &self,
         offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
@@ -254,17 +267,39 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
             return Ok(());
         }
         let until = shared.block_deadline();
-        let reply = shared.transact(Wish::SendOffsets(offsets));
+        let reply = self.offsets_call(offsets);
         let outcome = shared.wait_for_reply(&reply, until).await;
+        if outcome.is_some() {
+            self.offset_calls().retain(|(_, other)| !other.is(&reply));
+        }
         outcome.unwrap_or_else(|| Err(shared.timed_out("send_offsets")))
+    }
+
+    /// Returns where the answer for these offsets will be. A call that was cancelled or timed out is not made again.
+    fn offsets_call(&self, offsets: GroupOffsets) -> CallReply {
+        let mut calls = self.offset_calls();
+        let last = calls.iter().rev().find(|(other, _)| other.group == offsets.group);
+        if let Some((_, reply)) = last.filter(|(other, _)| other.is_same(&offsets)) {
+            return reply.clone();
+        }
+        let reply = self.producer.shared.transact(Wish::SendOffsets(offsets.clone()));
+        calls.push((offsets, reply.clone()));
+        reply
+    }
+
+    fn offset_calls(&self) -> MutexGuard<'_, Vec<(GroupOffsets, CallReply)>> {
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Commits the transaction: waits until all of its records are acknowledged, and has the coordinator commit them.
     ///
     /// # Errors
     ///
-    /// - A record failed, or the coordinator refuses: nothing of the transaction counts. It is aborted in the background, and the next
-    ///   `begin_transaction` waits for that.
+    /// - A record failed, or was not accepted, or the coordinator refuses: nothing of the transaction counts. It is aborted in the
+    ///   background, and the next `begin_transaction` waits for that. Not accepted are the records of each call of `send` or `enqueue`,
+    ///   of this guard or of a handle, that failed, that was dropped while it waited, or that still waits when you commit: await all
+    ///   calls first. Of `try_enqueue`, "full" and "topic unknown" do not count, since you may try again.
+    /// - [`TransactionErrorKind::CommitInDoubt`]: the transaction may be committed.
     /// - [`TransactionErrorKind::TimedOut`] after `max.block.ms`: the commit goes on.
     ///   [`finish_transaction`](TransactionalProducer::finish_transaction) waits for its end, and so does the next
     ///   `begin_transaction`, which fails once if the transaction was not committed.
@@ -294,7 +329,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
     async fn end(&mut self, call: &'static str, is_commit: bool) -> Result<(), TransactionError> {
         let until = self.producer.shared.block_deadline();
         self.is_over = true;
-        self.producer.end(is_commit);
+        self.tell(is_commit);
         let reply = self.producer.ending.as_ref().map(|ending| ending.reply.clone());
         let Some(reply) = reply else { return Ok(()) };
         let outcome = self.producer.shared.wait_for_reply(&reply, until).await;
@@ -304,21 +339,28 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
     }
 }
 
+impl<K, V> Transaction<'_, K, V> {
+    /// Has the sender end the transaction, once the queues take no more records of it.
+    fn tell(&mut self, is_commit: bool) {
+        let TransactionalProducer { shared, ending, .. } = &mut *self.producer;
+        shared.accumulator.set_transaction(NO_TRANSACTION);
+        let refused = self.intake.close();
+        let reply = shared.transact(if is_commit { Wish::Commit { refused } } else { Wish::Abort });
+        *ending = Some(Unfinished { reply, is_commit });
+    }
+}
+
 impl<K, V> Drop for Transaction<'_, K, V> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.producer.abandon();
+            self.tell(false);
         }
     }
 }
 
-impl<K, V> TransactionalProducer<K, V> {
-    /// Aborts the open transaction without waiting for that.
-    fn abandon(&mut self) {
-        self.shared.accumulator.set_transaction(NO_TRANSACTION);
-        let reply = self.shared.transact(Wish::Abort);
-        self.ending = Some(Unfinished { reply, is_commit: false });
-    }
+fn in_doubt() -> TransactionError {
+    let cause = Box::new(TransactionError::new(TransactionErrorKind::Closed));
+    TransactionError::new(TransactionErrorKind::CommitInDoubt { cause })
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V> {
@@ -348,7 +390,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V>
         &self,
         record: ProducerRecord<K, V>,
     ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
-        Enqueue::new(&self.shared, record, self.number)
+        Enqueue::new(&self.shared, record, Some(&self.intake))
     }
 }
 
@@ -398,7 +440,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
 
 impl<K, V> Clone for TransactionHandle<K, V> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), number: self.number }
+        Self { shared: Arc::clone(&self.shared), intake: Arc::clone(&self.intake) }
     }
 }
 
@@ -418,6 +460,6 @@ impl<K, V> fmt::Debug for Transaction<'_, K, V> {
 
 impl<K, V> fmt::Debug for TransactionHandle<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransactionHandle").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("TransactionHandle").field("intake", &self.intake).finish_non_exhaustive()
     }
 }

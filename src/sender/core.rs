@@ -101,11 +101,9 @@ pub(crate) struct Parts {
 impl SenderCore {
     pub(crate) fn new(parts: Parts) -> Self {
         let retry_backoff = parts.settings.retry_backoff;
-        let transactions = parts
-            .settings
-            .transactional
-            .as_ref()
-            .map(|settings| Transactions::new(Arc::clone(&settings.id), settings.timeout, retry_backoff));
+        let transactions = parts.settings.transactional.as_ref().map(|transactional| {
+            Transactions::new(transactional, parts.settings.delivery_timeout, retry_backoff)
+        });
         let numbering = match &transactions {
             Some(_) => Numbering::transactional(retry_backoff),
             None => Numbering::new(parts.settings.is_idempotent, retry_backoff),

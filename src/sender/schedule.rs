@@ -98,6 +98,11 @@ impl Schedule {
         self.slots.iter_mut().map(|slot| &mut slot.partition)
     }
 
+    /// Whether a request with records may still be with a broker.
+    pub(super) fn is_any_unanswered(&self) -> bool {
+        self.slots.iter().any(|slot| slot.partition.is_in_use())
+    }
+
     /// Returns how fast the batches of a partition may go. `is_leader_idle`: nothing is under way to the node that leads it.
     pub(super) fn pace(&self, numbers: Numbers, is_leader_idle: bool, wall_clock: i64) -> Pace {
         Pace {

@@ -22,7 +22,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::delivery::{AckObserver, Teller};
-use crate::error::TransactionErrorKind;
+use crate::error::{BatchFailure, TransactionError};
 use crate::metrics::Counters;
 use crate::sender::settings::SenderSettings;
 
@@ -58,12 +58,19 @@ pub(crate) struct Settlement {
 }
 
 /// Records of a transaction that have failed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct FailedRecords {
     /// `None` if they failed because the transaction is aborted.
-    pub(crate) kind: Option<TransactionErrorKind>,
+    pub(crate) error: Option<TransactionError>,
     /// Some have had sequence numbers, which their partition waits for.
     pub(crate) was_numbered: bool,
+}
+
+impl FailedRecords {
+    /// Names a record of the batch that has just failed, if the error is about that.
+    fn note_record(&mut self, failure: &Arc<BatchFailure>, index: u32) {
+        self.error = self.error.take().map(|error| error.of_record(failure, index));
+    }
 }
 
 impl Settlement {

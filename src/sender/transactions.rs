@@ -19,12 +19,15 @@
 //!
 //! | File | Has |
 //! |---|---|
+//! | `asking.rs` | what is asked next, and of whom |
 //! | `call.rs` | what callers ask for, and how they learn what came of it |
 //! | `coordinators.rs` | which brokers coordinate the transactional id and the groups |
 //! | `ending.rs` | how a transaction ends |
 //! | `outcomes.rs` | what follows from answers |
 //! | `members.rs` | the partitions and the offsets of the transaction that is open |
+//! | `refusal.rs` | what it says of the producer that a leader refuses its records |
 //! | `verdict.rs` | what an error code means |
+//! | `version.rs` | which requests are for which version |
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,28 +35,32 @@ use std::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::error::{DeliveryErrorKind, TransactionError, TransactionErrorKind};
 use crate::log;
+use crate::protocol::ApiKey;
 use crate::protocol::messages::find_coordinator::CoordinatorType;
-use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
-use crate::protocol::{ApiKey, ErrorCode};
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
 use crate::sender::numbering::ProducerId;
-use crate::sender::request::{Body, Purpose};
+use crate::sender::settings::TransactionalSettings;
 use crate::sender::timer::{Timer, Wait};
 use crate::topic_partition::{NodeId, TopicPartition};
 
+mod asking;
 mod call;
 mod coordinators;
 mod ending;
 mod members;
 mod outcomes;
+mod refusal;
 mod verdict;
+mod version;
 
 pub(crate) use self::call::{Answer, Call, CallReply, Wish};
 use self::coordinators::{CoordinatorKey, Coordinators};
 use self::ending::{Ending, EndingStep};
 use self::members::Members;
 pub(crate) use self::members::{GroupOffsets, OffsetToCommit};
+use self::refusal::{Refusal, refusal_of_producer};
+pub(crate) use self::version::TransactionVersion;
 
 /// The transactions of one producer, one after the other.
 #[derive(Debug)]
@@ -61,28 +68,22 @@ pub(super) struct Transactions {
     /// `transactional.id`.
     id: Arc<str>,
     /// `transaction.timeout.ms`.
-    timeout_ms: i32,
+    timeout: Duration,
+    /// `delivery.timeout.ms`: how long offsets may take, too.
+    delivery_timeout: Duration,
     state: State,
     /// As the coordinator gave them last.
     producer: Option<ProducerId>,
     /// What the cluster has finalized, as far as brokers have said. It counts for the next transaction.
     finalized: TransactionVersion,
+    /// Whether the next transaction needs another epoch than the one before. [`EpochNeed::None`] but while there is none.
+    epoch_need: EpochNeed,
     coordinators: Coordinators,
     /// The request that is under way, if any: there is one at a time.
     asked: Option<Asked>,
     next_question: u64,
     pause: Pause,
     retry_backoff: Backoff,
-}
-
-/// Version of the protocol of transactions: the feature `transaction.version`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum TransactionVersion {
-    /// The feature at level 0 or 1, and brokers that do not have it.
-    #[default]
-    One,
-    /// KIP-890.
-    Two,
 }
 
 #[derive(Debug)]
@@ -105,9 +106,28 @@ struct Open {
     members: Members,
     /// Why it can only be aborted.
     failure: Option<TransactionError>,
-    /// The coordinator must give another epoch before the next transaction: a partition waits for a number that will not come, or
-    /// something of this transaction may still be on its way.
-    needs_epoch: bool,
+    epoch_need: EpochNeed,
+}
+
+/// Whether the coordinator must give another epoch before the next transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum EpochNeed {
+    None,
+    /// A request of the transaction was lost, and may arrive while the next one is open: in its epoch it would count for that. Brokers
+    /// before Kafka 2.5 give no other epoch, so the hole stays there.
+    Wanted,
+    /// A partition waits for a sequence number that will not come.
+    Required,
+}
+
+/// What transactions are told of the rest of the sender.
+pub(super) struct Surroundings<'a> {
+    /// No record of the transaction is queued or under way.
+    pub(super) are_records_settled: bool,
+    /// Whether a request with records may still be with a broker, though all of its records have failed.
+    pub(super) has_unanswered: &'a dyn Fn() -> bool,
+    /// The producer is closed, or dropped.
+    pub(super) is_closed: bool,
 }
 
 /// Tells a request from those before it.
@@ -143,21 +163,24 @@ enum Due {
     ProducerId,
 }
 
-/// The first version of InitProducerId that raises an epoch only for the producer that has it (KIP-360).
-const FIRST_WITH_EPOCH: i16 = 3;
-
 /// A coordinator that is still busy with the transaction before is done in a moment.
 pub(super) const BUSY_BACKOFF: Duration = Duration::from_millis(20);
 
 impl Transactions {
-    pub(super) fn new(id: Arc<str>, timeout: Duration, retry_backoff: Backoff) -> Self {
+    pub(super) fn new(
+        settings: &TransactionalSettings,
+        delivery_timeout: Duration,
+        retry_backoff: Backoff,
+    ) -> Self {
         Self {
             coordinators: Coordinators::default(),
-            id,
-            timeout_ms: i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX),
+            id: Arc::clone(&settings.id),
+            timeout: settings.timeout,
+            delivery_timeout,
             state: State::Uninitialized,
             producer: None,
             finalized: TransactionVersion::default(),
+            epoch_need: EpochNeed::None,
             asked: None,
             next_question: 0,
             pause: Pause::default(),
@@ -166,14 +189,20 @@ impl Transactions {
     }
 
     /// Takes in what a caller asks for.
-    pub(super) fn handle_call(&mut self, call: Call, effects: &mut Effects) {
+    pub(super) fn handle_call(&mut self, call: Call, now: Instant, effects: &mut Effects) {
         match call.wish() {
             Wish::Begin => self.begin(call, effects),
             Wish::SendOffsets(offsets) => {
                 let offsets = offsets.clone();
-                self.send_offsets(call, offsets, effects);
+                self.send_offsets(call, offsets, now, effects);
             }
-            Wish::Commit | Wish::Abort => self.end(call, effects),
+            Wish::Commit { refused } => {
+                if let Some(refused) = refused.clone() {
+                    self.fail_transaction(TransactionError::new(refused), effects);
+                }
+                self.end(call, effects);
+            }
+            Wish::Abort => self.end(call, effects),
         }
     }
 
@@ -190,10 +219,13 @@ impl Transactions {
     /// The next transaction cannot have the epoch of the one before.
     fn need_epoch(&mut self) {
         match &mut self.state {
-            State::Ready => self.state = State::Initializing { begin: None },
+            State::Ready => {
+                self.epoch_need = EpochNeed::Required;
+                self.state = State::Initializing { begin: None };
+            }
             _ => {
                 if let Some(open) = self.open_mut() {
-                    open.needs_epoch = true;
+                    open.epoch_need = EpochNeed::Required;
                 }
             }
         }
@@ -216,6 +248,24 @@ impl Transactions {
         open.failure.is_none() && open.members.has(partition)
     }
 
+    /// Whether a broker that speaks this version of Produce can have records of the transaction. If not, the transaction is given up: the
+    /// broker would not add its partition.
+    pub(super) fn suits(&mut self, produce: Option<i16>, effects: &mut Effects) -> bool {
+        let Some(open) = self.open_mut() else { return true };
+        if produce.is_none_or(|spoken| spoken >= open.version.first_produce()) {
+            return true;
+        }
+        self.note_rolled_back(ApiKey::Produce, effects);
+        false
+    }
+
+    /// A broker of an older release takes part in a transaction of version 2. The next transaction is one of version 1.
+    fn note_rolled_back(&mut self, api_key: ApiKey, effects: &mut Effects) {
+        self.finalized = TransactionVersion::One;
+        let error = TransactionError::new(TransactionErrorKind::RolledBack(api_key.name()));
+        self.fail_transaction(error, effects);
+    }
+
     /// Takes in that records are sent. Returns the last version of Produce that is for the transaction.
     pub(super) fn note_sent(&mut self) -> i16 {
         let Some(open) = self.open_mut() else { return i16::MAX };
@@ -226,17 +276,18 @@ impl Transactions {
     /// Takes in that records have failed. `was_numbered`: they have had sequence numbers, so the partition waits for these.
     pub(super) fn note_failed_records(
         &mut self,
-        kind: Option<TransactionErrorKind>,
+        error: Option<TransactionError>,
         was_numbered: bool,
         effects: &mut Effects,
     ) {
-        if let Some(open) = self.open_mut() {
-            open.needs_epoch |= was_numbered;
+        if was_numbered && let Some(open) = self.open_mut() {
+            open.epoch_need = EpochNeed::Required;
         }
-        match kind {
-            Some(kind) if is_fenced(&kind) => self.fail_for_good(TransactionError::new(kind), effects),
-            Some(kind) => self.fail_transaction(TransactionError::new(kind), effects),
-            None => {}
+        let Some(error) = error else { return };
+        match refusal_of_producer(error.kind()) {
+            Some(Refusal::Final(kind)) => self.fail_for_good(TransactionError::new(kind), effects),
+            Some(Refusal::OfEpoch(kind)) => self.fail_transaction(TransactionError::new(kind), effects),
+            None => self.fail_transaction(error, effects),
         }
     }
 
@@ -269,49 +320,36 @@ impl Transactions {
         }
     }
 
-    /// Asks for what is due. `are_records_settled`: whether no record of the transaction is queued or under way. Returns whether to
-    /// call again once the effects are done.
+    /// Asks for what is due. Returns whether to call again once the effects are done.
     pub(super) fn next_request(
         &mut self,
         nodes: &mut Nodes<'_>,
-        are_records_settled: impl FnOnce() -> bool,
+        around: &Surroundings<'_>,
         now: Instant,
         effects: &mut Effects,
     ) -> bool {
-        let is_going_on = self.step(are_records_settled, effects);
+        self.give_up_what_is_late(around.is_closed, now, effects);
+        let is_going_on = self.step(around, effects);
         if !is_going_on && self.asked.is_none() && self.pause.until.is_none_or(|until| now >= until) {
             self.ask_for_due(nodes, now, effects);
         }
         is_going_on
     }
 
-    fn ask_for_due(&mut self, nodes: &mut Nodes<'_>, now: Instant, effects: &mut Effects) {
-        let Some(due) = self.due() else { return };
-        let key = match &due {
-            Due::CommitOffsets(group) => {
-                CoordinatorKey { kind: CoordinatorType::Group, id: Arc::clone(group) }
-            }
-            _ => CoordinatorKey { kind: CoordinatorType::Transaction, id: Arc::clone(&self.id) },
-        };
-        match self.coordinators.of(&key) {
-            Some(node) if !nodes.knows(node) => {
-                // Metadata names it soon; until then the coordinator may move.
-                effects.push(Effect::RequestMetadata);
-                self.coordinators.forget(&key);
-                self.pause(self.retry_backoff, now);
-            }
-            Some(node) if nodes.can_send(node, now) => self.ask(node, due, nodes, effects),
-            Some(node) => effects.push(Effect::Connect(node)),
-            None => self.look_for_coordinator(key, nodes, now, effects),
+    /// Says what the next request waits for, and until when what is under way may take.
+    pub(super) fn timeouts(&self, now: Instant, see: &mut impl FnMut(Wait, Timer)) {
+        if let State::Ending(ending) = &self.state
+            && let Some(until) = ending.give_up_at()
+        {
+            see(Wait::Until(until), Timer::Transaction);
         }
-    }
-
-    /// Returns what the next request waits for.
-    pub(super) fn timeout(&self, now: Instant) -> Option<(Wait, Timer)> {
         if self.asked.is_some() {
-            return None;
+            return;
         }
-        let due = self.due()?;
+        if let Some(until) = self.open().and_then(|open| open.members.offsets_until()) {
+            see(Wait::Until(until), Timer::Transaction);
+        }
+        let Some(due) = self.due() else { return };
         let wait = match self.pause.until {
             Some(until) if now < until => Wait::Until(until),
             _ => match self.coordinator_of(&due) {
@@ -319,7 +357,25 @@ impl Transactions {
                 None => Wait::AnyNode,
             },
         };
-        Some((wait, Timer::Transaction))
+        see(wait, Timer::Transaction);
+    }
+
+    /// Gives up offsets that take too long, and the end of a transaction of a producer that is gone.
+    fn give_up_what_is_late(&mut self, is_closed: bool, now: Instant, effects: &mut Effects) {
+        if is_closed
+            && let State::Ending(ending) = &mut self.state
+            && ending.is_given_up(self.timeout, now)
+        {
+            log::warn!(transactional_id = %self.id, "the end of the last transaction is left to its coordinator");
+            self.fail_for_good(TransactionError::new(TransactionErrorKind::Closed), effects);
+        }
+        if self.asked.is_none()
+            && let Some(open) = self.open()
+            && open.members.offsets_until().is_some_and(|until| until <= now)
+            && let Some(kind) = open.members.late_offsets(self.delivery_timeout)
+        {
+            self.fail_transaction(TransactionError::new(kind), effects);
+        }
     }
 
     /// Whether records must not linger: the transaction is about to end.
@@ -354,14 +410,15 @@ impl Transactions {
         }
     }
 
-    fn send_offsets(&mut self, call: Call, offsets: GroupOffsets, effects: &mut Effects) {
+    fn send_offsets(&mut self, call: Call, offsets: GroupOffsets, now: Instant, effects: &mut Effects) {
+        let until = now.checked_add(self.delivery_timeout);
         match &mut self.state {
             State::Open(open) => match &open.failure {
                 Some(failure) => {
                     let failure = failure.clone();
                     call.fail(failure, effects);
                 }
-                None => open.members.add_offsets(call, offsets),
+                None => open.members.add_offsets(call, offsets, until),
             },
             State::Failed(error) => {
                 let error = error.clone();
@@ -372,6 +429,14 @@ impl Transactions {
     }
 
     /// The transaction that is open, or ends.
+    fn open(&self) -> Option<&Open> {
+        match &self.state {
+            State::Open(open) => Some(open),
+            State::Ending(ending) => Some(ending.transaction()),
+            _ => None,
+        }
+    }
+
     fn open_mut(&mut self) -> Option<&mut Open> {
         match &mut self.state {
             State::Open(open) => Some(open),
@@ -391,15 +456,16 @@ impl Transactions {
     }
 
     /// Takes the steps that need no request. Returns whether there may be more once the effects are done.
-    fn step(&mut self, are_records_settled: impl FnOnce() -> bool, effects: &mut Effects) -> bool {
-        let are_settled = are_records_settled();
-        if !are_settled && let Some(kind) = self.refusal() {
+    fn step(&mut self, around: &Surroundings<'_>, effects: &mut Effects) -> bool {
+        if !around.are_records_settled
+            && let Some(kind) = self.refusal()
+        {
             // That includes those that come back to be sent again. They may have been the last.
             effects.push(Effect::RefuseQueued(kind));
             return true;
         }
         let State::Ending(ending) = &mut self.state else { return false };
-        match ending.step(are_settled, effects) {
+        match ending.step(around, effects) {
             EndingStep::Wait => false,
             EndingStep::GoOn => true,
             EndingStep::Ended => {
@@ -427,84 +493,6 @@ impl Transactions {
         self.coordinators.of(&CoordinatorKey { kind, id: Arc::clone(id) })
     }
 
-    fn look_for_coordinator(
-        &mut self,
-        key: CoordinatorKey,
-        nodes: &mut Nodes<'_>,
-        now: Instant,
-        effects: &mut Effects,
-    ) {
-        let chosen = nodes.least_loaded(ApiKey::FindCoordinator, now);
-        // That the bootstrap servers do not speak it says nothing: they may be controllers.
-        if chosen.incapable.is_some_and(|node| node.0 >= 0) {
-            let kind = TransactionErrorKind::Unsupported(ApiKey::FindCoordinator.name());
-            return self.fail_for_good(TransactionError::new(kind), effects);
-        }
-        let Some(node) = chosen.node else { return };
-        if !nodes.can_send(node, now) {
-            return effects.push(Effect::Connect(node));
-        }
-        let body = Body::FindCoordinator(key.question());
-        self.send(node, What::Coordinator(key), body, effects);
-    }
-
-    fn ask(&mut self, node: NodeId, due: Due, nodes: &Nodes<'_>, effects: &mut Effects) {
-        if matches!(due, Due::ProducerId) {
-            let version = nodes.version_for(node, ApiKey::InitProducerId);
-            if self.producer.is_some() && version.is_some_and(|version| version < FIRST_WITH_EPOCH) {
-                let error = TransactionError::new(TransactionErrorKind::EpochNotGiven);
-                return self.fail_for_good(error, effects);
-            }
-            let body = Body::InitProducerId(self.init_producer_id());
-            return self.send(node, What::Due(due), body, effects);
-        }
-        let (id, Some(producer)) = (Arc::clone(&self.id), self.producer) else { return };
-        let Some(open) = self.open_mut() else { return };
-        let version = open.version;
-        let members = &mut open.members;
-        let body = match &due {
-            Due::AddOffsets(group) => Body::AddOffsetsToTxn(members.add_group(&id, producer, group)),
-            Due::AddPartitions => Body::AddPartitionsToTxn(members.add_partitions(&id, producer)),
-            Due::CommitOffsets(_) => {
-                let spoken = nodes.version_for(node, ApiKey::TxnOffsetCommit);
-                match members.commit_offsets(&id, producer, version, spoken) {
-                    Some((request, max_version)) => Body::TxnOffsetCommit { request, max_version },
-                    None => {
-                        let error = TransactionError::new(TransactionErrorKind::GroupMetadataUnsupported);
-                        return self.fail_transaction(error, effects);
-                    }
-                }
-            }
-            Due::End { commit } => {
-                let max_version = version.last_end_txn();
-                let request = members.end(&id, producer, *commit);
-                if let State::Ending(ending) = &mut self.state {
-                    ending.note_told();
-                }
-                Body::EndTxn { request, max_version }
-            }
-            Due::ProducerId => return,
-        };
-        self.send(node, What::Due(due), body, effects);
-    }
-
-    fn init_producer_id(&self) -> InitProducerIdRequest {
-        let present = self.producer;
-        InitProducerIdRequest {
-            transactional_id: Some(self.id.to_string()),
-            transaction_timeout_ms: self.timeout_ms,
-            producer_id: present.map_or(-1, |producer| producer.id),
-            producer_epoch: present.map_or(-1, |producer| producer.epoch),
-        }
-    }
-
-    fn send(&mut self, node: NodeId, what: What, body: Body, effects: &mut Effects) {
-        let question = TransactionQuestion(self.next_question);
-        self.next_question += 1;
-        self.asked = Some(Asked { question, what });
-        effects.push(Effect::Send { node, purpose: Purpose::Transactions(question), body });
-    }
-
     /// Notes that the open transaction can only be aborted, and lets callers know who wait for something of it.
     fn fail_transaction(&mut self, error: TransactionError, effects: &mut Effects) {
         if let Some(open) = self.open_mut() {
@@ -523,54 +511,9 @@ impl Transactions {
     }
 }
 
-/// Whether records were refused because the producer is not the one that has the id any more, or may not have it.
-fn is_fenced(kind: &TransactionErrorKind) -> bool {
-    let TransactionErrorKind::RecordsFailed { reason, .. } = kind else { return false };
-    matches!(
-        &**reason,
-        DeliveryErrorKind::Broker {
-            code: ErrorCode::InvalidProducerIdMapping
-                | ErrorCode::ProducerFenced
-                | ErrorCode::TransactionalIdAuthorizationFailed,
-            ..
-        }
-    )
-}
-
-impl TransactionVersion {
-    /// The version that a level of the feature `transaction.version` stands for.
-    pub(super) fn of(level: i16) -> Self {
-        if level >= 2 { Self::Two } else { Self::One }
-    }
-
-    /// The last version of EndTxn that is for transactions of this version. With a later one the epoch would change.
-    fn last_end_txn(self) -> i16 {
-        match self {
-            Self::One => 4,
-            Self::Two => i16::MAX,
-        }
-    }
-
-    /// The last version of Produce. With a later one the broker adds the partition to the transaction.
-    fn last_produce(self) -> i16 {
-        match self {
-            Self::One => 11,
-            Self::Two => i16::MAX,
-        }
-    }
-
-    /// The last version of TxnOffsetCommit. With a later one the broker adds the group to the transaction.
-    fn last_offset_commit(self) -> i16 {
-        match self {
-            Self::One => 4,
-            Self::Two => i16::MAX,
-        }
-    }
-}
-
 impl Open {
     fn new(version: TransactionVersion) -> Self {
-        Self { version, members: Members::default(), failure: None, needs_epoch: false }
+        Self { version, members: Members::default(), failure: None, epoch_need: EpochNeed::None }
     }
 
     /// Notes why the transaction can only be aborted. The first reason counts: others follow from it.
@@ -578,3 +521,6 @@ impl Open {
         self.failure.get_or_insert(error);
     }
 }
+
+#[cfg(test)]
+mod tests;

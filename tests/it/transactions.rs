@@ -1,9 +1,12 @@
 //! Transactions against `kafka-mock`, in both versions of the protocol.
 
+use std::future::Future;
+use std::task::{Context, Waker};
+
 use kafka_mock::{Api, Fault, GroupProtocol, MockCluster, TransactionState};
 use kafka_producer::{
-    ConsumerGroupMetadata, DeliveryErrorKind, Disposition, ErrorCode, OffsetAndMetadata, SendErrorKind,
-    TopicPartition, TransactionErrorKind, TransactionalProducer,
+    ConsumerGroupMetadata, DeliveryErrorKind, Disposition, ErrorCode, OffsetAndMetadata, ProducerRecord,
+    SendErrorKind, TopicPartition, TransactionErrorKind, TransactionalProducer,
 };
 
 use crate::support::{TOPIC, TestResult, builder, millis, record, record_for, soon, until};
@@ -225,6 +228,8 @@ async fn record_that_fails_fails_the_commit_and_is_named() -> TestResult {
         );
         assert_eq!(error.disposition(), Disposition::AbortTransaction);
         assert!(delivery.await.is_err());
+        let record = error.record().and_then(|error| error.record()).map(|record| record.value);
+        assert_eq!(record.flatten().as_deref(), Some(&b"bad"[..]));
 
         let transaction = producer.begin_transaction().await?;
         transaction.send(record_for(1, "again")).await?;
@@ -494,5 +499,213 @@ async fn transaction_ends_in_the_version_that_it_has_begun_with() -> TestResult 
 
         assert_eq!(committed(&cluster), ["0", "0", "1", "1", "2", "2", "3", "3"], "from {from} to {to}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn record_that_is_not_accepted_fails_the_commit() -> TestResult {
+    let cluster = cluster(2).await;
+    let mut producer = builder(&cluster).transactional_id(ID).max_request_size(1000).build_transactional()?;
+    let large = || ProducerRecord::to(TOPIC).partition(1).value(vec![7; 2000]);
+
+    let transaction = producer.begin_transaction().await?;
+    transaction.send(record_for(0, "a")).await?;
+    assert!(transaction.enqueue(large()).await.is_err());
+    assert!(transaction.handle().send(large()).await.is_err());
+    let error = transaction.commit().await.unwrap_err();
+
+    let TransactionErrorKind::RecordsRefused { topic, partition, records, .. } = error.kind() else {
+        panic!("{error}");
+    };
+    assert_eq!((topic.as_ref(), *partition, *records), (TOPIC, Some(1), 2));
+    assert_eq!(error.disposition(), Disposition::AbortTransaction);
+    let transaction = producer.begin_transaction().await?;
+    transaction.send(record_for(0, "b")).await?;
+    transaction.commit().await?;
+    assert_eq!(committed(&cluster), ["b"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn record_that_can_be_tried_again_does_not_fail_the_commit() -> TestResult {
+    let cluster = cluster(2).await;
+    let mut producer = transactional(&cluster);
+
+    let transaction = producer.begin_transaction().await?;
+    assert!(transaction.try_enqueue(record_for(0, "a")).is_err());
+    transaction.send(record_for(0, "a")).await?;
+    transaction.commit().await?;
+
+    assert_eq!(committed(&cluster), ["a"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn call_that_waits_or_was_dropped_fails_the_commit() -> TestResult {
+    for is_dropped in [true, false] {
+        let cluster = cluster(2).await;
+        let mut producer = transactional(&cluster);
+        let transaction = producer.begin_transaction().await?;
+        transaction.send(record_for(0, "a")).await?;
+        let handle = transaction.handle();
+        // There is no such topic.
+        let mut call = Box::pin(async move { handle.send(ProducerRecord::to("missing").value("b")).await });
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+
+        if is_dropped {
+            drop(call);
+            let error = transaction.commit().await.unwrap_err();
+            assert!(
+                matches!(error.kind(), TransactionErrorKind::RecordsRefused { records: 1, .. }),
+                "{error}"
+            );
+        } else {
+            let error = transaction.commit().await.unwrap_err();
+            assert!(matches!(error.kind(), TransactionErrorKind::RecordsWaited { records: 1 }), "{error}");
+            let error = soon("the call", call).await.unwrap_err();
+            assert!(matches!(error.kind(), SendErrorKind::TransactionOver), "{error}");
+        }
+        assert_eq!(committed(&cluster), [""; 0]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn call_with_the_same_offsets_waits_for_the_first() -> TestResult {
+    let cluster = cluster(2).await;
+    let mut producer = transactional(&cluster);
+    let group = ConsumerGroupMetadata::new("readers");
+    let offset = |offset| [(TopicPartition::new(TOPIC, 2), OffsetAndMetadata::new(offset))];
+    let transaction = producer.begin_transaction().await?;
+    cluster.inject(Fault::delay(millis(300)).api(Api::TxnOffsetCommit));
+
+    assert!(tokio::time::timeout(millis(20), transaction.send_offsets(offset(10), &group)).await.is_err());
+    soon("the offsets", transaction.send_offsets(offset(10), &group)).await?;
+    assert_eq!(cluster.requests().of(Api::TxnOffsetCommit), 1);
+    transaction.send_offsets(offset(11), &group).await?;
+    assert_eq!(cluster.requests().of(Api::TxnOffsetCommit), 2);
+    transaction.commit().await?;
+
+    let offsets = cluster.committed_offsets("readers");
+    assert_eq!(offsets.get(&(TOPIC.to_owned(), 2)).map(|found| found.offset), Some(11));
+    Ok(())
+}
+
+#[tokio::test]
+async fn offsets_that_are_never_taken_fail_after_the_delivery_timeout() -> TestResult {
+    let cluster = cluster(2).await;
+    let mut producer = builder(&cluster)
+        .transactional_id(ID)
+        .request_timeout(millis(300))
+        .delivery_timeout(millis(300))
+        .linger(millis(0))
+        .build_transactional()?;
+    cluster.inject(Fault::error_code(3).api(Api::TxnOffsetCommit).always());
+    let transaction = producer.begin_transaction().await?;
+
+    let offsets = [(TopicPartition::new(TOPIC, 2), OffsetAndMetadata::new(10))];
+    let error = transaction.send_offsets(offsets, &ConsumerGroupMetadata::new("readers")).await.unwrap_err();
+    assert!(matches!(error.kind(), TransactionErrorKind::OffsetsTimedOut { .. }), "{error}");
+    assert!(error.to_string().contains(&format!("for {TOPIC}-2")), "{error}");
+    let error = transaction.commit().await.unwrap_err();
+    assert!(matches!(error.kind(), TransactionErrorKind::OffsetsTimedOut { .. }), "{error}");
+
+    producer.begin_transaction().await?.commit().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn close_tells_what_became_of_a_commit_under_way() -> TestResult {
+    for is_answered in [true, false] {
+        let cluster = cluster(2).await;
+        let mut producer = transactional(&cluster);
+        let transaction = producer.begin_transaction().await?;
+        transaction.send(record_for(0, "a")).await?;
+        let fault = if is_answered { Fault::delay(millis(300)) } else { Fault::drop_response() };
+        cluster.inject(fault.api(Api::EndTxn));
+
+        assert!(tokio::time::timeout(millis(50), transaction.commit()).await.is_err());
+        let report = producer.close(if is_answered { millis(20_000) } else { millis(50) }).await;
+
+        match report.unseen_commit {
+            Some(Ok(())) => assert!(is_answered),
+            Some(Err(error)) => {
+                assert!(!is_answered, "{error}");
+                assert_eq!(error.disposition(), Disposition::FindOutcome, "{error}");
+            }
+            None => panic!("a commit was under way"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn close_says_nothing_of_a_commit_that_its_caller_has_seen() -> TestResult {
+    let cluster = cluster(2).await;
+    let mut producer = transactional(&cluster);
+    let transaction = producer.begin_transaction().await?;
+    transaction.send(record_for(0, "a")).await?;
+    transaction.commit().await?;
+
+    assert!(producer.close(millis(20_000)).await.unseen_commit.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn refusal_of_a_producer_by_the_leader_says_so() -> TestResult {
+    for version in [1, 2] {
+        for code in [90, 49, TRANSACTIONAL_ID_AUTHORIZATION_FAILED, 31] {
+            let cluster = cluster(version).await;
+            let mut producer = transactional(&cluster);
+            let transaction = producer.begin_transaction().await?;
+            cluster.inject(Fault::error_code(code).api(Api::Produce));
+            drop(transaction.enqueue(record_for(0, "a")).await?);
+
+            let error = transaction.commit().await.unwrap_err();
+
+            assert_eq!(error.disposition(), Disposition::NewProducer, "{code}: {error}");
+            assert!(error.to_string().contains("Produce"), "{code}: {error}");
+            assert_eq!(matches!(error.kind(), TransactionErrorKind::Fenced { .. }), code == 90, "{error}");
+            let again = producer.begin_transaction().await.unwrap_err();
+            assert_eq!(again, error);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn old_epoch_at_the_leader_is_told_as_what_it_comes_from() -> TestResult {
+    for version in [1, 2] {
+        let cluster = cluster(version).await;
+        let mut first = transactional(&cluster);
+        let transaction = first.begin_transaction().await?;
+        transaction.send(record_for(0, "of the first")).await?;
+        let mut second = transactional(&cluster);
+        let other = second.begin_transaction().await?;
+
+        drop(transaction.enqueue(record_for(0, "late")).await?);
+        let error = transaction.commit().await.unwrap_err();
+
+        assert!(matches!(error.kind(), TransactionErrorKind::Fenced { .. }), "version {version}: {error}");
+        other.commit().await?;
+        assert_eq!(committed(&cluster), [""; 0]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn producer_that_was_dropped_gives_its_last_transaction_up() -> TestResult {
+    let cluster = cluster(2).await;
+    let mut producer =
+        builder(&cluster).transactional_id(ID).transaction_timeout(millis(300)).build_transactional()?;
+    let transaction = producer.begin_transaction().await?;
+    transaction.send(record_for(0, "a")).await?;
+    cluster.inject(Fault::error_code(NOT_COORDINATOR).api(Api::EndTxn).always());
+
+    drop(transaction);
+    drop(producer);
+
+    let open = || (0..3).map(|broker| cluster.open_connections(broker)).sum::<u64>();
+    until("connections are closed", || open() == 0).await;
     Ok(())
 }

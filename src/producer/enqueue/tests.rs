@@ -20,7 +20,7 @@ use crate::metrics::Counters;
 use crate::pipeline::{BytesSerializer, InterceptorChain, RoutingRules, serialize_with};
 use crate::producer::caller::Caller;
 use crate::sender::Control;
-use crate::topic_partition::{NodeId, Topic};
+use crate::topic_partition::NodeId;
 
 use super::*;
 
@@ -93,7 +93,7 @@ impl Rig {
     }
 
     fn enqueue(&self, record: ProducerRecord) -> Enqueue<'_, Bytes, Bytes> {
-        Enqueue::new(&self.shared, record, NO_TRANSACTION)
+        Enqueue::new(&self.shared, record, None)
     }
 
     fn try_enqueue(&self, mut record: ProducerRecord) -> Option<Delivery> {

@@ -42,10 +42,8 @@ impl SenderCore {
         if let Some((wait, timer)) = self.numbering.timeout(|| !self.is_idle(), now) {
             see_wait(wait, timer);
         }
-        if let Some((wait, timer)) =
-            self.transactions.as_ref().and_then(|transactions| transactions.timeout(now))
-        {
-            see_wait(wait, timer);
+        if let Some(transactions) = &self.transactions {
+            transactions.timeouts(now, &mut see_wait);
         }
         self.topology.timeouts(now, &mut see_wait);
         self.schedule.timeouts(see_wait);

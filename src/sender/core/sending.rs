@@ -21,7 +21,10 @@ impl SenderCore {
                 self.network.connect(node, now);
             }
             self.schedule.note_availability(node, self.network.can_send(node, now), now);
-            while self.network.can_send(node, now) && self.send_produce_request(node, now) {}
+            while self.network.can_send(node, now)
+                && self.suits_transaction(node)
+                && self.send_produce_request(node, now)
+            {}
         }
         self.schedule.tidy_ready();
     }

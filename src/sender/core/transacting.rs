@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use super::SenderCore;
-use crate::error::TransactionErrorKind;
+use crate::error::{TransactionError, TransactionErrorKind};
+use crate::protocol::ApiKey;
 use crate::sender::nodes::Nodes;
-use crate::sender::transactions::Call;
+use crate::sender::transactions::{Call, Surroundings};
+use crate::topic_partition::NodeId;
 
 impl SenderCore {
     /// Takes in what a caller asks of the transactions.
@@ -14,7 +16,7 @@ impl SenderCore {
         self.handle_network_events(now);
         self.note_failed_records();
         if let Some(transactions) = &mut self.transactions {
-            transactions.handle_call(call, &mut self.effects);
+            transactions.handle_call(call, now, &mut self.effects);
         }
         self.act(now);
     }
@@ -34,9 +36,13 @@ impl SenderCore {
             self.note_failed_records();
             let Some(transactions) = &mut self.transactions else { return };
             let mut nodes = Nodes::new(&mut self.network);
-            let accumulator = &self.accumulator;
-            let are_settled = || accumulator.is_complete();
-            is_going_on = transactions.next_request(&mut nodes, are_settled, now, &mut self.effects);
+            let schedule = &self.schedule;
+            let around = Surroundings {
+                are_records_settled: self.accumulator.is_complete(),
+                has_unanswered: &|| schedule.is_any_unanswered(),
+                is_closed: self.accumulator.is_closed(),
+            };
+            is_going_on = transactions.next_request(&mut nodes, &around, now, &mut self.effects);
             self.act(now);
         }
     }
@@ -56,16 +62,23 @@ impl SenderCore {
             && let Some(partition) = self.schedule.partition(id)
         {
             let topic_partition = partition.queue.topic_partition().clone();
-            let kind = TransactionErrorKind::SequenceLost { topic_partition };
-            transactions.note_failed_records(Some(kind), true, &mut self.effects);
+            let error = TransactionError::new(TransactionErrorKind::SequenceLost { topic_partition });
+            transactions.note_failed_records(Some(error), true, &mut self.effects);
         }
+    }
+
+    /// Whether a broker can have records of the transaction.
+    pub(super) fn suits_transaction(&mut self, node: NodeId) -> bool {
+        let Some(transactions) = &mut self.transactions else { return true };
+        let spoken = self.network.version_for(node, ApiKey::Produce);
+        transactions.suits(spoken, &mut self.effects)
     }
 
     fn note_failed_records(&mut self) {
         if let Some(transactions) = &mut self.transactions
             && let Some(failed) = self.settlement.take_failed_records()
         {
-            transactions.note_failed_records(failed.kind, failed.was_numbered, &mut self.effects);
+            transactions.note_failed_records(failed.error, failed.was_numbered, &mut self.effects);
         }
     }
 }

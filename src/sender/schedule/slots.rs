@@ -42,7 +42,6 @@ impl Slots {
         self.0.get_mut(id).and_then(Option::as_deref_mut)
     }
 
-    #[cfg(test)]
     pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.0.iter().filter_map(Option::as_deref)
     }

@@ -27,14 +27,7 @@ impl Settlement {
     ) -> LeaderNews {
         let Some(mut batch) = partition.take_answered(sent.batch_id) else { return LeaderNews::Current };
         let code = ErrorCode::from(answer.error_code);
-        let verdict = match code {
-            // The coordinator has given out a later epoch. Its answer to the abort tells whether to another producer.
-            ErrorCode::InvalidProducerEpoch if self.settings.transactional.is_some() => {
-                Verdict::Refused(Persisted::No)
-            }
-            code => Verdict::of(code, batch.is_numbered()),
-        };
-        match verdict {
+        match Verdict::of(code, batch.is_numbered(), self.settings.transactional.is_some()) {
             Verdict::Delivered => {
                 let append_time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
                 let ending = Ending::Delivered {

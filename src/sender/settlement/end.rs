@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::Settlement;
 use super::giving_up::last_word;
-use super::{FailedRecords, Settlement};
 use crate::accumulator::ProducerBatch;
 use crate::delivery::Outcome;
-use crate::error::{DeliveryError, DeliveryErrorKind, Persisted, TransactionErrorKind};
+use crate::error::{DeliveryError, DeliveryErrorKind, Persisted, TransactionError, TransactionErrorKind};
 use crate::fence::fenced;
 use crate::log;
 use crate::planted::planted;
@@ -165,24 +165,29 @@ impl Settlement {
             partition = %batch.topic_partition(), records = batch.record_count(), reason = %kind, ?persisted,
             "records failed"
         );
+        let first = record_errors.first().map_or(0, |(index, _)| *index);
         if self.settings.transactional.is_some() {
             self.note_failed(&batch, &kind, persisted);
         }
+        let cell = Arc::clone(batch.cell());
         batch.fail(kind, persisted, record_errors, self.observer.as_deref(), &self.teller);
+        if let (Some(failed), Some(Outcome::Failed(failure))) = (&mut self.failed, cell.outcome()) {
+            failed.note_record(failure, first);
+        }
     }
 
     /// Keeps for the transaction what has failed.
     fn note_failed(&mut self, batch: &ProducerBatch, kind: &DeliveryErrorKind, persisted: Persisted) {
-        let failed = self.failed.get_or_insert(FailedRecords { kind: None, was_numbered: false });
+        let failed = self.failed.get_or_insert_default();
         let is_consequence =
             matches!(kind, DeliveryErrorKind::TransactionAborted | DeliveryErrorKind::TransactionFailed(_));
-        if failed.kind.is_none() && !is_consequence {
-            failed.kind = Some(TransactionErrorKind::RecordsFailed {
+        if failed.error.is_none() && !is_consequence {
+            failed.error = Some(TransactionError::new(TransactionErrorKind::RecordsFailed {
                 topic_partition: batch.topic_partition().clone(),
                 records: batch.record_count(),
                 reason: Box::new(kind.clone()),
                 persisted,
-            });
+            }));
         }
         failed.was_numbered |= batch.is_numbered();
     }

@@ -23,12 +23,13 @@ pub(super) enum Verdict {
 impl Verdict {
     /// Judges the error code of a partition in a produce response (Java: `Sender.completeBatch`).
     ///
-    /// `is_numbered`: the batch bears a sequence number.
-    pub(super) fn of(code: ErrorCode, is_numbered: bool) -> Self {
+    /// `is_numbered`: the batch bears a sequence number. `is_in_transaction`: only the coordinator gives the producer another epoch.
+    pub(super) fn of(code: ErrorCode, is_numbered: bool, is_in_transaction: bool) -> Self {
         match code {
             ErrorCode::DuplicateSequenceNumber if planted!(DuplicateIsFailure) => {
                 Self::Refused(Persisted::No)
             }
+            ErrorCode::InvalidProducerEpoch if is_in_transaction => Self::Refused(Persisted::No),
             ErrorCode::InvalidProducerEpoch
             | ErrorCode::OutOfOrderSequenceNumber
             | ErrorCode::UnknownProducerId
@@ -113,7 +114,7 @@ mod tests {
     fn retriable_codes_are_retried_and_refresh_metadata_where_java_does() {
         for (code, refreshes) in RETRIED {
             let code = ErrorCode::from(code);
-            let verdict = Verdict::of(code, false);
+            let verdict = Verdict::of(code, false, false);
             assert!(matches!(verdict, Verdict::Retriable(_)), "{code}: {verdict:?}");
             assert_eq!(LeaderNews::of(code) != LeaderNews::Current, refreshes, "{code}");
         }
@@ -122,24 +123,30 @@ mod tests {
     #[test]
     fn other_codes_are_final() {
         for code in REFUSED {
-            let verdict = Verdict::of(ErrorCode::from(code), false);
+            let verdict = Verdict::of(ErrorCode::from(code), false, false);
             assert!(matches!(verdict, Verdict::Refused(_)), "{code}: {verdict:?}");
         }
     }
 
     #[test]
     fn success_duplicate_and_too_large_have_verdicts_of_their_own() {
-        assert_eq!(Verdict::of(ErrorCode::from(0), true), Verdict::Delivered);
-        assert_eq!(Verdict::of(ErrorCode::from(46), true), Verdict::Delivered);
-        assert_eq!(Verdict::of(ErrorCode::from(10), true), Verdict::TooLarge);
+        assert_eq!(Verdict::of(ErrorCode::from(0), true, false), Verdict::Delivered);
+        assert_eq!(Verdict::of(ErrorCode::from(46), true, false), Verdict::Delivered);
+        assert_eq!(Verdict::of(ErrorCode::from(10), true, false), Verdict::TooLarge);
     }
 
     #[test]
     fn lost_numbers_are_healed_for_batches_that_have_one() {
         for code in [45, 47, 59] {
-            assert_eq!(Verdict::of(ErrorCode::from(code), true), Verdict::OutOfOrder);
-            assert!(matches!(Verdict::of(ErrorCode::from(code), false), Verdict::Refused(_)));
+            assert_eq!(Verdict::of(ErrorCode::from(code), true, false), Verdict::OutOfOrder);
+            assert!(matches!(Verdict::of(ErrorCode::from(code), false, false), Verdict::Refused(_)));
         }
+    }
+
+    #[test]
+    fn old_epoch_in_a_transaction_is_for_the_coordinator_to_judge() {
+        let code = ErrorCode::InvalidProducerEpoch;
+        assert_eq!(Verdict::of(code, true, true), Verdict::Refused(Persisted::No));
     }
 
     #[test]

@@ -25,7 +25,10 @@ pub(crate) struct Call {
 pub(crate) enum Wish {
     Begin,
     SendOffsets(GroupOffsets),
-    Commit,
+    Commit {
+        /// Why records of the transaction were not accepted, if some were not: it can only be aborted.
+        refused: Option<TransactionErrorKind>,
+    },
     Abort,
 }
 
@@ -52,7 +55,7 @@ impl Call {
 
     /// The coordinator may have heard of the commit, or certainly does not do it.
     pub(super) fn set_in_doubt(&mut self, is_in_doubt: bool) {
-        self.is_in_doubt = is_in_doubt && matches!(self.wish, Wish::Commit);
+        self.is_in_doubt = is_in_doubt && matches!(self.wish, Wish::Commit { .. });
     }
 
     pub(super) fn succeed(self, effects: &mut Effects) {
@@ -118,6 +121,11 @@ impl CallReply {
     /// Returns what came of the call, if that is known.
     pub(crate) fn outcome(&self) -> Option<Result<(), TransactionError>> {
         self.0.outcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether this is the reply to the same call.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Waits until it is known.

@@ -1,7 +1,9 @@
 //! How a transaction ends: its records are settled first, then the coordinator is told, if it knows of the transaction at all.
 
+use std::time::{Duration, Instant};
+
 use super::call::{Call, Wish};
-use super::{Due, Open, State, Transactions};
+use super::{Due, EpochNeed, Open, State, Surroundings, TransactionVersion, Transactions};
 use crate::error::{DeliveryErrorKind, TransactionError, TransactionErrorKind};
 use crate::protocol::ErrorCode;
 use crate::sender::effects::{Effect, Effects};
@@ -23,6 +25,10 @@ pub(super) struct Ending {
     is_told: bool,
     /// No answer came to an attempt to tell it, so none that comes to another says what became of that one.
     is_answer_lost: bool,
+    /// What the caller of a commit learns once the transaction is aborted, unless the answer to that tells more.
+    suspicion: Option<TransactionError>,
+    /// When the producer is gone: until when to try.
+    give_up_at: Option<Instant>,
 }
 
 /// What follows from a look at a transaction that ends.
@@ -39,7 +45,7 @@ impl Transactions {
     pub(super) fn end(&mut self, call: Call, effects: &mut Effects) {
         match std::mem::replace(&mut self.state, State::Uninitialized) {
             State::Open(transaction) => {
-                let commit = matches!(call.wish(), Wish::Commit);
+                let commit = matches!(call.wish(), Wish::Commit { .. });
                 self.state = State::Ending(Box::new(Ending::new(transaction, commit, call, effects)));
                 // Nothing lingers any more.
                 effects.push(Effect::LookAtActive);
@@ -61,15 +67,13 @@ impl Transactions {
     /// The transaction has ended.
     pub(super) fn finish(&mut self, effects: &mut Effects) {
         let State::Ending(ending) = std::mem::replace(&mut self.state, State::Ready) else { return };
-        match ending.call {
-            // No other producer has fenced this one, or the abort would have been refused.
-            Some(call) if matches!(call.wish(), Wish::Commit) && !ending.commit => {
-                call.fail(TransactionError::new(TransactionErrorKind::GivenUp), effects);
-            }
-            Some(call) => call.succeed(effects),
-            None => {}
+        match (ending.call, ending.suspicion) {
+            (Some(call), None) => call.succeed(effects),
+            (Some(call), Some(error)) => call.fail(error, effects),
+            (None, _) => {}
         }
-        if ending.transaction.needs_epoch {
+        self.epoch_need = ending.transaction.epoch_need;
+        if self.epoch_need > EpochNeed::None {
             self.state = State::Initializing { begin: ending.next };
         } else if self.producer.is_none() {
             // It was left behind in another cluster.
@@ -109,6 +113,8 @@ impl Ending {
             is_ready: false,
             is_told: false,
             is_answer_lost: false,
+            suspicion: None,
+            give_up_at: None,
         }
     }
 
@@ -134,15 +140,20 @@ impl Ending {
     }
 
     /// Takes the steps that need no request.
-    pub(super) fn step(&mut self, are_records_settled: bool, effects: &mut Effects) -> EndingStep {
+    pub(super) fn step(&mut self, around: &Surroundings<'_>, effects: &mut Effects) -> EndingStep {
         if self.commit && !self.is_told && self.transaction.failure.is_some() {
             self.abort_instead(effects);
             return EndingStep::GoOn;
         }
-        if !are_records_settled {
+        if !around.are_records_settled {
             return EndingStep::Wait;
         }
         if self.commit && self.transaction.members.due(self.transaction.version).is_some() {
+            return EndingStep::Wait;
+        }
+        // Before Kafka 3.6, records that a leader writes after the marker of the abort would count for the next transaction.
+        let is_of_one = self.transaction.version == TransactionVersion::One;
+        if !self.commit && !self.is_ready && is_of_one && (around.has_unanswered)() {
             return EndingStep::Wait;
         }
         self.is_ready = true;
@@ -155,6 +166,17 @@ impl Ending {
             Some(failure) => Some(DeliveryErrorKind::TransactionFailed(failure.clone())),
             None => (!self.commit).then_some(DeliveryErrorKind::TransactionAborted),
         }
+    }
+
+    /// Returns until when to try, if the producer is gone.
+    pub(super) fn give_up_at(&self) -> Option<Instant> {
+        self.give_up_at
+    }
+
+    /// The producer is gone. Returns whether its coordinator has had the time to end the transaction by itself.
+    pub(super) fn is_given_up(&mut self, timeout: Duration, now: Instant) -> bool {
+        let until = *self.give_up_at.get_or_insert_with(|| now.checked_add(timeout).unwrap_or(now));
+        until <= now
     }
 
     /// Returns what is to be asked next.
@@ -217,6 +239,8 @@ impl Ending {
             is_ready: false,
             is_told: false,
             is_answer_lost: false,
+            suspicion: None,
+            give_up_at: None,
         }
     }
 
@@ -234,20 +258,18 @@ impl Ending {
         self.commit = false;
         self.is_ready = false;
         self.transaction.members.stop(&failure, effects);
-        if is_of_old_epoch(&failure) && self.transaction.members.is_started() {
-            return;
-        }
-        if let Some(call) = self.call.take() {
+        if is_of_epoch(failure.kind()) {
+            // If another producer has the id, the coordinator says so to the abort. If it takes the abort, it had aborted by itself.
+            self.suspicion = Some(TransactionError::new(TransactionErrorKind::GivenUp));
+        } else if let Some(call) = self.call.take() {
             call.fail(failure, effects);
         }
     }
 }
 
-/// Whether records were refused because the coordinator has given out a later epoch: to another producer, or because it has given the
-/// transaction up.
-fn is_of_old_epoch(failure: &TransactionError) -> bool {
-    let TransactionErrorKind::RecordsFailed { reason, .. } = failure.kind() else { return false };
-    matches!(&**reason, DeliveryErrorKind::Broker { code: ErrorCode::InvalidProducerEpoch, .. })
+/// Whether the producer's epoch is an old one.
+fn is_of_epoch(kind: &TransactionErrorKind) -> bool {
+    matches!(kind, TransactionErrorKind::Broker { code: ErrorCode::InvalidProducerEpoch, .. })
 }
 
 fn aborted() -> TransactionError {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::call::Call;
 use super::{Due, TransactionVersion};
-use crate::error::TransactionError;
+use crate::error::{TransactionError, TransactionErrorKind};
 use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
 use crate::protocol::messages::end_txn::EndTxnRequest;
@@ -44,6 +45,10 @@ enum Stage {
 struct PendingOffsets {
     call: Call,
     offsets: GroupOffsets,
+    /// When they are given up.
+    until: Option<Instant>,
+    /// What the coordinator said last.
+    said: Option<String>,
     /// The broker does not know a topic by its id: go by names.
     by_name: bool,
 }
@@ -65,6 +70,16 @@ pub(crate) struct OffsetToCommit {
     /// -1 if it is not known.
     pub(crate) leader_epoch: i32,
     pub(crate) metadata: Option<String>,
+}
+
+impl GroupOffsets {
+    /// Whether these are the same offsets of the same member. What metadata says of the topics does not matter.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let offsets = |of: &Self| {
+            of.topics.iter().map(|(topic, (_, offsets))| (topic.clone(), offsets.clone())).collect::<Vec<_>>()
+        };
+        self.group == other.group && self.member == other.member && offsets(self) == offsets(other)
+    }
 }
 
 impl Members {
@@ -97,8 +112,27 @@ impl Members {
         self.is_started
     }
 
-    pub(super) fn add_offsets(&mut self, call: Call, offsets: GroupOffsets) {
-        self.offsets.push_back(PendingOffsets { call, offsets, by_name: false });
+    pub(super) fn add_offsets(&mut self, call: Call, offsets: GroupOffsets, until: Option<Instant>) {
+        self.offsets.push_back(PendingOffsets { call, offsets, until, said: None, by_name: false });
+    }
+
+    /// Returns when the oldest offsets are given up.
+    pub(super) fn offsets_until(&self) -> Option<Instant> {
+        self.offsets.front()?.until
+    }
+
+    /// Takes in why the oldest offsets are not committed so far.
+    pub(super) fn note_said(&mut self, said: String) {
+        if let Some(pending) = self.offsets.front_mut() {
+            pending.said = Some(said);
+        }
+    }
+
+    /// Returns the error for offsets that took too long.
+    pub(super) fn late_offsets(&self, waited: Duration) -> Option<TransactionErrorKind> {
+        let pending = self.offsets.front()?;
+        let group = pending.offsets.group.to_string();
+        Some(TransactionErrorKind::OffsetsTimedOut { group, waited, reason: pending.said.clone() })
     }
 
     /// Returns what is to be asked next.

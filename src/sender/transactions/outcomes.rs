@@ -6,7 +6,9 @@ use std::time::Instant;
 use super::call::Call;
 use super::coordinators::CoordinatorKey;
 use super::verdict::Verdict;
-use super::{Asked, Due, Open, Pause, State, TransactionQuestion, TransactionVersion, Transactions, What};
+use super::{
+    Asked, Due, EpochNeed, Open, Pause, State, TransactionQuestion, TransactionVersion, Transactions, What,
+};
 use crate::error::{TransactionError, TransactionErrorKind};
 use crate::log;
 use crate::network::FailureReason;
@@ -57,8 +59,12 @@ impl Transactions {
     ) {
         // An answer may come from a cluster that was left meanwhile.
         let Some(Asked { what, .. }) = self.asked.take_if(|asked| asked.question == question) else { return };
+        let is_lost = matches!(outcome, RequestOutcome::Failed { on_wire: true, .. });
         if let (What::Due(Due::End { .. }), State::Ending(ending)) = (&what, &mut self.state) {
-            ending.note_outcome(!matches!(outcome, RequestOutcome::Failed { on_wire: true, .. }));
+            ending.note_outcome(!is_lost);
+        }
+        if is_lost {
+            self.note_lost(&what);
         }
         match outcome {
             RequestOutcome::Answered { version, body } => match read(&what, version, &body) {
@@ -106,7 +112,10 @@ impl Transactions {
                 self.note_not_done(&what);
                 self.pause(self.busy_backoff(), now);
             }
-            Verdict::Retry => self.ask_again(&what, now),
+            Verdict::Retry => {
+                self.note_said(&what, &said);
+                self.ask_again(&what, now);
+            }
             Verdict::OtherCoordinator => {
                 self.forget_coordinator_of(&what);
                 self.ask_again(&what, now);
@@ -128,6 +137,8 @@ impl Transactions {
             {
                 self.abort_only(&what, TransactionError::new(TransactionErrorKind::GivenUp), effects);
             }
+            // No transaction is open: what is to be aborted is the coordinator's affair.
+            Verdict::Abort if matches!(self.state, State::Initializing { .. }) => self.ask_again(&what, now),
             Verdict::Abort => {
                 if said.code == ErrorCode::UnknownProducerId {
                     self.need_epoch();
@@ -135,7 +146,7 @@ impl Transactions {
                 self.abort_only(&what, said.into_error(&what), effects);
                 self.pause(self.retry_backoff, now);
             }
-            Verdict::Refused => self.refuse_begin(said.into_error(&what), effects),
+            Verdict::Refused => self.refuse_begin(said.into_refusal(&what), effects),
             Verdict::Fenced => {
                 let kind = TransactionErrorKind::Fenced { code: said.code, call: what.api_key().name() };
                 self.fail_for_good(TransactionError::new(kind), effects);
@@ -176,7 +187,7 @@ impl Transactions {
                 if let News::Producer(producer) = news {
                     self.adopt(producer, effects);
                     if let Some(open) = self.open_mut() {
-                        open.needs_epoch = false;
+                        open.epoch_need = EpochNeed::None;
                     }
                 }
                 self.finish(effects);
@@ -185,11 +196,30 @@ impl Transactions {
     }
 
     /// The producer has its id: the caller who waits for it has a transaction.
-    fn begin_first(&mut self, effects: &mut Effects) {
+    pub(super) fn begin_first(&mut self, effects: &mut Effects) {
         let State::Initializing { begin } = std::mem::replace(&mut self.state, State::Ready) else { return };
+        self.epoch_need = EpochNeed::None;
         if let Some(begin) = begin {
             self.state = State::Open(Open::new(self.finalized));
             begin.succeed(effects);
+        }
+    }
+
+    /// A request was lost. It may arrive after the transaction has ended, and count for the next one if that has the same epoch.
+    fn note_lost(&mut self, what: &What) {
+        if let What::Due(due) = what
+            && *due != Due::ProducerId
+            && let Some(open) = self.open_mut()
+            && open.version == TransactionVersion::One
+        {
+            open.epoch_need = open.epoch_need.max(EpochNeed::Wanted);
+        }
+    }
+
+    fn note_said(&mut self, what: &What, said: &Said) {
+        if let (What::Due(Due::CommitOffsets(_)), Some(open)) = (what, self.open_mut()) {
+            let about = said.about.as_deref().unwrap_or_default();
+            open.members.note_said(format!("{} for {about}", said.code));
         }
     }
 
@@ -262,7 +292,8 @@ impl Transactions {
                     Call::fail(call, error, effects);
                 }
             }
-            _ => self.fail_for_good(error, effects),
+            // With a transaction open, it is lost.
+            _ => self.fail_for_good(error.into_final(), effects),
         }
     }
 }
@@ -320,18 +351,24 @@ impl Said {
     }
 
     fn into_error(self, what: &What) -> TransactionError {
+        let (call, code, is_final) = (what.api_key().name(), self.code, self.verdict == Verdict::Fatal);
+        let message = self.message(what);
+        TransactionError::new(TransactionErrorKind::Broker { call, code, message, is_final })
+    }
+
+    fn into_refusal(self, what: &What) -> TransactionError {
+        let (call, code) = (what.api_key().name(), self.code);
+        let message = self.message(what);
+        TransactionError::new(TransactionErrorKind::Refused { call, code, message })
+    }
+
+    fn message(self, what: &What) -> Option<String> {
         let about = self.about.filter(|about| !about.is_empty());
-        let message = match (what.group(), about) {
+        match (what.group(), about) {
             (Some(group), Some(about)) => Some(format!("group {group}: {about}")),
             (Some(group), None) => Some(format!("group {group}")),
             (None, about) => about,
-        };
-        TransactionError::new(TransactionErrorKind::Broker {
-            call: what.api_key().name(),
-            code: self.code,
-            message,
-            is_final: matches!(self.verdict, Verdict::Fatal | Verdict::Refused),
-        })
+        }
     }
 }
 

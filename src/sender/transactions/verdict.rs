@@ -85,6 +85,8 @@ fn of_offset_commit(code: ErrorCode) -> Verdict {
         | ErrorCode::GroupAuthorizationFailed
         | ErrorCode::GroupIdNotFound
         | ErrorCode::IllegalGeneration
+        | ErrorCode::InvalidCommitOffsetSize
+        | ErrorCode::InvalidGroupId
         | ErrorCode::OffsetMetadataTooLarge
         | ErrorCode::StaleMemberEpoch
         | ErrorCode::TopicAuthorizationFailed
@@ -95,7 +97,9 @@ fn of_offset_commit(code: ErrorCode) -> Verdict {
 
 fn of_others(api: ApiKey, code: ErrorCode, is_commit: bool) -> Verdict {
     match code {
-        ErrorCode::GroupAuthorizationFailed if api != ApiKey::EndTxn => Verdict::Abort,
+        ErrorCode::GroupAuthorizationFailed | ErrorCode::InvalidGroupId if api != ApiKey::EndTxn => {
+            Verdict::Abort
+        }
         ErrorCode::TransactionalIdAuthorizationFailed | ErrorCode::ClusterAuthorizationFailed
             if api == ApiKey::FindCoordinator =>
         {
@@ -112,10 +116,10 @@ fn retried_or(code: ErrorCode, verdict: Verdict) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const REQUESTS: [ApiKey; 6] = [
+    pub(in crate::sender::transactions) const REQUESTS: [ApiKey; 6] = [
         ApiKey::FindCoordinator,
         ApiKey::InitProducerId,
         ApiKey::AddPartitionsToTxn,
@@ -131,7 +135,7 @@ mod tests {
     /// Kafka's handlers in `TransactionManager`, code by code, in the order of `REQUESTS`. `A`: abort, `B`: busy, `C`: the
     /// coordinator is another broker, `F`: fatal, `N`: never answered, `R`: again, `X`: fenced, `Z`: refused while the producer
     /// comes by its id.
-    const TABLE: [(i16, &str); 21] = [
+    pub(in crate::sender::transactions) const TABLE: [(i16, &str); 23] = [
         (15, "RCCCCC"),  // COORDINATOR_NOT_AVAILABLE
         (16, "RCCCCC"),  // NOT_COORDINATOR
         (14, "RRRRRR"),  // COORDINATOR_LOAD_IN_PROGRESS
@@ -145,6 +149,8 @@ mod tests {
         (59, "NFAAFA"),  // UNKNOWN_PRODUCER_ID
         (29, "NNANAN"), // TOPIC_AUTHORIZATION_FAILED: Java's commit of offsets is fatal; here the transaction can be aborted
         (30, "ANNAAN"), // GROUP_AUTHORIZATION_FAILED
+        (24, "ANNAAN"), // INVALID_GROUP_ID: final in Java; here the transaction can be aborted
+        (28, "NNNNAN"), // INVALID_COMMIT_OFFSET_SIZE: the same
         (82, "NNNNAN"), // FENCED_INSTANCE_ID
         (25, "NNNNAN"), // UNKNOWN_MEMBER_ID
         (22, "NNNNAN"), // ILLEGAL_GENERATION

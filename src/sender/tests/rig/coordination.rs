@@ -131,7 +131,7 @@ impl Rig {
 
     pub(in super::super) fn commit(&mut self) -> CallReply {
         self.take_records_of(NO_TRANSACTION);
-        self.call(Wish::Commit)
+        self.call(Wish::Commit { refused: None })
     }
 
     pub(in super::super) fn abort(&mut self) -> CallReply {

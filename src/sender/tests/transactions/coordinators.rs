@@ -156,7 +156,7 @@ fn brokers_without_a_request_that_transactions_need_end_the_producer() {
             rig.grant(FIND);
         }
         assert_eq!(reason(&begin), TransactionErrorKind::Unsupported(name));
-        assert_eq!(error(&begin).disposition(), Disposition::FixConfiguration);
+        assert_eq!(error(&begin).disposition(), Disposition::NewProducer);
 
         let again = rig.call(Wish::Begin);
         assert_eq!(reason(&again), TransactionErrorKind::Unsupported(name));

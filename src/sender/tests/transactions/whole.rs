@@ -99,7 +99,7 @@ fn next_transaction_begins_when_the_one_before_has_ended() {
 #[test]
 fn call_that_does_not_fit_is_refused_and_changes_nothing() {
     let mut rig = Rig::transactional(1);
-    for wish in [Wish::Abort, Wish::Commit] {
+    for wish in [Wish::Abort, Wish::Commit { refused: None }] {
         let early = rig.call(wish);
         assert!(matches!(reason(&early), TransactionErrorKind::OutOfTurn(_)));
     }
@@ -107,7 +107,7 @@ fn call_that_does_not_fit_is_refused_and_changes_nothing() {
     rig.begin();
     rig.deliver(0, "a");
     let commit = rig.commit();
-    for wish in [Wish::Abort, Wish::Commit] {
+    for wish in [Wish::Abort, Wish::Commit { refused: None }] {
         let late = rig.call(wish);
         assert!(matches!(reason(&late), TransactionErrorKind::OutOfTurn(_)));
     }
