@@ -35,7 +35,8 @@
 //!   (`enable.idempotence`, on by default). A sequence error never ends an idempotent producer: if a broker has forgotten
 //!   the producer's numbers, the producer begins a new epoch and goes on.
 //!
-//! - A [`TransactionalProducer`] writes records to many partitions together or not at all, and commits a consumer's offsets with them.
+//! - A [`TransactionalProducer`] writes records to many partitions together or not at all, and commits a consumer's offsets with them. A
+//!   [`TransactionalProducerPool`] has several of them.
 //!
 //! If you choose other `acks`, or `enable.idempotence=false`, you give up the "once": a batch whose answer was lost may then
 //! be written twice. With `acks=1`, and with `acks=all`, the order stays the same, because the producer then sends one batch
@@ -210,7 +211,8 @@ pub use crate::pipeline::{
 };
 pub use crate::producer::{
     BuildError, CloseReport, ConsumerGroupMetadata, KafkaProducer, KafkaProducerBuilder, OffsetAndMetadata,
-    Transaction, TransactionHandle, TransactionalProducer,
+    PoolError, PooledProducer, Transaction, TransactionHandle, TransactionalProducer,
+    TransactionalProducerPool,
 };
 pub use crate::protocol::ErrorCode;
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};

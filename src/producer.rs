@@ -40,7 +40,8 @@ use self::enqueue::{Enqueue, TimeBlocked, far};
 use self::topic_wait::{TopicWait, TopicWaitError};
 use self::topics::TopicDirectory;
 pub use self::transactional::{
-    ConsumerGroupMetadata, OffsetAndMetadata, Transaction, TransactionHandle, TransactionalProducer,
+    ConsumerGroupMetadata, OffsetAndMetadata, PoolError, PooledProducer, Transaction, TransactionHandle,
+    TransactionalProducer, TransactionalProducerPool,
 };
 use self::transactional::{Intake, number_of};
 use self::walk::{Stop, Walk};

@@ -200,6 +200,19 @@ impl TransactionError {
         self.0.record.as_ref()
     }
 
+    /// Whether the producer cannot go on, or may not be able to.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(
+            self.kind(),
+            TransactionErrorKind::Broker { is_final: true, .. }
+                | TransactionErrorKind::Closed
+                | TransactionErrorKind::CommitInDoubt { .. }
+                | TransactionErrorKind::EpochNotGiven
+                | TransactionErrorKind::Fenced { .. }
+                | TransactionErrorKind::Unsupported(_)
+        )
+    }
+
     /// Returns what to do about it.
     ///
     /// | | The producer | The transaction |

@@ -25,9 +25,11 @@ use crate::topic_partition::TopicPartition;
 
 mod intake;
 mod offsets;
+mod pool;
 
 pub(super) use self::intake::{Intake, number_of};
 pub use self::offsets::{ConsumerGroupMetadata, OffsetAndMetadata};
+pub use self::pool::{PoolError, PooledProducer, TransactionalProducerPool};
 
 /// Sends records in transactions: readers with `isolation.level=read_committed` see all records of a transaction, or none
 /// (KIP-98, KIP-890; Java: `KafkaProducer` with `transactional.id`).
@@ -67,6 +69,8 @@ pub struct TransactionalProducer<K = Bytes, V = Bytes> {
     beginning: Option<CallReply>,
     /// The end of a transaction that its caller has not seen.
     ending: Option<Unfinished>,
+    /// Why it cannot go on, once a call has said so.
+    failure: Option<TransactionError>,
 }
 
 #[derive(Debug)]
@@ -97,7 +101,22 @@ pub struct TransactionHandle<K = Bytes, V = Bytes> {
 
 impl<K, V> TransactionalProducer<K, V> {
     pub(super) fn new(shared: Arc<ProducerShared<K, V>>) -> Self {
-        Self { shared, number: NO_TRANSACTION, beginning: None, ending: None }
+        Self { shared, number: NO_TRANSACTION, beginning: None, ending: None, failure: None }
+    }
+}
+
+impl<K, V> TransactionalProducer<K, V> {
+    /// Whether nothing of the last transaction is left to be waited for.
+    fn is_settled(&self) -> bool {
+        self.ending.as_ref().is_none_or(|ending| ending.reply.outcome().is_some())
+    }
+
+    fn note_failure(&mut self, outcome: &Result<(), TransactionError>) {
+        if let Err(error) = outcome
+            && error.is_final()
+        {
+            self.failure.get_or_insert_with(|| error.clone());
+        }
     }
 }
 
@@ -130,6 +149,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
             || Err(shared.timed_out(CALL)),
             |outcome| {
                 self.beginning = None;
+                self.note_failure(&outcome);
                 outcome
             },
         )?;
@@ -186,6 +206,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
         let outcome = self.shared.wait_for_reply(&reply, until).await;
         let outcome = outcome.ok_or_else(|| self.shared.timed_out(call))?;
         self.ending = None;
+        self.note_failure(&outcome);
         // Whatever has become of an abort, nothing of the transaction counts. What keeps the producer from going on, the next
         // call says, too.
         if is_commit { outcome } else { Ok(()) }
@@ -335,6 +356,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
         let outcome = self.producer.shared.wait_for_reply(&reply, until).await;
         let outcome = outcome.ok_or_else(|| self.producer.shared.timed_out(call))?;
         self.producer.ending = None;
+        self.producer.note_failure(&outcome);
         outcome
     }
 }

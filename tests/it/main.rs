@@ -47,4 +47,5 @@ mod tls;
 #[cfg(feature = "tls")]
 mod tls_rotation;
 mod transactions;
+mod transactions_pool;
 mod versions;

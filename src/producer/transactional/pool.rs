@@ -1,0 +1,417 @@
+//! [`TransactionalProducerPool`]: several transactions at once, each by a producer of its own.
+//!
+//! The semaphore counts the producers that are idle, so callers get them in the order in which they came. A producer that is taken
+//! is in a [`PooledProducer`] from that moment on, so it comes back however the call ends.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use thiserror::Error;
+use tokio::sync::{Notify, Semaphore};
+
+use super::TransactionalProducer;
+use crate::clock;
+use crate::error::{Disposition, TransactionError, TransactionErrorKind};
+use crate::fence::fenced;
+use crate::log;
+use crate::producer::enqueue::far;
+use crate::producer::{BuildError, CloseReport, KafkaProducerBuilder, deadline};
+use crate::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Transactional producers for services that need several transactions at once, with the ids `prefix0`, `prefix1` and so on
+/// (Spring: `DefaultKafkaProducerFactory` with `transactionIdPrefix`).
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use kafka_producer::{KafkaProducer, ProducerRecord, TransactionalProducerPool};
+///
+/// let builder = || KafkaProducer::builder().bootstrap_servers("localhost:9092");
+/// let pool = TransactionalProducerPool::start("payments-", 4, builder).await?;
+///
+/// // In each task:
+/// let mut producer = pool.acquire().await?;
+/// let transaction = producer.begin_transaction().await?;
+/// drop(transaction.enqueue(ProducerRecord::to("debits").key("alice").value("5")).await?);
+/// transaction.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # The prefix
+///
+/// It stands for one process: another pool with the same prefix fences this one. Give each instance of a service a prefix that it keeps
+/// across restarts, as the name of a pod in a stateful set. The pool takes all of its ids when it starts. So a process that was thought
+/// dead can write with none of them any more, and its open transactions are aborted, provided that the pool has not become smaller.
+///
+/// # What it costs
+///
+/// Each producer has connections, a background task, and `buffer.memory` of its own.
+pub struct TransactionalProducerPool<K = Bytes, V = Bytes> {
+    shared: Arc<Shared<K, V>>,
+}
+
+/// A producer of a pool, to which it goes back when this is dropped.
+///
+/// A transaction that is dropped without a commit is aborted first. If a call of `commit` was cancelled or timed out and you drop this
+/// without waiting for its end ([`TransactionalProducer::finish_transaction`]), the commit goes on, and the pool logs what comes of it
+/// unless that is success.
+pub struct PooledProducer<K: Send + Sync + 'static = Bytes, V: Send + Sync + 'static = Bytes> {
+    shared: Arc<Shared<K, V>>,
+    /// `None` once it has gone back.
+    member: Option<Member<K, V>>,
+}
+
+/// Why a pool has no producer for the caller.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// A producer could not be made.
+    #[error("the producer with the transactional.id {id} cannot be made")]
+    Build {
+        /// Its `transactional.id`.
+        id: String,
+        /// Why.
+        source: BuildError,
+    },
+    /// The pool is closed.
+    #[error("the pool is closed")]
+    Closed,
+    /// All producers were in use.
+    #[error("none of {size} producers became free within {waited:?} (max.block.ms)")]
+    Exhausted {
+        /// How many there are.
+        size: usize,
+        /// How long the caller has waited.
+        waited: Duration,
+    },
+    /// Other producers have taken all ids of the pool: another pool has the same prefix. It is not for this one to take them back. With
+    /// brokers before Kafka 4.0 this is also the word for a transaction that took longer than `transaction.timeout.ms`.
+    #[error("all producers of the pool were fenced, the one with the transactional.id {id} at last")]
+    Fenced {
+        /// The `transactional.id` of the last.
+        id: String,
+        /// What its coordinator said.
+        source: TransactionError,
+    },
+    /// A transactional id could not be taken.
+    #[error("the pool does not get the transactional.id {id}")]
+    Start {
+        /// The id.
+        id: String,
+        /// Why.
+        source: TransactionError,
+    },
+}
+
+struct Shared<K, V> {
+    make: Box<dyn Fn() -> KafkaProducerBuilder<K, V> + Send + Sync>,
+    /// As many as are idle.
+    permits: Semaphore,
+    members: Mutex<Members<K, V>>,
+    max_block: Duration,
+    /// A producer has come back after the pool was closed.
+    comeback: Notify,
+}
+
+struct Members<K, V> {
+    /// Those that are not in use, the one that came back last at the end.
+    idle: VecDeque<Member<K, V>>,
+    /// Those that are not lost, in use or not.
+    size: usize,
+    in_use: usize,
+    /// The last that was fenced.
+    fenced: Option<(String, TransactionError)>,
+}
+
+struct Member<K, V> {
+    id: String,
+    producer: TransactionalProducer<K, V>,
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducerPool<K, V> {
+    /// Makes `size` producers (at least one) by `builder`, and takes their transactional ids: `prefix` and a number from 0.
+    ///
+    /// # Cancel safety
+    ///
+    /// If you drop the future, there is no pool; some ids may have been taken.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Build`], or [`PoolError::Start`] with the first id that was not to be had within `max.block.ms`.
+    pub async fn start(
+        prefix: impl Into<String>,
+        size: usize,
+        builder: impl Fn() -> KafkaProducerBuilder<K, V> + Send + Sync + 'static,
+    ) -> Result<Self, PoolError> {
+        let (prefix, size) = (prefix.into(), size.max(1));
+        let members = (0..size).map(|index| Member::make(format!("{prefix}{index}"), &builder));
+        let mut members = members.collect::<Result<VecDeque<_>, _>>()?;
+        let mut taking: FuturesUnordered<_> = members.iter_mut().map(Member::take_id).collect();
+        while let Some(taken) = taking.next().await {
+            taken?;
+        }
+        drop(taking);
+        let max_block =
+            members.front().map_or(Duration::ZERO, |member| member.producer.shared.settings.max_block);
+        let shared = Shared {
+            make: Box::new(builder),
+            permits: Semaphore::new(members.len()),
+            members: Mutex::new(Members { size, idle: members, in_use: 0, fenced: None }),
+            max_block,
+            comeback: Notify::new(),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Returns a producer that no other caller has. Callers get one in the order in which they came.
+    ///
+    /// It waits until one is free and its last transaction has ended. A producer that cannot go on is replaced by a new one with the
+    /// same id, unless another producer has taken the id: then the pool is smaller from now on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Exhausted`] after `max.block.ms`, [`PoolError::Closed`], [`PoolError::Fenced`] if no producer is left, and
+    /// [`PoolError::Build`].
+    pub async fn acquire(&self) -> Result<PooledProducer<K, V>, PoolError> {
+        let until = far(clock::now(), self.shared.max_block);
+        match deadline::timeout_at(until, self.acquire_one()).await {
+            Some(acquired) => acquired,
+            None => {
+                let size = self.shared.members().size;
+                Err(PoolError::Exhausted { size, waited: self.shared.max_block })
+            }
+        }
+    }
+
+    async fn acquire_one(&self) -> Result<PooledProducer<K, V>, PoolError> {
+        loop {
+            let Ok(permit) = self.shared.permits.acquire().await else {
+                return Err(self.shared.why_closed());
+            };
+            let Some(member) = self.shared.members().take() else { continue };
+            permit.forget();
+            let mut pooled = PooledProducer { shared: Arc::clone(&self.shared), member: Some(member) };
+            if pooled.make_ready().await? {
+                return Ok(pooled);
+            }
+        }
+    }
+
+    /// Returns how many producers the pool has: all that were not fenced.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.shared.members().size
+    }
+
+    /// Returns how many of them are not in use.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.shared.members().idle.len()
+    }
+
+    /// Closes the pool: no caller gets a producer any more. Closes all producers, those in use once they come back, and waits for that
+    /// up to `timeout`. Returns what [`TransactionalProducer::close`] has said of each that came back in time, with its
+    /// `transactional.id`.
+    ///
+    /// # Cancel safety
+    ///
+    /// If you drop the future, the pool is closed, and its producers end as soon as they have nothing left to do.
+    pub async fn close(&self, timeout: Duration) -> Vec<(String, CloseReport)> {
+        let until = far(clock::now(), timeout);
+        self.shared.permits.close();
+        let (mut closing, mut reports) = (FuturesUnordered::new(), Vec::new());
+        loop {
+            // What comes back from here on is not missed.
+            let mut comeback = std::pin::pin!(self.shared.comeback.notified());
+            comeback.as_mut().enable();
+            let (idle, is_last) = self.shared.members().take_all();
+            for Member { id, producer } in idle {
+                let left = until.saturating_duration_since(clock::now());
+                closing.push(async move { (id, producer.close(left).await) });
+            }
+            if closing.is_empty() && is_last {
+                return reports;
+            }
+            let wait = async {
+                tokio::select! {
+                    Some(report) = closing.next() => Some(report),
+                    () = comeback => None,
+                    else => None,
+                }
+            };
+            match deadline::timeout_at(until, wait).await {
+                Some(report) => reports.extend(report),
+                None => break,
+            }
+        }
+        // They end at the same time.
+        while let Some(report) = closing.next().await {
+            reports.push(report);
+        }
+        reports
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> PooledProducer<K, V> {
+    /// Waits until the last transaction has ended, and replaces a producer that cannot go on. Returns whether there is one.
+    async fn make_ready(&mut self) -> Result<bool, PoolError> {
+        let Some(member) = &mut self.member else { return Ok(false) };
+        // It was for the caller before to look at that. The time that this may take is bounded by the call of `acquire`.
+        while let Err(error) = member.producer.finish_transaction().await {
+            if error.disposition() != Disposition::RepeatCall {
+                log::warn!(transactional_id = %member.id, %error, "a transaction that its caller let go of failed");
+                break;
+            }
+        }
+        let Some(failure) = member.producer.failure.clone() else { return Ok(true) };
+        log::warn!(transactional_id = %member.id, error = %failure, "a producer of the pool cannot go on");
+        if fenced_by(&failure) {
+            if let Some(member) = self.member.take() {
+                self.shared.lose(member, failure);
+            }
+            return Ok(false);
+        }
+        *member = Member::make(member.id.clone(), &*self.shared.make)?;
+        Ok(true)
+    }
+}
+
+impl<K, V> Shared<K, V> {
+    fn members(&self) -> MutexGuard<'_, Members<K, V>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn give_back(&self, member: Member<K, V>) {
+        let mut members = self.members();
+        members.idle.push_back(member);
+        members.in_use -= 1;
+        drop(members);
+        // A waker that panics is its task's affair.
+        let _ = fenced(|| {
+            self.permits.add_permits(1);
+            self.comeback.notify_waiters();
+        });
+    }
+
+    /// Another producer has the id. With the last producer the pool ends.
+    fn lose(&self, member: Member<K, V>, failure: TransactionError) {
+        let mut members = self.members();
+        members.in_use -= 1;
+        members.size -= 1;
+        members.fenced = Some((member.id, failure));
+        let is_last = members.size == 0;
+        drop((members, member.producer));
+        let _ = fenced(|| {
+            if is_last {
+                self.permits.close();
+            }
+            self.comeback.notify_waiters();
+        });
+    }
+
+    fn why_closed(&self) -> PoolError {
+        let members = self.members();
+        match &members.fenced {
+            Some((id, source)) if members.size == 0 => {
+                PoolError::Fenced { id: id.clone(), source: source.clone() }
+            }
+            _ => PoolError::Closed,
+        }
+    }
+}
+
+impl<K, V> Members<K, V> {
+    /// Takes an idle producer: one whose last transaction has ended, if there is one.
+    fn take(&mut self) -> Option<Member<K, V>> {
+        let settled = self.idle.iter().position(|member| member.producer.is_settled());
+        let member = self.idle.remove(settled.unwrap_or(0))?;
+        self.in_use += 1;
+        Some(member)
+    }
+
+    /// Takes all that are idle. Returns also whether none is in use.
+    fn take_all(&mut self) -> (VecDeque<Member<K, V>>, bool) {
+        (std::mem::take(&mut self.idle), self.in_use == 0)
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Member<K, V> {
+    fn make(id: String, make: &dyn Fn() -> KafkaProducerBuilder<K, V>) -> Result<Self, PoolError> {
+        match make().transactional_id(id.as_str()).build_transactional() {
+            Ok(producer) => Ok(Self { id, producer }),
+            Err(source) => Err(PoolError::Build { id, source }),
+        }
+    }
+
+    /// Fences the producer that had the id before.
+    async fn take_id(&mut self) -> Result<(), PoolError> {
+        match self.producer.begin_transaction().await {
+            // The coordinator has never heard of it, so nothing is to be aborted.
+            Ok(transaction) => drop(transaction),
+            Err(source) => return Err(PoolError::Start { id: self.id.clone(), source }),
+        }
+        Ok(())
+    }
+}
+
+fn fenced_by(failure: &TransactionError) -> bool {
+    match failure.kind() {
+        TransactionErrorKind::CommitInDoubt { cause } => fenced_by(cause),
+        kind => matches!(kind, TransactionErrorKind::Fenced { .. }),
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Drop for PooledProducer<K, V> {
+    fn drop(&mut self) {
+        if let Some(member) = self.member.take() {
+            self.shared.give_back(member);
+        }
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Deref for PooledProducer<K, V> {
+    type Target = TransactionalProducer<K, V>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.member.as_ref().expect("a producer goes back when this is dropped").producer
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> DerefMut for PooledProducer<K, V> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.member.as_mut().expect("a producer goes back when this is dropped").producer
+    }
+}
+
+impl<K, V> Clone for TransactionalProducerPool<K, V> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<K, V> fmt::Debug for TransactionalProducerPool<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members = self.shared.members();
+        f.debug_struct("TransactionalProducerPool")
+            .field("size", &members.size)
+            .field("in_use", &members.in_use)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> fmt::Debug for PooledProducer<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.member.as_ref().map(|member| &member.id);
+        f.debug_struct("PooledProducer").field("transactional_id", &id).finish_non_exhaustive()
+    }
+}
