@@ -223,3 +223,8 @@ pub use crate::token::{AccessToken, TokenError, TokenFuture, TokenProvider};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
 #[cfg(feature = "tls")]
 pub use rustls;
+
+/// Has the examples in the guide compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/transactions.md")]
+mod guide_to_transactions {}

@@ -9,6 +9,7 @@ mod dialer;
 mod drop;
 mod enqueue;
 mod errors;
+mod exactly_once;
 mod fail_stop;
 mod faults;
 mod flush_close;
