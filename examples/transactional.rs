@@ -3,17 +3,21 @@
 //!
 //! `cargo run --release -p kafka-producer-examples --example transactional -- --bootstrap-server HOST:PORT --topic NAME
 //! --transactional-id ID --transactions N --records M --abort-every K` sends N transactions of M records each, with the values
-//! `ID-transaction-record`, and aborts every K-th (0: none).
+//! `ID-transaction-record`, and aborts every K-th (0: none). Without `--bootstrap-server` it writes to a mock cluster of its own, and
+//! reads back what both kinds of readers find there.
 
 use std::time::Instant;
 
+use kafka_mock::{MockCluster, MockRecord};
 use kafka_producer::{KafkaProducer, ProducerRecord};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+const PARTITIONS: i32 = 3;
+
 /// What the command line says.
 struct Options {
-    bootstrap_server: String,
+    bootstrap_server: Option<String>,
     topic: String,
     transactional_id: String,
     transactions: u64,
@@ -24,7 +28,7 @@ struct Options {
 impl Options {
     fn from_args() -> Result<Self, Failure> {
         let mut options = Self {
-            bootstrap_server: "localhost:9092".to_owned(),
+            bootstrap_server: None,
             topic: "topic-demo".to_owned(),
             transactional_id: "example-1".to_owned(),
             transactions: 10,
@@ -35,7 +39,7 @@ impl Options {
         while let Some(name) = args.next() {
             let value = args.next().ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
-                "--bootstrap-server" => options.bootstrap_server = value,
+                "--bootstrap-server" => options.bootstrap_server = Some(value),
                 "--topic" => options.topic = value,
                 "--transactional-id" => options.transactional_id = value,
                 "--transactions" => options.transactions = value.parse()?,
@@ -46,14 +50,34 @@ impl Options {
         }
         Ok(options)
     }
+
+    fn is_aborted(&self, number: u64) -> bool {
+        self.abort_every > 0 && number.is_multiple_of(self.abort_every)
+    }
+
+    fn value(&self, number: u64, record: u64) -> String {
+        format!("{}-{number}-{record}", self.transactional_id)
+    }
 }
 
 #[tokio::main]
-#[expect(clippy::disallowed_methods, reason = "a program may read the clock")]
 async fn main() -> Result<(), Failure> {
     let options = Options::from_args()?;
+    if let Some(servers) = &options.bootstrap_server {
+        return write(&options, servers).await;
+    }
+    let cluster = MockCluster::start(3).await?;
+    cluster.create_topic(&options.topic, PARTITIONS, 3)?;
+    write(&options, &cluster.bootstrap_servers()).await?;
+    read_back(&options, &cluster)?;
+    cluster.shutdown().await;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program may read the clock")]
+async fn write(options: &Options, servers: &str) -> Result<(), Failure> {
     let mut producer = KafkaProducer::builder()
-        .bootstrap_servers(&*options.bootstrap_server)
+        .bootstrap_servers(servers)
         .transactional_id(&*options.transactional_id)
         .build_transactional()?;
 
@@ -62,11 +86,11 @@ async fn main() -> Result<(), Failure> {
     for number in 1..=options.transactions {
         let transaction = producer.begin_transaction().await?;
         for record in 1..=options.records {
-            let value = format!("{}-{number}-{record}", options.transactional_id);
-            // The commit checks what became of it.
-            drop(transaction.enqueue(ProducerRecord::to(options.topic.clone()).value(value)).await?);
+            // The commit waits for the records, and fails if one of them does.
+            let record = ProducerRecord::to(options.topic.clone()).value(options.value(number, record));
+            drop(transaction.enqueue(record).await?);
         }
-        if options.abort_every > 0 && number % options.abort_every == 0 {
+        if options.is_aborted(number) {
             transaction.abort().await?;
             aborted += 1;
             println!("transaction {number}: aborted {} records", options.records);
@@ -83,4 +107,29 @@ async fn main() -> Result<(), Failure> {
         (committed + aborted) as f64 / elapsed.as_secs_f64(),
     );
     Ok(())
+}
+
+/// Reads as a consumer does that sees what is committed, and as one that sees everything.
+fn read_back(options: &Options, cluster: &MockCluster) -> Result<(), Failure> {
+    let all = |read: &dyn Fn(i32) -> Vec<MockRecord>| -> Vec<String> {
+        let records = (0..PARTITIONS).flat_map(read);
+        let mut values: Vec<_> = records
+            .map(|record| String::from_utf8_lossy(&record.value.unwrap_or_default()).into_owned())
+            .collect();
+        values.sort();
+        values
+    };
+    let committed = all(&|partition| cluster.committed_records(&options.topic, partition));
+    let written = all(&|partition| cluster.records(&options.topic, partition));
+    println!(
+        "a reader of committed records finds {}, one of all records {}: the others are of aborted transactions",
+        committed.len(),
+        written.len()
+    );
+    let numbers = (1..=options.transactions).filter(|number| !options.is_aborted(*number));
+    let mut expected: Vec<_> = numbers
+        .flat_map(|number| (1..=options.records).map(move |record| options.value(number, record)))
+        .collect();
+    expected.sort();
+    if committed == expected { Ok(()) } else { Err("these are not the records that were committed".into()) }
 }
