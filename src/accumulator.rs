@@ -175,7 +175,10 @@ impl RecordAccumulator {
         partition: usize,
         has_leader: bool,
     ) -> Option<&'a Arc<PartitionQueue>> {
-        // Under this lock the topic is not given up, nor the producer closed, between a look at that and the making.
+        let too_early = planted!(TransactionReadTooEarly)
+            .then(|| self.topics.read().unwrap_or_else(PoisonError::into_inner).transaction);
+        // Under this lock the topic is not given up, nor the producer closed, nor a transaction ended, between a look at that and the
+        // making.
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let held = Held::new();
         let queue = queues.insert_queue(partition, || {
@@ -189,7 +192,7 @@ impl RecordAccumulator {
                 Arc::clone(queues.ratio()),
                 topics.closed,
             );
-            queue.set_transaction(topics.transaction);
+            queue.set_transaction(too_early.unwrap_or(topics.transaction));
             queue
         });
         drop((topics, held));

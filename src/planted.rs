@@ -133,6 +133,8 @@ mod switch {
         StopSparesInFlight,
         /// Batches that come back change places.
         SwappedRetries,
+        /// The queue of a partition takes records of the transaction that was open before the queue was made.
+        TransactionReadTooEarly,
         /// What lies in a socket is not read before its request is given up.
         UnreadAnswersDoNotCount,
         /// A request that a stream has taken, and has not given to the socket in whole, counts as one of which no byte was written.

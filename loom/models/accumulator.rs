@@ -10,7 +10,8 @@ use loom::thread::{self, JoinHandle};
 
 use super::model;
 use crate::accumulator::{
-    Append, AtBatchEnd, EnqueueWaits, Head, PartitionQueue, RecordAccumulator, Settings, TakenHead, TryAppend,
+    Append, AtBatchEnd, EnqueueWaits, Head, NO_TRANSACTION, PartitionQueue, RecordAccumulator, Settings,
+    TakenHead, TryAppend,
 };
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
@@ -57,18 +58,27 @@ impl Border {
     }
 
     pub(super) fn append_to(&self, queue: &Arc<PartitionQueue>, len: usize) -> bool {
+        self.append_in(queue, len, NO_TRANSACTION)
+    }
+
+    /// Appends a record of a transaction.
+    pub(super) fn append_in(&self, queue: &Arc<PartitionQueue>, len: usize, transaction: u64) -> bool {
         let (headers, value) = (Headers::new(), [b'x'; LONG]);
         let record = RecordRef { timestamp: 1, key: None, value: value.get(..len), headers: &headers };
         let append = Append {
             record,
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),
+            transaction,
             now: self.now,
         };
         match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
             TryAppend::Done(_) => true,
             // A record that waits for memory then is refused by the memory, which is closed, too.
-            TryAppend::Closed | TryAppend::NoMemory { .. } | TryAppend::Retired => false,
+            TryAppend::Closed
+            | TryAppend::NoMemory { .. }
+            | TryAppend::Retired
+            | TryAppend::TransactionOver => false,
             other => panic!("{other:?}"),
         }
     }

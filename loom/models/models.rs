@@ -9,6 +9,7 @@ pub mod completion;
 pub mod fair_memory;
 pub mod idle_topics;
 pub mod seat;
+pub mod transactions;
 pub mod waits;
 pub mod workers;
 
@@ -19,7 +20,7 @@ use std::task::{Context, Waker};
 use crate::planted::{Bug, plant};
 
 /// The bugs that models find.
-const BUGS: [Bug; 13] = [
+const BUGS: [Bug; 14] = [
     Bug::AwaitedAskedTooEarly,
     Bug::ComingAskedTooEarly,
     Bug::FlagTakenTooEarly,
@@ -31,6 +32,7 @@ const BUGS: [Bug; 13] = [
     Bug::RetiredTopicGrows,
     Bug::SealedTooLate,
     Bug::ShutTooEarly,
+    Bug::TransactionReadTooEarly,
     Bug::WaitToldTooEarly,
     Bug::WorkerLeavesTooLate,
 ];

@@ -3,7 +3,7 @@
 use std::env;
 use std::process::Command;
 
-use kafka_producer_loom::models::{accumulator, completion, fair_memory, idle_topics, seat, waits, workers};
+use kafka_producer_loom::models::{accumulator, completion, fair_memory, idle_topics, seat, transactions, waits, workers};
 
 macro_rules! models {
     ($($part:ident::$model:ident,)*) => {
@@ -37,6 +37,9 @@ models! {
     idle_topics::first_records_of_two_threads,
     seat::orders_of_two_threads,
     seat::orders_to_a_sender_that_ends,
+    transactions::first_record_and_end_of_its_transaction,
+    transactions::late_record_and_next_transaction,
+    transactions::record_and_end_of_its_transaction,
     waits::memory_in_a_batch_that_lingers,
     waits::flush_of_a_batch_that_lingers,
     waits::batch_whose_last_record_is_awaited,
@@ -45,7 +48,7 @@ models! {
 }
 
 /// The part of the border, the bug, and the model that finds it.
-const PLANTS: [(&str, &str, &str); 13] = [
+const PLANTS: [(&str, &str, &str); 14] = [
     ("announcements", "ComingAskedTooEarly", "record_for_a_sender_that_was_coming"),
     ("awaited batches", "AwaitedAskedTooEarly", "batch_whose_last_record_is_awaited"),
     ("close", "ShutTooEarly", "record_and_close"),
@@ -58,6 +61,7 @@ const PLANTS: [(&str, &str, &str); 13] = [
     ("line for memory, sender", "WaitToldTooEarly", "memory_in_a_batch_that_lingers"),
     ("orders", "OrderLeftBehind", "orders_of_two_threads"),
     ("queue", "LookNotedTooLate", "batch_that_fills_while_the_sender_looks"),
+    ("transactions", "TransactionReadTooEarly", "first_record_and_end_of_its_transaction"),
     ("wake flag", "FlagTakenTooEarly", "records_of_two_threads"),
 ];
 
