@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kafka_mock::{Api, Fault, GroupProtocol, TransactionState};
 use kafka_producer::{
-    ConsumerGroupMetadata, Disposition, ErrorCode, OffsetAndMetadata, SendErrorKind, TopicPartition,
-    TransactionErrorKind, TransactionalProducer,
+    ConsumerGroupMetadata, Disposition, ErrorCode, OffsetAndMetadata, ProducerRecord, SendErrorKind,
+    TopicPartition, TransactionErrorKind, TransactionalProducer,
 };
 
 use super::{ID, NOT_COORDINATOR, cluster, committed, state, transactional};
@@ -76,9 +76,10 @@ async fn close_waits_for_the_commit_that_is_under_way() -> TestResult {
         let mut producer = transactional(&cluster);
         let transaction = producer.begin_transaction().await?;
         drop(transaction.enqueue(record_for(0, "a")).await?);
-        cluster.inject(Fault::delay(millis(300)).api(Api::EndTxn));
+        cluster.inject(Fault::error_code(COORDINATOR_LOAD_IN_PROGRESS).api(Api::EndTxn).times(4));
 
         assert!(tokio::time::timeout(millis(20), transaction.commit()).await.is_err());
+        assert_ne!(state(&cluster), Some(TransactionState::CompleteCommit));
         drop(soon("close", producer.close(seconds(30))).await);
 
         assert_eq!(state(&cluster), Some(TransactionState::CompleteCommit), "version {version}");
@@ -113,7 +114,8 @@ async fn close_with_no_time_does_not_wait_for_the_commit() -> TestResult {
     cluster.inject(Fault::delay(NEVER).api(Api::EndTxn).always());
 
     assert!(tokio::time::timeout(millis(20), transaction.commit()).await.is_err());
-    drop(soon("close", producer.close(Duration::ZERO)).await);
+    let report = tokio::time::timeout(seconds(10), producer.close(Duration::ZERO)).await;
+    assert!(report.is_ok());
     Ok(())
 }
 
@@ -156,7 +158,7 @@ async fn handle_is_refused_after_the_producer_was_closed() -> TestResult {
     transaction.commit().await?;
     drop(producer.close(seconds(30)).await);
 
-    let error = handle.send(record_for(0, "late")).await.unwrap_err();
+    let error = soon("a refusal", handle.send(record_for(0, "late"))).await.unwrap_err();
 
     assert!(matches!(error.kind(), SendErrorKind::Closed | SendErrorKind::TransactionOver), "{error}");
     assert_eq!(committed(&cluster), ["a"]);
@@ -181,6 +183,26 @@ async fn generation_without_a_member_is_refused() -> TestResult {
         assert_eq!(error.disposition(), Disposition::AbortTransaction);
         transaction.abort().await?;
         producer.begin_transaction().await?.commit().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn record_without_a_place_fails_the_commit() -> TestResult {
+    for (topic, partition) in [("missing", 0), (TOPIC, 7), ("topic abc", 0)] {
+        let cluster = cluster(2).await;
+        let mut producer = impatient(&cluster);
+        let transaction = producer.begin_transaction().await?;
+        transaction.send(record_for(0, "a")).await?;
+        let record = ProducerRecord::to(topic).partition(partition).value("b");
+        assert!(transaction.enqueue(record).await.is_err(), "{topic}");
+
+        let error = transaction.commit().await.unwrap_err();
+
+        assert!(matches!(error.kind(), TransactionErrorKind::RecordsRefused { records: 1, .. }), "{error}");
+        assert_eq!(error.disposition(), Disposition::AbortTransaction);
+        while producer.begin_transaction().await.is_err() {}
+        assert_eq!(committed(&cluster), [""; 0], "{topic}");
     }
     Ok(())
 }

@@ -82,9 +82,10 @@ impl Rig {
         Self::transactional_with(Config::transactional(), level)
     }
 
-    pub(in super::super) fn transactional_with(config: Config, level: i16) -> Self {
+    /// `None` if brokers do not have the feature.
+    pub(in super::super) fn transactional_with(config: Config, level: impl Into<Option<i16>>) -> Self {
         let mut rig = Self::unconnected(config);
-        rig.coordination.level = Some(level);
+        rig.coordination.level = level.into();
         rig.core.handle_topic_wanted(&Topic::from(TOPIC), rig.now);
         rig.settle();
         rig
