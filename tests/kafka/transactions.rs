@@ -78,6 +78,7 @@ async fn shows_committed_transactions_and_nothing_else(version: Version) {
         }
         let part = basics::Part { cluster: &cluster, ledger: &ledger, protocol };
         timed(protocol, "a row of transactions", part.row_of_transactions()).await;
+        timed(protocol, "requests", part.requests()).await;
         timed(protocol, "fencing", part.fencing()).await;
         timed(protocol, "time-out", part.time_out()).await;
         timed(protocol, "offsets", part.offsets()).await;

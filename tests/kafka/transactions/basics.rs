@@ -16,6 +16,7 @@ use super::writer::End;
 use super::writer::Recipe;
 use super::writer::Writer;
 use crate::support::KafkaCluster;
+use crate::support::wait;
 
 pub(super) const TOPIC: &str = "transactions";
 
@@ -37,6 +38,9 @@ const ROUND: [(u64, u64, End); 14] = [
     (0, 1, End::Abort),
     (2000, 1, End::Commit),
 ];
+
+/// Transactions of one record.
+const COUNTED: u32 = 50;
 
 /// Long enough for a first record on a busy machine; the coordinator gives up what takes longer.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(2);
@@ -84,6 +88,26 @@ impl Part<'_> {
                 _ => assert_eq!(epoch, 0),
             }
         }
+    }
+
+    /// What brokers are asked for transactions of one record each.
+    pub(super) async fn requests(&self) {
+        let mut writer = self.writer("requests");
+        writer.write(self.protocol, 1, 1, End::Commit).await;
+        let (sent, begin) = (writer.producer.metrics().requests_sent, wait::now());
+        for _ in 0..COUNTED {
+            writer.write(self.protocol, 1, 1, End::Commit).await;
+        }
+        let (sent, took) = (writer.producer.metrics().requests_sent - sent, begin.elapsed() / COUNTED);
+        println!(
+            "  {}, a record and its commit: {:.2} requests, {took:.1?}",
+            self.protocol,
+            sent as f64 / f64::from(COUNTED)
+        );
+        // The record, its end, and before KIP-890 the partition. A coordinator may be busy with the transaction before, and leaders are
+        // asked for now and then.
+        let least = if self.protocol == SECOND { 2 } else { 3 };
+        assert!(sent >= least * u64::from(COUNTED), "{sent}");
     }
 
     /// Two processes with one id: the second aborts what the first has open, and the first is told that it is fenced.
