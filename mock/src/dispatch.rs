@@ -26,9 +26,17 @@ impl Broker<'_> {
         if !self.state.is_up(self.id) {
             return None;
         }
+        // What a client has sent ahead of the refusal is not read.
+        if session.is_refused() {
+            return None;
+        }
         let (api, version) = (request.api, request.version);
         self.state.requests.count(api, version, self.id);
         if api != Api::ApiVersions && !self.state.versions.offers(api, version) {
+            if api == Api::SaslHandshake && self.state.settings.admission.is_some() {
+                // Clients may ask ahead of the answer to ApiVersions.
+                return None;
+            }
             self.state.refuse(format!("{api:?} requests of version {version} are not offered"));
             return None;
         }
@@ -45,10 +53,7 @@ impl Broker<'_> {
     /// Says why a client is not let in that has said of itself what it has.
     fn obstacle(&self, api: Api, session: &Session) -> Option<&'static str> {
         self.state.settings.admission.as_ref()?;
-        if api.is_for_strangers() {
-            return session.is_refused().then_some("the client was refused");
-        }
-        session.obstacle()
+        if api.is_for_strangers() { None } else { session.obstacle() }
     }
 
     /// Carries out a request; `is_last_call` says that a Fetch may not wait any longer.

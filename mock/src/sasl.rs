@@ -194,9 +194,7 @@ impl Session {
 
     /// Says why a request that is not about authentication is not carried out.
     pub(crate) fn obstacle(&self) -> Option<&'static str> {
-        if self.is_refused {
-            Some("the client was refused")
-        } else if self.user.is_none() {
+        if self.user.is_none() {
             Some("the client has not authenticated")
         } else if self.ends.is_some_and(|ends| ends < self.now) {
             Some("the session of the client has ended")
@@ -208,6 +206,11 @@ impl Session {
     /// Whether the client has said who it is, and is not about to say it again.
     pub(crate) fn is_let_in(&self) -> bool {
         self.user.is_some() && !self.is_refused && matches!(self.exchange, Exchange::None)
+    }
+
+    /// The client is refused.
+    pub(crate) fn refuse(&mut self) {
+        self.is_refused = true;
     }
 
     /// Whether the client was refused, so that its connection is of no use any more.

@@ -31,7 +31,10 @@ impl Broker<'_> {
         match plan.request_error() {
             code::NONE if session.choose(admission, &request.mechanism, version == 0) => response,
             code::NONE => response.with_error_code(code::UNSUPPORTED_SASL_MECHANISM),
-            error => response.with_error_code(error),
+            error => {
+                session.refuse();
+                response.with_error_code(error)
+            }
         }
     }
 
@@ -46,6 +49,7 @@ impl Broker<'_> {
             SaslAuthenticateResponse::default().with_error_code(code).with_error_message(message)
         };
         if plan.request_error() != code::NONE {
+            session.refuse();
             return refuse(plan.request_error(), "by order of a fault".to_owned());
         }
         let Some(admission) = &self.state.settings.admission else {
