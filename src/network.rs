@@ -34,6 +34,7 @@ pub(crate) mod dialer;
 mod event;
 mod features;
 mod frame;
+mod haste;
 mod in_flight_requests;
 mod intent;
 mod least_loaded_node;
@@ -49,7 +50,7 @@ pub(crate) mod tls_connector;
 pub(crate) mod transport;
 pub(crate) mod web;
 
-pub(crate) use self::client::{Deadline, NetworkClient, NetworkConfig, NetworkRequest};
+pub(crate) use self::client::{Deadline, HEAD_START, NetworkClient, NetworkConfig, NetworkRequest};
 #[cfg(test)]
 pub(crate) use self::event::AuthenticationError;
 pub(crate) use self::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};

@@ -54,6 +54,8 @@ mod switch {
         EndedBatchesKept,
         /// A new epoch begins while batches of the old one are under way.
         EpochBumpWithoutDraining,
+        /// An answer to SaslHandshake that comes after the first words were said is taken for the answer to these.
+        ConsentTakenForWelcome,
         /// A leader epoch that was seen once is believed for ever.
         EpochsNeverGoBack,
         /// A batch that expires while it is under way counts as not written.
@@ -87,6 +89,8 @@ mod switch {
         NamelessFailsAll,
         /// New batches go behind one that is sent again.
         NoMuteOnRetry,
+        /// Brokers that do not bear it are asked more than they have answered, again and again.
+        NeverPatient,
         /// A second batch goes before the first of an epoch is acknowledged.
         NoPause,
         /// Brokers are believed to remember a producer however old the timestamps of its last batch are.

@@ -17,7 +17,7 @@ use crate::delivery::Delivery;
 use crate::error::DeliveryErrorKind;
 use crate::metadata::{Cluster, Metadata, MetadataConfig};
 use crate::metrics::Counters;
-use crate::network::{ConnectionId, Frame, NetworkClient, NetworkConfig, next_frame};
+use crate::network::{ConnectionId, Frame, HEAD_START, NetworkClient, NetworkConfig, next_frame};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
 use crate::sender::{Address, HandedOver, Moment, Outside, Rest, drive, next_deadline};
@@ -375,6 +375,8 @@ fn network_config(options: &SenderOptions) -> NetworkConfig {
         connections_max_idle: Some(Duration::from_secs(540)),
         checks_cluster: true,
         sasl_mechanism: None,
+        keeps_secrets: false,
+        head_start: HEAD_START,
     }
 }
 

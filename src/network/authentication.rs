@@ -9,6 +9,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 
 use crate::metadata::Node;
+use crate::planted::planted;
 use crate::protocol::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use crate::protocol::messages::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 use crate::protocol::{ApiKey, ErrorCode};
@@ -49,6 +50,9 @@ struct Exchange {
     awaited: &'static str,
     words: Box<dyn SaslExchange>,
     framing: Framing,
+    progress: Progress,
+    /// The version of SaslAuthenticate in which the first words may go before the broker has agreed to the mechanism, if they may.
+    first_words: Option<i16>,
     /// Whether there was a session before on the same connection.
     is_renewal: bool,
     /// How long the session lasts, if the broker has set a limit.
@@ -56,11 +60,26 @@ struct Exchange {
     is_waiting: bool,
 }
 
+/// How far the broker was asked, and how far it has answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It was asked nothing.
+    Silent,
+    /// It is to say whether it takes the mechanism.
+    Proposed,
+    /// The same, and the exchange has begun: words of it may be under way.
+    Introduced,
+    /// It takes the mechanism: every answer is one to words.
+    Agreed,
+}
+
 /// What an authentication needs next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum AuthenticationStep {
     /// An answer to a request, in this version.
     Ask(AuthenticationRequest, i16),
+    /// An answer to what was asked before, or a call of [`ConnectionAuthentication::work`] for which the exchange waits.
+    Attend,
     /// Nothing: the broker knows who we are. If it has set a limit, this is how long.
     Done(Option<Duration>),
     /// An answer to the bytes of this, which are sent as they are. See [`ConnectionAuthentication::handle_words`].
@@ -79,49 +98,72 @@ pub(super) enum AuthenticationRequest {
 }
 
 impl ConnectionAuthentication {
-    /// Begins to authenticate at a broker that speaks `versions`.
-    ///
-    /// # Errors
-    ///
-    /// The broker does not speak the frames that a mechanism needs.
+    /// Begins to authenticate at a broker. Nothing is said until [`go_ahead`](Self::go_ahead) or [`negotiate`](Self::negotiate) is
+    /// called. `first_words` is the version of SaslAuthenticate in which the former may say the first words, if it may.
     pub(super) fn begin(
         mechanism: &dyn SaslMechanism,
         broker: &Node,
-        versions: &ApiVersions,
         is_renewal: bool,
+        first_words: Option<i16>,
         random: &mut StdRng,
-    ) -> Result<(Self, AuthenticationStep), DisconnectReason> {
-        let handshake = versions.version_for(ApiKey::SaslHandshake);
-        let handshake = handshake.ok_or(AuthenticationError::UnsupportedVersion(ApiKey::SaslHandshake))?;
-        let (handshake, framing) = match versions.version_for(ApiKey::SaslAuthenticate) {
-            Some(version) if handshake > 0 => (handshake, Framing::Requests(version)),
-            _ => (0, Framing::Plain),
-        };
-        let exchange = Exchange {
+    ) -> Self {
+        Self(Course::Exchange(Exchange {
             mechanism: mechanism.name(),
             subject: mechanism.subject(),
             awaited: mechanism.awaited(),
             words: mechanism.begin(broker, random),
-            framing,
+            framing: Framing::Plain,
+            progress: Progress::Silent,
+            first_words,
             is_renewal,
             lifetime: None,
             is_waiting: false,
-        };
-        let step = ask_for(&exchange.mechanism, handshake);
-        Ok((Self(Course::Exchange(exchange)), step))
+        }))
     }
 
     /// Begins with a broker that is not told who we are.
-    pub(super) fn begin_with_nothing() -> (Self, AuthenticationStep) {
-        (Self(Course::Nothing), AuthenticationStep::Done(None))
+    pub(super) fn begin_with_nothing() -> Self {
+        Self(Course::Nothing)
     }
 
-    /// Begins with a broker that is not told who we are, and that may have ended the last connection for that reason. `None` if the
-    /// broker cannot be asked.
-    pub(super) fn begin_with_a_probe(versions: &ApiVersions) -> Option<(Self, AuthenticationStep)> {
-        let handshake = versions.version_for(ApiKey::SaslHandshake)?;
-        // Any mechanism will do: brokers without SASL refuse the request as such, others name what they offer.
-        Some((Self(Course::Probe), ask_for("PLAIN", handshake)))
+    /// Begins with a broker that is not told who we are, and that may have ended the last connection for that reason.
+    pub(super) fn begin_with_a_probe() -> Self {
+        Self(Course::Probe)
+    }
+
+    /// Returns what the broker may be asked before it has answered the last question, if there is something.
+    ///
+    /// # Errors
+    ///
+    /// The mechanism cannot go on.
+    pub(super) fn go_ahead(&mut self) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        match &mut self.0 {
+            Course::Exchange(exchange) => exchange.go_ahead(),
+            Course::Nothing | Course::Probe => Ok(None),
+        }
+    }
+
+    /// Takes in what the broker speaks.
+    ///
+    /// # Errors
+    ///
+    /// The broker does not speak the frames that a mechanism needs, or not those in which it was asked already.
+    pub(super) fn negotiate(
+        &mut self,
+        versions: &ApiVersions,
+    ) -> Result<AuthenticationStep, DisconnectReason> {
+        let handshake = versions.version_for(ApiKey::SaslHandshake);
+        match (&mut self.0, handshake) {
+            // Any mechanism will do: brokers without SASL refuse the request as such, others name what they offer.
+            (Course::Probe, Some(version)) => Ok(ask_for("PLAIN", version)),
+            (Course::Nothing | Course::Probe, _) => Ok(AuthenticationStep::Done(None)),
+            (Course::Exchange(exchange), Some(handshake)) => {
+                exchange.negotiate(handshake, versions.version_for(ApiKey::SaslAuthenticate))
+            }
+            (Course::Exchange(_), None) => {
+                Err(AuthenticationError::UnsupportedVersion(ApiKey::SaslHandshake).into())
+            }
+        }
     }
 
     /// Takes in the answer to the request that was asked for last.
@@ -138,7 +180,7 @@ impl ConnectionAuthentication {
         let unreadable = |error| MalformedResponse::Unreadable(api_key, error);
         let mut reader = Reader::new(body);
         match &mut self.0 {
-            Course::Nothing => Ok(AuthenticationStep::Done(None)),
+            Course::Nothing => Err(out_of_turn()),
             Course::Exchange(exchange) if api_key == ApiKey::SaslAuthenticate => {
                 let response = SaslAuthenticateResponse::decode(&mut reader, version).map_err(unreadable)?;
                 exchange.handle_response(response)
@@ -182,6 +224,25 @@ impl ConnectionAuthentication {
         }
     }
 
+    /// Returns the version of SaslAuthenticate in which words are said.
+    pub(super) fn words_version(&self) -> Option<i16> {
+        match &self.0 {
+            Course::Exchange(Exchange { framing: Framing::Requests(version), .. }) => Some(*version),
+            Course::Exchange(_) | Course::Nothing | Course::Probe => None,
+        }
+    }
+
+    /// Whether all is said, so that the next answer lets the producer in unless the broker refuses it.
+    pub(super) fn has_said_all(&self) -> bool {
+        match &self.0 {
+            Course::Exchange(exchange) => {
+                let is_heard = matches!(exchange.framing, Framing::Requests(_));
+                exchange.progress == Progress::Agreed && is_heard && exchange.words.has_said_all()
+            }
+            Course::Nothing | Course::Probe => false,
+        }
+    }
+
     /// Does the next part of what the mechanism has to compute, or looks for credentials again.
     ///
     /// # Errors
@@ -222,12 +283,58 @@ fn offer(response: &SaslHandshakeResponse) -> Arc<str> {
 }
 
 impl Exchange {
+    fn go_ahead(&mut self) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        match (self.progress, self.first_words) {
+            (Progress::Silent, _) => {
+                self.progress = Progress::Proposed;
+                Ok(Some(ask_for(&self.mechanism, EARLY_HANDSHAKE)))
+            }
+            (Progress::Proposed, Some(version)) => {
+                self.progress = Progress::Introduced;
+                self.framing = Framing::Requests(version);
+                self.respond(&[]).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn negotiate(
+        &mut self,
+        handshake: i16,
+        authenticate: Option<i16>,
+    ) -> Result<AuthenticationStep, DisconnectReason> {
+        let framing = match authenticate {
+            Some(version) if handshake > 0 => Framing::Requests(version),
+            _ => Framing::Plain,
+        };
+        match (self.progress, framing) {
+            (Progress::Silent, _) => {
+                self.progress = Progress::Proposed;
+                self.framing = framing;
+                let version = if framing == Framing::Plain { 0 } else { handshake };
+                Ok(ask_for(&self.mechanism, version))
+            }
+            (_, Framing::Plain) => Err(DisconnectReason::AskedTooEarly),
+            (Progress::Proposed, Framing::Requests(version)) => {
+                self.framing = framing;
+                self.first_words = self.first_words.map(|first| first.min(version));
+                Ok(AuthenticationStep::Attend)
+            }
+            (Progress::Introduced | Progress::Agreed, Framing::Requests(_)) => Ok(AuthenticationStep::Attend),
+        }
+    }
+
     fn handle_handshake(
         &mut self,
         response: SaslHandshakeResponse,
     ) -> Result<AuthenticationStep, DisconnectReason> {
         match ErrorCode::from(response.error_code) {
-            ErrorCode::None => self.respond(&[]),
+            ErrorCode::None => match std::mem::replace(&mut self.progress, Progress::Agreed) {
+                Progress::Proposed => self.respond(&[]),
+                Progress::Introduced if planted!(ConsentTakenForWelcome) => self.respond(&[]),
+                Progress::Introduced => Ok(AuthenticationStep::Attend),
+                Progress::Silent | Progress::Agreed => Err(out_of_turn()),
+            },
             ErrorCode::UnsupportedVersion if self.framing == Framing::Plain => {
                 Err(AuthenticationError::UnsupportedVersion(ApiKey::SaslAuthenticate).into())
             }
@@ -244,6 +351,7 @@ impl Exchange {
         response: SaslAuthenticateResponse,
     ) -> Result<AuthenticationStep, DisconnectReason> {
         match ErrorCode::from(response.error_code) {
+            _ if self.progress != Progress::Agreed => Err(out_of_turn()),
             ErrorCode::None => {
                 let lifetime = u64::try_from(response.session_lifetime_ms).ok().filter(|ms| *ms > 0);
                 self.lifetime = lifetime.map(Duration::from_millis);
@@ -318,6 +426,9 @@ pub(super) fn renewal_delay(lifetime: Duration, slowest: Duration, random: f64) 
     let earliest = LEAST_INTERVAL.max(lifetime / 2);
     lifetime.saturating_sub(reserve).max(earliest).min(latest)
 }
+
+/// The version of SaslHandshake after which words come in SaslAuthenticate. All brokers since Kafka 1.0 speak it.
+const EARLY_HANDSHAKE: i16 = 1;
 
 /// Brokers take no more from clients (`sasl.server.max.receive.size`).
 const MAX_WORDS: usize = 524_288;

@@ -29,6 +29,7 @@ use super::correlation_ids::CorrelationIds;
 use super::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};
 use super::event::{NetworkAction, NetworkEvent};
 use super::features::Features;
+use super::haste::Haste;
 use super::in_flight_requests::{Asker, InFlightRequest, InFlightRequests};
 use super::intent::Intent;
 use super::least_loaded_node::{LeastLoadedNode, Standing, least_loaded_node};
@@ -59,7 +60,14 @@ pub(crate) struct NetworkConfig {
     pub(crate) checks_cluster: bool,
     /// How the producer proves who it is (`sasl.mechanism`), if it has to.
     pub(crate) sasl_mechanism: Option<Arc<dyn SaslMechanism>>,
+    /// Whether only the broker that is meant can read what is sent: connections are encrypted, and brokers' names are checked.
+    pub(crate) keeps_secrets: bool,
+    /// How long brokers that are to be told who the producer is have for an answer before they are asked the next thing anyway.
+    pub(crate) head_start: Duration,
 }
+
+/// See [`NetworkConfig::head_start`]: long enough for what is sent one after the other to arrive so.
+pub(crate) const HEAD_START: Duration = Duration::from_millis(10);
 
 /// A request for [`NetworkClient::send`].
 #[derive(Debug)]
@@ -97,6 +105,7 @@ pub(crate) struct NetworkClient<P> {
     outbox: Outbox<P>,
     intent: Intent,
     features: Features,
+    haste: Haste,
     random: StdRng,
 }
 
@@ -111,6 +120,7 @@ impl<P> NetworkClient<P> {
             outbox: Outbox::new(),
             intent: Intent::new(config.checks_cluster),
             features: Features::NONE,
+            haste: Haste::new(config.keeps_secrets),
             random,
             config,
         }
@@ -140,6 +150,7 @@ impl<P> NetworkClient<P> {
         if self.intent.set_cluster_id(cluster_id) {
             // Another cluster counts on its own.
             self.features = Features::NONE;
+            self.haste.forget_let_in();
         }
     }
 
@@ -251,7 +262,7 @@ impl<P> NetworkClient<P> {
     pub(crate) fn handle_connected(&mut self, connection: ConnectionId, now: Instant) {
         let Some(node) = self.states.node_of(connection) else { return };
         let Some(version) = self.states.connected(node) else { return };
-        self.ask_for_versions(node, self.intent.first_version(version, node), now);
+        self.begin_handshake(node, version, now);
     }
 
     /// Notes that a connection could not be made.

@@ -28,6 +28,8 @@ pub(super) struct ConnectionHistory {
     /// Whether the broker has ended the last connection in place of the first answer after that about versions. Brokers that demand
     /// SASL do.
     may_demand_sasl: bool,
+    /// Whether the client waits for each answer before it asks the next thing, since a connection on which it did not came to nothing.
+    is_patient: bool,
 }
 
 /// Why a connection was lost last, or could not be made.
@@ -58,6 +60,7 @@ impl ConnectionHistory {
             last_cause: None,
             is_closed_unanswered: false,
             may_demand_sasl: false,
+            is_patient: false,
         }
     }
 
@@ -90,11 +93,18 @@ impl ConnectionHistory {
         self.may_demand_sasl = is_first_unanswered;
     }
 
-    /// Notes the failure of an attempt or the loss of a connection. Returns how long to wait with the next attempt.
+    /// Notes that the broker is too old to be asked more than it has answered.
+    pub(super) fn asked_too_early(&mut self) {
+        self.is_patient = true;
+    }
+
+    /// Notes the failure of an attempt or the loss of a connection. `was_hasty` tells whether the broker was asked more than it had
+    /// answered before there was a session. Returns how long to wait with the next attempt.
     /// `random` is drawn from `[0, 1)`.
     pub(super) fn lost(
         &mut self,
         stage: Stage,
+        was_hasty: bool,
         reason: DisconnectReason,
         backoff: &Backoff,
         now: Instant,
@@ -111,7 +121,10 @@ impl ConnectionHistory {
         }
         // A broker that is another than the client means knows the version in which it was asked, and TLS is not about versions.
         let says_nothing_of_versions = reason == DisconnectReason::Misrouted || reason.is_refusal();
-        if stage == Stage::Negotiating && !says_nothing_of_versions {
+        if was_hasty && !reason.is_refusal() {
+            // The peer may not bear it, or a refusal was lost with the connection. Waiting for each answer tells.
+            self.is_patient = true;
+        } else if stage == Stage::Negotiating && !says_nothing_of_versions {
             self.handshake_version = version_after_lost_handshake(self.handshake_version);
         }
         if matches!(reason, DisconnectReason::AuthenticationFailed(AuthenticationError::Demanded { .. })) {
@@ -128,6 +141,10 @@ impl ConnectionHistory {
 
     pub(super) fn may_demand_sasl(&self) -> bool {
         self.may_demand_sasl
+    }
+
+    pub(super) fn is_patient(&self) -> bool {
+        self.is_patient
     }
 
     pub(super) fn last_attempt(&self) -> Instant {
@@ -182,8 +199,8 @@ mod tests {
         let backoff = Backoff::new(millis(50), millis(1000));
         let mut history = ConnectionHistory::new(now);
 
-        history.lost(Stage::Connecting, DisconnectReason::ConnectTimedOut, &backoff, now, MEAN);
-        history.lost(Stage::Ready, DisconnectReason::RequestTimedOut, &backoff, now + millis(7), MEAN);
+        history.lost(Stage::Connecting, false, DisconnectReason::ConnectTimedOut, &backoff, now, MEAN);
+        history.lost(Stage::Ready, false, DisconnectReason::RequestTimedOut, &backoff, now + millis(7), MEAN);
         history.attempt(now + millis(100));
         history.ready();
 
@@ -197,9 +214,9 @@ mod tests {
         let backoff = Backoff::new(millis(50), millis(1000));
         let mut history = ConnectionHistory::new(now);
 
-        history.lost(Stage::Ready, DisconnectReason::RequestTimedOut, &backoff, now, MEAN);
+        history.lost(Stage::Ready, false, DisconnectReason::RequestTimedOut, &backoff, now, MEAN);
         assert!(!history.has_failed());
-        history.lost(Stage::Negotiating, DisconnectReason::RequestTimedOut, &backoff, now, MEAN);
+        history.lost(Stage::Negotiating, false, DisconnectReason::RequestTimedOut, &backoff, now, MEAN);
         assert!(history.has_failed());
         history.ready();
 

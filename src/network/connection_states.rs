@@ -61,18 +61,53 @@ impl ConnectionStates {
         known.connected().then(|| known.history().handshake_version())
     }
 
-    /// Notes what a connected broker speaks, and that the client begins to authenticate.
+    /// Notes that the client may go ahead with an authentication at this time.
+    pub(super) fn prepared(
+        &mut self,
+        node: NodeId,
+        authentication: ConnectionAuthentication,
+        at: Instant,
+        now: Instant,
+    ) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.prepared(authentication, at, now);
+        }
+    }
+
+    /// Notes that the client waits for each answer of a node after all.
+    pub(super) fn forget_prepared(&mut self, node: NodeId) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.forget_prepared();
+        }
+    }
+
+    /// Returns what a node may be asked ahead of answers now. More may be asked at `next`.
+    pub(super) fn go_ahead(
+        &mut self,
+        node: NodeId,
+        next: Instant,
+    ) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        self.nodes.get_mut(&node).map_or(Ok(None), |known| known.go_ahead(next))
+    }
+
+    /// Notes that a node was asked something else ahead of an answer.
+    pub(super) fn went_ahead(&mut self, node: NodeId) {
+        if let Some(known) = self.nodes.get_mut(&node) {
+            known.went_ahead();
+        }
+    }
+
+    /// Notes what a connected broker speaks, and that the client authenticates. Returns what the authentication needs next.
     pub(super) fn authenticating(
         &mut self,
         node: NodeId,
         versions: ApiVersions,
-        authentication: ConnectionAuthentication,
+        begin: impl FnOnce() -> ConnectionAuthentication,
         renewal_timeout: Duration,
         now: Instant,
-    ) {
-        if let Some(known) = self.nodes.get_mut(&node) {
-            known.authenticating(versions, authentication, renewal_timeout, now);
-        }
+    ) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        let known = self.nodes.get_mut(&node);
+        known.map_or(Ok(None), |known| known.authenticating(versions, begin, renewal_timeout, now))
     }
 
     /// Gives an attempt under way, or a new authentication, more time.
@@ -150,7 +185,7 @@ impl ConnectionStates {
             self.by_id.remove(&id);
         }
         if reason.is_release() {
-            known.released();
+            known.released(reason);
         } else {
             known.lost(reason.clone(), &self.reconnect_backoff, now, random());
         }
@@ -279,9 +314,9 @@ mod tests {
 
     /// Without a mechanism there is nothing to say.
     fn authenticate(states: &mut ConnectionStates, now: Instant) {
-        let (authentication, step) = ConnectionAuthentication::begin_with_nothing();
-        assert_eq!(step, AuthenticationStep::Done(None));
-        states.authenticating(NODE, versions(), authentication, millis(30_000), now);
+        let begin = ConnectionAuthentication::begin_with_nothing;
+        let step = states.authenticating(NODE, versions(), begin, millis(30_000), now);
+        assert_eq!(step, Ok(Some(AuthenticationStep::Done(None))));
         assert!(states.authenticated(NODE, None, MEAN));
     }
 

@@ -84,6 +84,10 @@ pub(crate) enum DisconnectReason {
     /// The address of the node has changed, or the cluster has it no longer.
     #[error("node has moved or is gone")]
     AddressChanged,
+    /// Nothing is wrong: the broker is too old for what it was asked before it had said what it speaks. The next connection waits
+    /// for each answer.
+    #[error("broker is too old to be asked ahead")]
+    AskedTooEarly,
     /// Broker and producer do not accept each other.
     #[error("{prefix}{0}", prefix = .0.prefix())]
     AuthenticationFailed(#[from] AuthenticationError),
@@ -139,7 +143,7 @@ pub(crate) enum DisconnectReason {
 impl DisconnectReason {
     /// Whether the connection was ended by ourselves though nothing was wrong with it.
     pub(crate) fn is_release(&self) -> bool {
-        matches!(self, Self::AddressChanged | Self::Idle | Self::Requested)
+        matches!(self, Self::AddressChanged | Self::AskedTooEarly | Self::Idle | Self::Requested)
     }
 
     /// Whether no further attempt helps, but only another configuration of the producer or of the brokers.
@@ -204,6 +208,11 @@ impl AuthenticationError {
     /// Says that the mechanism cannot go on. Words of the broker's may stand in the reason.
     pub(crate) fn exchange(reason: &str) -> Self {
         Self::Exchange(Readable::new(reason))
+    }
+
+    /// Whether the broker does not take the mechanism, whoever the producer is.
+    pub(super) fn is_about_mechanism(&self) -> bool {
+        matches!(self, Self::MechanismRefused { .. })
     }
 
     /// Returns what stands in front of the text. TLS ends before anything is said of who the producer is.

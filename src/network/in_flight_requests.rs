@@ -90,6 +90,14 @@ impl<P> InFlightRequests<P> {
         }
     }
 
+    /// Has the oldest request of a node time out after so long, if it would not before.
+    pub(super) fn hasten(&mut self, node: NodeId, now: Instant, timeout: Duration) {
+        if let Some(request) = self.requests.get_mut(&node).and_then(VecDeque::front_mut) {
+            let waited = now.saturating_duration_since(request.sent_at);
+            request.timeout = request.timeout.min(waited.saturating_add(timeout));
+        }
+    }
+
     /// Returns the oldest request of a node.
     pub(super) fn peek_next(&self, node: NodeId) -> Option<&InFlightRequest<P>> {
         self.requests.get(&node)?.front()

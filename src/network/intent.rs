@@ -15,14 +15,14 @@ pub(super) struct Intent {
     /// False with `metadata.cluster.check.enable=false`.
     is_told: bool,
     cluster_id: Option<Arc<str>>,
-    /// Whether the last broker that has said what it speaks can be told. One that cannot would have to be asked twice on each
-    /// connection.
-    is_understood: bool,
+    /// The version of ApiVersions in which the last broker has said what it speaks, or would. In a higher one it would have to be asked
+    /// twice on each connection.
+    understood: Option<i16>,
 }
 
 impl Intent {
     pub(super) fn new(is_told: bool) -> Self {
-        Self { is_told, cluster_id: None, is_understood: false }
+        Self { is_told, cluster_id: None, understood: None }
     }
 
     /// Returns whether another cluster was known before.
@@ -36,18 +36,19 @@ impl Intent {
 
     /// Takes in what a broker speaks.
     pub(super) fn note_versions(&mut self, versions: &ApiVersions) {
-        self.is_understood =
-            versions.version_for(ApiKey::ApiVersions).is_some_and(|version| version >= TOLD_SINCE);
+        self.understood = versions.version_for(ApiKey::ApiVersions);
     }
 
-    /// Takes in that a broker does not know the version in which it was asked.
-    pub(super) fn note_refusal(&mut self, version: i16) {
-        self.is_understood &= version < TOLD_SINCE;
+    /// Takes in that a broker does not know the version in which it was asked, and is asked in this one now.
+    pub(super) fn note_refusal(&mut self, next: i16) {
+        self.understood = Some(next);
     }
 
-    /// Returns the version in which to ask a broker first what it speaks. `highest` is what it bore so far.
-    pub(super) fn first_version(&self, highest: i16, node: NodeId) -> i16 {
-        if self.told_to(node).is_some() && self.is_understood { highest } else { highest.min(TOLD_SINCE - 1) }
+    /// Returns the version in which to ask a broker first what it speaks: at most `highest`, which it bore so far, and at most
+    /// `unknown` as long as no broker has said anything.
+    pub(super) fn first_version(&self, highest: i16, unknown: i16, node: NodeId) -> i16 {
+        let told = if self.told_to(node).is_some() { i16::MAX } else { TOLD_SINCE - 1 };
+        highest.min(told).min(self.understood.unwrap_or(unknown))
     }
 
     /// Returns the id of the cluster that a broker is told, if it is one that the cluster has named.
@@ -57,4 +58,4 @@ impl Intent {
 }
 
 /// The first version of ApiVersions that has a place for it.
-const TOLD_SINCE: i16 = 5;
+pub(super) const TOLD_SINCE: i16 = 5;

@@ -27,7 +27,7 @@ pub(super) struct NodeConnection {
 ///  │                   │ connecting
 ///  │              Connecting            TCP, and TLS: by the transport
 ///  │                   │ connected
-///  │              Negotiating           ApiVersions
+///  │              Negotiating           ApiVersions; what comes next may be asked along with it
 ///  │                   │ authenticating
 ///  │   ┌────────▶ Authenticating        SaslHandshake, SaslAuthenticate; without a mechanism nothing
 ///  │   │               │ authenticated
@@ -43,24 +43,34 @@ enum ConnectionState {
     Disconnected { since: Instant, backoff: Duration },
     /// The transport was asked for a connection.
     Connecting { id: ConnectionId, deadline: Option<Instant> },
-    /// Connected, but it is not known yet what the broker speaks.
-    Negotiating { link: Link, deadline: Option<Instant> },
+    /// Connected, but it is not known yet what the broker speaks. The client may tell it already who we are.
+    Negotiating { link: Link, early: Option<UnderWay>, deadline: Option<Instant> },
     /// The client tells the broker who we are: for the first time, or again because a session ends.
     Authenticating {
         established: Established,
-        authentication: ConnectionAuthentication,
+        under_way: UnderWay,
         is_first: bool,
         /// For all of it. The first authentication has what is left of the time for the attempt.
         deadline: Option<Instant>,
-        /// When the client asked something last. No session can have begun before that.
-        asked_at: Instant,
-        /// When the client goes on with what the exchange has to compute.
-        works_at: Option<Instant>,
     },
     /// Requests may be sent, until the session ends if it does.
     Ready { established: Established, session: Option<Session> },
     /// Requests under way are answered, and no others are sent.
     Draining { established: Established, then: AfterDraining },
+}
+
+/// An authentication that has begun.
+#[derive(Debug)]
+struct UnderWay {
+    authentication: ConnectionAuthentication,
+    /// When the client asked something last. No session can have begun before that.
+    asked_at: Instant,
+    /// When the client goes on with what the exchange has to compute.
+    works_at: Option<Instant>,
+    /// When the client asks what it may ask ahead of answers.
+    goes_ahead_at: Option<Instant>,
+    /// Whether it has asked something so.
+    was_hasty: bool,
 }
 
 /// What comes when nothing is under way any more.
@@ -123,43 +133,87 @@ impl NodeConnection {
     pub(super) fn connected(&mut self) -> bool {
         let ConnectionState::Connecting { id, deadline } = self.state else { return false };
         let link = Link { id, correlation_ids: CorrelationIds::new() };
-        self.state = ConnectionState::Negotiating { link, deadline };
+        self.state = ConnectionState::Negotiating { link, early: None, deadline };
         true
     }
 
+    /// The client has asked the broker what it speaks, and may go ahead with an authentication at this time.
+    pub(super) fn prepared(&mut self, authentication: ConnectionAuthentication, at: Instant, now: Instant) {
+        if let ConnectionState::Negotiating { early, .. } = &mut self.state {
+            *early = Some(UnderWay { goes_ahead_at: Some(at), ..UnderWay::new(authentication, now) });
+        }
+    }
+
+    /// The client waits for each answer after all.
+    pub(super) fn forget_prepared(&mut self) {
+        if let ConnectionState::Negotiating { early, .. } = &mut self.state {
+            *early = None;
+        }
+    }
+
+    /// Asks what may be asked ahead of answers, if it is time. More of that may be asked at `next`.
+    ///
+    /// # Errors
+    ///
+    /// The authentication has failed.
+    pub(super) fn go_ahead(&mut self, next: Instant) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        let Some(under_way) = self.under_way_mut() else { return Ok(None) };
+        under_way.goes_ahead_at = None;
+        let step = under_way.authentication.go_ahead()?;
+        if step.is_some() {
+            under_way.goes_ahead_at = Some(next);
+            under_way.was_hasty = true;
+        }
+        Ok(step)
+    }
+
+    /// The client has asked something else ahead of an answer.
+    pub(super) fn went_ahead(&mut self) {
+        if let Some(under_way) = self.under_way_mut() {
+            under_way.was_hasty = true;
+        }
+    }
+
     /// The broker has said what it speaks, or has answered the last request of a session that ends. The client now tells it who we
-    /// are. If the connection was ready before, that may take `renewal_timeout`.
+    /// are, or goes on with that; `begin` begins. If the connection was ready before, that may take `renewal_timeout`. Returns what
+    /// the authentication needs next.
+    ///
+    /// # Errors
+    ///
+    /// It has failed.
     pub(super) fn authenticating(
         &mut self,
         versions: ApiVersions,
-        authentication: ConnectionAuthentication,
+        begin: impl FnOnce() -> ConnectionAuthentication,
         renewal_timeout: Duration,
         now: Instant,
-    ) {
+    ) -> Result<Option<AuthenticationStep>, DisconnectReason> {
         self.change(|state| match state {
-            ConnectionState::Negotiating { link, deadline } => {
+            ConnectionState::Negotiating { link, early, deadline } => {
                 let latency = Latency::default();
                 let established =
                     Established { link, versions, last_activity: now, latency, has_answered: false };
-                ConnectionState::Authenticating {
-                    established,
-                    authentication,
-                    is_first: true,
-                    deadline,
-                    asked_at: now,
-                    works_at: None,
-                }
+                let under_way = early.unwrap_or_else(|| UnderWay::new(begin(), now));
+                ConnectionState::Authenticating { established, under_way, is_first: true, deadline }
             }
             ConnectionState::Draining { established, .. } => ConnectionState::Authenticating {
                 established,
-                authentication,
+                under_way: UnderWay::new(begin(), now),
                 is_first: false,
                 deadline: now.checked_add(renewal_timeout),
-                asked_at: now,
-                works_at: None,
             },
             state => state,
         });
+        match &mut self.state {
+            ConnectionState::Authenticating { established, under_way, .. } => {
+                if !under_way.was_hasty {
+                    // Each answer came in time for the next question so far.
+                    under_way.goes_ahead_at = None;
+                }
+                under_way.authentication.negotiate(&established.versions).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Returns why the broker has closed the connection, if more can be said than that it has.
@@ -169,8 +223,8 @@ impl NodeConnection {
         is_request_unanswered: bool,
     ) -> Option<AuthenticationError> {
         match &self.state {
-            ConnectionState::Authenticating { authentication, .. } if is_word_unanswered => {
-                let mechanism = Arc::clone(authentication.mechanism()?);
+            ConnectionState::Authenticating { under_way, .. } if is_word_unanswered => {
+                let mechanism = Arc::clone(under_way.authentication.mechanism()?);
                 let is_second = self.history.closed_unanswered();
                 is_second.then_some(AuthenticationError::ClosedUnanswered { mechanism })
             }
@@ -184,24 +238,18 @@ impl NodeConnection {
 
     /// Returns the authentication that is under way.
     pub(super) fn authentication_mut(&mut self) -> Option<&mut ConnectionAuthentication> {
-        match &mut self.state {
-            ConnectionState::Authenticating { authentication, .. } => Some(authentication),
-            _ => None,
-        }
+        self.under_way_mut().map(|under_way| &mut under_way.authentication)
     }
 
     /// Whether an authentication waits for credentials.
     pub(super) fn awaits_credentials(&self) -> bool {
-        match &self.state {
-            ConnectionState::Authenticating { authentication, .. } => authentication.awaited().is_some(),
-            _ => false,
-        }
+        self.under_way().is_some_and(|under_way| under_way.authentication.awaited().is_some())
     }
 
     /// The client asks something for the authentication.
     pub(super) fn asked(&mut self, now: Instant) {
-        if let ConnectionState::Authenticating { asked_at, .. } = &mut self.state {
-            *asked_at = now;
+        if let Some(under_way) = self.under_way_mut() {
+            under_way.asked_at = now;
         }
     }
 
@@ -227,8 +275,8 @@ impl NodeConnection {
 
     /// There is something to compute for the authentication: when to begin, or to go on.
     pub(super) fn work_at(&mut self, at: Instant) {
-        if let ConnectionState::Authenticating { works_at, .. } = &mut self.state {
-            *works_at = Some(at);
+        if let Some(under_way) = self.under_way_mut() {
+            under_way.works_at = Some(at);
         }
     }
 
@@ -238,10 +286,10 @@ impl NodeConnection {
     ///
     /// It has failed.
     pub(super) fn work(&mut self) -> Result<Option<AuthenticationStep>, DisconnectReason> {
-        match &mut self.state {
-            ConnectionState::Authenticating { authentication, works_at, .. } if works_at.is_some() => {
-                *works_at = None;
-                authentication.work().map(Some)
+        match self.under_way_mut() {
+            Some(under_way) if under_way.works_at.is_some() => {
+                under_way.works_at = None;
+                under_way.authentication.work().map(Some)
             }
             _ => Ok(None),
         }
@@ -252,10 +300,11 @@ impl NodeConnection {
     pub(super) fn authenticated(&mut self, lifetime: Option<Duration>, random: f64) -> bool {
         let is_first = matches!(self.state, ConnectionState::Authenticating { is_first: true, .. });
         self.change(|state| match state {
-            ConnectionState::Authenticating { mut established, asked_at, .. } => {
+            ConnectionState::Authenticating { mut established, under_way, .. } => {
                 let Latency { slowest, .. } = established.latency;
                 established.latency = Latency { slowest: Duration::ZERO, slowest_before: slowest };
-                let session = lifetime.map(|lifetime| Session { since: asked_at, lifetime, random });
+                let session =
+                    lifetime.map(|lifetime| Session { since: under_way.asked_at, lifetime, random });
                 ConnectionState::Ready { established, session }
             }
             state => state,
@@ -299,12 +348,16 @@ impl NodeConnection {
             | ConnectionState::Ready { .. }
             | ConnectionState::Draining { .. } => Stage::Ready,
         };
-        let backoff = self.history.lost(stage, reason, backoff, now, random);
+        let was_hasty = stage != Stage::Ready && self.was_hasty();
+        let backoff = self.history.lost(stage, was_hasty, reason, backoff, now, random);
         self.state = ConnectionState::Disconnected { since: now, backoff };
     }
 
     /// The client has ended the connection though nothing was wrong: the next attempt need not wait.
-    pub(super) fn released(&mut self) {
+    pub(super) fn released(&mut self, reason: &DisconnectReason) {
+        if *reason == DisconnectReason::AskedTooEarly {
+            self.history.asked_too_early();
+        }
         let since = self.history.last_attempt();
         self.state = ConnectionState::Disconnected { since, backoff: Duration::ZERO };
     }
@@ -335,6 +388,14 @@ impl NodeConnection {
         Some(&mut link.correlation_ids)
     }
 
+    fn under_way_mut(&mut self) -> Option<&mut UnderWay> {
+        match &mut self.state {
+            ConnectionState::Negotiating { early, .. } => early.as_mut(),
+            ConnectionState::Authenticating { under_way, .. } => Some(under_way),
+            _ => None,
+        }
+    }
+
     fn change(&mut self, step: impl FnOnce(ConnectionState) -> ConnectionState) {
         let since = self.history.last_attempt();
         let none = ConnectionState::Disconnected { since, backoff: Duration::ZERO };
@@ -344,6 +405,14 @@ impl NodeConnection {
 
 /// What others ask of a connection.
 impl NodeConnection {
+    fn under_way(&self) -> Option<&UnderWay> {
+        match &self.state {
+            ConnectionState::Negotiating { early, .. } => early.as_ref(),
+            ConnectionState::Authenticating { under_way, .. } => Some(under_way),
+            _ => None,
+        }
+    }
+
     pub(super) fn address(&self) -> &Node {
         &self.address
     }
@@ -443,7 +512,7 @@ impl NodeConnection {
     /// Returns how to call it that [`setup_deadline`](Self::setup_deadline) is over.
     pub(super) fn setup_overdue(&self) -> DisconnectReason {
         match &self.state {
-            ConnectionState::Authenticating { authentication, .. } => match authentication.awaited() {
+            ConnectionState::Authenticating { under_way, .. } => match under_way.authentication.awaited() {
                 Some(subject) => DisconnectReason::CredentialsTimedOut { subject },
                 None => DisconnectReason::AuthenticationTimedOut,
             },
@@ -462,10 +531,32 @@ impl NodeConnection {
 
     /// Returns when to go on with what there is to compute for the authentication.
     pub(super) fn works_at(&self) -> Option<Instant> {
-        match self.state {
-            ConnectionState::Authenticating { works_at, .. } => works_at,
-            _ => None,
+        self.under_way()?.works_at
+    }
+
+    /// Returns when to ask what may be asked ahead of answers.
+    pub(super) fn goes_ahead_at(&self) -> Option<Instant> {
+        self.under_way()?.goes_ahead_at
+    }
+
+    /// Whether the client has asked the broker more than it had answers for, in the authentication that is under way.
+    pub(super) fn was_hasty(&self) -> bool {
+        self.under_way().is_some_and(|under_way| under_way.was_hasty)
+    }
+
+    /// Whether the broker has only to accept what it was told on a new connection, and may be asked something along with that.
+    pub(super) fn is_about_to_be_ready(&self) -> bool {
+        match &self.state {
+            ConnectionState::Authenticating { under_way, is_first: true, .. } => {
+                under_way.authentication.has_said_all()
+            }
+            _ => false,
         }
+    }
+
+    /// Returns the version of SaslAuthenticate in which the broker is told who we are, if it is.
+    pub(super) fn words_version(&self) -> Option<i16> {
+        self.under_way()?.authentication.words_version()
     }
 
     /// Returns when to authenticate anew, if the broker has set a limit.
@@ -474,5 +565,11 @@ impl NodeConnection {
         let Session { since, lifetime, random } = (*session).filter(|_| !planted!(SessionNotRenewed))?;
         let Latency { slowest, slowest_before } = established.latency;
         since.checked_add(renewal_delay(lifetime, slowest.max(slowest_before), random))
+    }
+}
+
+impl UnderWay {
+    fn new(authentication: ConnectionAuthentication, now: Instant) -> Self {
+        Self { authentication, asked_at: now, works_at: None, goes_ahead_at: None, was_hasty: false }
     }
 }

@@ -49,8 +49,25 @@ pub(crate) trait SaslMechanism: fmt::Debug + Send + Sync {
         self.subject()
     }
 
+    /// Returns whether an exchange that would begin now could say its first words at once, and whether these are a secret.
+    fn opening(&self) -> Opening {
+        Opening::Later
+    }
+
     /// Begins to authenticate, on a new connection or anew on one whose session ends. Credentials are those of this moment.
     fn begin(&self, broker: &Node, random: &mut StdRng) -> Box<dyn SaslExchange>;
+}
+
+/// The first words of a mechanism.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(any(test, feature = "sasl")), expect(dead_code, reason = "few mechanisms are there"))]
+pub(crate) enum Opening {
+    /// They are not there yet, or take work, or the broker has to agree to the mechanism before it may hear them.
+    Later,
+    /// They tell nothing that a broker must not know unless it agrees.
+    Public,
+    /// They are the password or the token itself, or as good as that.
+    Secret,
 }
 
 /// One authentication: bytes in, bytes out.
@@ -72,6 +89,12 @@ pub(crate) trait SaslExchange: fmt::Debug + Send {
     /// Those of [`respond`](Self::respond).
     fn work(&mut self) -> Result<SaslStep, Arc<str>> {
         Err(out_of_turn())
+    }
+
+    /// Whether all is said, so that the broker lets the producer in if it accepts that. It refuses the producer by an error then, and
+    /// not by words that the exchange has to answer.
+    fn has_said_all(&self) -> bool {
+        false
     }
 
     /// Takes in that the broker has refused the producer with this message. Returns what there is to add.

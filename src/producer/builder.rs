@@ -34,7 +34,7 @@ use crate::network::sasl::SaslMechanism;
 #[cfg(feature = "tls")]
 use crate::network::tls_connector::TlsConnector;
 use crate::network::transport::Connector;
-use crate::network::{MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
+use crate::network::{HEAD_START, MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
 use crate::pipeline::{
     InterceptorChain, Partitioner, ProducerInterceptor, RoundRobinPartitioner, RoutingRules, Serializable,
     Serializer,
@@ -268,8 +268,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             None if has_io() => Arc::new(tcp),
             None => return Err(BuildError::NoIo),
         };
+        let keeps_secrets = self.keeps_secrets(&settings);
         let connector = self.secured(connector, &settings)?;
-        self.build_on(settings, connector)
+        self.build_on(settings, connector, keeps_secrets)
     }
 
     /// Makes the producer with connections of another kind.
@@ -279,8 +280,22 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         connector: Arc<dyn Connector>,
     ) -> Result<KafkaProducer<K, V>, BuildError> {
         let settings = self.config.settle()?;
+        let keeps_secrets = self.keeps_secrets(&settings);
         let connector = self.secured(connector, &settings)?;
-        self.build_on(settings, connector)
+        self.build_on(settings, connector, keeps_secrets)
+    }
+
+    /// Whether what is sent can be read by no other than the broker that is meant, as far as is known here: the application's own
+    /// configurations of rustls may check anything.
+    #[cfg_attr(not(feature = "tls"), expect(clippy::unused_self, reason = "only TLS keeps secrets"))]
+    fn keeps_secrets(&self, settings: &ProducerSettings) -> bool {
+        #[cfg(feature = "tls")]
+        let checks_names = self.certificates.is_none()
+            && settings.tls.client_config.get().is_none()
+            && settings.tls.endpoint_identification.checks_names();
+        #[cfg(not(feature = "tls"))]
+        let checks_names = false;
+        checks_names && settings.security_protocol.uses_tls()
     }
 
     /// Puts TLS on top of what a connector makes, if connections are to be encrypted.
@@ -315,6 +330,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         self,
         settings: ProducerSettings,
         connector: Arc<dyn Connector>,
+        keeps_secrets: bool,
     ) -> Result<KafkaProducer<K, V>, BuildError> {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let epoch = clock::now();
@@ -338,7 +354,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             settings: SenderSettings { is_fail_stop: self.fail_stop, ..sender_settings(&settings) },
             accumulator: Arc::clone(&accumulator),
             metadata,
-            network: new_network(&settings, mechanism),
+            network: new_network(&settings, mechanism, keeps_secrets),
             observer,
             counters: Arc::clone(&counters),
             seed: rand::rng().random(),
@@ -498,6 +514,7 @@ fn bootstrap_names(
 fn new_network(
     settings: &ProducerSettings,
     sasl_mechanism: Option<Arc<dyn SaslMechanism>>,
+    keeps_secrets: bool,
 ) -> NetworkClient<Purpose> {
     let config = NetworkConfig {
         client_id: Some(Arc::from(settings.client_id.as_str())),
@@ -513,6 +530,8 @@ fn new_network(
         checks_cluster: settings.metadata_cluster_check
             && settings.metadata_recovery_strategy == MetadataRecoveryStrategy::Rebootstrap,
         sasl_mechanism,
+        keeps_secrets,
+        head_start: HEAD_START,
     };
     NetworkClient::new(config, StdRng::from_rng(&mut rand::rng()))
 }

@@ -45,8 +45,8 @@ impl<'a> Nodes<'a> {
     }
 
     /// Whether a request may be sent to a node that has not said yet what it speaks.
-    pub(super) fn can_send_early(&self, node: NodeId) -> bool {
-        self.network.can_send_early(node)
+    pub(super) fn can_send_early(&self, node: NodeId, now: Instant) -> bool {
+        self.network.can_send_early(node, now)
     }
 
     /// Returns the version in which a request to a node would be sent.

@@ -124,7 +124,7 @@ impl Topology {
             self.ask(node, nodes, now, effects);
         } else {
             effects.push(Effect::Connect(node));
-            self.scout(node, nodes, effects);
+            self.scout(node, nodes, now, effects);
         }
         false
     }

@@ -5,6 +5,7 @@
 
 mod assertions;
 mod client;
+mod far;
 #[cfg(feature = "gssapi")]
 mod kerberos;
 mod load;
@@ -53,6 +54,7 @@ async fn everything_comes_in_and_mistakes_are_told(version: Version) {
     let Some(cluster) = options.start().await else { return };
     timed("matrix", matrix::every_way_takes_what_is_read_back(&cluster)).await;
     timed("mistakes", wrong::every_mistake_is_told(&cluster)).await;
+    timed("far", far::brokers_let_in_those_who_ask_ahead(&cluster)).await;
     timed("assertions", assertions::signatures_of_producers_are_genuine(&cluster)).await;
     // Newer brokers do not understand it any more.
     if version != Version::V4_3_1 {

@@ -34,6 +34,9 @@ impl<P> NetworkClient<P> {
         first_unsent: Option<i32>,
         now: Instant,
     ) -> Option<ConnectionId> {
+        if matches!(&reason, DisconnectReason::AuthenticationFailed(error) if error.is_about_mechanism()) {
+            self.haste.forget_let_in();
+        }
         let known = self.states.node(node)?;
         let connection = known.id()?;
         let (was_ready, is_leaving) = (known.versions().is_some(), known.is_retired());

@@ -6,6 +6,7 @@ use crate::topic_partition::NodeId;
 
 use super::NetworkClient;
 use crate::network::event::DisconnectReason;
+use crate::network::node_connection::NodeConnection;
 
 /// What ends, or begins, when a deadline is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +19,8 @@ pub(crate) enum Deadline {
     Idle,
     /// The client must authenticate again.
     Session,
+    /// A broker has had its time to answer: it is asked the next thing anyway.
+    HeadStart,
     /// Others had their turn: what there is to compute for an authentication goes on.
     Work,
     /// The node may be connected to again, or takes requests again: it is worth another look.
@@ -40,6 +43,7 @@ impl<P> NetworkClient<P> {
                 self.states.end_session(node);
                 return self.settle(node, now);
             }
+            Some(Deadline::HeadStart) => return self.go_ahead(node, now),
             Some(Deadline::Work) => return self.work(node, now),
             Some(Deadline::Rest) | None => return self.settle(node, now),
         };
@@ -65,15 +69,15 @@ impl<P> NetworkClient<P> {
         self.timers.next_deadline()
     }
 
-    fn deadlines(&self, node: NodeId, now: Instant) -> [(Deadline, Option<Instant>); 6] {
-        let setup = self.states.node(node).and_then(|known| known.setup_deadline());
-        let work = self.states.node(node).and_then(|known| known.works_at());
+    fn deadlines(&self, node: NodeId, now: Instant) -> [(Deadline, Option<Instant>); 7] {
+        let known = self.states.node(node);
         [
-            (Deadline::ConnectionSetup, setup),
+            (Deadline::ConnectionSetup, known.and_then(NodeConnection::setup_deadline)),
             (Deadline::Request, self.in_flight.deadline(node)),
             (Deadline::Idle, self.idle_deadline(node)),
             (Deadline::Session, self.session_deadline(node, now)),
-            (Deadline::Work, work),
+            (Deadline::HeadStart, known.and_then(NodeConnection::goes_ahead_at)),
+            (Deadline::Work, known.and_then(NodeConnection::works_at)),
             (Deadline::Rest, self.end_of_rest(node, now)),
         ]
     }

@@ -5,9 +5,15 @@
 //! who has made them.
 //!
 //! ```text
-//! handle_connected ─▶ ask_for_versions ─▶ handle_versions ─▶ authenticate ─▶ handle_authentication … ─▶ finish_handshake
-//!                                     settle, once drained ─▶ authenticate_anew ┘
+//! handle_connected ─▶ ask_for_versions ─▶ handle_versions ─▶ authenticate ─▶ continue_authentication … ─▶ finish_handshake
+//!                └▶ prepare_authentication ─▶ go_ahead … ┘       ▲
+//!                             settle, once drained ─▶ authenticate_anew
 //! ```
+//!
+//! To save round trips, the client goes ahead: it need not wait for an answer before it asks the next thing ([`Haste`]). Brokers answer
+//! in the order of the questions. A peer that ends the connection instead is asked one thing after the other from then on.
+//!
+//! [`Haste`]: crate::network::haste::Haste
 
 use std::time::{Duration, Instant};
 
@@ -25,10 +31,49 @@ use crate::network::api_versions::ApiVersions;
 use crate::network::authentication::{AuthenticationStep, ConnectionAuthentication};
 use crate::network::event::{DisconnectReason, FailureReason, MalformedResponse, NetworkEvent};
 use crate::network::in_flight_requests::{Asker, InFlightRequest};
+use crate::network::intent::TOLD_SINCE;
 use crate::network::node_connection::NodeConnection;
 
 impl<P> NetworkClient<P> {
-    pub(super) fn ask_for_versions(&mut self, node: NodeId, version: i16, now: Instant) {
+    /// Asks a broker that is connected what it speaks, and maybe more.
+    pub(super) fn begin_handshake(&mut self, node: NodeId, highest_version: i16, now: Instant) {
+        let goes_ahead = self.goes_ahead(node);
+        let has_mechanism = self.config.sasl_mechanism.is_some();
+        let unknown = if has_mechanism { ASKED_AHEAD } else { TOLD_SINCE - 1 };
+        self.ask_for_versions(node, self.intent.first_version(highest_version, unknown, node), now);
+        if goes_ahead {
+            self.prepare_authentication(node, now);
+        }
+    }
+
+    /// Whether to ask a broker more than it has answered.
+    fn goes_ahead(&self, node: NodeId) -> bool {
+        let is_patient = |known: &NodeConnection| known.history().is_patient() && !planted!(NeverPatient);
+        self.config.sasl_mechanism.is_some()
+            && self.haste.names_mechanism()
+            && self.states.node(node).is_some_and(|known| !is_patient(known))
+    }
+
+    fn prepare_authentication(&mut self, node: NodeId, now: Instant) {
+        let Some(known) = self.states.node(node) else { return };
+        let Some(mechanism) = self.config.sasl_mechanism.as_deref() else { return };
+        let first_words = self.haste.first_words(mechanism.opening());
+        let authentication =
+            ConnectionAuthentication::begin(mechanism, known.address(), false, first_words, &mut self.random);
+        self.states.prepared(node, authentication, now + self.config.head_start, now);
+        self.rearm(node, now);
+    }
+
+    /// Asks a broker the next thing although it has not answered the last.
+    pub(super) fn go_ahead(&mut self, node: NodeId, now: Instant) {
+        match self.states.go_ahead(node, now + self.config.head_start) {
+            Ok(step) => self.continue_authentication(node, step, now),
+            Err(reason) => self.disconnect(node, reason, None, now),
+        }
+        self.rearm(node, now);
+    }
+
+    fn ask_for_versions(&mut self, node: NodeId, version: i16, now: Instant) {
         let cluster_id = self.intent.told_to(node).cloned();
         let request = ApiVersionsRequest {
             node_id: if cluster_id.is_some() { node.0 } else { -1 },
@@ -93,42 +138,44 @@ impl<P> NetworkClient<P> {
             }
             ErrorCode::RebootstrapRequired => self.disconnect(node, DisconnectReason::Misrouted, None, now),
             ErrorCode::UnsupportedVersion if version > 0 => {
-                self.intent.note_refusal(version);
-                self.ask_for_versions(node, fallback_version(&response, version), now);
+                let next = fallback_version(&response, version);
+                self.intent.note_refusal(next);
+                if version <= ASKED_AHEAD {
+                    self.haste.note_old_broker();
+                }
+                if self.states.node(node).is_some_and(NodeConnection::was_hasty) {
+                    // It takes no ApiVersions in the middle of an authentication.
+                    return self.disconnect(node, DisconnectReason::AskedTooEarly, None, now);
+                }
+                self.states.forget_prepared(node);
+                self.ask_for_versions(node, next, now);
             }
             code => self.disconnect(node, DisconnectReason::VersionsRefused(code), None, now),
         }
     }
 
-    /// Begins to tell a broker who we are. Without a mechanism there is nothing to tell, and the handshake is finished at once.
+    /// Tells a broker who we are, or goes on with that. Without a mechanism there is nothing to tell, and the handshake is finished at
+    /// once.
     fn authenticate(&mut self, node: NodeId, versions: ApiVersions, now: Instant) {
         let Some(known) = self.states.node(node) else { return };
-        let begun = match self.config.sasl_mechanism.as_deref() {
-            Some(mechanism) => {
-                let is_renewal = known.versions().is_some();
-                ConnectionAuthentication::begin(
-                    mechanism,
-                    known.address(),
-                    &versions,
-                    is_renewal,
-                    &mut self.random,
-                )
-            }
-            None => {
-                let is_suspect = known.history().may_demand_sasl();
-                let probe =
-                    is_suspect.then(|| ConnectionAuthentication::begin_with_a_probe(&versions)).flatten();
-                Ok(probe.unwrap_or_else(ConnectionAuthentication::begin_with_nothing))
-            }
+        let (address, is_renewal) = (known.address().clone(), known.versions().is_some());
+        let is_suspect = known.history().may_demand_sasl();
+        let (mechanism, random) = (self.config.sasl_mechanism.as_deref(), &mut self.random);
+        let begin = || match mechanism {
+            Some(mechanism) => ConnectionAuthentication::begin(mechanism, &address, is_renewal, None, random),
+            None if is_suspect => ConnectionAuthentication::begin_with_a_probe(),
+            None => ConnectionAuthentication::begin_with_nothing(),
         };
-        match begun {
-            Ok((authentication, step)) => {
-                let renewal_timeout = self.config.request_timeout;
-                self.states.authenticating(node, versions, authentication, renewal_timeout, now);
-                self.continue_authentication(node, Some(step), now);
-            }
-            Err(reason) => self.disconnect(node, reason, None, now),
+        let renewal_timeout = self.config.request_timeout;
+        match self.states.authenticating(node, versions, begin, renewal_timeout, now) {
+            Ok(step) => self.continue_authentication(node, step, now),
+            Err(reason) => return self.disconnect(node, reason, None, now),
         }
+        if self.states.node(node).is_some_and(NodeConnection::was_hasty) {
+            // A peer that has dropped what came early would be waited for until the attempt ends.
+            self.in_flight.hasten(node, now, PATIENCE);
+        }
+        self.rearm(node, now);
     }
 
     /// Tells a broker anew who we are, on a connection on which nothing is under way.
@@ -152,7 +199,7 @@ impl<P> NetworkClient<P> {
             }
             Some(AuthenticationStep::Done(lifetime)) => self.finish_handshake(node, lifetime, now),
             // Nothing happens on this connection until `handle_credentials` is called.
-            Some(AuthenticationStep::Wait) => self.rearm(node, now),
+            Some(AuthenticationStep::Attend | AuthenticationStep::Wait) => self.rearm(node, now),
             Some(AuthenticationStep::Work) => {
                 self.states.work_at(node, now + SHORTEST_TURN);
                 self.rearm(node, now);
@@ -192,6 +239,9 @@ impl<P> NetworkClient<P> {
     /// Notes that a broker takes requests, for the lifetime of the session if it has one.
     fn finish_handshake(&mut self, node: NodeId, lifetime: Option<Duration>, now: Instant) {
         let random = lifetime.map_or(0.0, |_| self.random.random());
+        if let Some(version) = self.states.node(node).and_then(NodeConnection::words_version) {
+            self.haste.note_let_in(version);
+        }
         if self.states.authenticated(node, lifetime, random) {
             self.outbox.tell(NetworkEvent::Ready { node });
             self.settle_kept(now);
@@ -248,19 +298,23 @@ impl<P> NetworkClient<P> {
     }
 }
 
-/// Requests that need not wait for the broker to say what it speaks.
+/// Requests of callers that need not wait until the broker takes requests.
 impl<P> NetworkClient<P> {
-    /// Whether the client is just asking a node what it speaks, and may ask something else along with it. A broker that demands
-    /// authentication would end the connection.
-    pub(crate) fn can_send_early(&self, node: NodeId) -> bool {
-        let may_ask = |known: &NodeConnection| known.is_negotiating() && !known.history().may_demand_sasl();
+    /// Whether a node may be asked something along with the last request of the handshake. A broker that demands authentication ends
+    /// the connection if it was not told who we are. None may get records so: it may refuse us, or turn out to be another.
+    pub(crate) fn can_send_early(&self, node: NodeId, now: Instant) -> bool {
+        let may_ask = |known: &NodeConnection| match self.config.sasl_mechanism {
+            None => known.is_negotiating() && !known.history().may_demand_sasl(),
+            Some(_) => known.is_about_to_be_ready() && self.goes_ahead(node),
+        };
+        let is_left_alone = !self.states.throttle_delay(node, now).is_zero();
         self.states.node(node).is_some_and(may_ask)
-            && self.config.sasl_mechanism.is_none()
+            && !is_left_alone
             && !self.is_retired(node)
             && self.in_flight.can_send_more(node)
     }
 
-    /// Sends a request to a node that has not said yet what it speaks, in a version that any broker does.
+    /// Sends a request to a node that may not have said yet what it speaks, in a version that any broker does.
     ///
     /// The node should be one that `can_send_early`; otherwise the request fails, untouched, with
     /// [`FailureReason::NotReady`].
@@ -272,8 +326,11 @@ impl<P> NetworkClient<P> {
         encode: impl FnOnce(i16, &mut Writer) -> Result<(), EncodeError>,
     ) {
         let connection = self.states.node(request.node).and_then(NodeConnection::id);
-        match connection.filter(|_| self.can_send_early(request.node)) {
-            Some(connection) => self.send_on(connection, request, version, now, encode),
+        match connection.filter(|_| self.can_send_early(request.node, now)) {
+            Some(connection) => {
+                self.states.went_ahead(request.node);
+                self.send_on(connection, request, version, now, encode);
+            }
             None => self.refuse(request.node, request.purpose, FailureReason::NotReady),
         }
     }
@@ -285,6 +342,14 @@ fn fallback_version(response: &ApiVersionsResponse, refused: i16) -> i16 {
     // Lower in any case, or a broker that names what it refuses would be asked for ever.
     named.map_or(0, |version| version.max_version.clamp(0, refused - 1))
 }
+
+/// In this version of ApiVersions brokers that were asked more already are asked if none of the cluster has answered: the highest of
+/// Kafka 2.4. One that refuses it has to be connected to again.
+const ASKED_AHEAD: i16 = 3;
+
+/// After the answer to ApiVersions, the answer to what was asked along with it comes within the blink of an eye, or 0.3 s later (see
+/// `haste.rs`).
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Between two parts of a computation: the shortest time that timers can tell.
 const SHORTEST_TURN: Duration = Duration::from_millis(1);

@@ -40,6 +40,8 @@ fn config() -> NetworkConfig {
         connections_max_idle: Some(MAX_IDLE),
         checks_cluster: true,
         sasl_mechanism: None,
+        keeps_secrets: false,
+        head_start: HEAD_START,
     }
 }
 

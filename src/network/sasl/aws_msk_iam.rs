@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use zeroize::Zeroizing;
 
-use super::{SaslExchange, SaslMechanism, SaslStep, out_of_turn};
+use super::{Opening, SaslExchange, SaslMechanism, SaslStep, out_of_turn};
 use crate::aws_credentials::AwsCredentials;
 use crate::aws_credentials::signature::{self, Presigning};
 use crate::config::Mechanism;
@@ -48,6 +48,11 @@ impl SaslMechanism for AwsMskIam {
 
     fn subject(&self) -> &'static str {
         "the AWS credentials"
+    }
+
+    /// What is signed lets in for a quarter of an hour.
+    fn opening(&self) -> Opening {
+        if self.current.get().is_some() { Opening::Secret } else { Opening::Later }
     }
 
     fn begin(&self, broker: &Node, _: &mut StdRng) -> Box<dyn SaslExchange> {
@@ -101,6 +106,10 @@ impl SaslExchange for AwsExchange {
             State::Silent => self.speak(),
             State::Over | State::Said(_) => Err(out_of_turn()),
         }
+    }
+
+    fn has_said_all(&self) -> bool {
+        matches!(self.state, State::Said(_))
     }
 
     fn refused(&mut self, _: &str) -> Option<Arc<str>> {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use zeroize::Zeroizing;
 
-use super::{SaslExchange, SaslMechanism, SaslStep, out_of_turn};
+use super::{Opening, SaslExchange, SaslMechanism, SaslStep, out_of_turn};
 use crate::config::Mechanism;
 use crate::login::{Current, describe_token};
 use crate::metadata::Node;
@@ -43,6 +43,10 @@ impl SaslMechanism for OAuthBearer {
 
     fn subject(&self) -> &'static str {
         "the access token"
+    }
+
+    fn opening(&self) -> Opening {
+        if self.current.get().is_some() { Opening::Secret } else { Opening::Later }
     }
 
     fn begin(&self, _: &Node, _: &mut StdRng) -> Box<dyn SaslExchange> {

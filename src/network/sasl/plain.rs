@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use zeroize::Zeroizing;
 
-use super::{SaslExchange, SaslMechanism, SaslStep};
+use super::{Opening, SaslExchange, SaslMechanism, SaslStep};
 use crate::config::{Credentials, Mechanism};
 use crate::metadata::Node;
 
@@ -25,6 +25,10 @@ impl Plain {
 impl SaslMechanism for Plain {
     fn name(&self) -> Arc<str> {
         Arc::from(Mechanism::Plain.name())
+    }
+
+    fn opening(&self) -> Opening {
+        Opening::Secret
     }
 
     fn begin(&self, _: &Node, _: &mut StdRng) -> Box<dyn SaslExchange> {
@@ -57,5 +61,9 @@ impl SaslExchange for PlainExchange {
             message.extend_from_slice(part.as_bytes());
         }
         Ok(SaslStep::Say(Bytes::from_owner(message)))
+    }
+
+    fn has_said_all(&self) -> bool {
+        self.unsaid.is_none()
     }
 }

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::{SaslExchange, SaslMechanism, SaslStep, out_of_turn};
+use super::{Opening, SaslExchange, SaslMechanism, SaslStep, out_of_turn};
 use crate::base64;
 use crate::config::Credentials;
 use crate::metadata::Node;
@@ -50,6 +50,11 @@ impl<H: ScramHash> Scram<H> {
 impl<H: ScramHash> SaslMechanism for Scram<H> {
     fn name(&self) -> Arc<str> {
         Arc::from(H::NAME)
+    }
+
+    /// The name of the user, and a nonce.
+    fn opening(&self) -> Opening {
+        Opening::Public
     }
 
     fn begin(&self, _: &Node, random: &mut StdRng) -> Box<dyn SaslExchange> {
@@ -147,6 +152,10 @@ impl<H: ScramHash> SaslExchange for ScramExchange<H> {
             }
             _ => Err(out_of_turn()),
         }
+    }
+
+    fn has_said_all(&self) -> bool {
+        matches!(self.state, State::Proved { .. })
     }
 }
 

@@ -4,7 +4,9 @@
 //! Kafka 0.11 answers Metadata in one old version, though, so the sender asks in that version along with ApiVersions. The answer
 //! tells too little to work with (no ids of topics, no leader epochs), so metadata does not take it in. But the sender learns
 //! the leaders from it, and connects to them while the request that counts is under way. So the first record is acknowledged a
-//! round trip earlier.
+//! round trip earlier. A broker that has to be told who the producer is gets this request along with the last word of that.
+
+use std::time::Instant;
 
 use super::{MetadataQuestion, Topology};
 use crate::protocol::messages::metadata::MetadataResponse;
@@ -37,9 +39,9 @@ impl Scouting {
 }
 
 impl Topology {
-    /// Looks ahead if a node is just being asked for its versions and a caller waits for a topic.
-    pub(super) fn scout(&mut self, node: NodeId, nodes: &Nodes<'_>, effects: &mut Effects) {
-        if self.scouting != Scouting::Possible || !nodes.can_send_early(node) {
+    /// Looks ahead if a node is just being asked for its versions, or told who the producer is, and a caller waits for a topic.
+    pub(super) fn scout(&mut self, node: NodeId, nodes: &Nodes<'_>, now: Instant, effects: &mut Effects) {
+        if self.scouting != Scouting::Possible || !nodes.can_send_early(node, now) {
             return;
         }
         let Some(request) = self.metadata.scout_request() else { return };

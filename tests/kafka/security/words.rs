@@ -53,10 +53,9 @@ pub(super) async fn words_without_headers_are_understood(cluster: &KafkaCluster)
                 // What a broker says to a wrong password: nothing.
             }
             let handshakes = before.handshakes.lock().expect("no panic").clone();
-            assert!(
-                !handshakes.is_empty() && handshakes.iter().all(|version| *version == 0),
-                "{handshakes:?}"
-            );
+            // A first one may have come ahead of the offer.
+            let later = handshakes.get(1..).unwrap_or_default();
+            assert!(handshakes.contains(&0) && later.iter().all(|version| *version == 0), "{handshakes:?}");
             let _ = producer.close(CLOSE_LIMIT).await;
         }
         println!("words of {} without headers: understood", mechanism.name());

@@ -10,8 +10,9 @@ use rand::rngs::StdRng;
 use super::*;
 use crate::network::connection_history::LastCause;
 use crate::network::event::AuthenticationError;
-use crate::network::sasl::{SaslExchange, SaslMechanism, SaslStep};
+use crate::network::sasl::{Opening, SaslExchange, SaslMechanism, SaslStep};
 
+mod ahead;
 mod old_brokers;
 mod sessions;
 mod strangers;
@@ -26,11 +27,22 @@ pub(super) struct Script {
     words: &'static [Word],
     /// What brokers have said to that.
     heard: Arc<Mutex<Vec<String>>>,
+    opening: Opening,
+    /// The first word is not there at first, whatever `opening` says.
+    is_late: bool,
 }
 
 impl Script {
     pub(super) fn new(words: &'static [Word]) -> Self {
-        Self { words, heard: Arc::default() }
+        Self { words, heard: Arc::default(), opening: Opening::Later, is_late: false }
+    }
+
+    pub(super) fn opening(self, opening: Opening) -> Self {
+        Self { opening, ..self }
+    }
+
+    fn late(self) -> Self {
+        Self { is_late: true, ..self }
     }
 
     fn heard(&self) -> Vec<String> {
@@ -43,9 +55,14 @@ impl SaslMechanism for Script {
         Arc::from("SCRIPT")
     }
 
+    fn opening(&self) -> Opening {
+        self.opening
+    }
+
     fn begin(&self, broker: &Node, _: &mut StdRng) -> Box<dyn SaslExchange> {
         self.heard.lock().unwrap().push(format!("{} begins", broker.host()));
-        Box::new(Recital { words: self.words.iter(), heard: Arc::clone(&self.heard) })
+        let (heard, is_late) = (Arc::clone(&self.heard), self.is_late);
+        Box::new(Recital { words: self.words.iter(), heard, opening: self.opening, is_late })
     }
 }
 
@@ -53,11 +70,24 @@ impl SaslMechanism for Script {
 struct Recital {
     words: std::slice::Iter<'static, Word>,
     heard: Arc<Mutex<Vec<String>>>,
+    opening: Opening,
+    is_late: bool,
 }
 
 impl SaslExchange for Recital {
     fn respond(&mut self, challenge: &[u8]) -> Result<SaslStep, Arc<str>> {
         self.heard.lock().unwrap().push(String::from_utf8(challenge.to_vec()).unwrap());
+        self.work()
+    }
+
+    fn has_said_all(&self) -> bool {
+        self.opening != Opening::Later && self.words.len() == 0
+    }
+
+    fn work(&mut self) -> Result<SaslStep, Arc<str>> {
+        if std::mem::take(&mut self.is_late) {
+            return Ok(SaslStep::Wait);
+        }
         let word = self.words.next().copied().transpose().map_err(Arc::from)?;
         Ok(word.map_or(SaslStep::Done, |word| SaslStep::Say(Bytes::from_static(word.as_bytes()))))
     }
@@ -119,11 +149,18 @@ pub(super) fn mechanism_answer(sent: Sent, error_code: i16) -> Bytes {
 }
 
 /// An answer to a word.
-pub(super) fn word_answer(sent: Sent, response: &SaslAuthenticateResponse) -> Bytes {
+fn word_answer(sent: Sent, response: &SaslAuthenticateResponse) -> Bytes {
+    word_answer_in(sent, 2, response)
+}
+
+/// The same in another version.
+pub(super) fn word_answer_in(sent: Sent, version: i16, response: &SaslAuthenticateResponse) -> Bytes {
     let mut frame = BytesMut::new();
     frame.put_i32(sent.correlation_id);
-    frame.put_u8(0);
-    response.encode(&mut frame, 2).unwrap();
+    if version >= 2 {
+        frame.put_u8(0);
+    }
+    response.encode(&mut frame, version).unwrap();
     frame.freeze()
 }
 
@@ -251,7 +288,7 @@ fn requests_are_not_sent_early_to_a_broker_that_has_to_be_told_who_we_are() {
 
     bench.client.handle_connected(connection, bench.now);
 
-    assert!(!bench.client.can_send_early(NODE));
+    assert!(!bench.client.can_send_early(NODE, bench.now));
 }
 
 #[test]

@@ -217,7 +217,7 @@ fn early_request_goes_behind_the_one_for_versions_and_is_answered_behind_it() {
     let mut bench = Bench::new();
     let (versions, _) = ask(&mut bench);
 
-    assert!(bench.client.can_send_early(NODE));
+    assert!(bench.client.can_send_early(NODE, bench.now));
     send_early(&mut bench, "early");
     let (early, frame) = bench.sent();
     assert_eq!((early.connection, &frame[4..8]), (versions.connection, &[0, 3, 0, 4][..]));
@@ -273,7 +273,7 @@ fn early_request_counts_as_one_under_way() {
     let mut bench = Bench::with_config(NetworkConfig { max_in_flight: 1, ..config() });
     ask(&mut bench);
 
-    assert!(!bench.client.can_send_early(NODE));
+    assert!(!bench.client.can_send_early(NODE, bench.now));
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::authentication::{RANGES, Script, TWO_WORDS, mechanism_answer, refusal, word_answer, words};
+use super::authentication::{RANGES, Script, TWO_WORDS, mechanism_answer, refusal, word_answer_in, words};
 use super::*;
+use crate::network::sasl::Opening;
 
 /// Something that happens to a client. The numbers choose among what there is, modulo its count.
 #[derive(Debug, Clone)]
@@ -90,7 +91,8 @@ struct Run {
 
 impl Run {
     fn new(has_sasl: bool) -> Self {
-        let mechanism = || Arc::new(Script::new(TWO_WORDS)) as Arc<dyn SaslMechanism>;
+        let script = Script::new(TWO_WORDS).opening(Opening::Public);
+        let mechanism = || Arc::new(script) as Arc<dyn SaslMechanism>;
         let config = NetworkConfig { sasl_mechanism: has_sasl.then(mechanism), ..config() };
         let mut client = NetworkClient::new(config, StdRng::seed_from_u64(7));
         let now = clock::now();
@@ -195,7 +197,7 @@ impl Run {
             18 => versions_answer(sent, version, 0),
             36 => {
                 self.world.words += 1;
-                word_answer(sent, &words("go on", Duration::from_secs(10)))
+                word_answer_in(sent, version, &words("go on", Duration::from_secs(10)))
             }
             // Produce stands for requests that are not answered.
             0 => return None,
@@ -207,10 +209,10 @@ impl Run {
 
     fn refuse(&mut self, connection: ConnectionId) -> Option<()> {
         let frames = self.world.frames.get_mut(&connection)?;
-        let (correlation_id, ..) = *frames.first().filter(|frame| frame.1 == 36)?;
+        let (correlation_id, _, version) = *frames.first().filter(|frame| frame.1 == 36)?;
         frames.remove(0);
         let sent = Sent { connection, correlation_id };
-        self.client.handle_frame(connection, word_answer(sent, &refusal()), self.now);
+        self.client.handle_frame(connection, word_answer_in(sent, version, &refusal()), self.now);
         Some(())
     }
 

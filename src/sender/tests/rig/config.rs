@@ -55,6 +55,8 @@ pub(in super::super) struct Config {
     /// Whether batches are compressed at once; otherwise the jobs wait in `seal_jobs`.
     pub(in super::super) seals: bool,
     pub(in super::super) sasl_mechanism: Option<Arc<dyn SaslMechanism>>,
+    pub(in super::super) keeps_secrets: bool,
+    pub(in super::super) head_start: Duration,
     pub(in super::super) seed: u64,
 }
 
@@ -88,6 +90,8 @@ impl Default for Config {
             producer_epoch: 0,
             seals: true,
             sasl_mechanism: None,
+            keeps_secrets: false,
+            head_start: millis(10),
             seed: 7,
         }
     }
@@ -174,6 +178,8 @@ fn network(config: &Config) -> NetworkClient<Purpose> {
         connections_max_idle: Some(Duration::from_secs(540)),
         checks_cluster: true,
         sasl_mechanism: config.sasl_mechanism.clone(),
+        keeps_secrets: config.keeps_secrets,
+        head_start: config.head_start,
     };
     NetworkClient::new(network, StdRng::seed_from_u64(config.seed))
 }

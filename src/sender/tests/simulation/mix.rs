@@ -119,12 +119,16 @@ fn demand_sasl(schedule: &mut Schedule, noise: &mut Noise) {
         true => noise.pick(&[0, 5000, 20_000]),
         false => noise.pick(&[0, 300, 1200, 2000, 5000]),
     };
+    let mut haste = Noise(noise.0.wrapping_add(1));
     schedule.setup.sasl = Some(Sasl {
         is_scram: noise.is(50),
         is_old,
         lifetime: if is_old { 0 } else { lifetime },
         parts: noise.pick(&[0, 0, 1, 5]),
         token_lifetime: None,
+        keeps_secrets: haste.is(70),
+        head_start: haste.pick(&[0, 0, 1, 2, 10]),
+        is_strict: haste.is(20),
     });
     let end = schedule.ops.last().map_or(0, |(at, _)| *at);
     for _ in 0..noise.between(0, 4) {
@@ -152,6 +156,7 @@ fn demand_sasl(schedule: &mut Schedule, noise: &mut Noise) {
 fn demand_tokens(schedule: &mut Schedule, noise: &mut Noise) {
     let is_long = schedule.setup.max_idle < 300_000;
     let token_lifetime = noise.pick(if is_long { &[0, 20_000, 60_000] } else { &[0, 1500, 4000, 20_000] });
+    let mut haste = Noise(noise.0.wrapping_add(1));
     schedule.setup.sasl = Some(Sasl {
         is_scram: false,
         is_old: false,
@@ -159,6 +164,9 @@ fn demand_tokens(schedule: &mut Schedule, noise: &mut Noise) {
         // A token is taken out of force in the middle of this.
         parts: 0,
         token_lifetime: Some(token_lifetime),
+        keeps_secrets: haste.is(70),
+        head_start: haste.pick(&[0, 0, 1, 2, 10]),
+        is_strict: haste.is(20),
     });
     let end = schedule.ops.last().map_or(0, |(at, _)| *at);
     for _ in 0..noise.between(1, 5) {

@@ -16,7 +16,7 @@ use super::schedule::Sasl;
 use crate::config::{Credentials, Mechanism};
 use crate::login::Current;
 use crate::metadata::Node;
-use crate::network::sasl::{self, SaslExchange, SaslMechanism, SaslStep};
+use crate::network::sasl::{self, Opening, SaslExchange, SaslMechanism, SaslStep};
 use crate::network::{ConnectionId, Frame};
 use crate::secret::Secret;
 use crate::token::AccessToken;
@@ -30,6 +30,9 @@ pub(super) fn demand(brokers: &mut Brokers, sasl: Option<Sasl>) {
     if let Some(Sasl { is_old, lifetime, .. }) = sasl {
         let lifetime = (lifetime > 0).then(|| millis(lifetime));
         brokers.demand_sasl(USER, PASSWORD, lifetime, is_old);
+        if is_old {
+            brokers.set_api_versions(Api::ApiVersions, 0, 1).unwrap();
+        }
     }
 }
 
@@ -90,6 +93,10 @@ impl SaslMechanism for Laborious {
         self.inner.subject()
     }
 
+    fn opening(&self) -> Opening {
+        self.inner.opening()
+    }
+
     fn begin(&self, broker: &Node, random: &mut StdRng) -> Box<dyn SaslExchange> {
         Box::new(Labor { inner: self.inner.begin(broker, random), parts: self.parts, left: 0, said: None })
     }
@@ -122,6 +129,10 @@ impl SaslExchange for Labor {
         }
     }
 
+    fn has_said_all(&self) -> bool {
+        self.said.is_none() && self.inner.has_said_all()
+    }
+
     fn refused(&mut self, message: &str) -> Option<Arc<str>> {
         self.inner.refused(message)
     }
@@ -145,6 +156,10 @@ impl Labor {
 pub(super) struct Admission {
     /// Between the handshake and the last word of the broker.
     is_renewed: bool,
+    /// The broker has let the producer in before.
+    is_known: bool,
+    /// Requests with words of the mechanism since the last handshake.
+    words: usize,
     /// The broker has shown that it does not know the password.
     is_imposter: bool,
     /// Requests that were not answered so far.
@@ -172,6 +187,7 @@ impl Simulation {
     /// that has not proved who it is.
     pub(super) fn check_admission(&mut self, id: ConnectionId, frame: &Frame) {
         let Some(api) = self.api_of(id, frame) else { return };
+        let Some(setup) = self.setup.sasl else { return };
         let now = self.now;
         let Some(line) = self.lines.get_mut(&id) else { return };
         let admission = &mut line.admission;
@@ -181,9 +197,19 @@ impl Simulation {
             }
             Some(Api::SaslHandshake) => {
                 admission.is_renewed = true;
+                admission.words = 0;
                 None
             }
-            None | Some(Api::ApiVersions | Api::SaslAuthenticate) => None,
+            Some(Api::SaslAuthenticate) => {
+                admission.words += 1;
+                None
+            }
+            // Whoever else hears it, learns nothing of records.
+            Some(Api::Metadata) if admission.is_renewed && admission.is_last_said(setup) => {
+                admission.unanswered += 1;
+                None
+            }
+            None | Some(Api::ApiVersions) => None,
             Some(_) if admission.is_imposter => {
                 Some("a broker that does not know the password is believed".to_owned())
             }
@@ -225,6 +251,14 @@ impl Simulation {
     }
 }
 
+impl Admission {
+    /// Whether a broker to which the producer is new has heard all that it can say, so that it says yes or no next.
+    fn is_last_said(&self, setup: Sasl) -> bool {
+        let all = if setup.is_scram { 2 } else { 1 };
+        !self.is_known && setup.token_lifetime.is_none() && self.words == all
+    }
+}
+
 impl Line {
     /// The producer has heard more of what the broker says.
     pub(super) fn hear_welcome(&mut self, now: Duration) {
@@ -233,6 +267,7 @@ impl Line {
         {
             self.welcomes.pop_front();
             self.admission.is_renewed = false;
+            self.admission.is_known = true;
             self.admission.ends = lifetime.map(|lifetime| now + lifetime);
         }
     }

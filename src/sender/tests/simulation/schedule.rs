@@ -70,6 +70,13 @@ pub(super) struct Sasl {
     pub(super) parts: u32,
     /// It shows access tokens, which last so many milliseconds; 0 for tokens without end. `None` for a password.
     pub(super) token_lifetime: Option<u64>,
+    /// Only the broker that is meant can read what is sent.
+    pub(super) keeps_secrets: bool,
+    /// How long a broker has for an answer before it is asked the next thing.
+    pub(super) head_start: u64,
+    /// Brokers close a connection on which they are asked something before they have answered what came before, until the client is
+    /// let in.
+    pub(super) is_strict: bool,
 }
 
 /// Something that happens. Times are in milliseconds.
@@ -460,6 +467,8 @@ impl Setup {
             buffer_memory: self.buffer_memory,
             compression: self.codec(),
             sasl_mechanism: self.sasl.map(sasl::mechanism),
+            keeps_secrets: self.sasl.is_some_and(|sasl| sasl.keeps_secrets),
+            head_start: millis(self.sasl.map_or(10, |sasl| sasl.head_start)),
             seed: self.noise,
             ..Config::default()
         }

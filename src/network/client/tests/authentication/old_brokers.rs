@@ -7,7 +7,7 @@ fn handshake(bench: &mut Bench) -> ConnectionId {
     let connection = bench.connect(NODE);
     bench.client.handle_connected(connection, bench.now);
     let (sent, _) = bench.sent();
-    let ranges = &[(3, 0, 2), (17, 0, 0), (18, 0, 0)];
+    let ranges = &[(3, 0, 2), (17, 0, 0), (18, 0, 4)];
     bench.client.handle_frame(connection, versions_answer_of(sent, 4, 0, ranges), bench.now);
     let (sent, frame) = bench.sent();
     assert_eq!(frame[4..8], [0, 17, 0, 0]);

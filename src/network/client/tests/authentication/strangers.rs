@@ -23,7 +23,7 @@ fn broker_that_closes_the_connection_on_the_first_request_is_asked_whether_it_de
         thrown_out(&mut bench);
         let connection = bench.connect(NODE);
         bench.client.handle_connected(connection, bench.now);
-        assert!(!bench.client.can_send_early(NODE));
+        assert!(!bench.client.can_send_early(NODE, bench.now));
         let (sent, _) = bench.sent();
         bench.client.handle_frame(connection, versions_answer_of(sent, 4, 0, RANGES), bench.now);
         let (sent, mechanism) = asked_for(&mut bench);
@@ -125,7 +125,7 @@ fn broker_that_has_said_that_it_takes_no_sasl_is_not_asked_again() {
     let connection = bench.connect(NODE);
     bench.client.handle_connected(connection, bench.now);
 
-    assert!(bench.client.can_send_early(NODE));
+    assert!(bench.client.can_send_early(NODE, bench.now));
     let (sent, _) = bench.sent();
     bench.client.handle_frame(connection, versions_answer_of(sent, 4, 0, RANGES), bench.now);
     assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
