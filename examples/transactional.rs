@@ -85,16 +85,21 @@ async fn write(options: &Options, servers: &str) -> Result<(), Failure> {
     let (mut committed, mut aborted) = (0, 0);
     for number in 1..=options.transactions {
         let transaction = producer.begin_transaction().await?;
+        let mut deliveries = Vec::new();
         for record in 1..=options.records {
-            // The commit waits for the records, and fails if one of them does.
             let record = ProducerRecord::to(options.topic.clone()).value(options.value(number, record));
-            drop(transaction.enqueue(record).await?);
+            deliveries.push(transaction.enqueue(record).await?);
         }
         if options.is_aborted(number) {
+            // So that all of them are there for readers to pass over.
+            for delivery in deliveries {
+                delivery.await?;
+            }
             transaction.abort().await?;
             aborted += 1;
             println!("transaction {number}: aborted {} records", options.records);
         } else {
+            // The commit waits for the records, and fails if one of them does.
             transaction.commit().await?;
             committed += 1;
             println!("transaction {number}: committed {} records", options.records);

@@ -40,10 +40,8 @@ pub(crate) struct Source {
     connections: BTreeMap<String, TcpStream>,
 }
 
-/// Records of one poll, at most.
-const MAX_RECORDS: usize = 50;
-/// How long a broker waits for records.
-const MAX_WAIT_MS: i32 = 100;
+/// Records of one partition in one poll, at most.
+const MAX_RECORDS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
 const METADATA_VERSION: i16 = 5;
@@ -89,7 +87,6 @@ impl Source {
             let asked = FetchTopic::default().with_topic(self.name()).with_partitions(vec![asked]);
             let request = FetchRequest::default()
                 .with_replica_id(BrokerId(-1))
-                .with_max_wait_ms(MAX_WAIT_MS)
                 .with_min_bytes(1)
                 .with_max_bytes(1 << 20)
                 .with_isolation_level(1)
@@ -106,6 +103,9 @@ impl Source {
             }
             self.take(partition, position, found.records.unwrap_or_default(), &mut read)?;
         }
+        if read.is_empty() {
+            tokio::time::sleep(PAUSE).await;
+        }
         Ok(read)
     }
 
@@ -116,12 +116,14 @@ impl Source {
         mut batches: Bytes,
         read: &mut Vec<Read>,
     ) -> Result<(), Failure> {
+        let mut taken = 0;
         // The last batch may have been cut off.
         while let Ok(set) = RecordBatchDecoder::decode(&mut batches) {
             for record in set.records.into_iter().filter(|record| record.offset >= position) {
-                if read.len() >= MAX_RECORDS {
+                if taken == MAX_RECORDS {
                     return Ok(());
                 }
+                taken += 1;
                 if let Some((_, next)) = self.partitions.get_mut(&partition) {
                     *next = record.offset + 1;
                 }
