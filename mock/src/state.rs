@@ -162,6 +162,7 @@ impl ClusterState {
         let topic = self.topics.remove(name);
         let topic = topic.ok_or_else(|| unknown(name, -1))?;
         self.names.remove(&topic.id);
+        self.transactions.forget_markers(name);
         Ok(())
     }
 

@@ -138,6 +138,11 @@ impl Transactions {
         }
     }
 
+    /// A topic is gone, and the markers in it: one of the same name has yet to get its own.
+    pub(crate) fn forget_markers(&mut self, topic: &str) {
+        self.by_id.values_mut().for_each(|transaction| transaction.forget_markers(topic));
+    }
+
     /// A participant knows how the transaction has ended.
     pub(crate) fn remove(&mut self, id: &str, participant: &Participant) {
         if let Some(transaction) = self.by_id.get_mut(id) {

@@ -215,6 +215,13 @@ impl Transaction {
         }
     }
 
+    /// The markers in the partitions of a topic are lost.
+    pub(super) fn forget_markers(&mut self, topic: &str) {
+        let is_in = |participant: &Participant| matches!(participant, Participant::Partition(name, _) if name == topic);
+        let places = self.participants.iter_mut().filter(|(participant, _)| is_in(participant));
+        places.for_each(|(_, written)| *written = None);
+    }
+
     /// A participant knows how the transaction has ended.
     pub(super) fn remove(&mut self, participant: &Participant) {
         self.participants.remove(participant);

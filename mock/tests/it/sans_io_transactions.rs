@@ -150,6 +150,23 @@ fn a_marker_that_is_lost_with_its_leader_is_written_again() {
 }
 
 #[test]
+fn a_marker_that_is_gone_with_its_topic_is_written_to_the_next_of_that_name() {
+    let mut brokers = brokers();
+    let producer = init(&mut brokers, Duration::ZERO);
+    assert_eq!(produce(&mut brokers, 0, producer, 0, "a"), 0);
+    end(&mut brokers, producer, true);
+    assert!(brokers.write_markers(1, |_, _| true));
+
+    brokers.delete_topic("t").unwrap();
+    brokers.create_topic("t", 2, 3).unwrap();
+    assert!(brokers.write_markers(1, |_, _| true));
+    catch_up(&mut brokers);
+    brokers.write_markers(1, |_, _| true);
+
+    assert_eq!(state(&brokers), TransactionState::CompleteCommit);
+}
+
+#[test]
 fn a_marker_may_be_there_twice_and_counts_once() {
     let mut brokers = brokers();
     let producer = init(&mut brokers, Duration::ZERO);
