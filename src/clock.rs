@@ -9,6 +9,10 @@ use nix::time::ClockId;
 /// Returns the monotonic time. It follows tokio's paused clock in tests.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 pub(crate) fn now() -> Instant {
+    #[cfg(test)]
+    if let Some(now) = simulated::now() {
+        return now;
+    }
     tokio::time::Instant::now().into_std()
 }
 
@@ -44,6 +48,10 @@ pub(crate) fn wall_clock_ms() -> i64 {
 /// Returns the wall-clock time in microseconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 fn wall_clock_us() -> i64 {
+    #[cfg(test)]
+    if let Some(wall_clock) = simulated::wall_clock_us() {
+        return wall_clock;
+    }
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     micros(since_epoch)
 }
@@ -186,6 +194,10 @@ impl Tick {
     )]
     #[inline]
     fn now() -> Option<Self> {
+        #[cfg(test)]
+        if simulated::now().is_some() {
+            return None;
+        }
         let time = ClockId::CLOCK_REALTIME_COARSE.now().ok()?;
         Some(Self { seconds: i64::from(time.tv_sec()), nanoseconds: i64::from(time.tv_nsec()) })
     }
@@ -209,6 +221,58 @@ const STEP_US: i64 = 20_000;
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The time of a simulation, on the thread that runs it.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::cell::{Cell, RefCell};
+    use std::task::{Poll, Waker};
+    use std::time::Instant;
+
+    thread_local! {
+        static TIME: Cell<Option<(Instant, i64)>> = const { Cell::new(None) };
+        static ALARMS: RefCell<Vec<(Instant, Waker)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// Has clocks show this, until [`end`]. The second is in microseconds since 1970.
+    pub(crate) fn set(now: Instant, wall_clock_us: i64) {
+        TIME.set(Some((now, wall_clock_us)));
+    }
+
+    /// Has clocks show the real time again.
+    pub(crate) fn end() {
+        TIME.set(None);
+        drop(take_alarms());
+    }
+
+    pub(crate) fn now() -> Option<Instant> {
+        TIME.get().map(|(now, _)| now)
+    }
+
+    pub(super) fn wall_clock_us() -> Option<i64> {
+        TIME.get().map(|(_, wall_clock)| wall_clock)
+    }
+
+    /// Returns the tasks that want to be woken at some time, as far as they have said so since the last call.
+    pub(crate) fn take_alarms() -> Vec<(Instant, Waker)> {
+        ALARMS.take()
+    }
+
+    /// Waits until it is so late.
+    pub(crate) async fn sleep_until(deadline: Instant) {
+        let mut is_set = false;
+        std::future::poll_fn(|cx| {
+            if super::now() >= deadline {
+                return Poll::Ready(());
+            }
+            if !std::mem::replace(&mut is_set, true) {
+                ALARMS.with_borrow_mut(|alarms| alarms.push((deadline, cx.waker().clone())));
+            }
+            Poll::Pending
+        })
+        .await;
+    }
 }
 
 #[cfg(test)]

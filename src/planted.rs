@@ -153,6 +153,36 @@ mod switch {
         WorkerLeavesTooLate,
         /// Records of a batch that was cut are told offsets as if it had not been.
         WrongOffset,
+        /// A transaction is committed before all of its records have answers.
+        CommitUnanswered,
+        /// The same broker is asked again after it has said that it does not coordinate.
+        CoordinatorKept,
+        /// A commit that the coordinator may have heard of counts as one that it has not.
+        DoubtIsDenied,
+        /// A transaction whose guard is dropped stays open.
+        DroppedGuardKept,
+        /// A transaction that ends while another cluster is found leaves its records in their queues.
+        EndingLeftBehind,
+        /// The epoch that comes with the end of a transaction is not taken.
+        EpochOfEndIgnored,
+        /// A transaction is committed although records of it have failed.
+        FailedRecordCommits,
+        /// A producer that is fenced takes the transactional id anew.
+        FencedGoesOn,
+        /// A transactional producer forgets topics, and begins with the same numbers again.
+        ForgottenInTransaction,
+        /// The epoch of a transaction with a record in doubt is used for the next.
+        LateRecordCounts,
+        /// A transaction whose guard was forgotten is in the way of the next.
+        LeakedGuardBlocks,
+        /// A transaction is committed before the coordinator of a group has its offsets.
+        OffsetsNotAwaited,
+        /// Records are sent before the coordinator knows that their partition is part of the transaction.
+        PartitionNotAdded,
+        /// Records that are queued when a transaction is aborted stay there.
+        QueueOutlivesAbort,
+        /// The abort of a transaction that the coordinator has never heard of ends the producer.
+        UnknownAbortIsFatal,
     }
 
     thread_local! {

@@ -29,6 +29,8 @@ mod deadline;
 mod enqueue;
 mod memory_wait;
 mod placing;
+#[cfg(test)]
+pub(crate) mod simulated;
 mod topic_wait;
 mod topics;
 mod transactional;

@@ -47,6 +47,10 @@ const LAST_LOOKS: usize = 3;
 
 /// Waits until `deadline`.
 pub(super) async fn sleep_until(deadline: Instant) {
+    #[cfg(test)]
+    if clock::simulated::now().is_some() {
+        return clock::simulated::sleep_until(deadline).await;
+    }
     let mut thread_sleep = pin!(ThreadSleep { deadline, id: None });
     let mut timer = pin!(pausable_sleep(deadline));
     // While the time is paused the thread, which knows of no other time than the system's, has no say.

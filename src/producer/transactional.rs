@@ -18,6 +18,7 @@ use crate::clock;
 use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::{SendError, TransactionError, TransactionErrorKind};
 use crate::metrics::Metrics;
+use crate::planted::planted;
 use crate::record::ProducerRecord;
 use crate::sender::{CallReply, GroupOffsets, Wish};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
@@ -374,7 +375,7 @@ impl<K, V> Transaction<'_, K, V> {
 
 impl<K, V> Drop for Transaction<'_, K, V> {
     fn drop(&mut self) {
-        if !self.is_over {
+        if !self.is_over && !planted!(DroppedGuardKept) {
             self.tell(false);
         }
     }

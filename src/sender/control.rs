@@ -192,6 +192,12 @@ impl Control {
         self.seat.give(self, order);
     }
 
+    /// Returns what handles share with a sender that a simulation drives. It takes the orders.
+    #[cfg(test)]
+    pub(super) fn simulated() -> Self {
+        Self { seat: Seat::elsewhere(), ..Self::default() }
+    }
+
     /// Calls `f` as if another thread had the seat meanwhile.
     #[cfg(test)]
     pub(super) fn while_taken<T>(&self, f: impl FnOnce() -> T) -> T {

@@ -35,6 +35,7 @@ use std::time::{Duration, Instant};
 use crate::backoff::Backoff;
 use crate::error::{DeliveryErrorKind, TransactionError, TransactionErrorKind};
 use crate::log;
+use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::find_coordinator::CoordinatorType;
 use crate::sender::effects::{Effect, Effects};
@@ -245,7 +246,7 @@ impl Transactions {
             State::Ending(ending) if ending.is_commit() => ending.transaction(),
             _ => return false,
         };
-        open.failure.is_none() && open.members.has(partition)
+        open.failure.is_none() && (open.members.has(partition) || planted!(PartitionNotAdded))
     }
 
     /// Whether a broker that speaks this version of Produce can have records of the transaction. If not, the transaction is given up: the
@@ -280,10 +281,13 @@ impl Transactions {
         was_numbered: bool,
         effects: &mut Effects,
     ) {
-        if was_numbered && let Some(open) = self.open_mut() {
+        if was_numbered
+            && !planted!(LateRecordCounts)
+            && let Some(open) = self.open_mut()
+        {
             open.epoch_need = EpochNeed::Required;
         }
-        let Some(error) = error else { return };
+        let Some(error) = error.filter(|_| !planted!(FailedRecordCommits)) else { return };
         match refusal_of_producer(error.kind()) {
             Some(Refusal::Final(kind)) => self.fail_for_good(TransactionError::new(kind), effects),
             Some(Refusal::OfEpoch(kind)) => self.fail_transaction(TransactionError::new(kind), effects),
@@ -313,6 +317,7 @@ impl Transactions {
                 open.fail(error());
                 self.state = State::Open(open);
             }
+            State::Ending(ending) if planted!(EndingLeftBehind) => ending.give_up(&error(), effects),
             State::Ending(mut ending) => {
                 ending.leave_cluster(&error(), effects);
                 self.state = State::Ending(ending);
@@ -397,6 +402,7 @@ impl Transactions {
                 Some(_) => call.refuse("another call of begin_transaction is under way", effects),
             },
             State::Ending(ending) => ending.begin_after(call, effects),
+            State::Open(_) if planted!(LeakedGuardBlocks) => call.refuse("a transaction is open", effects),
             // Its guard is gone without a word, as by `mem::forget`.
             State::Open(_) => {
                 if let State::Open(open) = std::mem::replace(&mut self.state, State::Ready) {
@@ -457,7 +463,9 @@ impl Transactions {
 
     /// Takes the steps that need no request. Returns whether there may be more once the effects are done.
     fn step(&mut self, around: &Surroundings<'_>, effects: &mut Effects) -> bool {
+        let is_queue_kept = planted!(QueueOutlivesAbort) && self.is_ending();
         if !around.are_records_settled
+            && !is_queue_kept
             && let Some(kind) = self.refusal()
         {
             // That includes those that come back to be sent again. They may have been the last.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::SenderCore;
 use crate::metadata::MetadataUpdate;
 use crate::network::NetworkRequest;
+use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::sender::effects::Effect;
 use crate::sender::request::{Body, Purpose};
@@ -88,7 +89,7 @@ impl SenderCore {
     }
 
     fn forget_idle_topics(&mut self) {
-        if self.transactions.is_some() {
+        if self.transactions.is_some() && !planted!(ForgottenInTransaction) {
             // The epoch of a transaction is that of all partitions. One that began anew in it would have its records taken for old ones.
             return;
         }

@@ -15,6 +15,10 @@
 //!  shrink     to the few things that it takes                                            (shrink.rs)
 //! ```
 //!
+//! In every third run the producer is transactional. There the callers are tasks that use the real `TransactionalProducer`
+//! (client.rs), coordinators write markers late and one by one (transactions.rs), another producer may take the id (rival.rs), and
+//! readers with `isolation.level=read_committed` see each committed transaction whole, and nothing of others (committed.rs).
+//!
 //! A run is decided by its seed alone. `SIMULATION_SEEDS=17` or `SIMULATION_SEEDS=0..1000000` runs others; a million
 //! takes a release build:
 //!
@@ -23,15 +27,20 @@
 //! ```
 
 mod callers;
+mod changes;
 mod check;
+mod client;
+mod committed;
 mod corpus;
 mod damage;
+mod faults;
 mod helpers;
 mod line;
 mod login;
 mod mix;
 mod outside;
 mod plants;
+mod rival;
 mod run;
 mod sasl;
 mod schedule;
@@ -39,6 +48,8 @@ mod seeds;
 mod shrink;
 mod tls;
 mod topics;
+mod transacting;
+mod transactions;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,14 +59,17 @@ use self::callers::Accepted;
 use self::run::Simulation;
 use self::schedule::Schedule;
 use super::rig::millis;
+use crate::clock;
 
 /// Runs a schedule. Returns what is wrong.
 fn simulate(schedule: &Schedule) -> Result<Figures, String> {
-    catch_unwind(AssertUnwindSafe(|| simulate_or_panic(schedule))).unwrap_or_else(|panic| {
+    let outcome = catch_unwind(AssertUnwindSafe(|| simulate_or_panic(schedule))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Err(format!("panic: {}", text.unwrap_or("?")))
-    })
+    });
+    clock::simulated::end();
+    outcome
 }
 
 /// What a run was like.
@@ -85,11 +99,17 @@ fn simulate_or_panic(schedule: &Schedule) -> Result<Figures, String> {
             idle(&mut simulation)?;
             recover(&mut simulation)?;
         }
-        simulation.accumulator.close();
+        match simulation.transactional.is_some() {
+            true => simulation.close(Duration::from_secs(100)),
+            false => simulation.accumulator.close(),
+        }
+    }
+    if let Some(side) = &simulation.transactional {
+        side.desk.close();
     }
     let patience = Duration::from_secs(200);
     simulation.run_until(simulation.now + patience, |simulation| {
-        simulation.core.is_idle() && simulation.callers.is_empty()
+        simulation.core.is_idle() && simulation.callers.is_empty() && simulation.have_tasks_ended()
     })?;
     // What is still under way may be written, and replicas have to agree.
     if !schedule.setup.is_aborted {
@@ -97,6 +117,7 @@ fn simulate_or_panic(schedule: &Schedule) -> Result<Figures, String> {
     }
     simulation.run_until(simulation.now + Duration::from_secs(8), |_| false)?;
     simulation.seal_all();
+    simulation.settle_transactions();
     simulation.check()?;
     Ok(simulation.figures())
 }
@@ -106,6 +127,10 @@ fn idle(simulation: &mut Simulation) -> Result<(), String> {
     // They are looked at when metadata is asked for again.
     let long = millis(2 * simulation.setup.max_idle) + Duration::from_secs(400);
     simulation.run_until(simulation.now + long, |_| false)?;
+    if simulation.transactional.is_some() {
+        // They keep their numbers, since the epoch is that of all partitions.
+        return Ok(());
+    }
     let topics = simulation.accumulator.topics().len();
     let (partitions, timers) = (simulation.core.partitions(), simulation.core.partition_timers());
     if topics > 0 || partitions != (0, 0) || timers > 0 {
@@ -118,6 +143,9 @@ fn idle(simulation: &mut Simulation) -> Result<(), String> {
 
 /// Once all is well, so is everything that is sent then.
 fn recover(simulation: &mut Simulation) -> Result<(), String> {
+    if simulation.transactional.is_some() {
+        return transactions::recover(simulation);
+    }
     let is_done = |simulation: &Simulation| {
         simulation.callers.is_empty()
             && simulation

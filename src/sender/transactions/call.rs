@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::members::GroupOffsets;
 use crate::error::{TransactionError, TransactionErrorKind};
+use crate::planted::planted;
 use crate::sender::effects::{Effect, Effects};
 use crate::sync::{Mutex, PoisonError};
 
@@ -73,7 +74,7 @@ impl Call {
     }
 
     fn doubted(&self, error: TransactionError) -> TransactionError {
-        if !self.is_in_doubt {
+        if !self.is_in_doubt || planted!(DoubtIsDenied) {
             return error;
         }
         TransactionError::new(TransactionErrorKind::CommitInDoubt { cause: Box::new(error) })

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::call::{Call, Wish};
 use super::{Due, EpochNeed, Open, State, Surroundings, TransactionVersion, Transactions};
 use crate::error::{DeliveryErrorKind, TransactionError, TransactionErrorKind};
+use crate::planted::planted;
 use crate::protocol::ErrorCode;
 use crate::sender::effects::{Effect, Effects};
 
@@ -97,6 +98,10 @@ impl Transactions {
             State::Failed(_) | State::Initializing { begin: None } | State::Ready | State::Uninitialized => {}
         }
         effects.push(Effect::RefuseQueued(DeliveryErrorKind::TransactionFailed(error)));
+        if planted!(FencedGoesOn) {
+            self.state = State::Uninitialized;
+            self.producer = None;
+        }
     }
 }
 
@@ -145,10 +150,15 @@ impl Ending {
             self.abort_instead(effects);
             return EndingStep::GoOn;
         }
-        if !around.are_records_settled {
+        let is_hasty = planted!(CommitUnanswered) && self.commit;
+        let is_queue_kept = planted!(QueueOutlivesAbort) && !self.commit;
+        if !around.are_records_settled && !is_hasty && !is_queue_kept {
             return EndingStep::Wait;
         }
-        if self.commit && self.transaction.members.due(self.transaction.version).is_some() {
+        if self.commit
+            && !planted!(OffsetsNotAwaited)
+            && self.transaction.members.due(self.transaction.version).is_some()
+        {
             return EndingStep::Wait;
         }
         // Before Kafka 3.6, records that a leader writes after the marker of the abort would count for the next transaction.
@@ -183,6 +193,7 @@ impl Ending {
     pub(super) fn due(&self) -> Option<Due> {
         if self.commit
             && !self.is_told
+            && !planted!(OffsetsNotAwaited)
             && let Some(due) = self.transaction.members.due(self.transaction.version)
         {
             return Some(due);

@@ -12,6 +12,7 @@ use super::{
 use crate::error::{TransactionError, TransactionErrorKind};
 use crate::log;
 use crate::network::FailureReason;
+use crate::planted::planted;
 use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnResponse;
 use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnResponse;
 use crate::protocol::messages::end_txn::EndTxnResponse;
@@ -117,14 +118,17 @@ impl Transactions {
                 self.ask_again(&what, now);
             }
             Verdict::OtherCoordinator => {
-                self.forget_coordinator_of(&what);
+                if !planted!(CoordinatorKept) {
+                    self.forget_coordinator_of(&what);
+                }
                 self.ask_again(&what, now);
             }
             Verdict::Abort if said.code == ErrorCode::UnknownTopicId && self.go_by_names() => {}
             // It has never heard of the transaction: there is nothing to abort.
             Verdict::Fatal
                 if said.code == ErrorCode::InvalidTxnState
-                    && matches!(what, What::Due(Due::End { commit: false })) =>
+                    && matches!(what, What::Due(Due::End { commit: false }))
+                    && !planted!(UnknownAbortIsFatal) =>
             {
                 self.finish(effects);
             }
@@ -184,7 +188,9 @@ impl Transactions {
                 }
             }
             (What::Due(Due::End { .. }), news) => {
-                if let News::Producer(producer) = news {
+                if let News::Producer(producer) = news
+                    && !planted!(EpochOfEndIgnored)
+                {
                     self.adopt(producer, effects);
                     if let Some(open) = self.open_mut() {
                         open.epoch_need = EpochNeed::None;

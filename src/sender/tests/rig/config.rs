@@ -31,6 +31,7 @@ pub(in super::super) struct Config {
     pub(in super::super) retry_backoff_max: Option<Duration>,
     pub(in super::super) is_idempotent: bool,
     pub(in super::super) is_fail_stop: bool,
+    pub(in super::super) transaction_timeout: Duration,
     pub(in super::super) max_idle: Duration,
     /// Entries of `bootstrap.servers` in front of the one of brokers.
     pub(in super::super) controllers: u16,
@@ -73,6 +74,7 @@ impl Default for Config {
             retry_backoff_max: None,
             is_idempotent: false,
             is_fail_stop: false,
+            transaction_timeout: Duration::from_secs(60),
             max_idle: Duration::from_secs(300),
             controllers: 0,
             max_outstanding: 1,
@@ -133,7 +135,7 @@ fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
         transactional: config
             .transactional_id
-            .map(|id| TransactionalSettings { id: Arc::from(id), timeout: Duration::from_secs(60) }),
+            .map(|id| TransactionalSettings { id: Arc::from(id), timeout: config.transaction_timeout }),
         bootstrap_resolve_timeout: None,
         acks: config.acks,
         is_idempotent: config.is_idempotent,

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::check::id_of;
+use super::client::Command;
 use super::run::{Event, Flag, Simulation};
 use crate::accumulator::{Append, AtBatchEnd, EnqueueWaits, TryAppend};
 use crate::delivery::Delivery;
@@ -65,7 +66,7 @@ impl Simulation {
         }
     }
 
-    fn accept(&mut self, id: usize, place: i32, is_bad: bool, mut delivery: Delivery) {
+    pub(super) fn accept(&mut self, id: usize, place: i32, is_bad: bool, mut delivery: Delivery) {
         let woken = Arc::new(Flag::default());
         let waker = Waker::from(Arc::clone(&woken));
         if Pin::new(&mut delivery).poll(&mut Context::from_waker(&waker)).is_ready() {
@@ -86,11 +87,14 @@ impl Simulation {
         let id = self.next_record;
         self.next_record += 1;
         let (topic, partition) = self.place(place);
+        let value = format!("{id}:{}{}", if is_bad { "!" } else { "" }, "x".repeat(len));
+        if self.transactional.is_some() {
+            return self.order_record(place, value, timestamp, is_bad);
+        }
         let mut topic = self.accumulator.topic(&Topic::from(topic), partition as usize + 1);
         topic.touch(self.now.as_secs());
         let accumulator = Arc::clone(&self.accumulator);
         let (clock, base) = (Arc::clone(&self.clock), self.base);
-        let value = format!("{id}:{}{}", if is_bad { "!" } else { "" }, "x".repeat(len));
         let future = Box::pin(async move {
             let headers = Headers::new();
             let mut spare = None;
@@ -158,6 +162,10 @@ impl Simulation {
 
     pub(super) fn close(&mut self, patience: Duration) {
         self.is_closing = true;
+        if self.transactional.is_some() {
+            let patience = patience.as_millis() as u64;
+            return self.order(Command::Close { patience });
+        }
         self.accumulator.close();
         self.after(patience, Event::Abort);
     }
@@ -171,6 +179,7 @@ impl Simulation {
         let now = self.instant();
         let mut undelivered = Vec::new();
         self.core.abort(&DeliveryErrorKind::Closed, now, &mut undelivered);
+        self.drop_core();
         self.connections_end();
         self.check_returned(&DeliveryErrorKind::Closed, &before, &undelivered);
         if !self.unsettled().is_empty() {

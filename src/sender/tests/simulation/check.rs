@@ -23,8 +23,9 @@ impl Simulation {
         // By acceptance, in which order they must be written.
         let rank: BTreeMap<_, _> =
             self.accepted.iter().enumerate().map(|(rank, record)| (record.id, rank)).collect();
-        for place in 0..=self.setup.partitions {
-            self.check_place(place, &rank)?;
+        match self.transactional {
+            None => (0..=self.setup.partitions).try_for_each(|place| self.check_place(place, &rank))?,
+            Some(_) => self.check_transactions()?,
         }
         self.check_pace()?;
         if !self.accumulator.is_complete() {

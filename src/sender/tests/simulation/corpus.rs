@@ -38,6 +38,7 @@ const USUAL: Setup = Setup {
     max_idle: 300_000,
     sasl: None,
     is_encrypted: false,
+    transacting: None,
     is_aborted: false,
 };
 

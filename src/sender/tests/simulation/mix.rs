@@ -4,6 +4,7 @@
 use std::sync::LazyLock;
 
 use super::schedule::{Distrust, Loss, NODES, Noise, Op, Rest, Sasl, Schedule, Setup};
+use super::transacting;
 
 /// A kind of trouble.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(super) enum Trouble {
     StandStill,
     /// Beside the others, in one of six runs.
     Tls,
+    /// Beside the others, in one of three runs.
+    Transactions,
 }
 
 const ALL: &[Trouble] = &[
@@ -58,7 +61,11 @@ static ON: LazyLock<Vec<Trouble>> = LazyLock::new(|| {
         Ok(wanted) => wanted.split(',').any(|name| name == format!("{trouble:?}")),
         Err(_) => !OFF.contains(trouble),
     };
-    ALL.iter().chain(&[Trouble::Login, Trouble::Sasl, Trouble::Tls]).filter(is_on).copied().collect()
+    ALL.iter()
+        .chain(&[Trouble::Login, Trouble::Sasl, Trouble::Tls, Trouble::Transactions])
+        .filter(is_on)
+        .copied()
+        .collect()
 });
 
 /// Adds to a run that is made up already.
@@ -106,6 +113,10 @@ pub(super) fn add_or(schedule: &mut Schedule, seed: u64, wanted: &[Trouble]) {
     let mut noise = Noise(seed.wrapping_mul(0xe703_7ed1_a0b4_28db).wrapping_add(7));
     if is_drawn(Trouble::Tls, 16, &mut noise) {
         encrypt(schedule, &mut noise);
+    }
+    let mut noise = Noise(seed.wrapping_mul(0x8ebc_6af0_9c88_c6e3).wrapping_add(9));
+    if is_drawn(Trouble::Transactions, 34, &mut noise) {
+        transacting::add(schedule, &mut noise);
     }
     // Two at one time keep their order.
     schedule.ops.sort_by_key(|(at, _)| *at);
@@ -270,7 +281,7 @@ fn happen(schedule: &mut Schedule, trouble: Trouble, at: u64, noise: &mut Noise)
         // The list does it.
         Trouble::Controllers => {}
         // They are beside the others.
-        Trouble::Login | Trouble::Sasl | Trouble::Tls => {}
+        Trouble::Login | Trouble::Sasl | Trouble::Tls | Trouble::Transactions => {}
         Trouble::Idle => idle(ops, at, (partition, leader), noise),
         Trouble::Epochs => epochs(ops, at, partition, node, noise),
         Trouble::FailStop => {

@@ -25,6 +25,9 @@ impl Outside for Simulation {
     }
 
     fn hand_over(&mut self, now: Instant) -> Option<HandedOver> {
+        if self.handle_orders(now) {
+            return None;
+        }
         let (waker, lines) = (self.waker(), &mut self.lines);
         let lost = |id| {
             if let Some(line) = lines.get_mut(&id) {
@@ -70,6 +73,7 @@ impl Outside for Simulation {
 
     fn publish(&mut self, cluster: Arc<Cluster>) {
         self.check_forgetting(cluster.topic(ORDERS).is_some());
+        self.publish_cluster(cluster);
     }
 
     fn seal(&mut self, job: SealJob) {
@@ -82,9 +86,9 @@ impl Outside for Simulation {
         self.accumulator.take_back_work().into_iter().for_each(Work::run_if_quick);
     }
 
-    /// The simulation itself ends its sender.
+    /// The simulation itself ends a sender that has no transactions.
     fn has_ended(&mut self, _: Instant) -> bool {
-        false
+        self.end_if_idle()
     }
 
     fn set_timer(&mut self, now: Instant) -> bool {

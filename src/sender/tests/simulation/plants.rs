@@ -14,29 +14,43 @@ use crate::planted::{Bug, plant};
 /// when that does not show it any more.
 const BUGS: &[(Bug, &[Trouble], u64)] = &[
     (Bug::ClusterChangeIgnored, &[], 22),
-    (Bug::ControllersAreAsked, &[Trouble::Controllers], 2),
+    (Bug::CommitUnanswered, &[Trouble::Transactions], 0),
     (Bug::ConsentTakenForWelcome, &[Trouble::Sasl], 3),
+    (Bug::ControllersAreAsked, &[Trouble::Controllers], 2),
+    (Bug::CoordinatorKept, &[Trouble::Transactions], 2),
     (Bug::CreditNotReturned, &[], 5),
     (Bug::DisconnectedIsNotWritten, &[], 7),
+    (Bug::DoubtIsDenied, &[Trouble::Transactions, Trouble::Replacement], 262),
+    (Bug::DroppedGuardKept, &[Trouble::Transactions], 1),
     (Bug::DuplicateIsFailure, &[], 73),
     (Bug::EndedBatchesKept, &[], 0),
     (Bug::EndedTokenInForce, &[Trouble::Login], 1),
+    (Bug::EndingLeftBehind, &[Trouble::Transactions, Trouble::Replacement], 3),
     (Bug::EpochBumpWithoutDraining, &[], 92),
+    (Bug::EpochOfEndIgnored, &[Trouble::Transactions], 7),
     (Bug::EpochsNeverGoBack, &[Trouble::Epochs], 0),
     (Bug::ExpiredIsNotWritten, &[], 145),
+    (Bug::FailedRecordCommits, &[Trouble::Transactions], 0),
+    (Bug::FencedGoesOn, &[Trouble::Transactions], 11),
+    (Bug::ForgottenInTransaction, &[Trouble::Transactions, Trouble::Idle], 12),
     (Bug::ForgottenNumbers, &[], 31),
     (Bug::GapNotHealed, &[], 0),
     (Bug::HintLoop, &[], 89),
     (Bug::LateAnswerCounts, &[Trouble::Reborn], 521),
+    (Bug::LateRecordCounts, &[Trouble::Transactions], 0),
+    (Bug::LeakedGuardBlocks, &[Trouble::Transactions], 1),
     (Bug::LostWakeUp, &[], 6),
     (Bug::MismatchedAnswer, &[], 23),
     (Bug::NamelessFailsAll, &[Trouble::BadRecords], 12),
     (Bug::NeverPatient, &[Trouble::Sasl], 13),
     (Bug::NoMuteOnRetry, &[], 98),
     (Bug::NoPause, &[], 92),
+    (Bug::OffsetsNotAwaited, &[Trouble::Transactions], 0),
     (Bug::OldIsRemembered, &[Trouble::Backfill], 241),
     (Bug::OvertakenIsSent, &[Trouble::Backfill, Trouble::BadRecords], 354),
+    (Bug::PartitionNotAdded, &[Trouble::Transactions], 3),
     (Bug::PassingErrorCounts, &[], 0),
+    (Bug::QueueOutlivesAbort, &[Trouble::Transactions], 0),
     (Bug::QuotaIgnored, &[], 0),
     (Bug::RefreshCreatesTopics, &[], 0),
     (Bug::RefusedTokenKept, &[Trouble::Login], 6),
@@ -53,6 +67,7 @@ const BUGS: &[(Bug, &[Trouble], u64)] = &[
     (Bug::StopSparesInFlight, &[Trouble::FailStop], 28),
     (Bug::SwappedRetries, &[], 110),
     (Bug::UnflushedIsUnsent, &[Trouble::Tls], 452),
+    (Bug::UnknownAbortIsFatal, &[Trouble::Transactions], 15),
     (Bug::UnresolvedAtClose, &[], 7),
     (Bug::WaitForCredentialsNotEnded, &[Trouble::Login], 1),
     (Bug::WrongOffset, &[], 10),
@@ -78,7 +93,10 @@ pub(super) fn bugs() -> impl Iterator<Item = Bug> {
 fn every_planted_bug_is_found() {
     let enough = wanted().unwrap_or(ENOUGH);
     let unseen = UNSEEN.iter().filter(|_| wanted().is_some()).map(|bug| (*bug, &[][..], 0));
-    let bugs: Vec<_> = BUGS.iter().copied().chain(unseen).collect();
+    let only = std::env::var("SIMULATION_PLANT").ok();
+    let is_wanted =
+        |bug: Bug| only.as_ref().is_none_or(|only| only.split(',').any(|name| name == format!("{bug:?}")));
+    let bugs: Vec<_> = BUGS.iter().copied().chain(unseen).filter(|(bug, ..)| is_wanted(*bug)).collect();
     let next = AtomicUsize::new(0);
     let missed = Mutex::new(Vec::new());
     let work = || {

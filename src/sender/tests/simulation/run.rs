@@ -25,6 +25,7 @@ use super::login::SimulatedLogin;
 use super::sasl;
 use super::schedule::{Damage, Distrust, NODES, Noise, Op, Schedule, Setup};
 use super::topics::TopicNews;
+use super::transactions::{Preparation, Transactional};
 use crate::accumulator::{RecordAccumulator, Work, Workers};
 use crate::clock;
 use crate::metrics::Counters;
@@ -83,6 +84,8 @@ pub(super) struct Simulation {
     pub(super) busy_until: Duration,
     /// How often each partition was resumed.
     pub(super) sessions: BTreeMap<i32, usize>,
+    /// If the producer is transactional.
+    pub(super) transactional: Option<Transactional>,
     /// What the producer knows of the topic, and has heard of it.
     pub(super) topic_news: TopicNews,
     /// The first thing that should not have happened.
@@ -112,6 +115,8 @@ pub(super) struct Attempt {
 pub(super) enum Event {
     /// The producer gives up what is not settled.
     Abort,
+    /// A task wants to be woken.
+    Alarm(Waker),
     /// A broker ends a connection because it does not trust the producer.
     Alert(ConnectionId),
     /// A chunk comes to the broker.
@@ -126,12 +131,16 @@ pub(super) enum Event {
     Fetched(u64),
     /// The login has something to do.
     LogIn,
+    /// Coordinators tell partitions and groups how transactions have ended.
+    Mark,
     /// The cluster notices that a broker is dead.
     Noticed(i32),
     Op(usize),
     /// Brokers take the producer's password again.
     Password,
     Relead(i32),
+    /// The other producer with the same transactional id goes on.
+    Rival,
     Restart(i32),
     Resume(ConnectionId),
     /// A chunk comes to the producer.
@@ -190,9 +199,12 @@ impl Simulation {
         let (config, login) = SimulatedLogin::prepare(&setup, base);
         let workers = Arc::<Helpers>::default();
         let accumulator = Arc::into_inner(rig::accumulator(&config)).expect("it is new");
-        let accumulator = Arc::new(accumulator.with_workers(Arc::clone(&workers) as Arc<dyn Workers>));
+        let accumulator = accumulator.with_workers(Arc::clone(&workers) as Arc<dyn Workers>);
+        let (preparation, accumulator) = Preparation::new(accumulator);
+        let accumulator = Arc::new(accumulator);
         let counters = Arc::new(Counters::default());
         let core = rig::core(&config, &accumulator, &counters, base);
+        let transactional = preparation.finish(&setup, &config, &accumulator, &counters);
         // If partitions are added, it begins with one.
         let grows = ops.iter().any(|(_, op)| *op == Op::AddPartition);
         let partitions = if grows { 1 } else { setup.partitions };
@@ -230,6 +242,7 @@ impl Simulation {
             is_over: false,
             busy_until: Duration::ZERO,
             sessions: BTreeMap::new(),
+            transactional,
             topic_news: TopicNews::default(),
             violation: None,
             timeouts: 0,
@@ -239,13 +252,18 @@ impl Simulation {
             setup,
             ops,
         };
-        let mut want = |topic| simulation.core.handle_topic_wanted(&Topic::from(topic), base);
-        [ORDERS, EVENTS].into_iter().for_each(&mut want);
-        for index in 0..simulation.ops.len() {
-            let at = millis(simulation.ops[index].0);
-            simulation.at(at, Event::Op(index));
-        }
+        simulation.begin();
         simulation
+    }
+
+    fn begin(&mut self) {
+        self.show_time();
+        for topic in [ORDERS, EVENTS] {
+            self.core.handle_topic_wanted(&Topic::from(topic), self.base);
+        }
+        for index in 0..self.ops.len() {
+            self.at(millis(self.ops[index].0), Event::Op(index));
+        }
     }
 
     pub(super) fn instant(&self) -> Instant {
@@ -305,6 +323,14 @@ impl Simulation {
         }
         self.now = to;
         self.clock.store(to.as_micros() as u64, Ordering::Relaxed);
+        self.show_time();
+    }
+
+    /// Has the clocks of a transactional producer show the time of the run.
+    fn show_time(&self) {
+        if self.transactional.is_some() {
+            clock::simulated::set(self.instant(), self.wall_clock() * 1000);
+        }
     }
 
     /// Lets callers and producer do what they can do now.
@@ -312,6 +338,7 @@ impl Simulation {
         loop {
             self.log_in();
             self.poll_callers();
+            self.poll_tasks();
             for _ in 0..self.workers.take_news() {
                 let delay = self.noise.micros(0, 8000);
                 self.after(delay, Event::Sealed);
@@ -521,6 +548,12 @@ fn brokers(setup: &Setup, partitions: i32, ops: &[(u64, Op)]) -> Brokers {
     brokers.create_topic(ORDERS, partitions, 3).unwrap();
     brokers.create_topic(EVENTS, 1, 3).unwrap();
     brokers.set_api_versions(Api::Produce, 3, setup.produce_version).unwrap();
+    if let Some(set) = setup.transacting {
+        brokers.set_transaction_version(set.version);
+        if set.is_old {
+            make_old(&mut brokers);
+        }
+    }
     brokers.set_max_message_bytes(setup.max_message_bytes);
     brokers.set_min_insync_replicas(setup.min_insync);
     brokers.set_knows_all_producers(setup.knows_all_producers);
@@ -532,12 +565,29 @@ fn brokers(setup: &Setup, partitions: i32, ops: &[(u64, Op)]) -> Brokers {
     brokers
 }
 
+/// Versions of requests as before Kafka 2.5.
+fn make_old(brokers: &mut Brokers) {
+    for (api, newest) in [
+        (Api::AddOffsetsToTxn, 1),
+        (Api::AddPartitionsToTxn, 1),
+        (Api::EndTxn, 1),
+        (Api::FindCoordinator, 2),
+        (Api::InitProducerId, 1),
+        (Api::TxnOffsetCommit, 2),
+    ] {
+        brokers.set_api_versions(api, 0, newest).unwrap();
+    }
+}
+
 fn controllers(setup: &Setup) -> Brokers {
     let mut controllers = Brokers::new(setup.controllers.into());
     for id in 0..setup.controllers.into() {
         controllers.broker_up(id, 0).unwrap();
     }
     sasl::demand(&mut controllers, setup.sasl);
+    if let Some(set) = setup.transacting {
+        controllers.set_transaction_version(set.version);
+    }
     for api in [Api::InitProducerId, Api::ListOffsets, Api::Metadata, Api::Produce] {
         controllers.remove_api(api);
     }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::super::rig::{Config, millis};
+use super::faults::{fault, ping_pong, work};
 use super::mix::{self, Trouble};
 use super::sasl;
 use crate::config::Compression;
@@ -54,8 +55,23 @@ pub(super) struct Setup {
     pub(super) sasl: Option<Sasl>,
     /// Connections are encrypted, and take more than they have given to the network.
     pub(super) is_encrypted: bool,
+    /// The producer is transactional.
+    pub(super) transacting: Option<Transacting>,
     /// Ends with the faults still there, by an abort.
     pub(super) is_aborted: bool,
+}
+
+/// A transactional producer, and brokers for it. Times are in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Transacting {
+    /// How long a transaction may stay open.
+    pub(super) timeout: u64,
+    /// How long callers wait at most.
+    pub(super) max_block: u64,
+    /// What the cluster has finalized at first; `None` for brokers that know nothing of it.
+    pub(super) version: Option<i16>,
+    /// Brokers that give no other epoch to a producer that has one.
+    pub(super) is_old: bool,
 }
 
 /// How brokers have the producer say who it is.
@@ -82,6 +98,10 @@ pub(super) struct Sasl {
 /// Something that happens. Times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Op {
+    /// The transaction is aborted. This and the other calls are let go of after so long.
+    Abort {
+        patience: u64,
+    },
     /// The topic gets another partition.
     AddPartition,
     /// Records with timestamps of long ago.
@@ -97,6 +117,10 @@ pub(super) enum Op {
         before: u32,
         after: u32,
     },
+    /// A transaction is begun, if none is open.
+    Begin {
+        patience: u64,
+    },
     /// The helpers that compress begin nothing.
     BusyPool {
         lasts: u64,
@@ -106,6 +130,15 @@ pub(super) enum Op {
     /// Brokers do not take the producer's password for some time.
     ChangePassword {
         lasts: u64,
+    },
+    /// The transaction is committed.
+    Commit {
+        patience: u64,
+    },
+    /// Another broker coordinates a group, or the transactional id.
+    Coordinate {
+        group: Option<usize>,
+        node: i32,
     },
     Crash {
         node: i32,
@@ -146,6 +179,8 @@ pub(super) enum Op {
     },
     /// Callers drop the deliveries of their records.
     DropDeliveries,
+    /// The guard of the transaction is dropped.
+    DropGuard,
     /// Work of compressing is dropped undone.
     DropWork,
     /// Clients are told of a leader epoch that the cluster goes back on.
@@ -155,6 +190,14 @@ pub(super) enum Op {
     },
     /// Brokers forget producers by the timestamps of their records.
     Expire,
+    /// The cluster finalizes another version of transactions.
+    Finalize {
+        level: Option<i16>,
+    },
+    /// A caller asks for the end of a transaction that it has let go of.
+    Finish {
+        patience: u64,
+    },
     Flush {
         lasts: u64,
     },
@@ -172,6 +215,10 @@ pub(super) enum Op {
     },
     /// The brokers cannot be reached at the addresses that they advertise, only at that of bootstrap.
     Hide {
+        lasts: u64,
+    },
+    /// Coordinators do not tell partitions how transactions have ended.
+    HoldMarkers {
         lasts: u64,
     },
     /// The request for a producer id is refused.
@@ -196,6 +243,12 @@ pub(super) enum Op {
         partition: i32,
         lasts: u64,
     },
+    /// The guard of the transaction is forgotten without being dropped.
+    LeakGuard,
+    /// A coordinator that has moved takes so long before it answers.
+    LoadSlowly {
+        time: u64,
+    },
     Lose {
         node: i32,
         api: i16,
@@ -209,6 +262,17 @@ pub(super) enum Op {
     MetadataError {
         code: i16,
         times: u32,
+    },
+    /// A request of transactions is refused.
+    Object {
+        api: i16,
+        code: i16,
+        times: u32,
+    },
+    /// Offsets of a group are sent with the transaction.
+    Offsets {
+        group: usize,
+        patience: u64,
     },
     /// The producer's process sleeps, the world does not.
     Pause {
@@ -252,6 +316,10 @@ pub(super) enum Op {
     RevokeTokens,
     /// Partitions that have stopped take records again.
     Resume,
+    /// Another producer takes the transactional id.
+    Rival {
+        then: RivalAim,
+    },
     /// Records for as many partitions as `spread`, in turns.
     Send {
         partition: i32,
@@ -278,6 +346,17 @@ pub(super) enum Op {
         time: u64,
         times: u32,
     },
+    /// The coordinator gives the open transaction up.
+    TimeOut,
+}
+
+/// What a producer does that has taken the transactional id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RivalAim {
+    Abort,
+    Commit,
+    LeaveOpen,
+    Rest,
 }
 
 /// How a handshake of TLS ends that comes to nothing.
@@ -437,6 +516,7 @@ impl Setup {
             max_idle: 300_000,
             sasl: None,
             is_encrypted: false,
+            transacting: None,
             is_aborted: noise.is(10),
         }
     }
@@ -447,6 +527,7 @@ impl Setup {
             (false, 0) => usize::MAX,
             _ => 1,
         };
+        let defaults = Config::default();
         Config {
             acks: self.acks,
             linger: millis(self.linger),
@@ -457,6 +538,10 @@ impl Setup {
             retry_backoff: millis(self.retry_backoff),
             is_idempotent: self.is_idempotent,
             is_fail_stop: self.is_fail_stop,
+            transactional_id: self.transacting.map(|_| super::transactions::ID),
+            transaction_timeout: self
+                .transacting
+                .map_or(defaults.transaction_timeout, |set| millis(set.timeout)),
             max_idle: millis(self.max_idle),
             controllers: self.controllers,
             max_outstanding,
@@ -470,7 +555,7 @@ impl Setup {
             keeps_secrets: self.sasl.is_some_and(|sasl| sasl.keeps_secrets),
             head_start: millis(self.sasl.map_or(10, |sasl| sasl.head_start)),
             seed: self.noise,
-            ..Config::default()
+            ..defaults
         }
     }
 }
@@ -483,104 +568,5 @@ impl Setup {
             (true, 0) => Compression::Lz4,
             (true, _) => Compression::Gzip,
         }
-    }
-}
-
-fn work(setup: &Setup, noise: &mut Noise) -> Op {
-    match noise.between(0, 99) {
-        0..4 => Op::CancelCallers,
-        4..8 => Op::DropDeliveries,
-        8..12 => Op::Flush { lasts: noise.between(1, 100) },
-        _ => Op::Send {
-            // The last one is of another topic.
-            partition: noise.between(0, setup.partitions.unsigned_abs().into()) as i32,
-            spread: noise.between(1, 3) as i32,
-            count: noise.between(1, 10) as u32,
-            len: noise.pick(&[0, 10, 60, 150, 300]),
-        },
-    }
-}
-
-/// Codes of a broker that has not appended, and of one that cannot say.
-const REFUSALS: [i16; 14] = [2, 3, 5, 6, 7, 9, 13, 19, 29, 56, 72, 74, 87, 89];
-const DOUBTS: [i16; 7] = [-1, 6, 7, 20, 46, 56, 999];
-
-fn fault(setup: &Setup, noise: &mut Noise) -> Op {
-    let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
-    let partition = noise.between(0, setup.partitions.unsigned_abs().into()) as i32;
-    let lasts = noise.pick(&[20, 200, 700, 2500]);
-    let times = noise.pick(&[1, 1, 2, 6, 3000]);
-    match noise.between(0, 28) {
-        0..4 => Op::Cut { node, up: rest(noise), down: rest(noise) },
-        4 | 5 => Op::Crash { node, noticed: noise.between(0, 400), lasts, moves: noise.is(30) },
-        6..9 => Op::Lead { partition, node },
-        9 => Op::Leaderless { partition, lasts },
-        10 => Op::Freeze { node, lasts },
-        11 => Op::Stall { node, lasts },
-        12 => Op::Slow { node, latency: noise.between(5, 400), lasts },
-        13 | 14 => Op::Refusal { node, code: noise.pick(&REFUSALS), times },
-        15 => Op::Doubt { node, code: noise.pick(&DOUBTS), times },
-        16 => Op::Lose { node, api: noise.pick(&[0, 0, 3, 18, 22]), what: loss(noise) },
-        17 | 28 => Op::Mangle { node, how: damage(noise) },
-        18 | 19 => Op::Lag { node, lasts },
-        20 => Op::Shrink { node },
-        21 => Op::Throttle { node, time: noise.between(1, 400), times },
-        22 => match noise.is(50) {
-            true => Op::MetadataError { code: noise.pick(&[3, 5, 29, 17, -1]), times },
-            false => Op::IdError { code: noise.pick(&[14, 15, 31, 7, -1]), times },
-        },
-        23 => Op::Refuse { node, lasts },
-        24 => match noise.is(50) {
-            true => Op::Pause { lasts },
-            false => Op::Jump { lasts },
-        },
-        25 => Op::ForgetProducers,
-        26 => Op::Recreate { lasts },
-        _ => Op::AddPartition,
-    }
-}
-
-/// A leader writes what no follower copies, another one leads, and then perhaps the first one again. Returns when it is
-/// over.
-fn ping_pong(partition: i32, begin: u64, noise: &mut Noise, ops: &mut Vec<(u64, Op)>) -> u64 {
-    let lasts = noise.between(5, 200);
-    let mut now = begin;
-    (0..NODES).for_each(|node| ops.push((now, Op::Lag { node, lasts })));
-    for _ in 0..noise.between(1, 3) {
-        let count = noise.between(1, 6) as u32;
-        ops.push((now, Op::Send { partition, spread: 1, count, len: noise.pick(&[0, 100]) }));
-        now += noise.between(1, 12);
-        let node = noise.between(0, NODES.unsigned_abs().into()) as i32 % NODES;
-        ops.push((now, Op::Lead { partition, node }));
-        now += noise.between(0, 30);
-    }
-    now
-}
-
-fn loss(noise: &mut Noise) -> Loss {
-    match noise.between(0, 2) {
-        0 => Loss::Answer,
-        1 => Loss::Request,
-        _ => Loss::Connection,
-    }
-}
-
-fn rest(noise: &mut Noise) -> Rest {
-    match noise.between(0, 3) {
-        0 => Rest::Arrives,
-        1 => Rest::ArrivesLate(noise.pick(&[10, 300, 2000])),
-        2 => Rest::ArrivesUpTo(noise.between(0, 600) as usize),
-        _ => Rest::IsLost,
-    }
-}
-
-fn damage(noise: &mut Noise) -> Damage {
-    match noise.between(0, 6) {
-        0 => Damage::Id,
-        1 => Damage::Length,
-        2 | 3 => Damage::Swapped,
-        4 => Damage::LeftOut,
-        5 => Damage::Short(noise.between(1, 40) as usize),
-        _ => Damage::Torn(noise.between(1, 60) as usize),
     }
 }

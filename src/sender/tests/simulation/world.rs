@@ -18,6 +18,7 @@ impl Simulation {
     pub(super) fn happen(&mut self, event: Event) {
         match event {
             Event::Abort => self.abort(),
+            Event::Alarm(waker) => waker.wake(),
             Event::Alert(id) => self.alert(id),
             Event::Arrive(id) => self.arrive(id),
             Event::ArriveLate(id, chunks) => {
@@ -31,9 +32,12 @@ impl Simulation {
             Event::EndFlush => drop(self.flushes.pop_front()),
             Event::Fetch(node) => self.fetch(node),
             Event::Fetched(number) => self.fetched(number),
+            Event::Mark => self.mark(),
+            Event::Rival => self.rival_goes_on(),
             Event::LogIn => self.look_at_login(),
             Event::Noticed(node) => self.notice(node),
             Event::Password => self.brokers.set_sasl_user(USER, PASSWORD),
+            Event::Op(index) if self.is_left_out(self.ops[index].1) => {}
             Event::Op(index) => self.operate(self.ops[index].1),
             Event::Relead(place) => self.relead(place),
             Event::Restart(node) => self.restart(node),
@@ -201,6 +205,7 @@ impl Simulation {
 
     /// Something has changed on the brokers: requests may wait no longer, followers may have something to copy.
     pub(super) fn tend(&mut self) {
+        self.tend_transactions();
         let waiting = self.lines.iter().filter(|(_, line)| line.waiting.is_some());
         let waiting: Vec<_> = waiting.map(|(id, _)| *id).collect();
         for id in waiting {
@@ -275,7 +280,7 @@ impl Simulation {
     }
 
     /// Breaks a connection.
-    fn cut(&mut self, id: ConnectionId, up: Rest, down: Rest) {
+    pub(super) fn cut(&mut self, id: ConnectionId, up: Rest, down: Rest) {
         let end = self.end_of_cut();
         let Some(line) = self.lines.get_mut(&id).filter(|line| !line.is_left) else { return };
         match up {
@@ -321,72 +326,6 @@ impl Simulation {
             self.changes += 1;
         }
         self.tend();
-    }
-
-    fn delete(&mut self) {
-        let count = self.brokers.partition_count(ORDERS);
-        if count > 0 {
-            self.bury(ORDERS);
-            self.brokers.delete_topic(ORDERS).unwrap();
-            self.changes += 1;
-            self.tend();
-        }
-    }
-
-    fn bury(&mut self, topic: &'static str) {
-        for partition in 0..self.setup.partitions {
-            self.buried.push((topic, partition, self.brokers.batches(topic, partition).to_vec()));
-        }
-    }
-
-    /// What the producer knows is gone, and at the address where it began there is another cluster, where others have
-    /// the producer ids that were given out here.
-    fn replace(&mut self) {
-        self.bury(EVENTS);
-        let has_orders = self.brokers.partition_count(ORDERS) > 0;
-        if has_orders {
-            self.bury(ORDERS);
-        }
-        let ids: Vec<_> = self.lines.keys().copied().collect();
-        for id in ids {
-            self.cut(id, Rest::IsLost, Rest::IsLost);
-        }
-        self.divert_attempts();
-        self.changes += 1;
-        self.replacements += 1;
-        let fresh = self.brokers.replacement(&format!("replacement {}", self.replacements));
-        let old = std::mem::replace(&mut self.brokers, fresh);
-        for node in 0..NODES {
-            let state = self.node_mut(node);
-            state.port += port(0, 1) - port(0, 0);
-            if !state.is_dead {
-                let port = state.port;
-                self.brokers.broker_up(node, port).unwrap();
-            }
-        }
-        self.brokers.create_topic(EVENTS, 1, 3).unwrap();
-        if has_orders {
-            self.brokers.create_topic(ORDERS, self.partitions, 3).unwrap();
-        }
-        for topic in [ORDERS, EVENTS] {
-            self.brokers.know_producers_of(&old, topic);
-        }
-        self.tend();
-    }
-
-    fn create(&mut self) {
-        if self.brokers.partition_count(ORDERS) == 0 {
-            self.brokers.create_topic(ORDERS, self.partitions, 3).unwrap();
-            self.changes += 1;
-        }
-    }
-
-    fn add_partition(&mut self) {
-        if self.partitions < self.setup.partitions {
-            self.partitions += 1;
-            // While the topic is gone there is nothing to add to; it comes back larger.
-            let _ = self.brokers.add_partitions(ORDERS, self.partitions);
-        }
     }
 
     fn operate(&mut self, op: Op) {
@@ -498,9 +437,15 @@ impl Simulation {
             }
             Op::Replace => self.replace(),
             Op::Resume => self.resume_partitions(),
-            Op::CancelCallers => self.callers.clear(),
+            Op::CancelCallers => {
+                self.callers.clear();
+                if let Some(side) = &self.transactional {
+                    side.desk.cancel();
+                }
+            }
             Op::DelayTokens { .. } | Op::HaltTokens { .. } | Op::RevokeTokens => self.trouble_login(op),
             Op::Distrust { .. } => self.distrust(op),
+            op if self.operate_transactions(op) => {}
             fault => self.inject(fault),
         }
     }
@@ -540,6 +485,7 @@ impl Simulation {
         self.brokers.clear_faults();
         self.brokers.set_sasl_user(USER, PASSWORD);
         self.heal_login();
+        self.heal_transactions();
         self.flushes.clear();
         for node in 0..NODES {
             let state = self.node_mut(node);
