@@ -27,7 +27,8 @@ var (
 	batchSize   = flag.Int("batch-size", 16_384, "bytes of a batch")
 	lingerMs    = flag.Int("linger-ms", 5, "linger")
 	compression = flag.String("compression", "none", "codec")
-	mode        = flag.String("mode", "pipelined", "pipelined or lone")
+	mode        = flag.String("mode", "pipelined", "pipelined, lone or transactions")
+	transaction = flag.Uint64("transaction-size", 100, "records of each transaction")
 	payload     = flag.String("payload", "text", "text or random")
 	tlsCA       = flag.String("tls-ca", "", "file with the CA of the brokers in PEM; empty for no TLS")
 	outstanding = flag.Int("outstanding", 10_000, "records that may be on their way; 10,000 is franz-go's default")
@@ -60,6 +61,9 @@ func run() error {
 		roots.AppendCertsFromPEM(ca)
 		options = append(options, kgo.DialTLSConfig(&tls.Config{RootCAs: roots}))
 	}
+	if *mode == "transactions" {
+		options = append(options, kgo.TransactionalID(fmt.Sprintf("transactions-%s-%d", *topic, os.Getpid())))
+	}
 	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return err
@@ -67,6 +71,9 @@ func run() error {
 	defer client.Close()
 	values := payloads()
 	ctx := context.Background()
+	if *mode == "transactions" {
+		return transactions(ctx, client, values)
+	}
 	// The connection is warm and the producer id known when the clock starts.
 	if err := client.ProduceSync(ctx, kgo.SliceRecord(values[0])).FirstErr(); err != nil {
 		return err
@@ -135,6 +142,48 @@ func lone(ctx context.Context, client *kgo.Client, values [][]byte, measured *me
 		measured.latencies = append(measured.latencies, time.Since(begin))
 	}
 	return failed
+}
+
+// transactions writes all records in transactions, each once the one before is committed. What is timed is the transaction.
+func transactions(ctx context.Context, client *kgo.Client, values [][]byte) error {
+	for range 5 {
+		if err := one(ctx, client, values, 0, 1); err != nil {
+			return err
+		}
+	}
+	count := max(*records / *transaction, 1)
+	*records = count * *transaction
+	measured := start()
+	for number := range count {
+		begin := time.Now()
+		if err := one(ctx, client, values, number**transaction, *transaction); err != nil {
+			return err
+		}
+		measured.latencies = append(measured.latencies, time.Since(begin))
+	}
+	measured.finish(0)
+	return nil
+}
+
+func one(ctx context.Context, client *kgo.Client, values [][]byte, first, size uint64) error {
+	if err := client.BeginTransaction(); err != nil {
+		return err
+	}
+	var failed atomic.Uint64
+	for number := first; number < first+size; number++ {
+		client.Produce(ctx, kgo.SliceRecord(values[number%uint64(len(values))]), func(_ *kgo.Record, err error) {
+			if err != nil {
+				failed.Add(1)
+			}
+		})
+	}
+	if err := client.Flush(ctx); err != nil {
+		return err
+	}
+	if failed.Load() > 0 {
+		return fmt.Errorf("%d records failed", failed.Load())
+	}
+	return client.EndTransaction(ctx, kgo.TryCommit)
 }
 
 type measured struct {

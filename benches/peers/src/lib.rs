@@ -4,4 +4,5 @@ pub mod deliveries;
 pub mod null_broker;
 pub mod options;
 pub mod outcome;
+pub mod transactions;
 pub mod usage;

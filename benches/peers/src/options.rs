@@ -61,6 +61,8 @@ pub enum Mode {
     Stalled,
     /// Nothing at all is sent.
     Idle,
+    /// Of clients that have them.
+    Transactions,
 }
 
 impl FromStr for Mode {
@@ -73,7 +75,8 @@ impl FromStr for Mode {
             "tasks" => Ok(Self::Tasks),
             "stalled" => Ok(Self::Stalled),
             "idle" => Ok(Self::Idle),
-            _ => Err("not one of pipelined, lone, tasks, stalled and idle"),
+            "transactions" => Ok(Self::Transactions),
+            _ => Err("not one of pipelined, lone, tasks, stalled, idle and transactions"),
         }
     }
 }
@@ -90,6 +93,8 @@ pub struct Options {
     pub linger_ms: u64,
     pub compression: String,
     pub mode: Mode,
+    /// Records of each transaction.
+    pub transaction_size: u64,
     /// The file with the CA that has signed the brokers' certificates, in PEM. Empty: no TLS.
     pub tls_ca: String,
     /// What the values are made of: `random`, or `text` that compresses about as lines of a log do.
@@ -111,6 +116,9 @@ impl Options {
             properties.push(("ssl.truststore.type", "PEM".to_owned()));
             properties.push(("ssl.truststore.location", self.tls_ca.clone()));
         }
+        if self.mode == Mode::Transactions {
+            properties.push(("transactional.id", crate::transactions::id(self)));
+        }
         properties
     }
 
@@ -126,6 +134,7 @@ impl Options {
             linger_ms: arguments.take("linger-ms", 5),
             compression: arguments.take("compression", "none".to_owned()),
             mode: arguments.take("mode", Mode::Pipelined),
+            transaction_size: arguments.take("transaction-size", 100),
             tls_ca: arguments.take("tls-ca", String::new()),
             payload: arguments.take("payload", "text".to_owned()),
         }

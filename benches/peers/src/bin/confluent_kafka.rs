@@ -6,8 +6,9 @@ use confluent_kafka::common::KafkaFuture;
 use confluent_kafka::common::serialization::ByteArraySerializer;
 use confluent_kafka::producer::{KafkaProducer, ProducerConfig, ProducerRecord, RecordMetadata};
 use kafka_producer_peers::deliveries::{self, AnyError, Client};
-use kafka_producer_peers::options::Options;
+use kafka_producer_peers::options::{Mode, Options};
 use kafka_producer_peers::outcome::payloads;
+use kafka_producer_peers::transactions;
 
 struct Confluent {
     producer: KafkaProducer<Vec<u8>, Vec<u8>>,
@@ -29,6 +30,23 @@ impl Client for Confluent {
     }
 }
 
+impl transactions::Client for Confluent {
+    type Payload = Vec<u8>;
+
+    async fn transaction(
+        &mut self,
+        payloads: &[Vec<u8>],
+        first: usize,
+        records: usize,
+    ) -> Result<(), AnyError> {
+        self.producer.begin_transaction()?;
+        for payload in payloads.iter().cycle().skip(first).take(records) {
+            drop(Client::send(self, payload).await?);
+        }
+        Ok(self.producer.commit_transaction().await?)
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
     deliveries::with_options(run).await
@@ -43,6 +61,10 @@ async fn run(options: Options, outstanding: usize) -> Result<(), AnyError> {
         ByteArraySerializer::default(),
     )?;
     let payloads = payloads(&options);
-    let client = Confluent { producer, topic: options.topic.clone() };
+    let mut client = Confluent { producer, topic: options.topic.clone() };
+    if options.mode == Mode::Transactions {
+        client.producer.init_transactions().await?;
+        return transactions::run("confluent-kafka", &mut client, &options, &payloads).await;
+    }
     deliveries::run("confluent-kafka", &client, &options, outstanding, &payloads).await
 }

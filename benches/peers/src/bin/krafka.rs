@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_producer_peers::deliveries::{self, AnyError, Client};
-use kafka_producer_peers::options::Options;
+use kafka_producer_peers::options::{Mode, Options};
+use kafka_producer_peers::transactions;
 use krafka::prelude::{AuthConfig, TlsConfig};
-use krafka::producer::{DeliveryHandle, Producer};
+use krafka::producer::{DeliveryHandle, Producer, TransactionalProducer};
 use krafka::{Compression, Kafka, Record};
 
 struct Krafka {
@@ -29,6 +30,29 @@ impl Client for Krafka {
     }
 }
 
+struct Transactional {
+    producer: TransactionalProducer,
+    topic: String,
+}
+
+impl transactions::Client for Transactional {
+    type Payload = Bytes;
+
+    async fn transaction(
+        &mut self,
+        payloads: &[Bytes],
+        first: usize,
+        records: usize,
+    ) -> Result<(), AnyError> {
+        self.producer.begin()?;
+        for payload in payloads.iter().cycle().skip(first).take(records) {
+            let record = Record::new(self.topic.as_str(), payload.clone());
+            drop(self.producer.enqueue(record).await?);
+        }
+        Ok(self.producer.commit().await?)
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
     deliveries::with_options(run).await
@@ -40,14 +64,18 @@ async fn run(options: Options, outstanding: usize) -> Result<(), AnyError> {
         builder = builder.security(AuthConfig::ssl(TlsConfig::new().with_ca_cert(&options.tls_ca)));
     }
     let kafka = builder.connect().await?;
-    let producer = kafka
+    let builder = kafka
         .producer()
         .batch_size(options.batch_size)
         .linger(Duration::from_millis(options.linger_ms))
-        .compression(codec(&options.compression)?)
-        .build()
-        .await?;
+        .compression(codec(&options.compression)?);
     let payloads = deliveries::shared_payloads(&options);
+    if options.mode == Mode::Transactions {
+        let producer = builder.build_transactional(transactions::id(&options)).await?;
+        let mut client = Transactional { producer, topic: options.topic.clone() };
+        return transactions::run("krafka", &mut client, &options, &payloads).await;
+    }
+    let producer = builder.build().await?;
     let client = Krafka { producer, topic: options.topic.clone() };
     deliveries::run("krafka", &client, &options, outstanding, &payloads).await
 }

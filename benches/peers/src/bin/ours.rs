@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kafka_producer::{Delivery, KafkaProducer, ProducerRecord, Topic};
+use kafka_producer::{Delivery, KafkaProducer, ProducerRecord, Topic, TransactionalProducer};
+use kafka_producer_peers::deliveries::AnyError;
 use kafka_producer_peers::options::{Arguments, Mode, Options};
 use kafka_producer_peers::outcome::{Run, payloads, timed_one_of};
+use kafka_producer_peers::transactions;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut arguments = Arguments::of_process();
     let options = Options::take(&mut arguments);
     let outstanding = arguments.take("outstanding", 10_000);
@@ -36,13 +38,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .property("ssl.truststore.location", &options.tls_ca);
     }
     install(&provider);
+    let fixed = |payload: Vec<u8>| Bytes::from_static(payload.leak());
+    let payloads: Arc<[Bytes]> = payloads(&options).into_iter().map(fixed).collect();
+    if options.mode == Mode::Transactions {
+        let producer = builder.transactional_id(transactions::id(&options)).build_transactional()?;
+        let name: &'static str = options.topic.clone().leak();
+        let mut client = Transactional { producer, topic: Topic::from(name) };
+        return tokio::spawn(async move {
+            transactions::run("kafka-producer", &mut client, &options, &payloads).await
+        })
+        .await?;
+    }
     let producer: KafkaProducer = builder.build()?;
     // As in a program that names its topics and has its payloads at hand. The others need not count references either.
     let name: &'static str = options.topic.clone().leak();
     let topic = Topic::from(name);
     producer.partitions_for(topic.clone()).await?;
-    let fixed = |payload: Vec<u8>| Bytes::from_static(payload.leak());
-    let payloads: Arc<[Bytes]> = payloads(&options).into_iter().map(fixed).collect();
     let load = Load { options, producer, topic, payloads, outstanding, spread, partitions };
     // A task of the runtime, as senders are in applications, and not the thread that waits for it.
     tokio::spawn(async move {
@@ -56,6 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Mode::Tasks => load.tasks(tasks).await,
             Mode::Stalled => load.stalled().await,
             Mode::Idle => load.idle().await,
+            Mode::Transactions => unreachable!("they have a producer of their own"),
         }
     })
     .await?;
@@ -72,6 +84,28 @@ fn install(provider: &str) {
         _ => panic!("no provider is called {provider}"),
     };
     provider.install_default().expect("it is the first one");
+}
+
+struct Transactional {
+    producer: TransactionalProducer,
+    topic: Topic,
+}
+
+impl transactions::Client for Transactional {
+    type Payload = Bytes;
+
+    async fn transaction(
+        &mut self,
+        payloads: &[Bytes],
+        first: usize,
+        records: usize,
+    ) -> Result<(), AnyError> {
+        let transaction = self.producer.begin_transaction().await?;
+        for payload in payloads.iter().cycle().skip(first).take(records) {
+            drop(transaction.enqueue(ProducerRecord::to(&self.topic).value(payload.clone())).await?);
+        }
+        Ok(transaction.commit().await?)
+    }
 }
 
 #[derive(Clone)]

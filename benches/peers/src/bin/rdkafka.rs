@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use kafka_producer_peers::options::{Arguments, Mode, Options};
 use kafka_producer_peers::outcome::{Latencies, Run, payloads, timed_one_of};
+use kafka_producer_peers::transactions;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -25,11 +26,55 @@ fn main() -> Result<(), AnyError> {
     let api = arguments.take("api", "base".to_owned());
     let outstanding = arguments.take("outstanding", 10_000);
     arguments.finish();
+    if options.mode == Mode::Transactions {
+        return transactional(options);
+    }
     if api == "base" {
         return base(&options);
     }
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async move { tokio::spawn(future(options, outstanding)).await? })
+}
+
+/// Its calls block, so the thread that calls them is no other task's.
+fn transactional(options: Options) -> Result<(), AnyError> {
+    let delivered = Arc::new(Delivered {
+        origin: Instant::now(),
+        failed: AtomicU64::new(0),
+        latencies: Mutex::default(),
+    });
+    let producer: ThreadedProducer<Context> = config(&options)
+        .set("transactional.id", transactions::id(&options))
+        .create_with_context(Context(delivered))?;
+    producer.init_transactions(PATIENCE)?;
+    let payloads = payloads(&options);
+    let mut client = Transactional { producer, options: options.clone() };
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(transactions::run("rdkafka-base", &mut client, &options, &payloads))
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Transactional {
+    producer: ThreadedProducer<Context>,
+    options: Options,
+}
+
+impl transactions::Client for Transactional {
+    type Payload = Vec<u8>;
+
+    async fn transaction(
+        &mut self,
+        payloads: &[Vec<u8>],
+        first: usize,
+        records: usize,
+    ) -> Result<(), AnyError> {
+        self.producer.begin_transaction()?;
+        for payload in payloads.iter().cycle().skip(first).take(records) {
+            base_send(&self.producer, &self.options, payload, 0)?;
+        }
+        Ok(self.producer.commit_transaction(PATIENCE)?)
+    }
 }
 
 /// What differs from librdkafka's defaults is what all clients are told.

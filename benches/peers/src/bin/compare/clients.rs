@@ -36,6 +36,16 @@ impl Client {
     /// Those with every codec.
     pub(crate) const PEERS: [Self; 6] =
         [Self::Ours, Self::FranzGo, Self::RdkafkaBase, Self::RdkafkaFuture, Self::Rskafka, Self::Java];
+    /// Those with transactions.
+    pub(crate) const TRANSACTIONAL: [Self; 7] = [
+        Self::Ours,
+        Self::FranzGo,
+        Self::RdkafkaBase,
+        Self::Kacrab,
+        Self::ConfluentKafka,
+        Self::Krafka,
+        Self::Java,
+    ];
     /// Those that tell when a single record is delivered.
     pub(crate) const AWAITING: [Self; 6] =
         [Self::Limit, Self::Ours, Self::FranzGo, Self::RdkafkaFuture, Self::Rskafka, Self::Java];
@@ -93,6 +103,9 @@ impl Client {
         if load.tls {
             command.args(["--tls-ca", TLS_CA]);
         }
+        if load.mode == "transactions" {
+            command.arg("--transaction-size").arg(load.transaction_size.to_string());
+        }
         match self {
             Self::RdkafkaBase => drop(command.args(["--api", "base"])),
             Self::RdkafkaFuture => drop(command.args(["--api", "future"])),
@@ -106,7 +119,7 @@ impl Client {
 /// The CA that has signed the certificate of the null broker.
 const TLS_CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../mock/certs/ca.pem");
 
-/// Kafka's own benchmark, or for single records a program of ours, with the virtual machine's defaults.
+/// Kafka's own benchmark, or for single records and transactions a program of ours, with the virtual machine's defaults.
 fn java(programs: &Programs, case: &Case, bootstrap: &str, topic: &str, payloads: &Path) -> Option<Command> {
     if programs.java.is_empty() {
         return None;
@@ -119,6 +132,12 @@ fn java(programs: &Programs, case: &Case, bootstrap: &str, topic: &str, payloads
     if load.mode == "lone" {
         let linger = load.linger_ms.to_string();
         command.args(["Lone", bootstrap, topic, &records, &load.size.to_string(), &linger]);
+        return Some(command);
+    }
+    if load.mode == "transactions" {
+        command.args(["Transactional", bootstrap, topic, &records]).arg(payloads);
+        command.args([load.linger_ms.to_string(), load.batch_size.to_string()]);
+        command.arg(load.transaction_size.to_string());
         return Some(command);
     }
     command.arg("org.apache.kafka.tools.ProducerPerformance");

@@ -64,6 +64,11 @@ pub(crate) fn run(
         .map(|case| {
             let mut case = case.clone();
             case.load.records = ((case.load.records as f64 * share) as u64).max(1);
+            if case.load.mode == "transactions" {
+                // Whole ones.
+                let size = case.load.transaction_size;
+                case.load.records = case.load.records.next_multiple_of(size);
+            }
             Results { case, outcomes: Vec::new() }
         })
         .collect();
@@ -101,6 +106,7 @@ fn payload_file(scenario: &Scenario) -> Result<PathBuf, Box<dyn Error>> {
         linger_ms: 0,
         compression: String::new(),
         mode: Mode::Pipelined,
+        transaction_size: 0,
         tls_ca: String::new(),
         payload: "text".to_owned(),
     };

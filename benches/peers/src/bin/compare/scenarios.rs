@@ -43,6 +43,8 @@ pub(crate) struct Load {
     pub(crate) compression: &'static str,
     pub(crate) mode: &'static str,
     pub(crate) tls: bool,
+    /// Records of each transaction, in the mode of that name.
+    pub(crate) transaction_size: u64,
 }
 
 const SHAPE: Shape = Shape { brokers: 1, partitions: 4, stall: false, tls: false };
@@ -57,6 +59,7 @@ const SMALL: Load = Load {
     compression: "none",
     mode: "pipelined",
     tls: false,
+    transaction_size: 0,
 };
 
 const LARGE: Load = Load { records: 1_000_000, size: 1000, batch_size: 131_072, ..SMALL };
@@ -127,12 +130,26 @@ pub(crate) fn all() -> Vec<Scenario> {
         Scenario::of_ours("idle", "A producer at rest for 10 s", &[("idle", "idle", 1, "")]),
         real("real1", "One broker 4.3.1, 4 partitions, 100 bytes, batch 16 KiB", 1),
         real("real3", "Three brokers 4.3.1, 4 partitions, 3 replicas, 100 bytes, batch 16 KiB", 3),
+        transactions("transactions1", "Transactions of one record of 100 bytes, one broker 4.3.1", 1, 1_000),
+        transactions("transactions100", "Transactions of 100 records, one broker 4.3.1", 100, 50_000),
+        transactions(
+            "transactions10000",
+            "Transactions of 10,000 records, one broker 4.3.1",
+            10_000,
+            1_000_000,
+        ),
     ]
 }
 
 fn real(name: &'static str, title: &'static str, brokers: usize) -> Scenario {
     let load = Load { records: 1_000_000, ..SMALL };
     Scenario::of_clients(name, title, BrokerKind::Real { brokers }, load, &Client::PEERS)
+}
+
+/// Each transaction once the one before is committed; what is timed is the transaction.
+fn transactions(name: &'static str, title: &'static str, size: u64, records: u64) -> Scenario {
+    let load = Load { records, mode: "transactions", transaction_size: size, ..SMALL };
+    Scenario::of_clients(name, title, BrokerKind::Real { brokers: 1 }, load, &Client::TRANSACTIONAL)
 }
 
 /// Our client with each provider, which its program makes that of the process.
