@@ -46,6 +46,8 @@ pub(super) struct Transactional {
     /// Until then coordinators write no markers.
     held_until: Duration,
     is_marking: bool,
+    /// Nothing goes wrong any more.
+    is_calm: bool,
     /// The coordinator has given up a transaction that took too long.
     pub(super) has_timed_out: bool,
 }
@@ -110,6 +112,7 @@ impl Preparation {
             rival: Rival::default(),
             held_until: Duration::ZERO,
             is_marking: false,
+            is_calm: false,
             has_timed_out: false,
         })
     }
@@ -221,7 +224,8 @@ impl Simulation {
         let id = self.next_record - 1;
         let (topic, partition) = self.place(place);
         let Some(side) = &mut self.transactional else { return };
-        let is_by_handle = side.noise.is(30);
+        // One that still waits when the caller commits has the commit fail.
+        let is_by_handle = side.noise.is(30) && !side.is_calm;
         self.order(Command::Send(Record {
             id,
             place,
@@ -419,6 +423,9 @@ pub(super) fn recover(simulation: &mut Simulation) -> Result<(), String> {
     simulation.run_until(simulation.now + 2 * patience, is_idle)?;
     if !is_idle(simulation) {
         return Err("a call of a caller does not end".to_owned());
+    }
+    if let Some(side) = &mut simulation.transactional {
+        side.is_calm = true;
     }
     let rounds = if simulation.setup.retries > 10 { 3 } else { 6 };
     let mut failed = String::new();
