@@ -25,7 +25,7 @@ pub(super) struct Rival {
     aim: Option<RivalAim>,
     stage: Stage,
     identity: Option<(i64, i16)>,
-    pub(super) has_ever_taken: bool,
+    pub(super) has_ever_asked: bool,
     /// How many transactions the first producer had begun when the rival took the id last.
     taken_after: usize,
     tries: u32,
@@ -55,7 +55,7 @@ impl Rival {
 
     /// What it has written, and the id that it has, are of a cluster that is left.
     pub(super) fn leave(&mut self) {
-        *self = Self { has_ever_taken: self.has_ever_taken, ..Self::default() };
+        *self = Self { has_ever_asked: self.has_ever_asked, ..Self::default() };
     }
 
     /// Whether it leaves a transaction open.
@@ -110,9 +110,10 @@ impl Rival {
                     .with_transaction_timeout_ms(60_000);
                 let answer: InitProducerIdResponse =
                     ask(brokers, node, Api::InitProducerId, 1, &request, now)?;
+                // An open transaction is aborted before the id is given away.
+                self.has_ever_asked = true;
                 if answer.error_code == 0 {
                     self.identity = Some((answer.producer_id.0, answer.producer_epoch));
-                    self.has_ever_taken = true;
                     self.stage = match self.aim {
                         Some(RivalAim::Rest) | None => Stage::Rests,
                         Some(_) => Stage::Adds,

@@ -509,13 +509,13 @@ impl Simulation {
         };
         match kind {
             TransactionErrorKind::Fenced { .. } => {
-                side.has_timed_out || side.rival.has_ever_taken || objects(&[47, 90])
+                side.has_timed_out || side.rival.has_ever_asked || objects(&[47, 90])
             }
             TransactionErrorKind::EpochNotGiven => self.setup.transacting.is_some_and(|set| set.is_old),
             TransactionErrorKind::CommitInDoubt { cause } => self.is_explained(cause.kind()),
             TransactionErrorKind::Broker { .. } => {
                 self.ops.iter().any(|(_, op)| matches!(op, Op::Object { .. } | Op::IdError { .. }))
-                    || side.rival.has_ever_taken
+                    || side.rival.has_ever_asked
                     || side.has_timed_out
             }
             TransactionErrorKind::Closed => self.is_closing,
