@@ -25,6 +25,9 @@ pub enum Disposition {
     ResumePartition,
     /// The cause may pass: send the record again later.
     RetryLater,
+    /// Nothing counts of the transaction before the one that was to be begun: begin another with the records of that one, if they are
+    /// still to be sent.
+    SendPreviousAgain,
 }
 
 impl Disposition {

@@ -29,6 +29,20 @@ pub enum TransactionErrorKind {
     /// The transaction is being aborted, or was.
     #[error("the transaction is aborted")]
     Aborted,
+    /// No broker lets the producer in. The error comes with the next attempt to connect, long before `max.block.ms` has passed. The call
+    /// goes on, so the same call succeeds once brokers have the user.
+    #[error("no transaction can be begun: {reason}")]
+    AuthenticationFailed {
+        /// Which broker it was, and what it said.
+        reason: String,
+    },
+    /// No name in `bootstrap.servers` had an address within `bootstrap.resolve.timeout.ms`. The call goes on, so the same call succeeds
+    /// once one has.
+    #[error("no transaction can be begun: {reason}")]
+    BootstrapUnresolved {
+        /// Which name was looked up last, and what came of it.
+        reason: String,
+    },
     /// A broker refuses a request.
     #[error("a broker refuses {call}: {code}{}", Detail(.message.as_deref()))]
     Broker {
@@ -94,6 +108,14 @@ pub enum TransactionErrorKind {
     /// The call does not fit the state of the transaction.
     #[error("the call is out of turn: {0}")]
     OutOfTurn(&'static str),
+    /// The transaction before was not committed, or may not have been, and no call has said so yet, because that of
+    /// [`commit`](crate::Transaction::commit) was dropped or took too long. No transaction is begun by this call. The next one begins one,
+    /// if the producer can go on.
+    #[error("the transaction before was not committed: {error}")]
+    PreviousNotCommitted {
+        /// What became of it.
+        error: Box<TransactionError>,
+    },
     /// Records of the transaction were not delivered, so it can only be aborted. [`TransactionError::record`] gives the first of them.
     #[error("{records} records for {topic_partition} failed: {reason}")]
     RecordsFailed {
@@ -202,6 +224,9 @@ impl TransactionError {
 
     /// Whether the producer cannot go on, or may not be able to.
     pub(crate) fn is_final(&self) -> bool {
+        if let TransactionErrorKind::PreviousNotCommitted { error } = self.kind() {
+            return error.is_final();
+        }
         matches!(
             self.kind(),
             TransactionErrorKind::Broker { is_final: true, .. }
@@ -219,6 +244,7 @@ impl TransactionError {
     /// |---|---|---|
     /// | [`Disposition::AbortTransaction`] | can begin the next | abort it, or drop it |
     /// | [`Disposition::RepeatCall`] | waits | goes on: only the same call may follow |
+    /// | [`Disposition::SendPreviousAgain`] | can begin the next | the one before did not count |
     /// | [`Disposition::FixConfiguration`] | can begin again, once that is done | there is none |
     /// | [`Disposition::NewProducer`] | cannot go on | is aborted, or will be |
     /// | [`Disposition::FindOutcome`] | cannot go on, as a rule | may be committed |
@@ -246,8 +272,14 @@ impl TransactionError {
             | TransactionErrorKind::EpochNotGiven
             | TransactionErrorKind::Fenced { .. }
             | TransactionErrorKind::Unsupported(_) => Disposition::NewProducer,
-            TransactionErrorKind::Refused { .. } => Disposition::FixConfiguration,
+            TransactionErrorKind::AuthenticationFailed { .. }
+            | TransactionErrorKind::BootstrapUnresolved { .. }
+            | TransactionErrorKind::Refused { .. } => Disposition::FixConfiguration,
             TransactionErrorKind::OutOfTurn(_) | TransactionErrorKind::Unsendable(_) => Disposition::Bug,
+            TransactionErrorKind::PreviousNotCommitted { error } => match error.disposition() {
+                Disposition::AbortTransaction => Disposition::SendPreviousAgain,
+                other => other,
+            },
             TransactionErrorKind::TimedOut { .. } => Disposition::RepeatCall,
         }
     }
@@ -317,7 +349,13 @@ mod tests {
             | TransactionErrorKind::Fenced { .. }
             | TransactionErrorKind::Unsupported(_) => Disposition::NewProducer,
             TransactionErrorKind::OutOfTurn(_) | TransactionErrorKind::Unsendable(_) => Disposition::Bug,
-            TransactionErrorKind::Refused { .. } => Disposition::FixConfiguration,
+            TransactionErrorKind::AuthenticationFailed { .. }
+            | TransactionErrorKind::BootstrapUnresolved { .. }
+            | TransactionErrorKind::Refused { .. } => Disposition::FixConfiguration,
+            TransactionErrorKind::PreviousNotCommitted { error } => match expected(error.kind()) {
+                Disposition::AbortTransaction => Disposition::SendPreviousAgain,
+                other => other,
+            },
             TransactionErrorKind::TimedOut { .. } => Disposition::RepeatCall,
         }
     }
@@ -331,6 +369,8 @@ mod tests {
         let (records, waited, reason) = (1, Duration::ZERO, None);
         vec![
             Kind::Aborted,
+            Kind::AuthenticationFailed { reason: String::new() },
+            Kind::BootstrapUnresolved { reason: String::new() },
             broker(false),
             broker(true),
             Kind::Closed,
@@ -342,6 +382,8 @@ mod tests {
             Kind::GroupMetadataUnsupported,
             Kind::OffsetsTimedOut { group: "g".to_owned(), waited, reason: None },
             Kind::OutOfTurn("no transaction is open"),
+            Kind::PreviousNotCommitted { error: Box::new(TransactionError::new(Kind::GivenUp)) },
+            Kind::PreviousNotCommitted { error: cause() },
             Kind::RecordsFailed {
                 topic_partition: place.clone(),
                 records: 1,

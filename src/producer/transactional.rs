@@ -131,8 +131,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
     /// # Errors
     ///
     /// - [`TransactionErrorKind::TimedOut`] after `max.block.ms`. The call goes on; the next one waits for the same.
-    /// - What has become of the transaction before, if the wait for its commit was cancelled or timed out, and it was not committed.
-    ///   The call after that begins a transaction.
+    /// - [`TransactionErrorKind::PreviousNotCommitted`], if the wait for the commit of the transaction before was cancelled or timed out,
+    ///   and it was not committed. The call after that begins a transaction. Nothing is said if it was committed: to know that, call
+    ///   [`finish_transaction`](Self::finish_transaction) first.
+    /// - [`TransactionErrorKind::AuthenticationFailed`] and [`TransactionErrorKind::BootstrapUnresolved`] as soon as that is known. The call
+    ///   goes on; the next one waits for the same.
     /// - [`TransactionErrorKind::Fenced`], or a broker's refusal, as [`TransactionError::disposition`] says.
     ///
     /// # Cancel safety
@@ -141,19 +144,18 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
     pub async fn begin_transaction(&mut self) -> Result<Transaction<'_, K, V>, TransactionError> {
         const CALL: &str = "begin_transaction";
         let until = self.shared.block_deadline();
-        if self.ending.is_some() {
-            self.wait_for_end(CALL, until).await?;
-        }
+        self.wait_for_end(CALL, until).await.map_err(of_previous)?;
         let shared = Arc::clone(&self.shared);
         let reply = self.beginning.get_or_insert_with(|| shared.transact(Wish::Begin)).clone();
-        shared.wait_for_reply(&reply, until).await.map_or_else(
-            || Err(shared.timed_out(CALL)),
-            |outcome| {
-                self.beginning = None;
-                self.note_failure(&outcome);
-                outcome
-            },
-        )?;
+        let outcome = tokio::select! {
+            biased;
+            outcome = shared.wait_for_reply(&reply, until) => outcome,
+            kind = shared.why_no_broker() => return Err(TransactionError::new(kind)),
+        };
+        let outcome = outcome.ok_or_else(|| shared.timed_out(CALL))?;
+        self.beginning = None;
+        self.note_failure(&outcome);
+        outcome?;
         self.number += 1;
         self.shared.accumulator.set_transaction(self.number);
         let intake = Arc::new(Intake::new(self.number));
@@ -324,7 +326,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
     /// - [`TransactionErrorKind::CommitInDoubt`]: the transaction may be committed.
     /// - [`TransactionErrorKind::TimedOut`] after `max.block.ms`: the commit goes on.
     ///   [`finish_transaction`](TransactionalProducer::finish_transaction) waits for its end, and so does the next
-    ///   `begin_transaction`, which fails once if the transaction was not committed.
+    ///   `begin_transaction`, which fails once if the transaction was not committed ([`TransactionErrorKind::PreviousNotCommitted`]).
     ///
     /// # Cancel safety
     ///
@@ -379,6 +381,14 @@ impl<K, V> Drop for Transaction<'_, K, V> {
             self.tell(false);
         }
     }
+}
+
+/// What `begin_transaction` says of the transaction before. One that still goes on has not failed.
+fn of_previous(error: TransactionError) -> TransactionError {
+    if matches!(error.kind(), TransactionErrorKind::TimedOut { .. }) {
+        return error;
+    }
+    TransactionError::new(TransactionErrorKind::PreviousNotCommitted { error: Box::new(error) })
 }
 
 fn in_doubt() -> TransactionError {
@@ -438,6 +448,25 @@ impl<K, V> ProducerShared<K, V> {
         match deadline::timeout_at(until, reply.wait()).await {
             Some(outcome) => Some(outcome),
             None => reply.outcome(),
+        }
+    }
+
+    /// Waits until it turns out that the producer reaches no broker, and why. What was said before does not count: it goes on trying.
+    async fn why_no_broker(&self) -> TransactionErrorKind {
+        let mut clusters = self.clusters.clone();
+        clusters.mark_unchanged();
+        loop {
+            if clusters.changed().await.is_err() {
+                // The sender has ended, and with it the call ends.
+                std::future::pending::<()>().await;
+            }
+            let cluster = Arc::clone(&clusters.borrow_and_update());
+            if let Some(reason) = cluster.refusal() {
+                return TransactionErrorKind::AuthenticationFailed { reason: reason.to_owned() };
+            }
+            if let Some(reason) = cluster.unresolved() {
+                return TransactionErrorKind::BootstrapUnresolved { reason: reason.to_owned() };
+            }
         }
     }
 

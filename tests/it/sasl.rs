@@ -3,7 +3,7 @@
 use kafka_mock::{Api, Fault, MockCluster, MockClusterBuilder, SaslMechanism};
 use kafka_producer::{
     DeliveryErrorKind, Disposition, KafkaProducer, KafkaProducerBuilder, Persisted, ProducerConfig, Sasl,
-    SecurityProtocol, SendErrorKind,
+    SecurityProtocol, SendErrorKind, TransactionErrorKind,
 };
 
 use crate::support::{
@@ -354,5 +354,23 @@ async fn credentials_are_shown_nowhere() -> TestResult {
     shown += &format!("{producer:?} {producer:#?} {error} {error:?} {error:#?} {:?}", producer.metrics());
 
     assert!(!shown.contains("hunter2"), "{shown}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn transaction_of_a_wrong_password_fails_soon_and_begins_once_it_is_right() -> TestResult {
+    let cluster = start(guarded().sasl_user("bob", "another"), 1).await;
+    let bob = builder_with(&cluster, Sasl::plain("bob", "bob-hunter2"));
+    let mut producer = bob.transactional_id("payments").build_transactional()?;
+    // The second call comes after the first attempt.
+    for _ in 0..2 {
+        let error = soon("a refusal", producer.begin_transaction()).await.unwrap_err();
+        assert!(matches!(error.kind(), TransactionErrorKind::AuthenticationFailed { .. }), "{error}");
+        assert!(error.to_string().contains("sasl.jaas.config"), "{error}");
+        assert_eq!(error.disposition(), Disposition::FixConfiguration);
+    }
+
+    cluster.set_sasl_user("bob", "bob-hunter2");
+    while producer.begin_transaction().await.is_err() {}
     Ok(())
 }

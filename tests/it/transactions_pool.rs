@@ -152,7 +152,7 @@ async fn producer_that_cannot_go_on_is_replaced() -> TestResult {
     let pool = pool(&cluster, 1).await;
     let mut producer = pool.acquire().await?;
     let transaction = producer.begin_transaction().await?;
-    cluster.inject(Fault::error_code(INVALID_PRODUCER_ID_MAPPING).api(Api::Produce));
+    cluster.inject(Fault::error_code(TRANSACTIONAL_ID_AUTHORIZATION_FAILED).api(Api::Produce));
     drop(transaction.enqueue(record_for(0, "lost")).await?);
     assert!(transaction.commit().await.is_err());
     assert!(producer.begin_transaction().await.is_err());
@@ -191,6 +191,24 @@ async fn id_that_another_producer_has_taken_is_left_to_it() -> TestResult {
     taking.commit().await?;
 
     assert_eq!(committed(&cluster), ["new"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn id_that_another_producer_may_have_taken_is_not_taken_back() -> TestResult {
+    let cluster = cluster().await;
+    let pool = pool(&cluster, 1).await;
+    let mut producer = pool.acquire().await?;
+    let transaction = producer.begin_transaction().await?;
+    cluster.inject(Fault::error_code(INVALID_PRODUCER_ID_MAPPING).api(Api::Produce));
+    drop(transaction.enqueue(record_for(0, "lost")).await?);
+    assert!(transaction.commit().await.is_err());
+    drop(producer);
+
+    let error = pool.acquire().await.unwrap_err();
+
+    let PoolError::Fenced { source, .. } = &error else { panic!("{error}") };
+    assert!(source.to_string().contains("INVALID_PRODUCER_ID_MAPPING"), "{source}");
     Ok(())
 }
 

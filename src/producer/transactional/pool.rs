@@ -22,6 +22,7 @@ use crate::fence::fenced;
 use crate::log;
 use crate::producer::enqueue::far;
 use crate::producer::{BuildError, CloseReport, KafkaProducerBuilder, deadline};
+use crate::protocol::ErrorCode;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Transactional producers for services that need several transactions at once, with the ids `prefix0`, `prefix1` and so on
@@ -90,13 +91,20 @@ pub enum PoolError {
         /// How long the caller has waited.
         waited: Duration,
     },
-    /// Other producers have taken all ids of the pool: another pool has the same prefix. It is not for this one to take them back. With
-    /// brokers before Kafka 4.0 this is also the word for a transaction that took longer than `transaction.timeout.ms`.
-    #[error("all producers of the pool were fenced, the one with the transactional.id {id} at last")]
+    /// Other producers have taken all ids of the pool, or may have: another pool may have the same prefix. It is not for this one to take
+    /// them back. Find out, and start a new pool if there is no other. The same is said
+    ///
+    /// - with brokers before Kafka 4.0, of a transaction that took longer than `transaction.timeout.ms`;
+    /// - with brokers before Kafka 2.5, after records have failed ([`TransactionErrorKind::EpochNotGiven`]);
+    /// - if the coordinator has forgotten an id that was not used for a week (`transactional.id.expiration.ms`), which it tells by
+    ///   `INVALID_PRODUCER_ID_MAPPING`, as it does a producer whose successor has used up its epochs.
+    #[error(
+        "all producers of the pool were fenced, or may have been, the one with the transactional.id {id} at last"
+    )]
     Fenced {
         /// The `transactional.id` of the last.
         id: String,
-        /// What its coordinator said.
+        /// Why it cannot go on.
         source: TransactionError,
     },
     /// A transactional id could not be taken.
@@ -172,7 +180,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducerPo
     /// Returns a producer that no other caller has. Callers get one in the order in which they came.
     ///
     /// It waits until one is free and its last transaction has ended. A producer that cannot go on is replaced by a new one with the
-    /// same id, unless another producer has taken the id: then the pool is smaller from now on.
+    /// same id, unless another producer may have taken the id: then the pool is smaller from now on ([`PoolError::Fenced`]).
     ///
     /// # Cancel safety
     ///
@@ -275,7 +283,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> PooledProducer<K, V> {
         }
         let Some(failure) = member.producer.failure.clone() else { return Ok(true) };
         log::warn!(transactional_id = %member.id, error = %failure, "a producer of the pool cannot go on");
-        if fenced_by(&failure) {
+        if may_be_taken(&failure) {
             if let Some(member) = self.member.take() {
                 self.shared.lose(member, failure);
             }
@@ -303,7 +311,7 @@ impl<K, V> Shared<K, V> {
         });
     }
 
-    /// Another producer has the id. With the last producer the pool ends.
+    /// Another producer may have the id. With the last producer the pool ends.
     fn lose(&self, member: Member<K, V>, failure: TransactionError) {
         let mut members = self.members();
         members.in_use -= 1;
@@ -364,10 +372,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Member<K, V> {
     }
 }
 
-fn fenced_by(failure: &TransactionError) -> bool {
+/// Whether another producer may have taken the id since: a new producer would take it away from that one.
+fn may_be_taken(failure: &TransactionError) -> bool {
     match failure.kind() {
-        TransactionErrorKind::CommitInDoubt { cause } => fenced_by(cause),
-        kind => matches!(kind, TransactionErrorKind::Fenced { .. }),
+        TransactionErrorKind::CommitInDoubt { cause } => may_be_taken(cause),
+        // The coordinator says so also if it has forgotten an id that was not used for `transactional.id.expiration.ms`. Nothing tells
+        // that from a successor that was given another producer id, after it had used up its epochs.
+        TransactionErrorKind::Broker { code, .. } => *code == ErrorCode::InvalidProducerIdMapping,
+        kind => matches!(kind, TransactionErrorKind::EpochNotGiven | TransactionErrorKind::Fenced { .. }),
     }
 }
 

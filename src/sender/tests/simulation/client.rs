@@ -224,6 +224,11 @@ impl Desk {
     fn note(&self, call: &'static str, outcome: Result<(), TransactionError>) {
         self.papers(|papers| {
             if let Err(error) = &outcome {
+                // What `begin_transaction` says of the transaction before is an end as any other.
+                let error = match error.kind() {
+                    TransactionErrorKind::PreviousNotCommitted { error } => error,
+                    _ => error,
+                };
                 match error.disposition() {
                     Disposition::Bug => papers.violations.push(format!("{call} says {error}")),
                     Disposition::NewProducer => drop(papers.end.get_or_insert_with(|| error.clone())),
