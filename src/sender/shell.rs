@@ -335,6 +335,12 @@ impl Outside for OnTask<'_, '_> {
         if !shell.accumulator.is_closed() {
             return false;
         }
+        // The producer may have been told to end its transaction, and closed, since this round took its orders. Those that were given
+        // before the close are in the list by now. The caller wakes the sender after each, so what follows from them is done.
+        shell.handle_orders(self.control);
+        if shell.is_finished {
+            return true;
+        }
         if shell.accumulator.has_ended() && shell.core.has_no_transaction_to_end() {
             shell.finish(self.control, &DeliveryErrorKind::Closed, now);
             return true;

@@ -93,6 +93,7 @@ enum State {
     /// The coordinator is asked for a producer id, or for another epoch of it. `begin` waits for that, if a caller has called it.
     Initializing {
         begin: Option<Call>,
+        haste: Haste,
     },
     Ready,
     Open(Open),
@@ -108,6 +109,18 @@ struct Open {
     /// Why it can only be aborted.
     failure: Option<TransactionError>,
     epoch_need: EpochNeed,
+    /// When the sender first saw it, before it has told any broker of it.
+    since: Option<Instant>,
+}
+
+/// When to ask for an epoch that no caller waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    /// Now: a transaction has just ended, so the id is still this producer's, as far as can be known. Later it may be another's, of
+    /// whose open transaction the coordinator would take the question for a reason to abort it.
+    AtOnce,
+    /// Not before a caller wants to go on: the id may be another producer's by now.
+    Wanted,
 }
 
 /// Whether the coordinator must give another epoch before the next transaction.
@@ -222,7 +235,7 @@ impl Transactions {
         match &mut self.state {
             State::Ready => {
                 self.epoch_need = EpochNeed::Required;
-                self.state = State::Initializing { begin: None };
+                self.state = State::Initializing { begin: None, haste: Haste::Wanted };
             }
             _ => {
                 if let Some(open) = self.open_mut() {
@@ -310,7 +323,9 @@ impl Transactions {
         match std::mem::replace(&mut self.state, State::Uninitialized) {
             State::Failed(error) => self.state = State::Failed(error),
             State::Uninitialized | State::Ready => {}
-            State::Initializing { begin } => self.state = State::Initializing { begin },
+            State::Initializing { begin, .. } => {
+                self.state = State::Initializing { begin, haste: Haste::Wanted };
+            }
             State::Open(mut open) => {
                 open.members.fail_calls(&error(), effects);
                 open.members.forget_coordinator();
@@ -333,8 +348,11 @@ impl Transactions {
         now: Instant,
         effects: &mut Effects,
     ) -> bool {
+        if let Some(open) = self.open_mut() {
+            open.since.get_or_insert(now);
+        }
         self.give_up_what_is_late(around.is_closed, now, effects);
-        let is_going_on = self.step(around, effects);
+        let is_going_on = self.step(around, now, effects);
         if !is_going_on && self.asked.is_none() && self.pause.until.is_none_or(|until| now >= until) {
             self.ask_for_due(nodes, now, effects);
         }
@@ -395,9 +413,9 @@ impl Transactions {
                 call.succeed(effects);
             }
             State::Uninitialized => {
-                self.state = State::Initializing { begin: Some(call) };
+                self.state = State::Initializing { begin: Some(call), haste: Haste::Wanted };
             }
-            State::Initializing { begin } => match begin {
+            State::Initializing { begin, .. } => match begin {
                 None => *begin = Some(call),
                 Some(_) => call.refuse("another call of begin_transaction is under way", effects),
             },
@@ -453,8 +471,9 @@ impl Transactions {
 
     fn due(&self) -> Option<Due> {
         match &self.state {
-            // Not before a caller wants to go on: it may be another producer's by now.
-            State::Initializing { begin } => begin.is_some().then_some(Due::ProducerId),
+            State::Initializing { begin, haste } => {
+                (begin.is_some() || *haste == Haste::AtOnce).then_some(Due::ProducerId)
+            }
             State::Open(open) if open.failure.is_none() => open.members.due(open.version),
             State::Ending(ending) => ending.due(),
             State::Failed(_) | State::Open(_) | State::Ready | State::Uninitialized => None,
@@ -462,7 +481,7 @@ impl Transactions {
     }
 
     /// Takes the steps that need no request. Returns whether there may be more once the effects are done.
-    fn step(&mut self, around: &Surroundings<'_>, effects: &mut Effects) -> bool {
+    fn step(&mut self, around: &Surroundings<'_>, now: Instant, effects: &mut Effects) -> bool {
         let is_queue_kept = planted!(QueueOutlivesAbort) && self.is_ending();
         if !around.are_records_settled
             && !is_queue_kept
@@ -477,7 +496,7 @@ impl Transactions {
             EndingStep::Wait => false,
             EndingStep::GoOn => true,
             EndingStep::Ended => {
-                self.finish(effects);
+                self.finish(now, effects);
                 true
             }
         }
@@ -521,7 +540,12 @@ impl Transactions {
 
 impl Open {
     fn new(version: TransactionVersion) -> Self {
-        Self { version, members: Members::default(), failure: None, epoch_need: EpochNeed::None }
+        Self { version, members: Members::default(), failure: None, epoch_need: EpochNeed::None, since: None }
+    }
+
+    /// Whether the coordinator cannot have aborted it for the time that it took.
+    fn is_in_time(&self, timeout: Duration, now: Instant) -> bool {
+        self.since.is_none_or(|since| now.saturating_duration_since(since) < timeout)
     }
 
     /// Notes why the transaction can only be aborted. The first reason counts: others follow from it.

@@ -271,11 +271,15 @@ async fn second_producer_with_the_id_fences_the_first() -> TestResult {
 async fn transaction_that_the_coordinator_gave_up_is_not_committed() -> TestResult {
     for (version, sends_again) in [(1, false), (1, true), (2, false), (2, true)] {
         let cluster = cluster(version).await;
-        let mut producer = transactional(&cluster);
+        let timeout = millis(100);
+        let mut producer =
+            builder(&cluster).transactional_id(ID).transaction_timeout(timeout).build_transactional()?;
         let transaction = producer.begin_transaction().await?;
         transaction.send(record_for(0, "late")).await?;
 
-        assert!(cluster.time_out_transaction(ID));
+        // What is aborted before its time is over is aborted for another producer.
+        tokio::time::sleep(timeout).await;
+        let _ = cluster.time_out_transaction(ID);
         if sends_again {
             let refused = transaction.send(record_for(0, "too late")).await.unwrap_err();
             let SendErrorKind::Delivery(error) = refused.kind() else { panic!("{refused}") };
@@ -454,7 +458,10 @@ async fn begin_tells_that_a_cancelled_commit_failed() -> TestResult {
 
     assert!(tokio::time::timeout(millis(20), transaction.commit()).await.is_err());
     let error = producer.begin_transaction().await.unwrap_err();
-    assert_eq!(error.disposition(), Disposition::AbortTransaction, "{error}");
+    // It is not about the transaction that was to be begun, so a loop that sends the same records again must not take it for that.
+    let TransactionErrorKind::PreviousNotCommitted { error: why } = error.kind() else { panic!("{error}") };
+    assert!(matches!(why.kind(), TransactionErrorKind::Broker { .. }), "{why}");
+    assert_eq!(error.disposition(), Disposition::SendPreviousAgain, "{error}");
 
     producer.begin_transaction().await?.commit().await?;
     assert_eq!(committed(&cluster), [""; 0]);
@@ -707,5 +714,54 @@ async fn producer_that_was_dropped_gives_its_last_transaction_up() -> TestResult
 
     let open = || (0..3).map(|broker| cluster.open_connections(broker)).sum::<u64>();
     until("connections are closed", || open() == 0).await;
+    Ok(())
+}
+
+/// A producer that fences another, and is not ready yet: its question for the id is answered by the abort of the open transaction first.
+#[tokio::test]
+async fn producer_whose_id_is_being_taken_does_not_take_it_back() -> TestResult {
+    for sends_again in [false, true] {
+        let cluster = cluster(2).await;
+        let mut first = transactional(&cluster);
+        let transaction = first.begin_transaction().await?;
+        transaction.send(record_for(0, "of the first")).await?;
+
+        assert!(cluster.time_out_transaction(ID));
+        if sends_again {
+            assert!(transaction.send(record_for(0, "of a zombie")).await.is_err());
+        }
+        let error = transaction.commit().await.unwrap_err();
+
+        assert!(matches!(error.kind(), TransactionErrorKind::Fenced { .. }), "{error}");
+        let error = first.begin_transaction().await.unwrap_err();
+        assert!(matches!(error.kind(), TransactionErrorKind::Fenced { .. }), "{error}");
+    }
+    Ok(())
+}
+
+/// Its question for another epoch would have the coordinator abort the transaction that the successor has open.
+#[tokio::test]
+async fn producer_that_needs_an_epoch_does_not_ask_for_it_when_another_has_the_id() -> TestResult {
+    let cluster = cluster(1).await;
+    let mut first = transactional(&cluster);
+    let transaction = first.begin_transaction().await?;
+    transaction.send(record_for(0, "a")).await?;
+    cluster.inject(Fault::error_code(MESSAGE_TOO_LARGE_FOR_GOOD).api(Api::Produce));
+    drop(transaction.enqueue(record_for(0, "refused")).await?);
+    transaction.commit().await.unwrap_err();
+    let took_ids = || cluster.requests().of(Api::InitProducerId);
+    until("another epoch is asked for", || took_ids() == 2).await;
+
+    let mut second = transactional(&cluster);
+    let other = second.begin_transaction().await?;
+    other.send(record_for(0, "of the second")).await?;
+    if let Ok(transaction) = first.begin_transaction().await {
+        drop(transaction.enqueue(record_for(0, "of a zombie")).await);
+        let error = transaction.commit().await.unwrap_err();
+        assert!(matches!(error.kind(), TransactionErrorKind::Fenced { .. }), "{error}");
+    }
+    other.commit().await?;
+
+    assert_eq!(committed(&cluster), ["of the second"]);
     Ok(())
 }

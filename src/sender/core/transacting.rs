@@ -74,6 +74,14 @@ impl SenderCore {
         transactions.suits(spoken, &mut self.effects)
     }
 
+    /// Opens a transaction of which the coordinator may know, without asking for it.
+    #[cfg(test)]
+    pub(crate) fn open_transaction(&mut self) {
+        if let Some(transactions) = &mut self.transactions {
+            transactions.open_at_once();
+        }
+    }
+
     fn note_failed_records(&mut self) {
         if let Some(transactions) = &mut self.transactions
             && let Some(failed) = self.settlement.take_failed_records()

@@ -24,7 +24,7 @@ use crate::topic_partition::Topic;
 mod config;
 mod coordination;
 
-pub(super) use self::config::{Config, accumulator, core};
+pub(super) use self::config::{Config, TRANSACTION_TIMEOUT, accumulator, core};
 use self::coordination::Coordination;
 pub(super) use self::coordination::{GROUP, ID, error, is_done, is_under_way, reason};
 

@@ -23,11 +23,11 @@ use crate::error::{DeliveryError, DeliveryErrorKind, Persisted};
 use crate::fence::broken::BrokenLog;
 use crate::metadata::Cluster;
 use crate::metrics::Counters;
-use crate::network::transport::Connector;
+use crate::network::transport::{Connecting, Connector};
 use crate::planted::{Bug, plant};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
-use crate::sender::{Control, Purge, Sender};
+use crate::sender::{CallReply, Control, Purge, Sender, Wish};
 use crate::topic_partition::Topic;
 
 struct Shell {
@@ -512,4 +512,46 @@ fn waker_that_panics_neither_hides_a_new_cluster_nor_ends_the_one_who_shows_it()
     control.publish(&published, Arc::new(Cluster::default().with_version(7)));
 
     assert_eq!(seen.borrow().version(), 7);
+}
+
+/// A caller that drops its transaction and its producer while the sender connects.
+#[derive(Debug)]
+struct LeavingCaller {
+    control: Arc<Control>,
+    accumulator: Arc<RecordAccumulator>,
+    abort: Mutex<Option<CallReply>>,
+}
+
+impl Connector for LeavingCaller {
+    fn connect(&self, _: &str, _: u16, _: usize) -> Connecting {
+        self.abort.lock().unwrap().get_or_insert_with(|| self.control.transact(Wish::Abort));
+        self.accumulator.wake_sender();
+        self.accumulator.close();
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn abort_that_was_asked_for_before_the_close_is_done_before_the_end() {
+    let config = Config::transactional();
+    let accumulator = rig::accumulator(&config);
+    let mut core = rig::core(&config, &accumulator, &Arc::new(Counters::default()), clock::now());
+    core.open_transaction();
+    let control = Arc::new(Control::default());
+    let caller = Arc::new(LeavingCaller {
+        control: Arc::clone(&control),
+        accumulator: Arc::clone(&accumulator),
+        abort: Mutex::default(),
+    });
+    let (published, _clusters) = watch::channel(Arc::default());
+    let connector: Arc<dyn Connector> = Arc::<LeavingCaller>::clone(&caller);
+    let mut sender = Sender::new(core, accumulator, Arc::clone(&control), published, connector, 1000);
+    control.want_topic(&Topic::from("topic"));
+
+    let round = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut sender).poll(cx))).await;
+    assert!(round.is_pending(), "the sender has ended before the transaction");
+
+    let abort = caller.abort.lock().unwrap().clone().expect("the sender connects");
+    assert_eq!(abort.outcome(), None);
+    assert_eq!(control.end(), None);
 }

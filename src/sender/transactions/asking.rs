@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::coordinators::CoordinatorKey;
-use super::{Asked, Due, EpochNeed, State, TransactionQuestion, Transactions, What};
+use super::{Asked, Due, EpochNeed, Haste, State, TransactionQuestion, Transactions, What};
 use crate::error::{TransactionError, TransactionErrorKind};
 use crate::protocol::ApiKey;
 use crate::protocol::messages::find_coordinator::CoordinatorType;
@@ -61,6 +61,10 @@ impl Transactions {
         if matches!(due, Due::ProducerId) {
             let version = nodes.version_for(node, ApiKey::InitProducerId);
             if self.producer.is_some() && version.is_some_and(|version| version < FIRST_WITH_EPOCH) {
+                if let State::Initializing { begin: None, haste } = &mut self.state {
+                    *haste = Haste::Wanted;
+                    return;
+                }
                 if self.epoch_need == EpochNeed::Wanted {
                     return self.begin_first(effects);
                 }

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::call::{Call, Wish};
-use super::{Due, EpochNeed, Open, State, Surroundings, TransactionVersion, Transactions};
+use super::verdict::Attempt;
+use super::{Due, EpochNeed, Haste, Open, State, Surroundings, TransactionVersion, Transactions};
 use crate::error::{DeliveryErrorKind, TransactionError, TransactionErrorKind};
 use crate::planted::planted;
-use crate::protocol::ErrorCode;
+use crate::protocol::{ApiKey, ErrorCode};
 use crate::sender::effects::{Effect, Effects};
 
 /// A transaction that takes no more records.
@@ -24,8 +25,8 @@ pub(super) struct Ending {
     is_ready: bool,
     /// The coordinator may have been told: the transaction cannot end in another way any more.
     is_told: bool,
-    /// No answer came to an attempt to tell it, so none that comes to another says what became of that one.
-    is_answer_lost: bool,
+    /// An attempt to commit may have been written, so what the coordinator says to another does not say what became of that one.
+    may_be_committed: bool,
     /// What the caller of a commit learns once the transaction is aborted, unless the answer to that tells more.
     suspicion: Option<TransactionError>,
     /// When the producer is gone: until when to try.
@@ -66,7 +67,16 @@ impl Transactions {
     }
 
     /// The transaction has ended.
-    pub(super) fn finish(&mut self, effects: &mut Effects) {
+    pub(super) fn finish(&mut self, now: Instant, effects: &mut Effects) {
+        let State::Ending(ending) = &self.state else { return };
+        // What has happened in a cluster that was left is of no account.
+        if self.producer.is_some() && ending.is_taken_over(self.timeout, now) {
+            let kind = TransactionErrorKind::Fenced {
+                code: ErrorCode::InvalidProducerEpoch,
+                call: ApiKey::Produce.name(),
+            };
+            return self.fail_for_good(TransactionError::new(kind), effects);
+        }
         let State::Ending(ending) = std::mem::replace(&mut self.state, State::Ready) else { return };
         match (ending.call, ending.suspicion) {
             (Some(call), None) => call.succeed(effects),
@@ -75,11 +85,11 @@ impl Transactions {
         }
         self.epoch_need = ending.transaction.epoch_need;
         if self.epoch_need > EpochNeed::None {
-            self.state = State::Initializing { begin: ending.next };
+            self.state = State::Initializing { begin: ending.next, haste: Haste::AtOnce };
         } else if self.producer.is_none() {
             // It was left behind in another cluster.
             self.state = match ending.next {
-                Some(begin) => State::Initializing { begin: Some(begin) },
+                Some(begin) => State::Initializing { begin: Some(begin), haste: Haste::Wanted },
                 None => State::Uninitialized,
             };
         } else if let Some(begin) = ending.next {
@@ -92,10 +102,13 @@ impl Transactions {
     pub(super) fn fail_for_good(&mut self, error: TransactionError, effects: &mut Effects) {
         crate::log::error!(transactional_id = %self.id, %error, "the transactional producer cannot go on");
         match std::mem::replace(&mut self.state, State::Failed(error.clone())) {
-            State::Initializing { begin: Some(call) } => call.fail(error.clone(), effects),
+            State::Initializing { begin: Some(call), .. } => call.fail(error.clone(), effects),
             State::Open(mut open) => open.members.fail_calls(&error, effects),
             State::Ending(ending) => ending.give_up(&error, effects),
-            State::Failed(_) | State::Initializing { begin: None } | State::Ready | State::Uninitialized => {}
+            State::Failed(_)
+            | State::Initializing { begin: None, .. }
+            | State::Ready
+            | State::Uninitialized => {}
         }
         effects.push(Effect::RefuseQueued(DeliveryErrorKind::TransactionFailed(error)));
         if planted!(FencedGoesOn) {
@@ -117,7 +130,7 @@ impl Ending {
             next: None,
             is_ready: false,
             is_told: false,
-            is_answer_lost: false,
+            may_be_committed: false,
             suspicion: None,
             give_up_at: None,
         }
@@ -142,6 +155,16 @@ impl Ending {
             return call.refuse("another call of begin_transaction is under way", effects);
         }
         self.next = Some(call);
+    }
+
+    /// Whether another producer is about to take the id: the transaction has lost its epoch before it could have taken too long. In
+    /// version 2 the coordinator gives this producer the next epoch nevertheless, if the other one has not asked again yet.
+    fn is_taken_over(&self, timeout: Duration, now: Instant) -> bool {
+        let has_lost_epoch =
+            self.transaction.failure.as_ref().is_some_and(|failure| is_of_epoch(failure.kind()));
+        has_lost_epoch
+            && self.transaction.version == TransactionVersion::Two
+            && self.transaction.is_in_time(timeout, now)
     }
 
     /// Takes the steps that need no request.
@@ -204,25 +227,31 @@ impl Ending {
     /// The coordinator is told how the transaction ends.
     pub(super) fn note_told(&mut self) {
         self.is_told = true;
-        if let Some(call) = &mut self.call {
+        if self.commit
+            && let Some(call) = &mut self.call
+        {
             call.set_in_doubt(true);
         }
     }
 
-    /// The coordinator has answered, or no answer will come. `is_known`: what it was told is done, or certainly not.
-    pub(super) fn note_outcome(&mut self, is_known: bool) {
-        self.is_answer_lost |= !is_known;
+    /// The coordinator has answered, or no answer will come. Only a commit can be in doubt: after an abort nothing counts.
+    pub(super) fn note_attempt(&mut self, attempt: Attempt) {
+        if !self.commit {
+            return;
+        }
+        match attempt {
+            Attempt::Impossible => self.may_be_committed = false,
+            Attempt::NotWritten => {}
+            Attempt::Unknown => self.may_be_committed = true,
+        }
         if let Some(call) = &mut self.call {
-            call.set_in_doubt(self.is_answer_lost);
+            call.set_in_doubt(self.may_be_committed);
         }
     }
 
-    /// The coordinator has certainly not committed.
+    /// The coordinator does not commit. What was told before stays in doubt, as far as it is.
     pub(super) fn refuse_commit(&mut self, error: TransactionError) {
         self.is_told = false;
-        if let Some(call) = &mut self.call {
-            call.set_in_doubt(false);
-        }
         self.transaction.fail(error);
     }
 
@@ -249,7 +278,7 @@ impl Ending {
             next: Some(next),
             is_ready: false,
             is_told: false,
-            is_answer_lost: false,
+            may_be_committed: false,
             suspicion: None,
             give_up_at: None,
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::call::Call;
 use super::coordinators::CoordinatorKey;
-use super::verdict::Verdict;
+use super::verdict::{Attempt, Verdict};
 use super::{
     Asked, Due, EpochNeed, Open, Pause, State, TransactionQuestion, TransactionVersion, Transactions, What,
 };
@@ -61,23 +61,24 @@ impl Transactions {
         // An answer may come from a cluster that was left meanwhile.
         let Some(Asked { what, .. }) = self.asked.take_if(|asked| asked.question == question) else { return };
         let is_lost = matches!(outcome, RequestOutcome::Failed { on_wire: true, .. });
-        if let (What::Due(Due::End { .. }), State::Ending(ending)) = (&what, &mut self.state) {
-            ending.note_outcome(!is_lost);
-        }
         if is_lost {
             self.note_lost(&what);
+        }
+        let is_answered = matches!(outcome, RequestOutcome::Answered { .. });
+        if !is_answered {
+            self.note_attempt(&what, if is_lost { Attempt::Unknown } else { Attempt::NotWritten });
         }
         match outcome {
             RequestOutcome::Answered { version, body } => match read(&what, version, &body) {
                 Ok(said) => {
+                    let attempt = Attempt::of(said.code, self.is_of_version_two());
+                    self.note_attempt(&what, attempt);
                     let wish = throttling::wish(what.api_key(), version, said.throttle_time_ms);
                     effects.extend(wish.map(|wish| Effect::Throttle { node, wish }));
                     self.act_on(what, said, now, effects);
                 }
                 Err(error) => {
-                    if let State::Ending(ending) = &mut self.state {
-                        ending.note_outcome(false);
-                    }
+                    self.note_attempt(&what, Attempt::Unknown);
                     effects.push(Effect::Unreadable { node, api_key: what.api_key(), version, error });
                     self.ask_again(&what, now);
                 }
@@ -101,13 +102,19 @@ impl Transactions {
         }
     }
 
+    fn note_attempt(&mut self, what: &What, attempt: Attempt) {
+        if let (What::Due(Due::End { .. }), State::Ending(ending)) = (what, &mut self.state) {
+            ending.note_attempt(attempt);
+        }
+    }
+
     fn act_on(&mut self, what: What, said: Said, now: Instant, effects: &mut Effects) {
         match said.verdict {
             // What it leaves out is not known to be done.
             Verdict::Done if said.told < self.asked_about(&what) => self.ask_again(&what, now),
             Verdict::Done => {
                 self.pause = Pause::default();
-                self.note_done(what, said.news, effects);
+                self.note_done(what, said.news, now, effects);
             }
             Verdict::Busy => {
                 self.note_not_done(&what);
@@ -130,15 +137,18 @@ impl Transactions {
                     && matches!(what, What::Due(Due::End { commit: false }))
                     && !planted!(UnknownAbortIsFatal) =>
             {
-                self.finish(effects);
+                self.finish(now, effects);
             }
-            // The coordinator has aborted it, because it took longer than `transaction.timeout.ms`. It tells the epoch in answer to an
-            // abort.
+            // The coordinator has aborted it, because it took longer than `transaction.timeout.ms`, or because another producer takes the
+            // id. In the first case the producer goes on: the coordinator tells the epoch in answer to an abort.
             Verdict::Fatal
                 if said.code == ErrorCode::InvalidTxnState
                     && matches!(what, What::Due(Due::End { commit: true }))
                     && self.is_of_version_two() =>
             {
+                if self.open().is_some_and(|open| open.is_in_time(self.timeout, now)) {
+                    return self.fence(&what, said.code, effects);
+                }
                 self.abort_only(&what, TransactionError::new(TransactionErrorKind::GivenUp), effects);
             }
             // No transaction is open: what is to be aborted is the coordinator's affair.
@@ -151,15 +161,18 @@ impl Transactions {
                 self.pause(self.retry_backoff, now);
             }
             Verdict::Refused => self.refuse_begin(said.into_refusal(&what), effects),
-            Verdict::Fenced => {
-                let kind = TransactionErrorKind::Fenced { code: said.code, call: what.api_key().name() };
-                self.fail_for_good(TransactionError::new(kind), effects);
-            }
+            Verdict::Fenced => self.fence(&what, said.code, effects),
             Verdict::Fatal => self.fail_for_good(said.into_error(&what), effects),
         }
     }
 
-    fn note_done(&mut self, what: What, news: News, effects: &mut Effects) {
+    /// Another producer has the id, or is about to have it.
+    fn fence(&mut self, what: &What, code: ErrorCode, effects: &mut Effects) {
+        let kind = TransactionErrorKind::Fenced { code, call: what.api_key().name() };
+        self.fail_for_good(TransactionError::new(kind), effects);
+    }
+
+    fn note_done(&mut self, what: What, news: News, now: Instant, effects: &mut Effects) {
         match (what, news) {
             (What::Coordinator(key), News::Coordinator(node)) => {
                 log::debug!(id = %key.id, kind = ?key.kind, %node, "coordinator");
@@ -196,14 +209,16 @@ impl Transactions {
                         open.epoch_need = EpochNeed::None;
                     }
                 }
-                self.finish(effects);
+                self.finish(now, effects);
             }
         }
     }
 
     /// The producer has its id: the caller who waits for it has a transaction.
     pub(super) fn begin_first(&mut self, effects: &mut Effects) {
-        let State::Initializing { begin } = std::mem::replace(&mut self.state, State::Ready) else { return };
+        let State::Initializing { begin, .. } = std::mem::replace(&mut self.state, State::Ready) else {
+            return;
+        };
         self.epoch_need = EpochNeed::None;
         if let Some(begin) = begin {
             self.state = State::Open(Open::new(self.finalized));
@@ -291,7 +306,7 @@ impl Transactions {
     /// The producer does not come by its id, or by its coordinator, and may do so once the configuration is mended.
     fn refuse_begin(&mut self, error: TransactionError, effects: &mut Effects) {
         match &mut self.state {
-            State::Initializing { begin } => {
+            State::Initializing { begin, .. } => {
                 let begin = begin.take();
                 self.state = State::Uninitialized;
                 if let Some(call) = begin {

@@ -16,6 +16,16 @@ const NODE: NodeId = NodeId(1);
 const TOPIC: &str = "orders";
 const GROUP: &str = "readers";
 
+impl Transactions {
+    /// Opens a transaction of version 1 that the coordinator may know of.
+    pub(in crate::sender) fn open_at_once(&mut self) {
+        self.producer = Some(ProducerId { id: 7, epoch: 0, is_transactional: true });
+        let mut open = Open::new(TransactionVersion::One);
+        open.members.note_sent();
+        self.state = State::Open(open);
+    }
+}
+
 /// A machine that has asked something, and the call that waits for what comes of it.
 struct Rig {
     transactions: Transactions,
@@ -136,7 +146,7 @@ impl Rig {
 
     fn step(&mut self) {
         let around = Surroundings { are_records_settled: true, has_unanswered: &|| false, is_closed: false };
-        while self.transactions.step(&around, &mut self.effects) {
+        while self.transactions.step(&around, self.now, &mut self.effects) {
             self.settle();
         }
         self.settle();
@@ -218,7 +228,10 @@ fn check(rig: &mut Rig, case: &str) {
             let disposition = error.disposition();
             match state {
                 State::Failed(_) => {
-                    let is_final = matches!(disposition, Disposition::NewProducer | Disposition::Bug);
+                    let is_final = matches!(
+                        disposition,
+                        Disposition::Bug | Disposition::FindOutcome | Disposition::NewProducer
+                    );
                     assert!(is_final, "{case}: {error}: {disposition:?}");
                 }
                 State::Uninitialized => {
@@ -287,7 +300,7 @@ fn abort_of_version_1_waits_until_no_request_with_records_is_under_way() {
     for (has_unanswered, expected) in [(true, None), (false, Some(Due::End { commit: false }))] {
         let around =
             Surroundings { are_records_settled: true, has_unanswered: &|| has_unanswered, is_closed: false };
-        rig.transactions.step(&around, &mut rig.effects);
+        rig.transactions.step(&around, rig.now, &mut rig.effects);
         assert_eq!(rig.transactions.due(), expected);
     }
 }

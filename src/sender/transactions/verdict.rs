@@ -23,6 +23,41 @@ pub(crate) enum Verdict {
     Fatal,
 }
 
+/// What the outcome of a request to commit says of the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// The transaction is not committed, whatever has become of attempts before.
+    Impossible,
+    /// This attempt has not committed. One before may have.
+    NotWritten,
+    /// This attempt may have committed.
+    Unknown,
+}
+
+impl Attempt {
+    /// Judges an answer (Kafka: `TransactionCoordinator.endTransaction`). What the coordinator says before it writes to its log proves
+    /// that the attempt has not committed. All other errors can follow the write, if the log does not confirm it in time, or if the
+    /// coordinator loses the log meanwhile: then the next coordinator finds the commit there, and carries it out.
+    pub(super) fn of(code: ErrorCode, is_of_version_two: bool) -> Self {
+        match code {
+            // The epoch tells this transaction from all others, and the coordinator would have said that it is committed.
+            ErrorCode::InvalidTxnState if is_of_version_two => Self::Impossible,
+            ErrorCode::ClusterAuthorizationFailed
+            | ErrorCode::ConcurrentTransactions
+            | ErrorCode::InvalidProducerEpoch
+            | ErrorCode::InvalidProducerIdMapping
+            | ErrorCode::InvalidRequest
+            | ErrorCode::InvalidTxnState
+            | ErrorCode::ProducerFenced
+            | ErrorCode::TransactionAbortable
+            | ErrorCode::TransactionalIdAuthorizationFailed
+            | ErrorCode::UnknownProducerId
+            | ErrorCode::UnsupportedVersion => Self::NotWritten,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 impl Verdict {
     /// Judges the answer to a request. `is_commit`: to an EndTxn that commits.
     pub(crate) fn of(api: ApiKey, code: ErrorCode, is_commit: bool) -> Self {

@@ -140,7 +140,7 @@ impl<'a> Writer<'a> {
 
     fn go_on_after(&mut self, error: &TransactionError) {
         match error.disposition() {
-            Disposition::AbortTransaction | Disposition::RepeatCall => {}
+            Disposition::AbortTransaction | Disposition::RepeatCall | Disposition::SendPreviousAgain => {}
             Disposition::NewProducer | Disposition::FindOutcome => {
                 self.producer = self.recipe.producer();
                 self.producers += 1;

@@ -74,7 +74,7 @@ impl Default for Config {
             retry_backoff_max: None,
             is_idempotent: false,
             is_fail_stop: false,
-            transaction_timeout: Duration::from_secs(60),
+            transaction_timeout: TRANSACTION_TIMEOUT,
             max_idle: Duration::from_secs(300),
             controllers: 0,
             max_outstanding: 1,
@@ -185,3 +185,6 @@ fn network(config: &Config) -> NetworkClient<Purpose> {
     };
     NetworkClient::new(network, StdRng::seed_from_u64(config.seed))
 }
+
+/// `transaction.timeout.ms`.
+pub(in super::super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(60);

@@ -2,7 +2,7 @@
 
 use crate::error::{DeliveryErrorKind, Disposition, TransactionErrorKind};
 use crate::sender::tests::rig::{
-    Rig, error, failure, is_done, is_pending, is_under_way, millis, offset, reason,
+    Rig, TRANSACTION_TIMEOUT, error, failure, is_done, is_pending, is_under_way, millis, offset, reason,
 };
 use crate::sender::tests::wire::Reply;
 use crate::sender::transactions::Wish;
@@ -259,4 +259,98 @@ fn commit_that_was_asked_for_is_in_doubt_at_the_end_of_the_sender() {
 
     assert!(matches!(reason(&commit), TransactionErrorKind::CommitInDoubt { .. }));
     assert_eq!(error(&commit).disposition(), Disposition::FindOutcome);
+}
+
+/// The coordinator says these also after it has written that it commits: it cannot know whether its log has that, or has lost the log.
+const MAYBE_WRITTEN: [i16; 6] = [14, 15, 16, 7, 19, -1];
+
+#[test]
+fn commit_is_in_doubt_after_an_answer_that_can_follow_the_write() {
+    for level in [1, 2] {
+        for code in MAYBE_WRITTEN {
+            let mut rig = Rig::in_transaction(level);
+            rig.deliver(0, "a");
+            let commit = rig.commit();
+            rig.refuse("EndTxn commit", code);
+            assert!(is_under_way(&commit), "{level} {code}");
+            drop(rig);
+            assert_eq!(error(&commit).disposition(), Disposition::FindOutcome, "{level} {code}");
+        }
+    }
+}
+
+#[test]
+fn commit_is_not_in_doubt_before_the_coordinator_takes_it() {
+    for level in [1, 2] {
+        let mut rig = Rig::in_transaction(level);
+        rig.deliver(0, "a");
+        let commit = rig.commit();
+        rig.refuse("EndTxn commit", 51);
+        drop(rig);
+        assert_eq!(reason(&commit), TransactionErrorKind::Closed);
+    }
+}
+
+#[test]
+fn code_that_is_not_known_leaves_the_commit_in_doubt() {
+    for level in [1, 2] {
+        let mut rig = Rig::in_transaction(level);
+        rig.deliver(0, "a");
+        let commit = rig.commit();
+        rig.refuse("EndTxn commit", 999);
+        assert_eq!(error(&commit).disposition(), Disposition::FindOutcome);
+    }
+}
+
+#[test]
+fn refusal_of_another_attempt_does_not_say_that_the_first_has_not_committed() {
+    for level in [1, 2] {
+        for code in [47, 49, 53, 90, TRANSACTION_ABORTABLE, 59] {
+            let mut rig = Rig::in_transaction(level);
+            rig.deliver(0, "a");
+            let commit = rig.commit();
+            rig.refuse("EndTxn commit", 7);
+            rig.advance(millis(200));
+            rig.refuse("EndTxn commit", code);
+            assert_eq!(error(&commit).disposition(), Disposition::FindOutcome, "{level} {code}");
+        }
+    }
+}
+
+#[test]
+fn coordinator_of_version_2_that_says_there_is_nothing_to_commit_ends_the_doubt() {
+    let mut rig = Rig::in_transaction(2);
+    rig.deliver(0, "a");
+    rig.advance(TRANSACTION_TIMEOUT);
+    let commit = rig.commit();
+    rig.refuse("EndTxn commit", 7);
+    rig.advance(millis(200));
+    rig.refuse("EndTxn commit", INVALID_TXN_STATE);
+    assert_eq!(reason(&commit), TransactionErrorKind::GivenUp);
+}
+
+#[test]
+fn lost_answer_to_an_abort_puts_no_commit_in_doubt() {
+    for level in [1, 2] {
+        for is_closed in [false, true] {
+            let mut rig = Rig::in_transaction(level);
+            rig.deliver(0, "first");
+            rig.advance(TRANSACTION_TIMEOUT);
+            rig.put(0, "a");
+            let request = rig.request();
+            rig.reply(&request, &Reply::error(47));
+            let commit = rig.commit();
+            rig.advance(rig.config.retry_backoff);
+            rig.lose("EndTxn abort");
+            if !is_closed {
+                rig.advance(millis(200));
+                rig.grant("FindCoordinator payments");
+                rig.advance(millis(200));
+                rig.grant("EndTxn abort");
+                assert_eq!(reason(&commit), TransactionErrorKind::GivenUp);
+            }
+            drop(rig);
+            assert_ne!(error(&commit).disposition(), Disposition::FindOutcome, "{level} {is_closed}");
+        }
+    }
 }

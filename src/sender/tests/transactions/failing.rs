@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{DeliveryErrorKind, Disposition, Persisted, TransactionErrorKind};
 use crate::protocol::ErrorCode;
 use crate::sender::tests::rig::{
-    Config, Rig, error, failure, is_done, is_pending, is_under_way, millis, reason,
+    Config, Rig, TRANSACTION_TIMEOUT, error, failure, is_done, is_pending, is_under_way, millis, reason,
 };
 use crate::sender::tests::wire::Reply;
 use crate::sender::transactions::{CallReply, Wish};
@@ -125,7 +125,7 @@ fn record_of_an_old_epoch_leaves_the_transaction_to_be_aborted() {
         let delivery = rig.send(0, "a");
         let request = rig.request();
         rig.reply(&request, &Reply::error(47));
-        rig.advance(rig.config.retry_backoff);
+        rig.advance(TRANSACTION_TIMEOUT);
         assert!(!is_pending(&delivery));
         assert!(rig.received.is_empty());
 

@@ -2,7 +2,7 @@
 
 use crate::error::{DeliveryErrorKind, Disposition, TransactionErrorKind};
 use crate::protocol::ErrorCode;
-use crate::sender::tests::rig::{Rig, error, failure, reason};
+use crate::sender::tests::rig::{Rig, TRANSACTION_TIMEOUT, error, failure, millis, reason};
 use crate::sender::tests::wire::Reply;
 use crate::sender::transactions::{CallReply, Wish};
 
@@ -140,4 +140,63 @@ fn refusals_of_partitions_after_which_no_transaction_can_be_ended() {
                 if said.code() == code));
         assert_over(rig, &commit);
     }
+}
+
+/// A producer that goes on whenever its transaction is given up would take the id back before its successor has it.
+#[test]
+fn transaction_of_version_2_that_is_given_up_before_its_time_is_over_is_fenced() {
+    let mut rig = Rig::in_transaction(2);
+    rig.deliver(0, "a");
+    rig.advance(TRANSACTION_TIMEOUT - millis(1));
+    let commit = rig.commit();
+    rig.refuse("EndTxn commit", 48);
+    assert_fenced(&commit, 48, "EndTxn");
+    assert_over(rig, &commit);
+
+    let mut rig = Rig::in_transaction(2);
+    rig.deliver(0, "a");
+    rig.advance(TRANSACTION_TIMEOUT);
+    let commit = rig.commit();
+    rig.refuse("EndTxn commit", 48);
+    rig.advance(millis(200));
+    assert_eq!(reason(&commit), TransactionErrorKind::GivenUp);
+    rig.grant("EndTxn abort");
+    rig.begin();
+}
+
+#[test]
+fn old_epoch_at_the_leader_before_the_time_is_over_is_fencing_in_version_2() {
+    for is_commit in [true, false] {
+        let mut rig = Rig::in_transaction(2);
+        rig.deliver(0, "first");
+        rig.put(0, "a");
+        let request = rig.request();
+        rig.reply(&request, &Reply::error(47));
+        let end = if is_commit { rig.commit() } else { rig.abort() };
+        rig.advance(rig.config.retry_backoff);
+        rig.grant("EndTxn abort");
+        assert_fenced(&end, 47, "Produce");
+        assert_over(rig, &end);
+    }
+}
+
+/// The coordinator answers a question that comes late by the abort of the transaction that a successor has open then.
+#[test]
+fn another_epoch_is_asked_for_when_the_transaction_has_ended() {
+    let mut rig = Rig::in_transaction(1);
+    rig.deliver(0, "a");
+    rig.put(0, "b");
+    let request = rig.request();
+    rig.reply(&request, &Reply::error(87));
+    let commit = rig.commit();
+    rig.advance(rig.config.retry_backoff);
+    rig.grant("EndTxn abort");
+    assert!(commit.outcome().is_some());
+
+    assert_eq!(rig.asked(), ["InitProducerId 7/0"]);
+    rig.grant("InitProducerId 7/0");
+    rig.advance(TRANSACTION_TIMEOUT);
+    let begin = rig.call(Wish::Begin);
+    rig.begun(&begin);
+    assert_eq!(rig.asked(), [""; 0]);
 }
