@@ -51,8 +51,8 @@ struct Exchange {
     words: Box<dyn SaslExchange>,
     framing: Framing,
     progress: Progress,
-    /// The version of SaslAuthenticate in which the first words may go before the broker has agreed to the mechanism, if they may.
-    first_words: Option<i16>,
+    /// Whether the broker has answered words.
+    has_heard: bool,
     /// Whether there was a session before on the same connection.
     is_renewal: bool,
     /// How long the session lasts, if the broker has set a limit.
@@ -99,12 +99,11 @@ pub(super) enum AuthenticationRequest {
 
 impl ConnectionAuthentication {
     /// Begins to authenticate at a broker. Nothing is said until [`go_ahead`](Self::go_ahead) or [`negotiate`](Self::negotiate) is
-    /// called. `first_words` is the version of SaslAuthenticate in which the former may say the first words, if it may.
+    /// called.
     pub(super) fn begin(
         mechanism: &dyn SaslMechanism,
         broker: &Node,
         is_renewal: bool,
-        first_words: Option<i16>,
         random: &mut StdRng,
     ) -> Self {
         Self(Course::Exchange(Exchange {
@@ -114,7 +113,7 @@ impl ConnectionAuthentication {
             words: mechanism.begin(broker, random),
             framing: Framing::Plain,
             progress: Progress::Silent,
-            first_words,
+            has_heard: false,
             is_renewal,
             lifetime: None,
             is_waiting: false,
@@ -131,14 +130,18 @@ impl ConnectionAuthentication {
         Self(Course::Probe)
     }
 
-    /// Returns what the broker may be asked before it has answered the last question, if there is something.
+    /// Returns what the broker may be asked before it has answered the last question, if there is something. `first_words` is the
+    /// version of SaslAuthenticate in which it may hear the first words before it has agreed to the mechanism, if it may.
     ///
     /// # Errors
     ///
     /// The mechanism cannot go on.
-    pub(super) fn go_ahead(&mut self) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+    pub(super) fn go_ahead(
+        &mut self,
+        first_words: Option<i16>,
+    ) -> Result<Option<AuthenticationStep>, DisconnectReason> {
         match &mut self.0 {
-            Course::Exchange(exchange) => exchange.go_ahead(),
+            Course::Exchange(exchange) => exchange.go_ahead(first_words),
             Course::Nothing | Course::Probe => Ok(None),
         }
     }
@@ -224,6 +227,11 @@ impl ConnectionAuthentication {
         }
     }
 
+    /// Whether the broker has agreed to the mechanism, and has still to answer the first words.
+    pub(super) fn awaits_first_words(&self) -> bool {
+        matches!(&self.0, Course::Exchange(exchange) if exchange.progress == Progress::Agreed && !exchange.has_heard)
+    }
+
     /// Returns the version of SaslAuthenticate in which words are said.
     pub(super) fn words_version(&self) -> Option<i16> {
         match &self.0 {
@@ -283,15 +291,20 @@ fn offer(response: &SaslHandshakeResponse) -> Arc<str> {
 }
 
 impl Exchange {
-    fn go_ahead(&mut self) -> Result<Option<AuthenticationStep>, DisconnectReason> {
-        match (self.progress, self.first_words) {
+    fn go_ahead(&mut self, first_words: Option<i16>) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        match (self.progress, first_words) {
             (Progress::Silent, _) => {
                 self.progress = Progress::Proposed;
                 Ok(Some(ask_for(&self.mechanism, EARLY_HANDSHAKE)))
             }
             (Progress::Proposed, Some(version)) => {
                 self.progress = Progress::Introduced;
-                self.framing = Framing::Requests(version);
+                // What the broker speaks is known if it has said so meanwhile.
+                let spoken = match self.framing {
+                    Framing::Requests(spoken) => version.min(spoken),
+                    Framing::Plain => version,
+                };
+                self.framing = Framing::Requests(spoken);
                 self.respond(&[]).map(Some)
             }
             _ => Ok(None),
@@ -316,9 +329,12 @@ impl Exchange {
             }
             (_, Framing::Plain) => Err(DisconnectReason::AskedTooEarly),
             (Progress::Proposed, Framing::Requests(version)) => {
-                self.framing = framing;
-                self.first_words = self.first_words.map(|first| first.min(version));
+                self.framing = Framing::Requests(version);
                 Ok(AuthenticationStep::Attend)
+            }
+            // The words have gone in a version that the broker does not speak.
+            (Progress::Introduced | Progress::Agreed, spoken) if is_later(self.framing, spoken) => {
+                Err(DisconnectReason::AskedTooEarly)
             }
             (Progress::Introduced | Progress::Agreed, Framing::Requests(_)) => Ok(AuthenticationStep::Attend),
         }
@@ -353,6 +369,7 @@ impl Exchange {
         match ErrorCode::from(response.error_code) {
             _ if self.progress != Progress::Agreed => Err(out_of_turn()),
             ErrorCode::None => {
+                self.has_heard = true;
                 let lifetime = u64::try_from(response.session_lifetime_ms).ok().filter(|ms| *ms > 0);
                 self.lifetime = lifetime.map(Duration::from_millis);
                 self.respond(&response.auth_bytes)
@@ -425,6 +442,10 @@ pub(super) fn renewal_delay(lifetime: Duration, slowest: Duration, random: f64) 
     let reserve = slowest.saturating_mul(2).max(LEAST_RESERVE).min(lifetime).mul_f64(1.2 - 0.2 * random);
     let earliest = LEAST_INTERVAL.max(lifetime / 2);
     lifetime.saturating_sub(reserve).max(earliest).min(latest)
+}
+
+fn is_later(framing: Framing, other: Framing) -> bool {
+    matches!((framing, other), (Framing::Requests(version), Framing::Requests(spoken)) if version > spoken)
 }
 
 /// The version of SaslHandshake after which words come in SaslAuthenticate. All brokers since Kafka 1.0 speak it.

@@ -150,7 +150,7 @@ impl<P> NetworkClient<P> {
         if self.intent.set_cluster_id(cluster_id) {
             // Another cluster counts on its own.
             self.features = Features::NONE;
-            self.haste.forget_let_in();
+            self.haste.forget_cluster();
         }
     }
 

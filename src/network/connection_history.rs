@@ -28,8 +28,10 @@ pub(super) struct ConnectionHistory {
     /// Whether the broker has ended the last connection in place of the first answer after that about versions. Brokers that demand
     /// SASL do.
     may_demand_sasl: bool,
-    /// Whether the client waits for each answer before it asks the next thing, since a connection on which it did not came to nothing.
+    /// Whether the client waits for each answer on the next connection, since one on which it did not came to nothing.
     is_patient: bool,
+    /// How many such connections there were since one on which it did not wait was ready.
+    hasty_failures: u8,
 }
 
 /// Why a connection was lost last, or could not be made.
@@ -61,6 +63,7 @@ impl ConnectionHistory {
             is_closed_unanswered: false,
             may_demand_sasl: false,
             is_patient: false,
+            hasty_failures: 0,
         }
     }
 
@@ -72,8 +75,13 @@ impl ConnectionHistory {
         before
     }
 
-    /// Notes that the node takes requests.
-    pub(super) fn ready(&mut self) {
+    /// Notes that the node takes requests. `was_hasty`: it bears to be asked more than it has answered.
+    pub(super) fn ready(&mut self, was_hasty: bool) {
+        if was_hasty {
+            self.hasty_failures = 0;
+        }
+        // A connection may have been lost for another reason: haste is given up for good once it has failed twice.
+        self.is_patient = self.hasty_failures >= MAX_HASTY_FAILURES;
         self.failures = 0;
         self.setup_failures = 0;
         self.has_failed = false;
@@ -96,6 +104,7 @@ impl ConnectionHistory {
     /// Notes that the broker is too old to be asked more than it has answered.
     pub(super) fn asked_too_early(&mut self) {
         self.is_patient = true;
+        self.hasty_failures = self.hasty_failures.saturating_add(1);
     }
 
     /// Notes the failure of an attempt or the loss of a connection. `was_hasty` tells whether the broker was asked more than it had
@@ -121,9 +130,9 @@ impl ConnectionHistory {
         }
         // A broker that is another than the client means knows the version in which it was asked, and TLS is not about versions.
         let says_nothing_of_versions = reason == DisconnectReason::Misrouted || reason.is_refusal();
-        if was_hasty && !reason.is_refusal() {
+        if was_hasty && may_come_from_haste(&reason) {
             // The peer may not bear it, or a refusal was lost with the connection. Waiting for each answer tells.
-            self.is_patient = true;
+            self.asked_too_early();
         } else if stage == Stage::Negotiating && !says_nothing_of_versions {
             self.handshake_version = version_after_lost_handshake(self.handshake_version);
         }
@@ -178,6 +187,23 @@ fn version_after_lost_handshake(version: i16) -> i16 {
     }
 }
 
+/// Whether a peer that does not bear to be asked more than it has answered may end the connection so.
+fn may_come_from_haste(reason: &DisconnectReason) -> bool {
+    matches!(
+        reason,
+        DisconnectReason::AuthenticationTimedOut
+            | DisconnectReason::Closed(_)
+            | DisconnectReason::ClosedUnanswered(_)
+            | DisconnectReason::HandshakeTimedOut
+            | DisconnectReason::Malformed(_)
+            | DisconnectReason::RequestTimedOut
+            | DisconnectReason::VersionsRefused(_)
+    )
+}
+
+/// After so many connections in a row that came to nothing, a node is asked one thing after the other for good.
+const MAX_HASTY_FAILURES: u8 = 2;
+
 const HIGHEST_HANDSHAKE: i16 = *ApiKey::ApiVersions.versions().end();
 
 #[cfg(test)]
@@ -202,7 +228,7 @@ mod tests {
         history.lost(Stage::Connecting, false, DisconnectReason::ConnectTimedOut, &backoff, now, MEAN);
         history.lost(Stage::Ready, false, DisconnectReason::RequestTimedOut, &backoff, now + millis(7), MEAN);
         history.attempt(now + millis(100));
-        history.ready();
+        history.ready(false);
 
         let cause = LastCause { reason: DisconnectReason::RequestTimedOut, at: now + millis(7) };
         assert_eq!(history.last_cause(), Some(&cause));
@@ -218,7 +244,7 @@ mod tests {
         assert!(!history.has_failed());
         history.lost(Stage::Negotiating, false, DisconnectReason::RequestTimedOut, &backoff, now, MEAN);
         assert!(history.has_failed());
-        history.ready();
+        history.ready(false);
 
         assert!(!history.has_failed());
     }

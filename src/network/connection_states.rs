@@ -11,7 +11,7 @@ use super::api_versions::ApiVersions;
 use super::authentication::{AuthenticationStep, ConnectionAuthentication};
 use super::correlation_ids::CorrelationIds;
 use super::event::{AuthenticationError, ConnectionId, DisconnectReason};
-use super::node_connection::NodeConnection;
+use super::node_connection::{Ahead, NodeConnection};
 use super::throttles::Throttles;
 
 /// How the connections to all nodes stand, and when the lost ones may be tried again.
@@ -66,11 +66,11 @@ impl ConnectionStates {
         &mut self,
         node: NodeId,
         authentication: ConnectionAuthentication,
-        at: Instant,
+        ahead: Ahead,
         now: Instant,
     ) {
         if let Some(known) = self.nodes.get_mut(&node) {
-            known.prepared(authentication, at, now);
+            known.prepared(authentication, ahead, now);
         }
     }
 
@@ -81,13 +81,14 @@ impl ConnectionStates {
         }
     }
 
-    /// Returns what a node may be asked ahead of answers now. More may be asked at `next`.
+    /// Returns what a node may be asked ahead of answers now.
     pub(super) fn go_ahead(
         &mut self,
         node: NodeId,
-        next: Instant,
+        first_words: impl FnOnce(bool) -> Option<i16>,
+        now: Instant,
     ) -> Result<Option<AuthenticationStep>, DisconnectReason> {
-        self.nodes.get_mut(&node).map_or(Ok(None), |known| known.go_ahead(next))
+        self.nodes.get_mut(&node).map_or(Ok(None), |known| known.go_ahead(first_words, now))
     }
 
     /// Notes that a node was asked something else ahead of an answer.

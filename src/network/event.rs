@@ -210,6 +210,16 @@ impl AuthenticationError {
         Self::Exchange(Readable::new(reason))
     }
 
+    /// Whether the broker refuses in the words that Kafka has for that, or the producer refuses the broker.
+    pub(super) fn is_plain_refusal(&self) -> bool {
+        match self {
+            Self::MechanismRefused { code, .. } => *code == ErrorCode::UnsupportedSaslMechanism,
+            Self::Refused { code, .. } => *code == ErrorCode::SaslAuthenticationFailed,
+            Self::UnsupportedVersion(_) => false,
+            Self::ClosedUnanswered { .. } | Self::Demanded { .. } | Self::Exchange(_) | Self::Tls(_) => true,
+        }
+    }
+
     /// Whether the broker does not take the mechanism, whoever the producer is.
     pub(super) fn is_about_mechanism(&self) -> bool {
         matches!(self, Self::MechanismRefused { .. })

@@ -1,7 +1,7 @@
 //! `Intent`: which broker the client means to reach, as it tells brokers that can be told (KIP-1242).
 //!
 //! An address may have come to stand for another broker, or for one of another cluster, as when pods are moved. A broker that
-//! knows whom the client means says so before it is sent anything.
+//! knows whom the client means says so before it is sent a secret or a record.
 
 use std::sync::Arc;
 

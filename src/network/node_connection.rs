@@ -69,8 +69,18 @@ struct UnderWay {
     works_at: Option<Instant>,
     /// When the client asks what it may ask ahead of answers.
     goes_ahead_at: Option<Instant>,
+    ahead: Ahead,
     /// Whether it has asked something so.
     was_hasty: bool,
+}
+
+/// How the client asks ahead of answers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ahead {
+    /// Between two questions.
+    pub(super) pause: Duration,
+    /// The broker was told of which cluster it is taken to be.
+    pub(super) is_told: bool,
 }
 
 /// What comes when nothing is under way any more.
@@ -137,10 +147,11 @@ impl NodeConnection {
         true
     }
 
-    /// The client has asked the broker what it speaks, and may go ahead with an authentication at this time.
-    pub(super) fn prepared(&mut self, authentication: ConnectionAuthentication, at: Instant, now: Instant) {
+    /// The client has asked the broker what it speaks, and may go ahead with an authentication after a pause.
+    pub(super) fn prepared(&mut self, authentication: ConnectionAuthentication, ahead: Ahead, now: Instant) {
         if let ConnectionState::Negotiating { early, .. } = &mut self.state {
-            *early = Some(UnderWay { goes_ahead_at: Some(at), ..UnderWay::new(authentication, now) });
+            let goes_ahead_at = now.checked_add(ahead.pause);
+            *early = Some(UnderWay { goes_ahead_at, ahead, ..UnderWay::new(authentication, now) });
         }
     }
 
@@ -151,17 +162,24 @@ impl NodeConnection {
         }
     }
 
-    /// Asks what may be asked ahead of answers, if it is time. More of that may be asked at `next`.
+    /// Asks what may be asked ahead of answers. `first_words` returns the version in which the broker may hear the first words of the
+    /// mechanism, if it may; it is told whether the broker has still to say that it is of the cluster that it is taken to be of.
     ///
     /// # Errors
     ///
     /// The authentication has failed.
-    pub(super) fn go_ahead(&mut self, next: Instant) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+    pub(super) fn go_ahead(
+        &mut self,
+        first_words: impl FnOnce(bool) -> Option<i16>,
+        now: Instant,
+    ) -> Result<Option<AuthenticationStep>, DisconnectReason> {
+        let is_negotiating = self.is_negotiating();
         let Some(under_way) = self.under_way_mut() else { return Ok(None) };
         under_way.goes_ahead_at = None;
-        let step = under_way.authentication.go_ahead()?;
+        let first_words = first_words(is_negotiating && under_way.ahead.is_told);
+        let step = under_way.authentication.go_ahead(first_words)?;
         if step.is_some() {
-            under_way.goes_ahead_at = Some(next);
+            under_way.goes_ahead_at = now.checked_add(under_way.ahead.pause);
             under_way.was_hasty = true;
         }
         Ok(step)
@@ -299,6 +317,7 @@ impl NodeConnection {
     /// from `[0, 1)`. Returns whether it is the first session of the connection.
     pub(super) fn authenticated(&mut self, lifetime: Option<Duration>, random: f64) -> bool {
         let is_first = matches!(self.state, ConnectionState::Authenticating { is_first: true, .. });
+        let was_hasty = self.was_hasty();
         self.change(|state| match state {
             ConnectionState::Authenticating { mut established, under_way, .. } => {
                 let Latency { slowest, .. } = established.latency;
@@ -310,7 +329,7 @@ impl NodeConnection {
             state => state,
         });
         if is_first {
-            self.history.ready();
+            self.history.ready(was_hasty);
         }
         is_first
     }
@@ -554,6 +573,11 @@ impl NodeConnection {
         }
     }
 
+    /// Whether the broker has agreed to the mechanism, and has still to answer its first words.
+    pub(super) fn awaits_first_words(&self) -> bool {
+        self.under_way().is_some_and(|under_way| under_way.authentication.awaits_first_words())
+    }
+
     /// Returns the version of SaslAuthenticate in which the broker is told who we are, if it is.
     pub(super) fn words_version(&self) -> Option<i16> {
         self.under_way()?.authentication.words_version()
@@ -570,6 +594,7 @@ impl NodeConnection {
 
 impl UnderWay {
     fn new(authentication: ConnectionAuthentication, now: Instant) -> Self {
-        Self { authentication, asked_at: now, works_at: None, goes_ahead_at: None, was_hasty: false }
+        let ahead = Ahead::default();
+        Self { authentication, asked_at: now, works_at: None, goes_ahead_at: None, ahead, was_hasty: false }
     }
 }

@@ -34,8 +34,13 @@ impl<P> NetworkClient<P> {
         first_unsent: Option<i32>,
         now: Instant,
     ) -> Option<ConnectionId> {
-        if matches!(&reason, DisconnectReason::AuthenticationFailed(error) if error.is_about_mechanism()) {
-            self.haste.forget_let_in();
+        match &reason {
+            DisconnectReason::AuthenticationFailed(error) if error.is_about_mechanism() => {
+                self.haste.forget_let_in();
+            }
+            // Others may have moved, too.
+            DisconnectReason::Misrouted => self.haste.forget_let_in(),
+            _ => {}
         }
         let known = self.states.node(node)?;
         let connection = known.id()?;

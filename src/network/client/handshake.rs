@@ -15,6 +15,7 @@
 //!
 //! [`Haste`]: crate::network::haste::Haste
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -32,7 +33,8 @@ use crate::network::authentication::{AuthenticationStep, ConnectionAuthenticatio
 use crate::network::event::{DisconnectReason, FailureReason, MalformedResponse, NetworkEvent};
 use crate::network::in_flight_requests::{Asker, InFlightRequest};
 use crate::network::intent::TOLD_SINCE;
-use crate::network::node_connection::NodeConnection;
+use crate::network::node_connection::{Ahead, NodeConnection};
+use crate::network::sasl::{Opening, SaslMechanism};
 
 impl<P> NetworkClient<P> {
     /// Asks a broker that is connected what it speaks, and maybe more.
@@ -40,9 +42,12 @@ impl<P> NetworkClient<P> {
         let goes_ahead = self.goes_ahead(node);
         let has_mechanism = self.config.sasl_mechanism.is_some();
         let unknown = if has_mechanism { ASKED_AHEAD } else { TOLD_SINCE - 1 };
-        self.ask_for_versions(node, self.intent.first_version(highest_version, unknown, node), now);
+        let version = self.intent.first_version(highest_version, unknown, node);
+        self.ask_for_versions(node, version, now);
         if goes_ahead {
-            self.prepare_authentication(node, now);
+            // A broker that is told of which cluster it is taken to be has to agree to that before it hears a secret.
+            let is_told = version >= TOLD_SINCE && self.intent.told_to(node).is_some();
+            self.prepare_authentication(node, is_told, now);
         }
     }
 
@@ -54,19 +59,26 @@ impl<P> NetworkClient<P> {
             && self.states.node(node).is_some_and(|known| !is_patient(known))
     }
 
-    fn prepare_authentication(&mut self, node: NodeId, now: Instant) {
+    fn prepare_authentication(&mut self, node: NodeId, is_told: bool, now: Instant) {
         let Some(known) = self.states.node(node) else { return };
         let Some(mechanism) = self.config.sasl_mechanism.as_deref() else { return };
-        let first_words = self.haste.first_words(mechanism.opening());
+        // How long it took to connect tells how far the broker is.
+        let connecting = now.saturating_duration_since(known.history().last_attempt());
+        let pause = self.config.head_start;
+        if connecting < pause * WORTHWHILE {
+            return;
+        }
         let authentication =
-            ConnectionAuthentication::begin(mechanism, known.address(), false, first_words, &mut self.random);
-        self.states.prepared(node, authentication, now + self.config.head_start, now);
+            ConnectionAuthentication::begin(mechanism, known.address(), false, &mut self.random);
+        self.states.prepared(node, authentication, Ahead { pause, is_told }, now);
         self.rearm(node, now);
     }
 
     /// Asks a broker the next thing although it has not answered the last.
     pub(super) fn go_ahead(&mut self, node: NodeId, now: Instant) {
-        match self.states.go_ahead(node, now + self.config.head_start) {
+        let Some(mechanism) = self.config.sasl_mechanism.as_deref() else { return };
+        let (haste, opening) = (&self.haste, mechanism.opening());
+        match self.states.go_ahead(node, |is_told| haste.first_words(opening, is_told), now) {
             Ok(step) => self.continue_authentication(node, step, now),
             Err(reason) => self.disconnect(node, reason, None, now),
         }
@@ -113,9 +125,28 @@ impl<P> NetworkClient<P> {
         step: impl FnOnce(&mut ConnectionAuthentication) -> Result<AuthenticationStep, DisconnectReason>,
         now: Instant,
     ) {
+        let was_hasty = self.states.node(node).is_some_and(NodeConnection::was_hasty);
         match self.states.authentication_mut(node).map(step).transpose() {
-            Ok(step) => self.continue_authentication(node, step, now),
+            Ok(step) => {
+                self.continue_authentication(node, step, now);
+                if was_hasty {
+                    self.hasten_public_words(node, now);
+                }
+            }
+            // Brokers have no other words for a refusal. It may be that this one does not bear haste.
+            Err(DisconnectReason::AuthenticationFailed(error)) if was_hasty && !error.is_plain_refusal() => {
+                self.disconnect(node, DisconnectReason::AskedTooEarly, None, now);
+            }
             Err(reason) => self.disconnect(node, reason, None, now),
+        }
+    }
+
+    /// Does not wait long for the answer to words that a broker need not ask others about, if it may have dropped them.
+    fn hasten_public_words(&mut self, node: NodeId, now: Instant) {
+        let is_public = |mechanism: &Arc<dyn SaslMechanism>| mechanism.opening() == Opening::Public;
+        let is_awaited = self.states.node(node).is_some_and(NodeConnection::awaits_first_words);
+        if is_awaited && self.config.sasl_mechanism.as_ref().is_some_and(is_public) {
+            self.in_flight.hasten(node, now, PATIENCE);
         }
     }
 
@@ -162,7 +193,7 @@ impl<P> NetworkClient<P> {
         let is_suspect = known.history().may_demand_sasl();
         let (mechanism, random) = (self.config.sasl_mechanism.as_deref(), &mut self.random);
         let begin = || match mechanism {
-            Some(mechanism) => ConnectionAuthentication::begin(mechanism, &address, is_renewal, None, random),
+            Some(mechanism) => ConnectionAuthentication::begin(mechanism, &address, is_renewal, random),
             None if is_suspect => ConnectionAuthentication::begin_with_a_probe(),
             None => ConnectionAuthentication::begin_with_nothing(),
         };
@@ -239,8 +270,11 @@ impl<P> NetworkClient<P> {
     /// Notes that a broker takes requests, for the lifetime of the session if it has one.
     fn finish_handshake(&mut self, node: NodeId, lifetime: Option<Duration>, now: Instant) {
         let random = lifetime.map_or(0.0, |_| self.random.random());
-        if let Some(version) = self.states.node(node).and_then(NodeConnection::words_version) {
-            self.haste.note_let_in(version);
+        if let Some(known) = self.states.node(node)
+            && let Some(version) = known.words_version()
+        {
+            let (was_hasty, is_patient) = (known.was_hasty(), known.history().is_patient());
+            self.haste.note_let_in(version, was_hasty, is_patient);
         }
         if self.states.authenticated(node, lifetime, random) {
             self.outbox.tell(NetworkEvent::Ready { node });
@@ -305,7 +339,7 @@ impl<P> NetworkClient<P> {
     pub(crate) fn can_send_early(&self, node: NodeId, now: Instant) -> bool {
         let may_ask = |known: &NodeConnection| match self.config.sasl_mechanism {
             None => known.is_negotiating() && !known.history().may_demand_sasl(),
-            Some(_) => known.is_about_to_be_ready() && self.goes_ahead(node),
+            Some(_) => known.is_about_to_be_ready() && known.was_hasty() && self.goes_ahead(node),
         };
         let is_left_alone = !self.states.throttle_delay(node, now).is_zero();
         self.states.node(node).is_some_and(may_ask)
@@ -342,6 +376,9 @@ fn fallback_version(response: &ApiVersionsResponse, refused: i16) -> i16 {
     // Lower in any case, or a broker that names what it refuses would be asked for ever.
     named.map_or(0, |version| version.max_version.clamp(0, refused - 1))
 }
+
+/// A broker that could be connected to within so many head starts is too near to gain much.
+const WORTHWHILE: u32 = 4;
 
 /// In this version of ApiVersions brokers that were asked more already are asked if none of the cluster has answered: the highest of
 /// Kafka 2.4. One that refuses it has to be connected to again.

@@ -30,6 +30,7 @@ fn bench_of(script: &Script, keeps_secrets: bool) -> Bench {
 /// Connects to a node that takes its time, and goes as far as it can without an answer.
 fn go_ahead(bench: &mut Bench, id: NodeId) -> Vec<(Sent, (i16, i16))> {
     let connection = bench.connect(id);
+    bench.advance(HEAD_START * 4);
     bench.client.handle_connected(connection, bench.now);
     let mut all = asked(bench);
     for _ in 0..4 {
@@ -103,7 +104,7 @@ fn broker_that_takes_its_time_is_asked_the_next_thing_meanwhile() {
         let all = go_ahead(&mut bench, NODE);
 
         assert_eq!(kinds(&all), expected, "{opening:?}");
-        assert_eq!(bench.client.poll_timeout(), Some(bench.now - HEAD_START * 4 + SETUP_TIMEOUT));
+        assert_eq!(bench.client.poll_timeout(), Some(bench.now - HEAD_START * 8 + SETUP_TIMEOUT));
         let_in(&mut bench, all);
         assert_eq!(script.heard(), ["kafka-1 begins", "", "go on", "go on"]);
     }
@@ -161,22 +162,137 @@ fn refused_mechanism_is_told_though_words_are_under_way() {
     assert!(text.contains("sasl.mechanism SCRIPT; it offers PLAIN, SCRAM-SHA-256 ("), "{text}");
 }
 
+/// Connects to a node in haste, and loses the connection.
+fn fail_in_haste(bench: &mut Bench) {
+    let all = go_ahead(bench, NODE);
+    assert!(all.len() > 1, "{all:?}");
+    bench.client.handle_closed(all[0].0.connection, "reset".into(), None, bench.now);
+    assert_eq!(disconnect_reason(bench), closed("reset"));
+    bench.advance(RECONNECT_BACKOFF);
+}
+
+/// Connects to a node, which is asked one thing after the other, and loses the connection later.
+fn come_in_patiently(bench: &mut Bench) {
+    let all = go_ahead(bench, NODE);
+    assert_eq!(all.len(), 1, "{all:?}");
+    let_in(bench, all.clone());
+    bench.client.handle_closed(all[0].0.connection, "reset".into(), None, bench.now);
+    bench.events();
+    bench.advance(RECONNECT_BACKOFF);
+}
+
 #[test]
-fn peer_that_ends_the_connection_is_asked_one_thing_after_the_other_from_then_on() {
+fn peer_that_ends_the_connection_is_asked_one_thing_after_the_other_the_next_time() {
+    let mut bench = bench_of(&Script::new(TWO_WORDS).opening(Opening::Public), true);
+
+    fail_in_haste(&mut bench);
+    come_in_patiently(&mut bench);
+
+    // It may have been for another reason.
+    assert_eq!(go_ahead(&mut bench, NODE).len(), 3);
+}
+
+#[test]
+fn peer_that_ends_two_connections_is_asked_one_thing_after_the_other_from_then_on() {
+    let mut bench = bench_of(&Script::new(TWO_WORDS).opening(Opening::Public), true);
+
+    fail_in_haste(&mut bench);
+    come_in_patiently(&mut bench);
+    fail_in_haste(&mut bench);
+
+    for _ in 0..3 {
+        come_in_patiently(&mut bench);
+    }
+    // It was so three times in a row: what is in between may not bear it either.
+    let all = go_ahead(&mut bench, OTHER);
+    assert_eq!(all.len(), 1);
+    bench.client.handle_closed(all[0].0.connection, "reset".into(), None, bench.now);
+    bench.advance(RECONNECT_BACKOFF);
+
+    bench.client.set_cluster_id(Some("one"));
+    bench.client.set_cluster_id(Some("another"));
+    assert_eq!(go_ahead(&mut bench, OTHER).len(), 3);
+}
+
+#[test]
+fn loss_that_is_not_the_peers_doing_does_not_end_haste() {
     let mut bench = bench_of(&Script::new(TWO_WORDS).opening(Opening::Public), true);
     let all = go_ahead(&mut bench, NODE);
-    bench.client.handle_closed(all[0].0.connection, "reset".into(), None, bench.now);
-    assert_eq!(disconnect_reason(&mut bench), closed("reset"));
+    let elsewhere = versions_answer_of(all[0].0, 3, 129, RANGES);
+    bench.client.handle_frame(all[0].0.connection, elsewhere, bench.now);
+    bench.closed();
+    assert_eq!(disconnect_reason(&mut bench), DisconnectReason::Misrouted);
+    bench.advance(RECONNECT_BACKOFF);
 
-    for version in [3, 4] {
-        bench.advance(RECONNECT_BACKOFF);
+    assert_eq!(go_ahead(&mut bench, NODE).len(), 3);
+}
+
+/// A gateway may take what comes early for a mistake of the client's, where it would take the same behind an answer.
+#[test]
+fn refusal_in_other_words_than_brokers_have_is_not_believed_of_an_early_question() {
+    for (is_agreed, code) in [(false, 34), (false, 42), (true, 34), (true, 35)] {
+        let mut bench = bench_of(&Script::new(TWO_WORDS).opening(Opening::Public), true);
+        let all = go_ahead(&mut bench, NODE);
+        tell_versions(&mut bench, all[0].0);
+        if is_agreed {
+            take_mechanism(&mut bench, all[1].0, 0);
+            let response = SaslAuthenticateResponse::default().with_error_code(code);
+            let (sent, (_, version)) = all[2];
+            bench.client.handle_frame(sent.connection, word_answer_in(sent, version, &response), bench.now);
+        } else {
+            take_mechanism(&mut bench, all[1].0, code);
+        }
+        assert_eq!(bench.closed(), all[0].0.connection);
+        assert_eq!(disconnect_reason(&mut bench), DisconnectReason::AskedTooEarly, "{code}");
+
         let again = go_ahead(&mut bench, NODE);
+        tell_versions(&mut bench, again[0].0);
+        let (sent, _) = asked(&mut bench)[0];
+        take_mechanism(&mut bench, sent, 34);
 
-        assert_eq!(kinds(&again), [(18, version)]);
-        let_in(&mut bench, again.clone());
-        bench.client.handle_closed(again[0].0.connection, "reset".into(), None, bench.now);
-        bench.events();
+        bench.closed();
+        let text = disconnect_reason(&mut bench).to_string();
+        assert!(text.contains("ILLEGAL_SASL_STATE"), "{text}");
     }
+}
+
+#[test]
+fn broker_has_to_say_that_it_is_of_the_cluster_before_it_hears_a_secret() {
+    const NEW: &[(i16, i16, i16)] = &[(3, 0, 13), (17, 0, 1), (18, 0, 5), (36, 0, 2)];
+    let mut bench = bench_of(&Script::new(TWO_WORDS).opening(Opening::Secret), true);
+    let first = go_ahead(&mut bench, NODE);
+    let answer = versions_answer_of(first[0].0, 3, 0, NEW);
+    bench.client.handle_frame(first[0].0.connection, answer, bench.now);
+    take_mechanism(&mut bench, first[1].0, 0);
+    let mut word = asked(&mut bench)[0];
+    for _ in 0..2 {
+        answer_word(&mut bench, word, "go on");
+        word = asked(&mut bench).first().copied().unwrap_or(word);
+    }
+    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    bench.client.set_cluster_id(Some("one"));
+
+    let second = go_ahead(&mut bench, OTHER);
+
+    assert_eq!(kinds(&second), [(18, 5), (17, 1)]);
+    // Version 5 has the same answer.
+    let answer = versions_answer_of(second[0].0, 4, 0, NEW);
+    bench.client.handle_frame(second[0].0.connection, answer, bench.now);
+    take_mechanism(&mut bench, second[1].0, 0);
+    assert_eq!(kinds(&asked(&mut bench)), [(36, 2)]);
+}
+
+#[test]
+fn broker_that_is_connected_to_soon_is_asked_one_thing_after_the_other() {
+    let mut bench = bench_of(&Script::new(TWO_WORDS).opening(Opening::Public), true);
+    let connection = bench.connect(NODE);
+    bench.advance(HEAD_START * 3);
+    bench.client.handle_connected(connection, bench.now);
+    assert_eq!(kinds(&asked(&mut bench)), [(18, 3)]);
+
+    bench.advance(HEAD_START * 10);
+
+    assert_eq!(asked(&mut bench), []);
 }
 
 #[test]
