@@ -60,7 +60,7 @@ async fn time_of_first_record(
     };
     let mut builder =
         KafkaProducer::builder().bootstrap_servers("127.0.0.1:9092").security_protocol(protocol);
-    builder = builder.property("metadata.cluster.check.enable", &checks_cluster.to_string());
+    builder = builder.property("metadata.cluster.check.enable", checks_cluster.to_string());
     if tls.is_some() {
         builder = builder.tls(Tls::new().truststore_pem(MockTls::ca_pem()));
     }
