@@ -72,6 +72,8 @@ pub struct TransactionalProducer<K = Bytes, V = Bytes> {
     ending: Option<Unfinished>,
     /// Why it cannot go on, once a call has said so.
     failure: Option<TransactionError>,
+    /// Queues take records of the transaction that was begun last.
+    is_taking: bool,
 }
 
 #[derive(Debug)]
@@ -102,7 +104,14 @@ pub struct TransactionHandle<K = Bytes, V = Bytes> {
 
 impl<K, V> TransactionalProducer<K, V> {
     pub(super) fn new(shared: Arc<ProducerShared<K, V>>) -> Self {
-        Self { shared, number: NO_TRANSACTION, beginning: None, ending: None, failure: None }
+        Self {
+            shared,
+            number: NO_TRANSACTION,
+            beginning: None,
+            ending: None,
+            failure: None,
+            is_taking: false,
+        }
     }
 }
 
@@ -146,6 +155,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
         let until = self.shared.block_deadline();
         self.wait_for_end(CALL, until).await.map_err(of_previous)?;
         let shared = Arc::clone(&self.shared);
+        if std::mem::take(&mut self.is_taking) {
+            // The guard was leaked. A record that waits to be taken must not come into the next transaction.
+            shared.accumulator.set_transaction(NO_TRANSACTION);
+        }
         let reply = self.beginning.get_or_insert_with(|| shared.transact(Wish::Begin)).clone();
         let outcome = tokio::select! {
             biased;
@@ -158,6 +171,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
         outcome?;
         self.number += 1;
         self.shared.accumulator.set_transaction(self.number);
+        self.is_taking = true;
         let intake = Arc::new(Intake::new(self.number));
         Ok(Transaction { producer: self, intake, offsets: Mutex::default(), is_over: false })
     }
@@ -367,8 +381,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
 impl<K, V> Transaction<'_, K, V> {
     /// Has the sender end the transaction, once the queues take no more records of it.
     fn tell(&mut self, is_commit: bool) {
-        let TransactionalProducer { shared, ending, .. } = &mut *self.producer;
+        let TransactionalProducer { shared, ending, is_taking, .. } = &mut *self.producer;
         shared.accumulator.set_transaction(NO_TRANSACTION);
+        *is_taking = false;
         let refused = self.intake.close();
         let reply = shared.transact(if is_commit { Wish::Commit { refused } } else { Wish::Abort });
         *ending = Some(Unfinished { reply, is_commit });

@@ -3,10 +3,10 @@
 //! Those named after a bug of `planted.rs` are the least that it took to find it.
 
 use super::schedule::Op::{
-    AddPartition, Backfill, BusyPool, Close, Expire, Lag, Lead, Leaderless, Mangle, MetadataError, Pause,
-    Purge, Recreate, Send, Stall, Throttle,
+    AddPartition, Backfill, BusyPool, Close, Commit, Expire, Lag, Lead, Leaderless, LeakGuard, Mangle,
+    MetadataError, Offsets, Pause, Purge, Recreate, Replace, Send, Stall, Throttle,
 };
-use super::schedule::{Damage, Schedule, Setup};
+use super::schedule::{Damage, Sasl, Schedule, Setup, Transacting};
 use super::simulate;
 
 /// What the schedules below have in common.
@@ -228,6 +228,55 @@ pub(super) fn kept() -> Vec<(&'static str, Schedule)> {
                     (785, Lead { partition: 0, node: 0 }),
                     (802, Throttle { node: 0, time: 254, times: 1 }),
                     (979, Expire),
+                ],
+            },
+        ),
+        (
+            "a record that waits for memory when its guard is leaked",
+            Schedule {
+                setup: Setup {
+                    noise: 3_727_775_281_275_380_312,
+                    in_flight: 2,
+                    delivery_timeout: 2500,
+                    request_timeout: 2000,
+                    retries: 3,
+                    retry_backoff: 10,
+                    batch_size: 600,
+                    buffer_memory: 1200,
+                    produce_version: 13,
+                    max_message_bytes: 1_000_000,
+                    min_insync: 2,
+                    partitions: 1,
+                    sasl: Some(Sasl {
+                        is_scram: true,
+                        is_old: false,
+                        lifetime: 5000,
+                        parts: 1,
+                        token_lifetime: None,
+                        keeps_secrets: true,
+                        head_start: 10,
+                        is_strict: false,
+                    }),
+                    transacting: Some(Transacting {
+                        timeout: 60_000,
+                        max_block: 60_000,
+                        version: Some(2),
+                        is_old: false,
+                    }),
+                    ..USUAL
+                },
+                ops: vec![
+                    (241, Send { partition: 0, spread: 2, count: 3, len: 10 }),
+                    (45_806, Offsets { group: 1, patience: 3 }),
+                    (45_806, Commit { patience: 1_000_000_000 }),
+                    (45_806, Send { partition: 1, spread: 2, count: 5, len: 300 }),
+                    (45_841, Send { partition: 1, spread: 2, count: 7, len: 300 }),
+                    (45_892, Send { partition: 1, spread: 3, count: 3, len: 150 }),
+                    (45_895, LeakGuard),
+                    (45_895, Send { partition: 0, spread: 1, count: 1, len: 10 }),
+                    (45_900, Pause { lasts: 2100 }),
+                    (45_944, Commit { patience: 1_000_000_000 }),
+                    (46_004, Replace),
                 ],
             },
         ),
