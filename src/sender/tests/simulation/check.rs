@@ -9,6 +9,7 @@ use super::run::{ORDERS, Simulation};
 use super::schedule::Op;
 use crate::error::{DeliveryErrorKind, Persisted};
 use crate::protocol::ErrorCode;
+use crate::sender::transactions::BUSY_BACKOFF;
 
 /// The ids of the records in one partition's log, in order of offsets.
 type Log = Vec<usize>;
@@ -281,7 +282,9 @@ impl Simulation {
             return Err(format!("{} attempts to connect in {seconds} seconds", self.connects));
         }
         let places = self.setup.partitions.unsigned_abs() as usize + 1;
-        let backoffs = (self.active.as_millis() / u128::from(self.setup.retry_backoff)) as usize;
+        // A leader whose coordinator is busy is asked again after this.
+        let busy = if self.transactional.is_some() { BUSY_BACKOFF.as_millis() as u64 } else { u64::MAX };
+        let backoffs = (self.active.as_millis() / u128::from(self.setup.retry_backoff.min(busy))) as usize;
         let connections = self.lines.len();
         let limit = 50 + 2 * self.accepted.len() + places * (backoffs + self.changes + 5 * connections);
         let requests = self.counters.produce_requests_sent.value() as usize;

@@ -21,6 +21,7 @@ use crate::clock;
 use crate::error::{DeliveryErrorKind, TransactionErrorKind};
 use crate::metadata::Cluster;
 use crate::metrics::Counters;
+use crate::network::ConnectionId;
 use crate::producer::simulated::{Limits, Shared, Topics};
 use crate::sender::control::{Control, Order};
 
@@ -48,6 +49,8 @@ pub(super) struct Transactional {
     is_marking: bool,
     /// Nothing goes wrong any more.
     is_calm: bool,
+    /// A question of the producer for its id has come late.
+    has_fenced_itself: bool,
     /// The coordinator has given up a transaction that took too long.
     pub(super) has_timed_out: bool,
 }
@@ -113,6 +116,7 @@ impl Preparation {
             held_until: Duration::ZERO,
             is_marking: false,
             is_calm: false,
+            has_fenced_itself: false,
             has_timed_out: false,
         })
     }
@@ -314,6 +318,16 @@ impl Simulation {
         }
     }
 
+    /// A coordinator that is asked for a producer id on a connection which the producer has left fences the producer that has asked
+    /// once more meanwhile. No client can help that.
+    pub(super) fn note_late_question(&mut self, id: ConnectionId) {
+        let is_left =
+            self.lines.get(&id).is_some_and(|line| line.is_left && line.api.0 == Api::InitProducerId.key());
+        if let Some(side) = &mut self.transactional {
+            side.has_fenced_itself |= is_left;
+        }
+    }
+
     pub(super) fn mark(&mut self) {
         let Some(side) = &mut self.transactional else { return };
         side.is_marking = false;
@@ -509,7 +523,10 @@ impl Simulation {
         };
         match kind {
             TransactionErrorKind::Fenced { .. } => {
-                side.has_timed_out || side.rival.has_ever_asked || objects(&[47, 90])
+                side.has_timed_out
+                    || side.has_fenced_itself
+                    || side.rival.has_ever_asked
+                    || objects(&[47, 90])
             }
             TransactionErrorKind::EpochNotGiven => self.setup.transacting.is_some_and(|set| set.is_old),
             TransactionErrorKind::CommitInDoubt { cause } => self.is_explained(cause.kind()),

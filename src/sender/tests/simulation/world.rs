@@ -108,6 +108,8 @@ impl Simulation {
                 false => (i16::from_be_bytes([frame[0], frame[1]]), i16::from_be_bytes([frame[2], frame[3]])),
             };
             let is_strict = self.setup.sasl.is_some_and(|sasl| sasl.is_strict);
+            self.note_late_question(id);
+            let Some(line) = self.lines.get_mut(&id) else { return };
             let reaction = match node {
                 _ if is_strict && !line.client.is_let_in() && !line.inbox.is_empty() => Reaction::Close,
                 0..NODES => self.brokers.handle_of(&mut line.client, node, frame, self.now),
