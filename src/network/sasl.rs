@@ -60,7 +60,6 @@ pub(crate) trait SaslMechanism: fmt::Debug + Send + Sync {
 
 /// The first words of a mechanism.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(any(test, feature = "sasl")), expect(dead_code, reason = "few mechanisms are there"))]
 pub(crate) enum Opening {
     /// They are not there yet, or take work, or the broker has to agree to the mechanism before it may hear them.
     Later,
