@@ -4,7 +4,7 @@ use kafka_mock::{Api, MockCluster};
 use kafka_producer::{AwsCredentials, Disposition, Sasl};
 
 use crate::oauth::{builder_with, refused, start};
-use crate::support::{TestResult, delivered, enqueue_all, log_of, millis, record, texts};
+use crate::support::{TestResult, delivered, enqueue_all, log_of, record, seconds, texts};
 
 fn keys(secret: &'static str) -> Sasl {
     Sasl::aws_msk_iam_with(move || async move {
@@ -16,11 +16,11 @@ fn keys(secret: &'static str) -> Sasl {
 async fn requests_signed_for_aws_are_accepted_and_sessions_renewed() -> TestResult {
     let cluster =
         MockCluster::builder().auto_create_topics(false, 1).sasl_aws_key("AKIDEXAMPLE", "hunter2/+");
-    let cluster = start(cluster.sasl_session_lifetime(millis(300))).await;
+    let cluster = start(cluster.sasl_session_lifetime(seconds(2))).await;
     let producer = builder_with(&cluster, keys("hunter2/+")).build()?;
 
     let mut number = 0;
-    while cluster.requests().of(Api::SaslHandshake) < 4 {
+    while cluster.requests().of(Api::SaslHandshake) < 3 {
         delivered(enqueue_all(&producer, (number..number + 10).map(record)).await).await;
         number += 10;
     }

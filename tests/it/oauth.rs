@@ -281,7 +281,7 @@ async fn token_that_is_withdrawn_is_fetched_anew() -> TestResult {
 
 #[tokio::test]
 async fn sessions_end_with_their_tokens_and_are_renewed_with_new_ones_under_load() -> TestResult {
-    let lifetime = millis(400);
+    let lifetime = seconds(2);
     let issued = Arc::new(AtomicUsize::new(0));
     let cluster = guarded().sasl_token_check(move |token, _| match token.strip_prefix("token-") {
         Some(_) => Ok(MockToken::of("alice").ends_after(lifetime)),
@@ -297,7 +297,7 @@ async fn sessions_end_with_their_tokens_and_are_renewed_with_new_ones_under_load
 
     let mut deliveries = Vec::new();
     let mut number = 0;
-    while cluster.requests().of(Api::SaslHandshake) < 6 {
+    while cluster.requests().of(Api::SaslHandshake) < 4 {
         deliveries.extend(enqueue_all(&producer, (number..number + 100).map(record)).await);
         number += 100;
         tokio::time::sleep(millis(1)).await;

@@ -17,7 +17,7 @@ const NEVER: Duration = Duration::from_secs(600);
 
 /// A producer that waits for no call for long.
 fn impatient(cluster: &kafka_mock::MockCluster) -> TransactionalProducer {
-    builder(cluster).transactional_id(ID).max_block(millis(200)).build_transactional().unwrap()
+    builder(cluster).transactional_id(ID).max_block(seconds(2)).build_transactional().unwrap()
 }
 
 #[tokio::test]
