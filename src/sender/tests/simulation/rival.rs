@@ -105,13 +105,13 @@ impl Rival {
         match self.stage {
             Stage::Rests => Some(0),
             Stage::Takes => {
+                // An open transaction is aborted before the id is given away, and the answer may be lost.
+                self.has_ever_asked = true;
                 let request = InitProducerIdRequest::default()
                     .with_transactional_id(Some(transactional_id()))
                     .with_transaction_timeout_ms(60_000);
                 let answer: InitProducerIdResponse =
                     ask(brokers, node, Api::InitProducerId, 1, &request, now)?;
-                // An open transaction is aborted before the id is given away.
-                self.has_ever_asked = true;
                 if answer.error_code == 0 {
                     self.identity = Some((answer.producer_id.0, answer.producer_epoch));
                     self.stage = match self.aim {

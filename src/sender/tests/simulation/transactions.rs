@@ -51,6 +51,8 @@ pub(super) struct Transactional {
     is_calm: bool,
     /// A question of the producer for its id has come late.
     has_fenced_itself: bool,
+    /// Something of a transaction has come late, in an epoch that goes on.
+    pub(super) is_meddled_with: bool,
     /// The coordinator has given up a transaction that took too long.
     pub(super) has_timed_out: bool,
 }
@@ -117,6 +119,7 @@ impl Preparation {
             is_marking: false,
             is_calm: false,
             has_fenced_itself: false,
+            is_meddled_with: false,
             has_timed_out: false,
         })
     }
@@ -318,13 +321,26 @@ impl Simulation {
         }
     }
 
-    /// A coordinator that is asked for a producer id on a connection which the producer has left fences the producer that has asked
-    /// once more meanwhile. No client can help that.
+    /// A broker reads what the producer has sent on a connection that it has left. A coordinator that is asked for a producer id so
+    /// late fences the producer that has asked once more meanwhile. Before Kafka 2.5, which gives no other epoch, a late record or
+    /// end counts for the transaction that is open by then. No client can help either.
     pub(super) fn note_late_question(&mut self, id: ConnectionId) {
-        let is_left =
-            self.lines.get(&id).is_some_and(|line| line.is_left && line.api.0 == Api::InitProducerId.key());
+        let Some(line) = self.lines.get(&id).filter(|line| line.is_left) else { return };
+        let api = Api::from_key(line.api.0);
+        let is_old = self.setup.transacting.is_some_and(|set| set.is_old);
         if let Some(side) = &mut self.transactional {
-            side.has_fenced_itself |= is_left;
+            side.has_fenced_itself |= api == Some(Api::InitProducerId);
+            side.is_meddled_with |= is_old
+                && matches!(
+                    api,
+                    Some(
+                        Api::AddOffsetsToTxn
+                            | Api::AddPartitionsToTxn
+                            | Api::EndTxn
+                            | Api::Produce
+                            | Api::TxnOffsetCommit
+                    )
+                );
         }
     }
 
