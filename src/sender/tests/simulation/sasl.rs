@@ -171,8 +171,7 @@ pub(super) struct Admission {
 impl Simulation {
     /// Whether a frame only says who the producer is.
     pub(super) fn is_for_entry(&self, id: ConnectionId, frame: &Frame) -> bool {
-        let is_step = |api| matches!(api, Api::ApiVersions | Api::SaslAuthenticate | Api::SaslHandshake);
-        self.api_of(id, frame).is_some_and(|api| api.is_none_or(is_step))
+        matches!(self.api_of(id, frame), Some(None | Some(Api::SaslAuthenticate | Api::SaslHandshake)))
     }
 
     /// Returns the kind of a request, or `None` in place of one for words of a mechanism. `None` without SASL.

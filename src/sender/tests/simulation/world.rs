@@ -169,7 +169,7 @@ impl Simulation {
         let is_damaged = self.node(node).damages.len() < before;
         if let Some(line) = self.lines.get_mut(&id) {
             line.sent += frame.len();
-            if !mute.is_zero() && !is_damaged && obeys(api) {
+            if !mute.is_zero() && !is_damaged && obeys(api) && !refuses_version(&frame, api) {
                 line.orders.push_back((line.sent, mute));
             }
         }
@@ -534,7 +534,15 @@ impl Simulation {
 /// Kind and version of words of a mechanism that are no request.
 const WORDS: (i16, i16) = (36, -1);
 
+/// Kafka's code.
+const UNSUPPORTED_VERSION: i16 = 35;
+
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(15);
+
+/// Whether an answer refuses the version of ApiVersions. It comes in version 0, which has no place for a wait.
+fn refuses_version(frame: &[u8], (api, _): (i16, i16)) -> bool {
+    api == Api::ApiVersions.key() && frame.get(8..10) == Some(&UNSUPPORTED_VERSION.to_be_bytes())
+}
 
 /// Whether an answer of this kind and version has clients wait, rather than only their broker (KIP-219).
 fn obeys((api, version): (i16, i16)) -> bool {
