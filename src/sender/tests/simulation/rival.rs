@@ -25,6 +25,8 @@ pub(super) struct Rival {
     aim: Option<RivalAim>,
     stage: Stage,
     identity: Option<(i64, i16)>,
+    /// The coordinator has given its epoch to the first producer, too.
+    is_impersonated: bool,
     pub(super) has_ever_asked: bool,
     /// How many transactions the first producer had begun when the rival took the id last.
     taken_after: usize,
@@ -46,11 +48,20 @@ enum Stage {
 impl Rival {
     pub(super) fn begin(&mut self, then: RivalAim) {
         (self.aim, self.stage, self.tries, self.identity) = (Some(then), Stage::Takes, 0, None);
+        self.is_impersonated = false;
     }
 
     /// Whether it has the id at present, and the first producer had it before.
     pub(super) fn has_fenced(&self, current: Option<(i64, i16)>) -> bool {
-        self.identity.is_some() && self.identity == current && self.taken_after > 0
+        let has_id = self.identity.is_some() && self.identity == current;
+        has_id && self.taken_after > 0 && !self.is_impersonated
+    }
+
+    /// The coordinator gives an id and an epoch to the first producer as its transaction ends. The rival ends its own ones in version 1,
+    /// without another epoch. So a late abort in the epoch before the rival's is taken for a repetition of the rival's abort (Kafka's
+    /// `TransactionCoordinator`: `retryOnEpochBump`), and no client can help that.
+    pub(super) fn note_given(&mut self, identity: (i64, i16)) {
+        self.is_impersonated |= self.identity == Some(identity);
     }
 
     /// What it has written, and the id that it has, are of a cluster that is left.

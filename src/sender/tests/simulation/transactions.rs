@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use kafka_mock::Api;
 use kafka_mock::sans_io::Brokers;
 use kafka_mock::{Fault, TransactionState};
+use kafka_protocol::messages::EndTxnResponse;
+use kafka_protocol::protocol::Decodable;
 use tokio::sync::watch;
 
 use super::super::rig::{self, Config, millis};
@@ -318,6 +321,18 @@ impl Simulation {
             let delay = side.noise.micros(300, 6000);
             let at = (self.now + delay).max(side.held_until);
             self.at(at, Event::Mark);
+        }
+    }
+
+    /// A coordinator answers the producer.
+    pub(super) fn note_given_epoch(&mut self, frame: &Bytes, (api, version): (i16, i16)) {
+        let Some(side) = self.transactional.as_mut().filter(|_| api == Api::EndTxn.key() && version >= 5)
+        else {
+            return;
+        };
+        let answer = EndTxnResponse::decode(&mut frame.slice(9..), version).unwrap();
+        if answer.error_code == 0 {
+            side.rival.note_given((answer.producer_id.0, answer.producer_epoch));
         }
     }
 

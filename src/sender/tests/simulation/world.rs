@@ -154,6 +154,7 @@ impl Simulation {
         let api = self.lines[&id].api;
         if node < NODES && api != WORDS {
             self.note_answer(&frame, api);
+            self.note_given_epoch(&frame, api);
         }
         self.note_admission(id, &frame, api);
         let fits = |damage: &Damage| {
