@@ -220,7 +220,7 @@ impl AuthenticationError {
         }
     }
 
-    /// Whether the broker does not take the mechanism, whoever the producer is.
+    /// Whether the broker does not take the mechanism, from any producer.
     pub(super) fn is_about_mechanism(&self) -> bool {
         matches!(self, Self::MechanismRefused { .. })
     }

@@ -59,7 +59,7 @@ impl Simulation {
         })
     }
 
-    /// Nothing is in a log twice, or was not accepted, whoever reads it.
+    /// Nothing is in a log twice, and all that is there was accepted. That holds for readers of any isolation level.
     fn check_raw(&self, place: i32, rank: &BTreeMap<usize, usize>) -> Result<(), String> {
         let (topic, partition) = self.place(place);
         let batches = self.brokers.batches(topic, partition);

@@ -25,6 +25,7 @@ use super::login::SimulatedLogin;
 use super::sasl;
 use super::schedule::{Damage, Distrust, NODES, Noise, Op, Schedule, Setup};
 use super::topics::TopicNews;
+use super::transacting;
 use super::transactions::{Preparation, Transactional};
 use crate::accumulator::{RecordAccumulator, Work, Workers};
 use crate::clock;
@@ -551,7 +552,7 @@ fn brokers(setup: &Setup, partitions: i32, ops: &[(u64, Op)]) -> Brokers {
     if let Some(set) = setup.transacting {
         brokers.set_transaction_version(set.version);
         if set.is_old {
-            make_old(&mut brokers);
+            transacting::make_old(&mut brokers);
         }
     }
     brokers.set_max_message_bytes(setup.max_message_bytes);
@@ -563,20 +564,6 @@ fn brokers(setup: &Setup, partitions: i32, ops: &[(u64, Op)]) -> Brokers {
     let judge = RecordJudge { is_refused: is_bad, code: setup.refusal, names_records: setup.names_culprits };
     brokers.set_record_judge(has_bad_records.then_some(judge));
     brokers
-}
-
-/// Versions of requests as before Kafka 2.5.
-fn make_old(brokers: &mut Brokers) {
-    for (api, newest) in [
-        (Api::AddOffsetsToTxn, 1),
-        (Api::AddPartitionsToTxn, 1),
-        (Api::EndTxn, 1),
-        (Api::FindCoordinator, 2),
-        (Api::InitProducerId, 1),
-        (Api::TxnOffsetCommit, 2),
-    ] {
-        brokers.set_api_versions(api, 0, newest).unwrap();
-    }
 }
 
 fn controllers(setup: &Setup) -> Brokers {

@@ -204,7 +204,7 @@ impl Simulation {
                 admission.words += 1;
                 None
             }
-            // Whoever else hears it, learns nothing of records.
+            // Another peer that hears it learns nothing of records.
             Some(Api::Metadata) if admission.is_renewed && admission.is_last_said(setup) => {
                 admission.unanswered += 1;
                 None

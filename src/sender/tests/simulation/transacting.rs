@@ -1,5 +1,8 @@
 //! What happens in runs with transactions.
 
+use kafka_mock::Api;
+use kafka_mock::sans_io::Brokers;
+
 use super::client::FOR_EVER;
 use super::schedule::{Loss, NODES, Noise, Op, RivalAim, Schedule, Setup, Transacting};
 
@@ -114,5 +117,19 @@ fn trouble(setup: &Setup, kind: u64, noise: &mut Noise) -> Op {
         5 => Op::TimeOut,
         _ if setup.produce_version >= 12 => Op::Finalize { level: noise.pick(&[None, Some(1), Some(2)]) },
         _ => coordinate(noise),
+    }
+}
+
+/// Versions of requests as before Kafka 2.5.
+pub(super) fn make_old(brokers: &mut Brokers) {
+    for (api, newest) in [
+        (Api::AddOffsetsToTxn, 1),
+        (Api::AddPartitionsToTxn, 1),
+        (Api::EndTxn, 1),
+        (Api::FindCoordinator, 2),
+        (Api::InitProducerId, 1),
+        (Api::TxnOffsetCommit, 2),
+    ] {
+        brokers.set_api_versions(api, 0, newest).unwrap();
     }
 }
