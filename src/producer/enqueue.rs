@@ -75,6 +75,19 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
         }
     }
 
+    /// Lets other tasks run first, as a call that waits: if the caller drops it, the transaction hears of that.
+    #[cold]
+    fn give_way(&mut self) {
+        let State::New(mut record) = std::mem::replace(&mut self.state, State::Done) else { return };
+        let kept = Walk::new(self.shared, &mut record, number_of(self.intake)).into_kept();
+        self.wait(record, kept, None);
+    }
+
+    fn wait(&mut self, record: ProducerRecord<K, V>, kept: Kept, stop: Option<Stop>) {
+        let waiting = self.shared.enqueue_waiting(record, kept, self.intake, stop);
+        self.state = State::Waiting(Box::pin(waiting));
+    }
+
     #[cold]
     fn stop(&mut self, kept: Kept, stop: Stop) -> Poll<Accepted<K, V>> {
         let State::New(mut record) = std::mem::replace(&mut self.state, State::Done) else {
@@ -89,8 +102,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
                 Poll::Ready(Err(walk.refuse(*kind)))
             }
             Stop::NoMemory { .. } | Stop::Retired | Stop::TopicUnknown => {
-                self.state =
-                    State::Waiting(Box::pin(self.shared.enqueue_waiting(record, kept, self.intake, stop)));
+                self.wait(record, kept, Some(stop));
                 Poll::Pending
             }
         }
@@ -104,7 +116,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Future for Enqueue<'_, 
         if matches!(self.state, State::New(_)) {
             // Without this a loop of `enqueue` could keep every other task from its thread until memory is full.
             if !coop::has_budget_remaining() {
-                drop(ready!(coop::poll_proceed(cx)));
+                if self.intake.is_some() {
+                    self.give_way();
+                } else {
+                    drop(ready!(coop::poll_proceed(cx)));
+                }
             }
             if let Poll::Ready(result) = self.try_at_once(cx) {
                 return Poll::Ready(result);
@@ -129,13 +145,13 @@ impl<K, V> fmt::Debug for Enqueue<'_, K, V> {
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
-    /// Goes on with a record that could not be appended at once.
+    /// Goes on with a record that could not be appended at once, for the reason of `stop`, or because its task gives way.
     async fn enqueue_waiting(
         &self,
         mut record: ProducerRecord<K, V>,
         kept: Kept,
         intake: Option<&Intake>,
-        mut stop: Stop,
+        mut stop: Option<Stop>,
     ) -> Accepted<K, V> {
         let walk = Walk::resume(self, &mut record, kept, number_of(intake));
         let mut walk = Waiting { walk: Some(walk), intake };
@@ -145,8 +161,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         let mut waited = TimeBlocked::default();
         loop {
             match stop {
-                Stop::Refused(kind) => return Err(walk.refuse(*kind)),
-                Stop::Retired | Stop::TopicUnknown => {
+                None => drop(std::future::poll_fn(coop::poll_proceed).await),
+                Some(Stop::Refused(kind)) => return Err(walk.refuse(*kind)),
+                Some(Stop::Retired | Stop::TopicUnknown) => {
                     let deadline = waited.deadline(self.settings.max_block);
                     let since = clock::now();
                     let found = self.wait_for_topic_in(intake, walk.record(), deadline, waited.spent).await;
@@ -155,7 +172,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                     }
                     waited.spent.metadata += clock::now() - since;
                 }
-                Stop::NoMemory { queue, anywhere, least } => {
+                Some(Stop::NoMemory { queue, anywhere, least }) => {
                     let until = waited.deadline(self.settings.max_block);
                     let since = clock::now();
                     let topic = walk.record().topic.clone();
@@ -178,7 +195,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                     walk.arrive();
                     return Ok(delivery);
                 }
-                Err(next) => stop = next,
+                Err(next) => stop = Some(next),
             }
         }
     }

@@ -16,18 +16,21 @@ use super::{CloseReport, KafkaProducer, KafkaProducerBuilder, ProducerShared, de
 use crate::accumulator::NO_TRANSACTION;
 use crate::clock;
 use crate::delivery::{Delivery, RecordMetadata};
-use crate::error::{SendError, TransactionError, TransactionErrorKind};
+use crate::error::{SendError, SendErrorKind, TransactionError, TransactionErrorKind};
+use crate::metadata::PartitionInfo;
 use crate::metrics::Metrics;
 use crate::planted::planted;
 use crate::record::ProducerRecord;
 use crate::sender::{CallReply, GroupOffsets, Wish};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
-use crate::topic_partition::TopicPartition;
+use crate::topic_partition::{Topic, TopicPartition};
 
+mod handle;
 mod intake;
 mod offsets;
 mod pool;
 
+pub use self::handle::TransactionHandle;
 pub(super) use self::intake::{Intake, number_of};
 pub use self::offsets::{ConsumerGroupMetadata, OffsetAndMetadata};
 pub use self::pool::{PoolError, PooledProducer, TransactionalProducerPool};
@@ -95,13 +98,6 @@ pub struct Transaction<'a, K = Bytes, V = Bytes> {
     is_over: bool,
 }
 
-/// Sends records into one transaction, from any task. It may outlive the transaction, and is refused then
-/// ([`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver)).
-pub struct TransactionHandle<K = Bytes, V = Bytes> {
-    shared: Arc<ProducerShared<K, V>>,
-    intake: Arc<Intake>,
-}
-
 impl<K, V> TransactionalProducer<K, V> {
     pub(super) fn new(shared: Arc<ProducerShared<K, V>>) -> Self {
         Self {
@@ -116,9 +112,23 @@ impl<K, V> TransactionalProducer<K, V> {
 }
 
 impl<K, V> TransactionalProducer<K, V> {
+    /// Returns the producer's `transactional.id`.
+    #[must_use]
+    pub fn transactional_id(&self) -> &str {
+        &self.shared.settings.transactional_id
+    }
+
     /// Whether nothing of the last transaction is left to be waited for.
     fn is_settled(&self) -> bool {
         self.ending.as_ref().is_none_or(|ending| ending.reply.outcome().is_some())
+    }
+
+    /// Has the transaction of a guard that was leaked aborted. A record that waits must not come into the next transaction either.
+    fn abort_leaked(&mut self) {
+        if std::mem::take(&mut self.is_taking) {
+            self.shared.accumulator.set_transaction(NO_TRANSACTION);
+            drop(self.shared.transact(Wish::Abort));
+        }
     }
 
     fn note_failure(&mut self, outcome: &Result<(), TransactionError>) {
@@ -192,17 +202,31 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
         self.wait_for_end("finish_transaction", until).await
     }
 
-    /// Closes the producer, as [`KafkaProducer::close`] does. A transaction that was dropped is aborted before, and a commit that goes on
-    /// is waited for: [`CloseReport::unseen_commit`] says what became of it.
+    /// Closes the producer, as [`KafkaProducer::close`] does. A transaction that was dropped or leaked is aborted before, and a commit
+    /// that goes on is waited for: [`CloseReport::unseen_commit`] says what became of it.
     ///
     /// # Cancel safety
     ///
     /// As that of [`KafkaProducer::close`].
-    pub async fn close(self, timeout: Duration) -> CloseReport {
-        let report = KafkaProducer { shared: Arc::clone(&self.shared) }.close(timeout).await;
+    pub async fn close(mut self, timeout: Duration) -> CloseReport {
+        self.abort_leaked();
+        let report = self.as_general().close(timeout).await;
         let commit = self.ending.as_ref().filter(|ending| ending.is_commit);
         let unseen_commit = commit.map(|commit| commit.reply.outcome().unwrap_or_else(|| Err(in_doubt())));
         CloseReport { unseen_commit, ..report }
+    }
+
+    /// Returns the partitions of a topic, as [`KafkaProducer::partitions_for`] does.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`KafkaProducer::partitions_for`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`KafkaProducer::partitions_for`].
+    pub async fn partitions_for(&self, topic: impl Into<Topic>) -> Result<Vec<PartitionInfo>, SendErrorKind> {
+        self.as_general().partitions_for(topic).await
     }
 
     /// Returns the value that the producer uses for one of Kafka's property names, as [`KafkaProducer::config_value`] does.
@@ -214,7 +238,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
     /// Returns a snapshot of the producer's counters.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        KafkaProducer { shared: Arc::clone(&self.shared) }.metrics()
+        self.as_general().metrics()
+    }
+
+    /// For what both kinds of producers do.
+    fn as_general(&self) -> KafkaProducer<K, V> {
+        KafkaProducer { shared: Arc::clone(&self.shared) }
     }
 
     async fn wait_for_end(&mut self, call: &'static str, until: Instant) -> Result<(), TransactionError> {
@@ -271,9 +300,33 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
         self.producer.shared.try_enqueue(record, Some(&self.intake))
     }
 
+    /// Waits until every record accepted before the call is delivered or has failed, as [`KafkaProducer::flush`] does. You need not call
+    /// this before [`commit`](Self::commit).
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`KafkaProducer::flush`].
+    pub async fn flush(&self) {
+        self.producer.as_general().flush().await;
+    }
+
+    /// Returns the partitions of a topic, as [`KafkaProducer::partitions_for`] does.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`KafkaProducer::partitions_for`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`KafkaProducer::partitions_for`].
+    pub async fn partitions_for(&self, topic: impl Into<Topic>) -> Result<Vec<PartitionInfo>, SendErrorKind> {
+        self.producer.partitions_for(topic).await
+    }
+
     /// Returns a handle by which any task sends records into this transaction.
+    #[must_use]
     pub fn handle(&self) -> TransactionHandle<K, V> {
-        TransactionHandle { shared: Arc::clone(&self.producer.shared), intake: Arc::clone(&self.intake) }
+        TransactionHandle::new(Arc::clone(&self.producer.shared), Arc::clone(&self.intake))
     }
 
     /// Commits the offsets of a consumer group with this transaction (KIP-447): the group goes on behind the records that this
@@ -390,6 +443,14 @@ impl<K, V> Transaction<'_, K, V> {
     }
 }
 
+impl<K, V> Drop for TransactionalProducer<K, V> {
+    /// The sender ends what was begun, and then itself, also if handles are left.
+    fn drop(&mut self) {
+        self.abort_leaked();
+        self.shared.accumulator.close();
+    }
+}
+
 impl<K, V> Drop for Transaction<'_, K, V> {
     fn drop(&mut self) {
         if !self.is_over && !planted!(DroppedGuardKept) {
@@ -409,37 +470,6 @@ fn of_previous(error: TransactionError) -> TransactionError {
 fn in_doubt() -> TransactionError {
     let cause = Box::new(TransactionError::new(TransactionErrorKind::Closed));
     TransactionError::new(TransactionErrorKind::CommitInDoubt { cause })
-}
-
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V> {
-    /// Sends a record and waits for its acknowledgement, as [`Transaction::send`] does.
-    ///
-    /// # Cancel safety
-    ///
-    /// As that of [`KafkaProducer::send`].
-    ///
-    /// # Errors
-    ///
-    /// As those of [`Transaction::send`], and [`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver).
-    pub async fn send(&self, record: ProducerRecord<K, V>) -> Result<RecordMetadata, SendError<K, V>> {
-        Ok(self.enqueue(record).await?.await?)
-    }
-
-    /// Hands a record over, as [`Transaction::enqueue`] does.
-    ///
-    /// # Cancel safety
-    ///
-    /// As that of [`KafkaProducer::enqueue`].
-    ///
-    /// # Errors
-    ///
-    /// As those of [`Transaction::enqueue`], and [`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver).
-    pub fn enqueue(
-        &self,
-        record: ProducerRecord<K, V>,
-    ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
-        Enqueue::new(&self.shared, record, Some(&self.intake))
-    }
 }
 
 impl<K, V> ProducerShared<K, V> {
@@ -505,12 +535,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     }
 }
 
-impl<K, V> Clone for TransactionHandle<K, V> {
-    fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), intake: Arc::clone(&self.intake) }
-    }
-}
-
 impl<K, V> fmt::Debug for TransactionalProducer<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TransactionalProducer")
@@ -522,11 +546,5 @@ impl<K, V> fmt::Debug for TransactionalProducer<K, V> {
 impl<K, V> fmt::Debug for Transaction<'_, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transaction").field("number", &self.producer.number).finish_non_exhaustive()
-    }
-}
-
-impl<K, V> fmt::Debug for TransactionHandle<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransactionHandle").field("intake", &self.intake).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,7 @@
 //! Calls that take too long, and what becomes of transactions when the producer is closed.
 
+use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 
 use kafka_mock::{Api, Fault, GroupProtocol, TransactionState};
@@ -9,7 +11,7 @@ use kafka_producer::{
 };
 
 use super::{ID, NOT_COORDINATOR, cluster, committed, state, transactional};
-use crate::support::{TOPIC, TestResult, builder, millis, record_for, seconds, soon};
+use crate::support::{TOPIC, TestResult, builder, millis, record_for, seconds, soon, until};
 
 const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
 /// Longer than any test waits.
@@ -204,5 +206,94 @@ async fn record_without_a_place_fails_the_commit() -> TestResult {
         while producer.begin_transaction().await.is_err() {}
         assert_eq!(committed(&cluster), [""; 0], "{topic}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn close_aborts_the_transaction_that_was_leaked() -> TestResult {
+    for version in [1, 2] {
+        let cluster = cluster(version).await;
+        let mut producer = transactional(&cluster);
+        let transaction = producer.begin_transaction().await?;
+        transaction.send(record_for(0, "a")).await?;
+        std::mem::forget(transaction);
+
+        drop(soon("close", producer.close(seconds(30))).await);
+
+        assert_eq!(state(&cluster), Some(TransactionState::CompleteAbort), "version {version}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn producer_that_is_dropped_aborts_and_ends_though_a_handle_is_left() -> TestResult {
+    for is_leaked in [false, true] {
+        let cluster = cluster(2).await;
+        let mut producer = transactional(&cluster);
+        let transaction = producer.begin_transaction().await?;
+        transaction.send(record_for(0, "a")).await?;
+        let handle = transaction.handle();
+        if is_leaked {
+            std::mem::forget(transaction);
+        } else {
+            drop(transaction);
+        }
+
+        drop(producer);
+
+        until("the transaction is aborted", || state(&cluster) == Some(TransactionState::CompleteAbort))
+            .await;
+        until("connections are closed", || (0..3).all(|broker| cluster.open_connections(broker) == 0)).await;
+        let error = soon("a refusal", handle.send(record_for(0, "late"))).await.unwrap_err();
+        assert!(matches!(error.kind(), SendErrorKind::Closed | SendErrorKind::TransactionOver), "{error}");
+        assert_eq!(committed(&cluster), [""; 0]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn call_that_was_dropped_while_its_task_gave_way_fails_the_commit() -> TestResult {
+    let cluster = cluster(2).await;
+    let mut producer = transactional(&cluster);
+    let transaction = producer.begin_transaction().await?;
+    transaction.send(record_for(0, "a")).await?;
+
+    let mut given_up = 0;
+    std::future::poll_fn(|cx| {
+        // Nothing but the budget of this task is missing when a call has to wait.
+        while let Poll::Ready(budget) = tokio::task::coop::poll_proceed(cx) {
+            budget.made_progress();
+        }
+        let mut call = std::pin::pin!(transaction.enqueue(record_for(0, "b")));
+        given_up += usize::from(call.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+
+    assert_eq!(given_up, 1);
+    let error = transaction.commit().await.unwrap_err();
+    assert!(matches!(error.kind(), TransactionErrorKind::RecordsRefused { records: 1, .. }), "{error}");
+    assert_eq!(committed(&cluster), [""; 0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn handle_hands_over_what_needs_no_waiting() -> TestResult {
+    let cluster = cluster(2).await;
+    let mut producer = transactional(&cluster);
+    assert_eq!(producer.transactional_id(), ID);
+    assert_eq!(producer.partitions_for(TOPIC).await?.len(), 3);
+    let transaction = producer.begin_transaction().await?;
+    assert_eq!(transaction.partitions_for(TOPIC).await?.len(), 3);
+    let handle = transaction.handle();
+
+    let delivery = handle.try_enqueue(record_for(0, "a"))?;
+    transaction.flush().await;
+    assert_eq!(soon("the delivery", delivery).await?.offset(), Some(0));
+    transaction.commit().await?;
+
+    let error = handle.try_enqueue(record_for(0, "late")).unwrap_err();
+    assert!(matches!(error.kind(), SendErrorKind::TransactionOver), "{error}");
+    assert_eq!(committed(&cluster), ["a"]);
     Ok(())
 }
