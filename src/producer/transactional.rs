@@ -123,6 +123,11 @@ impl<K, V> TransactionalProducer<K, V> {
         self.ending.as_ref().is_none_or(|ending| ending.reply.outcome().is_some())
     }
 
+    /// Returns where the end of the last transaction is told, if a caller may wait for it.
+    fn end(&self) -> Option<CallReply> {
+        self.ending.as_ref().map(|ending| ending.reply.clone())
+    }
+
     /// Has the transaction of a guard that was leaked aborted. A record that waits must not come into the next transaction either.
     fn abort_leaked(&mut self) {
         if std::mem::take(&mut self.is_taking) {

@@ -1,9 +1,10 @@
 //! A pool of transactional producers against `kafka-mock`.
 
+use futures::FutureExt;
 use kafka_mock::{Api, Fault, MockCluster};
 use kafka_producer::{KafkaProducerBuilder, PoolError, TransactionErrorKind, TransactionalProducerPool};
 
-use crate::support::{TOPIC, TestResult, builder, builder_at, millis, record_for, soon};
+use crate::support::{TOPIC, TestResult, builder, builder_at, millis, record_for, soon, until};
 
 const PREFIX: &str = "payments-";
 const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
@@ -274,5 +275,67 @@ async fn close_of_a_pool_ends_in_time_without_those_in_use() -> TestResult {
 
     assert_eq!(reports.len(), 1);
     drop(producer);
+    Ok(())
+}
+
+#[tokio::test]
+async fn producer_that_comes_back_too_late_ends() -> TestResult {
+    let cluster = cluster().await;
+    let pool = pool(&cluster, 2).await;
+    let mut producer = pool.acquire().await?;
+    let transaction = producer.begin_transaction().await?;
+    transaction.send(record_for(0, "late")).await?;
+    assert_eq!(soon("the reports", pool.close(millis(100))).await.len(), 1);
+
+    transaction.commit().await?;
+    drop(producer);
+
+    until("connections are closed", || (0..3).all(|broker| cluster.open_connections(broker) == 0)).await;
+    assert_eq!((pool.idle(), committed(&cluster)), (0, vec!["late".to_owned()]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn caller_gets_the_producer_whose_transaction_ends_first() -> TestResult {
+    let cluster = cluster().await;
+    let pool = pool(&cluster, 2).await;
+    let (mut slow, mut quick) = (pool.acquire().await?, pool.acquire().await?);
+    let quick_id = quick.transactional_id().to_owned();
+    for (asked, producer) in (0..).zip([&mut slow, &mut quick]) {
+        let wait = if asked == 0 { millis(600_000) } else { millis(300) };
+        cluster.inject(Fault::delay(wait).api(Api::EndTxn));
+        let transaction = producer.begin_transaction().await?;
+        transaction.send(record_for(0, "a")).await?;
+        assert!(transaction.commit().now_or_never().is_none());
+        until("the coordinator is told", || cluster.requests().of(Api::EndTxn) == asked + 1).await;
+    }
+    drop(slow);
+    drop(quick);
+
+    let acquired = pool.acquire().await?;
+
+    assert_eq!(acquired.transactional_id(), quick_id);
+    Ok(())
+}
+
+#[tokio::test]
+async fn producers_that_change_places_keep_their_ids() -> TestResult {
+    let cluster = cluster().await;
+    let pool = pool(&cluster, 2).await;
+    let (mut one, mut other) = (pool.acquire().await?, pool.acquire().await?);
+    std::mem::swap(&mut *one, &mut *other);
+    let lost = one.transactional_id().to_owned();
+    let mut taker = builder(&cluster).transactional_id(lost.as_str()).build_transactional()?;
+    let transaction = one.begin_transaction().await?;
+    drop(taker.begin_transaction().await?);
+    drop(transaction.enqueue(record_for(0, "lost")).await?);
+    assert!(transaction.commit().await.is_err());
+    drop((one, other));
+
+    // A producer that was fenced is no longer of the pool, and the other one is.
+    for _ in 0..3 {
+        assert_ne!(pool.acquire().await?.transactional_id(), lost);
+    }
+    assert_eq!(pool.size(), 1);
     Ok(())
 }

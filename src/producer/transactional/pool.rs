@@ -17,12 +17,13 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::TransactionalProducer;
 use crate::clock;
-use crate::error::{Disposition, TransactionError, TransactionErrorKind};
+use crate::error::{TransactionError, TransactionErrorKind};
 use crate::fence::fenced;
 use crate::log;
 use crate::producer::enqueue::far;
 use crate::producer::{BuildError, CloseReport, KafkaProducerBuilder, deadline};
 use crate::protocol::ErrorCode;
+use crate::sender::CallReply;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Transactional producers for services that need several transactions at once, with the ids `prefix0`, `prefix1` and so on
@@ -62,10 +63,10 @@ pub struct TransactionalProducerPool<K = Bytes, V = Bytes> {
 /// A transaction that is dropped without a commit is aborted first. If a call of `commit` was cancelled or timed out and you drop this
 /// without waiting for its end ([`TransactionalProducer::finish_transaction`]), the commit goes on, and the pool logs what comes of it
 /// unless that is success.
-pub struct PooledProducer<K: Send + Sync + 'static = Bytes, V: Send + Sync + 'static = Bytes> {
+pub struct PooledProducer<K = Bytes, V = Bytes> {
     shared: Arc<Shared<K, V>>,
     /// `None` once it has gone back.
-    member: Option<Member<K, V>>,
+    producer: Option<TransactionalProducer<K, V>>,
 }
 
 /// Why a pool has no producer for the caller.
@@ -123,24 +124,24 @@ struct Shared<K, V> {
     permits: Semaphore,
     members: Mutex<Members<K, V>>,
     max_block: Duration,
-    /// A producer has come back after the pool was closed.
-    comeback: Notify,
+    /// A producer has come back, or is lost, or the pool is closed.
+    change: Notify,
 }
 
 struct Members<K, V> {
     /// Those that are not in use, the one that came back last at the end.
-    idle: VecDeque<Member<K, V>>,
+    idle: VecDeque<TransactionalProducer<K, V>>,
     /// Those that are not lost, in use or not.
     size: usize,
     in_use: usize,
     /// The last that was fenced.
     fenced: Option<(String, TransactionError)>,
+    /// Calls of `close` that are under way.
+    closes: usize,
 }
 
-struct Member<K, V> {
-    id: String,
-    producer: TransactionalProducer<K, V>,
-}
+/// A call of `close`, which closes what comes back.
+struct Closing<'a, K, V>(&'a Shared<K, V>);
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducerPool<K, V> {
     /// Makes `size` producers (at least one) by `builder`, and takes their transactional ids: `prefix` and a number from 0.
@@ -158,28 +159,27 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducerPo
         builder: impl Fn() -> KafkaProducerBuilder<K, V> + Send + Sync + 'static,
     ) -> Result<Self, PoolError> {
         let (prefix, size) = (prefix.into(), size.max(1));
-        let members = (0..size).map(|index| Member::make(format!("{prefix}{index}"), &builder));
-        let mut members = members.collect::<Result<VecDeque<_>, _>>()?;
-        let mut taking: FuturesUnordered<_> = members.iter_mut().map(Member::take_id).collect();
+        let idle = (0..size).map(|index| make(format!("{prefix}{index}"), &builder));
+        let mut idle = idle.collect::<Result<VecDeque<_>, _>>()?;
+        let mut taking: FuturesUnordered<_> = idle.iter_mut().map(take_id).collect();
         while let Some(taken) = taking.next().await {
             taken?;
         }
         drop(taking);
-        let max_block =
-            members.front().map_or(Duration::ZERO, |member| member.producer.shared.settings.max_block);
+        let max_block = idle.front().map_or(Duration::ZERO, |producer| producer.shared.settings.max_block);
         let shared = Shared {
             make: Box::new(builder),
-            permits: Semaphore::new(members.len()),
-            members: Mutex::new(Members { size, idle: members, in_use: 0, fenced: None }),
+            permits: Semaphore::new(size),
+            members: Mutex::new(Members { idle, size, in_use: 0, fenced: None, closes: 0 }),
             max_block,
-            comeback: Notify::new(),
+            change: Notify::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Returns a producer that no other caller has. Callers get one in the order in which they came.
+    /// Returns a producer that no other caller has. Callers get one in the order in which they came, as a rule.
     ///
-    /// It waits until one is free and its last transaction has ended. A producer that cannot go on is replaced by a new one with the
+    /// It waits until one is free whose last transaction has ended. A producer that cannot go on is replaced by a new one with the
     /// same id, unless another producer may have taken the id: then the pool is smaller from now on ([`PoolError::Fenced`]).
     ///
     /// # Cancel safety
@@ -206,9 +206,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducerPo
             let Ok(permit) = self.shared.permits.acquire().await else {
                 return Err(self.shared.why_closed());
             };
-            let Some(member) = self.shared.members().take() else { continue };
+            let Some(producer) = self.shared.take_settled().await else { continue };
             permit.forget();
-            let mut pooled = PooledProducer { shared: Arc::clone(&self.shared), member: Some(member) };
+            let mut pooled = PooledProducer { shared: Arc::clone(&self.shared), producer: Some(producer) };
             if pooled.make_ready().await? {
                 return Ok(pooled);
             }
@@ -236,15 +236,16 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducerPo
     /// If you drop the future, the pool is closed, and its producers end as soon as they have nothing left to do.
     pub async fn close(&self, timeout: Duration) -> Vec<(String, CloseReport)> {
         let until = far(clock::now(), timeout);
-        self.shared.permits.close();
+        let _closing = self.shared.begin_close();
         let (mut closing, mut reports) = (FuturesUnordered::new(), Vec::new());
         loop {
             // What comes back from here on is not missed.
-            let mut comeback = std::pin::pin!(self.shared.comeback.notified());
-            comeback.as_mut().enable();
+            let mut change = std::pin::pin!(self.shared.change.notified());
+            change.as_mut().enable();
             let (idle, is_last) = self.shared.members().take_all();
-            for Member { id, producer } in idle {
-                let left = until.saturating_duration_since(clock::now());
+            for producer in idle {
+                let (id, left) =
+                    (producer.transactional_id().to_owned(), until.saturating_duration_since(clock::now()));
                 closing.push(async move { (id, producer.close(left).await) });
             }
             if closing.is_empty() && is_last {
@@ -253,7 +254,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducerPo
             let wait = async {
                 tokio::select! {
                     Some(report) = closing.next() => Some(report),
-                    () = comeback => None,
+                    () = change => None,
                     else => None,
                 }
             };
@@ -271,25 +272,24 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducerPo
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> PooledProducer<K, V> {
-    /// Waits until the last transaction has ended, and replaces a producer that cannot go on. Returns whether there is one.
+    /// Looks at what became of the last transaction, and replaces a producer that cannot go on. Returns whether there is one.
     async fn make_ready(&mut self) -> Result<bool, PoolError> {
-        let Some(member) = &mut self.member else { return Ok(false) };
-        // It was for the caller before to look at that. The time that this may take is bounded by the call of `acquire`.
-        while let Err(error) = member.producer.finish_transaction().await {
-            if error.disposition() != Disposition::RepeatCall {
-                log::warn!(transactional_id = %member.id, %error, "a transaction that its caller let go of failed");
-                break;
-            }
+        let Some(producer) = &mut self.producer else { return Ok(false) };
+        // It was for the caller before to look at that.
+        if let Err(error) = producer.finish_transaction().await {
+            let transactional_id = producer.transactional_id();
+            log::warn!(%transactional_id, %error, "a transaction that its caller let go of failed");
         }
-        let Some(failure) = member.producer.failure.clone() else { return Ok(true) };
-        log::warn!(transactional_id = %member.id, error = %failure, "a producer of the pool cannot go on");
+        let Some(failure) = producer.failure.clone() else { return Ok(true) };
+        let id = producer.transactional_id().to_owned();
+        log::warn!(transactional_id = %id, error = %failure, "a producer of the pool cannot go on");
         if may_be_taken(&failure) {
-            if let Some(member) = self.member.take() {
-                self.shared.lose(member, failure);
+            if let Some(producer) = self.producer.take() {
+                self.shared.lose(producer, failure);
             }
             return Ok(false);
         }
-        *member = Member::make(member.id.clone(), &*self.shared.make)?;
+        *producer = make(id, &*self.shared.make)?;
         Ok(true)
     }
 }
@@ -299,31 +299,65 @@ impl<K, V> Shared<K, V> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_back(&self, member: Member<K, V>) {
+    /// Takes an idle producer whose last transaction has ended, and waits for the first to get there. Returns `None` if none is idle.
+    async fn take_settled(&self) -> Option<TransactionalProducer<K, V>> {
+        loop {
+            // What comes back from here on is not missed.
+            let mut change = std::pin::pin!(self.change.notified());
+            change.as_mut().enable();
+            let ends = match self.members().take() {
+                Ok(producer) => return Some(producer),
+                Err(ends) if ends.is_empty() => return None,
+                Err(ends) => ends,
+            };
+            let mut ends: FuturesUnordered<_> = ends.iter().map(CallReply::wait).collect();
+            tokio::select! {
+                _ = ends.next() => {}
+                () = change => {}
+            }
+        }
+    }
+
+    fn give_back(&self, producer: TransactionalProducer<K, V>) {
         let mut members = self.members();
-        members.idle.push_back(member);
         members.in_use -= 1;
-        drop(members);
+        let is_over = self.permits.is_closed() && members.closes == 0;
+        let unwanted = if is_over {
+            Some(producer)
+        } else {
+            members.idle.push_back(producer);
+            None
+        };
+        drop((members, unwanted));
         // A waker that panics is its task's affair.
         let _ = fenced(|| {
             self.permits.add_permits(1);
-            self.comeback.notify_waiters();
+            self.change.notify_waiters();
         });
     }
 
+    fn begin_close(&self) -> Closing<'_, K, V> {
+        self.members().closes += 1;
+        let _ = fenced(|| {
+            self.permits.close();
+            self.change.notify_waiters();
+        });
+        Closing(self)
+    }
+
     /// Another producer may have the id. With the last producer the pool ends.
-    fn lose(&self, member: Member<K, V>, failure: TransactionError) {
+    fn lose(&self, producer: TransactionalProducer<K, V>, failure: TransactionError) {
         let mut members = self.members();
         members.in_use -= 1;
         members.size -= 1;
-        members.fenced = Some((member.id, failure));
+        members.fenced = Some((producer.transactional_id().to_owned(), failure));
         let is_last = members.size == 0;
-        drop((members, member.producer));
+        drop((members, producer));
         let _ = fenced(|| {
             if is_last {
                 self.permits.close();
             }
-            self.comeback.notify_waiters();
+            self.change.notify_waiters();
         });
     }
 
@@ -339,37 +373,46 @@ impl<K, V> Shared<K, V> {
 }
 
 impl<K, V> Members<K, V> {
-    /// Takes an idle producer: one whose last transaction has ended, if there is one.
-    fn take(&mut self) -> Option<Member<K, V>> {
-        let settled = self.idle.iter().position(|member| member.producer.is_settled());
-        let member = self.idle.remove(settled.unwrap_or(0))?;
+    /// Takes an idle producer whose last transaction has ended. If there is none, returns where the end of each will be told.
+    fn take(&mut self) -> Result<TransactionalProducer<K, V>, Vec<CallReply>> {
+        let settled = self.idle.iter().position(TransactionalProducer::is_settled);
+        let producer = settled.and_then(|settled| self.idle.remove(settled));
+        let producer = producer
+            .ok_or_else(|| self.idle.iter().filter_map(TransactionalProducer::end).collect::<Vec<_>>())?;
         self.in_use += 1;
-        Some(member)
+        Ok(producer)
     }
 
     /// Takes all that are idle. Returns also whether none is in use.
-    fn take_all(&mut self) -> (VecDeque<Member<K, V>>, bool) {
+    fn take_all(&mut self) -> (VecDeque<TransactionalProducer<K, V>>, bool) {
         (std::mem::take(&mut self.idle), self.in_use == 0)
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Member<K, V> {
-    fn make(id: String, make: &dyn Fn() -> KafkaProducerBuilder<K, V>) -> Result<Self, PoolError> {
-        match make().transactional_id(id.as_str()).build_transactional() {
-            Ok(producer) => Ok(Self { id, producer }),
-            Err(source) => Err(PoolError::Build { id, source }),
-        }
+impl<K, V> Drop for Closing<'_, K, V> {
+    fn drop(&mut self) {
+        let mut members = self.0.members();
+        members.closes -= 1;
+        let unwanted = if members.closes == 0 { members.take_all().0 } else { VecDeque::new() };
+        drop((members, unwanted));
     }
+}
 
-    /// Fences the producer that had the id before.
-    async fn take_id(&mut self) -> Result<(), PoolError> {
-        match self.producer.begin_transaction().await {
-            // The coordinator has never heard of it, so nothing is to be aborted.
-            Ok(transaction) => drop(transaction),
-            Err(source) => return Err(PoolError::Start { id: self.id.clone(), source }),
-        }
-        Ok(())
-    }
+fn make<K: Send + Sync + 'static, V: Send + Sync + 'static>(
+    id: String,
+    make: &dyn Fn() -> KafkaProducerBuilder<K, V>,
+) -> Result<TransactionalProducer<K, V>, PoolError> {
+    let built = make().transactional_id(id.as_str()).build_transactional();
+    built.map_err(|source| PoolError::Build { id, source })
+}
+
+/// Fences the producer that had the id before.
+async fn take_id<K: Send + Sync + 'static, V: Send + Sync + 'static>(
+    producer: &mut TransactionalProducer<K, V>,
+) -> Result<(), PoolError> {
+    // The coordinator has never heard of the transaction, so nothing is to be aborted.
+    let begun = producer.begin_transaction().await.map(drop);
+    begun.map_err(|source| PoolError::Start { id: producer.transactional_id().to_owned(), source })
 }
 
 /// Whether another producer may have taken the id since: a new producer would take it away from that one.
@@ -383,25 +426,25 @@ fn may_be_taken(failure: &TransactionError) -> bool {
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Drop for PooledProducer<K, V> {
+impl<K, V> Drop for PooledProducer<K, V> {
     fn drop(&mut self) {
-        if let Some(member) = self.member.take() {
-            self.shared.give_back(member);
+        if let Some(producer) = self.producer.take() {
+            self.shared.give_back(producer);
         }
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Deref for PooledProducer<K, V> {
+impl<K, V> Deref for PooledProducer<K, V> {
     type Target = TransactionalProducer<K, V>;
 
     fn deref(&self) -> &Self::Target {
-        &self.member.as_ref().expect("a producer goes back when this is dropped").producer
+        self.producer.as_ref().expect("a producer goes back when this is dropped")
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> DerefMut for PooledProducer<K, V> {
+impl<K, V> DerefMut for PooledProducer<K, V> {
     fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.member.as_mut().expect("a producer goes back when this is dropped").producer
+        self.producer.as_mut().expect("a producer goes back when this is dropped")
     }
 }
 
@@ -421,9 +464,8 @@ impl<K, V> fmt::Debug for TransactionalProducerPool<K, V> {
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> fmt::Debug for PooledProducer<K, V> {
+impl<K, V> fmt::Debug for PooledProducer<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = self.member.as_ref().map(|member| &member.id);
-        f.debug_struct("PooledProducer").field("transactional_id", &id).finish_non_exhaustive()
+        f.debug_tuple("PooledProducer").field(&self.producer).finish()
     }
 }
