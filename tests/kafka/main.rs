@@ -10,7 +10,7 @@
 //! | `KAFKA_JARS` | where the jars of each version are kept; default `~/.cache/kafka-producer-tests` |
 //! | `KAFKA_FAULT_SEED` | the number that decides which faults come when; default 1 |
 //! | `KAFKA_SECURITY=whole` | have the tests of TLS and SASL send more, and longer: minutes in place of seconds for each version |
-//! | `KAFKA_TRANSACTIONS=whole` | kill brokers of three versions under transactions, and `examples/exactly_once`, again and again, for many minutes |
+//! | `KAFKA_TRANSACTIONS=whole` | kill brokers of four versions under transactions, and `examples/exactly_once`, again and again, for many minutes |
 //! | `KAFKA_TRACE` | a file for what the producers under faults log |
 //! | `KAFKA_KEEP=1` | leave the clusters' directories (configuration, data, logs) where they are |
 //!

@@ -2,7 +2,7 @@
 //!
 //! Every transaction stands in a ledger with what its caller was told. What the consumers see must be just that: each record of a
 //! committed transaction once and in order, none of an aborted one, and all or none where the outcome is in doubt. A line for each
-//! version of Kafka and of the protocol tells how many there were. `KAFKA_TRANSACTIONS=whole` has brokers of three versions killed again
+//! version of Kafka and of the protocol tells how many there were. `KAFKA_TRANSACTIONS=whole` has brokers of four versions killed again
 //! and again, which takes many minutes; without it those of the newest are, a few times.
 
 mod basics;
@@ -57,6 +57,13 @@ async fn kafka_4_3_keeps_transactions_whole_when_brokers_die_and_versions_change
 async fn kafka_2_8_keeps_transactions_whole_when_brokers_die() {
     if is_whole() {
         outages::transactions_stay_whole(Version::V2_8_2).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kafka_3_9_keeps_transactions_whole_when_brokers_die() {
+    if is_whole() {
+        outages::transactions_stay_whole(Version::V3_9_2).await;
     }
 }
 
