@@ -53,7 +53,7 @@ async fn send_beside(stranger: String) -> TestResult {
         let cluster = cluster_with(1, 1).await;
         let own = cluster.bootstrap_servers();
         let servers = if is_first { format!("{stranger},{own}") } else { format!("{own},{stranger}") };
-        let producer = builder_at(servers).request_timeout(millis(200)).build()?;
+        let producer = builder_at(servers).request_timeout(seconds(5)).build()?;
 
         soon("send", producer.send(record("x"))).await?;
         let _ = soon("close", producer.close(seconds(5))).await;
