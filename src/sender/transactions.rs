@@ -513,11 +513,16 @@ impl Transactions {
     }
 
     fn coordinator_of(&self, due: &Due) -> Option<NodeId> {
+        self.coordinators.of(&self.coordinator_key(due))
+    }
+
+    /// Returns which coordinator is to be asked.
+    fn coordinator_key(&self, due: &Due) -> CoordinatorKey {
         let (kind, id) = match due {
             Due::CommitOffsets(group) => (CoordinatorType::Group, group),
             _ => (CoordinatorType::Transaction, &self.id),
         };
-        self.coordinators.of(&CoordinatorKey { kind, id: Arc::clone(id) })
+        CoordinatorKey { kind, id: Arc::clone(id) }
     }
 
     /// Notes that the open transaction can only be aborted, and lets callers know who wait for something of it.

@@ -7,7 +7,6 @@ use super::coordinators::CoordinatorKey;
 use super::{Asked, Due, EpochNeed, Haste, State, TransactionQuestion, Transactions, What};
 use crate::error::{TransactionError, TransactionErrorKind};
 use crate::protocol::ApiKey;
-use crate::protocol::messages::find_coordinator::CoordinatorType;
 use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
 use crate::sender::effects::{Effect, Effects};
 use crate::sender::nodes::Nodes;
@@ -17,12 +16,7 @@ use crate::topic_partition::NodeId;
 impl Transactions {
     pub(super) fn ask_for_due(&mut self, nodes: &mut Nodes<'_>, now: Instant, effects: &mut Effects) {
         let Some(due) = self.due() else { return };
-        let key = match &due {
-            Due::CommitOffsets(group) => {
-                CoordinatorKey { kind: CoordinatorType::Group, id: Arc::clone(group) }
-            }
-            _ => CoordinatorKey { kind: CoordinatorType::Transaction, id: Arc::clone(&self.id) },
-        };
+        let key = self.coordinator_key(&due);
         match self.coordinators.of(&key) {
             Some(node) if !nodes.knows(node) => {
                 // Metadata names it soon; until then the coordinator may move.

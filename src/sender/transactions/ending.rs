@@ -98,8 +98,11 @@ impl Transactions {
         }
     }
 
-    /// Nothing works from now on.
+    /// Nothing works from now on. The first reason counts: others follow from it.
     pub(super) fn fail_for_good(&mut self, error: TransactionError, effects: &mut Effects) {
+        if matches!(self.state, State::Failed(_)) {
+            return;
+        }
         crate::log::error!(transactional_id = %self.id, %error, "the transactional producer cannot go on");
         match std::mem::replace(&mut self.state, State::Failed(error.clone())) {
             State::Initializing { begin: Some(call), .. } => call.fail(error.clone(), effects),

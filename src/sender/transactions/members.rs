@@ -116,6 +116,11 @@ impl Members {
         self.offsets.push_back(PendingOffsets { call, offsets, until, said: None, by_name: false });
     }
 
+    /// Whether offsets of a group are to be committed.
+    pub(super) fn has_offsets_of(&self, group: &str) -> bool {
+        self.offsets.iter().any(|pending| *pending.offsets.group == *group)
+    }
+
     /// Returns when the oldest offsets are given up.
     pub(super) fn offsets_until(&self) -> Option<Instant> {
         self.offsets.front()?.until

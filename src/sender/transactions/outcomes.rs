@@ -1,6 +1,5 @@
 //! What follows from answers.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::call::Call;
@@ -83,6 +82,7 @@ impl Transactions {
                     self.ask_again(&what, now);
                 }
             },
+            RequestOutcome::Failed { .. } if !self.is_asked_for(&what) => self.forget_coordinator_of(&what),
             RequestOutcome::Failed { reason: FailureReason::UnsupportedVersion(api_key), .. } => {
                 self.fail_for_good(
                     TransactionError::new(TransactionErrorKind::Unsupported(api_key.name())),
@@ -108,7 +108,38 @@ impl Transactions {
         }
     }
 
+    /// Whether something still asks for what was asked. The transaction that has asked may be over by now, and another may be open.
+    fn is_asked_for(&self, what: &What) -> bool {
+        match what {
+            What::Coordinator(CoordinatorKey { kind: CoordinatorType::Group, id: group })
+            | What::Due(Due::CommitOffsets(group)) => {
+                self.open().is_some_and(|open| open.members.has_offsets_of(group))
+            }
+            What::Coordinator(key) => self.due().is_some_and(|due| self.coordinator_key(&due) == *key),
+            // The transaction does not end before these are answered.
+            What::Due(_) => !matches!(self.state, State::Failed(_)),
+        }
+    }
+
+    /// Acts on an answer that nothing waits for any more. It says where a coordinator is, and that another producer has the id. If it
+    /// says that the producer cannot go on, the coordinator says so again to what is asked next.
+    fn act_on_leftover(&mut self, what: What, said: &Said, effects: &mut Effects) {
+        match said.verdict {
+            Verdict::Done => {
+                if let (What::Coordinator(key), News::Coordinator(node)) = (what, &said.news) {
+                    self.coordinators.note(key, *node);
+                }
+            }
+            Verdict::Fenced => self.fence(&what, said.code, effects),
+            Verdict::OtherCoordinator => self.forget_coordinator_of(&what),
+            Verdict::Abort | Verdict::Busy | Verdict::Fatal | Verdict::Refused | Verdict::Retry => {}
+        }
+    }
+
     fn act_on(&mut self, what: What, said: Said, now: Instant, effects: &mut Effects) {
+        if !self.is_asked_for(&what) {
+            return self.act_on_leftover(what, &said, effects);
+        }
         match said.verdict {
             // What it leaves out is not known to be done.
             Verdict::Done if said.told < self.asked_about(&what) => self.ask_again(&what, now),
@@ -262,7 +293,9 @@ impl Transactions {
 
     fn ask_again(&mut self, what: &What, now: Instant) {
         self.note_not_done(what);
-        self.pause(self.retry_backoff, now);
+        if self.is_asked_for(what) {
+            self.pause(self.retry_backoff, now);
+        }
     }
 
     fn note_not_done(&mut self, what: &What) {
@@ -272,14 +305,10 @@ impl Transactions {
     }
 
     fn forget_coordinator_of(&mut self, what: &What) {
-        let key = match what {
-            What::Coordinator(_) => return,
-            What::Due(Due::CommitOffsets(group)) => {
-                CoordinatorKey { kind: CoordinatorType::Group, id: Arc::clone(group) }
-            }
-            What::Due(_) => CoordinatorKey { kind: CoordinatorType::Transaction, id: Arc::clone(&self.id) },
-        };
-        self.coordinators.forget(&key);
+        if let What::Due(due) = what {
+            let key = self.coordinator_key(due);
+            self.coordinators.forget(&key);
+        }
     }
 
     fn is_of_version_two(&mut self) -> bool {

@@ -12,6 +12,8 @@ use crate::sender::request::RequestOutcome;
 use crate::topic_partition::Topic;
 use crate::wire::Uuid;
 
+mod leftovers;
+
 const NODE: NodeId = NodeId(1);
 const TOPIC: &str = "orders";
 const GROUP: &str = "readers";
