@@ -90,13 +90,6 @@ impl Transactions {
             }
             Due::End { commit } => {
                 let max_version = version.last_end_txn();
-                if nodes
-                    .version_for(node, ApiKey::EndTxn)
-                    .is_some_and(|spoken| spoken < version.first_end_txn())
-                {
-                    // It gives no epoch in its answer.
-                    open.epoch_need = EpochNeed::Required;
-                }
                 let request = members.end(&id, producer, *commit);
                 if let State::Ending(ending) = &mut self.state {
                     ending.note_told();

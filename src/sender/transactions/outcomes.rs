@@ -168,7 +168,7 @@ impl Transactions {
                     && matches!(what, What::Due(Due::End { commit: false }))
                     && !planted!(UnknownAbortIsFatal) =>
             {
-                self.finish(now, effects);
+                self.note_ended(None, now, effects);
             }
             // The coordinator has aborted it, because it took longer than `transaction.timeout.ms`, or because another producer takes the
             // id. In the first case the producer goes on: the coordinator tells the epoch in answer to an abort.
@@ -231,17 +231,31 @@ impl Transactions {
                     open.members.note_offsets_committed(effects);
                 }
             }
-            (What::Due(Due::End { .. }), news) => {
-                if let News::Producer(producer) = news
-                    && !planted!(EpochOfEndIgnored)
-                {
-                    self.adopt(producer, effects);
-                    if let Some(open) = self.open_mut() {
-                        open.epoch_need = EpochNeed::None;
-                    }
-                }
-                self.finish(now, effects);
+            (What::Due(Due::End { .. }), News::Producer(producer)) => {
+                self.note_ended(Some(producer), now, effects);
             }
+            (What::Due(Due::End { .. }), _) => self.note_ended(None, now, effects),
+        }
+    }
+
+    /// The transaction has ended at the coordinator, which may have given the epoch of the next one.
+    fn note_ended(&mut self, given: Option<ProducerId>, now: Instant, effects: &mut Effects) {
+        if !planted!(EpochOfEndIgnored) {
+            self.note_next_epoch(given, effects);
+        }
+        self.finish(now, effects);
+    }
+
+    fn note_next_epoch(&mut self, given: Option<ProducerId>, effects: &mut Effects) {
+        if let Some(producer) = given {
+            self.adopt(producer, effects);
+        }
+        let Some(open) = self.open_mut() else { return };
+        match (given, open.version) {
+            (Some(_), _) => open.epoch_need = EpochNeed::None,
+            // In the same epoch, what is still under way of the transaction would count for the next one.
+            (None, TransactionVersion::Two) => open.epoch_need = EpochNeed::Required,
+            (None, TransactionVersion::One) => {}
         }
     }
 

@@ -367,3 +367,20 @@ fn broker_that_was_rolled_back_ends_a_transaction_of_version_2() {
     assert_eq!(error.kind(), &TransactionErrorKind::RolledBack("Produce"));
     assert_eq!(rig.transactions.finalized, TransactionVersion::One);
 }
+
+/// In version 2 a request of the transaction may still arrive when it has ended. Only the next epoch keeps it out of the next one.
+#[test]
+fn transaction_of_version_2_whose_end_brings_no_epoch_has_the_next_one_ask_for_it() {
+    for (is_abort, code) in [(true, 48), (true, 0), (false, 0)] {
+        let mut rig = Rig::of(ApiKey::EndTxn, is_abort);
+        rig.transactions.finalized = TransactionVersion::Two;
+        if let Some(open) = rig.transactions.open_mut() {
+            open.version = TransactionVersion::Two;
+        }
+
+        rig.answer(ApiKey::EndTxn, code);
+
+        assert_eq!(rig.outcome(), Some(Ok(())), "{is_abort} {code}");
+        assert_eq!(rig.transactions.due(), Some(Due::ProducerId), "{is_abort} {code}");
+    }
+}

@@ -16,14 +16,6 @@ impl TransactionVersion {
         if level >= 2 { Self::Two } else { Self::One }
     }
 
-    /// The first version of EndTxn that is for transactions of this version.
-    pub(super) fn first_end_txn(self) -> i16 {
-        match self {
-            Self::One => 0,
-            Self::Two => 5,
-        }
-    }
-
     /// The first version of Produce that is for transactions of this version.
     pub(super) fn first_produce(self) -> i16 {
         match self {
