@@ -7,7 +7,7 @@ use super::verdict::Attempt;
 use super::{Due, EpochNeed, Haste, Open, State, Surroundings, TransactionVersion, Transactions};
 use crate::error::{DeliveryErrorKind, TransactionError, TransactionErrorKind};
 use crate::planted::planted;
-use crate::protocol::{ApiKey, ErrorCode};
+use crate::protocol::ErrorCode;
 use crate::sender::effects::{Effect, Effects};
 
 /// A transaction that takes no more records.
@@ -70,11 +70,9 @@ impl Transactions {
     pub(super) fn finish(&mut self, now: Instant, effects: &mut Effects) {
         let State::Ending(ending) = &self.state else { return };
         // What has happened in a cluster that was left is of no account.
-        if self.producer.is_some() && ending.is_taken_over(self.timeout, now) {
-            let kind = TransactionErrorKind::Fenced {
-                code: ErrorCode::InvalidProducerEpoch,
-                call: ApiKey::Produce.name(),
-            };
+        if self.producer.is_some()
+            && let Some(kind) = ending.takeover(self.timeout, now)
+        {
             return self.fail_for_good(TransactionError::new(kind), effects);
         }
         let State::Ending(ending) = std::mem::replace(&mut self.state, State::Ready) else { return };
@@ -160,14 +158,13 @@ impl Ending {
         self.next = Some(call);
     }
 
-    /// Whether another producer is about to take the id: the transaction has lost its epoch before it could have taken too long. In
-    /// version 2 the coordinator gives this producer the next epoch nevertheless, if the other one has not asked again yet.
-    fn is_taken_over(&self, timeout: Duration, now: Instant) -> bool {
-        let has_lost_epoch =
-            self.transaction.failure.as_ref().is_some_and(|failure| is_of_epoch(failure.kind()));
-        has_lost_epoch
-            && self.transaction.version == TransactionVersion::Two
-            && self.transaction.is_in_time(timeout, now)
+    /// Returns the error if another producer is about to take the id: the transaction has lost its epoch before it could have taken too
+    /// long. In version 2 the coordinator gives this producer the next epoch nevertheless, if the other one has not asked again yet.
+    fn takeover(&self, timeout: Duration, now: Instant) -> Option<TransactionErrorKind> {
+        let call = refused_for_epoch(self.transaction.failure.as_ref()?.kind())?;
+        let is_early =
+            self.transaction.version == TransactionVersion::Two && self.transaction.is_in_time(timeout, now);
+        is_early.then_some(TransactionErrorKind::Fenced { code: ErrorCode::InvalidProducerEpoch, call })
     }
 
     /// Takes the steps that need no request.
@@ -301,7 +298,7 @@ impl Ending {
         self.commit = false;
         self.is_ready = false;
         self.transaction.members.stop(&failure, effects);
-        if is_of_epoch(failure.kind()) {
+        if refused_for_epoch(failure.kind()).is_some() {
             // If another producer has the id, the coordinator says so to the abort. If it takes the abort, it had aborted by itself.
             self.suspicion = Some(TransactionError::new(TransactionErrorKind::GivenUp));
         } else if let Some(call) = self.call.take() {
@@ -310,9 +307,12 @@ impl Ending {
     }
 }
 
-/// Whether the producer's epoch is an old one.
-fn is_of_epoch(kind: &TransactionErrorKind) -> bool {
-    matches!(kind, TransactionErrorKind::Broker { code: ErrorCode::InvalidProducerEpoch, .. })
+/// Returns the request that was refused because the producer's epoch is an old one, if that is so.
+fn refused_for_epoch(kind: &TransactionErrorKind) -> Option<&'static str> {
+    match kind {
+        TransactionErrorKind::Broker { call, code: ErrorCode::InvalidProducerEpoch, .. } => Some(call),
+        _ => None,
+    }
 }
 
 fn aborted() -> TransactionError {

@@ -123,14 +123,14 @@ impl Transactions {
 
     /// Acts on an answer that nothing waits for any more. It says where a coordinator is, and that another producer has the id. If it
     /// says that the producer cannot go on, the coordinator says so again to what is asked next.
-    fn act_on_leftover(&mut self, what: What, said: &Said, effects: &mut Effects) {
+    fn act_on_leftover(&mut self, what: What, said: Said, effects: &mut Effects) {
         match said.verdict {
             Verdict::Done => {
-                if let (What::Coordinator(key), News::Coordinator(node)) = (what, &said.news) {
-                    self.coordinators.note(key, *node);
+                if let (What::Coordinator(key), News::Coordinator(node)) = (what, said.news) {
+                    self.coordinators.note(key, node);
                 }
             }
-            Verdict::Fenced => self.fence(&what, said.code, effects),
+            Verdict::Fenced => self.act_on_fencing(&what, said, effects),
             Verdict::OtherCoordinator => self.forget_coordinator_of(&what),
             Verdict::Abort | Verdict::Busy | Verdict::Fatal | Verdict::Refused | Verdict::Retry => {}
         }
@@ -138,7 +138,7 @@ impl Transactions {
 
     fn act_on(&mut self, what: What, said: Said, now: Instant, effects: &mut Effects) {
         if !self.is_asked_for(&what) {
-            return self.act_on_leftover(what, &said, effects);
+            return self.act_on_leftover(what, said, effects);
         }
         match said.verdict {
             // What it leaves out is not known to be done.
@@ -192,9 +192,19 @@ impl Transactions {
                 self.pause(self.retry_backoff, now);
             }
             Verdict::Refused => self.refuse_begin(said.into_refusal(&what), effects),
-            Verdict::Fenced => self.fence(&what, said.code, effects),
+            Verdict::Fenced => self.act_on_fencing(&what, said, effects),
             Verdict::Fatal => self.fail_for_good(said.into_error(&what), effects),
         }
+    }
+
+    /// The producer's epoch is an old one.
+    fn act_on_fencing(&mut self, what: &What, said: Said, effects: &mut Effects) {
+        let is_of_group = matches!(what, What::Due(Due::CommitOffsets(_)));
+        if is_of_group && said.code == ErrorCode::InvalidProducerEpoch && self.is_of_version_two() {
+            // The coordinator may have given the transaction up. Its answer to the abort tells, as with records.
+            return self.fail_transaction(said.into_error(what), effects);
+        }
+        self.fence(what, said.code, effects);
     }
 
     /// Another producer has the id, or is about to have it.

@@ -1,12 +1,15 @@
 //! Producers that lose their transactional id, or may not have it.
 
 use kafka_mock::{Api, Fault};
-use kafka_producer::{Disposition, ErrorCode, SendErrorKind, TransactionErrorKind};
+use kafka_producer::{
+    ConsumerGroupMetadata, Disposition, ErrorCode, OffsetAndMetadata, SendErrorKind, TopicPartition,
+    TransactionErrorKind,
+};
 
 use super::{
     ID, MESSAGE_TOO_LARGE_FOR_GOOD, TRANSACTIONAL_ID_AUTHORIZATION_FAILED, cluster, committed, transactional,
 };
-use crate::support::{TestResult, builder, millis, record_for, until};
+use crate::support::{TOPIC, TestResult, builder, millis, record_for, until};
 
 #[tokio::test]
 async fn second_producer_with_the_id_fences_the_first() -> TestResult {
@@ -71,6 +74,31 @@ async fn transaction_that_the_coordinator_gave_up_is_not_committed() -> TestResu
         transaction.commit().await?;
         assert_eq!(committed(&cluster), ["in time"]);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn offsets_of_a_transaction_that_the_coordinator_gave_up_leave_the_producer_usable() -> TestResult {
+    let cluster = cluster(2).await;
+    let timeout = millis(1500);
+    let mut producer =
+        builder(&cluster).transactional_id(ID).transaction_timeout(timeout).build_transactional()?;
+    let transaction = producer.begin_transaction().await?;
+    transaction.send(record_for(0, "late")).await?;
+    tokio::time::sleep(timeout).await;
+    let _ = cluster.time_out_transaction(ID);
+
+    let offset = [(TopicPartition::new(TOPIC, 2), OffsetAndMetadata::new(10))];
+    let group = ConsumerGroupMetadata::new("readers");
+    let error = transaction.send_offsets(offset, &group).await.unwrap_err();
+    assert_eq!(error.disposition(), Disposition::AbortTransaction, "{error}");
+    let error = transaction.commit().await.unwrap_err();
+    assert!(matches!(error.kind(), TransactionErrorKind::GivenUp), "{error}");
+
+    let transaction = producer.begin_transaction().await?;
+    transaction.send(record_for(0, "in time")).await?;
+    transaction.commit().await?;
+    assert_eq!(committed(&cluster), ["in time"]);
     Ok(())
 }
 

@@ -180,6 +180,34 @@ fn old_epoch_at_the_leader_before_the_time_is_over_is_fencing_in_version_2() {
     }
 }
 
+/// The coordinator has given the transaction up, or another producer has the id: the answer to the abort tells.
+#[test]
+fn old_epoch_at_the_coordinator_of_a_group_leaves_a_transaction_of_version_2_to_be_aborted() {
+    for is_in_time in [true, false] {
+        let mut rig = Rig::in_transaction(2);
+        rig.deliver(0, "a");
+        if !is_in_time {
+            rig.advance(TRANSACTION_TIMEOUT);
+        }
+        let offsets = rig.send_offsets(&[(0, 1)]);
+        rig.grant("FindCoordinator group readers");
+        rig.refuse("TxnOffsetCommit readers topic-0=1", 47);
+        assert_eq!(error(&offsets).disposition(), Disposition::AbortTransaction);
+        let commit = rig.commit();
+        assert_eq!(commit.outcome(), None);
+        rig.advance(rig.config.retry_backoff);
+        rig.grant("EndTxn abort");
+
+        if is_in_time {
+            assert_fenced(&commit, 47, "TxnOffsetCommit");
+            assert_over(rig, &commit);
+        } else {
+            assert_eq!(reason(&commit), TransactionErrorKind::GivenUp);
+            rig.begin();
+        }
+    }
+}
+
 /// The coordinator answers a question that comes late by the abort of the transaction that a successor has open then.
 #[test]
 fn another_epoch_is_asked_for_when_the_transaction_has_ended() {
