@@ -121,6 +121,12 @@ impl Members {
         self.offsets.iter().any(|pending| *pending.offsets.group == *group)
     }
 
+    /// Returns the topic with this id, if the oldest offsets are of one.
+    pub(super) fn topic(&self, id: Uuid) -> Option<&Topic> {
+        let topics = &self.offsets.front()?.offsets.topics;
+        topics.iter().find(|(_, (other, _))| *other == id).map(|(topic, _)| topic)
+    }
+
     /// Returns when the oldest offsets are given up.
     pub(super) fn offsets_until(&self) -> Option<Instant> {
         self.offsets.front()?.until

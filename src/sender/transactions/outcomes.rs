@@ -24,7 +24,7 @@ use crate::sender::numbering::ProducerId;
 use crate::sender::request::RequestOutcome;
 use crate::sender::throttling;
 use crate::topic_partition::NodeId;
-use crate::wire::{DecodeError, Reader};
+use crate::wire::{DecodeError, Reader, Uuid};
 
 /// What an answer says.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Transactions {
             self.note_attempt(&what, if is_lost { Attempt::Unknown } else { Attempt::NotWritten });
         }
         match outcome {
-            RequestOutcome::Answered { version, body } => match read(&what, version, &body) {
+            RequestOutcome::Answered { version, body } => match self.read(&what, version, &body) {
                 Ok(said) => {
                     let attempt = Attempt::of(said.code, self.is_of_version_two());
                     self.note_attempt(&what, attempt);
@@ -100,6 +100,13 @@ impl Transactions {
                 self.ask_again(&what, now);
             }
         }
+    }
+
+    fn read(&self, what: &What, version: i16, body: &[u8]) -> Result<Said, DecodeError> {
+        read(what, version, body, |topic_id| {
+            let topic = self.open().and_then(|open| open.members.topic(topic_id));
+            topic.map(ToString::to_string).unwrap_or_default()
+        })
     }
 
     fn note_attempt(&mut self, what: &What, attempt: Attempt) {
@@ -454,8 +461,13 @@ fn judge(what: &What, code: ErrorCode) -> Verdict {
     Verdict::of(what.api_key(), code, is_commit)
 }
 
-/// Reads an answer.
-fn read(what: &What, version: i16, body: &[u8]) -> Result<Said, DecodeError> {
+/// Reads an answer. `name_of` returns the name of a topic of which it tells by its id.
+fn read(
+    what: &What,
+    version: i16,
+    body: &[u8],
+    name_of: impl Fn(Uuid) -> String,
+) -> Result<Said, DecodeError> {
     let mut reader = Reader::new(body);
     let reader = &mut reader;
     Ok(match what {
@@ -491,9 +503,10 @@ fn read(what: &What, version: i16, body: &[u8]) -> Result<Said, DecodeError> {
         }
         What::Due(Due::CommitOffsets(_)) => {
             let response = TxnOffsetCommitResponse::decode(reader, version)?;
-            let codes = response.topics.iter().flat_map(|topic| {
-                let partitions = topic.partitions.iter();
-                partitions.map(|(index, code)| (format!("{}-{index}", topic.name), *code))
+            let codes = response.topics.into_iter().flat_map(|topic| {
+                let name = if topic.name.is_empty() { name_of(topic.topic_id) } else { topic.name };
+                let partitions = topic.partitions.into_iter();
+                partitions.map(move |(index, code)| (format!("{name}-{index}"), code))
             });
             Said::of_list(what, response.throttle_time_ms, codes)
         }

@@ -79,9 +79,14 @@ impl Rig {
     }
 
     fn with_offsets() -> Self {
+        Self::with_offsets_of(Uuid::ZERO)
+    }
+
+    /// The topic has this id.
+    fn with_offsets_of(topic_id: Uuid) -> Self {
         let mut rig = Self::open();
         let offset = OffsetToCommit { partition: 0, offset: 5, leader_epoch: -1, metadata: None };
-        let topics = [(Topic::from(TOPIC), (Uuid::ZERO, vec![offset]))].into();
+        let topics = [(Topic::from(TOPIC), (topic_id, vec![offset]))].into();
         rig.call(Wish::SendOffsets(GroupOffsets {
             group: Arc::from(GROUP),
             member: GroupMember::NONE,
@@ -383,4 +388,22 @@ fn transaction_of_version_2_whose_end_brings_no_epoch_has_the_next_one_ask_for_i
         assert_eq!(rig.outcome(), Some(Ok(())), "{is_abort} {code}");
         assert_eq!(rig.transactions.due(), Some(Due::ProducerId), "{is_abort} {code}");
     }
+}
+
+#[test]
+fn refusal_of_offsets_by_topic_id_names_the_topic() {
+    let id = Uuid([3; 16]);
+    let mut rig = Rig::with_offsets_of(id);
+    rig.ask(What::Due(Due::CommitOffsets(Arc::from(GROUP))));
+    let mut body = vec![0; 4];
+    body.push(2);
+    body.extend(id.0);
+    body.extend([2, 0, 0, 0, 0, 0, 29, 0, 0, 0]);
+
+    let outcome = RequestOutcome::Answered { version: 6, body: body.into() };
+    rig.transactions.handle_outcome(TransactionQuestion(0), NODE, outcome, rig.now, &mut rig.effects);
+    rig.settle();
+
+    let error = rig.outcome().unwrap().unwrap_err().to_string();
+    assert!(error.contains("group readers: orders-0"), "{error}");
 }
