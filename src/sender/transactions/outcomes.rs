@@ -486,8 +486,15 @@ fn read(
         }
         What::Due(Due::ProducerId) => {
             let response = InitProducerIdResponse::decode(reader, version)?;
-            let producer = producer_id(response.producer_id, response.producer_epoch);
-            Said::new(what, response.throttle_time_ms, response.error_code, News::Producer(producer))
+            let (news, code) = match producer_id(response.producer_id, response.producer_epoch) {
+                Some(producer) => (News::Producer(producer), response.error_code),
+                // An answer without an id is none.
+                None if response.error_code == ErrorCode::None.code() => {
+                    (News::None, ErrorCode::CoordinatorNotAvailable.code())
+                }
+                None => (News::None, response.error_code),
+            };
+            Said::new(what, response.throttle_time_ms, code, news)
         }
         What::Due(Due::AddPartitions) => {
             let response = AddPartitionsToTxnResponse::decode(reader, version)?;
@@ -513,14 +520,15 @@ fn read(
         What::Due(Due::End { .. }) => {
             let response = EndTxnResponse::decode(reader, version)?;
             let producer = producer_id(response.producer_id, response.producer_epoch);
-            let news = if producer.id >= 0 { News::Producer(producer) } else { News::None };
+            let news = producer.map_or(News::None, News::Producer);
             Said::new(what, response.throttle_time_ms, response.error_code, news)
         }
     })
 }
 
-fn producer_id(id: i64, epoch: i16) -> ProducerId {
-    ProducerId { id, epoch, is_transactional: true }
+/// `None` if an answer has none.
+fn producer_id(id: i64, epoch: i16) -> Option<ProducerId> {
+    (id >= 0 && epoch >= 0).then_some(ProducerId { id, epoch, is_transactional: true })
 }
 
 /// Partitions that are named in an error.

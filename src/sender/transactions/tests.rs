@@ -407,3 +407,20 @@ fn refusal_of_offsets_by_topic_id_names_the_topic() {
     let error = rig.outcome().unwrap().unwrap_err().to_string();
     assert!(error.contains("group readers: orders-0"), "{error}");
 }
+
+#[test]
+fn answer_without_a_producer_id_is_none() {
+    for (id, epoch) in [(-1, 0), (7, -1), (-1, -1)] {
+        let mut rig = Rig::of(ApiKey::InitProducerId, false);
+        let mut body = vec![0; 6];
+        body.extend(i64::to_be_bytes(id));
+        body.extend(i16::to_be_bytes(epoch));
+
+        let outcome = RequestOutcome::Answered { version: 0, body: body.into() };
+        rig.transactions.handle_outcome(TransactionQuestion(0), NODE, outcome, rig.now, &mut rig.effects);
+        rig.settle();
+
+        assert_eq!(rig.transactions.producer, None);
+        assert_eq!(rig.transactions.due(), Some(Due::ProducerId));
+    }
+}
