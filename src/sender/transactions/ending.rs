@@ -82,14 +82,14 @@ impl Transactions {
             (None, _) => {}
         }
         self.epoch_need = ending.transaction.epoch_need;
-        if self.epoch_need > EpochNeed::None {
-            self.state = State::Initializing { begin: ending.next, haste: Haste::AtOnce };
-        } else if self.producer.is_none() {
-            // It was left behind in another cluster.
+        if self.producer.is_none() {
+            // It was left behind in another cluster, where the id may be another's.
             self.state = match ending.next {
                 Some(begin) => State::Initializing { begin: Some(begin), haste: Haste::Wanted },
                 None => State::Uninitialized,
             };
+        } else if self.epoch_need > EpochNeed::None {
+            self.state = State::Initializing { begin: ending.next, haste: Haste::AtOnce };
         } else if let Some(begin) = ending.next {
             self.state = State::Open(Open::new(self.finalized));
             begin.succeed(effects);

@@ -424,3 +424,18 @@ fn answer_without_a_producer_id_is_none() {
         assert_eq!(rig.transactions.due(), Some(Due::ProducerId));
     }
 }
+
+/// It may belong to another producer there.
+#[test]
+fn id_is_not_taken_in_another_cluster_before_a_caller_wants_to_begin() {
+    let mut rig = Rig::with_records();
+    rig.transactions.note_failed_records(None, true, &mut rig.effects);
+    rig.transactions.handle_other_cluster(&mut rig.effects);
+
+    let error = rig.outcome().unwrap().unwrap_err();
+    assert_eq!(error.kind(), &TransactionErrorKind::ClusterLeft);
+    assert_eq!(rig.transactions.due(), None);
+
+    rig.call(Wish::Begin);
+    assert_eq!(rig.transactions.due(), Some(Due::ProducerId));
+}
