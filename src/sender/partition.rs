@@ -258,6 +258,11 @@ impl Partition {
         self.numbers.epoch(producer_id)
     }
 
+    /// Whether batches had numbers of the producer id and the epoch that are in use now.
+    pub(crate) fn has_numbers_of(&self, numbers: Numbers) -> bool {
+        matches!(numbers, Numbers::With(producer) if self.epoch(producer.id) == Some(producer.epoch))
+    }
+
     /// Whether a batch is under way, or a request unanswered.
     pub(crate) fn is_in_use(&self) -> bool {
         !self.in_flight.is_empty() || self.in_flight.outstanding() > 0

@@ -8,6 +8,7 @@ use crate::network::NetworkRequest;
 use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::sender::effects::Effect;
+use crate::sender::partition::Partition;
 use crate::sender::request::{Body, Purpose};
 use crate::sender::settlement::WhyNotAgain;
 use crate::sender::throttling;
@@ -89,12 +90,11 @@ impl SenderCore {
     }
 
     fn forget_idle_topics(&mut self) {
-        if self.transactions.is_some() && !planted!(ForgottenInTransaction) {
-            // The epoch of a transaction is that of all partitions. One that began anew in it would have its records taken for old ones.
-            return;
-        }
-        let topology = &self.topology;
-        for partition in self.schedule.forget_topics(|topic| topology.is_tracked(topic)) {
+        let (topology, numbers) = (&self.topology, self.numbering.numbers());
+        let is_transactional = self.transactions.is_some() && !planted!(ForgottenInTransaction);
+        // The epoch of transactions is that of all partitions. One that began anew in it would have its records taken for old ones.
+        let is_kept = |partition: &Partition| is_transactional && partition.has_numbers_of(numbers);
+        for partition in self.schedule.forget_topics(|topic| topology.is_tracked(topic), is_kept) {
             self.numbering.handle_forgotten(|id| partition.epoch(id));
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::rig::{Config, Rig, millis, offset};
+use super::rig::{Config, Rig, is_done, millis, offset};
 use super::world::TOPIC;
 use crate::topic_partition::Topic;
 
@@ -76,6 +76,54 @@ fn queue_that_was_given_up_takes_no_records() {
     rig.accumulator.announce(kept);
     rig.acknowledge_all();
     assert_eq!(offset(&delivery), Some(1));
+}
+
+fn transactional(level: i16) -> Rig {
+    let timeouts = config();
+    let config = Config {
+        delivery_timeout: timeouts.delivery_timeout,
+        request_timeout: timeouts.request_timeout,
+        ..Config::transactional()
+    };
+    let mut rig = Rig::transactional_with(config, level);
+    rig.begin();
+    rig.deliver(0, "old");
+    rig
+}
+
+fn commit(rig: &mut Rig) {
+    let commit = rig.commit();
+    rig.grant("EndTxn commit");
+    assert!(is_done(&commit));
+}
+
+/// Numbers that began anew in an epoch would be taken for old ones. In version 1 an epoch has many transactions.
+#[test]
+fn topic_of_transactions_is_forgotten_once_their_epoch_is_over() {
+    for (level, is_over) in [(1, false), (2, true)] {
+        let mut rig = transactional(level);
+        commit(&mut rig);
+
+        rig.advance(MAX_AGE + millis(1000));
+        assert_eq!(rig.accumulator.topics().is_empty(), is_over, "{level}");
+
+        rig.begin();
+        rig.deliver(0, "new");
+        commit(&mut rig);
+    }
+}
+
+#[test]
+fn topic_of_the_transaction_that_is_open_is_kept() {
+    for level in [1, 2] {
+        let mut rig = transactional(level);
+
+        rig.advance(MAX_AGE + millis(1000));
+        assert!(!rig.accumulator.topics().is_empty(), "{level}");
+
+        rig.deliver(0, "new");
+        commit(&mut rig);
+    }
 }
 
 #[test]
