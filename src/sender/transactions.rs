@@ -420,13 +420,7 @@ impl Transactions {
                 Some(_) => call.refuse("another call of begin_transaction is under way", effects),
             },
             State::Ending(ending) => ending.begin_after(call, effects),
-            State::Open(_) if planted!(LeakedGuardBlocks) => call.refuse("a transaction is open", effects),
-            // Its guard is gone without a word, as by `mem::forget`.
-            State::Open(_) => {
-                if let State::Open(open) = std::mem::replace(&mut self.state, State::Ready) {
-                    self.state = State::Ending(Box::new(Ending::of_leaked(open, call, effects)));
-                }
-            }
+            State::Open(_) => call.refuse("a transaction is open", effects),
             State::Failed(error) => {
                 let error = error.clone();
                 call.fail(error, effects);

@@ -268,22 +268,6 @@ impl Ending {
         self.transaction.fail(error.clone());
     }
 
-    /// Ends a transaction whose guard is gone, for the caller who begins the next.
-    pub(super) fn of_leaked(mut transaction: Open, next: Call, effects: &mut Effects) -> Self {
-        transaction.members.stop(&aborted(), effects);
-        Self {
-            transaction,
-            commit: false,
-            call: None,
-            next: Some(next),
-            is_ready: false,
-            is_told: false,
-            may_be_committed: false,
-            suspicion: None,
-            give_up_at: None,
-        }
-    }
-
     /// The transaction is lost, and with it the calls that wait for its end.
     pub(super) fn give_up(mut self, error: &TransactionError, effects: &mut Effects) {
         self.transaction.members.fail_calls(error, effects);
