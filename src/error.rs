@@ -7,11 +7,14 @@
 use std::error::Error as StdError;
 use std::sync::Arc;
 
+mod broker_report;
 mod delivery_error;
 mod disposition;
 mod send_error;
+mod spent;
 mod transaction_error;
 
+pub use self::broker_report::{BrokerFailure, BrokerReport, BrokerState, ConnectionStep};
 pub(crate) use self::delivery_error::{BatchFailure, FailedBatch};
 pub use self::delivery_error::{DeliveryError, DeliveryErrorKind, TimeSpent};
 pub use self::disposition::Disposition;

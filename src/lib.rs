@@ -197,8 +197,8 @@ pub use crate::config::{
 };
 pub use crate::delivery::{Delivery, RecordMetadata};
 pub use crate::error::{
-    DeliveryError, DeliveryErrorKind, Disposition, Persisted, SendError, SendErrorKind, TimeSpent,
-    TransactionError, TransactionErrorKind,
+    BrokerFailure, BrokerReport, BrokerState, ConnectionStep, DeliveryError, DeliveryErrorKind, Disposition,
+    Persisted, SendError, SendErrorKind, TimeSpent, TransactionError, TransactionErrorKind,
 };
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 pub use crate::metrics::Metrics;

@@ -370,6 +370,14 @@ impl Metadata {
         Some(Arc::clone(&self.cluster))
     }
 
+    /// Notes that there is no connection to a broker, which is newer than what was noted before. Returns a view without that, if the
+    /// present view has any.
+    pub(crate) fn clear_obstacle(&mut self) -> Option<Arc<Cluster>> {
+        self.cluster.obstacle()?;
+        self.cluster = Arc::new(Cluster::clone(&self.cluster).without_note());
+        Some(Arc::clone(&self.cluster))
+    }
+
     /// Notes that a broker does not let the producer in. Returns the view that tells it, anew each time: it ends the wait of
     /// callers, those included who have begun to wait since the last time.
     pub(crate) fn note_refusal(&mut self, refusal: &str) -> Arc<Cluster> {

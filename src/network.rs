@@ -43,6 +43,7 @@ mod node_connection;
 mod outbox;
 pub(crate) mod resolver;
 pub(crate) mod sasl;
+mod socket_error;
 mod throttles;
 mod timers;
 #[cfg(feature = "tls")]
@@ -59,3 +60,5 @@ pub(crate) use self::frame::MAX_RESPONSE_LEN;
 #[cfg(any(test, feature = "__internals"))]
 pub(crate) use self::frame::next_frame;
 pub(crate) use self::least_loaded_node::LeastLoadedNode;
+#[cfg(test)]
+pub(crate) use self::socket_error::SocketError;

@@ -18,7 +18,7 @@ use crate::metrics::{Counters, Metrics};
 use crate::network::transport::Connector;
 use crate::pipeline::{InterceptorChain, RoutingRules, Serializer};
 use crate::record::ProducerRecord;
-use crate::sender::{Control, Purge};
+use crate::sender::{Board, Control, Purge};
 use crate::topic_partition::Topic;
 
 mod authentication;
@@ -108,6 +108,8 @@ pub(crate) struct ProducerShared<K, V> {
     /// For what it tells; only the sender connects.
     connector: Arc<dyn Connector>,
     counters: Arc<Counters>,
+    /// How brokers have fared.
+    board: Arc<Board>,
     wall_clock: WallClock,
 }
 
@@ -393,6 +395,7 @@ impl<K, V> ProducerShared<K, V> {
             partition: record.partition,
             control: &self.control,
             accumulator: &self.accumulator,
+            board: &self.board,
         };
         wait.wait(&self.clusters, deadline).await
     }
@@ -431,7 +434,7 @@ impl<K, V> ProducerShared<K, V> {
             TopicWaitError::Refused(code) => SendErrorKind::TopicRefused { topic, code },
             TopicWaitError::Unauthenticated(reason) => SendErrorKind::AuthenticationFailed { topic, reason },
             TopicWaitError::Unresolved(reason) => SendErrorKind::BootstrapUnresolved { topic, reason },
-            TopicWaitError::TimedOut { partition_count, cause, obstacle, is_connected } => {
+            TopicWaitError::TimedOut { partition_count, cause, obstacle, brokers } => {
                 SendErrorKind::MetadataTimeout {
                     topic,
                     partition: record.partition,
@@ -439,7 +442,7 @@ impl<K, V> ProducerShared<K, V> {
                     waited: self.settings.max_block.saturating_sub(spent.memory),
                     cause,
                     obstacle,
-                    is_connected,
+                    brokers,
                 }
             }
         }

@@ -21,6 +21,7 @@ use crate::error::DeliveryErrorKind;
 use crate::metadata::Cluster;
 use crate::network::transport::Connector;
 
+mod brokers;
 mod control;
 mod core;
 mod drive;
@@ -43,6 +44,7 @@ mod topic_interests;
 mod topology;
 mod transactions;
 
+pub(crate) use self::brokers::Board;
 pub(crate) use self::control::Control;
 pub(crate) use self::core::{Parts, SenderCore};
 #[cfg(any(test, feature = "__internals"))]

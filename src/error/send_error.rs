@@ -11,6 +11,7 @@ use crate::protocol::ErrorCode;
 use crate::record::ProducerRecord;
 use crate::topic_partition::Topic;
 
+use super::broker_report::{BrokerReport, Brokers, leading_failure, unreachable};
 use super::{DeliveryError, Disposition, Persisted, SharedError};
 
 /// Why a record was not sent, or not delivered.
@@ -94,7 +95,7 @@ pub enum SendErrorKind {
         memory_wait: Duration,
     },
     /// The topic, or the partition that the record names, was not found within `max.block.ms`.
-    #[error("{} not in metadata after {waited:?} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Cause(*.cause, .obstacle.as_deref(), *.is_connected))]
+    #[error("{} not in metadata after {waited:?} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Cause(*.cause, .obstacle.as_deref(), .brokers))]
     MetadataTimeout {
         /// The topic.
         topic: Topic,
@@ -106,10 +107,11 @@ pub enum SendErrorKind {
         waited: Duration,
         /// What the brokers said of the topic last.
         cause: Option<ErrorCode>,
-        /// Why the producer could not ask brokers lately, for instance because their answers cannot be read.
+        /// Why the producer could not ask brokers lately, for a reason other than that there is no connection: for instance because
+        /// their answers cannot be read.
         obstacle: Option<String>,
-        /// Whether any broker has answered so far.
-        is_connected: bool,
+        /// How each broker has fared. The one that tells most comes first.
+        brokers: Vec<BrokerReport>,
     },
     /// The custom partitioner failed.
     #[error("the partitioner failed for topic {topic}")]
@@ -291,7 +293,10 @@ impl<K, V> fmt::Debug for SendError<K, V> {
 
 impl<K, V> StdError for SendError<K, V> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.kind.source()
+        match &self.0.kind {
+            SendErrorKind::MetadataTimeout { brokers, .. } => unreachable(brokers).and_then(leading_failure),
+            kind => kind.source(),
+        }
     }
 }
 
@@ -308,16 +313,22 @@ impl fmt::Display for Wanted<'_> {
     }
 }
 
-struct Cause<'a>(Option<ErrorCode>, Option<&'a str>, bool);
+struct Cause<'a>(Option<ErrorCode>, Option<&'a str>, &'a [BrokerReport]);
 
 impl fmt::Display for Cause<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            // It is newer than the code, which an answer has brought.
-            Self(_, Some(obstacle), _) => write!(f, ": {obstacle}"),
-            Self(Some(code), None, _) => write!(f, ": {code}"),
-            Self(None, None, false) => f.write_str(": no broker of bootstrap.servers has answered"),
-            Self(None, None, true) => Ok(()),
+        let Self(code, obstacle, brokers) = self;
+        // It is newer than the code, which an answer has brought.
+        if let Some(obstacle) = obstacle {
+            return write!(f, ": {obstacle}");
+        }
+        if let Some(brokers) = unreachable(brokers) {
+            return write!(f, ": no broker can be reached ({})", Brokers(brokers));
+        }
+        match code {
+            Some(code) => write!(f, ": {code}"),
+            None if brokers.iter().any(|broker| broker.node.is_some()) => Ok(()),
+            None => f.write_str(": no broker of bootstrap.servers has answered"),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::protocol::ErrorCode;
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::{HEADER_LEN, ProducerIdentity, RecordBatchBuilder, RecordRef};
 use crate::record::{Headers, ProducerRecord};
-use crate::topic_partition::{Topic, TopicPartition};
+use crate::topic_partition::{NodeId, Topic, TopicPartition};
 
 use super::*;
 
@@ -45,6 +45,32 @@ fn broker(code: ErrorCode) -> DeliveryErrorKind {
     DeliveryErrorKind::Broker { code, message: None }
 }
 
+fn report(state: BrokerState) -> BrokerReport {
+    BrokerReport {
+        node: Some(NodeId(1)),
+        host: Arc::from("kafka-1"),
+        port: 9092,
+        state,
+        failures: 0,
+        failing_for: None,
+        last_failure: None,
+        throttled_for: None,
+    }
+}
+
+/// A broker that has refused 57 connections.
+fn refusing() -> BrokerReport {
+    let text = Arc::from("connection refused");
+    let system = Arc::new(io::Error::from_raw_os_error(111));
+    let failure = BrokerFailure::new(ConnectionStep::Connect, text, Duration::ZERO, Some(system));
+    BrokerReport {
+        failures: 57,
+        failing_for: Some(Duration::from_secs(60)),
+        last_failure: Some(failure),
+        ..report(BrokerState::Disconnected)
+    }
+}
+
 /// One of each kind that a `SendError` can have before a record is accepted.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
@@ -77,7 +103,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 waited: second,
                 cause: None,
                 obstacle: None,
-                is_connected: true,
+                brokers: vec![report(BrokerState::Connected)],
             },
             Disposition::RetryLater,
             "partition 7 of topic orders with 2 partitions not in metadata after 1s (max.block.ms)",
@@ -90,10 +116,23 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 waited: second,
                 cause: None,
                 obstacle: Some("the answer of broker kafka-1:9092 cannot be read".to_owned()),
-                is_connected: false,
+                brokers: Vec::new(),
             },
             Disposition::RetryLater,
             "topic orders not in metadata after 1s (max.block.ms): the answer of broker kafka-1:9092 cannot be read",
+        ),
+        (
+            SendErrorKind::MetadataTimeout {
+                topic: topic(),
+                partition: None,
+                partition_count: None,
+                waited: second,
+                cause: None,
+                obstacle: None,
+                brokers: vec![refusing()],
+            },
+            Disposition::RetryLater,
+            "topic orders not in metadata after 1s (max.block.ms): no broker can be reached (kafka-1:9092: connection refused, 57 attempts in 60 s)",
         ),
         (
             SendErrorKind::Partitioner { topic: topic(), source: source() },
@@ -129,6 +168,26 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
 }
 
 #[test]
+fn sources_lead_from_the_broker_to_what_the_system_said() {
+    let kind = SendErrorKind::MetadataTimeout {
+        topic: Topic::from("orders"),
+        partition: None,
+        partition_count: None,
+        waited: Duration::from_secs(60),
+        cause: None,
+        obstacle: None,
+        brokers: vec![refusing()],
+    };
+    let error: SendError = SendError::refused(kind, ProducerRecord::to("orders").value("v"));
+
+    let failure = error.source().unwrap();
+
+    assert_eq!(failure.downcast_ref::<BrokerFailure>(), refusing().last_failure.as_ref());
+    let system = failure.source().unwrap().downcast_ref::<io::Error>().unwrap();
+    assert_eq!(system.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
 fn refused_record_was_not_written_and_comes_back() {
     for (kind, disposition, message) in refusals() {
         let record = ProducerRecord::to("orders").value("v");
@@ -159,6 +218,9 @@ fn refused_topic_advises_by_its_code() {
 #[test]
 fn error_of_the_user_is_the_source() {
     for (kind, ..) in refusals() {
+        if matches!(kind, SendErrorKind::MetadataTimeout { .. }) {
+            continue;
+        }
         let has_source =
             matches!(kind, SendErrorKind::Partitioner { .. } | SendErrorKind::Serialization { .. });
         let error: SendError = SendError::refused(kind, ProducerRecord::to("orders"));

@@ -101,6 +101,7 @@ impl SenderMachine {
             network: NetworkClient::new(network_config(options), StdRng::seed_from_u64(options.seed)),
             observer: None,
             counters: Arc::new(Counters::default()),
+            board: Arc::default(),
             seed: options.seed,
             epoch: now,
         });
@@ -332,6 +333,7 @@ impl Outside for SenderMachine {
 
 fn sender_settings(options: &SenderOptions) -> SenderSettings {
     SenderSettings {
+        client_id: Arc::from("machine"),
         transactional: None,
         bootstrap_resolve_timeout: None,
         acks: options.acks,

@@ -287,6 +287,12 @@ impl Cluster {
         self
     }
 
+    /// Leaves out why brokers could not be asked, but not which of them refuse the producer.
+    pub(super) fn without_note(mut self) -> Self {
+        self.obstacle = None;
+        self
+    }
+
     pub(super) fn without_obstacle(mut self) -> Self {
         self.obstacle = None;
         self.refusals = BTreeMap::new();

@@ -36,6 +36,7 @@ use super::least_loaded_node::{LeastLoadedNode, Standing, least_loaded_node};
 use super::node_connection::NodeConnection;
 use super::outbox::Outbox;
 use super::sasl::SaslMechanism;
+use super::socket_error::SocketError;
 use super::timers::NodeTimers;
 
 pub(crate) use self::deadlines::Deadline;
@@ -266,13 +267,18 @@ impl<P> NetworkClient<P> {
     }
 
     /// Notes that a connection could not be made.
-    pub(crate) fn handle_connect_failed(&mut self, connection: ConnectionId, reason: Arc<str>, now: Instant) {
+    pub(crate) fn handle_connect_failed(
+        &mut self,
+        connection: ConnectionId,
+        reason: SocketError,
+        now: Instant,
+    ) {
         let Some(node) = self.states.node_of(connection) else { return };
         self.drop_connection(node, DisconnectReason::ConnectFailed(reason), None, now);
     }
 
     /// Notes that no address was found to connect to.
-    pub(crate) fn handle_unresolved(&mut self, connection: ConnectionId, reason: Arc<str>, now: Instant) {
+    pub(crate) fn handle_unresolved(&mut self, connection: ConnectionId, reason: SocketError, now: Instant) {
         let Some(node) = self.states.node_of(connection) else { return };
         self.drop_connection(node, DisconnectReason::Unresolved(reason), None, now);
     }
@@ -317,7 +323,7 @@ impl<P> NetworkClient<P> {
     pub(crate) fn handle_closed(
         &mut self,
         connection: ConnectionId,
-        reason: Arc<str>,
+        reason: SocketError,
         first_unsent: Option<i32>,
         now: Instant,
     ) {

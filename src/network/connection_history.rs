@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
+use crate::error::ConnectionStep;
 use crate::protocol::ApiKey;
 
 use super::event::{AuthenticationError, DisconnectReason};
@@ -39,15 +40,6 @@ pub(super) struct ConnectionHistory {
 pub(super) struct LastCause {
     pub(super) reason: DisconnectReason,
     pub(super) at: Instant,
-}
-
-/// How far a connection had come when it was lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    Connecting,
-    Negotiating,
-    Authenticating,
-    Ready,
 }
 
 impl ConnectionHistory {
@@ -112,7 +104,7 @@ impl ConnectionHistory {
     /// `random` is drawn from `[0, 1)`.
     pub(super) fn lost(
         &mut self,
-        stage: Stage,
+        step: ConnectionStep,
         was_hasty: bool,
         reason: DisconnectReason,
         backoff: &Backoff,
@@ -125,7 +117,7 @@ impl ConnectionHistory {
                 | DisconnectReason::CredentialsTimedOut { .. }
                 | DisconnectReason::HandshakeTimedOut
         );
-        if stage == Stage::Connecting || (stage != Stage::Ready && is_too_short) {
+        if step == ConnectionStep::Connect || (step != ConnectionStep::Ready && is_too_short) {
             self.setup_failures = self.setup_failures.saturating_add(1);
         }
         // A broker that is another than the client means knows the version in which it was asked, and TLS is not about versions.
@@ -133,14 +125,14 @@ impl ConnectionHistory {
         if was_hasty && may_come_from_haste(&reason) {
             // The peer may not bear it, or a refusal was lost with the connection. Waiting for each answer tells.
             self.asked_too_early();
-        } else if stage == Stage::Negotiating && !says_nothing_of_versions {
+        } else if step == ConnectionStep::ApiVersions && !says_nothing_of_versions {
             self.handshake_version = version_after_lost_handshake(self.handshake_version);
         }
         if matches!(reason, DisconnectReason::AuthenticationFailed(AuthenticationError::Demanded { .. })) {
             // A broker may know SASL and not insist on it: by turns it is asked, and taken at its word.
             self.may_demand_sasl = false;
         }
-        self.has_failed |= stage != Stage::Ready;
+        self.has_failed |= step != ConnectionStep::Ready;
         self.last_attempt = now;
         self.last_cause = Some(LastCause { reason, at: now });
         let delay = backoff.delay(self.failures, random);
@@ -225,8 +217,15 @@ mod tests {
         let backoff = Backoff::new(millis(50), millis(1000));
         let mut history = ConnectionHistory::new(now);
 
-        history.lost(Stage::Connecting, false, DisconnectReason::ConnectTimedOut, &backoff, now, MEAN);
-        history.lost(Stage::Ready, false, DisconnectReason::RequestTimedOut, &backoff, now + millis(7), MEAN);
+        history.lost(ConnectionStep::Connect, false, DisconnectReason::ConnectTimedOut, &backoff, now, MEAN);
+        history.lost(
+            ConnectionStep::Ready,
+            false,
+            DisconnectReason::RequestTimedOut,
+            &backoff,
+            now + millis(7),
+            MEAN,
+        );
         history.attempt(now + millis(100));
         history.ready(false);
 
@@ -240,9 +239,16 @@ mod tests {
         let backoff = Backoff::new(millis(50), millis(1000));
         let mut history = ConnectionHistory::new(now);
 
-        history.lost(Stage::Ready, false, DisconnectReason::RequestTimedOut, &backoff, now, MEAN);
+        history.lost(ConnectionStep::Ready, false, DisconnectReason::RequestTimedOut, &backoff, now, MEAN);
         assert!(!history.has_failed());
-        history.lost(Stage::Negotiating, false, DisconnectReason::RequestTimedOut, &backoff, now, MEAN);
+        history.lost(
+            ConnectionStep::ApiVersions,
+            false,
+            DisconnectReason::RequestTimedOut,
+            &backoff,
+            now,
+            MEAN,
+        );
         assert!(history.has_failed());
         history.ready(false);
 

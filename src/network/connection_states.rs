@@ -268,8 +268,6 @@ impl ConnectionStates {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use crate::clock;
     use crate::protocol::messages::api_versions::ApiVersionsResponse;
 
@@ -303,7 +301,7 @@ mod tests {
     }
 
     fn lose(states: &mut ConnectionStates, now: Instant) {
-        let reason = DisconnectReason::Closed(Arc::from("reset"));
+        let reason = DisconnectReason::Closed("reset".into());
         states.disconnected(NODE, &reason, now, || MEAN);
     }
 

@@ -6,10 +6,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::config::HostPort;
+use crate::error::{ConnectionStep, SharedError};
 use crate::protocol::{ApiKey, ErrorCode};
 use crate::security_failure::SecurityFailure;
 use crate::topic_partition::NodeId;
 use crate::wire::{DecodeError, EncodeError, Readable, Segments};
+
+use super::socket_error::SocketError;
 
 /// Tells one attempt to connect, and the connection that came of it, from all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,11 +42,20 @@ pub(crate) struct Frame {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NetworkEvent<P> {
     /// A connection was lost or given up, or could not be made. Its requests have failed before this.
-    Disconnected { node: NodeId, reason: DisconnectReason, was_ready: bool },
+    Disconnected {
+        node: NodeId,
+        /// Where the connection led to, or was to lead to.
+        address: HostPort,
+        /// How far it had come.
+        step: ConnectionStep,
+        /// Requests of the caller's that it had under way.
+        unanswered: usize,
+        reason: DisconnectReason,
+    },
     /// A request will not be answered. If it was not `on_wire`, the broker has certainly not seen any of it.
     Failed { node: NodeId, purpose: P, reason: FailureReason, on_wire: bool },
     /// A node takes requests from now on.
-    Ready { node: NodeId },
+    Ready { node: NodeId, address: HostPort },
     /// A request was answered. The body is what follows the response header.
     Response { node: NodeId, purpose: P, api_key: ApiKey, version: i16, body: Bytes, sent_at: Instant },
     /// A request that expects no response is in the hands of the operating system.
@@ -55,7 +68,7 @@ impl<P> NetworkEvent<P> {
         match self {
             Self::Disconnected { node, .. }
             | Self::Failed { node, .. }
-            | Self::Ready { node }
+            | Self::Ready { node, .. }
             | Self::Response { node, .. }
             | Self::Written { node, .. } => node,
         }
@@ -100,17 +113,15 @@ pub(crate) enum DisconnectReason {
     #[error("{subject} that the broker is to be shown did not come in time")]
     CredentialsTimedOut { subject: &'static str },
     #[error("connection lost: {0}")]
-    Closed(Arc<str>),
+    Closed(#[source] SocketError),
     /// The same, instead of the first answer after that to ApiVersions, to a producer that has not said who it is.
-    #[error(
-        "connection lost: {0}, in place of the first answer; brokers that want SASL do that (security.protocol)"
-    )]
-    ClosedUnanswered(Arc<str>),
+    #[error("connection lost: {}", ClosedUnanswered(.0))]
+    ClosedUnanswered(#[source] SocketError),
     #[error("could not connect: {0}")]
-    ConnectFailed(Arc<str>),
+    ConnectFailed(#[source] SocketError),
     /// The name has no address.
     #[error("could not connect: {0}")]
-    Unresolved(Arc<str>),
+    Unresolved(#[source] SocketError),
     #[error("could not connect in time")]
     ConnectTimedOut,
     #[error("connected, but the broker did not tell its versions in time")]
@@ -149,6 +160,33 @@ impl DisconnectReason {
     /// Whether no further attempt helps, but only another configuration of the producer or of the brokers.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(self, Self::AuthenticationFailed(_))
+    }
+}
+
+/// What is told of a broker, beside how far the connection was.
+impl DisconnectReason {
+    /// Returns the cause in a few words.
+    pub(crate) fn words(&self) -> Arc<str> {
+        match self {
+            Self::Closed(error) | Self::ConnectFailed(error) | Self::Unresolved(error) => {
+                Arc::clone(error.text())
+            }
+            Self::ClosedUnanswered(error) => ClosedUnanswered(error).to_string().into(),
+            reason => Readable::new(&reason.to_string()).into_text(),
+        }
+    }
+
+    /// Returns what stands behind it: words of the system, or of a room below.
+    pub(crate) fn shared_source(&self) -> Option<SharedError> {
+        match self {
+            Self::Closed(error)
+            | Self::ClosedUnanswered(error)
+            | Self::ConnectFailed(error)
+            | Self::Unresolved(error) => error.shared_source(),
+            Self::Malformed(problem) => Some(Arc::new(problem.clone())),
+            Self::Unencodable(error) => Some(Arc::new(error.clone())),
+            _ => None,
+        }
     }
 }
 
@@ -228,6 +266,19 @@ impl AuthenticationError {
     /// Returns what stands in front of the text. TLS ends before anything is said of who the producer is.
     fn prefix(&self) -> &'static str {
         if let Self::Tls(_) = self { "TLS failed: " } else { "authentication failed: " }
+    }
+}
+
+/// A connection that ended in place of the first answer.
+struct ClosedUnanswered<'a>(&'a SocketError);
+
+impl fmt::Display for ClosedUnanswered<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}, in place of the first answer; brokers that want SASL do that (security.protocol)",
+            self.0
+        )
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
+use crate::error::ConnectionStep;
 use crate::metadata::Node;
 use crate::planted::planted;
 
 use super::api_versions::ApiVersions;
 use super::authentication::{AuthenticationStep, ConnectionAuthentication, renewal_delay};
-use super::connection_history::{ConnectionHistory, Stage};
+use super::connection_history::ConnectionHistory;
 use super::correlation_ids::CorrelationIds;
 use super::event::{AuthenticationError, ConnectionId, DisconnectReason};
 
@@ -358,17 +359,9 @@ impl NodeConnection {
     /// The attempt came to nothing, or the connection is gone. The next attempt must wait. `random` is drawn from
     /// `[0, 1)`.
     pub(super) fn lost(&mut self, reason: DisconnectReason, backoff: &Backoff, now: Instant, random: f64) {
-        let stage = match self.state {
-            ConnectionState::Disconnected { .. } => return,
-            ConnectionState::Connecting { .. } => Stage::Connecting,
-            ConnectionState::Negotiating { .. } => Stage::Negotiating,
-            ConnectionState::Authenticating { is_first: true, .. } => Stage::Authenticating,
-            ConnectionState::Authenticating { is_first: false, .. }
-            | ConnectionState::Ready { .. }
-            | ConnectionState::Draining { .. } => Stage::Ready,
-        };
-        let was_hasty = stage != Stage::Ready && self.was_hasty();
-        let backoff = self.history.lost(stage, was_hasty, reason, backoff, now, random);
+        let Some(step) = self.step() else { return };
+        let was_hasty = step != ConnectionStep::Ready && self.was_hasty();
+        let backoff = self.history.lost(step, was_hasty, reason, backoff, now, random);
         self.state = ConnectionState::Disconnected { since: now, backoff };
     }
 
@@ -449,6 +442,19 @@ impl NodeConnection {
             ConnectionState::Authenticating { established, .. }
             | ConnectionState::Ready { established, .. }
             | ConnectionState::Draining { established, .. } => Some(established.link.id),
+        }
+    }
+
+    /// Returns how far the connection has come, if there is one, or an attempt at one.
+    pub(super) fn step(&self) -> Option<ConnectionStep> {
+        match self.state {
+            ConnectionState::Disconnected { .. } => None,
+            ConnectionState::Connecting { .. } => Some(ConnectionStep::Connect),
+            ConnectionState::Negotiating { .. } => Some(ConnectionStep::ApiVersions),
+            ConnectionState::Authenticating { is_first: true, .. } => Some(ConnectionStep::Authentication),
+            ConnectionState::Authenticating { is_first: false, .. }
+            | ConnectionState::Ready { .. }
+            | ConnectionState::Draining { .. } => Some(ConnectionStep::Ready),
         }
     }
 

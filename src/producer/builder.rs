@@ -45,8 +45,8 @@ use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
 use crate::producer::{KafkaProducer, ProducerShared, deadline};
 use crate::sender::{
-    Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings, TransactionalSettings,
-    most_outstanding,
+    Board, Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings,
+    TransactionalSettings, most_outstanding,
 };
 #[cfg(feature = "tls")]
 use crate::tls::{CertificateProvider, Peer, RotatingTls};
@@ -339,10 +339,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         }
         let interceptors = Arc::new(self.interceptors);
         let has_interceptors = !interceptors.is_empty();
-        let observer = has_interceptors
-            .then(|| Arc::clone(&interceptors))
-            .map(|chain| -> Arc<dyn AckObserver> { chain });
-        let counters = Arc::new(Counters::default());
+        let observer: Option<Arc<dyn AckObserver>> =
+            has_interceptors.then(|| Arc::<InterceptorChain<K, V>>::clone(&interceptors) as _);
+        let (counters, board) = (Arc::<Counters>::default(), Arc::<Board>::default());
         let topics = Arc::<TopicDirectory>::default();
         let accumulator = new_accumulator(&settings, has_interceptors, &runtime);
         let accumulator = Arc::new(accumulator.with_topic_watcher(Arc::<TopicDirectory>::clone(&topics)));
@@ -357,6 +356,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             network: new_network(&settings, mechanism, keeps_secrets),
             observer,
             counters: Arc::clone(&counters),
+            board: Arc::clone(&board),
             seed: rand::rng().random(),
             epoch,
         });
@@ -388,6 +388,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             connector,
             control,
             counters,
+            board,
             wall_clock: WallClock::new(epoch),
         };
         Ok(KafkaProducer { shared: Arc::new(shared) })
@@ -545,6 +546,7 @@ fn sender_settings(settings: &ProducerSettings) -> SenderSettings {
     };
     let max_in_flight = settings.max_in_flight_requests_per_connection;
     SenderSettings {
+        client_id: Arc::from(settings.client_id.as_str()),
         bootstrap_resolve_timeout: Some(settings.bootstrap_resolve_timeout)
             .filter(|timeout| *timeout > Duration::ZERO),
         acks,

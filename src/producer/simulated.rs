@@ -73,6 +73,7 @@ impl Shared {
             connector: Arc::new(crate::network::resolver::TcpConnector::default()),
             control: self.control,
             counters: self.counters,
+            board: Arc::default(),
             wall_clock: WallClock::new(clock::now()),
         };
         TransactionalProducer::new(Arc::new(shared))

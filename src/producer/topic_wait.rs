@@ -6,10 +6,12 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use crate::accumulator::RecordAccumulator;
+use crate::clock;
+use crate::error::BrokerReport;
 use crate::metadata::Cluster;
 use crate::producer::deadline;
 use crate::protocol::ErrorCode;
-use crate::sender::Control;
+use crate::sender::{Board, Control};
 use crate::topic_partition::Topic;
 
 /// What is waited for.
@@ -19,6 +21,8 @@ pub(crate) struct TopicWait<'a> {
     pub(crate) partition: Option<i32>,
     pub(crate) control: &'a Control,
     pub(crate) accumulator: &'a RecordAccumulator,
+    /// How brokers have fared.
+    pub(crate) board: &'a Board,
 }
 
 /// Why a topic is not to be had.
@@ -34,7 +38,7 @@ pub(crate) enum TopicWaitError {
         partition_count: Option<usize>,
         cause: Option<ErrorCode>,
         obstacle: Option<String>,
-        is_connected: bool,
+        brokers: Vec<BrokerReport>,
     },
 }
 
@@ -63,10 +67,9 @@ impl TopicWait<'_> {
                 None => {
                     let partition_count = cluster.partition_count(self.topic);
                     let cause = cluster.topic_error(self.topic);
-                    // Nodes have their real ids once a broker has answered.
-                    let is_connected = cluster.nodes().iter().any(|node| node.id().0 >= 0);
                     let obstacle = cluster.obstacle().map(str::to_owned);
-                    return Err(TopicWaitError::TimedOut { partition_count, cause, obstacle, is_connected });
+                    let brokers = self.board.reports(None, clock::now());
+                    return Err(TopicWaitError::TimedOut { partition_count, cause, obstacle, brokers });
                 }
             }
             if let Some(refusal) = cluster.refusal() {

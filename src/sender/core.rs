@@ -17,6 +17,7 @@
 //! | [`Settlement`] | what becomes of a batch |
 //! | [`Numbering`] | which producer id and epochs are in use |
 //! | [`Topology`] | when to ask which broker for metadata, and what follows from the answer |
+//! | [`Brokers`] | how each broker has fared |
 //! | [`Transactions`] | how far the transaction is, and what its coordinator is told |
 //!
 //! Here they are strung together: events go to machines (`events.rs`, `produce_outcomes.rs`), effects are carried out (`acting.rs`),
@@ -34,6 +35,7 @@ use crate::metadata::Metadata;
 use crate::metrics::Counters;
 use crate::network::{NetworkAction, NetworkClient};
 use crate::planted::planted;
+use crate::sender::brokers::{Board, Brokers};
 use crate::sender::effects::Effects;
 use crate::sender::nodes::Nodes;
 use crate::sender::numbering::Numbering;
@@ -66,6 +68,7 @@ pub(crate) struct SenderCore {
     /// What the shell must do and has not taken so far.
     outbox: PendingActions,
     counters: Arc<Counters>,
+    brokers: Brokers,
     /// As of the last poll, in milliseconds since 1970.
     wall_clock: i64,
     /// What had come by then was handed over.
@@ -94,6 +97,7 @@ pub(crate) struct Parts {
     pub(crate) network: NetworkClient<Purpose>,
     pub(crate) observer: Option<Arc<dyn AckObserver>>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) board: Arc<Board>,
     pub(crate) seed: u64,
     pub(crate) epoch: Instant,
 }
@@ -132,6 +136,7 @@ impl SenderCore {
             outbox: PendingActions::default(),
             settlement,
             counters: parts.counters,
+            brokers: Brokers::new(parts.board),
             numbering,
             effects: Effects::default(),
             topology,
@@ -139,7 +144,9 @@ impl SenderCore {
             wall_clock: 0,
             read_until: parts.epoch,
         };
-        core.network.update_nodes(core.topology.cluster().nodes(), parts.epoch);
+        let nodes = core.topology.cluster().nodes();
+        core.network.update_nodes(nodes, parts.epoch);
+        core.brokers.handle_view(nodes);
         core
     }
 
@@ -251,6 +258,10 @@ impl SenderCore {
     /// Lists the partition of a queue as ready for a node, as if it had been looked at.
     pub(crate) fn list(&mut self, node: NodeId, id: usize) {
         self.schedule.list(node, id);
+    }
+
+    pub(crate) fn board(&self) -> Arc<Board> {
+        self.brokers.board()
     }
 
     pub(crate) fn cluster(&self) -> &Cluster {

@@ -8,6 +8,8 @@ use crate::backoff::Backoff;
 /// The sender's settings.
 #[derive(Debug, Clone)]
 pub(crate) struct SenderSettings {
+    /// `client.id`, by which log lines tell producers apart.
+    pub(crate) client_id: Arc<str>,
     /// 0, 1 or -1, as on the wire.
     pub(crate) acks: i16,
     /// `enable.idempotence`, and nothing against it.

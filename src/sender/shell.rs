@@ -144,9 +144,9 @@ impl Shell {
                 Err(error) => match SecurityFailure::of(&error) {
                     Some(failure) => self.core.network().handle_insecure(id, failure, None, now),
                     None if Unresolved::is_in(&error) => {
-                        self.core.network().handle_unresolved(id, error.to_string().into(), now);
+                        self.core.network().handle_unresolved(id, error.into(), now);
                     }
-                    None => self.core.network().handle_connect_failed(id, error.to_string().into(), now),
+                    None => self.core.network().handle_connect_failed(id, error.into(), now),
                 },
             }
         }

@@ -77,18 +77,21 @@ impl Sockets {
                 // The next answer in the socket may be to a request already.
                 is_ready || network.has_been_ready(*id)
             });
-            match &result {
-                Ok(is_drained) => has_read_all &= *is_drained,
+            match result {
+                Ok(is_drained) => {
+                    has_read_all &= is_drained;
+                    true
+                }
                 Err(error) => {
                     let first_unsent = connection.first_unsent();
-                    match SecurityFailure::of(error) {
+                    match SecurityFailure::of(&error) {
                         Some(failure) => network.handle_insecure(*id, failure, first_unsent, now),
-                        None => network.handle_closed(*id, error.to_string().into(), first_unsent, now),
+                        None => network.handle_closed(*id, error.into(), first_unsent, now),
                     }
                     lost(*id);
+                    false
                 }
             }
-            result.is_ok()
         });
         // Without a budget, sockets say that there is nothing.
         has_read_all && coop::has_budget_remaining()

@@ -2,11 +2,12 @@
 //!
 //! The times are long and the clock is moved, so that a machine that is slow for a second changes nothing.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use kafka_mock::{Api, Fault};
 use kafka_producer::{
-    DeliveryError, DeliveryErrorKind, Disposition, ErrorCode, KafkaProducerBuilder, Persisted,
+    BrokerState, DeliveryError, DeliveryErrorKind, Disposition, ErrorCode, KafkaProducerBuilder, Persisted,
     ProducerRecord, SendErrorKind, TimeSpent,
 };
 
@@ -247,15 +248,14 @@ async fn unknown_topic_times_out_after_max_block() -> TestResult {
     let sending = producer.send(ProducerRecord::to("missing").value("x"));
     let error = run_out("send", sending, is_told, seconds(61)).await.unwrap_err();
 
-    let SendErrorKind::MetadataTimeout {
-        topic, partition, partition_count, waited, cause, is_connected, ..
-    } = error.kind()
+    let SendErrorKind::MetadataTimeout { topic, partition, partition_count, waited, cause, brokers, .. } =
+        error.kind()
     else {
         panic!("{error:?}")
     };
     assert_eq!((topic.as_str(), *partition, *partition_count), ("missing", None, None));
     assert_eq!((*waited, *cause), (seconds(60), Some(ErrorCode::UnknownTopicOrPartition)));
-    assert!(is_connected);
+    assert_eq!(brokers[0].state, BrokerState::Connected);
     assert_eq!(error.persisted(), Persisted::No);
     assert_eq!(error.disposition(), Disposition::RetryLater);
     assert!(error.to_string().starts_with("topic missing not in metadata after 60s"), "{error}");
@@ -274,8 +274,11 @@ async fn timeout_says_so_if_no_broker_has_answered() -> TestResult {
     let error = soon("send", producer.send(record("x"))).await.unwrap_err();
 
     let text = error.to_string();
-    let reason = format!("(max.block.ms): broker {address}: could not connect: ");
+    let reason = format!("(max.block.ms): no broker can be reached ({address}: connection refused, ");
     assert!(text.contains(&reason), "{text}");
+    let failure = error.source().unwrap();
+    assert_eq!(failure.to_string(), "while connecting: connection refused");
+    assert!(failure.source().unwrap().is::<std::io::Error>());
     Ok(())
 }
 

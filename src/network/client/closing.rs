@@ -44,7 +44,8 @@ impl<P> NetworkClient<P> {
         }
         let known = self.states.node(node)?;
         let connection = known.id()?;
-        let (was_ready, is_leaving) = (known.versions().is_some(), known.is_retired());
+        let step = known.step()?;
+        let (address, is_leaving) = (known.address().address().clone(), known.is_retired());
         self.states.disconnected(node, &reason, now, || self.random.random());
         if is_leaving {
             // The next connection may be to another broker that has taken the name over.
@@ -53,13 +54,15 @@ impl<P> NetworkClient<P> {
 
         let withdrawn = self.outbox.withdraw(connection);
         let mut on_wire = true;
+        let mut unanswered = 0;
         for request in self.in_flight.clear(node) {
             let id = Some(request.correlation_id);
             on_wire &= id != first_unsent && id != withdrawn.first_frame;
             let Asker::Caller(purpose) = request.asker else { continue };
+            unanswered += 1;
             self.outbox.tell(NetworkEvent::Failed { node, purpose, reason: (&reason).into(), on_wire });
         }
-        self.outbox.tell(NetworkEvent::Disconnected { node, reason, was_ready });
+        self.outbox.tell(NetworkEvent::Disconnected { node, address, step, unanswered, reason });
         self.settle(node, now);
         (!withdrawn.connect).then_some(connection)
     }

@@ -277,7 +277,10 @@ impl<P> NetworkClient<P> {
             self.haste.note_let_in(version, was_hasty, is_patient);
         }
         if self.states.authenticated(node, lifetime, random) {
-            self.outbox.tell(NetworkEvent::Ready { node });
+            if let Some(known) = self.states.node(node) {
+                let address = known.address().address().clone();
+                self.outbox.tell(NetworkEvent::Ready { node, address });
+            }
             self.settle_kept(now);
         }
     }

@@ -10,6 +10,8 @@ use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use rand::SeedableRng;
 
 use crate::clock;
+use crate::config::HostPort;
+use crate::error::ConnectionStep;
 use crate::protocol::ErrorCode;
 
 use super::*;
@@ -110,7 +112,8 @@ impl Bench {
         self.client.handle_connected(connection, self.now);
         let (sent, _) = self.sent();
         self.client.handle_frame(connection, versions_answer(sent, 4, 0), self.now);
-        assert_eq!(self.events(), [NetworkEvent::Ready { node: id }]);
+        let events = self.events();
+        assert!(matches!(events[..], [NetworkEvent::Ready { node, .. }] if node == id), "{events:?}");
         connection
     }
 
@@ -197,15 +200,31 @@ fn versions_answer_of(sent: Sent, version: i16, error_code: i16, ranges: &[(i16,
     frame.freeze()
 }
 
-fn disconnected(reason: DisconnectReason, was_ready: bool) -> NetworkEvent<&'static str> {
-    NetworkEvent::Disconnected { node: NODE, reason, was_ready }
+fn address(id: NodeId) -> HostPort {
+    node(id).address().clone()
+}
+
+fn ready(node: NodeId) -> NetworkEvent<&'static str> {
+    NetworkEvent::Ready { node, address: address(node) }
+}
+
+fn disconnected(reason: DisconnectReason, step: ConnectionStep) -> NetworkEvent<&'static str> {
+    NetworkEvent::Disconnected { node: NODE, address: address(NODE), step, unanswered: 0, reason }
+}
+
+/// The same, of a connection that had requests under way.
+fn with_unanswered(count: usize, mut event: NetworkEvent<&'static str>) -> NetworkEvent<&'static str> {
+    if let NetworkEvent::Disconnected { unanswered, .. } = &mut event {
+        *unanswered = count;
+    }
+    event
 }
 
 fn closed(reason: &str) -> DisconnectReason {
-    DisconnectReason::Closed(Arc::from(reason))
+    DisconnectReason::Closed(reason.into())
 }
 
 /// The same, of a connection on which no caller's request was answered.
 fn unanswered(reason: &str) -> DisconnectReason {
-    DisconnectReason::ClosedUnanswered(Arc::from(reason))
+    DisconnectReason::ClosedUnanswered(reason.into())
 }

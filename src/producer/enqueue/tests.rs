@@ -73,6 +73,7 @@ impl Rig {
             connector: Arc::new(crate::network::resolver::TcpConnector::default()),
             control: Arc::new(Control::default()),
             counters: Arc::new(Counters::default()),
+            board: Arc::default(),
             wall_clock: WallClock::new(clock::now()),
         };
         Self { shared, published }

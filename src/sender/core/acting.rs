@@ -29,9 +29,7 @@ impl SenderCore {
             Effect::Adopt(update) => self.adopt(update, now),
             Effect::AdoptProducerId(producer) => self.numbering.adopt(producer, &mut self.effects),
             Effect::Answer(answer) => self.outbox.answer(answer),
-            Effect::Connect(node) => {
-                self.network.connect(node, now);
-            }
+            Effect::Connect(node) => self.connect(node, now),
             Effect::ForgetIdleTopics => self.forget_idle_topics(),
             Effect::KnowNodes { cluster_id, nodes } => {
                 self.network.set_cluster_id(cluster_id.as_deref());
@@ -87,6 +85,18 @@ impl SenderCore {
     pub(super) fn throttle(&mut self, node: NodeId, wish: Duration, now: Instant) {
         let pause = throttling::granted(wish, self.settings.delivery_timeout);
         self.network.throttle(node, pause, now);
+        if let (Some(known), Some(until)) = (self.network.address(node), now.checked_add(pause)) {
+            self.brokers.handle_throttle(node, known.address(), until);
+        }
+    }
+
+    /// Begins to connect to a node, unless there is no need or it is too early.
+    pub(super) fn connect(&mut self, node: NodeId, now: Instant) {
+        if self.network.connect(node, now)
+            && let Some(known) = self.network.address(node)
+        {
+            self.brokers.handle_attempt(node, known.address());
+        }
     }
 
     fn forget_idle_topics(&mut self) {
@@ -103,6 +113,7 @@ impl SenderCore {
     fn adopt(&mut self, update: MetadataUpdate, now: Instant) {
         self.network.set_cluster_id(update.cluster.cluster_id());
         self.network.update_nodes(update.cluster.nodes(), now);
+        self.brokers.handle_view(update.cluster.nodes());
         self.schedule.handle_view(&update);
         self.look_at_active(now);
         self.outbox.publish(update.cluster);

@@ -18,8 +18,9 @@ impl SenderCore {
         while let Some(event) = self.network.poll_event() {
             self.schedule.note_news();
             match event {
-                NetworkEvent::Ready { node } => {
+                NetworkEvent::Ready { node, address } => {
                     self.counters.connections_created.add(1);
+                    self.brokers.handle_ready(node, &address);
                     let nodes = Nodes::new(&mut self.network);
                     self.topology.handle_ready(node, &nodes, &mut self.effects);
                     if let Some(transactions) = &mut self.transactions {
@@ -27,8 +28,10 @@ impl SenderCore {
                             .note_finalized(TransactionVersion::of(self.network.transaction_version()));
                     }
                 }
-                NetworkEvent::Disconnected { node, reason, .. } => {
-                    log::debug!(%node, %reason, "disconnected");
+                NetworkEvent::Disconnected { node, address, step, reason, unanswered } => {
+                    let client_id = &*self.settings.client_id;
+                    log::debug!(client_id, %node, %address, %step, unanswered, %reason, "disconnected");
+                    self.brokers.handle_end(node, &address, step, &reason, now);
                     if let Some(transactions) = &mut self.transactions {
                         transactions.handle_lost_connection(node);
                     }
@@ -43,6 +46,7 @@ impl SenderCore {
                     self.end_request(node, purpose, RequestOutcome::Failed { reason, on_wire }, now);
                 }
                 NetworkEvent::Response { node, purpose, version, body, .. } => {
+                    self.brokers.handle_answer(node);
                     self.end_request(node, purpose, RequestOutcome::Answered { version, body }, now);
                 }
                 NetworkEvent::Written { node, purpose } => {

@@ -18,7 +18,7 @@ impl SenderCore {
     pub(super) fn send_produce_requests(&mut self, now: Instant) {
         for node in self.schedule.ready_nodes() {
             if !self.network.is_ready(node, now) {
-                self.network.connect(node, now);
+                self.connect(node, now);
             }
             self.schedule.note_availability(node, self.network.can_send(node, now), now);
             while self.network.can_send(node, now)

@@ -27,7 +27,7 @@ use crate::network::transport::{Connecting, Connector};
 use crate::planted::{Bug, plant};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
-use crate::sender::{CallReply, Control, Purge, Sender, Wish};
+use crate::sender::{Board, CallReply, Control, Purge, Sender, Wish};
 use crate::topic_partition::Topic;
 
 struct Shell {
@@ -36,6 +36,7 @@ struct Shell {
     control: Arc<Control>,
     attempts: Arc<Attempts>,
     clusters: watch::Receiver<Arc<Cluster>>,
+    board: Arc<Board>,
 }
 
 impl Shell {
@@ -43,13 +44,14 @@ impl Shell {
         let config = Config::default();
         let accumulator = rig::accumulator(&config);
         let core = rig::core(&config, &accumulator, &Arc::new(Counters::default()), clock::now());
+        let board = core.board();
         let control = Arc::new(Control::default());
         let attempts = Arc::new(Attempts { outcome, ..Attempts::default() });
         let (published, clusters) = watch::channel(Arc::default());
         let connector: Arc<dyn Connector> = Arc::<Attempts>::clone(&attempts);
         let sender =
             Sender::new(core, Arc::clone(&accumulator), Arc::clone(&control), published, connector, 1000);
-        Self { sender: Mutex::new(Some(sender)), accumulator, control, attempts, clusters }
+        Self { sender: Mutex::new(Some(sender)), accumulator, control, attempts, clusters, board }
     }
 
     fn sender(&self) -> Sender {
@@ -124,8 +126,8 @@ async fn attempt_that_panics_is_one_that_has_failed() {
 
     assert!((50..100).contains(&shell.made()), "{} attempts", shell.made());
     assert_eq!(shell.control.end(), None);
-    let obstacle = shell.clusters.borrow().obstacle().unwrap().to_owned();
-    assert!(obstacle.contains("OS can't spawn worker thread"), "{obstacle}");
+    let report = shell.board.reports(None, clock::now())[0].to_string();
+    assert!(report.contains("OS can't spawn worker thread"), "{report}");
     task.abort();
 }
 

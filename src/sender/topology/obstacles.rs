@@ -49,7 +49,7 @@ impl Topology {
         self.note_obstacle(&format!("broker {broker} sends what cannot be read: {problem}{cause}"), effects);
     }
 
-    /// Reports why there is no connection to a broker, while no broker that could be asked is connected. A refusal that `is_final` ends
+    /// Takes in why there is no connection to a broker, while no broker that could be asked is connected. A refusal that `is_final` ends
     /// the wait of callers.
     pub(super) fn note_no_connection(
         &mut self,
@@ -65,9 +65,11 @@ impl Topology {
         if let Some(cause) = self.refusals.passing_lack().cloned() {
             return self.note_obstacle(&cause, effects);
         }
-        // The code that read the answer has logged what is wrong with it.
-        if !matches!(reason, DisconnectReason::Malformed(_) | DisconnectReason::Senseless(_)) {
-            self.note_obstacle(&format!("broker {}: {reason}", self.describe(node)), effects);
+        // The code that read the answer has noted what is wrong with it. All else stands in the accounts of brokers.
+        if !matches!(reason, DisconnectReason::Malformed(_) | DisconnectReason::Senseless(_))
+            && let Some(cluster) = self.metadata.clear_obstacle()
+        {
+            effects.push(Effect::Publish(cluster));
         }
     }
 

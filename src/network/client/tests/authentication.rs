@@ -231,7 +231,7 @@ fn broker_is_told_who_we_are_before_the_first_request() {
     assert_eq!((bench.client.has_in_flight(), bench.events()), (false, vec![]));
     reply(&mut bench, sent, &words("welcome", Duration::ZERO));
 
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
     assert!(bench.client.can_send(NODE, bench.now));
     assert_eq!(script.heard(), ["kafka-1 begins", "", "who?", "welcome"]);
     let request = bench.send_and_poll(NODE, "a");
@@ -269,7 +269,7 @@ fn broker_that_closes_instead_of_the_first_answer_may_want_sasl() {
         }
         bench.events();
 
-        bench.client.handle_closed(connection, Arc::from("closed by the broker"), None, bench.now);
+        bench.client.handle_closed(connection, "closed by the broker".into(), None, bench.now);
 
         let events = bench.events();
         let Some(NetworkEvent::Disconnected { reason, .. }) = events.last() else { panic!("{events:?}") };
@@ -302,7 +302,7 @@ fn refused_authentication_ends_the_connection_and_is_its_last_cause() {
     reply(&mut bench, sent, &refusal());
 
     assert_eq!(bench.closed(), connection);
-    assert_eq!(bench.events(), [disconnected(refused(false), false)]);
+    assert_eq!(bench.events(), [disconnected(refused(false), ConnectionStep::Authentication)]);
     assert_eq!(last_cause(&bench), Some(LastCause { reason: refused(false), at: bench.now }));
     let text = "authentication failed: broker refuses what sasl.jaas.config says (SCRIPT, SASL_AUTHENTICATION_FAILED (58)): wrong password";
     assert_eq!(refused(false).to_string(), text);
@@ -340,7 +340,10 @@ fn broker_that_the_mechanism_does_not_believe_is_left() {
 
     assert_eq!(bench.closed(), connection);
     let error = AuthenticationError::exchange("broker does not know the password");
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::AuthenticationFailed(error), false)]);
+    assert_eq!(
+        bench.events(),
+        [disconnected(DisconnectReason::AuthenticationFailed(error), ConnectionStep::Authentication)]
+    );
 }
 
 /// Some mechanisms repeat what a broker said before it has proved anything.
@@ -369,7 +372,10 @@ fn broker_that_speaks_no_sasl_is_left() {
 
     assert_eq!(bench.closed(), connection);
     let error = AuthenticationError::UnsupportedVersion(ApiKey::SaslHandshake);
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::AuthenticationFailed(error), false)]);
+    assert_eq!(
+        bench.events(),
+        [disconnected(DisconnectReason::AuthenticationFailed(error), ConnectionStep::Authentication)]
+    );
 }
 
 #[test]
@@ -405,7 +411,10 @@ fn broker_that_does_not_finish_its_part_in_time_is_given_up() {
     bench.advance(SETUP_TIMEOUT / 2);
 
     assert_eq!(bench.closed(), sent.connection);
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::AuthenticationTimedOut, false)]);
+    assert_eq!(
+        bench.events(),
+        [disconnected(DisconnectReason::AuthenticationTimedOut, ConnectionStep::Authentication)]
+    );
 }
 
 #[test]

@@ -38,9 +38,12 @@ fn failed_attempt_makes_the_next_one_wait() {
     assert_eq!(bench.client.ready_delay(NODE, bench.now), Some(Duration::ZERO));
     let connection = bench.connect(NODE);
 
-    bench.client.handle_connect_failed(connection, Arc::from("refused"), bench.now);
+    bench.client.handle_connect_failed(connection, "refused".into(), bench.now);
 
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::ConnectFailed(Arc::from("refused")), false)]);
+    assert_eq!(
+        bench.events(),
+        [disconnected(DisconnectReason::ConnectFailed("refused".into()), ConnectionStep::Connect)]
+    );
     assert!(bench.has_no_action());
     assert!(!bench.client.connect(NODE, bench.now));
     assert_eq!(bench.client.ready_delay(NODE, bench.now), Some(RECONNECT_BACKOFF));
@@ -77,8 +80,8 @@ fn connection_that_was_given_up_is_not_heard_any_more() {
     bench.events();
 
     bench.client.handle_connected(old, bench.now);
-    bench.client.handle_connect_failed(old, Arc::from("refused"), bench.now);
-    bench.client.handle_closed(old, Arc::from("reset"), None, bench.now);
+    bench.client.handle_connect_failed(old, "refused".into(), bench.now);
+    bench.client.handle_closed(old, "reset".into(), None, bench.now);
     bench.client.handle_frame(old, Bytes::new(), bench.now);
     bench.client.handle_written(old, 0, bench.now);
 
@@ -96,7 +99,7 @@ fn attempt_that_the_transport_has_not_heard_of_is_withdrawn() {
     bench.advance(SETUP_TIMEOUT);
 
     assert!(bench.has_no_action());
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::ConnectTimedOut, false)]);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::ConnectTimedOut, ConnectionStep::Connect)]);
 }
 
 #[test]
@@ -109,7 +112,7 @@ fn single_node_is_least_loaded_before_and_while_it_is_connected_but_not_while_it
     let chosen = bench.client.least_loaded_node(ApiKey::Metadata, bench.now);
     assert_eq!((chosen.node, chosen.has_ready_connection), (Some(NODE), true));
 
-    bench.client.handle_closed(connection, Arc::from("reset"), None, bench.now);
+    bench.client.handle_closed(connection, "reset".into(), None, bench.now);
     let chosen = bench.client.least_loaded_node(ApiKey::Metadata, bench.now);
     assert_eq!((chosen.node, chosen.has_ready_connection), (None, false));
     assert!(chosen.is_promising, "no attempt has failed yet");
@@ -133,13 +136,13 @@ fn node_that_failed_longest_ago_is_least_loaded() {
     let mut bench = Bench::new();
     for id in [NODE, OTHER] {
         let connection = bench.connect(id);
-        bench.client.handle_connect_failed(connection, Arc::from("refused"), bench.now);
+        bench.client.handle_connect_failed(connection, "refused".into(), bench.now);
         bench.advance(RECONNECT_BACKOFF);
     }
     for expected in [NODE, OTHER, NODE, OTHER] {
         assert_eq!(bench.client.least_loaded_node(ApiKey::Metadata, bench.now).node, Some(expected));
         let connection = bench.connect(expected);
-        bench.client.handle_connect_failed(connection, Arc::from("refused"), bench.now);
+        bench.client.handle_connect_failed(connection, "refused".into(), bench.now);
         bench.advance(RECONNECT_BACKOFF);
     }
 }
@@ -195,7 +198,7 @@ fn attempts_at_an_address_are_counted_for_each_node() {
         let Some(NetworkAction::Connect { connection, attempt, .. }) = bench.client.poll_action() else {
             panic!()
         };
-        bench.client.handle_connect_failed(connection, Arc::from("refused"), bench.now);
+        bench.client.handle_connect_failed(connection, "refused".into(), bench.now);
         bench.now += RECONNECT_BACKOFF;
         attempt
     };
@@ -216,7 +219,7 @@ fn only_attempts_past_their_own_time_are_given_up() {
 
     assert_eq!(bench.closed(), first);
     assert!(bench.has_no_action());
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::ConnectTimedOut, false)]);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::ConnectTimedOut, ConnectionStep::Connect)]);
     assert_eq!(bench.client.poll_timeout(), Some(bench.now + RECONNECT_BACKOFF));
     assert!(bench.client.is_connecting());
 }

@@ -22,7 +22,7 @@ fn node_is_ready_only_after_it_has_told_its_versions() {
     let (sent, _) = bench.sent();
     bench.client.handle_frame(connection, versions_answer(sent, 4, 0), bench.now);
     assert!(bench.client.is_ready(NODE, bench.now));
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
     assert_eq!(bench.client.version_for(NODE, ApiKey::Metadata), Some(12));
     assert_eq!(bench.client.version_for(NODE, ApiKey::Produce), Some(9));
     assert_eq!(bench.client.version_for(NODE, ApiKey::InitProducerId), None);
@@ -89,7 +89,7 @@ fn broker_that_names_what_it_refuses_is_not_asked_for_ever() {
 
     assert_eq!(bench.closed(), sent.connection);
     let reason = DisconnectReason::VersionsRefused(ErrorCode::UnsupportedVersion);
-    assert_eq!(bench.events(), [disconnected(reason, false)]);
+    assert_eq!(bench.events(), [disconnected(reason, ConnectionStep::ApiVersions)]);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn other_refusal_closes_the_connection() {
 
     assert_eq!(bench.closed(), sent.connection);
     let reason = DisconnectReason::VersionsRefused(ErrorCode::InvalidRequest);
-    assert_eq!(bench.events(), [disconnected(reason, false)]);
+    assert_eq!(bench.events(), [disconnected(reason, ConnectionStep::ApiVersions)]);
 }
 
 #[test]
@@ -128,7 +128,10 @@ fn broker_that_does_not_answer_is_given_up() {
     bench.advance(SETUP_TIMEOUT);
 
     assert_eq!(bench.closed(), sent.connection);
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::HandshakeTimedOut, false)]);
+    assert_eq!(
+        bench.events(),
+        [disconnected(DisconnectReason::HandshakeTimedOut, ConnectionStep::ApiVersions)]
+    );
 }
 
 #[test]
@@ -171,8 +174,8 @@ fn handshake_that_the_broker_cuts_short_is_tried_with_a_lower_version() {
     let mut bench = Bench::new();
     let (sent, _) = ask(&mut bench);
 
-    bench.client.handle_closed(sent.connection, Arc::from("reset"), None, bench.now);
-    assert_eq!(bench.events(), [disconnected(closed("reset"), false)]);
+    bench.client.handle_closed(sent.connection, "reset".into(), None, bench.now);
+    assert_eq!(bench.events(), [disconnected(closed("reset"), ConnectionStep::ApiVersions)]);
     bench.advance(RECONNECT_BACKOFF);
     let (_, frame) = ask(&mut bench);
 
@@ -227,7 +230,7 @@ fn early_request_goes_behind_the_one_for_versions_and_is_answered_behind_it() {
     bench.client.handle_frame(early.connection, answer, bench.now);
 
     let events = bench.events();
-    assert_eq!(events[0], NetworkEvent::Ready { node: NODE });
+    assert_eq!(events[0], ready(NODE));
     assert!(matches!(events[1], NetworkEvent::Response { purpose: "early", version: 4, .. }), "{events:?}");
     assert!(bench.client.is_ready(NODE, bench.now));
 }
@@ -246,10 +249,7 @@ fn early_request_outlives_a_second_question_for_versions() {
     bench.client.handle_frame(early.connection, answer, bench.now);
     bench.client.handle_frame(second.connection, versions_answer(second, 2, 0), bench.now);
 
-    assert!(matches!(
-        bench.events()[..],
-        [NetworkEvent::Response { .. }, NetworkEvent::Ready { node: NODE }]
-    ));
+    assert!(matches!(bench.events()[..], [NetworkEvent::Response { .. }, NetworkEvent::Ready { .. }]));
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn early_request_fails_with_its_connection() {
     send_early(&mut bench, "early");
     bench.sent();
 
-    bench.client.handle_closed(versions.connection, Arc::from("reset"), None, bench.now);
+    bench.client.handle_closed(versions.connection, "reset".into(), None, bench.now);
 
     let reason = FailureReason::Disconnected(closed("reset"));
     assert_eq!(bench.failures(), [("early", reason, true)]);
@@ -358,8 +358,13 @@ fn broker_that_is_another_ends_the_connection_and_is_told_again_at_the_next() {
     let refusal = versions_answer_of(sent, 4, REBOOTSTRAP_REQUIRED, &[(18, 0, 5)]);
     bench.client.handle_frame(sent.connection, refusal, bench.now);
 
-    let expected =
-        NetworkEvent::Disconnected { node: second, reason: DisconnectReason::Misrouted, was_ready: false };
+    let expected = NetworkEvent::Disconnected {
+        node: second,
+        address: address(second),
+        step: ConnectionStep::ApiVersions,
+        unanswered: 0,
+        reason: DisconnectReason::Misrouted,
+    };
     assert_eq!(bench.events(), [expected]);
     assert_eq!(bench.closed(), sent.connection);
     bench.advance(RECONNECT_BACKOFF);

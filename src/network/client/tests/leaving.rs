@@ -14,7 +14,7 @@ fn idle_connection_is_closed_and_may_be_made_again_at_once() {
     bench.advance(MAX_IDLE);
 
     assert_eq!(bench.closed(), connection);
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::Idle, true)]);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::Idle, ConnectionStep::Ready)]);
     assert_eq!(bench.client.poll_timeout(), None);
     assert!(bench.client.connect(NODE, bench.now));
 }
@@ -64,7 +64,7 @@ fn connection_to_a_removed_node_is_closed() {
     bench.client.update_nodes(&[node(OTHER)], bench.now);
 
     assert_eq!(bench.closed(), connection);
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::AddressChanged, true)]);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::AddressChanged, ConnectionStep::Ready)]);
     assert_eq!(bench.client.poll_timeout(), None);
     assert!(!bench.client.connect(NODE, bench.now));
 }
@@ -86,7 +86,7 @@ fn removed_node_is_let_finish_what_is_under_way() {
     assert_eq!(bench.closed(), connection);
     let events = bench.events();
     assert!(matches!(events[1], NetworkEvent::Response { purpose: "b", .. }));
-    assert_eq!(events[2], disconnected(DisconnectReason::AddressChanged, true));
+    assert_eq!(events[2], disconnected(DisconnectReason::AddressChanged, ConnectionStep::Ready));
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn retired_connection_that_is_lost_leaves_no_backoff_behind() {
     bench.send_and_poll(NODE, "a");
     bench.client.retire(NODE, bench.now);
 
-    bench.client.handle_closed(connection, Arc::from("reset"), None, bench.now);
+    bench.client.handle_closed(connection, "reset".into(), None, bench.now);
 
     assert!(bench.client.connect(NODE, bench.now));
 }
@@ -144,7 +144,7 @@ fn attempt_at_an_address_that_is_out_of_date_is_given_up() {
 fn moved_node_does_not_wait_for_the_backoff_of_its_old_address() {
     let mut bench = Bench::new();
     let connection = bench.connect(NODE);
-    bench.client.handle_connect_failed(connection, Arc::from("refused"), bench.now);
+    bench.client.handle_connect_failed(connection, "refused".into(), bench.now);
     assert!(!bench.client.connect(NODE, bench.now));
 
     bench.client.update_nodes(&[moved()], bench.now);
@@ -230,7 +230,7 @@ fn broker_whose_answers_make_no_sense_is_not_connected_to_again_at_once() {
 fn closing_what_is_closed_does_not_prolong_the_backoff() {
     let mut bench = Bench::new();
     let connection = bench.connect(NODE);
-    bench.client.handle_connect_failed(connection, Arc::from("refused"), bench.now);
+    bench.client.handle_connect_failed(connection, "refused".into(), bench.now);
     bench.advance(RECONNECT_BACKOFF);
     bench.events();
 
@@ -311,7 +311,7 @@ fn attempt_to_connect_is_handed_over_too() {
     let (sent, _) = bench.sent();
     bench.client.handle_frame(connection, versions_answer(sent, 4, 0), bench.now);
 
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
 }
 
 /// A client that is ready for requests to an entry of `bootstrap.servers` that is none of the brokers.
@@ -327,7 +327,7 @@ fn kept() -> (Bench, ConnectionId) {
 fn connection_to_a_bootstrap_server_is_kept_in_use_until_a_broker_is_connected() {
     let (mut bench, connection) = kept();
     let refused = bench.connect(NODE);
-    bench.client.handle_connect_failed(refused, Arc::from("refused"), bench.now);
+    bench.client.handle_connect_failed(refused, "refused".into(), bench.now);
     bench.events();
 
     let chosen = bench.client.least_loaded_node(ApiKey::Metadata, bench.now);
@@ -345,7 +345,7 @@ fn connection_to_a_bootstrap_server_is_kept_in_use_until_a_broker_is_connected()
 fn kept_connection_is_lost_for_good() {
     let (mut bench, connection) = kept();
 
-    bench.client.handle_closed(connection, Arc::from("reset"), None, bench.now);
+    bench.client.handle_closed(connection, "reset".into(), None, bench.now);
 
     assert!(!bench.client.connect(BOOTSTRAP, bench.now));
     let chosen = bench.client.least_loaded_node(ApiKey::Metadata, bench.now).node;

@@ -130,14 +130,14 @@ impl Run {
                 let connection = self.connection(connection)?;
                 let frames = self.world.frames.remove(&connection).unwrap_or_default();
                 let first_unsent = first_unsent.and_then(|index| frames.get(index)).map(|frame| frame.0);
-                self.client.handle_closed(connection, Arc::from("reset"), first_unsent, now);
+                self.client.handle_closed(connection, "reset".into(), first_unsent, now);
                 self.world.closed.push(connection);
             }
             Step::Connect(node) => drop(self.client.connect(NodeId(node), now)),
             Step::Connected(index) => self.client.handle_connected(self.connection(index)?, now),
             Step::ConnectFailed(index) => {
                 let connection = self.connection(index)?;
-                self.client.handle_connect_failed(connection, Arc::from("refused"), now);
+                self.client.handle_connect_failed(connection, "refused".into(), now);
                 self.world.closed.push(connection);
             }
             Step::CloseAll => self.close_all(),
@@ -182,7 +182,7 @@ impl Run {
     fn close_all(&mut self) {
         self.poll_actions(usize::MAX);
         for connection in self.open() {
-            self.client.handle_closed(connection, Arc::from("reset"), None, self.now);
+            self.client.handle_closed(connection, "reset".into(), None, self.now);
             self.world.closed.push(connection);
         }
     }

@@ -127,7 +127,7 @@ fn wrong_correlation_id_closes_the_connection_and_fails_all_its_requests() {
         [
             NetworkEvent::Failed { node: NODE, purpose: "a", reason: failure.clone(), on_wire: true },
             NetworkEvent::Failed { node: NODE, purpose: "b", reason: failure, on_wire: true },
-            disconnected(reason, true),
+            with_unanswered(2, disconnected(reason, ConnectionStep::Ready)),
         ]
     );
     assert!(!bench.client.has_in_flight());
@@ -141,7 +141,7 @@ fn response_without_a_request_closes_the_connection() {
 
     assert_eq!(bench.closed(), connection);
     let reason = DisconnectReason::Malformed(MalformedResponse::Unasked);
-    assert_eq!(bench.events(), [disconnected(reason, true)]);
+    assert_eq!(bench.events(), [disconnected(reason, ConnectionStep::Ready)]);
 }
 
 #[test]
@@ -209,7 +209,7 @@ fn lost_connection_fails_requests_in_order_and_tells_which_the_broker_cannot_hav
     let unsent = bench.send_and_poll(NODE, "b");
     bench.send_and_poll(NODE, "c");
 
-    bench.client.handle_closed(connection, Arc::from("reset"), Some(unsent.correlation_id), bench.now);
+    bench.client.handle_closed(connection, "reset".into(), Some(unsent.correlation_id), bench.now);
 
     let failed = |purpose, on_wire| (purpose, FailureReason::Disconnected(unanswered("reset")), on_wire);
     assert_eq!(bench.failures(), [failed("a", true), failed("b", false), failed("c", false)]);
@@ -222,7 +222,7 @@ fn request_that_the_transport_has_not_seen_is_not_on_the_wire() {
     bench.send_and_poll(NODE, "a");
     bench.send(NODE, "b");
 
-    bench.client.handle_closed(connection, Arc::from("reset"), None, bench.now);
+    bench.client.handle_closed(connection, "reset".into(), None, bench.now);
 
     let failed = |purpose, on_wire| (purpose, FailureReason::Disconnected(unanswered("reset")), on_wire);
     assert_eq!(bench.failures(), [failed("a", true), failed("b", false)]);
@@ -275,7 +275,7 @@ fn connection_lost_before_the_write_fails_a_request_without_response() {
     bench.send_silently(NODE, "a");
     let (sent, _) = bench.sent();
 
-    bench.client.handle_closed(connection, Arc::from("reset"), Some(sent.correlation_id), bench.now);
+    bench.client.handle_closed(connection, "reset".into(), Some(sent.correlation_id), bench.now);
 
     assert_eq!(bench.failures(), [("a", FailureReason::Disconnected(unanswered("reset")), false)]);
 }

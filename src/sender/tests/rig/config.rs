@@ -126,6 +126,7 @@ pub(in super::super) fn core(
         network: network(config),
         observer: None,
         counters: Arc::clone(counters),
+        board: Arc::default(),
         seed: config.seed,
         epoch: now,
     })
@@ -133,6 +134,7 @@ pub(in super::super) fn core(
 
 fn sender_settings(config: &Config) -> SenderSettings {
     SenderSettings {
+        client_id: Arc::from("tests"),
         transactional: config
             .transactional_id
             .map(|id| TransactionalSettings { id: Arc::from(id), timeout: config.transaction_timeout }),

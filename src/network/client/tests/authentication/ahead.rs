@@ -63,7 +63,7 @@ fn let_in(bench: &mut Bench, mut all: Vec<(Sent, (i16, i16))>) {
         all.extend(asked(bench));
         index += 1;
     }
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node }]);
+    assert_eq!(bench.events(), [ready(node)]);
 }
 
 fn disconnect_reason(bench: &mut Bench) -> DisconnectReason {
@@ -269,7 +269,7 @@ fn broker_has_to_say_that_it_is_of_the_cluster_before_it_hears_a_secret() {
         answer_word(&mut bench, word, "go on");
         word = asked(&mut bench).first().copied().unwrap_or(word);
     }
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
     bench.client.set_cluster_id(Some("one"));
 
     let second = go_ahead(&mut bench, OTHER);
@@ -336,7 +336,7 @@ fn old_cluster_is_connected_to_again_at_once_and_asked_one_thing_after_the_other
             assert_eq!(kinds(&next), [(36, 0)]);
             answer_word(&mut bench, next[0], "go on");
         }
-        assert_eq!(bench.events(), [NetworkEvent::Ready { node }]);
+        assert_eq!(bench.events(), [ready(node)]);
     }
 }
 
@@ -400,7 +400,7 @@ fn metadata_may_be_asked_along_with_the_last_words() {
     let early = asked(&mut bench);
     assert_eq!(kinds(&early), [(3, 4)]);
     answer_word(&mut bench, last[0], "welcome");
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
     let mut frame = BytesMut::new();
     frame.put_i32(early[0].0.correlation_id);
     bench.client.handle_frame(early[0].0.connection, frame.freeze(), bench.now);

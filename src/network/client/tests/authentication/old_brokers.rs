@@ -32,7 +32,7 @@ fn words_are_exchanged_without_headers() {
     assert_eq!(bench.events(), []);
     bench.client.handle_frame(connection, Bytes::new(), bench.now);
 
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
     assert_eq!(script.heard(), ["kafka-1 begins", "", "who?", ""]);
     let sent = bench.send_and_poll(NODE, "a");
     bench.answer(sent);
@@ -78,7 +78,7 @@ fn words_that_are_too_long_end_the_connection() {
 fn words_that_come_unasked_end_the_connection() {
     let mut bench = bench(&Script::new(&[]));
     let connection = handshake(&mut bench);
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
 
     bench.client.handle_frame(connection, Bytes::new(), bench.now);
 

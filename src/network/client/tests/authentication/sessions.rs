@@ -7,7 +7,7 @@ fn in_session() -> (Bench, ConnectionId) {
     let mut bench = bench(&Script::new(TWO_WORDS));
     let connection = negotiate(&mut bench);
     authenticate(&mut bench, LIFETIME);
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
     (bench, connection)
 }
 
@@ -43,7 +43,10 @@ fn new_authentication_has_the_time_of_a_request_for_all_of_it() {
     bench.advance(REQUEST_TIMEOUT / 2);
 
     assert_eq!(bench.closed(), connection);
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::AuthenticationTimedOut, true)]);
+    assert_eq!(
+        bench.events(),
+        [disconnected(DisconnectReason::AuthenticationTimedOut, ConnectionStep::Ready)]
+    );
 }
 
 #[test]
@@ -163,7 +166,7 @@ fn refused_renewal_ends_the_connection_and_is_its_last_cause() {
     reply(&mut bench, sent, &refusal());
 
     assert_eq!(bench.closed(), connection);
-    assert_eq!(bench.events(), [disconnected(refused(true), true)]);
+    assert_eq!(bench.events(), [disconnected(refused(true), ConnectionStep::Ready)]);
     assert_eq!(last_cause(&bench), Some(LastCause { reason: refused(true), at: bench.now }));
     assert!(refused(true).to_string().contains("refuses to renew the session by what sasl.jaas.config says"));
     assert!(!bench.client.connect(NODE, bench.now));
@@ -176,7 +179,7 @@ fn connection_that_is_lost_while_it_waits_for_its_renewal_fails_what_is_under_wa
     bench.send_and_poll(NODE, "a");
     bench.advance(Duration::from_secs(1));
 
-    bench.client.handle_closed(connection, Arc::from("reset"), None, bench.now);
+    bench.client.handle_closed(connection, "reset".into(), None, bench.now);
 
     let lost = FailureReason::Disconnected(closed("reset"));
     assert_eq!(bench.failures(), [("a", lost, true)]);
@@ -201,7 +204,7 @@ fn renewals_do_not_keep_an_idle_connection() {
     assert!(renewals >= 4, "{renewals}");
     assert_eq!(bench.now - start, MAX_IDLE);
     assert_eq!(bench.closed(), connection);
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::Idle, true)]);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::Idle, ConnectionStep::Ready)]);
 }
 
 #[test]
@@ -255,7 +258,7 @@ fn connection_that_is_retired_while_it_is_renewed_ends_at_once() {
     bench.client.retire(NODE, bench.now);
 
     assert_eq!(bench.closed(), connection);
-    assert_eq!(bench.events(), [disconnected(DisconnectReason::AddressChanged, true)]);
+    assert_eq!(bench.events(), [disconnected(DisconnectReason::AddressChanged, ConnectionStep::Ready)]);
     assert!(bench.client.connect(NODE, bench.now));
 }
 

@@ -55,7 +55,7 @@ fn broker_that_knows_sasl_and_does_not_insist_is_used_after_all() {
 
     come(&mut bench);
 
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
     assert!(bench.client.can_send(NODE, bench.now));
 }
 
@@ -68,7 +68,7 @@ fn broker_without_sasl_is_used_after_the_question() {
 
     take_mechanism(&mut bench, sent, 34);
 
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
     let sent = bench.send_and_poll(NODE, "a");
     bench.answer(sent);
     bench.events();
@@ -77,7 +77,7 @@ fn broker_without_sasl_is_used_after_the_question() {
     bench.advance(RECONNECT_BACKOFF);
     bench.events();
     come(&mut bench);
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn broker_that_has_no_handshake_is_not_asked() {
 
     bench.client.handle_frame(connection, versions_answer(sent, 4, 0), bench.now);
 
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
 }
 
 /// Has the broker close a connection on which nothing was asked.
@@ -104,12 +104,12 @@ fn closed_unused(bench: &mut Bench, connection: ConnectionId) {
 fn broker_that_closes_an_unused_connection_is_not_asked_whether_it_demands_sasl() {
     let mut bench = Bench::new();
     let connection = come(&mut bench);
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
     closed_unused(&mut bench, connection);
 
     come(&mut bench);
 
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn broker_that_has_said_that_it_takes_no_sasl_is_not_asked_again() {
     let connection = come(&mut bench);
     let (sent, _) = asked_for(&mut bench);
     take_mechanism(&mut bench, sent, 34);
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
     closed_unused(&mut bench, connection);
 
     let connection = bench.connect(NODE);
@@ -128,5 +128,5 @@ fn broker_that_has_said_that_it_takes_no_sasl_is_not_asked_again() {
     assert!(bench.client.can_send_early(NODE, bench.now));
     let (sent, _) = bench.sent();
     bench.client.handle_frame(connection, versions_answer_of(sent, 4, 0, RANGES), bench.now);
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
 }

@@ -54,7 +54,7 @@ fn what_is_computed_for_an_exchange_leaves_time_for_others_between_its_parts() {
     assert_eq!(word, "done");
     reply(&mut bench, sent, &words("", Duration::ZERO));
 
-    assert_eq!(bench.events(), [NetworkEvent::Ready { node: NODE }]);
+    assert_eq!(bench.events(), [ready(NODE)]);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn connection_that_is_lost_while_an_exchange_computes_takes_the_work_with_it() {
     bench.client.handle_closed(connection, "reset".into(), None, bench.now);
     bench.advance(Duration::from_millis(1));
 
-    assert_eq!(bench.events(), [disconnected(closed("reset"), false)]);
+    assert_eq!(bench.events(), [disconnected(closed("reset"), ConnectionStep::Authentication)]);
     assert!(bench.has_no_action());
 }
 
@@ -85,7 +85,7 @@ fn exchange_that_waits_for_a_token_in_vain_says_so() {
     bench.closed();
     let reason = DisconnectReason::CredentialsTimedOut { subject: "the access token" };
     assert_eq!(reason.to_string(), "the access token that the broker is to be shown did not come in time");
-    assert_eq!(bench.events(), [disconnected(reason, false)]);
+    assert_eq!(bench.events(), [disconnected(reason, ConnectionStep::Authentication)]);
 }
 
 #[test]

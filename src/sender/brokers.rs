@@ -1,0 +1,264 @@
+//! `Brokers`: how each broker has fared. It is told which connections come and go, and decides nothing about them.
+//!
+//! Brokers are known by their addresses here, not by their ids: an entry of `bootstrap.servers`, the broker that turns out to be
+//! there, and the same broker after all has started over are one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::config::HostPort;
+use crate::error::{BrokerState, ConnectionStep};
+use crate::metadata::Node;
+use crate::network::DisconnectReason;
+use crate::topic_partition::NodeId;
+
+mod account;
+mod board;
+
+use self::account::{Account, Place};
+pub(crate) use self::board::Board;
+
+/// How brokers have fared.
+#[derive(Debug)]
+pub(super) struct Brokers {
+    accounts: BTreeMap<Place, Account>,
+    /// Brokers that failed before, are connected again, and have answered no request since.
+    unproven: BTreeMap<NodeId, Place>,
+    /// Has the same accounts, for callers.
+    board: Arc<Board>,
+}
+
+impl Brokers {
+    pub(super) fn new(board: Arc<Board>) -> Self {
+        Self { accounts: BTreeMap::new(), unproven: BTreeMap::new(), board }
+    }
+
+    /// Takes in which brokers there are. Those that are gone are forgotten, unless they fail: their failures may be the reason.
+    pub(super) fn handle_view(&mut self, nodes: &[Node]) {
+        let places: BTreeMap<_, _> = nodes.iter().map(|node| (Place::of(node.address()), node)).collect();
+        let gone: Vec<_> = self
+            .accounts
+            .iter()
+            .filter(|(place, account)| !places.contains_key(place) && account.is_idle())
+            .map(|(place, _)| place.clone())
+            .collect();
+        for place in gone {
+            self.accounts.remove(&place);
+            self.board.remove(&place);
+        }
+        for (place, node) in places {
+            let known = self.accounts.get(&place);
+            if known.is_none_or(|known| known.is_to_be_named(node.id())) {
+                self.change(node.id(), node.address(), |_| {});
+            }
+        }
+    }
+
+    /// Takes in that an attempt to connect begins.
+    pub(super) fn handle_attempt(&mut self, node: NodeId, address: &HostPort) {
+        self.change(node, address, |account| {
+            account.state = BrokerState::Connecting(ConnectionStep::Connect);
+        });
+    }
+
+    /// Takes in that a broker takes requests. What it failed with before is over once it has answered one.
+    pub(super) fn handle_ready(&mut self, node: NodeId, address: &HostPort) {
+        let place = self.change(node, address, |account| account.state = BrokerState::Connected);
+        if self.accounts.get(&place).is_some_and(Account::is_failing) {
+            self.unproven.insert(node, place);
+        }
+    }
+
+    /// Takes in that a broker has answered a request.
+    pub(super) fn handle_answer(&mut self, node: NodeId) {
+        if self.unproven.is_empty() {
+            return;
+        }
+        if let Some(place) = self.unproven.remove(&node)
+            && let Some(account) = self.accounts.get_mut(&place)
+        {
+            account.recover();
+            self.board.set(&place, account);
+        }
+    }
+
+    /// Takes in that a connection has ended, or an attempt at one, and how far it had come.
+    pub(super) fn handle_end(
+        &mut self,
+        node: NodeId,
+        address: &HostPort,
+        step: ConnectionStep,
+        reason: &DisconnectReason,
+        now: Instant,
+    ) {
+        self.unproven.remove(&node);
+        self.change(node, address, |account| {
+            account.state = BrokerState::Disconnected;
+            if !reason.is_release() {
+                account.fail(step, reason, now);
+            }
+        });
+    }
+
+    /// Takes in that a broker wants to be left alone.
+    pub(super) fn handle_throttle(&mut self, node: NodeId, address: &HostPort, until: Instant) {
+        self.change(node, address, |account| account.throttle(until));
+    }
+
+    #[cfg(test)]
+    pub(super) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board)
+    }
+
+    fn change(&mut self, node: NodeId, address: &HostPort, change: impl FnOnce(&mut Account)) -> Place {
+        let place = Place::of(address);
+        let account = self.accounts.entry(place.clone()).or_insert_with(|| Account::new(address));
+        account.name(node);
+        change(account);
+        self.board.set(&place, account);
+        place
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock;
+    use crate::error::BrokerReport;
+    use crate::network::SocketError;
+
+    const ONE: NodeId = NodeId(1);
+    const BOOTSTRAP: NodeId = NodeId(-1);
+
+    impl Brokers {
+        fn reports(&self, leader: Option<&HostPort>, now: Instant) -> Vec<BrokerReport> {
+            self.board.reports(leader, now)
+        }
+    }
+
+    fn at(host: &str) -> HostPort {
+        HostPort::new(host, 9092)
+    }
+
+    fn refused() -> DisconnectReason {
+        DisconnectReason::ConnectFailed(SocketError::from("connection refused"))
+    }
+
+    fn fail(brokers: &mut Brokers, node: NodeId, host: &str, now: Instant) {
+        brokers.handle_attempt(node, &at(host));
+        brokers.handle_end(node, &at(host), ConnectionStep::Connect, &refused(), now);
+    }
+
+    fn texts(brokers: &Brokers, now: Instant) -> Vec<String> {
+        brokers.reports(None, now).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn failures_in_a_row_are_counted_until_the_broker_answers() {
+        let now = clock::now();
+        let mut brokers = Brokers::new(Arc::default());
+
+        fail(&mut brokers, ONE, "one", now);
+        fail(&mut brokers, ONE, "one", now + Duration::from_secs(12));
+        let later = now + Duration::from_secs(12);
+        assert_eq!(texts(&brokers, later), ["one:9092: connection refused, 2 attempts in 12 s"]);
+        brokers.handle_ready(ONE, &at("one"));
+        assert_eq!(brokers.reports(None, later)[0].failures, 2);
+        brokers.handle_answer(ONE);
+
+        assert_eq!(texts(&brokers, later), ["one:9092: connected"]);
+    }
+
+    /// A broker that wants SASL answers ApiVersions and then ends the connection.
+    #[test]
+    fn connection_that_is_lost_before_an_answer_counts_on() {
+        let now = clock::now();
+        let mut brokers = Brokers::new(Arc::default());
+
+        for _ in 0..3 {
+            brokers.handle_ready(ONE, &at("one"));
+            brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, &refused(), now);
+        }
+
+        assert_eq!(brokers.reports(None, now)[0].failures, 3);
+    }
+
+    #[test]
+    fn broker_keeps_its_account_when_it_gets_another_id() {
+        let now = clock::now();
+        let mut brokers = Brokers::new(Arc::default());
+        brokers.handle_view(&[Node::at(BOOTSTRAP, at("One"))]);
+        fail(&mut brokers, BOOTSTRAP, "One", now);
+        assert_eq!(brokers.reports(None, now)[0].node, None);
+
+        brokers.handle_view(&[Node::at(ONE, at("one"))]);
+        brokers.handle_view(&[Node::at(BOOTSTRAP, at("One"))]);
+
+        let reports = brokers.reports(None, now);
+        assert_eq!(reports.len(), 1);
+        assert_eq!((reports[0].node, reports[0].failures), (Some(ONE), 1));
+    }
+
+    #[test]
+    fn broker_that_is_gone_is_forgotten_unless_it_fails() {
+        let now = clock::now();
+        let board = Arc::<Board>::default();
+        let mut brokers = Brokers::new(Arc::clone(&board));
+        brokers.handle_view(&[Node::at(BOOTSTRAP, at("one")), Node::at(NodeId(-2), at("two"))]);
+        fail(&mut brokers, BOOTSTRAP, "one", now);
+
+        brokers.handle_view(&[Node::at(ONE, at("three"))]);
+
+        let hosts = |reports: Vec<BrokerReport>| -> Vec<_> {
+            reports.into_iter().map(|report| report.host.to_string()).collect()
+        };
+        assert_eq!(hosts(brokers.reports(None, now)), ["one", "three"]);
+        assert_eq!(hosts(board.reports(None, now)), ["one", "three"]);
+    }
+
+    #[test]
+    fn leader_comes_first_and_then_what_tells_most() {
+        let now = clock::now();
+        let mut brokers = Brokers::new(Arc::default());
+        let hosts = ["connected", "refused", "unanswered", "unused", "leader"];
+        let nodes: Vec<_> = (1..).zip(hosts).map(|(id, host)| Node::at(NodeId(id), at(host))).collect();
+        brokers.handle_view(&nodes);
+        brokers.handle_ready(ONE, &at("connected"));
+        fail(&mut brokers, NodeId(2), "refused", now);
+        let timed_out = DisconnectReason::HandshakeTimedOut;
+        brokers.handle_end(NodeId(3), &at("unanswered"), ConnectionStep::ApiVersions, &timed_out, now);
+
+        let reports = brokers.reports(Some(&at("leader")), now);
+
+        let hosts: Vec<_> = reports.iter().map(|report| &*report.host).collect();
+        assert_eq!(hosts, ["leader", "unanswered", "refused", "connected", "unused"]);
+    }
+
+    #[test]
+    fn throttling_is_told_while_it_lasts() {
+        let now = clock::now();
+        let mut brokers = Brokers::new(Arc::default());
+        brokers.handle_ready(ONE, &at("one"));
+
+        brokers.handle_throttle(ONE, &at("one"), now + Duration::from_secs(3));
+
+        let left = |at| brokers.reports(None, at)[0].throttled_for;
+        assert_eq!(left(now + Duration::from_secs(1)), Some(Duration::from_secs(2)));
+        assert_eq!(left(now + Duration::from_secs(3)), None);
+    }
+
+    #[test]
+    fn connection_that_is_let_go_of_is_no_failure() {
+        let now = clock::now();
+        let mut brokers = Brokers::new(Arc::default());
+        brokers.handle_ready(ONE, &at("one"));
+
+        brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, &DisconnectReason::Idle, now);
+
+        let reports = brokers.reports(None, now);
+        assert_eq!((reports[0].state, reports[0].failures), (BrokerState::Disconnected, 0));
+    }
+}
