@@ -107,7 +107,8 @@ use crate::secret::{HIDDEN, Secret};
 /// let error = config.validate().unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "invalid producer configuration: unknown key \"linger\": did you mean \"linger.ms\"?; \
+///     "invalid producer configuration:\n  \
+///      unknown key \"linger\": did you mean \"linger.ms\"?\n  \
 ///      batch.size = -1: must be at least 0"
 /// );
 /// ```

@@ -19,6 +19,7 @@ pub(crate) use self::delivery_error::{BatchFailure, FailedBatch};
 pub use self::delivery_error::{DeliveryError, DeliveryErrorKind, TimeSpent};
 pub use self::disposition::Disposition;
 pub use self::send_error::{SendError, SendErrorKind};
+pub(crate) use self::spent::Spent;
 pub use self::transaction_error::{TransactionError, TransactionErrorKind};
 
 use self::delivery_error::Detail;

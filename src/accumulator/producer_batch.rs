@@ -462,7 +462,8 @@ impl ProducerBatch {
     pub(crate) fn time_spent(&mut self, now: Instant, linger: Duration, leader_known: bool) -> TimeSpent {
         self.clock.enter(self.clock.stage(), now);
         self.clock.limit_linger(linger);
-        self.clock.note_attempts(self.attempts, self.last_error, leader_known);
+        let last_error = self.last_error.filter(|_| self.attempts > 0);
+        self.clock.note_attempts(self.attempts, last_error, leader_known);
         self.clock.spent()
     }
 

@@ -52,7 +52,7 @@ pub(crate) static FOREIGN_KEYS: &[ForeignKey] = &[
     librdkafka("api.version.request.timeout.ms", "request.timeout.ms", ""),
     librdkafka("batch.num.messages", "batch.size", "in bytes"),
     librdkafka("compression.codec", "compression.type", ""),
-    librdkafka("compression.level", "compression.gzip.level", "compression.lz4.level or compression.zstd.level"),
+    librdkafka("compression.level", "compression.gzip.level", "or \"compression.zstd.level\""),
     librdkafka("enable.ssl.certificate.verification", "ssl.truststore.location", "which names whom to trust; certificates are always verified"),
     librdkafka("https.ca.location", "ssl.truststore.location", ""),
     librdkafka("https.ca.pem", "ssl.truststore.certificates", ""),
@@ -191,6 +191,20 @@ mod tests {
     fn every_replacement_is_a_key_of_kafka() {
         for key in FOREIGN_KEYS.iter().filter_map(|foreign| foreign.instead) {
             assert!(keys::find(key).is_some(), "{key}");
+        }
+    }
+
+    /// A user who follows a hint is not to be refused again.
+    #[test]
+    fn no_hint_names_a_key_that_is_refused() {
+        let hints = FOREIGN_KEYS.iter().map(|foreign| (foreign.name, foreign.note()));
+        let refusals = keys::all().filter_map(|key| Some((key.name, format!("{:?}", key.refusal()?))));
+        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
+        for (name, hint) in hints.chain(refusals) {
+            for word in hint.split(|c| !is_part(c)) {
+                let refused = keys::find(word.trim_end_matches('.')).and_then(keys::Key::refusal);
+                assert_eq!(refused, None, "{name}: {hint}");
+            }
         }
     }
 

@@ -78,11 +78,24 @@ impl Key {
         matches!(self.support, Support::Supported { .. })
     }
 
+    /// Says why values of the key are refused, whatever they are but the one in force. `None` if it takes values.
+    pub(crate) fn refusal(&self) -> Option<ConfigReason> {
+        match self.support {
+            Support::ByName { .. } | Support::Supported { .. } => None,
+            Support::JavaOnly { instead, .. } => Some(ConfigReason::JavaOnly(instead.to_owned())),
+            Support::NotYet { what, in_force } => Some(ConfigReason::NotAvailable(match in_force {
+                None => format!("{what} not available yet, leave it unset"),
+                Some("") => format!("{what} not available yet, must be empty or unset"),
+                Some(value) => format!("{what} not available yet, must be {value} or unset"),
+            })),
+        }
+    }
+
     /// Reads a value as Kafka writes it into `settings`.
     pub(crate) fn parse(&self, settings: &mut ProducerSettings, text: &str) -> Result<(), ConfigReason> {
         // As Kafka does: everything up to the space character counts as blank.
         let text = text.trim_matches(|c| c <= ' ');
-        let (reason, in_force) = match self.support {
+        let in_force = match self.support {
             Support::ByName { takes, refusal, .. } => {
                 self.kind.validate(text)?;
                 if !takes.is_empty() && !takes.contains(&text) {
@@ -101,21 +114,13 @@ impl Key {
                 }
                 return parse(settings, text, &self.kind);
             }
-            Support::JavaOnly { instead, in_force } => (ConfigReason::JavaOnly(instead.to_owned()), in_force),
-            Support::NotYet { what, in_force } => {
-                let text = match in_force {
-                    None => format!("{what} not available yet, leave it unset"),
-                    Some("") => format!("{what} not available yet, must be empty or unset"),
-                    Some(value) => format!("{what} not available yet, must be {value} or unset"),
-                };
-                (ConfigReason::NotAvailable(text), in_force)
-            }
+            Support::JavaOnly { in_force, .. } | Support::NotYet { in_force, .. } => in_force,
         };
         self.kind.validate(text)?;
-        match in_force {
-            Some(value) if self.kind.same(value, text) => Ok(()),
-            _ => Err(reason),
+        if in_force.is_some_and(|value| self.kind.same(value, text)) {
+            return Ok(());
         }
+        self.refusal().map_or(Ok(()), Err)
     }
 
     /// Checks that the crate is built with what the key is about. Values say for themselves if only some of them need a feature.

@@ -7,6 +7,8 @@ use crate::secret::HIDDEN;
 
 /// A configuration that no producer can be built from, with everything that is wrong with it.
 ///
+/// It displays as one line if there is one problem, else with a line for each.
+///
 /// It never contains values of secret keys, such as passwords.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -37,14 +39,11 @@ impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("invalid producer configuration: ")?;
-        for (index, problem) in self.problems.iter().enumerate() {
-            if index > 0 {
-                f.write_str("; ")?;
-            }
-            problem.fmt(f)?;
+        f.write_str("invalid producer configuration:")?;
+        if let [problem] = &*self.problems {
+            return write!(f, " {problem}");
         }
-        Ok(())
+        self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }
 

@@ -9,7 +9,17 @@ pub(crate) fn explain(key: &str) -> ConfigReason {
     if let Some(foreign) = FOREIGN_KEYS.iter().find(|foreign| foreign.name == key) {
         return ConfigReason::Unknown { note: foreign.note(), suggestion: foreign.instead };
     }
-    ConfigReason::Unknown { note: String::new(), suggestion: nearest(key) }
+    let Some(meant) = nearest(key) else {
+        return ConfigReason::Unknown { note: String::new(), suggestion: None };
+    };
+    match keys::find(meant).and_then(keys::Key::refusal) {
+        None => ConfigReason::Unknown { note: String::new(), suggestion: Some(meant) },
+        // Who mends the name would only be refused again.
+        Some(ConfigReason::JavaOnly(refusal) | ConfigReason::NotAvailable(refusal)) => {
+            ConfigReason::Unknown { note: format!("much like {meant:?}: {refusal}"), suggestion: None }
+        }
+        Some(_) => ConfigReason::Unknown { note: String::new(), suggestion: None },
+    }
 }
 
 /// Returns the key that was probably meant: the one that takes the fewest edits once capitals and separators are
@@ -59,7 +69,8 @@ const LONGEST: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use super::{edit_distance, nearest, squash};
+    use super::{edit_distance, explain, nearest, squash};
+    use crate::config::{ConfigReason, keys};
 
     #[test]
     fn misspelt_keys_are_recognised() {
@@ -84,6 +95,28 @@ mod tests {
         ] {
             assert_eq!(nearest(given), Some(meant), "{given}");
         }
+    }
+
+    /// A user who follows a hint is not to be refused again.
+    #[test]
+    fn no_suggestion_is_a_key_that_is_refused() {
+        for key in keys::all() {
+            let misspelt = format!("{}x", key.name);
+            let ConfigReason::Unknown { note, suggestion } = explain(&misspelt) else { panic!("{misspelt}") };
+            let refusal = key.refusal();
+            assert_eq!(suggestion, Some(key.name).filter(|_| refusal.is_none()), "{misspelt}: {note}");
+            assert_eq!(note.is_empty(), refusal.is_none(), "{misspelt}: {note}");
+        }
+    }
+
+    #[test]
+    fn name_that_is_much_like_that_of_a_refused_key_gets_the_refusal() {
+        let ConfigReason::Unknown { note, .. } = explain("interceptor.class") else { panic!() };
+
+        assert_eq!(
+            note,
+            "much like \"interceptor.classes\": Java classes cannot be loaded, use the builder's `interceptor`"
+        );
     }
 
     #[test]

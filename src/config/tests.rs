@@ -52,7 +52,7 @@ fn problems_are_reported_together_and_in_order() {
     ];
     let printed: Vec<_> = error.problems().iter().map(ToString::to_string).collect();
     assert_eq!(printed, expected);
-    assert_eq!(error.to_string(), format!("invalid producer configuration: {}", expected.join("; ")));
+    assert_eq!(error.to_string(), format!("invalid producer configuration:\n  {}", expected.join("\n  ")));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::protocol::record_batch::{self, DecodedRecord};
 use crate::record::ProducerRecord;
 use crate::topic_partition::TopicPartition;
 
-use super::{Disposition, Persisted, TransactionError};
+use super::{Disposition, Persisted, Spent, TransactionError};
 
 /// Why an accepted record was not delivered.
 ///
@@ -103,6 +103,8 @@ pub enum DeliveryErrorKind {
 }
 
 /// Where a record's time went.
+///
+/// It displays the stages that took a twentieth of the time or more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TimeSpent {
@@ -139,12 +141,15 @@ impl fmt::Display for TimeSpent {
             ("backing off", self.backoff),
             ("in flight", self.in_flight),
         ];
+        let total = stages.iter().fold(Duration::ZERO, |total, (_, spent)| total.saturating_add(*spent));
+        let counts = |spent: Duration| !spent.is_zero() && spent >= total / 20;
         let mut separator = "";
-        for (stage, spent) in stages.into_iter().filter(|(_, spent)| !spent.is_zero()) {
-            write!(f, "{separator}{stage} {spent:.1?}")?;
+        for (stage, spent) in stages.into_iter().filter(|(_, spent)| counts(*spent)) {
+            write!(f, "{separator}{stage} {}", Spent(spent))?;
             separator = ", ";
         }
-        write!(f, "{separator}{} attempts", self.attempts)?;
+        let plural = if self.attempts == 1 { "" } else { "s" };
+        write!(f, "{separator}{} attempt{plural}", self.attempts)?;
         if let Some(code) = self.last_error {
             write!(f, ", last answer {code}")?;
         }
@@ -236,8 +241,8 @@ impl DeliveryError {
             | DeliveryErrorKind::SenderPanicked(_) => Disposition::NewProducer,
             DeliveryErrorKind::BatchRefused { .. }
             | DeliveryErrorKind::Disconnected(_)
-            | DeliveryErrorKind::Purged
-            | DeliveryErrorKind::TimedOut(_) => Disposition::RetryLater,
+            | DeliveryErrorKind::Purged => Disposition::RetryLater,
+            DeliveryErrorKind::TimedOut(spent) => Disposition::of_last_answer(spent.last_error),
             DeliveryErrorKind::Stopped => Disposition::ResumePartition,
             DeliveryErrorKind::TransactionAborted => Disposition::AbortTransaction,
             DeliveryErrorKind::TransactionFailed(error) => error.disposition(),

@@ -31,6 +31,11 @@ pub enum Disposition {
 }
 
 impl Disposition {
+    /// Returns what to do when time is over and this is what a broker said last, if it said anything.
+    pub(super) fn of_last_answer(code: Option<ErrorCode>) -> Self {
+        code.map_or(Self::RetryLater, Self::of)
+    }
+
     /// Returns what to do when a broker gives this code as its last word on a record.
     ///
     /// The producer itself has retried what is worth it by then, within `retries` and `delivery.timeout.ms`.

@@ -12,7 +12,7 @@ use crate::record::ProducerRecord;
 use crate::topic_partition::Topic;
 
 use super::broker_report::{BrokerReport, Brokers, leading_failure, unreachable};
-use super::{DeliveryError, Disposition, Persisted, SharedError};
+use super::{DeliveryError, Disposition, Persisted, SharedError, Spent};
 
 /// Why a record was not sent, or not delivered.
 ///
@@ -40,7 +40,7 @@ pub enum SendErrorKind {
     /// So the topic is not to be found out, or memory that the record waits for does not become free. The error comes with the
     /// next attempt to connect, long before `max.block.ms` has passed. The producer goes on trying, so it accepts later records once
     /// the brokers have the user.
-    #[error("record for topic {topic} cannot be accepted: {reason}")]
+    #[error("record for topic {:?} cannot be accepted: {reason}", .topic.as_str())]
     AuthenticationFailed {
         /// The topic.
         topic: Topic,
@@ -49,7 +49,7 @@ pub enum SendErrorKind {
     },
     /// No name in `bootstrap.servers` had an address within `bootstrap.resolve.timeout.ms`. The producer goes on looking them up, so it
     /// accepts later records once one has.
-    #[error("record for topic {topic} cannot be accepted: {reason}")]
+    #[error("record for topic {:?} cannot be accepted: {reason}", .topic.as_str())]
     BootstrapUnresolved {
         /// The topic.
         topic: Topic,
@@ -82,7 +82,7 @@ pub enum SendErrorKind {
     InvalidRecord(String),
     /// No memory became free for the record within `max.block.ms`.
     #[error(
-        "no {needed} bytes of buffer.memory ({limit}) became free within max.block.ms: waited {memory_wait:?} after {metadata_wait:?} for metadata"
+        "no {needed} bytes of buffer.memory ({limit}) became free within max.block.ms: waited {} after {} for metadata", Spent(*.memory_wait), Spent(*.metadata_wait)
     )]
     MemoryTimeout {
         /// Bytes that the record needs.
@@ -95,7 +95,7 @@ pub enum SendErrorKind {
         memory_wait: Duration,
     },
     /// The topic, or the partition that the record names, was not found within `max.block.ms`.
-    #[error("{} not in metadata after {waited:?} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Cause(*.cause, .obstacle.as_deref(), .brokers))]
+    #[error("{} not in metadata after {} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Spent(*.waited), Cause(*.cause, .obstacle.as_deref(), .brokers))]
     MetadataTimeout {
         /// The topic.
         topic: Topic,
@@ -114,7 +114,7 @@ pub enum SendErrorKind {
         brokers: Vec<BrokerReport>,
     },
     /// The custom partitioner failed.
-    #[error("the partitioner failed for topic {topic}")]
+    #[error("the partitioner failed for topic {:?}", .topic.as_str())]
     Partitioner {
         /// The topic.
         topic: Topic,
@@ -122,7 +122,7 @@ pub enum SendErrorKind {
         source: SharedError,
     },
     /// The partitioner chose a partition that does not exist.
-    #[error("partition {partition} was chosen for topic {topic}, which has {partition_count} partitions")]
+    #[error("partition {partition} was chosen for topic {:?}, which has {partition_count} partitions", .topic.as_str())]
     PartitionOutOfRange {
         /// The topic.
         topic: Topic,
@@ -138,7 +138,7 @@ pub enum SendErrorKind {
     #[error("the producer's background task has panicked: {0}")]
     SenderPanicked(String),
     /// A serializer failed.
-    #[error("the {part} of a record for topic {topic} cannot be serialized")]
+    #[error("the {part} of a record for topic {:?} cannot be serialized", .topic.as_str())]
     Serialization {
         /// The topic.
         topic: Topic,
@@ -158,7 +158,7 @@ pub enum SendErrorKind {
         setting: &'static str,
     },
     /// The brokers refuse the topic for this client: not authorized, or not a valid name.
-    #[error("topic {topic} cannot be used: {code}")]
+    #[error("topic {:?} cannot be used: {code}", .topic.as_str())]
     TopicRefused {
         /// The topic.
         topic: Topic,
@@ -172,7 +172,7 @@ pub enum SendErrorKind {
     ///
     /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
     #[error(
-        "partition {partition} of topic {topic} is stopped by fail_stop: resume it once the failure is dealt with"
+        "partition {partition} of topic {:?} is stopped by fail_stop: resume it once the failure is dealt with", .topic.as_str()
     )]
     Stopped {
         /// The topic.
@@ -225,6 +225,12 @@ impl<K, V> SendError<K, V> {
             SendErrorKind::Stopped { .. } => Disposition::ResumePartition,
             SendErrorKind::TransactionOver => Disposition::Bug,
             SendErrorKind::TopicRefused { code, .. } => Disposition::of(*code),
+            // What keeps the producer from brokers is newer than what they have said of the topic.
+            SendErrorKind::MetadataTimeout { cause, obstacle: None, brokers, .. }
+                if unreachable(brokers).is_none() =>
+            {
+                Disposition::of_last_answer(*cause)
+            }
             SendErrorKind::Full { .. }
             | SendErrorKind::MemoryTimeout { .. }
             | SendErrorKind::MetadataTimeout { .. }
@@ -306,9 +312,9 @@ impl fmt::Display for Wanted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.1, self.2) {
             (Some(partition), Some(count)) => {
-                write!(f, "partition {partition} of topic {} with {count} partitions", self.0)
+                write!(f, "partition {partition} of topic {:?} with {count} partitions", self.0.as_str())
             }
-            _ => write!(f, "topic {}", self.0),
+            _ => write!(f, "topic {:?}", self.0.as_str()),
         }
     }
 }

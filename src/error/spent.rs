@@ -1,23 +1,26 @@
-//! `Spent`: a time as errors and log lines write it.
+//! `Spent`: a time as errors and log lines tell it.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A time in as few digits as tell it: `12 s`, `1.5 s`, `300 ms`. Ten seconds and more have no fraction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Shows a time as precisely as a reader needs it: `300 ms` below a second, tenths of a second from there on: `1.5 s`, `12 s`.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Spent(pub(crate) Duration);
 
 impl fmt::Display for Spent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
+        let micros = self.0.as_micros();
+        let millis = (micros + 500) / 1000;
+        if micros > 0 && millis == 0 {
+            return f.write_str("under 1 ms");
+        }
         if millis < 1000 {
             return write!(f, "{millis} ms");
         }
         let tenths = (millis + 50) / 100;
-        match (tenths / 10, tenths % 10) {
-            (seconds, 1..) if seconds < 10 => write!(f, "{seconds}.{} s", tenths % 10),
-            (seconds, 0) => write!(f, "{seconds} s"),
-            _ => write!(f, "{} s", (millis + 500) / 1000),
+        match tenths % 10 {
+            0 => write!(f, "{} s", tenths / 10),
+            tenth => write!(f, "{}.{tenth} s", tenths / 10),
         }
     }
 }
@@ -27,20 +30,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_as_few_digits_as_tell_them() {
-        for (millis, text) in [
-            (0, "0 ms"),
-            (300, "300 ms"),
-            (999, "999 ms"),
-            (1000, "1 s"),
-            (1499, "1.5 s"),
-            (1500, "1.5 s"),
-            (9960, "10 s"),
-            (12_000, "12 s"),
-            (24_900, "25 s"),
-            (120_000, "120 s"),
+    fn times_are_rounded_alike_whatever_their_unit() {
+        for (time, shown) in [
+            (Duration::ZERO, "0 ms"),
+            (Duration::from_nanos(1), "0 ms"),
+            (Duration::from_micros(1), "under 1 ms"),
+            (Duration::from_micros(499), "under 1 ms"),
+            (Duration::from_micros(1_499), "1 ms"),
+            (Duration::from_millis(300), "300 ms"),
+            (Duration::from_micros(999_600), "1 s"),
+            (Duration::from_millis(1_049), "1 s"),
+            (Duration::from_millis(1_500), "1.5 s"),
+            (Duration::from_nanos(2_001_003_744), "2 s"),
+            (Duration::from_millis(9_960), "10 s"),
+            (Duration::from_secs(60), "60 s"),
+            (Duration::from_millis(110_512), "110.5 s"),
+            (Duration::MAX, "18446744073709551616 s"),
         ] {
-            assert_eq!(Spent(Duration::from_millis(millis)).to_string(), text);
+            assert_eq!(Spent(time).to_string(), shown, "{time:?}");
         }
     }
 }

@@ -93,7 +93,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 memory_wait: second,
             },
             Disposition::RetryLater,
-            "no 10 bytes of buffer.memory (20) became free within max.block.ms: waited 1s after 1s for metadata",
+            "no 10 bytes of buffer.memory (20) became free within max.block.ms: waited 1 s after 1 s for metadata",
         ),
         (
             SendErrorKind::MetadataTimeout {
@@ -106,7 +106,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 brokers: vec![report(BrokerState::Connected)],
             },
             Disposition::RetryLater,
-            "partition 7 of topic orders with 2 partitions not in metadata after 1s (max.block.ms)",
+            "partition 7 of topic \"orders\" with 2 partitions not in metadata after 1 s (max.block.ms)",
         ),
         (
             SendErrorKind::MetadataTimeout {
@@ -119,7 +119,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 brokers: Vec::new(),
             },
             Disposition::RetryLater,
-            "topic orders not in metadata after 1s (max.block.ms): the answer of broker kafka-1:9092 cannot be read",
+            "topic \"orders\" not in metadata after 1 s (max.block.ms): the answer of broker kafka-1:9092 cannot be read",
         ),
         (
             SendErrorKind::MetadataTimeout {
@@ -132,27 +132,27 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 brokers: vec![refusing()],
             },
             Disposition::RetryLater,
-            "topic orders not in metadata after 1s (max.block.ms): no broker can be reached (kafka-1:9092: connection refused, 57 attempts in 60 s)",
+            "topic \"orders\" not in metadata after 1 s (max.block.ms): no broker can be reached (kafka-1:9092: connection refused, 57 attempts in 60 s)",
         ),
         (
             SendErrorKind::Partitioner { topic: topic(), source: source() },
             Disposition::FixRecord,
-            "the partitioner failed for topic orders",
+            "the partitioner failed for topic \"orders\"",
         ),
         (
             SendErrorKind::PartitionOutOfRange { topic: topic(), partition: -1, partition_count: 2 },
             Disposition::FixRecord,
-            "partition -1 was chosen for topic orders, which has 2 partitions",
+            "partition -1 was chosen for topic \"orders\", which has 2 partitions",
         ),
         (
             SendErrorKind::Serialization { topic: topic(), part: "key", source: source() },
             Disposition::FixRecord,
-            "the key of a record for topic orders cannot be serialized",
+            "the key of a record for topic \"orders\" cannot be serialized",
         ),
         (
             SendErrorKind::Stopped { topic: topic(), partition: 3 },
             Disposition::ResumePartition,
-            "partition 3 of topic orders is stopped by fail_stop: resume it once the failure is dealt with",
+            "partition 3 of topic \"orders\" is stopped by fail_stop: resume it once the failure is dealt with",
         ),
         (
             SendErrorKind::TooLarge { size: 9, limit: 8, setting: "max.request.size" },
@@ -162,7 +162,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
         (
             SendErrorKind::TopicUnknown { topic: topic(), partition: None, partition_count: None },
             Disposition::RetryLater,
-            "topic orders not in metadata yet",
+            "topic \"orders\" not in metadata yet",
         ),
     ]
 }
@@ -213,6 +213,38 @@ fn refused_topic_advises_by_its_code() {
 
     assert_eq!(refused(ErrorCode::TopicAuthorizationFailed), Disposition::FixConfiguration);
     assert_eq!(refused(ErrorCode::InvalidTopicException), Disposition::of(ErrorCode::InvalidTopicException));
+}
+
+/// What a broker said last decides, by the same table as its refusals.
+#[test]
+fn timeouts_advise_by_the_last_answer() {
+    let answers = [None, Some(ErrorCode::UnknownTopicOrPartition), Some(ErrorCode::InvalidProducerEpoch)];
+    for (last_error, disposition) in answers.into_iter().zip([
+        Disposition::RetryLater,
+        Disposition::RetryLater,
+        Disposition::of(ErrorCode::InvalidProducerEpoch),
+    ]) {
+        let spent = TimeSpent { last_error, ..TimeSpent::default() };
+        assert_eq!(delivery_error(DeliveryErrorKind::TimedOut(Box::new(spent))).disposition(), disposition);
+    }
+
+    let timeout = |cause, obstacle: Option<&str>, brokers| {
+        let kind = SendErrorKind::MetadataTimeout {
+            topic: Topic::from("orders"),
+            partition: None,
+            partition_count: None,
+            waited: Duration::ZERO,
+            cause,
+            obstacle: obstacle.map(str::to_owned),
+            brokers,
+        };
+        SendError::<Bytes, Bytes>::refused(kind, ProducerRecord::to("orders")).disposition()
+    };
+    let refusal = Some(ErrorCode::ClusterAuthorizationFailed);
+    assert_eq!(timeout(refusal, None, Vec::new()), Disposition::FixConfiguration);
+    assert_eq!(timeout(refusal, Some("unreadable"), Vec::new()), Disposition::RetryLater);
+    assert_eq!(timeout(refusal, None, vec![refusing()]), Disposition::RetryLater);
+    assert_eq!(timeout(Some(ErrorCode::UnknownTopicOrPartition), None, Vec::new()), Disposition::RetryLater);
 }
 
 #[test]
@@ -295,7 +327,8 @@ fn failed_delivery_says_what_to_do() {
 #[test]
 fn time_spent_names_only_where_time_went() {
     let spent = TimeSpent {
-        linger: Duration::from_millis(5),
+        metadata: Duration::from_millis(5),
+        linger: Duration::from_secs(2),
         in_flight: Duration::from_secs(30),
         attempts: 2,
         last_error: Some(ErrorCode::RequestTimedOut),
@@ -308,11 +341,13 @@ fn time_spent_names_only_where_time_went() {
     assert_eq!(
         text,
         format!(
-            "lingering 5.0ms, in flight 30.0s, 2 attempts, last answer {}, leader unknown",
+            "lingering 2 s, in flight 30 s, 2 attempts, last answer {}, leader unknown",
             ErrorCode::RequestTimedOut
         )
     );
-    assert_eq!(TimeSpent { leader_known: true, ..TimeSpent::default() }.to_string(), "0 attempts");
+    let tried =
+        |attempts| TimeSpent { attempts, leader_known: true, ..TimeSpent::default() }.to_string();
+    assert_eq!([tried(0), tried(1), tried(2)], ["0 attempts", "1 attempt", "2 attempts"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{BatchFailure, DeliveryError, DeliveryErrorKind, Detail, Disposition, Persisted};
+use super::{BatchFailure, DeliveryError, DeliveryErrorKind, Detail, Disposition, Persisted, Spent};
 use crate::protocol::ErrorCode;
 use crate::topic_partition::{Topic, TopicPartition};
 
@@ -96,7 +96,7 @@ pub enum TransactionErrorKind {
     #[error("the broker cannot check the member of the group: that takes Kafka 2.5 (KIP-447)")]
     GroupMetadataUnsupported,
     /// Offsets were not committed within `delivery.timeout.ms`, so the transaction can only be aborted.
-    #[error("offsets of group {group} were not committed within {waited:?} (delivery.timeout.ms){}", Detail(.reason.as_deref()))]
+    #[error("offsets of group {group:?} were not committed within {} (delivery.timeout.ms){}", Spent(*.waited), Detail(.reason.as_deref()))]
     OffsetsTimedOut {
         /// The group.
         group: String,
@@ -168,7 +168,7 @@ pub enum TransactionErrorKind {
         topic_partition: TopicPartition,
     },
     /// `max.block.ms` has passed. What was asked for goes on: only the same call may follow.
-    #[error("{call} took longer than {waited:?} (max.block.ms) and goes on{}", Detail(.reason.as_deref()))]
+    #[error("{call} took longer than {} (max.block.ms) and goes on{}", Spent(*.waited), Detail(.reason.as_deref()))]
     TimedOut {
         /// The call.
         call: &'static str,

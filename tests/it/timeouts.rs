@@ -258,7 +258,7 @@ async fn unknown_topic_times_out_after_max_block() -> TestResult {
     assert_eq!(brokers[0].state, BrokerState::Connected);
     assert_eq!(error.persisted(), Persisted::No);
     assert_eq!(error.disposition(), Disposition::RetryLater);
-    assert!(error.to_string().starts_with("topic missing not in metadata after 60s"), "{error}");
+    assert!(error.to_string().starts_with("topic \"missing\" not in metadata after 60 s"), "{error}");
     assert_eq!(error.into_record().unwrap().value.unwrap(), "x");
     Ok(())
 }
@@ -315,7 +315,7 @@ async fn unknown_partition_times_out_after_max_block() -> TestResult {
     };
     assert_eq!((*partition, *partition_count, *cause), (Some(2), Some(2), None));
     assert!(
-        error.to_string().starts_with("partition 2 of topic orders with 2 partitions not in metadata"),
+        error.to_string().starts_with("partition 2 of topic \"orders\" with 2 partitions not in metadata"),
         "{error}"
     );
     assert_eq!(error.into_record().unwrap().partition, Some(2));

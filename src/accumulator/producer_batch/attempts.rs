@@ -17,6 +17,10 @@ use crate::protocol::ErrorCode;
 impl ProducerBatch {
     /// A connection takes it, for a leader of this epoch.
     pub(crate) fn sent(&mut self, leader_epoch: Option<i32>, now: Instant) {
+        if self.attempts == 0 {
+            // It was said of the batch that this one was cut from.
+            self.last_error = None;
+        }
         self.attempts += 1;
         self.doubt.sent();
         self.sent_leader_epoch = leader_epoch;
@@ -67,7 +71,7 @@ impl ProducerBatch {
         self.sent_leader_epoch
     }
 
-    /// Returns the last error that a broker has answered.
+    /// Returns the last error that a broker has answered. Until a piece of a batch is sent itself, that is what was said of the whole.
     pub(crate) fn last_error(&self) -> Option<ErrorCode> {
         self.last_error
     }

@@ -303,6 +303,28 @@ fn piece_takes_over_doubt_and_the_numbers_of_its_records() {
     assert!(!piece.may_go_on_after_refused_number(ErrorCode::InvalidProducerEpoch));
 }
 
+/// What was said of the whole is no word on its innocent records, and must not decide what their errors advise.
+#[test]
+fn answer_to_the_whole_is_not_told_of_its_parts() {
+    let mut refused = sent();
+    refused.answered(ErrorCode::InvalidRecord, Persisted::No);
+    for part in [Part::Half { first: 1 }, Part::Piece { first: 1 }, Part::Rest] {
+        let mut innocent = refused.part(part, &Bench::new().queue, 500);
+        let last_error = |innocent: &mut ProducerBatch| {
+            innocent.time_spent(clock::now(), Duration::ZERO, true).last_error
+        };
+
+        assert_eq!(last_error(&mut innocent), None, "{part:?} before it is sent");
+        innocent.sent(None, clock::now());
+        innocent.lost();
+        assert_eq!(last_error(&mut innocent), None, "{part:?} after it was lost");
+        innocent.sent(None, clock::now());
+        innocent.answered(ErrorCode::NotEnoughReplicas, Persisted::No);
+        innocent.sent(None, clock::now());
+        assert_eq!(last_error(&mut innocent), Some(ErrorCode::NotEnoughReplicas), "{part:?}");
+    }
+}
+
 #[test]
 fn parts_of_a_refused_batch_take_over_doubt_but_no_number() {
     let mut refused = sent();

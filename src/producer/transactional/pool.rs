@@ -17,7 +17,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::TransactionalProducer;
 use crate::clock;
-use crate::error::{TransactionError, TransactionErrorKind};
+use crate::error::{Spent, TransactionError, TransactionErrorKind};
 use crate::fence::fenced;
 use crate::log;
 use crate::producer::enqueue::far;
@@ -85,7 +85,7 @@ pub enum PoolError {
     #[error("the pool is closed")]
     Closed,
     /// All producers were in use.
-    #[error("none of {size} producers became free within {waited:?} (max.block.ms)")]
+    #[error("none of {size} producers became free within {} (max.block.ms)", Spent(*.waited))]
     Exhausted {
         /// How many there are.
         size: usize,
