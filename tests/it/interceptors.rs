@@ -231,7 +231,7 @@ async fn refused_records_are_told_with_what_is_known_of_them() -> TestResult {
     let starts = [
         "orders None None None None None h record of ",
         "orders Some(1) None None None None  record of ",
-        "missing None None None None None  topic missing not in metadata",
+        "missing None None None None None  topic \"missing\" not in metadata",
         "orders None None None None None  ",
         "orders None None None None None  the producer is closed",
     ];

@@ -10,6 +10,7 @@ mod drop;
 mod enqueue;
 mod errors;
 mod exactly_once;
+mod explains;
 mod fail_stop;
 mod faults;
 mod flush_close;

@@ -1,0 +1,182 @@
+//! Records that do not get to the log.
+
+use kafka_mock::{Api, Fault, MockCluster};
+use kafka_producer::{KafkaProducerBuilder, MetadataRecoveryStrategy};
+
+use super::sheet::{Told, compare};
+use crate::support::{
+    TestResult, builder, cluster_with, empty, enqueue_all, producer, record, results, run_out, seconds,
+    skip_time, soon, until,
+};
+
+/// Long, so that the seconds that a busy machine takes do not show in where the time went. Nothing but that ends meanwhile.
+fn timed(cluster: &MockCluster) -> KafkaProducerBuilder {
+    builder(cluster)
+        .delivery_timeout(seconds(1200))
+        .connections_max_idle(None)
+        .metadata_recovery_strategy(MetadataRecoveryStrategy::None)
+}
+
+#[tokio::test]
+async fn not_enough_replicas() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.set_min_insync_replicas(2);
+
+    let producer = timed(&cluster).retry_backoff(seconds(5000)).retry_backoff_max(seconds(5000)).build()?;
+    let is_retried = || producer.metrics().record_retries == 1;
+    let error = run_out("send", producer.send(record("x")), is_retried, seconds(1201)).await.unwrap_err();
+    compare("Not enough replicas, for too long", &Told::send(&error));
+
+    let producer = builder(&cluster).retries(1).build()?;
+    let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+    compare("Not enough replicas, retries used up", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
+async fn too_large_here() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).max_request_size(1000).build()?;
+
+    let error = soon("send", producer.send(record("x".repeat(2000)))).await.unwrap_err();
+
+    compare("Too large here", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
+async fn too_large_there() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    cluster.set_max_message_bytes(1000);
+    let producer = producer(&cluster);
+
+    let error = soon("send", producer.send(record("x".repeat(2000)))).await.unwrap_err();
+
+    compare("Too large there", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
+async fn buffer_full() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = timed(&cluster)
+        .request_timeout(seconds(1000))
+        .batch_size(1000)
+        .buffer_memory(4000)
+        .build()?;
+    soon("first", producer.send(record("first"))).await?;
+    empty(&producer).await;
+    cluster.freeze(0)?;
+    let filler = "x".repeat(900);
+
+    let error = loop {
+        if let Err(error) = producer.try_enqueue(record(&filler)) {
+            break error;
+        }
+    };
+    compare("Buffer full", &Told::send(&error));
+
+    let is_waiting = || producer.metrics().waiting_for_memory == 1;
+    let waiting = producer.enqueue(record(&filler));
+    let error = run_out("enqueue", waiting, is_waiting, seconds(61)).await.unwrap_err();
+    compare("Too slow: memory", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
+async fn too_slow_connecting() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = timed(&cluster).build()?;
+    soon("metadata", producer.partitions_for(crate::support::TOPIC)).await?;
+    cluster.broker_down(0).await?;
+
+    let is_queued = || producer.metrics().buffered_records == 1;
+    let error = run_out("send", producer.send(record("x")), is_queued, seconds(1201)).await.unwrap_err();
+
+    compare("Too slow: connecting", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
+async fn too_slow_in_flight_and_behind() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = timed(&cluster)
+        .request_timeout(seconds(1200))
+        .enable_idempotence(false)
+        .max_in_flight_requests_per_connection(1)
+        .batch_size(1)
+        .build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(0)?;
+
+    let deliveries = enqueue_all(&producer, (0..2).map(record)).await;
+    until("one is sent", || producer.metrics().produce_requests_sent == 2).await;
+    skip_time(seconds(1201)).await;
+    let failed = results(deliveries).await;
+
+    let [first, second] = [0, 1].map(|i| failed[i].as_ref().unwrap_err());
+    compare("Too slow: in flight", &Told::delivery(first));
+    compare("Too slow: behind another batch", &Told::delivery(second));
+    Ok(())
+}
+
+#[tokio::test]
+async fn too_slow_between_attempts() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = timed(&cluster).retry_backoff(seconds(5000)).retry_backoff_max(seconds(5000)).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.fail_next(Api::Produce, 7, 1);
+
+    let is_retried = || producer.metrics().record_retries == 1;
+    let error = run_out("send", producer.send(record("x")), is_retried, seconds(1201)).await.unwrap_err();
+
+    compare("Too slow: between attempts", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
+async fn connection_lost() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).enable_idempotence(false).retries(0).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.disconnect_after_request(Api::Produce, 1);
+
+    let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+
+    compare("Connection lost, retries used up", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
+async fn throttled() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = timed(&cluster).build()?;
+    cluster.inject(Fault::throttle(seconds(100_000)).api(Api::Produce));
+    soon("first", producer.send(record("first"))).await?;
+
+    let is_queued = || producer.metrics().buffered_records == 1;
+    let error = run_out("send", producer.send(record("x")), is_queued, seconds(1201)).await.unwrap_err();
+
+    compare("Throttled", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
+async fn refused_for_good() -> TestResult {
+    let cases = [
+        ("Fenced", Api::Produce, 90),
+        ("Not authorised to write to the topic", Api::Produce, 29),
+        ("Not authorised for the cluster", Api::InitProducerId, 31),
+        ("Refused for its contents", Api::Produce, 87),
+    ];
+    for (case, api, code) in cases {
+        let cluster = cluster_with(1, 1).await;
+        cluster.inject(Fault::error_code(code).api(api).always());
+        let producer = producer(&cluster);
+
+        let error = soon("send", producer.send(record("x"))).await.unwrap_err();
+
+        compare(case, &Told::send(&error));
+    }
+    Ok(())
+}
