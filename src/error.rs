@@ -10,6 +10,7 @@ use std::sync::Arc;
 mod broker_report;
 mod delivery_error;
 mod disposition;
+mod remedy;
 mod send_error;
 mod spent;
 mod transaction_error;

@@ -103,6 +103,16 @@
 //!   [`close`](KafkaProducer::close)), even if no thread drives the runtime. It starts with the first call that has to wait, and
 //!   ends some seconds after the last.
 //!
+//! # Logs
+//!
+//! The producer logs through the crate `tracing`, under the target `kafka_producer`. Nothing is shown until the application installs a
+//! subscriber, for instance `tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).init()`. At `WARN` and above are the things
+//! that an operator should look at: brokers that refuse the producer or answer what makes no sense, and records that failed. `INFO` adds what
+//! happens once in a while, `DEBUG` each connection and retry, `TRACE` what the sender waits for. Keys, values, headers and secrets are
+//! never logged.
+//!
+//! Errors do not need the log: each says in one line what failed and why, what became of the record, and what to do about it.
+//!
 //! # Cancel safety
 //!
 //! Dropping the future of `enqueue` (or of `send`, before the record is accepted) withdraws the record. Once the producer

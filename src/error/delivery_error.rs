@@ -1,5 +1,6 @@
 //! Why an accepted record was not delivered, and the batch that gives it back.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -14,9 +15,12 @@ use crate::protocol::record_batch::{self, DecodedRecord};
 use crate::record::ProducerRecord;
 use crate::topic_partition::TopicPartition;
 
+use super::remedy::{self, Line, Remedy};
 use super::{Disposition, Persisted, Spent, TransactionError};
 
 /// Why an accepted record was not delivered.
+///
+/// It displays as one line: the cause, whether the record may have been written, and what to do about it.
 ///
 /// Clones share everything. [`DeliveryError::record`] gives the record back.
 #[derive(Clone)]
@@ -26,7 +30,7 @@ pub struct DeliveryError {
     index: u32,
 }
 
-/// The reasons of a [`DeliveryError`].
+/// The reasons of a [`DeliveryError`]. They display as the cause alone.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum DeliveryErrorKind {
@@ -92,7 +96,7 @@ pub enum DeliveryErrorKind {
     #[error("the transaction was aborted before the record was delivered")]
     TransactionAborted,
     /// The transaction of the record cannot be committed any more.
-    #[error("the transaction cannot be committed: {0}")]
+    #[error("the transaction cannot be committed: {}", .0.kind())]
     TransactionFailed(TransactionError),
     /// The leader of the partition is too old for the codec of `compression.type`.
     #[error("the broker speaks no version of Produce that allows {0}")]
@@ -100,6 +104,29 @@ pub enum DeliveryErrorKind {
     /// The broker and this crate have no version of the Produce API in common.
     #[error("the broker speaks no version of Produce that this producer speaks")]
     UnsupportedVersion,
+}
+
+impl DeliveryErrorKind {
+    /// Returns what to do about it, in words, if there is more to say than the cause does.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Cow<'static, str>> {
+        Some(Remedy::Borrowed(match self {
+            Self::AuthenticationFailed { .. } => return None,
+            Self::Broker { code, .. } => return remedy::of_last_word(*code),
+            Self::BatchRefused { .. } => "send it again",
+            Self::Closed => "give `close` more time",
+            Self::Disconnected(_) => "raise retries, which are used up",
+            Self::Purged => "send it again if it is still wanted",
+            Self::RuntimeShutdown => "close the producer before its runtime ends",
+            Self::SenderPanicked(_) => "report it, and build another producer",
+            Self::Stopped => "deal with the record that failed first, then call `resume`",
+            Self::TimedOut(spent) => return spent.remedy(),
+            Self::TransactionAborted => "send it in another transaction",
+            Self::TransactionFailed(error) => return error.kind().remedy(),
+            Self::UnsupportedCompression(_) => "set compression.type to another codec",
+            Self::UnsupportedVersion => "upgrade the brokers",
+        }))
+    }
 }
 
 /// Where a record's time went.
@@ -128,6 +155,18 @@ pub struct TimeSpent {
     pub last_error: Option<ErrorCode>,
     /// Whether the leader was known when the record failed. Always true if it failed because the producer ended.
     pub leader_known: bool,
+}
+
+impl TimeSpent {
+    fn remedy(&self) -> Option<Remedy> {
+        let waited_most =
+            [self.queued, self.backoff, self.in_flight].into_iter().all(|other| self.no_leader > other);
+        match self.last_error {
+            Some(code) => remedy::of_last_word(code),
+            None if waited_most => Some(Remedy::Borrowed("bring a replica of the partition back")),
+            None => Some(Remedy::Borrowed("check the broker, or raise delivery.timeout.ms")),
+        }
+    }
 }
 
 impl fmt::Display for TimeSpent {
@@ -296,7 +335,9 @@ impl DeliveryError {
 
 impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "record for {}: {}", self.failure.topic_partition, self.kind())
+        let kind = self.kind();
+        let cause = format_args!("record for {}: {kind}", self.failure.topic_partition);
+        Line { cause, fate: Some(remedy::fate(self.failure.persisted)), remedy: kind.remedy() }.fmt(f)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a record was not sent, with the record.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
@@ -12,9 +13,12 @@ use crate::record::ProducerRecord;
 use crate::topic_partition::Topic;
 
 use super::broker_report::{BrokerReport, Brokers, leading_failure, unreachable};
+use super::remedy::{self, Line, Remedy};
 use super::{DeliveryError, Disposition, Persisted, SharedError, Spent};
 
 /// Why a record was not sent, or not delivered.
+///
+/// It displays as one line: the cause, what became of the record, and what to do about it.
 ///
 /// [`SendError::into_record`] gives a refused record back as you gave it, but for headers that a serializer or an interceptor
 /// removed. If the record was accepted and then failed, the
@@ -29,7 +33,7 @@ struct SendFailure<K, V> {
     record: Option<ProducerRecord<K, V>>,
 }
 
-/// The reasons of a [`SendError`].
+/// The reasons of a [`SendError`]. They display as the cause alone.
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum SendErrorKind {
@@ -67,7 +71,7 @@ pub enum SendErrorKind {
     Delivery(DeliveryError),
     /// There is no memory left for the record's partition at the moment. Only from `try_enqueue`.
     #[error(
-        "{needed} bytes do not fit into buffer.memory of {limit} now: {available} are free for the partition"
+        "buffer.memory of {limit} is full: {needed} bytes are needed, and {available} are free for the partition"
     )]
     Full {
         /// Bytes that the record needs.
@@ -82,7 +86,7 @@ pub enum SendErrorKind {
     InvalidRecord(String),
     /// No memory became free for the record within `max.block.ms`.
     #[error(
-        "no {needed} bytes of buffer.memory ({limit}) became free within max.block.ms: waited {} after {} for metadata", Spent(*.memory_wait), Spent(*.metadata_wait)
+        "no {needed} bytes of buffer.memory ({limit}) became free within max.block.ms: waited {}{}", Spent(*.memory_wait), Before(*.metadata_wait)
     )]
     MemoryTimeout {
         /// Bytes that the record needs.
@@ -166,13 +170,13 @@ pub enum SendErrorKind {
         code: ErrorCode,
     },
     /// The transaction of the record is over: it was committed or aborted. Only from the handles of a transaction.
-    #[error("the transaction is over")]
+    #[error("the transaction is over: it was committed or aborted")]
     TransactionOver,
     /// The partition is stopped: a record for it has failed, and [`fail_stop`] is on.
     ///
     /// [`fail_stop`]: crate::KafkaProducerBuilder::fail_stop
     #[error(
-        "partition {partition} of topic {:?} is stopped by fail_stop: resume it once the failure is dealt with", .topic.as_str()
+        "partition {partition} of topic {:?} is stopped by fail_stop", .topic.as_str()
     )]
     Stopped {
         /// The topic.
@@ -191,6 +195,50 @@ pub enum SendErrorKind {
         /// The partitions that the topic is known to have.
         partition_count: Option<usize>,
     },
+}
+
+impl SendErrorKind {
+    /// Returns what to do about it, in words, if there is more to say than the cause does.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Cow<'static, str>> {
+        Some(Remedy::Borrowed(match self {
+            Self::Closed => "build another producer",
+            Self::Delivery(error) => return error.kind().remedy(),
+            Self::Full { .. } => "wait for deliveries, or use `enqueue`, which waits; or raise buffer.memory",
+            Self::MemoryTimeout { .. } => {
+                "brokers take records more slowly than they come: send less, or raise buffer.memory or max.block.ms"
+            }
+            Self::MetadataTimeout { obstacle: Some(_), .. } => "check bootstrap.servers and the brokers",
+            Self::MetadataTimeout { brokers, .. } if has_no_answer(brokers) => {
+                "check bootstrap.servers and the brokers"
+            }
+            Self::MetadataTimeout { partition_count: Some(count), .. }
+            | Self::TopicUnknown { partition_count: Some(count), .. }
+            | Self::PartitionOutOfRange { partition_count: count, .. } => {
+                let last = count.saturating_sub(1);
+                return Some(format!("choose a partition of 0 to {last}, or add partitions").into());
+            }
+            Self::MetadataTimeout { cause: Some(code), .. } | Self::TopicRefused { code, .. } => {
+                return remedy::of_last_word(*code);
+            }
+            Self::MetadataTimeout { .. } => "brokers are slow to answer: raise max.block.ms",
+            Self::RuntimeShutdown => "build the producer in a runtime that lives as long as it does",
+            Self::SenderPanicked(_) => "report it, and build another producer",
+            Self::Stopped { .. } => "deal with the record that failed first, then call `resume`",
+            Self::TooLarge { setting: "max.request.size", .. } => {
+                "make the record smaller, or raise max.request.size, and max.message.bytes of the topic"
+            }
+            Self::TooLarge { .. } => "make the record smaller, or raise buffer.memory",
+            Self::TopicUnknown { .. } => "call again soon, or use `enqueue`, which waits",
+            Self::TransactionOver => "begin another",
+            Self::AuthenticationFailed { .. }
+            | Self::BootstrapUnresolved { .. }
+            | Self::Cancelled
+            | Self::InvalidRecord(_)
+            | Self::Partitioner { .. }
+            | Self::Serialization { .. } => return None,
+        }))
+    }
 }
 
 impl<K, V> SendError<K, V> {
@@ -287,7 +335,11 @@ impl<K, V> From<DeliveryError> for SendError<K, V> {
 
 impl<K, V> fmt::Display for SendError<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.kind.fmt(f)
+        let cause = match &self.0.kind {
+            SendErrorKind::Delivery(error) => return error.fmt(f),
+            cause => cause,
+        };
+        Line { cause, fate: Some("not sent"), remedy: cause.remedy() }.fmt(f)
     }
 }
 
@@ -303,6 +355,20 @@ impl<K, V> StdError for SendError<K, V> {
             SendErrorKind::MetadataTimeout { brokers, .. } => unreachable(brokers).and_then(leading_failure),
             kind => kind.source(),
         }
+    }
+}
+
+/// Whether no broker can be asked, or none has answered so far.
+fn has_no_answer(brokers: &[BrokerReport]) -> bool {
+    unreachable(brokers).is_some() || brokers.iter().all(|broker| broker.node.is_none())
+}
+
+/// The wait that came before, if there was one.
+struct Before(Duration);
+
+impl fmt::Display for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_zero() { Ok(()) } else { write!(f, " after {} for metadata", Spent(self.0)) }
     }
 }
 
@@ -333,7 +399,7 @@ impl fmt::Display for Cause<'_> {
         }
         match code {
             Some(code) => write!(f, ": {code}"),
-            None if brokers.iter().any(|broker| broker.node.is_some()) => Ok(()),
+            None if !has_no_answer(brokers) => Ok(()),
             None => f.write_str(": no broker of bootstrap.servers has answered"),
         }
     }

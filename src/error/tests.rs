@@ -82,7 +82,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
         (
             SendErrorKind::Full { needed: 10, available: 3, limit: 20 },
             Disposition::RetryLater,
-            "10 bytes do not fit into buffer.memory of 20 now: 3 are free for the partition",
+            "buffer.memory of 20 is full: 10 bytes are needed, and 3 are free for the partition",
         ),
         (SendErrorKind::InvalidRecord("bad".to_owned()), Disposition::FixRecord, "bad"),
         (
@@ -152,7 +152,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
         (
             SendErrorKind::Stopped { topic: topic(), partition: 3 },
             Disposition::ResumePartition,
-            "partition 3 of topic \"orders\" is stopped by fail_stop: resume it once the failure is dealt with",
+            "partition 3 of topic \"orders\" is stopped by fail_stop",
         ),
         (
             SendErrorKind::TooLarge { size: 9, limit: 8, setting: "max.request.size" },
@@ -194,13 +194,75 @@ fn refused_record_was_not_written_and_comes_back() {
 
         let error: SendError = SendError::refused(kind, record.clone());
 
-        assert_eq!(error.to_string(), message);
+        assert_eq!(error.kind().to_string(), message);
+        let remedy = error.kind().remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        assert_eq!(error.to_string(), format!("{message}; not sent{remedy}"));
         assert_eq!(error.disposition(), disposition, "{message}");
         assert_eq!(error.is_retriable(), disposition == Disposition::RetryLater);
         assert_eq!(error.persisted(), Persisted::No);
         assert!(error.delivery_error().is_none());
         assert_eq!(error.record(), Some(record.clone()));
         assert_eq!(error.into_record(), Some(record));
+    }
+}
+
+#[test]
+fn remedies_name_what_is_to_be_changed() {
+    let topic = || Topic::from("orders");
+    let metadata_timeout_of =
+        |partition_count, cause, obstacle: Option<&str>, brokers| SendErrorKind::MetadataTimeout {
+            topic: topic(),
+            partition: None,
+            partition_count,
+            waited: Duration::ZERO,
+            cause,
+            obstacle: obstacle.map(str::to_owned),
+            brokers,
+        };
+    let metadata_timeout = |partition_count, cause, obstacle| {
+        metadata_timeout_of(partition_count, cause, obstacle, vec![report(BrokerState::Connected)])
+    };
+    for (kind, remedy) in [
+        (metadata_timeout_of(None, None, None, vec![refusing()]), "bootstrap.servers"),
+        (metadata_timeout(None, None, Some("refused")), "bootstrap.servers"),
+        (metadata_timeout(Some(2), None, None), "choose a partition of 0 to 1"),
+        (metadata_timeout(None, Some(ErrorCode::UnknownTopicOrPartition), None), "auto.create.topics.enable"),
+        (metadata_timeout(None, None, None), "max.block.ms"),
+        (
+            SendErrorKind::TopicRefused { topic: topic(), code: ErrorCode::InvalidTopicException },
+            "249 ASCII letters, digits, '.', '_' and '-'",
+        ),
+        (SendErrorKind::TopicRefused { topic: topic(), code: ErrorCode::TopicAuthorizationFailed }, "WRITE"),
+        (SendErrorKind::TooLarge { size: 9, limit: 8, setting: "max.request.size" }, "max.message.bytes"),
+        (SendErrorKind::TooLarge { size: 9, limit: 8, setting: "buffer.memory" }, "raise buffer.memory"),
+    ] {
+        let told = kind.remedy().unwrap();
+        assert!(told.contains(remedy), "{told}");
+    }
+    for (code, remedy) in [
+        (ErrorCode::MessageTooLarge, "max.message.bytes"),
+        (ErrorCode::NotEnoughReplicas, "min.insync.replicas"),
+        (ErrorCode::ClusterAuthorizationFailed, "enable.idempotence=false"),
+        (ErrorCode::InvalidRecord, "cleanup.policy"),
+        (ErrorCode::RequestTimedOut, "send it again later"),
+    ] {
+        let told = broker(code).remedy().unwrap();
+        assert!(told.contains(remedy), "{told}");
+    }
+}
+
+/// Whatever a broker answers, the error fits into a line of a log.
+#[test]
+fn errors_are_lines_of_bounded_length() {
+    for code in (-1..=140).map(ErrorCode::from) {
+        for kind in [broker(code), DeliveryErrorKind::BatchRefused { code }] {
+            let text = delivery_error(kind).to_string();
+            assert!(text.len() <= 230 && !text.contains('\n'), "{text}");
+        }
+    }
+    for (kind, ..) in refusals() {
+        let text = SendError::<Bytes, Bytes>::refused(kind, ProducerRecord::to("orders")).to_string();
+        assert!(text.len() <= 230 && !text.contains('\n'), "{text}");
     }
 }
 
@@ -320,7 +382,8 @@ fn failed_delivery_says_what_to_do() {
         let error = delivery_error(kind.clone());
 
         assert_eq!(error.disposition(), disposition, "{kind:?}");
-        assert_eq!(error.to_string(), format!("record for orders-2: {kind}"));
+        let remedy = kind.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        assert_eq!(error.to_string(), format!("record for orders-2: {kind}; may have been written{remedy}"));
     }
 }
 
@@ -345,8 +408,7 @@ fn time_spent_names_only_where_time_went() {
             ErrorCode::RequestTimedOut
         )
     );
-    let tried =
-        |attempts| TimeSpent { attempts, leader_known: true, ..TimeSpent::default() }.to_string();
+    let tried = |attempts| TimeSpent { attempts, leader_known: true, ..TimeSpent::default() }.to_string();
     assert_eq!([tried(0), tried(1), tried(2)], ["0 attempts", "1 attempt", "2 attempts"]);
 }
 

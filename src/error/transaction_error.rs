@@ -1,18 +1,20 @@
 //! Why a call of a transactional producer failed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
+use super::remedy::{self, Line, Remedy};
 use super::{BatchFailure, DeliveryError, DeliveryErrorKind, Detail, Disposition, Persisted, Spent};
 use crate::protocol::ErrorCode;
 use crate::topic_partition::{Topic, TopicPartition};
 
 /// Why a transaction could not be begun, committed or aborted, or offsets not be sent with it.
 ///
-/// [`disposition`](Self::disposition) says what to do. Clones share everything.
+/// It displays as one line: the cause, and what to do about it. [`disposition`](Self::disposition) says that to a program. Clones share everything.
 #[derive(Clone)]
 pub struct TransactionError(Arc<TransactionFailure>);
 
@@ -22,7 +24,7 @@ struct TransactionFailure {
     record: Option<DeliveryError>,
 }
 
-/// The reasons of a [`TransactionError`].
+/// The reasons of a [`TransactionError`]. They display as the cause alone.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TransactionErrorKind {
@@ -60,7 +62,7 @@ pub enum TransactionErrorKind {
     Closed,
     /// The producer cannot find out whether the transaction was committed: it has asked for that, and no answer came before the cause.
     /// Look at what readers see before you send the records again.
-    #[error("the transaction may be committed: {cause}")]
+    #[error("the transaction may be committed: {}", .cause.kind())]
     CommitInDoubt {
         /// Why the producer cannot ask any more.
         cause: Box<TransactionError>,
@@ -111,13 +113,13 @@ pub enum TransactionErrorKind {
     /// The transaction before was not committed, or may not have been, and no call has said so yet, because that of
     /// [`commit`](crate::Transaction::commit) was dropped or took too long. No transaction is begun by this call. The next one begins one,
     /// if the producer can go on.
-    #[error("the transaction before was not committed: {error}")]
+    #[error("the transaction before was not committed: {}", .error.kind())]
     PreviousNotCommitted {
         /// What became of it.
         error: Box<TransactionError>,
     },
     /// Records of the transaction were not delivered, so it can only be aborted. [`TransactionError::record`] gives the first of them.
-    #[error("{records} records for {topic_partition} failed: {reason}")]
+    #[error("{} for {topic_partition} failed: {reason}", Records(u64::from(*.records)))]
     RecordsFailed {
         /// The partition.
         topic_partition: TopicPartition,
@@ -130,7 +132,7 @@ pub enum TransactionErrorKind {
     },
     /// Records were not accepted, so the transaction can only be aborted. Each of the calls that handed them over has an error of its own,
     /// or was dropped.
-    #[error("{records} records were not accepted, the first of them for {}: {reason}", Place(.topic, *.partition))]
+    #[error("{} refused, the first for {}: {reason}", Records(*.records), Place(.topic, *.partition))]
     RecordsRefused {
         /// The topic of the first.
         topic: Topic,
@@ -143,7 +145,7 @@ pub enum TransactionErrorKind {
     },
     /// When the transaction was committed, calls were still waiting to hand over records. They fail with
     /// [`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver), and the transaction can only be aborted.
-    #[error("{records} records still waited for metadata or memory when the transaction was committed")]
+    #[error("{} still waited for metadata or memory when the transaction was committed", Records(*.records))]
     RecordsWaited {
         /// How many.
         records: u64,
@@ -251,36 +253,57 @@ impl TransactionError {
     /// | [`Disposition::Bug`] | | drop it |
     #[must_use]
     pub fn disposition(&self) -> Disposition {
-        match self.kind() {
-            TransactionErrorKind::Aborted
-            | TransactionErrorKind::Broker { is_final: false, .. }
-            | TransactionErrorKind::ClusterLeft
-            | TransactionErrorKind::GivenUp
-            | TransactionErrorKind::GroupMetadataUnsupported
-            | TransactionErrorKind::OffsetsTimedOut { .. }
-            | TransactionErrorKind::RecordsFailed { .. }
-            | TransactionErrorKind::RecordsRefused { .. }
-            | TransactionErrorKind::RecordsWaited { .. }
-            | TransactionErrorKind::RolledBack(_)
-            | TransactionErrorKind::SequenceLost { .. } => Disposition::AbortTransaction,
-            TransactionErrorKind::Broker { code, is_final: true, .. } => match Disposition::of(*code) {
+        self.kind().disposition()
+    }
+}
+
+impl TransactionErrorKind {
+    /// Returns what to do about it, in words, if there is more to say than the cause does.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Cow<'static, str>> {
+        match self {
+            Self::AuthenticationFailed { .. }
+            | Self::BootstrapUnresolved { .. }
+            | Self::OutOfTurn(_)
+            | Self::Unsendable(_) => None,
+            Self::Broker { code, .. } | Self::Refused { code, .. } => remedy::of_code(*code)
+                .or_else(|| remedy::of_disposition(self.disposition()))
+                .map(Remedy::Borrowed),
+            Self::Fenced { .. } => Some(Remedy::Borrowed("build another producer")),
+            _ => remedy::of_disposition(self.disposition()).map(Remedy::Borrowed),
+        }
+    }
+
+    fn disposition(&self) -> Disposition {
+        match self {
+            Self::Aborted
+            | Self::Broker { is_final: false, .. }
+            | Self::ClusterLeft
+            | Self::GivenUp
+            | Self::GroupMetadataUnsupported
+            | Self::OffsetsTimedOut { .. }
+            | Self::RecordsFailed { .. }
+            | Self::RecordsRefused { .. }
+            | Self::RecordsWaited { .. }
+            | Self::RolledBack(_)
+            | Self::SequenceLost { .. } => Disposition::AbortTransaction,
+            Self::Broker { code, is_final: true, .. } => match Disposition::of(*code) {
                 Disposition::Bug => Disposition::Bug,
                 _ => Disposition::NewProducer,
             },
-            TransactionErrorKind::CommitInDoubt { .. } => Disposition::FindOutcome,
-            TransactionErrorKind::Closed
-            | TransactionErrorKind::EpochNotGiven
-            | TransactionErrorKind::Fenced { .. }
-            | TransactionErrorKind::Unsupported(_) => Disposition::NewProducer,
-            TransactionErrorKind::AuthenticationFailed { .. }
-            | TransactionErrorKind::BootstrapUnresolved { .. }
-            | TransactionErrorKind::Refused { .. } => Disposition::FixConfiguration,
-            TransactionErrorKind::OutOfTurn(_) | TransactionErrorKind::Unsendable(_) => Disposition::Bug,
-            TransactionErrorKind::PreviousNotCommitted { error } => match error.disposition() {
+            Self::CommitInDoubt { .. } => Disposition::FindOutcome,
+            Self::Closed | Self::EpochNotGiven | Self::Fenced { .. } | Self::Unsupported(_) => {
+                Disposition::NewProducer
+            }
+            Self::AuthenticationFailed { .. } | Self::BootstrapUnresolved { .. } | Self::Refused { .. } => {
+                Disposition::FixConfiguration
+            }
+            Self::OutOfTurn(_) | Self::Unsendable(_) => Disposition::Bug,
+            Self::PreviousNotCommitted { error } => match error.disposition() {
                 Disposition::AbortTransaction => Disposition::SendPreviousAgain,
                 other => other,
             },
-            TransactionErrorKind::TimedOut { .. } => Disposition::RepeatCall,
+            Self::TimedOut { .. } => Disposition::RepeatCall,
         }
     }
 }
@@ -291,9 +314,19 @@ struct Place<'a>(&'a Topic, Option<i32>);
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.1 {
-            Some(partition) => write!(f, "{}-{partition}", self.0),
-            None => write!(f, "{}", self.0),
+            Some(partition) => write!(f, "partition {partition} of topic {:?}", self.0.as_str()),
+            None => write!(f, "topic {:?}", self.0.as_str()),
         }
+    }
+}
+
+/// How many records.
+struct Records(u64);
+
+impl fmt::Display for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} record{plural}", self.0)
     }
 }
 
@@ -307,7 +340,7 @@ impl Eq for TransactionError {}
 
 impl fmt::Display for TransactionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind().fmt(f)
+        Line { cause: self.kind(), fate: None, remedy: self.kind().remedy() }.fmt(f)
     }
 }
 

@@ -207,13 +207,8 @@ impl Numbering {
             }
             code if code.is_retriable() => self.want_later(now),
             code => {
-                let message = "no producer id; allow this client to write idempotently (IdempotentWrite on the \
-                               cluster) or set enable.idempotence=false";
-                self.refuse(
-                    DeliveryErrorKind::Broker { code, message: Some(message.to_owned()) },
-                    now,
-                    effects,
-                );
+                let message = Some("no producer id".to_owned());
+                self.refuse(DeliveryErrorKind::Broker { code, message }, now, effects);
             }
         }
     }

@@ -202,7 +202,7 @@ async fn record_may_fill_max_request_size_to_the_byte() -> TestResult {
 
     let SendErrorKind::TooLarge { size, limit: told, setting } = error.kind() else { panic!("{error:?}") };
     assert_eq!((*size, *told, *setting), (limit + 1, limit, "max.request.size"));
-    assert_eq!(error.to_string(), "record of 10001 bytes exceeds max.request.size of 10000");
+    assert_eq!(error.kind().to_string(), "record of 10001 bytes exceeds max.request.size of 10000");
     assert_eq!(error.into_record().unwrap().value.unwrap().len(), largest + 1);
     assert_eq!(cluster.end_offset(TOPIC, 0)?, 1);
     Ok(())

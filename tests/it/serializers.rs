@@ -123,7 +123,7 @@ async fn failing_serializer_gives_the_record_back_as_it_was() -> TestResult {
         assert_eq!(source.to_string(), format!("cannot do {part}"));
         assert_eq!(
             error.to_string(),
-            format!("the {part} of a record for topic \"orders\" cannot be serialized")
+            format!("the {part} of a record for topic \"orders\" cannot be serialized; not sent")
         );
         assert_eq!(error.source().unwrap().to_string(), format!("cannot do {part}"));
         assert_eq!((error.disposition(), error.persisted()), (Disposition::FixRecord, Persisted::No));

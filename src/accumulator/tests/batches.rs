@@ -310,9 +310,8 @@ fn answer_to_the_whole_is_not_told_of_its_parts() {
     refused.answered(ErrorCode::InvalidRecord, Persisted::No);
     for part in [Part::Half { first: 1 }, Part::Piece { first: 1 }, Part::Rest] {
         let mut innocent = refused.part(part, &Bench::new().queue, 500);
-        let last_error = |innocent: &mut ProducerBatch| {
-            innocent.time_spent(clock::now(), Duration::ZERO, true).last_error
-        };
+        let last_error =
+            |innocent: &mut ProducerBatch| innocent.time_spent(clock::now(), Duration::ZERO, true).last_error;
 
         assert_eq!(last_error(&mut innocent), None, "{part:?} before it is sent");
         innocent.sent(None, clock::now());

@@ -59,11 +59,8 @@ async fn too_large_there() -> TestResult {
 #[tokio::test]
 async fn buffer_full() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = timed(&cluster)
-        .request_timeout(seconds(1000))
-        .batch_size(1000)
-        .buffer_memory(4000)
-        .build()?;
+    let producer =
+        timed(&cluster).request_timeout(seconds(1000)).batch_size(1000).buffer_memory(4000).build()?;
     soon("first", producer.send(record("first"))).await?;
     empty(&producer).await;
     cluster.freeze(0)?;
@@ -147,17 +144,24 @@ async fn connection_lost() -> TestResult {
     Ok(())
 }
 
+/// A pause is never longer than `delivery.timeout.ms`, so it takes two to outlast a record.
 #[tokio::test]
 async fn throttled() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let producer = timed(&cluster).build()?;
-    cluster.inject(Fault::throttle(seconds(100_000)).api(Api::Produce));
+    cluster.inject(Fault::throttle(seconds(1200)).api(Api::Produce).always());
+    let producer = timed(&cluster).batch_size(1).max_in_flight_requests_per_connection(1).build()?;
     soon("first", producer.send(record("first"))).await?;
 
-    let is_queued = || producer.metrics().buffered_records == 1;
-    let error = run_out("send", producer.send(record("x")), is_queued, seconds(1201)).await.unwrap_err();
+    skip_time(seconds(600)).await;
+    let before = producer.enqueue(record("before")).await?;
+    skip_time(seconds(500)).await;
+    let delivery = producer.enqueue(record("x")).await?;
+    skip_time(seconds(101)).await;
+    soon("the record before", before).await?;
+    skip_time(seconds(1150)).await;
+    let error = soon("delivery", delivery).await.unwrap_err();
 
-    compare("Throttled", &Told::send(&error));
+    compare("Throttled", &Told::delivery(&error));
     Ok(())
 }
 

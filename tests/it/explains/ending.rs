@@ -62,8 +62,7 @@ async fn closed() -> TestResult {
 #[tokio::test]
 async fn runtime_gone() -> TestResult {
     let cluster = cluster_with(1, 1).await;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let builder = builder(&cluster);
     let producer: KafkaProducer = runtime.spawn(async move { builder.build().unwrap() }).await?;
     soon("first", producer.send(record("first"))).await?;

@@ -100,12 +100,7 @@ impl Told {
         matches!(error.kind(), SendErrorKind::MetadataTimeout { .. })
     }
 
-    fn of(
-        error: &dyn Error,
-        kind: &str,
-        disposition: Disposition,
-        persisted: Option<Persisted>,
-    ) -> Self {
+    fn of(error: &dyn Error, kind: &str, disposition: Disposition, persisted: Option<Persisted>) -> Self {
         let mut advice = format!("`{kind}`, `Disposition::{disposition:?}`");
         if let Some(persisted) = persisted {
             let _ = write!(advice, ", `Persisted::{persisted:?}`");
@@ -234,9 +229,10 @@ fn name(kind: &impl std::fmt::Debug) -> String {
     shown.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
-/// Replaces what differs from run to run: ports, elapsed times and counts of attempts.
+/// Replaces what differs from run to run: ports, elapsed times and counts of attempts. Whether the leader is still known at the end
+/// depends on when metadata was asked for last.
 fn stable(text: &str) -> String {
-    without_times(&without_ports(text))
+    without_times(&without_ports(text)).replace(", leader unknown", "")
 }
 
 fn without_ports(text: &str) -> String {
@@ -267,7 +263,8 @@ fn without_times(text: &str) -> String {
             continue;
         }
         let unit = words[at].trim_end_matches([',', ';', ':', ')']);
-        let is_configured = words.get(at + 1).is_some_and(|word| word.starts_with('(') && word.contains(".ms"));
+        let is_configured =
+            words.get(at + 1).is_some_and(|word| word.starts_with('(') && word.contains(".ms"));
         match unit {
             "s" | "ms" if !is_configured => {
                 words[at - 1] = if words[at - 1].starts_with('(') { "(T" } else { "T" };

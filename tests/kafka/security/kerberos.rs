@@ -186,7 +186,7 @@ async fn producer_of_another_process() {
                 Err(error) => {
                     let elapsed = begin.elapsed().as_millis();
                     let _ = producer.close(CLOSE_LIMIT).await;
-                    return println!("{SAYS}{:?} {elapsed} {error}", error.disposition());
+                    return println!("{SAYS}{:?} {elapsed} {}", error.disposition(), error.kind());
                 }
             }
         }

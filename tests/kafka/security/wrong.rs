@@ -72,7 +72,8 @@ async fn make(properties: &str, token: Option<&str>) -> (String, Disposition, Du
     let elapsed = begin.elapsed();
     let _ = producer.close(CLOSE_LIMIT).await;
     let value = |key: &str| properties.lines().find_map(|line| line.strip_prefix(key));
-    let said = error.to_string().replace(value("bootstrap.servers=").expect("every file has them"), "BROKER");
+    let said =
+        error.kind().to_string().replace(value("bootstrap.servers=").expect("every file has them"), "BROKER");
     let said = match value("sasl.oauthbearer.token.endpoint.url=") {
         Some(url) => said.replace(url, "ENDPOINT"),
         None => said,
@@ -98,8 +99,9 @@ fn without_times(said: &str) -> String {
     parts.map_or_else(|| said.to_owned(), |(begin, end)| format!("{begin} after WAITED (max.block.ms){end}"))
 }
 
-const REFUSED: &str = "record for topic mistaken cannot be accepted: broker BROKER: authentication failed: ";
-const TLS_FAILED: &str = "record for topic mistaken cannot be accepted: broker BROKER: TLS failed: ";
+const REFUSED: &str =
+    "record for topic \"mistaken\" cannot be accepted: broker BROKER: authentication failed: ";
+const TLS_FAILED: &str = "record for topic \"mistaken\" cannot be accepted: broker BROKER: TLS failed: ";
 
 fn wrong_credentials(cluster: &KafkaCluster) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
@@ -162,7 +164,8 @@ fn wrong_tokens(cluster: &KafkaCluster) -> Vec<Mistake> {
         ),
     };
     let mut mistakes: Vec<Mistake> = tokens.into_iter().map(mistake).collect();
-    let lacking = "record for topic mistaken cannot be accepted: no access token: token endpoint ENDPOINT";
+    let lacking =
+        "record for topic \"mistaken\" cannot be accepted: no access token: token endpoint ENDPOINT";
     mistakes.push(Mistake {
         name: "token endpoint of another CA".to_owned(),
         properties: client::properties(cluster, Listener::SaslPlaintext, Some(Mechanism::OAuthBearer))
@@ -341,7 +344,7 @@ fn wrong_listeners(cluster: &KafkaCluster) -> Vec<Mistake> {
             properties: tls.replace(&cluster.bootstrap_servers_of(Listener::Ssl), &cluster.bootstrap_servers())
                 + "max.block.ms=3000\n",
             token: None,
-            says: "topic mistaken not in metadata after WAITED (max.block.ms): broker BROKER: TLS failed: the connection \
+            says: "topic \"mistaken\" not in metadata after WAITED (max.block.ms): broker BROKER: TLS failed: the connection \
                    was closed in the middle of the TLS handshake; the broker may speak plaintext at this address (then \
                    security.protocol or the port is wrong), be about to stop, or be behind a firewall"
                 .to_owned(),

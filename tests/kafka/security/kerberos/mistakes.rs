@@ -66,9 +66,10 @@ fn without_places(shop: &Shop<'_>, text: &str) -> String {
     parts.map_or_else(|| text.clone(), |(begin, end)| format!("{begin} after WAITED (max.block.ms){end}"))
 }
 
-const NO_TICKET: &str = "record for topic mistaken cannot be accepted: no Kerberos ticket: ";
-const REFUSED: &str = "record for topic mistaken cannot be accepted: broker BROKER: authentication failed: ";
-const WAITED: &str = "topic mistaken not in metadata after WAITED (max.block.ms): ";
+const NO_TICKET: &str = "record for topic \"mistaken\" cannot be accepted: no Kerberos ticket: ";
+const REFUSED: &str =
+    "record for topic \"mistaken\" cannot be accepted: broker BROKER: authentication failed: ";
+const WAITED: &str = "topic \"mistaken\" not in metadata after WAITED (max.block.ms): ";
 
 fn permanent(child: Child, says: impl Into<String>) -> Mistake {
     Mistake { child, disposition: "FixConfiguration", says: says.into() }
