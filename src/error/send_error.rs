@@ -208,10 +208,8 @@ impl SendErrorKind {
             Self::MemoryTimeout { .. } => {
                 "brokers take records more slowly than they come: send less, or raise buffer.memory or max.block.ms"
             }
-            Self::MetadataTimeout { obstacle: Some(_), .. } => "check bootstrap.servers and the brokers",
-            Self::MetadataTimeout { brokers, .. } if has_no_answer(brokers) => {
-                "check bootstrap.servers and the brokers"
-            }
+            Self::MetadataTimeout { obstacle: Some(_), .. } => "check bootstrap.servers",
+            Self::MetadataTimeout { brokers, .. } if has_no_answer(brokers) => "check bootstrap.servers",
             Self::MetadataTimeout { partition_count: Some(count), .. }
             | Self::TopicUnknown { partition_count: Some(count), .. }
             | Self::PartitionOutOfRange { partition_count: count, .. } => {

@@ -269,9 +269,9 @@ async fn refused_id_fails_records_until_it_is_granted() -> TestResult {
         let error = soon("send", producer.send(record("x".repeat(20_000)).key("k"))).await.unwrap_err();
 
         let error = error.delivery_error().unwrap().clone();
-        let DeliveryErrorKind::Broker { code, message } = error.kind() else { panic!("{error:?}") };
+        let DeliveryErrorKind::Broker { code, .. } = error.kind() else { panic!("{error:?}") };
         assert_eq!(code, ErrorCode::ClusterAuthorizationFailed);
-        assert!(message.unwrap().contains("enable.idempotence=false"));
+        assert!(error.to_string().contains("enable.idempotence=false"), "{error}");
         assert_eq!((error.persisted(), error.disposition()), (Persisted::No, Disposition::FixConfiguration));
         assert_eq!(error.record().expect("the record comes back").key.unwrap(), "k");
         assert_eq!(producer.metrics().buffered_bytes, 0);

@@ -161,7 +161,7 @@ async fn permanent_lack_of_a_token_fails_callers_soon_and_heals() -> TestResult 
         assert!(matches!(kind, SendErrorKind::AuthenticationFailed { .. }), "{kind:?}");
         assert_eq!(
             kind.to_string(),
-            format!("record for topic {TOPIC} cannot be accepted: no access token: invalid_client: who?")
+            format!("record for topic {TOPIC:?} cannot be accepted: no access token: invalid_client: who?")
         );
         assert_eq!(disposition, Disposition::FixConfiguration);
     }

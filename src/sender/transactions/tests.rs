@@ -352,8 +352,8 @@ fn offsets_that_take_too_long_fail_the_transaction() {
 
     let error = rig.outcome().unwrap().unwrap_err();
     assert_eq!(
-        error.to_string(),
-        "offsets of group readers were not committed within 120s (delivery.timeout.ms): \
+        error.kind().to_string(),
+        "offsets of group \"readers\" were not committed within 120 s (delivery.timeout.ms): \
          UNKNOWN_TOPIC_OR_PARTITION (3) for orders-0"
     );
     assert_eq!(error.disposition(), Disposition::AbortTransaction);

@@ -160,8 +160,9 @@ fn find(name: &str) -> (usize, &'static Case) {
 /// A line that a terminal shows in two.
 const LONGEST: usize = 230;
 
-/// These tell what a broker has said as well.
-const LONG: [&str; 4] = ["HTTP", "SASL expected", "TLS mix-up: TLS to plaintext", "Wrong password"];
+/// These tell what a broker or a resolver has said as well.
+const LONG: [&str; 5] =
+    ["HTTP", "SASL expected", "TLS mix-up: TLS to plaintext", "Wrong host", "Wrong password"];
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
 
