@@ -20,7 +20,7 @@ pub(crate) enum Line {
 pub(crate) fn spawn(max_line: usize) -> mpsc::Receiver<io::Result<Vec<Line>>> {
     let (sender, receiver) = mpsc::channel(BUNCHES_AHEAD);
     std::thread::spawn(move || {
-        let mut lines = Lines { rest: BytesMut::new(), searched: 0, skipped: 0, max_line };
+        let mut lines = Lines::new(max_line);
         if let Err(error) = read(io::stdin().lock(), &mut lines, &sender) {
             // The receiver may be gone, and with it the interest.
             let _ = sender.blocking_send(Err(error));
@@ -55,7 +55,7 @@ fn read(
 const CHUNK: usize = 64 * 1024;
 const BUNCHES_AHEAD: usize = 8;
 
-/// Cuts bytes into lines.
+/// Cuts bytes into lines. Each ends with a line feed, a carriage return, or both, as for Java's `BufferedReader`.
 #[derive(Debug)]
 struct Lines {
     /// The begin of a line whose end is still to come.
@@ -64,22 +64,36 @@ struct Lines {
     searched: usize,
     /// Bytes of the current line that were dropped because it is too long.
     skipped: usize,
+    /// The last byte was a carriage return, which has ended a line: a line feed that follows belongs to it.
+    was_return: bool,
     max_line: usize,
 }
 
 impl Lines {
+    fn new(max_line: usize) -> Self {
+        Self { rest: BytesMut::new(), searched: 0, skipped: 0, was_return: false, max_line }
+    }
+
     fn take_in(&mut self, bytes: &[u8]) -> Vec<Line> {
+        let bytes = if self.was_return { bytes.strip_prefix(b"\n").unwrap_or(bytes) } else { bytes };
+        self.was_return = self.was_return && bytes.is_empty();
         self.rest.extend_from_slice(bytes);
         let mut lines = Vec::new();
         while let Some(unsearched) = self.rest.get(self.searched..) {
-            let Some(end) = unsearched.iter().position(|byte| *byte == b'\n') else { break };
+            let Some(end) = unsearched.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else { break };
             let mut text = self.rest.split_to(self.searched + end + 1);
+            if text.last() == Some(&b'\r') {
+                match self.rest.first() {
+                    Some(b'\n') => drop(self.rest.split_to(1)),
+                    Some(_) => {}
+                    None => self.was_return = true,
+                }
+            }
             text.truncate(text.len() - 1);
             self.searched = 0;
             lines.push(self.line(text));
         }
-        // A carriage return that belongs to the end of the line does not count.
-        if self.rest.len() > self.max_line + 1 {
+        if self.rest.len() > self.max_line {
             self.skipped += self.rest.len();
             self.rest.clear();
         }
@@ -93,11 +107,56 @@ impl Lines {
         (self.skipped > 0 || !text.is_empty()).then(|| self.line(text))
     }
 
-    fn line(&mut self, mut text: BytesMut) -> Line {
-        if text.last() == Some(&b'\r') {
-            text.truncate(text.len() - 1);
-        }
+    fn line(&mut self, text: BytesMut) -> Line {
         let length = std::mem::take(&mut self.skipped) + text.len();
         if length > self.max_line { Line::TooLong(length) } else { Line::Text(text.freeze()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cuts the input into chunks of every length.
+    fn read_in_chunks(input: &[u8], max_line: usize) -> Vec<Vec<String>> {
+        let read = |size| {
+            let mut lines = Lines::new(max_line);
+            let mut read: Vec<Line> = input.chunks(size).flat_map(|chunk| lines.take_in(chunk)).collect();
+            read.extend(lines.last());
+            read.into_iter()
+                .map(|line| match line {
+                    Line::Text(text) => String::from_utf8(text.to_vec()).unwrap(),
+                    Line::TooLong(bytes) => format!("<{bytes}>"),
+                })
+                .collect()
+        };
+        (1..=input.len().max(1)).map(read).collect()
+    }
+
+    #[test]
+    fn lines_end_as_in_java_wherever_the_input_is_cut() {
+        for (input, lines) in [
+            (&b""[..], &[][..]),
+            (b"\n", &[""]),
+            (b"one", &["one"]),
+            (b"one\ntwo\n", &["one", "two"]),
+            (b"one\r\ntwo\r\n", &["one", "two"]),
+            (b"one\rtwo\r", &["one", "two"]),
+            (b"one\r\rtwo", &["one", "", "two"]),
+            (b"one\n\rtwo", &["one", "", "two"]),
+            (b"one\r\n\ntwo", &["one", "", "two"]),
+            (b"\r\n\r", &["", ""]),
+        ] {
+            for read in read_in_chunks(input, 10) {
+                assert_eq!(read, lines, "{input:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_are_too_long_are_counted_and_skipped() {
+        for read in read_in_chunks(b"four\nfive+\r\nfour\rmuch too long", 4) {
+            assert_eq!(read, ["four", "<5>", "four", "<13>"]);
+        }
     }
 }

@@ -7,22 +7,32 @@
 //! ```
 //!
 //! Lines are handed over without waiting for acknowledgements, in bounded memory. Lines that could not be sent are named
-//! on standard error, and the exit code is 1 if there are any.
+//! on standard error as soon as they fail, and the exit code is 1 if there are any.
+//!
+//! SIGINT and SIGTERM end the input: the program delivers what it has read, without lingering, and exits with 130 or 143. A second
+//! signal gives up what has not been acknowledged.
 
+use std::future::Future;
 use std::io::{self, IsTerminal, Write};
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use kafka_producer::{KafkaProducer, ProducerConfig, Topic};
+use tokio::sync::watch;
 
+mod failures;
 mod line_reader;
+#[path = "../../support/logs.rs"]
+mod logs;
 mod options;
 mod outbox;
 mod progress;
 #[path = "../../support/properties.rs"]
 mod properties;
 mod record_parser;
+mod signals;
 
 use line_reader::Line;
 use options::Options;
@@ -30,12 +40,13 @@ use outbox::Outbox;
 use progress::Progress;
 use properties::Failure;
 use record_parser::RecordParser;
+use signals::{Signal, Signals};
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    logs::show_warnings();
     match run(&Options::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
@@ -43,52 +54,73 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Returns whether every line was delivered.
-async fn run(options: &Options) -> Result<bool, Failure> {
+async fn run(options: &Options) -> Result<ExitCode, Failure> {
     let config = configure(options)?;
     let max_line = config.get("max.request.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(usize::MAX);
     let topic = Topic::from(options.topic.clone());
     let parser = RecordParser::new(topic.clone(), &options.property)?;
     let producer: KafkaProducer = KafkaProducer::builder().config(config).build()?;
+    let mut signals = Signals::listen()?;
     // Better to learn now than for each line that there are no servers or no such topic.
-    producer.partitions_for(topic).await?;
+    tokio::select! {
+        biased;
+        signal = signals.next() => return Ok(signal.exit_code()),
+        known = producer.partitions_for(topic) => {
+            known.map_err(|error| {
+                let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+                format!("line 1 was not sent, nor any after it: {error}{remedy}")
+            })?;
+        }
+    }
 
     let started = now();
-    let max_pending = if options.sync { 1 } else { MAX_PENDING };
+    let (stop, stopped) = watch::channel(false);
     let mut session = Session {
         parser,
-        outbox: Outbox::new(producer.clone(), max_pending),
+        outbox: Outbox::new(producer.clone(), if options.sync { 1 } else { MAX_PENDING }),
         progress: Progress::new(started),
         lines: 0,
+        stopped,
     };
-    let ended = tokio::select! {
-        biased;
-        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| End::Interrupted),
-        read = session.read_all(max_line) => read.map(|()| End::OfInput),
-    };
-    let settled = tokio::select! {
-        biased;
-        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| false)?,
-        () = session.settle_all() => true,
-    };
-    if !settled {
-        // Interrupted again: what has not been acknowledged by now fails, which settles it.
-        let _ = producer.close(Duration::ZERO).await;
-        session.settle_all().await;
-    }
+    let ended = guided_by(&mut signals, &stop, &producer, session.deliver_all(&producer, max_line)).await;
     session.finish(started);
     let report = producer.close(CLOSE_TIMEOUT).await;
+    let (signal, read) = ended;
+    read?;
     // Who types ends with either.
-    if matches!(ended?, End::Interrupted) && !io::stdin().is_terminal() {
-        return Err("interrupted before the end of the input".into());
+    if let Some(signal) = signal
+        && !(signal == Signal::Interrupt && io::stdin().is_terminal())
+    {
+        return Ok(signal.exit_code());
     }
-    Ok(session.outbox.failed == 0 && report.undelivered.is_empty())
+    let is_good = session.outbox.failed == 0 && report.undelivered.is_empty();
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Why no more lines are read.
-enum End {
-    Interrupted,
-    OfInput,
+/// Does the work. The first signal ends the input, the second ends the producer. Returns the first, and what came of the work.
+async fn guided_by<T>(
+    signals: &mut Signals,
+    stop: &watch::Sender<bool>,
+    producer: &KafkaProducer,
+    work: impl Future<Output = T>,
+) -> (Option<Signal>, T) {
+    let mut work = pin!(work);
+    let mut first = None;
+    loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => match first {
+                None => {
+                    first = Some(signal);
+                    // The reader is gone only once the work is done.
+                    let _ = stop.send(true);
+                }
+                // What has not been acknowledged by now fails, which ends the work.
+                Some(_) => drop(producer.close(Duration::ZERO).await),
+            },
+            done = &mut work => return (first, done),
+        }
+    }
 }
 
 /// One run from the first line to the summary.
@@ -97,13 +129,24 @@ struct Session {
     outbox: Outbox,
     progress: Progress,
     lines: u64,
+    /// True once no more lines are wanted.
+    stopped: watch::Receiver<bool>,
 }
 
 impl Session {
+    /// Delivers every line of standard input.
+    async fn deliver_all(&mut self, producer: &KafkaProducer, max_line: usize) -> io::Result<()> {
+        let read = self.read_all(max_line).await;
+        // Nothing comes that the last lines could linger for.
+        futures::future::join(producer.flush(), self.settle_all()).await;
+        read
+    }
+
     /// Hands over every line of standard input.
     async fn read_all(&mut self, max_line: usize) -> io::Result<()> {
         let mut input = line_reader::spawn(max_line);
         let shows_prompt = io::stdin().is_terminal() && io::stdout().is_terminal();
+        let mut stopped = self.stopped.clone();
         loop {
             if shows_prompt {
                 io::stdout().write_all(b">")?;
@@ -112,7 +155,9 @@ impl Session {
             let bunch = loop {
                 tokio::select! {
                     bunch = input.recv() => break bunch,
-                    () = self.outbox.settle_oldest(), if !self.outbox.is_empty() => {}
+                    // What has been read still comes.
+                    Ok(_) = stopped.wait_for(|stopped| *stopped), if !input.is_closed() => input.close(),
+                    () = self.outbox.settle_some(), if !self.outbox.is_quiet() => {}
                 }
             };
             let Some(bunch) = bunch else {
@@ -138,13 +183,13 @@ impl Session {
         };
         match parsed {
             Ok(record) => self.outbox.send(self.lines, record).await,
-            Err(reason) => self.outbox.fail(self.lines, reason).await,
+            Err(reason) => self.outbox.fail(self.lines, &reason),
         }
     }
 
     async fn settle_all(&mut self) {
         while !self.outbox.is_empty() {
-            self.outbox.settle_oldest().await;
+            self.outbox.settle_some().await;
             self.progress.show(self.lines, &self.outbox);
         }
     }
@@ -155,10 +200,6 @@ impl Session {
         let Outbox { delivered, failed, .. } = self.outbox;
         let seconds = now().duration_since(started).as_secs_f64();
         eprintln!("{} lines read, {delivered} delivered, {failed} failed, {seconds:.3} s", self.lines);
-        let unsent = self.lines.saturating_sub(delivered + failed);
-        if unsent > 0 {
-            eprintln!("{unsent} of them not sent when interrupted");
-        }
     }
 }
 

@@ -1,11 +1,14 @@
-//! Records on their way, settled in the order of their lines.
+//! Records on their way.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::io::{self, IsTerminal};
 use std::pin::pin;
+use std::time::Duration;
 
-use kafka_producer::{Delivery, DeliveryError, KafkaProducer, Persisted, ProducerRecord, SendError};
+use kafka_producer::{Delivery, DeliveryError, KafkaProducer, ProducerRecord};
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::failures::{Failures, Reason};
+use crate::now;
 
 /// Hands records over, awaits their deliveries, and names the lines that failed.
 #[derive(Debug)]
@@ -16,34 +19,24 @@ pub(crate) struct Outbox {
     max_pending: usize,
     pub(crate) delivered: u64,
     pub(crate) failed: u64,
-    /// Failures that have not been printed yet, since the next line may have failed for the same reason.
-    failures: Option<Failures>,
+    failures: Failures,
+    /// When to look for failures behind the oldest record.
+    looks: Interval,
 }
 
 /// A line whose fate is still to be told.
 #[derive(Debug)]
 struct Pending {
     line: u64,
-    fate: Fate,
-}
-
-#[derive(Debug)]
-enum Fate {
-    Accepted(Delivery),
-    Failed(String),
-}
-
-/// Lines in a row that failed alike.
-#[derive(Debug)]
-struct Failures {
-    first: u64,
-    last: u64,
-    reason: String,
+    delivery: Delivery,
 }
 
 impl Outbox {
     pub(crate) fn new(producer: KafkaProducer, max_pending: usize) -> Self {
-        Self { producer, pending: VecDeque::new(), max_pending, delivered: 0, failed: 0, failures: None }
+        let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (pending, failures) = (VecDeque::new(), Failures::default());
+        Self { producer, pending, max_pending, delivered: 0, failed: 0, failures, looks }
     }
 
     /// Hands a record over. While that waits, earlier ones are settled.
@@ -51,7 +44,7 @@ impl Outbox {
     /// Dropping the future before it is ready leaves the record unsent.
     pub(crate) async fn send(&mut self, line: u64, record: ProducerRecord) {
         while self.pending.len() >= self.max_pending {
-            self.settle_oldest().await;
+            self.settle_some().await;
         }
         let producer = self.producer.clone();
         let mut enqueue = pin!(producer.enqueue(record));
@@ -59,105 +52,88 @@ impl Outbox {
             tokio::select! {
                 biased;
                 accepted = &mut enqueue => break accepted,
-                () = self.settle_oldest(), if !self.is_empty() => {}
+                () = self.settle_some(), if !self.is_quiet() => {}
             }
         };
-        let fate = match accepted {
-            Ok(delivery) => Fate::Accepted(delivery),
-            Err(error) => Fate::Failed(refusal(&error)),
-        };
-        self.pending.push_back(Pending { line, fate });
+        match accepted {
+            Ok(delivery) => self.pending.push_back(Pending { line, delivery }),
+            Err(error) => {
+                self.failed += 1;
+                self.failures.add(line, Reason::of_refusal(&error), &error.to_string(), now());
+            }
+        }
         self.settle_ready();
     }
 
     /// Notes a line of which no record could be made.
-    pub(crate) async fn fail(&mut self, line: u64, reason: String) {
-        while self.pending.len() >= self.max_pending {
-            self.settle_oldest().await;
-        }
-        self.pending.push_back(Pending { line, fate: Fate::Failed(reason) });
-        self.settle_ready();
+    pub(crate) fn fail(&mut self, line: u64, reason: &str) {
+        self.failed += 1;
+        self.failures.add(line, Reason::of_line(), reason, now());
     }
 
+    /// Whether every line that was handed over has its fate.
     pub(crate) fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Waits for the oldest record, then settles all that are ready. Nothing is lost if it is dropped.
-    pub(crate) async fn settle_oldest(&mut self) {
-        if let Some(Pending { fate: Fate::Accepted(delivery), .. }) = self.pending.front_mut() {
-            let result = delivery.await;
-            if let Some(Pending { line, .. }) = self.pending.pop_front() {
-                self.settle(line, result.map(drop).map_err(|error| failure(&error)));
+    /// Whether there is nothing to wait for and nothing to tell.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.pending.is_empty() && !self.failures.are_waiting()
+    }
+
+    /// Waits until the oldest record is settled, but not for long, and settles those that are ready. Nothing is lost if it is dropped.
+    pub(crate) async fn settle_some(&mut self) {
+        let oldest = async {
+            match self.pending.front_mut() {
+                Some(pending) => (&mut pending.delivery).await,
+                None => std::future::pending().await,
             }
+        };
+        tokio::select! {
+            biased;
+            result = oldest => {
+                if let Some(Pending { line, .. }) = self.pending.pop_front() {
+                    self.settle(line, result.map(drop));
+                }
+            }
+            _ = self.looks.tick() => self.settle_scattered(),
         }
         self.settle_ready();
     }
 
     /// Settles lines up to the first that is still on its way.
     fn settle_ready(&mut self) {
-        while let Some(Pending { line, fate }) = self.pending.pop_front() {
-            match fate {
-                Fate::Failed(reason) => self.settle(line, Err(reason)),
-                Fate::Accepted(delivery) => match delivery.try_result() {
-                    Some(result) => self.settle(line, result.map(drop).map_err(|error| failure(&error))),
-                    None => {
-                        self.pending.push_front(Pending { line, fate: Fate::Accepted(delivery) });
-                        return;
-                    }
-                },
+        while let Some(result) = self.pending.front().and_then(|pending| pending.delivery.try_result()) {
+            if let Some(Pending { line, .. }) = self.pending.pop_front() {
+                self.settle(line, result.map(drop));
             }
         }
     }
 
-    fn settle(&mut self, line: u64, result: Result<(), String>) {
-        let Err(reason) = result else {
+    /// Settles all that are ready: a failure is told soon also if an older line is still on its way.
+    fn settle_scattered(&mut self) {
+        for Pending { line, delivery } in std::mem::take(&mut self.pending) {
+            match delivery.try_result() {
+                Some(result) => self.settle(line, result.map(drop)),
+                None => self.pending.push_back(Pending { line, delivery }),
+            }
+        }
+        self.failures.print_due(now());
+    }
+
+    fn settle(&mut self, line: u64, result: Result<(), DeliveryError>) {
+        let Err(error) = result else {
             self.delivered += 1;
             return;
         };
         self.failed += 1;
-        match &mut self.failures {
-            Some(failures) if failures.last + 1 == line && failures.reason == reason => failures.last = line,
-            _ => {
-                self.print_failures();
-                self.failures = Some(Failures { first: line, last: line, reason });
-            }
-        }
+        self.failures.add(line, Reason::of_failure(&error), &error.to_string(), now());
     }
 
     /// Prints what has not been printed yet.
     pub(crate) fn print_failures(&mut self) {
-        if let Some(failures) = self.failures.take() {
-            // The line of progress, which changes in place, makes room.
-            let clear = if io::stderr().is_terminal() { "\r\x1b[K" } else { "" };
-            eprintln!("{clear}{failures}");
-        }
+        self.failures.print_all();
     }
 }
 
-impl fmt::Display for Failures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.first, self.last) {
-            (first, last) if first == last => write!(f, "line {first}: {}", self.reason),
-            (first, last) => write!(f, "lines {first} to {last}: {}", self.reason),
-        }
-    }
-}
-
-/// The error and its causes; a serializer's, for one, is only told as the source.
-fn refusal(error: &SendError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-fn failure(error: &DeliveryError) -> String {
-    match error.persisted() {
-        Persisted::No => error.to_string(),
-        Persisted::Maybe => format!("{error} (it may have been written all the same)"),
-    }
-}
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
