@@ -75,9 +75,13 @@ impl Lines {
     }
 
     fn take_in(&mut self, bytes: &[u8]) -> Vec<Line> {
-        let bytes = if self.was_return { bytes.strip_prefix(b"\n").unwrap_or(bytes) } else { bytes };
-        self.was_return = self.was_return && bytes.is_empty();
-        self.rest.extend_from_slice(bytes);
+        let rest = match bytes {
+            [] => return Vec::new(),
+            [b'\n', rest @ ..] if std::mem::take(&mut self.was_return) => rest,
+            bytes => bytes,
+        };
+        self.was_return = false;
+        self.rest.extend_from_slice(rest);
         let mut lines = Vec::new();
         while let Some(unsearched) = self.rest.get(self.searched..) {
             let Some(end) = unsearched.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else { break };
