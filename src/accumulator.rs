@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::buffer_memory::{BatchBuffer, BufferMemory, MemoryClosed};
 use crate::delivery::BatchCell;
@@ -24,6 +25,7 @@ pub(crate) mod salvage;
 mod settings;
 mod split;
 mod stage_clock;
+mod topic_account;
 mod topic_queues;
 mod workers;
 
@@ -189,7 +191,7 @@ impl RecordAccumulator {
                 queues.memory().partition(partition, has_leader),
                 Arc::clone(&self.changes),
                 Arc::clone(&self.incomplete),
-                Arc::clone(queues.ratio()),
+                Arc::clone(queues.account()),
                 topics.closed,
             );
             queue.set_transaction(too_early.unwrap_or(topics.transaction));
@@ -376,6 +378,11 @@ impl RecordAccumulator {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
         let queues = topics.by_name.values().flat_map(|topic| topic.made());
         topics.past_records + queues.map(|queue| queue.appended_records()).sum::<u64>()
+    }
+
+    /// Returns when the first record of the oldest batch was appended that has not ended, if there is such a batch.
+    pub(crate) fn oldest_batch(&self) -> Option<Instant> {
+        self.incomplete.oldest()
     }
 
     pub(crate) fn memory(&self) -> &Arc<BufferMemory> {

@@ -40,6 +40,12 @@ pub(crate) fn time_of(seconds: i64) -> Option<SystemTime> {
     if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
 }
 
+/// Returns the wall-clock time.
+pub(crate) fn system_time() -> SystemTime {
+    let since_epoch = Duration::from_micros(wall_clock_us().unsigned_abs());
+    UNIX_EPOCH.checked_add(since_epoch).unwrap_or(UNIX_EPOCH)
+}
+
 /// Returns the wall-clock time in milliseconds since 1970.
 pub(crate) fn wall_clock_ms() -> i64 {
     wall_clock_us().div_euclid(1000)

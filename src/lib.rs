@@ -211,7 +211,10 @@ pub use crate::error::{
     Persisted, SendError, SendErrorKind, TimeSpent, TransactionError, TransactionErrorKind,
 };
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
-pub use crate::metrics::Metrics;
+pub use crate::metrics::{
+    BrokerMetrics, HistogramSnapshot, MetricGroup, MetricKind, MetricUnit, MetricValue, Metrics,
+    PartitionMetrics, Sample, TopicMetrics,
+};
 pub use crate::network::dialer::{ByteStream, DialTarget, DialWith, Dialer, Dialing, dial_with};
 pub use crate::pipeline::{
     Acknowledgement, BoxError, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer,
@@ -220,8 +223,8 @@ pub use crate::pipeline::{
     serialize_to_vec, serialize_with,
 };
 pub use crate::producer::{
-    BuildError, CloseReport, ConsumerGroupMetadata, KafkaProducer, KafkaProducerBuilder, OffsetAndMetadata,
-    PoolError, PooledProducer, Transaction, TransactionHandle, TransactionalProducer,
+    BuildError, CloseReport, ConsumerGroupMetadata, KafkaProducer, KafkaProducerBuilder, NotReady,
+    OffsetAndMetadata, PoolError, PooledProducer, Transaction, TransactionHandle, TransactionalProducer,
     TransactionalProducerPool,
 };
 pub use crate::protocol::ErrorCode;

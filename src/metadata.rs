@@ -175,6 +175,12 @@ impl Metadata {
         is_new
     }
 
+    /// Adds a topic that is asked for at once, may be created as for a record, and is never forgotten.
+    pub(crate) fn pin_topic(&mut self, topic: &Topic, now: Instant) {
+        let is_new = self.topics.pin(topic, now);
+        self.ask_for(topic, is_new);
+    }
+
     /// Adds a topic that a record waits for in its queue. If the topic is not known, asks for it so that brokers may create it;
     /// if it is known, asks for news of all topics.
     pub(crate) fn request_topic(&mut self, topic: &Topic, now: Instant) {
@@ -493,6 +499,11 @@ impl Metadata {
     /// Returns the latest view.
     pub(crate) fn cluster(&self) -> &Arc<Cluster> {
         &self.cluster
+    }
+
+    /// Returns when the last answer about all topics came, if there was one.
+    pub(crate) fn refreshed_at(&self) -> Option<Instant> {
+        self.schedule.last_success()
     }
 
     /// Returns how old the last answer about all topics is, if there was one.

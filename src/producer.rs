@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use crate::config::ProducerSettings;
 use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::{DeliveryError, DeliveryErrorKind, SendError, SendErrorKind, TransactionError};
 use crate::metadata::{Cluster, PartitionInfo};
-use crate::metrics::{Counters, Metrics};
+use crate::metrics::Counters;
 use crate::network::transport::Connector;
 use crate::pipeline::{InterceptorChain, RoutingRules, Serializer};
 use crate::record::ProducerRecord;
@@ -28,6 +28,8 @@ mod caller;
 mod deadline;
 mod enqueue;
 mod memory_wait;
+mod not_ready;
+mod observing;
 mod placing;
 #[cfg(test)]
 pub(crate) mod simulated;
@@ -39,6 +41,7 @@ pub(crate) mod workers;
 
 pub use self::builder::{BuildError, KafkaProducerBuilder};
 use self::enqueue::{Enqueue, TimeBlocked, far};
+pub use self::not_ready::NotReady;
 use self::topic_wait::{TopicWait, TopicWaitError};
 use self::topics::TopicDirectory;
 pub use self::transactional::{
@@ -111,6 +114,10 @@ pub(crate) struct ProducerShared<K, V> {
     /// How brokers have fared.
     board: Arc<Board>,
     wall_clock: WallClock,
+    /// Topics that the application wants known.
+    pinned: Vec<Topic>,
+    /// When the producer was built.
+    start_time: SystemTime,
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
@@ -319,34 +326,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     pub fn resume(&self, topic: impl Into<Topic>, partition: i32) -> bool {
         let topic = topic.into();
         self.shared.accumulator.queue(&topic, partition).is_some_and(|queue| queue.resume())
-    }
-
-    /// Returns a snapshot of the producer's counters.
-    #[must_use]
-    pub fn metrics(&self) -> Metrics {
-        let counters = &self.shared.counters;
-        let memory = self.shared.accumulator.memory();
-        let settled = counters.records_delivered.value() + counters.record_errors.value();
-        let appended: u64 = self.shared.accumulator.appended_records();
-        Metrics {
-            batches_completed: counters.batches_completed.value(),
-            batch_splits: counters.batch_splits.value(),
-            buffer_available_bytes: memory.available(),
-            buffer_total_bytes: memory.total(),
-            buffered_bytes: memory.total() - memory.available(),
-            buffered_records: appended.saturating_sub(settled),
-            certificate_ends: self.shared.connector.certificate_ends().and_then(clock::time_of),
-            connections_created: counters.connections_created.value(),
-            requests_in_flight: counters.requests_in_flight.value(),
-            requests_sent: counters.requests_sent.value(),
-            produce_requests_sent: counters.produce_requests_sent.value(),
-            metadata_requests_sent: counters.metadata_requests_sent.value(),
-            records_delivered: counters.records_delivered.value(),
-            record_errors: counters.record_errors.value(),
-            record_retries: counters.record_retries.value(),
-            bytes_sent: counters.bytes_sent.value(),
-            waiting_for_memory: memory.waiters(),
-        }
     }
 
     /// Returns the value that the producer uses for one of Kafka's property names, as Kafka writes it. Returns `None` for a

@@ -200,7 +200,7 @@ pub(crate) enum InvalidRecord {
 
 /// Brokers refuse much shorter names, too, with an error. A name that is longer than this does not fit into a request, and
 /// one request asks for all topics: it must not fail because of one name.
-const LONGEST_TOPIC: usize = i16::MAX as usize;
+pub(crate) const LONGEST_TOPIC: usize = i16::MAX as usize;
 
 /// Stands for a value in `Debug` output. It shows the value's length if the type has a known one, and never its content.
 struct Hidden<'a, T>(&'a T);

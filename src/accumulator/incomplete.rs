@@ -5,6 +5,7 @@
 //! the outcome of a batch, and with it the bytes of a failed one.
 
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use crate::accumulator::partition_queue::PartitionQueue;
 use crate::delivery::BatchCell;
@@ -30,6 +31,8 @@ struct Cell {
     number: u64,
     cell: Arc<BatchCell>,
     queue: Weak<PartitionQueue>,
+    /// When its first record was appended.
+    created: Instant,
 }
 
 /// A batch's place among those that have not ended. Dropping it gives the place up.
@@ -41,8 +44,13 @@ pub(crate) struct Incomplete {
 
 impl IncompleteBatches {
     /// Notes a batch that has begun.
-    pub(crate) fn insert(self: &Arc<Self>, cell: &Arc<BatchCell>, queue: Weak<PartitionQueue>) -> Incomplete {
-        let place = self.lock().insert(Arc::clone(cell), queue);
+    pub(crate) fn insert(
+        self: &Arc<Self>,
+        cell: &Arc<BatchCell>,
+        queue: Weak<PartitionQueue>,
+        created: Instant,
+    ) -> Incomplete {
+        let place = self.lock().insert(Arc::clone(cell), queue, created);
         Incomplete { batches: Arc::clone(self), place }
     }
 
@@ -56,6 +64,11 @@ impl IncompleteBatches {
         list.into_iter().map(|(_, entry)| entry).collect()
     }
 
+    /// Returns when the first record of the oldest batch was appended, if there is a batch.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.lock().places.iter().flatten().map(|cell| cell.created).min()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
@@ -66,9 +79,9 @@ impl IncompleteBatches {
 }
 
 impl Cells {
-    fn insert(&mut self, cell: Arc<BatchCell>, queue: Weak<PartitionQueue>) -> usize {
+    fn insert(&mut self, cell: Arc<BatchCell>, queue: Weak<PartitionQueue>, created: Instant) -> usize {
         self.count += 1;
-        let cell = Cell { number: self.count, cell, queue };
+        let cell = Cell { number: self.count, cell, queue, created };
         let place = self.free.pop().unwrap_or(self.places.len());
         match self.places.get_mut(place) {
             Some(free) => *free = Some(cell),
@@ -91,6 +104,15 @@ impl Cells {
     }
 }
 
+impl Incomplete {
+    /// Returns the queue of the batch, if there still is one.
+    pub(crate) fn queue(&self) -> Option<Arc<PartitionQueue>> {
+        let cells = self.batches.lock();
+        let cell = cells.places.get(self.place).and_then(Option::as_ref);
+        cell.and_then(|cell| cell.queue.upgrade())
+    }
+}
+
 impl Drop for Incomplete {
     fn drop(&mut self) {
         if planted!(EndedBatchesKept) {
@@ -107,7 +129,10 @@ const USUAL_BATCHES: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::clock;
     use crate::topic_partition::TopicPartition;
 
     fn cell(partition: i32) -> Arc<BatchCell> {
@@ -121,7 +146,8 @@ mod tests {
     #[test]
     fn batches_are_listed_oldest_first_whichever_places_were_free() {
         let batches = Arc::new(IncompleteBatches::default());
-        let begin = |partition| batches.insert(&cell(partition), Weak::new());
+        let now = clock::now();
+        let begin = |partition| batches.insert(&cell(partition), Weak::new(), now);
         let (zero, one, _two) = (begin(0), begin(1), begin(2));
 
         drop((zero, one));
@@ -132,9 +158,27 @@ mod tests {
     }
 
     #[test]
+    fn oldest_batch_is_known_by_its_first_record() {
+        let batches = Arc::new(IncompleteBatches::default());
+        let now = clock::now();
+        let later = now + Duration::from_secs(1);
+        assert_eq!(batches.oldest(), None);
+
+        let young = batches.insert(&cell(0), Weak::new(), later);
+        let piece = batches.insert(&cell(1), Weak::new(), now);
+
+        assert_eq!(batches.oldest(), Some(now));
+        drop(piece);
+        assert_eq!(batches.oldest(), Some(later));
+        drop(young);
+    }
+
+    #[test]
     fn batches_that_have_ended_leave_no_memory_behind() {
         let batches = Arc::new(IncompleteBatches::default());
-        let open: Vec<_> = (0..1000).map(|partition| batches.insert(&cell(partition), Weak::new())).collect();
+        let now = clock::now();
+        let begin = |partition| batches.insert(&cell(partition), Weak::new(), now);
+        let open: Vec<_> = (0..1000).map(begin).collect();
 
         drop(open);
 

@@ -14,8 +14,10 @@ use crate::accumulator::incomplete::IncompleteBatches;
 use crate::accumulator::producer_batch::{BatchOrder, ProducerBatch, Room};
 use crate::accumulator::settings::Settings;
 use crate::accumulator::stage_clock::{EnqueueWaits, Stage};
+use crate::accumulator::topic_account::TopicAccount;
 use crate::buffer_memory::{BatchBuffer, PartitionMemory};
 use crate::delivery::{BatchCell, BatchWatcher, Delivery};
+use crate::metrics::TopicCounters;
 use crate::planted::planted;
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::{HEADER_LEN, RecordRef};
@@ -47,7 +49,7 @@ pub(crate) struct PartitionQueue {
     /// Of all queues.
     incomplete: Arc<IncompleteBatches>,
     /// Of the topic.
-    ratio: Arc<CompressionRatio>,
+    account: Arc<TopicAccount>,
     inner: Mutex<Inner>,
 }
 
@@ -139,7 +141,7 @@ impl PartitionQueue {
         memory: Arc<PartitionMemory>,
         changes: Arc<Changes>,
         incomplete: Arc<IncompleteBatches>,
-        ratio: Arc<CompressionRatio>,
+        account: Arc<TopicAccount>,
         closed: bool,
     ) -> Self {
         Self {
@@ -151,7 +153,7 @@ impl PartitionQueue {
             stopped: AtomicBool::new(false),
             changes,
             incomplete,
-            ratio,
+            account,
             inner: Mutex::new(Inner { closed, ..Inner::default() }),
         }
     }
@@ -171,7 +173,12 @@ impl PartitionQueue {
 
     /// Returns how well the records of the topic compress.
     pub(crate) fn ratio(&self) -> &CompressionRatio {
-        &self.ratio
+        &self.account.ratio
+    }
+
+    /// Returns what is counted of the topic.
+    pub(crate) fn topic_counters(&self) -> &TopicCounters {
+        self.account.counters()
     }
 
     /// Returns the number of batches in the deque.
@@ -455,7 +462,7 @@ impl PartitionQueue {
     fn plain_limit(&self, settings: &Settings) -> usize {
         match settings.compression {
             Compression::None => settings.batch_size,
-            _ => self.ratio.plain_limit(settings.batch_size, settings.max_plain),
+            _ => self.account.ratio.plain_limit(settings.batch_size, settings.max_plain),
         }
     }
 
@@ -473,7 +480,7 @@ impl PartitionQueue {
             queue as Weak<dyn BatchWatcher>
         });
         let cell = BatchCell::new(name, watcher);
-        let incomplete = self.incomplete.insert(&cell, Arc::downgrade(self));
+        let incomplete = self.incomplete.insert(&cell, Arc::downgrade(self), now);
         let id = inner.next_batch_id;
         let (codec, window) = (settings.compression, settings.append_window);
         let batch = ProducerBatch::new(id, cell, incomplete, buffer, codec, now, window);

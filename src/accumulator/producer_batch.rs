@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::accumulator::doubt::Doubt;
 use crate::accumulator::incomplete::Incomplete;
+use crate::accumulator::partition_queue::PartitionQueue;
 use crate::accumulator::salvage;
 use crate::accumulator::stage_clock::{EnqueueWaits, Stage, StageClock};
 use crate::buffer_memory::BatchBuffer;
@@ -399,6 +400,11 @@ impl ProducerBatch {
         self.wanted_compression
     }
 
+    /// Returns the queue that it belongs to, if there still is one.
+    pub(crate) fn queue(&self) -> Option<Arc<PartitionQueue>> {
+        self.incomplete.as_ref().and_then(Incomplete::queue)
+    }
+
     pub(crate) fn cell(&self) -> &Arc<BatchCell> {
         &self.cell
     }
@@ -414,6 +420,11 @@ impl ProducerBatch {
 
     pub(crate) fn record_count(&self) -> u32 {
         self.builder.count()
+    }
+
+    /// Returns its length before it was compressed.
+    pub(crate) fn plain_len(&self) -> usize {
+        if self.plain_len == 0 { self.len() } else { self.plain_len }
     }
 
     /// Returns the bytes that it takes in a request.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use crate::accumulator::compression_ratio::CompressionRatio;
 use crate::accumulator::partition_queue::PartitionQueue;
 use crate::accumulator::queue_table::QueueTable;
+use crate::accumulator::topic_account::TopicAccount;
 use crate::buffer_memory::{BufferMemory, TopicMemory};
+use crate::metrics::TopicMetrics;
 use crate::planted::planted;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, PoisonError};
 use crate::topic_partition::Topic;
@@ -33,7 +34,7 @@ struct SharedByTables {
     /// Every queue that was made. Any table that shares this keeps all queues, and so their places in the budget.
     made: Mutex<BTreeMap<usize, Arc<PartitionQueue>>>,
     memory: Arc<TopicMemory>,
-    ratio: Arc<CompressionRatio>,
+    account: Arc<TopicAccount>,
     /// When the topic was last written to, in seconds of a clock of the producer's own.
     last_used: AtomicU64,
     /// The queues were given up, and no more are made. Changed under the lock of the accumulator's topics.
@@ -49,7 +50,7 @@ impl TopicQueues {
         let shared = SharedByTables {
             made: Mutex::default(),
             memory: Arc::new(TopicMemory::new(memory)),
-            ratio: Arc::default(),
+            account: Arc::default(),
             last_used: AtomicU64::new(0),
             is_retired: AtomicBool::new(false),
             all_led_are_made: AtomicU64::new(NO_VERSION),
@@ -107,8 +108,14 @@ impl TopicQueues {
         &self.shared.memory
     }
 
-    pub(super) fn ratio(&self) -> &Arc<CompressionRatio> {
-        &self.shared.ratio
+    pub(super) fn account(&self) -> &Arc<TopicAccount> {
+        &self.shared.account
+    }
+
+    /// Returns a snapshot of what is counted of the topic.
+    pub(crate) fn metrics(&self) -> TopicMetrics {
+        let accepted = self.made().iter().map(|queue| queue.appended_records()).sum();
+        self.account().counters().snapshot(self.topic.clone(), accepted)
     }
 
     /// Returns how many partitions there are, with or without a queue.

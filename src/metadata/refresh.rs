@@ -148,6 +148,11 @@ impl RefreshSchedule {
         self.wait_for_age(now).is_zero()
     }
 
+    /// Returns when the last answer about all topics came.
+    pub(super) fn last_success(&self) -> Option<Instant> {
+        self.last_success
+    }
+
     pub(super) fn age(&self, now: Instant) -> Option<Duration> {
         self.last_success.map(|last| now.saturating_duration_since(last))
     }

@@ -46,11 +46,13 @@ struct TrackedTopic {
     is_asked: bool,
     /// An answer has described it, or there are queues for its records.
     is_established: bool,
+    /// The application wants it known for as long as the producer lives.
+    is_pinned: bool,
 }
 
 impl TrackedTopic {
     fn is_loose(&self) -> bool {
-        !(self.is_awaited || self.is_asked || self.is_established)
+        !(self.is_awaited || self.is_asked || self.is_established || self.is_pinned)
     }
 }
 
@@ -70,6 +72,11 @@ impl TrackedTopics {
     /// Notes that there are queues for a topic, which were used at this time. Returns whether the topic is new.
     pub(super) fn touch(&mut self, topic: &Topic, now: Instant) -> bool {
         self.update(topic, now, |tracked| tracked.is_established = true)
+    }
+
+    /// Keeps a topic from being forgotten. Returns whether it is new.
+    pub(super) fn pin(&mut self, topic: &Topic, now: Instant) -> bool {
+        self.update(topic, now, |tracked| tracked.is_pinned = true)
     }
 
     /// Notes that a caller asks for a topic, and waits for it or not. Returns whether the topic is new.
@@ -142,7 +149,8 @@ impl TrackedTopics {
         }
         self.expire_loose(now);
         let is_expired = |(topic, tracked): &(&Topic, &TrackedTopic)| {
-            self.is_idle(tracked, now) && !tracked.is_awaited && !self.unanswered.contains(topic)
+            let is_kept = tracked.is_awaited || tracked.is_pinned || self.unanswered.contains(topic);
+            self.is_idle(tracked, now) && !is_kept
         };
         let expired: Vec<Topic> =
             self.topics.iter().filter(is_expired).map(|(topic, _)| topic.clone()).collect();
@@ -257,6 +265,7 @@ impl TrackedTopics {
                 is_awaited: false,
                 is_asked: false,
                 is_established: false,
+                is_pinned: false,
             };
             self.topics.insert(topic.clone(), tracked);
             self.unanswered.insert(topic);

@@ -44,12 +44,14 @@ use crate::producer::bootstrap_names::BootstrapNames;
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
 use crate::producer::{KafkaProducer, ProducerShared, deadline};
+use crate::record::LONGEST_TOPIC;
 use crate::sender::{
     Board, Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings,
     TransactionalSettings, most_outstanding,
 };
 #[cfg(feature = "tls")]
 use crate::tls::{CertificateProvider, Peer, RotatingTls};
+use crate::topic_partition::Topic;
 
 /// Configures and makes a [`KafkaProducer`], from [`KafkaProducer::builder`].
 ///
@@ -82,6 +84,7 @@ pub struct KafkaProducerBuilder<K = Bytes, V = Bytes> {
     #[cfg(feature = "tls")]
     certificates: Option<Box<dyn CertificateProvider>>,
     fail_stop: bool,
+    pinned: Vec<Topic>,
 }
 
 /// Why a producer could not be made.
@@ -109,6 +112,9 @@ pub enum BuildError {
     /// There is no tokio runtime for the background task.
     #[error("a producer must be built within a tokio runtime")]
     NoRuntime,
+    /// A name given to [`pin_topics`](KafkaProducerBuilder::pin_topics) is empty, or longer than 32767 bytes.
+    #[error("pin_topics has a name that is empty or longer than 32767 bytes")]
+    PinnedTopic,
     /// The tokio runtime has no timers, which the background task needs (`enable_time` or `enable_all` of its builder).
     #[error("the tokio runtime has no timers: call `enable_time` on its builder")]
     NoTimers,
@@ -185,6 +191,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             #[cfg(feature = "tls")]
             certificates: self.certificates,
             fail_stop: self.fail_stop,
+            pinned: self.pinned,
         }
     }
 
@@ -229,6 +236,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         self
     }
 
+    /// Adds topics that the producer asks for at once and never forgets: their first record need not wait for metadata, nor one that
+    /// comes after `metadata.max.idle.ms`. After [`KafkaProducer::ready`] `try_enqueue` knows them. Brokers may create them. This is
+    /// not a property of Kafka.
+    #[must_use]
+    pub fn pin_topics<T: Into<Topic>>(mut self, topics: impl IntoIterator<Item = T>) -> Self {
+        self.pinned.extend(topics.into_iter().map(Into::into));
+        self
+    }
+
     /// Makes the producer and starts its background task on the current tokio runtime.
     ///
     /// No broker needs to be reachable yet: the producer connects in the background.
@@ -256,6 +272,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         }
         if self.fail_stop && settings.acks == Acks::None {
             return Err(BuildError::FailStopWithoutAcks);
+        }
+        if self.pinned.iter().any(|topic| topic.is_empty() || topic.len() > LONGEST_TOPIC) {
+            return Err(BuildError::PinnedTopic);
         }
         let tcp = TcpConnector {
             send_buffer: settings.send_buffer.and_then(|size| u32::try_from(size).ok()),
@@ -345,7 +364,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         let topics = Arc::<TopicDirectory>::default();
         let accumulator = new_accumulator(&settings, has_interceptors, &runtime);
         let accumulator = Arc::new(accumulator.with_topic_watcher(Arc::<TopicDirectory>::clone(&topics)));
-        let metadata = new_metadata(&settings);
+        let mut metadata = new_metadata(&settings);
+        for topic in &self.pinned {
+            metadata.pin_topic(topic, epoch);
+        }
         let (published, clusters) = watch::channel(Arc::clone(metadata.cluster()));
         let control = Arc::new(Control::default());
         let Prepared { mechanism, login } = authentication::prepare(&settings, &control, &accumulator)?;
@@ -389,7 +411,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             control,
             counters,
             board,
+            pinned: self.pinned,
             wall_clock: WallClock::new(epoch),
+            start_time: clock::system_time(),
         };
         Ok(KafkaProducer { shared: Arc::new(shared) })
     }
@@ -412,6 +436,7 @@ where
             #[cfg(feature = "tls")]
             certificates: None,
             fail_stop: false,
+            pinned: Vec::new(),
         }
     }
 }

@@ -170,7 +170,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                     if let Err(kind) = found {
                         return Err(walk.refuse(kind));
                     }
-                    waited.spent.metadata += clock::now() - since;
+                    let wait = clock::now() - since;
+                    self.counters.calls.note_metadata_wait(wait);
+                    waited.spent.metadata += wait;
                 }
                 Some(Stop::NoMemory { queue, anywhere, least }) => {
                     let until = waited.deadline(self.settings.max_block);
@@ -181,12 +183,17 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                         Some(Ok(memory)) => walk.take_memory(memory),
                         Some(Err(kind)) => return Err(walk.refuse(kind)),
                         None => {
-                            waited.spent.memory += clock::now() - since;
+                            let wait = clock::now() - since;
+                            self.counters.calls.note_memory_wait(wait);
+                            self.counters.calls.note_memory_timeout();
+                            waited.spent.memory += wait;
                             let kind = self.memory_timeout(least, waited.spent);
                             return Err(walk.refuse(kind));
                         }
                     }
-                    waited.spent.memory += clock::now() - since;
+                    let wait = clock::now() - since;
+                    self.counters.calls.note_memory_wait(wait);
+                    waited.spent.memory += wait;
                 }
             }
             walk.set_waits(waited.spent);

@@ -75,6 +75,8 @@ impl Shared {
             counters: self.counters,
             board: Arc::default(),
             wall_clock: WallClock::new(clock::now()),
+            pinned: Vec::new(),
+            start_time: clock::system_time(),
         };
         TransactionalProducer::new(Arc::new(shared))
     }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::enqueue::{Enqueue, far};
-use super::{CloseReport, KafkaProducer, KafkaProducerBuilder, ProducerShared, deadline};
+use super::{CloseReport, KafkaProducer, KafkaProducerBuilder, NotReady, ProducerShared, deadline};
 use crate::accumulator::NO_TRANSACTION;
 use crate::clock;
 use crate::delivery::{Delivery, RecordMetadata};
@@ -239,10 +239,24 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
         self.shared.settings.get(key)
     }
 
-    /// Returns a snapshot of the producer's counters.
+    /// Returns a snapshot of what the producer has done and does, as [`KafkaProducer::metrics`] does.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.as_general().metrics()
+    }
+
+    /// Waits until the cluster and the pinned topics are known, as [`KafkaProducer::ready`] does. It does not wait for the
+    /// transactional id: the first [`begin_transaction`](Self::begin_transaction) takes it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop at any time.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`KafkaProducer::ready`].
+    pub async fn ready(&self, timeout: Duration) -> Result<(), NotReady> {
+        self.as_general().ready(timeout).await
     }
 
     /// For what both kinds of producers do.

@@ -21,7 +21,7 @@
 //! | [`Transactions`] | how far the transaction is, and what its coordinator is told |
 //!
 //! Here they are strung together: events go to machines (`events.rs`, `produce_outcomes.rs`), effects are carried out (`acting.rs`),
-//! partitions are looked at (`looking.rs`), requests are put together (`sending.rs`), waits are listed (`current_waits.rs`), what the
+//! partitions are looked at (`looking.rs`), requests are put together (`sending.rs`) and counted (`counting.rs`), waits are listed (`current_waits.rs`), what the
 //! shell must do is queued (`outbox.rs`), and a purge or the end of the producer takes its order (`purge_and_abort.rs`).
 
 use std::sync::Arc;
@@ -69,6 +69,7 @@ pub(crate) struct SenderCore {
     outbox: PendingActions,
     counters: Arc<Counters>,
     brokers: Brokers,
+    broker_counts: BrokerCounts,
     /// As of the last poll, in milliseconds since 1970.
     wall_clock: i64,
     /// What had come by then was handed over.
@@ -76,6 +77,7 @@ pub(crate) struct SenderCore {
 }
 
 mod acting;
+mod counting;
 mod current_waits;
 mod events;
 mod looking;
@@ -85,6 +87,7 @@ mod purge_and_abort;
 mod sending;
 mod transacting;
 
+use self::counting::BrokerCounts;
 pub(crate) use self::pending_actions::Action;
 use self::pending_actions::PendingActions;
 
@@ -137,6 +140,7 @@ impl SenderCore {
             settlement,
             counters: parts.counters,
             brokers: Brokers::new(parts.board),
+            broker_counts: BrokerCounts::default(),
             numbering,
             effects: Effects::default(),
             topology,
@@ -176,6 +180,7 @@ impl SenderCore {
         self.wall_clock = wall_clock;
         self.read_until = if planted!(UnreadAnswersDoNotCount) { now } else { read_until.min(now) };
         self.schedule.begin_pass();
+        let delivered = self.counters.records_delivered.value();
         // Answers first: what they settle is not given up.
         self.handle_network_events(now);
         if self.schedule.sample_urgency() {
@@ -191,6 +196,9 @@ impl SenderCore {
         let in_flight = self.network.total_in_flight();
         self.schedule.plan_next_look(in_flight > 0, now);
         self.counters.requests_in_flight.set(in_flight);
+        if self.counters.records_delivered.value() != delivered {
+            self.counters.delivered_at.set(Some(now));
+        }
     }
 
     /// Returns the next thing that the shell must do.

@@ -120,14 +120,15 @@ impl Partition {
         is_any_under_way || self.numbers.prepare(head, producer, next_epoch, &self.queue, doubtful)
     }
 
-    /// A connection to a node takes a batch, which gets a number if it lacks one. Returns what goes into the request.
+    /// A connection to a node takes a batch, which gets a number if it lacks one. Returns what goes into the request, and how long
+    /// it was before compression.
     pub(crate) fn send(
         &mut self,
         mut batch: Box<ProducerBatch>,
         node: NodeId,
         numbers: Numbers,
         now: Instant,
-    ) -> (SentBatch, Bytes) {
+    ) -> (SentBatch, Bytes, usize) {
         if let Numbers::With(producer) = numbers
             && !batch.is_numbered()
         {
@@ -138,8 +139,9 @@ impl Partition {
         let sent = SentBatch::new(self.queue.id(), &batch, topic_id, log);
         batch.sent(self.leadership.epoch(), now);
         self.waits.back_off(None);
+        let plain_len = batch.plain_len();
         self.in_flight.push(batch, node);
-        (sent, bytes)
+        (sent, bytes, plain_len)
     }
 
     /// Takes the batch of a request that has come to its end. `None` if the batch has ended meanwhile.

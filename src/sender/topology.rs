@@ -360,6 +360,11 @@ impl Topology {
         }
     }
 
+    /// Returns when brokers last described all topics in use, if they have since the last new start.
+    pub(super) fn refreshed_at(&self) -> Option<Instant> {
+        self.metadata.refreshed_at()
+    }
+
     /// Returns the latest view.
     pub(super) fn cluster(&self) -> &Arc<Cluster> {
         self.metadata.cluster()

@@ -14,11 +14,13 @@ mod explains;
 mod fail_stop;
 mod faults;
 mod flush_close;
+mod health;
 mod idempotence;
 mod interceptors;
 mod ipv6;
 mod memory;
 mod metadata;
+mod metrics;
 mod misrouting;
 mod name_lookup;
 #[cfg(feature = "sasl")]

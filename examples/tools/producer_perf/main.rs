@@ -14,9 +14,11 @@ use bytes::Bytes;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kafka_mock::MockCluster;
-use kafka_producer::{KafkaProducer, Metrics, ProducerConfig, Topic};
+use kafka_producer::{KafkaProducer, ProducerConfig, Topic};
 
+mod json;
 mod load;
+mod metrics;
 mod options;
 mod payload;
 mod process;
@@ -64,6 +66,10 @@ async fn run(options: &Options) -> Result<u64, Failure> {
     let processor_after = process::processor_time();
 
     let report = lock(&report);
+    if options.json {
+        print_json(options, &producer, &report, ended);
+        return Ok(report.failed());
+    }
     println!("{}", report.total.closing_line("records", ended));
     if let Some(steady) = &report.steady {
         println!("{}", steady.closing_line("steady state records", ended));
@@ -77,7 +83,7 @@ async fn run(options: &Options) -> Result<u64, Failure> {
         println!("{line}");
     }
     if options.print_metrics {
-        print_metrics(&producer.metrics());
+        metrics::print(&producer.metrics());
         print_usage(processor_before.zip(processor_after), report.settled_records(), mock.is_some());
     }
     Ok(report.failed())
@@ -94,7 +100,7 @@ async fn target(options: &Options) -> Result<(ProducerConfig, Option<MockCluster
     }
     let mock = MockCluster::builder().brokers(3).keep_records(false).start().await?;
     mock.create_topic(&options.topic, 4, 3)?;
-    println!(
+    eprintln!(
         "No servers are named: sending to three mock brokers in this process, which share its processors."
     );
     Ok((config.bootstrap_servers(mock.bootstrap_servers()), Some(mock)))
@@ -144,7 +150,7 @@ async fn send(
                 bar.set_position(lock(report).settled_records());
                 if next_line <= now() {
                     let line = lock(report).window_line(now());
-                    bar.suspend(|| println!("{line}"));
+                    bar.suspend(|| if options.json { eprintln!("{line}") } else { println!("{line}") });
                     next_line += Duration::from_millis(options.reporting_interval);
                 }
             }
@@ -167,27 +173,12 @@ fn progress_bar(records: u64) -> ProgressBar {
     }
 }
 
-fn print_metrics(metrics: &Metrics) {
-    let table = [
-        ("batches-completed", metrics.batches_completed),
-        ("batch-split-total", metrics.batch_splits),
-        ("bytes-sent", metrics.bytes_sent),
-        ("buffer-total-bytes", metrics.buffer_total_bytes as u64),
-        ("buffer-available-bytes", metrics.buffer_available_bytes as u64),
-        ("connection-creation-total", metrics.connections_created),
-        ("metadata-requests-sent", metrics.metadata_requests_sent),
-        ("produce-requests-sent", metrics.produce_requests_sent),
-        ("request-total", metrics.requests_sent),
-        ("records-delivered", metrics.records_delivered),
-        ("record-error-total", metrics.record_errors),
-        ("record-retry-total", metrics.record_retries),
-    ];
-    println!();
-    for (name, value) in table {
-        println!("{name:<26} {value:>14}");
-    }
-    let per_batch = metrics.records_delivered as f64 / metrics.batches_completed.max(1) as f64;
-    println!("{:<26} {per_batch:>14.1}", "records-per-batch");
+/// Prints what the closing lines tell, and the metrics if they are asked for.
+fn print_json(options: &Options, producer: &KafkaProducer, report: &Report, ended: Instant) {
+    let steady = report.steady.as_ref().map_or("null".to_owned(), |steady| steady.json(ended));
+    let metrics = if options.print_metrics { metrics::json(&producer.metrics()) } else { "null".to_owned() };
+    let (total, failed) = (report.total.json(ended), report.failed());
+    println!("{{\"total\":{total},\"steady\":{steady},\"failed\":{failed},\"metrics\":{metrics}}}");
 }
 
 fn print_usage(processor: Option<(Duration, Duration)>, records: u64, is_mock_here: bool) {

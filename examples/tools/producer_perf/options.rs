@@ -46,9 +46,13 @@ pub(crate) struct Options {
     #[arg(long = "producer.config", visible_aliases = ["producer-config", "command-config"], value_name = "FILE")]
     pub(crate) producer_config: Option<PathBuf>,
 
-    /// Print the producer's counters, the time on the processor and the memory at the end.
+    /// Print the producer's metrics, the time on the processor and the memory at the end.
     #[arg(long)]
     pub(crate) print_metrics: bool,
+
+    /// Print the closing lines, and the metrics if they are asked for, as one JSON object. All else goes to standard error.
+    #[arg(long)]
+    pub(crate) json: bool,
 
     /// Leave the first records out of a second closing line, the steady state.
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -54,6 +54,26 @@ impl Stats {
         )
     }
 
+    /// Returns what the closing line tells, as a JSON object.
+    pub(crate) fn json(&self, now: Instant) -> String {
+        let seconds = now.duration_since(self.started).as_secs_f64().max(f64::MIN_POSITIVE);
+        let millis = |micros: u64| micros as f64 / 1e3;
+        let quantile = |quantile| millis(self.latencies.value_at_quantile(quantile).min(self.latency_max));
+        format!(
+            "{{\"records\":{},\"bytes\":{},\"seconds\":{seconds},\"records_per_second\":{},\"latency_ms\":{{\"avg\":{},\"max\":{},\
+             \"p50\":{},\"p95\":{},\"p99\":{},\"p99.9\":{}}}}}",
+            self.records,
+            self.bytes,
+            self.records as f64 / seconds,
+            millis(self.latency_sum.checked_div(self.latencies.len()).unwrap_or(0)),
+            millis(self.latency_max),
+            quantile(0.50),
+            quantile(0.95),
+            quantile(0.99),
+            quantile(0.999),
+        )
+    }
+
     /// The same with percentiles.
     pub(crate) fn closing_line(&self, what: &str, now: Instant) -> String {
         let quantile = |quantile| {

@@ -47,7 +47,7 @@ impl SealJob {
         });
         if let (Some((_, plain)), compressed) = (records, &compressed) {
             let left = compressed.as_ref().map_or(plain.len(), |compressed| compressed.len() - HEADER_LEN);
-            self.queue.ratio.observe(plain.len(), left);
+            self.queue.ratio().observe(plain.len(), left);
         }
         self.put_back(compressed);
     }

@@ -36,7 +36,7 @@ impl ProducerBatch {
         capacity: usize,
     ) -> Self {
         let cell = BatchCell::new(self.topic_partition().clone(), None);
-        let incomplete = queue.incomplete().insert(&cell, Arc::downgrade(queue));
+        let incomplete = queue.incomplete().insert(&cell, Arc::downgrade(queue), self.created);
         let (id, buffer) = (queue.next_batch_id(), queue.memory().take_beyond(capacity));
         let codec = self.wanted_compression;
         let mut new = Self::new(id, cell, incomplete, buffer, codec, self.created, Duration::ZERO);

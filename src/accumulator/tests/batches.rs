@@ -12,7 +12,7 @@ use super::producer_batch::{Part, Room};
 fn batch(capacity: usize) -> ProducerBatch {
     let buffer = BatchBuffer::outside_of_budget(capacity);
     let cell = BatchCell::new(TopicPartition::new("topic", 3), None);
-    let incomplete = Arc::<IncompleteBatches>::default().insert(&cell, std::sync::Weak::new());
+    let incomplete = Arc::<IncompleteBatches>::default().insert(&cell, std::sync::Weak::new(), clock::now());
     ProducerBatch::new(1, cell, incomplete, buffer, Compression::None, clock::now(), Duration::ZERO)
 }
 

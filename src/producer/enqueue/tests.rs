@@ -75,6 +75,8 @@ impl Rig {
             counters: Arc::new(Counters::default()),
             board: Arc::default(),
             wall_clock: WallClock::new(clock::now()),
+            pinned: Vec::new(),
+            start_time: clock::system_time(),
         };
         Self { shared, published }
     }

@@ -48,6 +48,7 @@ impl SenderCore {
             Effect::Send { node, purpose, body } => {
                 let request = self.request(node, purpose, &body);
                 self.network.send(request, now, |version, out| body.encode(version, out));
+                self.note_in_flight(node);
             }
             Effect::SendEarly { node, purpose, body, version } => {
                 let request = self.request(node, purpose, &body);
@@ -84,6 +85,7 @@ impl SenderCore {
     /// Leaves a broker alone as it wishes, within limits.
     pub(super) fn throttle(&mut self, node: NodeId, wish: Duration, now: Instant) {
         let pause = throttling::granted(wish, self.settings.delivery_timeout);
+        self.count_throttle(node, pause);
         self.network.throttle(node, pause, now);
         if let (Some(known), Some(until)) = (self.network.address(node), now.checked_add(pause)) {
             self.brokers.handle_throttle(node, known.address(), until);
@@ -114,6 +116,8 @@ impl SenderCore {
         self.network.set_cluster_id(update.cluster.cluster_id());
         self.network.update_nodes(update.cluster.nodes(), now);
         self.brokers.handle_view(update.cluster.nodes());
+        self.note_all_in_flight();
+        self.counters.metadata_at.set(self.topology.refreshed_at());
         self.schedule.handle_view(&update);
         self.look_at_active(now);
         self.outbox.publish(update.cluster);

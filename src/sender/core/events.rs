@@ -17,9 +17,9 @@ impl SenderCore {
     pub(crate) fn handle_network_events(&mut self, now: Instant) {
         while let Some(event) = self.network.poll_event() {
             self.schedule.note_news();
+            self.count_event(&event, now);
             match event {
                 NetworkEvent::Ready { node, address } => {
-                    self.counters.connections_created.add(1);
                     self.brokers.handle_ready(node, &address);
                     let nodes = Nodes::new(&mut self.network);
                     self.topology.handle_ready(node, &nodes, &mut self.effects);

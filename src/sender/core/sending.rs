@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::SenderCore;
+use super::counting::Departure;
 use crate::accumulator::{Head, ProducerBatch, TakenHead};
 use crate::network::NetworkRequest;
 use crate::protocol::ApiKey;
@@ -107,7 +108,9 @@ impl SenderCore {
         let Some(batch) = self.settlement.admit(partition, batch, numbers, version, now) else {
             return Drawn::Refused;
         };
-        let (sent, bytes) = partition.send(batch, node, numbers, now);
+        let departure = Departure::new(&batch, now);
+        let (sent, bytes, plain_len) = partition.send(batch, node, numbers, now);
+        departure.count(bytes.len(), plain_len, &partition.queue, &self.counters);
         draft.push(sent, bytes);
         Drawn::Passed
     }
@@ -138,8 +141,6 @@ impl SenderCore {
 
     fn transmit(&mut self, node: NodeId, mut draft: ProduceDraft, now: Instant) {
         draft.group();
-        self.counters.produce_requests_sent.add(1);
-        self.counters.bytes_sent.add(draft.bytes() as u64);
         let timeout_ms = i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX);
         let transactional_id = self.settings.transactional.as_ref().map(|settings| &*settings.id);
         let head = ProduceRequestHead { transactional_id, acks: self.settings.acks, timeout_ms };
@@ -154,6 +155,7 @@ impl SenderCore {
             max_version,
         };
         self.network.send(request, now, |version, out| draft.encode(head, version, out));
+        self.count_produce_request(node, draft.bytes());
     }
 }
 

@@ -63,6 +63,9 @@ impl Settlement {
         ending: Ending,
         now: Instant,
     ) {
+        if !matches!(ending, Ending::Failed(_)) {
+            partition.queue.topic_counters().records_delivered.add(u64::from(batch.record_count()));
+        }
         match ending {
             Ending::Delivered { base_offset, append_time, log, timestamp } => {
                 partition.note_delivery(&batch, log, timestamp);
@@ -148,6 +151,9 @@ impl Settlement {
     fn tell_failed(&mut self, mut batch: ProducerBatch, failure: Failure, leader_known: bool, now: Instant) {
         self.counters.batches_completed.add(1);
         self.counters.record_errors.add(u64::from(batch.record_count()));
+        if let Some(queue) = batch.queue() {
+            queue.topic_counters().record_errors.add(u64::from(batch.record_count()));
+        }
         self.is_seal_late |= batch.is_sealing() && !planted!(SealingForEver);
         let persisted = batch.persisted();
         let spent = batch.time_spent(now, self.settings.linger, leader_known);

@@ -43,7 +43,9 @@ impl Settlement {
         log::debug!(
             partition = %batch.topic_partition(), attempts = batch.attempts(), reason = %kind, "sending a batch again"
         );
-        self.counters.record_retries.add(u64::from(batch.record_count()));
+        let records = u64::from(batch.record_count());
+        self.counters.record_retries.add(records);
+        partition.queue.topic_counters().record_retries.add(records);
         let delay = self.settings.retry_backoff.delay(batch.attempts() - 1, self.random.random());
         let delay = if is_busy(&kind) { delay.min(BUSY_BACKOFF) } else { delay };
         partition.put_back(batch, delay, now);

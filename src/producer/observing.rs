@@ -1,0 +1,153 @@
+//! What an application sees of a producer at work.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::accumulator::EnqueueWaits;
+use crate::clock;
+use crate::metrics::{MetricUnit, Metrics, PartitionMetrics};
+use crate::record::ProducerRecord;
+use crate::topic_partition::Topic;
+
+use super::enqueue::far;
+use super::topic_wait::TopicWaitError;
+use super::{KafkaProducer, NotReady, ProducerShared, deadline};
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
+    /// Returns a snapshot of what the producer has done and does. [`Metrics`] has the numbers.
+    ///
+    /// It takes a short lock on the queue of each partition in use, so ask once a second rather than once a record.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        self.shared.metrics()
+    }
+
+    /// Waits until brokers have described the cluster and every topic of [`pin_topics`](crate::KafkaProducerBuilder::pin_topics), for at
+    /// most `timeout`. For the start of an application, or for a probe that asks whether it may be given work.
+    ///
+    /// From then on [`try_enqueue`](Self::try_enqueue) knows these topics. Each call looks at what is known now: brokers that are lost
+    /// later do not make a producer unready that knows its topics.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`NotReady`] says what is missing. It comes before the timeout if waiting does not help.
+    pub async fn ready(&self, timeout: Duration) -> Result<(), NotReady> {
+        let deadline = far(clock::now(), timeout);
+        self.shared.wait_for_cluster(deadline, timeout).await?;
+        for topic in &self.shared.pinned {
+            self.shared.wait_for_pinned(topic, deadline, timeout).await?;
+        }
+        Ok(())
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
+    /// Waits until a broker has described the cluster.
+    async fn wait_for_cluster(&self, deadline: Instant, timeout: Duration) -> Result<(), NotReady> {
+        let mut clusters = self.clusters.clone();
+        loop {
+            let cluster = Arc::clone(&clusters.borrow_and_update());
+            if self.accumulator.is_closed() {
+                return Err(self.end().into());
+            }
+            // Nodes have their real ids once a broker has answered.
+            if cluster.nodes().iter().any(|node| node.id().0 >= 0) {
+                return Ok(());
+            }
+            let is_hopeless = cluster.refusal().is_some() || cluster.unresolved().is_some();
+            let obstacle = cluster.obstacle().map(str::to_owned);
+            let no_cluster = NotReady::NoCluster { waited: timeout, obstacle };
+            if is_hopeless {
+                return Err(no_cluster);
+            }
+            match deadline::timeout_at(deadline, clusters.changed()).await {
+                Some(Ok(())) => {}
+                Some(Err(_)) => return Err(self.end().into()),
+                None => return Err(no_cluster),
+            }
+        }
+    }
+
+    /// Waits until a broker has described a topic.
+    async fn wait_for_pinned(
+        &self,
+        topic: &Topic,
+        deadline: Instant,
+        timeout: Duration,
+    ) -> Result<(), NotReady> {
+        let record = ProducerRecord::to(topic.clone());
+        match self.wait_for_topic(&record, deadline).await {
+            Ok(_) => Ok(()),
+            Err(TopicWaitError::TimedOut { .. }) => {
+                let cluster = Arc::clone(&self.clusters.borrow());
+                let obstacle = cluster.obstacle().map(str::to_owned);
+                let cause = cluster.topic_error(topic);
+                Err(NotReady::NoTopic { topic: topic.clone(), waited: timeout, cause, obstacle })
+            }
+            Err(error) => Err(self.topic_error(&record, error, EnqueueWaits::default()).into()),
+        }
+    }
+}
+
+impl<K, V> ProducerShared<K, V> {
+    fn metrics(&self) -> Metrics {
+        let now = clock::now();
+        let counters = &*self.counters;
+        let calls = &counters.calls;
+        let memory = self.accumulator.memory();
+        let settled = counters.records_delivered.value() + counters.record_errors.value();
+        let accepted = self.accumulator.appended_records();
+        let topics = self.accumulator.topics();
+        let partitions = topics.iter().flat_map(|topic| topic.made()).map(|queue| PartitionMetrics {
+            topic: queue.topic_partition().topic.clone(),
+            partition: queue.topic_partition().partition,
+            queued_batches: queue.queued_batches(),
+        });
+        Metrics {
+            client_id: self.settings.client_id.clone(),
+            taken_at: now,
+            topics: topics.iter().map(|topic| topic.metrics()).collect(),
+            brokers: counters.brokers(),
+            partitions: partitions.collect(),
+            batches_completed: counters.batches_completed.value(),
+            batch_splits: counters.batch_splits.value(),
+            buffer_available_bytes: memory.available(),
+            buffer_total_bytes: memory.total(),
+            buffered_bytes: memory.total() - memory.available(),
+            buffered_records: accepted.saturating_sub(settled),
+            certificate_ends: self.connector.certificate_ends().and_then(clock::time_of),
+            connections: counters.connections.value(),
+            connections_closed: counters.connections_closed.value(),
+            connections_created: counters.connections_created.value(),
+            failed_authentications: counters.failed_authentications.value(),
+            requests_in_flight: counters.requests_in_flight.value(),
+            requests_sent: counters.requests_sent.value(),
+            responses_received: counters.responses_received.value(),
+            produce_requests_sent: counters.produce_requests_sent.value(),
+            metadata_requests_sent: counters.metadata_requests_sent.value(),
+            records_accepted: accepted,
+            records_delivered: counters.records_delivered.value(),
+            record_errors: counters.record_errors.value(),
+            record_retries: counters.record_retries.value(),
+            bytes_sent: counters.bytes_sent.value(),
+            waiting_for_memory: memory.waiters(),
+            memory_timeouts: calls.memory_timeouts(),
+            memory_wait: calls.memory_wait(),
+            metadata_wait: calls.metadata_wait(),
+            metadata_age: counters.metadata_at.age(now),
+            last_delivery_age: counters.delivered_at.age(now),
+            oldest_batch_age: self.accumulator.oldest_batch().map(|at| now.saturating_duration_since(at)),
+            start_time: self.start_time,
+            batch_size: counters.batch_size.snapshot(MetricUnit::Bytes),
+            compression_ratio: counters.compression_ratio.snapshot(MetricUnit::Ratio),
+            queue_time: counters.queue_time.snapshot(MetricUnit::Seconds),
+            records_per_batch: counters.records_per_batch.snapshot(MetricUnit::Records),
+            request_latency: counters.request_latency.snapshot(MetricUnit::Seconds),
+            throttle_time: counters.throttle_time.snapshot(MetricUnit::Seconds),
+        }
+    }
+}
