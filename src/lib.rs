@@ -90,6 +90,16 @@
 //! any cipher that Java or OpenSSL has used for them. It brings the crate `rc2`, and code for `des` and `sha1`, which are too old
 //! for anything else. Without it, errors name the command that makes PEM of such a file.
 //!
+//! # Seeing inside
+//!
+//! [`KafkaProducer::metrics`] gives a snapshot: counters, levels, ages and histograms of the producer, of each topic, broker and
+//! partition. [`Metrics`] has them as fields, [`Metrics::iter`] one after the other for an exporter, and [`Metrics::prometheus`] as
+//! text for a scrape.
+//!
+//! [`KafkaProducer::ready`] waits until brokers have described the cluster and the topics that
+//! [`pin_topics`](KafkaProducerBuilder::pin_topics) has named. The first record for one of these does not wait for metadata, and
+//! [`try_enqueue`](KafkaProducer::try_enqueue) takes it at once.
+//!
 //! # Threads
 //!
 //! The producer's task runs on the tokio runtime in which the producer was built. Other threads do this:
