@@ -96,7 +96,8 @@
 //! partition. [`Metrics`] has them as fields, [`Metrics::iter`] one after the other for an exporter, and [`Metrics::prometheus`] as
 //! text for a scrape.
 //!
-//! [`KafkaProducer::ready`] waits until brokers have described the cluster and the topics that
+//! [`KafkaProducer::health`] tells how each broker has fared, for how long nothing was acknowledged and how long the oldest record has
+//! waited. [`KafkaProducer::ready`] waits until brokers have described the cluster and the topics that
 //! [`pin_topics`](KafkaProducerBuilder::pin_topics) has named. The first record for one of these does not wait for metadata, and
 //! [`try_enqueue`](KafkaProducer::try_enqueue) takes it at once.
 //!
@@ -233,7 +234,7 @@ pub use crate::pipeline::{
     serialize_to_vec, serialize_with,
 };
 pub use crate::producer::{
-    BuildError, CloseReport, ConsumerGroupMetadata, KafkaProducer, KafkaProducerBuilder, NotReady,
+    BuildError, CloseReport, ConsumerGroupMetadata, Health, KafkaProducer, KafkaProducerBuilder, NotReady,
     OffsetAndMetadata, PoolError, PooledProducer, Transaction, TransactionHandle, TransactionalProducer,
     TransactionalProducerPool,
 };

@@ -27,6 +27,7 @@ mod builder;
 mod caller;
 mod deadline;
 mod enqueue;
+mod health;
 mod memory_wait;
 mod not_ready;
 mod observing;
@@ -41,6 +42,7 @@ pub(crate) mod workers;
 
 pub use self::builder::{BuildError, KafkaProducerBuilder};
 use self::enqueue::{Enqueue, TimeBlocked, far};
+pub use self::health::Health;
 pub use self::not_ready::NotReady;
 use self::topic_wait::{TopicWait, TopicWaitError};
 use self::topics::TopicDirectory;

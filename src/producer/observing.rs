@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use crate::accumulator::EnqueueWaits;
 use crate::clock;
+use crate::metadata::Cluster;
 use crate::metrics::{MetricUnit, Metrics, PartitionMetrics};
 use crate::record::ProducerRecord;
 use crate::topic_partition::Topic;
 
 use super::enqueue::far;
 use super::topic_wait::TopicWaitError;
-use super::{KafkaProducer, NotReady, ProducerShared, deadline};
+use super::{Health, KafkaProducer, NotReady, ProducerShared, deadline};
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Returns a snapshot of what the producer has done and does. [`Metrics`] has the numbers.
@@ -20,6 +21,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.shared.metrics()
+    }
+
+    /// Returns whether the producer gets anywhere, and what keeps it from that: for a readiness probe, and for an operator who asks why
+    /// nothing is delivered.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.shared.health()
     }
 
     /// Waits until brokers have described the cluster and every topic of [`pin_topics`](crate::KafkaProducerBuilder::pin_topics), for at
@@ -59,17 +67,20 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                 return Ok(());
             }
             let is_hopeless = cluster.refusal().is_some() || cluster.unresolved().is_some();
-            let obstacle = cluster.obstacle().map(str::to_owned);
-            let no_cluster = NotReady::NoCluster { waited: timeout, obstacle };
             if is_hopeless {
-                return Err(no_cluster);
+                return Err(self.no_cluster(&cluster, timeout));
             }
             match deadline::timeout_at(deadline, clusters.changed()).await {
                 Some(Ok(())) => {}
                 Some(Err(_)) => return Err(self.end().into()),
-                None => return Err(no_cluster),
+                None => return Err(self.no_cluster(&cluster, timeout)),
             }
         }
+    }
+
+    fn no_cluster(&self, cluster: &Cluster, waited: Duration) -> NotReady {
+        let obstacle = cluster.obstacle().map(str::to_owned);
+        NotReady::NoCluster { waited, obstacle, brokers: self.board.reports(None, clock::now()) }
     }
 
     /// Waits until a broker has described a topic.
@@ -85,8 +96,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
             Err(TopicWaitError::TimedOut { .. }) => {
                 let cluster = Arc::clone(&self.clusters.borrow());
                 let obstacle = cluster.obstacle().map(str::to_owned);
-                let cause = cluster.topic_error(topic);
-                Err(NotReady::NoTopic { topic: topic.clone(), waited: timeout, cause, obstacle })
+                let (topic, cause) = (topic.clone(), cluster.topic_error(topic));
+                let brokers = self.board.reports(None, clock::now());
+                Err(NotReady::NoTopic { topic, waited: timeout, cause, obstacle, brokers })
             }
             Err(error) => Err(self.topic_error(&record, error, EnqueueWaits::default()).into()),
         }
@@ -94,6 +106,17 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
 }
 
 impl<K, V> ProducerShared<K, V> {
+    fn health(&self) -> Health {
+        let now = clock::now();
+        Health {
+            brokers: self.board.reports(None, now),
+            last_delivery_age: self.counters.delivered_at.age(now),
+            metadata_age: self.counters.metadata_at.age(now),
+            oldest_waiting: self.accumulator.oldest_batch().map(|at| now.saturating_duration_since(at)),
+            end: self.accumulator.is_closed().then(|| self.end()),
+        }
+    }
+
     fn metrics(&self) -> Metrics {
         let now = clock::now();
         let counters = &*self.counters;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::enqueue::{Enqueue, far};
-use super::{CloseReport, KafkaProducer, KafkaProducerBuilder, NotReady, ProducerShared, deadline};
+use super::{CloseReport, Health, KafkaProducer, KafkaProducerBuilder, NotReady, ProducerShared, deadline};
 use crate::accumulator::NO_TRANSACTION;
 use crate::clock;
 use crate::delivery::{Delivery, RecordMetadata};
@@ -243,6 +243,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
     #[must_use]
     pub fn metrics(&self) -> Metrics {
         self.as_general().metrics()
+    }
+
+    /// Returns whether the producer gets anywhere, as [`KafkaProducer::health`] does.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.as_general().health()
     }
 
     /// Waits until the cluster and the pinned topics are known, as [`KafkaProducer::ready`] does. It does not wait for the

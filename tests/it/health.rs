@@ -1,7 +1,9 @@
-//! What an application asks of a producer before it gives it work: `ready`, pinned topics.
+//! What an application asks of a producer before it gives it work, and while it works: `ready`, pinned topics, `health`.
 
 use kafka_mock::{Api, MockCluster};
-use kafka_producer::{BuildError, ErrorCode, NotReady, ProducerRecord, SendErrorKind, TransactionalProducer};
+use kafka_producer::{
+    BrokerState, BuildError, ErrorCode, NotReady, ProducerRecord, SendErrorKind, TransactionalProducer,
+};
 
 use crate::support::{
     TOPIC, TestResult, builder, builder_at, cluster_with, millis, producer, record, run_out, seconds,
@@ -72,10 +74,11 @@ async fn producer_without_a_broker_is_not_ready() -> TestResult {
 
     let error = soon("ready", producer.ready(millis(200))).await.unwrap_err();
 
-    let NotReady::NoCluster { waited, obstacle, .. } = &error else { panic!("{error:?}") };
-    assert_eq!(*waited, millis(200));
-    assert!(obstacle.as_ref().is_some_and(|text| text.contains("127.0.0.1:1")), "{obstacle:?}");
-    assert!(error.to_string().starts_with("no broker has described the cluster within 200ms: "), "{error}");
+    let NotReady::NoCluster { waited, brokers, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((*waited, brokers.len(), brokers[0].port), (millis(200), 1, 1));
+    let text = error.to_string();
+    assert!(text.starts_with("no broker has described the cluster within 200ms: 127.0.0.1:1: "), "{text}");
+    assert!(!producer.health().is_ready());
     Ok(())
 }
 
@@ -148,10 +151,81 @@ async fn transactional_producer_can_pin_topics_and_be_ready() -> TestResult {
     let mut producer: TransactionalProducer = pinned.build_transactional()?;
 
     soon("ready", producer.ready(seconds(60))).await?;
+    assert!(producer.health().is_ready());
 
     let transaction = soon("begin", producer.begin_transaction()).await?;
     let delivery = transaction.try_enqueue(record("x"))?;
     soon("delivery", delivery).await?;
     soon("commit", transaction.commit()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn producer_that_delivers_is_healthy() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = producer(&cluster);
+    assert!(!producer.health().is_ready());
+
+    soon("send", producer.send(record("x"))).await?;
+
+    let health = producer.health();
+    assert!(health.is_ready(), "{health:?}");
+    assert!(health.last_delivery_age.is_some() && health.metadata_age.is_some(), "{health:?}");
+    assert!(health.oldest_waiting.is_none() && health.end.is_none(), "{health:?}");
+    assert_eq!(health.brokers.len(), 1);
+    assert_eq!((health.brokers[0].state, health.brokers[0].failures), (BrokerState::Connected, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn health_tells_why_a_broker_is_not_connected() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = producer(&cluster);
+    soon("send", producer.send(record("x"))).await?;
+
+    cluster.broker_down(0).await?;
+    let _delivery = producer.enqueue(record("y")).await?;
+
+    let is_failing = || producer.health().brokers.iter().any(|broker| broker.failures > 2);
+    until("attempts have failed", is_failing).await;
+    let health = producer.health();
+    let broker = &health.brokers[0];
+    assert!(broker.last_failure.is_some() && broker.state != BrokerState::Connected, "{broker:?}");
+    assert!(!health.is_ready(), "{health:?}");
+    assert!(health.oldest_waiting.is_some(), "{health:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn health_tells_how_long_the_oldest_record_has_waited() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer =
+        builder(&cluster).request_timeout(seconds(1000)).delivery_timeout(seconds(2000)).build()?;
+    soon("send", producer.send(record("x"))).await?;
+    cluster.freeze(0)?;
+    let delivery = producer.enqueue(record("y")).await?;
+
+    skip_time(seconds(100)).await;
+
+    let health = producer.health();
+    assert!(health.oldest_waiting >= Some(seconds(100)), "{health:?}");
+    assert!(health.last_delivery_age >= Some(seconds(100)), "{health:?}");
+    cluster.unfreeze(0)?;
+    soon("delivery", delivery).await?;
+    assert_eq!(producer.health().oldest_waiting, None);
+    Ok(())
+}
+
+#[tokio::test]
+async fn health_tells_that_a_producer_is_closed() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = producer(&cluster);
+    soon("send", producer.send(record("x"))).await?;
+
+    let _report = soon("close", producer.close(seconds(60))).await;
+
+    let health = producer.health();
+    assert!(matches!(health.end, Some(SendErrorKind::Closed)), "{health:?}");
+    assert!(!health.is_ready());
     Ok(())
 }
