@@ -41,7 +41,7 @@ pub(crate) fn time_of(seconds: i64) -> Option<SystemTime> {
 }
 
 /// Returns the wall-clock time.
-pub(crate) fn system_time() -> SystemTime {
+fn system_time() -> SystemTime {
     let since_epoch = Duration::from_micros(wall_clock_us().unsigned_abs());
     UNIX_EPOCH.checked_add(since_epoch).unwrap_or(UNIX_EPOCH)
 }
@@ -67,6 +67,8 @@ fn wall_clock_us() -> i64 {
 #[derive(Debug)]
 pub(crate) struct WallClock {
     origin: Instant,
+    /// What the system's clock said at `origin`.
+    began: SystemTime,
     /// Wall-clock microseconds at `origin`, by the last comparison of the two clocks. Finer than the milliseconds of
     /// timestamps, so that rounding down happens once and no timestamp lies in the future.
     offset_us: AtomicI64,
@@ -76,9 +78,15 @@ pub(crate) struct WallClock {
 
 impl WallClock {
     pub(crate) fn new(origin: Instant) -> Self {
-        let clock = Self { origin, offset_us: AtomicI64::new(0), compared_at: AtomicU64::new(0) };
+        let (offset_us, compared_at) = (AtomicI64::new(0), AtomicU64::new(0));
+        let clock = Self { origin, began: system_time(), offset_us, compared_at };
         clock.compare();
         clock
+    }
+
+    /// Returns what the system's clock said when this one was made.
+    pub(crate) fn began(&self) -> SystemTime {
+        self.began
     }
 
     /// Returns the whole seconds since the origin.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -118,8 +118,6 @@ pub(crate) struct ProducerShared<K, V> {
     wall_clock: WallClock,
     /// Topics that the application wants known.
     pinned: Vec<Topic>,
-    /// When the producer was built.
-    start_time: SystemTime,
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {

@@ -144,7 +144,7 @@ impl HistogramSnapshot {
             passed += count;
             passed >= rank
         });
-        let (bucket, _) = found.or(self.buckets.last())?;
+        let (bucket, _) = found.or_else(|| self.buckets.last())?;
         let middle =
             f64::midpoint(self.in_base_unit(lower_end(*bucket)), self.in_base_unit(upper_end(*bucket)));
         let is_exact = upper_end(*bucket) - lower_end(*bucket) == 1;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
@@ -362,12 +362,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             has_interceptors.then(|| Arc::<InterceptorChain<K, V>>::clone(&interceptors) as _);
         let (counters, board) = (Arc::<Counters>::default(), Arc::<Board>::default());
         let topics = Arc::<TopicDirectory>::default();
-        let accumulator = new_accumulator(&settings, has_interceptors, &runtime);
-        let accumulator = Arc::new(accumulator.with_topic_watcher(Arc::<TopicDirectory>::clone(&topics)));
-        let mut metadata = new_metadata(&settings);
-        for topic in &self.pinned {
-            metadata.pin_topic(topic, epoch);
-        }
+        let accumulator = Arc::new(new_accumulator(&settings, has_interceptors, &runtime, &topics));
+        let metadata = new_metadata(&settings, &self.pinned, epoch);
         let (published, clusters) = watch::channel(Arc::clone(metadata.cluster()));
         let control = Arc::new(Control::default());
         let Prepared { mechanism, login } = authentication::prepare(&settings, &control, &accumulator)?;
@@ -413,7 +409,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             board,
             pinned: self.pinned,
             wall_clock: WallClock::new(epoch),
-            start_time: clock::system_time(),
         };
         Ok(KafkaProducer { shared: Arc::new(shared) })
     }
@@ -463,7 +458,12 @@ fn has_io() -> bool {
     true
 }
 
-fn new_accumulator(settings: &ProducerSettings, keep_notes: bool, runtime: &Handle) -> RecordAccumulator {
+fn new_accumulator(
+    settings: &ProducerSettings,
+    keep_notes: bool,
+    runtime: &Handle,
+    topics: &Arc<TopicDirectory>,
+) -> RecordAccumulator {
     let memory = BufferMemory::new(settings.buffer_memory, settings.batch_size);
     let accumulator = accumulator::Settings {
         batch_size: settings.batch_size,
@@ -474,7 +474,9 @@ fn new_accumulator(settings: &ProducerSettings, keep_notes: bool, runtime: &Hand
         spares_awaited: settings.linger_spares_awaited,
         keep_notes,
     };
-    RecordAccumulator::new(accumulator, memory).with_workers(Arc::new(BlockingWorkers::new(runtime.clone())))
+    RecordAccumulator::new(accumulator, memory)
+        .with_workers(Arc::new(BlockingWorkers::new(runtime.clone())))
+        .with_topic_watcher(Arc::<TopicDirectory>::clone(topics))
 }
 
 /// Producers that were made in this process.
@@ -500,7 +502,7 @@ fn routing(partitioner: Option<Box<dyn Partitioner>>, settings: &ProducerSetting
     }
 }
 
-fn new_metadata(settings: &ProducerSettings) -> Metadata {
+fn new_metadata(settings: &ProducerSettings, pinned: &[Topic], now: Instant) -> Metadata {
     let rebootstrap_trigger = match settings.metadata_recovery_strategy {
         MetadataRecoveryStrategy::None => None,
         MetadataRecoveryStrategy::Rebootstrap => Some(settings.metadata_recovery_rebootstrap_trigger),
@@ -513,7 +515,9 @@ fn new_metadata(settings: &ProducerSettings) -> Metadata {
     };
     // Names are looked up first if others count than those that stand there.
     let bootstrap = settings.bootstrap.iter().filter(|_| !settings.wants_canonical_names()).cloned();
-    Metadata::new(&config, bootstrap, rand::rng().random())
+    let mut metadata = Metadata::new(&config, bootstrap, rand::rng().random());
+    pinned.iter().for_each(|topic| metadata.pin_topic(topic, now));
+    metadata
 }
 
 fn bootstrap_names(

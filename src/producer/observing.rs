@@ -164,7 +164,7 @@ impl<K, V> ProducerShared<K, V> {
             metadata_age: counters.metadata_at.age(now),
             last_delivery_age: counters.delivered_at.age(now),
             oldest_batch_age: self.accumulator.oldest_batch().map(|at| now.saturating_duration_since(at)),
-            start_time: self.start_time,
+            start_time: self.wall_clock.began(),
             batch_size: counters.batch_size.snapshot(MetricUnit::Bytes),
             compression_ratio: counters.compression_ratio.snapshot(MetricUnit::Ratio),
             queue_time: counters.queue_time.snapshot(MetricUnit::Seconds),

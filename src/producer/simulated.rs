@@ -76,7 +76,6 @@ impl Shared {
             board: Arc::default(),
             wall_clock: WallClock::new(clock::now()),
             pinned: Vec::new(),
-            start_time: clock::system_time(),
         };
         TransactionalProducer::new(Arc::new(shared))
     }

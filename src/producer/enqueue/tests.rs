@@ -76,7 +76,6 @@ impl Rig {
             board: Arc::default(),
             wall_clock: WallClock::new(clock::now()),
             pinned: Vec::new(),
-            start_time: clock::system_time(),
         };
         Self { shared, published }
     }

@@ -86,7 +86,7 @@ impl SenderCore {
                 }
             }
             NetworkEvent::Failed { node, .. } | NetworkEvent::Written { node, .. } => {
-                self.note_in_flight(*node)
+                self.note_in_flight(*node);
             }
             NetworkEvent::Ready { .. } => {
                 counters.connections.add(1);
