@@ -23,6 +23,7 @@ use crate::topic_partition::Topic;
 
 mod authentication;
 mod bootstrap_names;
+mod build_error;
 mod builder;
 mod caller;
 mod deadline;
@@ -40,7 +41,8 @@ mod transactional;
 mod walk;
 pub(crate) mod workers;
 
-pub use self::builder::{BuildError, KafkaProducerBuilder};
+pub use self::build_error::BuildError;
+pub use self::builder::KafkaProducerBuilder;
 use self::enqueue::{Enqueue, TimeBlocked, far};
 pub use self::health::Health;
 pub use self::not_ready::NotReady;
