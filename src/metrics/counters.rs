@@ -21,7 +21,6 @@ pub(crate) struct Counters {
     pub(crate) failed_authentications: Counter,
     pub(crate) requests_in_flight: Counter,
     pub(crate) requests_sent: Counter,
-    pub(crate) responses_received: Counter,
     pub(crate) produce_requests_sent: Counter,
     pub(crate) metadata_requests_sent: Counter,
     pub(crate) records_delivered: Counter,
@@ -33,7 +32,6 @@ pub(crate) struct Counters {
     pub(crate) compression_ratio: Histogram,
     pub(crate) queue_time: Histogram,
     pub(crate) records_per_batch: Histogram,
-    pub(crate) request_latency: Histogram,
     pub(crate) throttle_time: Histogram,
     /// When brokers last described all topics in use.
     pub(crate) metadata_at: Moment,
@@ -56,7 +54,6 @@ pub(crate) struct CallCounters {
 pub(crate) struct BrokerCounters {
     pub(crate) requests_in_flight: Counter,
     pub(crate) produce_requests_sent: Counter,
-    pub(crate) responses_received: Counter,
     pub(crate) bytes_sent: Counter,
     pub(crate) request_latency: Histogram,
     /// In microseconds.
@@ -135,20 +132,21 @@ impl CallCounters {
 }
 
 impl BrokerCounters {
-    /// Counts an answer and how long it has taken.
+    /// Counts an answer and how long it has taken. How many requests are under way is made certain with the next that is sent.
     pub(crate) fn note_answer(&self, latency: Duration) {
-        self.responses_received.add(1);
         self.request_latency.record_time(latency);
+        self.requests_in_flight.set(self.requests_in_flight.value().saturating_sub(1));
     }
 
     fn snapshot(&self, node: NodeId) -> BrokerMetrics {
+        let request_latency = self.request_latency.snapshot(MetricUnit::Seconds);
         BrokerMetrics {
             node,
             requests_in_flight: self.requests_in_flight.value(),
             produce_requests_sent: self.produce_requests_sent.value(),
-            responses_received: self.responses_received.value(),
+            responses_received: request_latency.count(),
             bytes_sent: self.bytes_sent.value(),
-            request_latency: self.request_latency.snapshot(MetricUnit::Seconds),
+            request_latency,
             throttled: Duration::from_micros(self.throttled.value()),
         }
     }

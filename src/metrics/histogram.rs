@@ -1,6 +1,7 @@
 //! `Histogram`: how often each size of something has occurred, in buckets whose width grows with the size.
 
 use std::array;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -171,6 +172,19 @@ impl HistogramSnapshot {
         Self { unit: self.unit, buckets, sum: self.sum.saturating_sub(earlier.sum), max }
     }
 
+    /// Returns what several of the same unit have counted together.
+    pub(crate) fn merged<'a>(unit: MetricUnit, others: impl IntoIterator<Item = &'a Self>) -> Self {
+        let (mut counts, mut sum, mut max) = (BTreeMap::new(), 0_u64, 0);
+        for other in others {
+            for (bucket, count) in &other.buckets {
+                *counts.entry(*bucket).or_insert(0) += count;
+            }
+            sum = sum.wrapping_add(other.sum);
+            max = other.max.max(max);
+        }
+        Self { unit, buckets: counts.into_iter().collect(), sum, max }
+    }
+
     /// Returns the unit of the values.
     #[must_use]
     pub fn unit(&self) -> MetricUnit {
@@ -276,6 +290,15 @@ mod tests {
         let between = histogram.snapshot(MetricUnit::Bytes).since(&before);
 
         assert_eq!((between.count(), between.sum(), between.max()), (1, 10.0, Some(10.0)));
+    }
+
+    #[test]
+    fn histograms_of_several_add_up() {
+        let (one, other) = (counted([1, 100]), counted([100, 5000]));
+
+        let merged = HistogramSnapshot::merged(MetricUnit::Records, [&one, &other]);
+
+        assert_eq!(merged, counted([1, 100, 100, 5000]));
     }
 
     #[test]

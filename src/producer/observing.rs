@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::accumulator::EnqueueWaits;
 use crate::clock;
 use crate::metadata::Cluster;
-use crate::metrics::{MetricUnit, Metrics, PartitionMetrics};
+use crate::metrics::{HistogramSnapshot, MetricUnit, Metrics, PartitionMetrics};
 use crate::record::ProducerRecord;
 use crate::topic_partition::Topic;
 
@@ -130,11 +130,14 @@ impl<K, V> ProducerShared<K, V> {
             partition: queue.topic_partition().partition,
             queued_batches: queue.queued_batches(),
         });
+        let brokers = counters.brokers();
+        let latencies = brokers.iter().map(|broker| &broker.request_latency);
+        let request_latency = HistogramSnapshot::merged(MetricUnit::Seconds, latencies);
         Metrics {
             client_id: self.settings.client_id.clone(),
             taken_at: now,
             topics: topics.iter().map(|topic| topic.metrics()).collect(),
-            brokers: counters.brokers(),
+            brokers,
             partitions: partitions.collect(),
             batches_completed: counters.batches_completed.value(),
             batch_splits: counters.batch_splits.value(),
@@ -149,7 +152,7 @@ impl<K, V> ProducerShared<K, V> {
             failed_authentications: counters.failed_authentications.value(),
             requests_in_flight: counters.requests_in_flight.value(),
             requests_sent: counters.requests_sent.value(),
-            responses_received: counters.responses_received.value(),
+            responses_received: request_latency.count(),
             produce_requests_sent: counters.produce_requests_sent.value(),
             metadata_requests_sent: counters.metadata_requests_sent.value(),
             records_accepted: accepted,
@@ -169,7 +172,7 @@ impl<K, V> ProducerShared<K, V> {
             compression_ratio: counters.compression_ratio.snapshot(MetricUnit::Ratio),
             queue_time: counters.queue_time.snapshot(MetricUnit::Seconds),
             records_per_batch: counters.records_per_batch.snapshot(MetricUnit::Records),
-            request_latency: counters.request_latency.snapshot(MetricUnit::Seconds),
+            request_latency,
             throttle_time: counters.throttle_time.snapshot(MetricUnit::Seconds),
         }
     }

@@ -14,17 +14,30 @@ use crate::topic_partition::NodeId;
 
 /// The counts of brokers, found without a lock.
 #[derive(Debug, Default)]
-pub(super) struct BrokerCounts(BTreeMap<NodeId, Arc<BrokerCounters>>);
+pub(super) struct BrokerCounts {
+    at_hand: BTreeMap<NodeId, Arc<BrokerCounters>>,
+    /// The one that was asked for last, which is mostly asked for again.
+    last: Option<(NodeId, Arc<BrokerCounters>)>,
+}
 
 /// So many are kept at hand. The others are found again in [`Counters`].
 const MAX_AT_HAND: usize = 1024;
 
 impl BrokerCounts {
+    #[inline]
     fn of(&mut self, node: NodeId, counters: &Counters) -> &BrokerCounters {
-        if self.0.len() >= MAX_AT_HAND && !self.0.contains_key(&node) {
-            self.0.clear();
+        if self.last.as_ref().is_none_or(|(last, _)| *last != node) {
+            self.last = Some((node, self.find(node, counters)));
         }
-        self.0.entry(node).or_insert_with(|| counters.broker(node))
+        let (_, found) = self.last.as_ref().expect("set above");
+        found
+    }
+
+    fn find(&mut self, node: NodeId, counters: &Counters) -> Arc<BrokerCounters> {
+        if self.at_hand.len() >= MAX_AT_HAND && !self.at_hand.contains_key(&node) {
+            self.at_hand.clear();
+        }
+        Arc::clone(self.at_hand.entry(node).or_insert_with(|| counters.broker(node)))
     }
 }
 
@@ -94,12 +107,7 @@ impl SenderCore {
             }
             NetworkEvent::Response { node, sent_at, .. } => {
                 let latency = now.saturating_duration_since(*sent_at);
-                counters.responses_received.add(1);
-                counters.request_latency.record_time(latency);
-                let in_flight = self.network.in_flight_count(*node) as u64;
-                let broker = self.broker_counts.of(*node, counters);
-                broker.note_answer(latency);
-                broker.requests_in_flight.set(in_flight);
+                self.broker_counts.of(*node, counters).note_answer(latency);
             }
         }
     }
@@ -124,7 +132,7 @@ impl SenderCore {
 
     /// Notes the same of all brokers that have counts, because connections may have come to belong to others.
     pub(super) fn note_all_in_flight(&self) {
-        for (node, counters) in &self.broker_counts.0 {
+        for (node, counters) in &self.broker_counts.at_hand {
             counters.requests_in_flight.set(self.network.in_flight_count(*node) as u64);
         }
     }

@@ -42,14 +42,14 @@ impl Exposition {
             let (name, text) = help.split_once(' ').ok_or("no text")?;
             is_name(name, true).then_some(()).ok_or("bad name")?;
             unescape(text, false)?;
-            return self.helped.insert(name.to_owned()).then_some(()).ok_or("second HELP".to_owned());
+            return self.helped.insert(name.to_owned()).then_some(()).ok_or_else(|| "second HELP".to_owned());
         }
         if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').ok_or("no type")?;
             ["counter", "gauge", "histogram"].contains(&kind).then_some(()).ok_or("unknown type")?;
             self.current = Some(name.to_owned());
             let before = self.kinds.insert(name.to_owned(), kind.to_owned());
-            return before.is_none().then_some(()).ok_or("second TYPE".to_owned());
+            return before.is_none().then_some(()).ok_or_else(|| "second TYPE".to_owned());
         }
         self.take_sample(line)
     }
@@ -73,7 +73,7 @@ impl Exposition {
         };
         is_of_family.then_some(()).ok_or("sample of another name")?;
         let before = self.values.insert((name.to_owned(), labels), value);
-        before.is_none().then_some(()).ok_or("second sample".to_owned())
+        before.is_none().then_some(()).ok_or_else(|| "second sample".to_owned())
     }
 
     /// Buckets add up, and the last has everything.
