@@ -37,7 +37,7 @@ impl Histogram {
 
     /// Counts a time, in microseconds.
     pub(crate) fn record_time(&self, time: Duration) {
-        self.record(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        self.record(time.as_secs().saturating_mul(1_000_000).saturating_add(time.subsec_micros().into()));
     }
 
     pub(crate) fn snapshot(&self, unit: MetricUnit) -> HistogramSnapshot {

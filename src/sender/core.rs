@@ -25,7 +25,7 @@
 //! shell must do is queued (`outbox.rs`), and a purge or the end of the producer takes its order (`purge_and_abort.rs`).
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::accumulator::RecordAccumulator;
 use crate::delivery::AckObserver;
@@ -70,6 +70,8 @@ pub(crate) struct SenderCore {
     counters: Arc<Counters>,
     brokers: Brokers,
     broker_counts: BrokerCounts,
+    /// Deliveries before are as good as the last one that was noted.
+    next_delivery_note: Instant,
     /// As of the last poll, in milliseconds since 1970.
     wall_clock: i64,
     /// What had come by then was handed over.
@@ -141,6 +143,7 @@ impl SenderCore {
             counters: parts.counters,
             brokers: Brokers::new(parts.board),
             broker_counts: BrokerCounts::default(),
+            next_delivery_note: parts.epoch,
             numbering,
             effects: Effects::default(),
             topology,
@@ -196,8 +199,9 @@ impl SenderCore {
         let in_flight = self.network.total_in_flight();
         self.schedule.plan_next_look(in_flight > 0, now);
         self.counters.requests_in_flight.set(in_flight);
-        if self.counters.records_delivered.value() != delivered {
+        if self.counters.records_delivered.value() != delivered && now >= self.next_delivery_note {
             self.counters.delivered_at.set(Some(now));
+            self.next_delivery_note = now + DELIVERY_PRECISION;
         }
     }
 
@@ -286,6 +290,9 @@ impl SenderCore {
         self.schedule.counts().2
     }
 }
+
+/// How precisely the time of the last delivery is known. To note it takes a lock.
+const DELIVERY_PRECISION: Duration = Duration::from_millis(10);
 
 /// Sending may itself fail requests, whose batches are then looked at again; but not for ever at one moment.
 const MAX_PASSES: usize = 16;

@@ -8,8 +8,7 @@ use super::SenderCore;
 use crate::accumulator::{PartitionQueue, ProducerBatch};
 use crate::error::ConnectionStep;
 use crate::metrics::{BrokerCounters, Counters};
-use crate::network::{DisconnectReason, NetworkEvent};
-use crate::sender::request::Purpose;
+use crate::network::DisconnectReason;
 use crate::topic_partition::NodeId;
 
 /// The counts of brokers, found without a lock.
@@ -85,31 +84,28 @@ fn thousandths(part: u64, whole: u64) -> u64 {
 }
 
 impl SenderCore {
-    /// Counts what has happened to connections and requests.
-    pub(super) fn count_event(&mut self, event: &NetworkEvent<Purpose>, now: Instant) {
+    /// Counts a connection that takes requests from now on.
+    pub(super) fn count_connection(&self) {
+        self.counters.connections.add(1);
+        self.counters.connections_created.add(1);
+    }
+
+    /// Counts the end of a connection, or of an attempt at one.
+    pub(super) fn count_lost_connection(&self, step: ConnectionStep, reason: &DisconnectReason) {
         let counters = &*self.counters;
-        match event {
-            NetworkEvent::Disconnected { reason, step, .. } => {
-                counters.connections_closed.add(1);
-                if *step == ConnectionStep::Ready {
-                    counters.connections.set(counters.connections.value().saturating_sub(1));
-                }
-                if matches!(reason, DisconnectReason::AuthenticationFailed(_)) {
-                    counters.failed_authentications.add(1);
-                }
-            }
-            NetworkEvent::Failed { node, .. } | NetworkEvent::Written { node, .. } => {
-                self.note_in_flight(*node);
-            }
-            NetworkEvent::Ready { .. } => {
-                counters.connections.add(1);
-                counters.connections_created.add(1);
-            }
-            NetworkEvent::Response { node, sent_at, .. } => {
-                let latency = now.saturating_duration_since(*sent_at);
-                self.broker_counts.of(*node, counters).note_answer(latency);
-            }
+        counters.connections_closed.add(1);
+        if step == ConnectionStep::Ready {
+            counters.connections.set(counters.connections.value().saturating_sub(1));
         }
+        if matches!(reason, DisconnectReason::AuthenticationFailed(_)) {
+            counters.failed_authentications.add(1);
+        }
+    }
+
+    /// Counts an answer and how long it has taken.
+    #[inline]
+    pub(super) fn count_answer(&mut self, node: NodeId, latency: Duration) {
+        self.broker_counts.of(node, &self.counters).note_answer(latency);
     }
 
     /// Counts a produce request that was handed to a connection.

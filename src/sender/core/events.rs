@@ -17,9 +17,9 @@ impl SenderCore {
     pub(crate) fn handle_network_events(&mut self, now: Instant) {
         while let Some(event) = self.network.poll_event() {
             self.schedule.note_news();
-            self.count_event(&event, now);
             match event {
                 NetworkEvent::Ready { node, address } => {
+                    self.count_connection();
                     self.brokers.handle_ready(node, &address);
                     let nodes = Nodes::new(&mut self.network);
                     self.topology.handle_ready(node, &nodes, &mut self.effects);
@@ -32,6 +32,7 @@ impl SenderCore {
                     let client_id = &*self.settings.client_id;
                     log::debug!(client_id, %node, %address, %step, unanswered, %reason, "disconnected");
                     self.brokers.handle_end(node, &address, step, &reason, now);
+                    self.count_lost_connection(step, &reason);
                     if let Some(transactions) = &mut self.transactions {
                         transactions.handle_lost_connection(node);
                     }
@@ -43,13 +44,16 @@ impl SenderCore {
                     }
                 }
                 NetworkEvent::Failed { node, purpose, reason, on_wire } => {
+                    self.note_in_flight(node);
                     self.end_request(node, purpose, RequestOutcome::Failed { reason, on_wire }, now);
                 }
-                NetworkEvent::Response { node, purpose, version, body, .. } => {
+                NetworkEvent::Response { node, purpose, version, body, sent_at, .. } => {
+                    self.count_answer(node, now.saturating_duration_since(sent_at));
                     self.brokers.handle_answer(node);
                     self.end_request(node, purpose, RequestOutcome::Answered { version, body }, now);
                 }
                 NetworkEvent::Written { node, purpose } => {
+                    self.note_in_flight(node);
                     self.end_request(node, purpose, RequestOutcome::Written, now);
                 }
             }
