@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::error::{BrokerReport, SendErrorKind};
+use crate::error::{BrokerReport, SendErrorKind, Spent};
 use crate::protocol::ErrorCode;
 use crate::topic_partition::Topic;
 
@@ -12,7 +12,7 @@ use crate::topic_partition::Topic;
 #[non_exhaustive]
 pub enum NotReady {
     /// No broker has described the cluster in time.
-    #[error("no broker has described the cluster within {waited:?}{}", Why(None, obstacle.as_deref(), brokers))]
+    #[error("no broker has described the cluster within {}{}", Spent(*waited), Why(None, obstacle.as_deref(), brokers))]
     #[non_exhaustive]
     NoCluster {
         /// How long was waited.
@@ -23,7 +23,7 @@ pub enum NotReady {
         brokers: Vec<BrokerReport>,
     },
     /// No broker has described a pinned topic in time.
-    #[error("topic \"{topic}\" not in metadata within {waited:?}{}", Why(*cause, obstacle.as_deref(), brokers))]
+    #[error("topic \"{topic}\" not in metadata within {}{}", Spent(*waited), Why(*cause, obstacle.as_deref(), brokers))]
     #[non_exhaustive]
     NoTopic {
         /// The topic.

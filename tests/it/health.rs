@@ -77,7 +77,7 @@ async fn producer_without_a_broker_is_not_ready() -> TestResult {
     let NotReady::NoCluster { waited, brokers, .. } = &error else { panic!("{error:?}") };
     assert_eq!((*waited, brokers.len(), brokers[0].port), (millis(200), 1, 1));
     let text = error.to_string();
-    assert!(text.starts_with("no broker has described the cluster within 200ms: 127.0.0.1:1: "), "{text}");
+    assert!(text.starts_with("no broker has described the cluster within 200 ms: 127.0.0.1:1: "), "{text}");
     assert!(!producer.health().is_ready());
     Ok(())
 }
