@@ -296,10 +296,11 @@ impl<P> NetworkClient<P> {
         let Some(request) = self.in_flight.complete_next(node) else { return };
 
         let InFlightRequest { api_key, version, asker, sent_at, .. } = request;
-        self.states.answered(node, now.saturating_duration_since(sent_at));
+        let latency = now.saturating_duration_since(sent_at);
+        self.states.answered(node, latency);
         match asker {
             Asker::Caller(purpose) => {
-                let response = NetworkEvent::Response { node, purpose, api_key, version, body, sent_at };
+                let response = NetworkEvent::Response { node, purpose, api_key, version, body, latency };
                 self.outbox.tell(response);
             }
             Asker::Handshake => self.handle_handshake(node, api_key, version, &body, now),

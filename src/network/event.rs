@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -56,8 +56,8 @@ pub(crate) enum NetworkEvent<P> {
     Failed { node: NodeId, purpose: P, reason: FailureReason, on_wire: bool },
     /// A node takes requests from now on.
     Ready { node: NodeId, address: HostPort },
-    /// A request was answered. The body is what follows the response header.
-    Response { node: NodeId, purpose: P, api_key: ApiKey, version: i16, body: Bytes, sent_at: Instant },
+    /// A request was answered, so long after it was sent. The body is what follows the response header.
+    Response { node: NodeId, purpose: P, api_key: ApiKey, version: i16, body: Bytes, latency: Duration },
     /// A request that expects no response is in the hands of the operating system.
     Written { node: NodeId, purpose: P },
 }

@@ -47,8 +47,8 @@ impl SenderCore {
                     self.note_in_flight(node);
                     self.end_request(node, purpose, RequestOutcome::Failed { reason, on_wire }, now);
                 }
-                NetworkEvent::Response { node, purpose, version, body, sent_at, .. } => {
-                    self.count_answer(node, now.saturating_duration_since(sent_at));
+                NetworkEvent::Response { node, purpose, version, body, latency, .. } => {
+                    self.count_answer(node, latency);
                     self.brokers.handle_answer(node);
                     self.end_request(node, purpose, RequestOutcome::Answered { version, body }, now);
                 }

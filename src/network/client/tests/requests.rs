@@ -5,7 +5,6 @@ use super::*;
 #[test]
 fn response_comes_back_with_the_purpose() {
     let (mut bench, _) = Bench::ready();
-    let sent_at = bench.now;
 
     let sent = bench.send_and_poll(NODE, "a");
     bench.advance(Duration::from_millis(5));
@@ -21,7 +20,7 @@ fn response_comes_back_with_the_purpose() {
             api_key: ApiKey::Metadata,
             version: 12,
             body: Bytes::from_static(b"body"),
-            sent_at,
+            latency: Duration::from_millis(5),
         }]
     );
     assert!(!bench.client.has_in_flight());
