@@ -16,7 +16,7 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// Returns a number, or `null` if there is none that JSON can write.
 pub(crate) fn number(value: Option<f64>) -> String {
-    value.filter(|value| value.is_finite()).map_or("null".to_owned(), |value| value.to_string())
+    value.filter(|value| value.is_finite()).map_or_else(|| "null".to_owned(), |value| value.to_string())
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ fn progress_bar(records: u64) -> ProgressBar {
 
 /// Prints what the closing lines tell, and the metrics if they are asked for.
 fn print_json(options: &Options, producer: &KafkaProducer, report: &Report, ended: Instant) {
-    let steady = report.steady.as_ref().map_or("null".to_owned(), |steady| steady.json(ended));
+    let steady = report.steady.as_ref().map_or_else(|| "null".to_owned(), |steady| steady.json(ended));
     let metrics = if options.print_metrics { metrics::json(&producer.metrics()) } else { "null".to_owned() };
     let (total, failed) = (report.total.json(ended), report.failed());
     println!("{{\"total\":{total},\"steady\":{steady},\"failed\":{failed},\"metrics\":{metrics}}}");

@@ -40,8 +40,9 @@ fn summary(histogram: &HistogramSnapshot) -> String {
         MetricUnit::Seconds => (1e3, " ms"),
         _ => (1.0, ""),
     };
-    let shown =
-        |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{:.3}{unit}", value * factor));
+    let shown = |value: Option<f64>| {
+        value.map_or_else(|| "-".to_owned(), |value| format!("{:.3}{unit}", value * factor))
+    };
     format!(
         "{:>14} counted, {} avg, {} 50th, {} 99th, {} max",
         histogram.count(),
