@@ -333,9 +333,14 @@ impl<P> NetworkClient<P> {
         let is_word_unanswered = oldest.is_some_and(|request| matches!(request.asker, Asker::Words));
         let is_request_unanswered = self.in_flight.next_to_be_answered(node).is_some();
         let wanted_answer = self.config.sasl_mechanism.is_none() && self.in_flight_count(node) > 0;
-        let is_unanswered = self.states.node(node).is_some_and(NodeConnection::is_unanswered);
+        let known = self.states.node(node);
+        let is_unanswered = known.is_some_and(NodeConnection::is_unanswered);
+        // The first time it may be the version that the broker does not know.
+        let is_cut_short =
+            known.is_some_and(|known| known.is_negotiating() && known.history().has_lost_handshake());
         let reason = match self.states.handle_closed(node, is_word_unanswered, is_request_unanswered) {
             Some(explained) => explained.into(),
+            None if is_cut_short && reason.is_end() => DisconnectReason::ClosedInHandshake(reason),
             None if wanted_answer && is_unanswered => DisconnectReason::ClosedUnanswered(reason),
             None => DisconnectReason::Closed(reason),
         };

@@ -15,12 +15,14 @@ pub(super) struct ConnectionHistory {
     attempts: usize,
     /// The start of the last attempt; later the loss of the connection.
     last_attempt: Instant,
-    /// Attempts and connections lost since the node was ready last.
+    /// Attempts and connections lost since the node answered a request last.
     failures: u32,
     /// Whether an attempt came to nothing since the node was ready last.
     has_failed: bool,
     /// Attempts that failed before there was a connection, or took too long, since the node was ready last.
     setup_failures: u32,
+    /// Whether the broker has ended a connection in place of the answer about versions, since the node was ready last.
+    has_lost_handshake: bool,
     /// The version of ApiVersions to ask with on the next connection.
     handshake_version: i16,
     last_cause: Option<LastCause>,
@@ -50,6 +52,7 @@ impl ConnectionHistory {
             failures: 0,
             has_failed: false,
             setup_failures: 0,
+            has_lost_handshake: false,
             handshake_version: HIGHEST_HANDSHAKE,
             last_cause: None,
             is_closed_unanswered: false,
@@ -74,12 +77,18 @@ impl ConnectionHistory {
         }
         // A connection may have been lost for another reason: haste is given up for good once it has failed twice.
         self.is_patient = self.hasty_failures >= MAX_HASTY_FAILURES;
-        self.failures = 0;
         self.setup_failures = 0;
         self.has_failed = false;
+        self.has_lost_handshake = false;
         self.is_closed_unanswered = false;
         // If it was asked whether it demands SASL, it does not.
         self.may_demand_sasl = false;
+    }
+
+    /// Notes that the node has answered a request of a caller. To be ready is not enough: a broker that wants SASL answers the question
+    /// for versions, and ends the connection on the next.
+    pub(super) fn answered(&mut self) {
+        self.failures = 0;
     }
 
     /// Notes that the broker has ended the connection where it should have answered the words of a mechanism. Returns whether it did
@@ -133,6 +142,7 @@ impl ConnectionHistory {
             self.may_demand_sasl = false;
         }
         self.has_failed |= step != ConnectionStep::Ready;
+        self.has_lost_handshake |= step == ConnectionStep::ApiVersions && is_end(&reason);
         self.last_attempt = now;
         self.last_cause = Some(LastCause { reason, at: now });
         let delay = backoff.delay(self.failures, random);
@@ -154,6 +164,10 @@ impl ConnectionHistory {
 
     pub(super) fn has_failed(&self) -> bool {
         self.has_failed
+    }
+
+    pub(super) fn has_lost_handshake(&self) -> bool {
+        self.has_lost_handshake
     }
 
     pub(super) fn setup_failures(&self) -> u32 {
@@ -179,12 +193,22 @@ fn version_after_lost_handshake(version: i16) -> i16 {
     }
 }
 
+/// Whether the peer has ended the connection and said nothing.
+fn is_end(reason: &DisconnectReason) -> bool {
+    match reason {
+        DisconnectReason::Closed(error) => error.is_end(),
+        DisconnectReason::ClosedInHandshake(_) => true,
+        _ => false,
+    }
+}
+
 /// Whether a peer that does not bear to be asked more than it has answered may end the connection so.
 fn may_come_from_haste(reason: &DisconnectReason) -> bool {
     matches!(
         reason,
         DisconnectReason::AuthenticationTimedOut
             | DisconnectReason::Closed(_)
+            | DisconnectReason::ClosedInHandshake(_)
             | DisconnectReason::ClosedUnanswered(_)
             | DisconnectReason::HandshakeTimedOut
             | DisconnectReason::Malformed(_)

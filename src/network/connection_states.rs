@@ -386,8 +386,21 @@ mod tests {
         }
     }
 
+    /// Brokers that want SASL answer ApiVersions, and end the connection on the next request.
     #[test]
-    fn ready_node_begins_its_backoff_anew() {
+    fn reconnect_backoff_grows_while_connections_are_lost_before_an_answer() {
+        let now = clock::now();
+        let mut states = states();
+
+        for expected in [50, 100, 200] {
+            connect_fully(&mut states, now);
+            lose(&mut states, now);
+            assert_eq!(connection_delay(&states, now), Some(millis(expected)));
+        }
+    }
+
+    #[test]
+    fn node_that_has_answered_begins_its_backoff_anew() {
         let now = clock::now();
         let mut states = states();
         for _ in 0..5 {
@@ -396,6 +409,7 @@ mod tests {
         }
 
         connect_fully(&mut states, now);
+        states.answered(NODE, millis(1));
         lose(&mut states, now);
 
         assert_eq!(connection_delay(&states, now), Some(millis(50)));

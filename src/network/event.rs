@@ -114,6 +114,9 @@ pub(crate) enum DisconnectReason {
     CredentialsTimedOut { subject: &'static str },
     #[error("connection lost: {0}")]
     Closed(#[source] SocketError),
+    /// The same, instead of the answer to ApiVersions, and not for the first time.
+    #[error("connection lost: {}", ClosedInHandshake(.0))]
+    ClosedInHandshake(#[source] SocketError),
     /// The same, instead of the first answer after that to ApiVersions, to a producer that has not said who it is.
     #[error("connection lost: {}", ClosedUnanswered(.0))]
     ClosedUnanswered(#[source] SocketError),
@@ -171,6 +174,7 @@ impl DisconnectReason {
             Self::Closed(error) | Self::ConnectFailed(error) | Self::Unresolved(error) => {
                 Arc::clone(error.text())
             }
+            Self::ClosedInHandshake(error) => ClosedInHandshake(error).to_string().into(),
             Self::ClosedUnanswered(error) => ClosedUnanswered(error).to_string().into(),
             reason => Readable::new(&reason.to_string()).into_text(),
         }
@@ -180,6 +184,7 @@ impl DisconnectReason {
     pub(crate) fn shared_source(&self) -> Option<SharedError> {
         match self {
             Self::Closed(error)
+            | Self::ClosedInHandshake(error)
             | Self::ClosedUnanswered(error)
             | Self::ConnectFailed(error)
             | Self::Unresolved(error) => error.shared_source(),
@@ -266,6 +271,19 @@ impl AuthenticationError {
     /// Returns what stands in front of the text. TLS ends before anything is said of who the producer is.
     fn prefix(&self) -> &'static str {
         if let Self::Tls(_) = self { "TLS failed: " } else { "authentication failed: " }
+    }
+}
+
+/// A connection that ended in place of the answer to ApiVersions.
+struct ClosedInHandshake<'a>(&'a SocketError);
+
+impl fmt::Display for ClosedInHandshake<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} in place of an answer to ApiVersions: is this a TLS or SASL listener? (security.protocol)",
+            self.0
+        )
     }
 }
 

@@ -16,8 +16,7 @@ pub(crate) fn next_frame(received: &mut BytesMut, max_len: usize) -> Result<Opti
     let length = i32::from_be_bytes(*length);
     let len = usize::try_from(length).map_err(|_| FrameError::Negative(length))?;
     if len > max_len {
-        let is_tls = matches!(received.get(..3), Some([0x14..=0x17, 3, 0..=4]));
-        return Err(if is_tls { FrameError::Tls } else { FrameError::TooLong { len, max_len } });
+        return Err(stranger(received).unwrap_or(FrameError::TooLong { len, max_len }));
     }
     if received.len() - LENGTH < len {
         return Ok(None);
@@ -27,11 +26,28 @@ pub(crate) fn next_frame(received: &mut BytesMut, max_len: usize) -> Result<Opti
     Ok(Some(received.split_to(len).freeze()))
 }
 
+/// Says who answers so, if it is another than a broker. The first bytes tell it.
+fn stranger(received: &[u8]) -> Option<FrameError> {
+    match received {
+        [0x14..=0x17, 3, 0..=4, ..] => Some(FrameError::Tls),
+        [b'H', b'T', b'T', b'P', ..] => Some(FrameError::Http),
+        [_, _, _, _, ..] if received.iter().take(LENGTH).all(|byte| matches!(byte, b' '..=b'~')) => {
+            Some(FrameError::Text)
+        }
+        _ => None,
+    }
+}
+
 /// What was received is no frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
+    #[error("answers HTTP, is no Kafka broker")]
+    Http,
     #[error("frame length {0} is negative")]
     Negative(i32),
+    /// As servers of mail or of a shell do.
+    #[error("answers with text, is no Kafka broker")]
+    Text,
     /// The length is the head of a TLS record, such as that of the alert by which servers answer to what is no TLS.
     #[error(
         "the broker speaks TLS at this address, and the producer does not: set security.protocol to SSL or SASL_SSL, or correct the port"
@@ -95,6 +111,22 @@ mod tests {
         let mut received = BytesMut::from(&[0x15, 3, 3, 0, 2, 2, 80][..]);
 
         assert_eq!(next_frame(&mut received, MAX_RESPONSE_LEN), Err(FrameError::Tls));
+    }
+
+    #[test]
+    fn text_in_place_of_a_frame_is_known_for_what_it_is() {
+        for (said, told) in [
+            ("HTTP/1.1 400 Bad Request\r\n", "answers HTTP"),
+            ("SSH-2.0-OpenSSH_9.6\r\n", "answers with text"),
+            ("220 mail.example.com ESMTP\r\n", "answers with text"),
+            ("-ERR unknown command\r\n", "answers with text"),
+        ] {
+            let mut received = BytesMut::from(said);
+
+            let error = next_frame(&mut received, MAX_RESPONSE_LEN).unwrap_err();
+
+            assert!(error.to_string().contains(told), "{error}");
+        }
     }
 
     #[test]

@@ -279,7 +279,9 @@ impl NodeConnection {
         {
             let slowest = &mut established.latency.slowest;
             *slowest = (*slowest).max(after);
-            established.has_answered = true;
+            if !std::mem::replace(&mut established.has_answered, true) {
+                self.history.answered();
+            }
         }
     }
 

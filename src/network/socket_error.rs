@@ -13,12 +13,19 @@ use crate::wire::Readable;
 pub(crate) struct SocketError {
     text: Arc<str>,
     source: Option<Arc<io::Error>>,
+    /// Whether the peer has ended the connection, and said nothing.
+    is_end: bool,
 }
 
 impl SocketError {
     /// Returns the cause in a few words.
     pub(crate) fn text(&self) -> &Arc<str> {
         &self.text
+    }
+
+    /// Whether the peer has ended the connection, without a word that tells why.
+    pub(crate) fn is_end(&self) -> bool {
+        self.is_end
     }
 
     /// Returns what the system said, or a dialer of the application.
@@ -36,13 +43,20 @@ impl From<io::Error> for SocketError {
         // Words of our own, and of streams that have made an error of text, are all that there is to say.
         let has_more = error.raw_os_error().is_some();
         let has_source = error.get_ref().is_some_and(|inner| inner.source().is_some());
-        Self { text, source: (has_more || has_source).then(|| Arc::new(error)) }
+        let is_end = matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::UnexpectedEof
+        );
+        Self { text, source: (has_more || has_source).then(|| Arc::new(error)), is_end }
     }
 }
 
 impl From<&str> for SocketError {
     fn from(text: &str) -> Self {
-        Self { text: Arc::from(text), source: None }
+        Self { text: Arc::from(text), source: None, is_end: true }
     }
 }
 

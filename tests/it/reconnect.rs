@@ -111,6 +111,7 @@ async fn only_garbage_ends_with_max_block() -> TestResult {
     let error = soon("send", producer.send(record("x"))).await.unwrap_err();
 
     assert!(matches!(error.kind(), SendErrorKind::MetadataTimeout { .. }), "{error:?}");
+    assert!(error.to_string().contains(": answers HTTP, is no Kafka broker"), "{error}");
     let _ = soon("close", producer.close(seconds(5))).await;
     Ok(())
 }

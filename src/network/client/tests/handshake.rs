@@ -169,6 +169,45 @@ fn time_for_an_attempt_doubles_when_the_broker_is_too_slow_for_it() {
     assert!(waits[0] < waits[1], "{waits:?}");
 }
 
+/// The first time it may be a broker that does not know the version of ApiVersions.
+#[test]
+fn connection_that_ends_in_place_of_the_versions_twice_may_lead_to_another_listener() {
+    let mut bench = Bench::new();
+    let mut cut_short = || {
+        let (sent, _) = ask(&mut bench);
+        bench.client.handle_closed(sent.connection, "closed by the broker".into(), None, bench.now);
+        bench.advance(RECONNECT_BACKOFF);
+        match &bench.events()[..] {
+            [NetworkEvent::Disconnected { reason, .. }] => reason.words().to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+
+    assert_eq!(cut_short(), "closed by the broker");
+    for _ in 0..3 {
+        let words = cut_short();
+        assert!(
+            words.contains("in place of an answer to ApiVersions: is this a TLS or SASL listener?"),
+            "{words}"
+        );
+    }
+}
+
+/// An answer that is no frame says more than that.
+#[test]
+fn peer_that_answers_with_text_is_not_asked_whether_it_wants_tls() {
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        let (sent, _) = ask(&mut bench);
+        let error = std::io::Error::other("answers HTTP");
+        bench.client.handle_closed(sent.connection, error.into(), None, bench.now);
+        bench.advance(RECONNECT_BACKOFF);
+    }
+
+    let cause = bench.client.states.node(NODE).unwrap().history().last_cause().unwrap();
+    assert_eq!(&*cause.reason.words(), "answers HTTP");
+}
+
 #[test]
 fn handshake_that_the_broker_cuts_short_is_tried_with_a_lower_version() {
     let mut bench = Bench::new();
