@@ -23,6 +23,8 @@ pub use self::send_error::{SendError, SendErrorKind};
 pub(crate) use self::spent::Spent;
 pub use self::transaction_error::{TransactionError, TransactionErrorKind};
 
+pub(crate) use self::spent::Spent;
+
 use self::delivery_error::Detail;
 
 /// An error of the user's own code, or of a room below, as a cause.

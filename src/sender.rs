@@ -26,6 +26,7 @@ mod control;
 mod core;
 mod drive;
 mod effects;
+mod line;
 mod nodes;
 mod numbering;
 mod partition;

@@ -180,6 +180,20 @@ impl DisconnectReason {
         }
     }
 
+    /// Returns the words that tell this cause from others of its kind, unless they may be new each time.
+    pub(crate) fn telling_words(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Closed(error)
+            | Self::ClosedInHandshake(error)
+            | Self::ClosedUnanswered(error)
+            | Self::ConnectFailed(error) => error.known_words(),
+            Self::AuthenticationFailed(_) | Self::AuthenticationGivenUp(_) | Self::TlsFailed(_) => {
+                Some(self.words())
+            }
+            _ => None,
+        }
+    }
+
     /// Returns what stands behind it: words of the system, or of a room below.
     pub(crate) fn shared_source(&self) -> Option<SharedError> {
         match self {

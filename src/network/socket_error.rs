@@ -13,6 +13,8 @@ use crate::wire::Readable;
 pub(crate) struct SocketError {
     text: Arc<str>,
     source: Option<Arc<io::Error>>,
+    /// Whether the words are ours, so that the same cause has the same each time.
+    is_known: bool,
     /// Whether the peer has ended the connection, and said nothing.
     is_end: bool,
 }
@@ -21,6 +23,11 @@ impl SocketError {
     /// Returns the cause in a few words.
     pub(crate) fn text(&self) -> &Arc<str> {
         &self.text
+    }
+
+    /// Returns the words if they are the same each time that this happens.
+    pub(crate) fn known_words(&self) -> Option<Arc<str>> {
+        self.is_known.then(|| Arc::clone(&self.text))
     }
 
     /// Whether the peer has ended the connection, without a word that tells why.
@@ -36,7 +43,8 @@ impl SocketError {
 
 impl From<io::Error> for SocketError {
     fn from(error: io::Error) -> Self {
-        let text = match words(&error) {
+        let known = words(&error);
+        let text = match known {
             Some(words) => Arc::from(words),
             None => Readable::new(&error.to_string()).into_text(),
         };
@@ -50,13 +58,18 @@ impl From<io::Error> for SocketError {
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::UnexpectedEof
         );
-        Self { text, source: (has_more || has_source).then(|| Arc::new(error)), is_end }
+        Self {
+            text,
+            source: (has_more || has_source).then(|| Arc::new(error)),
+            is_known: known.is_some(),
+            is_end,
+        }
     }
 }
 
 impl From<&str> for SocketError {
     fn from(text: &str) -> Self {
-        Self { text: Arc::from(text), source: None, is_end: true }
+        Self { text: Arc::from(text), source: None, is_known: false, is_end: true }
     }
 }
 

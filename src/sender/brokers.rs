@@ -3,21 +3,24 @@
 //! Brokers are known by their addresses here, not by their ids: an entry of `bootstrap.servers`, the broker that turns out to be
 //! there, and the same broker after all has started over are one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::HostPort;
-use crate::error::{BrokerState, ConnectionStep};
+use crate::error::{BrokerState, ConnectionStep, Spent};
 use crate::metadata::Node;
 use crate::network::DisconnectReason;
+use crate::sender::line::{Level, Line};
 use crate::topic_partition::NodeId;
 
 mod account;
 mod board;
+mod said;
 
 use self::account::{Account, Place};
 pub(crate) use self::board::Board;
+use self::said::{Said, Subject};
 
 /// How brokers have fared.
 #[derive(Debug)]
@@ -25,13 +28,23 @@ pub(super) struct Brokers {
     accounts: BTreeMap<Place, Account>,
     /// Brokers that failed before, are connected again, and have answered no request since.
     unproven: BTreeMap<NodeId, Place>,
+    /// What the log was told of each lately.
+    said: BTreeMap<Place, Said>,
+    /// What the log is still to be told.
+    lines: VecDeque<Line>,
     /// Has the same accounts, for callers.
     board: Arc<Board>,
 }
 
 impl Brokers {
     pub(super) fn new(board: Arc<Board>) -> Self {
-        Self { accounts: BTreeMap::new(), unproven: BTreeMap::new(), board }
+        Self {
+            accounts: BTreeMap::new(),
+            unproven: BTreeMap::new(),
+            said: BTreeMap::new(),
+            lines: VecDeque::new(),
+            board,
+        }
     }
 
     /// Takes in which brokers there are. Those that are gone are forgotten, unless they fail: their failures may be the reason.
@@ -45,6 +58,7 @@ impl Brokers {
             .collect();
         for place in gone {
             self.accounts.remove(&place);
+            self.said.remove(&place);
             self.board.remove(&place);
         }
         for (place, node) in places {
@@ -71,39 +85,105 @@ impl Brokers {
     }
 
     /// Takes in that a broker has answered a request.
-    pub(super) fn handle_answer(&mut self, node: NodeId) {
+    pub(super) fn handle_answer(&mut self, node: NodeId, now: Instant) {
         if self.unproven.is_empty() {
             return;
         }
         if let Some(place) = self.unproven.remove(&node)
             && let Some(account) = self.accounts.get_mut(&place)
         {
-            account.recover();
+            let text = account.recover(now);
             self.board.set(&place, account);
+            if let Some(text) = text
+                && let Some(folded) = self.said.entry(place).or_default().note(Subject::Recovery, now)
+            {
+                self.lines.push_back(Line { level: Level::Info, text, folded });
+            }
         }
     }
 
-    /// Takes in that a connection has ended, or an attempt at one, and how far it had come.
+    /// Takes in that a connection has ended, or an attempt at one, how far it had come, and how many requests were `unanswered`.
     pub(super) fn handle_end(
         &mut self,
         node: NodeId,
         address: &HostPort,
         step: ConnectionStep,
+        unanswered: usize,
         reason: &DisconnectReason,
         now: Instant,
     ) {
         self.unproven.remove(&node);
-        self.change(node, address, |account| {
+        let place = self.change(node, address, |account| {
             account.state = BrokerState::Disconnected;
             if !reason.is_release() {
                 account.fail(step, reason, now);
             }
         });
+        if !reason.is_release() {
+            self.say_failure(&place, step, unanswered, reason, now);
+        }
     }
 
     /// Takes in that a broker wants to be left alone.
-    pub(super) fn handle_throttle(&mut self, node: NodeId, address: &HostPort, until: Instant) {
-        self.change(node, address, |account| account.throttle(until));
+    pub(super) fn handle_throttle(&mut self, node: NodeId, address: &HostPort, until: Instant, now: Instant) {
+        let place = self.change(node, address, |account| account.throttle(until));
+        let pause = until.saturating_duration_since(now);
+        if pause < WORTH_A_LINE {
+            return;
+        }
+        if let Some(folded) = self.said.entry(place.clone()).or_default().note(Subject::Throttling, now)
+            && let Some(account) = self.accounts.get(&place)
+        {
+            let broker = account.describe();
+            let text = format!("broker {broker} throttles this producer by its quota for {}", Spent(pause));
+            self.lines.push_back(Line { level: Level::Warn, text, folded });
+        }
+    }
+
+    /// Returns what the log is to be told next.
+    pub(super) fn next_line(&mut self) -> Option<Line> {
+        self.lines.pop_front()
+    }
+
+    fn say_failure(
+        &mut self,
+        place: &Place,
+        step: ConnectionStep,
+        unanswered: usize,
+        reason: &DisconnectReason,
+        now: Instant,
+    ) {
+        // The code that read the answer has logged what is wrong with it.
+        let is_logged = matches!(reason, DisconnectReason::Malformed(_) | DisconnectReason::Senseless(_));
+        let is_in_use = step == ConnectionStep::Ready;
+        // Brokers close connections that nothing is asked on.
+        let is_idle = is_in_use && unanswered == 0 && !reason.is_refusal();
+        let Some(account) = self.accounts.get_mut(place).filter(|_| !is_logged && !is_idle) else { return };
+        let (said, subject) = (self.said.entry(place.clone()).or_default(), Subject::of(step, reason));
+        // A broker that restarts ends its connections once. If it does not come back, attempts fail.
+        let is_restart = is_in_use
+            && matches!(reason, DisconnectReason::Closed(_) | DisconnectReason::ClosedUnanswered(_));
+        let folded = match is_restart {
+            true => said.note_repeated(subject, now),
+            false => said.note(subject, now),
+        };
+        if folded.is_some() || !is_restart {
+            account.tell();
+        }
+        let Some(folded) = folded else { return };
+        let (broker, words) = (account.describe(), reason.words());
+        let text = match step {
+            ConnectionStep::Connect => {
+                format!("cannot connect to broker {broker}: {words}; the producer keeps trying")
+            }
+            ConnectionStep::ApiVersions | ConnectionStep::Authentication => {
+                format!("cannot use broker {broker}: {words}; the producer keeps trying")
+            }
+            ConnectionStep::Ready => {
+                format!("connection to broker {broker} lost with {unanswered} requests unanswered: {words}")
+            }
+        };
+        self.lines.push_back(Line { level: Level::Warn, text, folded });
     }
 
     #[cfg(test)]
@@ -121,10 +201,11 @@ impl Brokers {
     }
 }
 
+/// Quotas make brokers ask for some milliseconds all the time.
+const WORTH_A_LINE: Duration = Duration::from_secs(1);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock;
     use crate::error::BrokerReport;
@@ -149,7 +230,7 @@ mod tests {
 
     fn fail(brokers: &mut Brokers, node: NodeId, host: &str, now: Instant) {
         brokers.handle_attempt(node, &at(host));
-        brokers.handle_end(node, &at(host), ConnectionStep::Connect, &refused(), now);
+        brokers.handle_end(node, &at(host), ConnectionStep::Connect, 0, &refused(), now);
     }
 
     fn texts(brokers: &Brokers, now: Instant) -> Vec<String> {
@@ -167,7 +248,7 @@ mod tests {
         assert_eq!(texts(&brokers, later), ["one:9092: connection refused, 2 attempts in 12 s"]);
         brokers.handle_ready(ONE, &at("one"));
         assert_eq!(brokers.reports(None, later)[0].failures, 2);
-        brokers.handle_answer(ONE);
+        brokers.handle_answer(ONE, later);
 
         assert_eq!(texts(&brokers, later), ["one:9092: connected"]);
     }
@@ -180,7 +261,7 @@ mod tests {
 
         for _ in 0..3 {
             brokers.handle_ready(ONE, &at("one"));
-            brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, &refused(), now);
+            brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 1, &refused(), now);
         }
 
         assert_eq!(brokers.reports(None, now)[0].failures, 3);
@@ -229,7 +310,7 @@ mod tests {
         brokers.handle_ready(ONE, &at("connected"));
         fail(&mut brokers, NodeId(2), "refused", now);
         let timed_out = DisconnectReason::HandshakeTimedOut;
-        brokers.handle_end(NodeId(3), &at("unanswered"), ConnectionStep::ApiVersions, &timed_out, now);
+        brokers.handle_end(NodeId(3), &at("unanswered"), ConnectionStep::ApiVersions, 0, &timed_out, now);
 
         let reports = brokers.reports(Some(&at("leader")), now);
 
@@ -243,11 +324,109 @@ mod tests {
         let mut brokers = Brokers::new(Arc::default());
         brokers.handle_ready(ONE, &at("one"));
 
-        brokers.handle_throttle(ONE, &at("one"), now + Duration::from_secs(3));
+        brokers.handle_throttle(ONE, &at("one"), now + Duration::from_secs(3), now);
 
         let left = |at| brokers.reports(None, at)[0].throttled_for;
         assert_eq!(left(now + Duration::from_secs(1)), Some(Duration::from_secs(2)));
         assert_eq!(left(now + Duration::from_secs(3)), None);
+    }
+
+    fn lines(brokers: &mut Brokers) -> Vec<String> {
+        let line = |line: Line| match line {
+            Line { level, text, folded: 0 } => format!("{level:?} {text}"),
+            Line { level, text, folded } => format!("{level:?} {text} ({folded})"),
+        };
+        std::iter::from_fn(|| brokers.next_line()).map(line).collect()
+    }
+
+    #[test]
+    fn broker_that_is_down_is_told_once_a_minute_and_when_it_is_back() {
+        let (now, second) = (clock::now(), Duration::from_secs(1));
+        let mut brokers = Brokers::new(Arc::default());
+
+        for at in 0..=61 {
+            fail(&mut brokers, ONE, "one", now + at * second);
+        }
+        let warning =
+            "Warn cannot connect to broker 1 (one:9092): connection refused; the producer keeps trying";
+        assert_eq!(lines(&mut brokers), [warning.to_owned(), format!("{warning} (59)")]);
+        brokers.handle_ready(ONE, &at("one"));
+        assert!(lines(&mut brokers).is_empty());
+        brokers.handle_answer(ONE, now + 62 * second);
+
+        assert_eq!(
+            lines(&mut brokers),
+            ["Info connected to broker 1 (one:9092) again after 62 s, 62 attempts"]
+        );
+    }
+
+    #[test]
+    fn another_cause_and_another_broker_are_told_at_once() {
+        let now = clock::now();
+        let mut brokers = Brokers::new(Arc::default());
+        let end = |brokers: &mut Brokers, host, reason| {
+            brokers.handle_end(BOOTSTRAP, &at(host), ConnectionStep::Connect, 0, &reason, now);
+            lines(brokers).len()
+        };
+
+        assert_eq!(end(&mut brokers, "one", refused()), 1);
+        assert_eq!(end(&mut brokers, "one", DisconnectReason::ConnectTimedOut), 1);
+        assert_eq!(end(&mut brokers, "one", refused()), 0);
+        assert_eq!(end(&mut brokers, "one", DisconnectReason::ConnectTimedOut), 0);
+        assert_eq!(end(&mut brokers, "two", refused()), 1);
+    }
+
+    /// So a rolling restart is told in two lines for each broker: it is down, it is back.
+    #[test]
+    fn connection_that_is_lost_once_is_told_only_if_the_broker_stays_away() {
+        let now = clock::now();
+        let mut brokers = Brokers::new(Arc::default());
+        let closed = DisconnectReason::Closed(SocketError::from("connection reset"));
+        let mut lose = |brokers: &mut Brokers| {
+            brokers.handle_ready(ONE, &at("one"));
+            brokers.handle_answer(ONE, now);
+            brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 3, &closed, now);
+        };
+
+        lose(&mut brokers);
+        assert!(lines(&mut brokers).is_empty());
+        lose(&mut brokers);
+        lose(&mut brokers);
+
+        let lost = "Warn connection to broker 1 (one:9092) lost with 3 requests unanswered: connection reset";
+        assert_eq!(lines(&mut brokers)[0], lost);
+    }
+
+    #[test]
+    fn connection_that_is_closed_while_nothing_is_under_way_is_not_told() {
+        let now = clock::now();
+        let mut brokers = Brokers::new(Arc::default());
+        let closed = DisconnectReason::Closed(SocketError::from("closed by the broker"));
+
+        for _ in 0..3 {
+            brokers.handle_ready(ONE, &at("one"));
+            brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 0, &closed, now);
+            brokers.handle_ready(ONE, &at("one"));
+            brokers.handle_answer(ONE, now);
+        }
+
+        assert!(lines(&mut brokers).is_empty());
+    }
+
+    #[test]
+    fn long_throttling_is_told() {
+        let now = clock::now();
+        let mut brokers = Brokers::new(Arc::default());
+
+        brokers.handle_throttle(ONE, &at("one"), now + Duration::from_millis(900), now);
+        assert!(lines(&mut brokers).is_empty());
+        brokers.handle_throttle(ONE, &at("one"), now + Duration::from_secs(3), now);
+        brokers.handle_throttle(ONE, &at("one"), now + Duration::from_secs(3), now);
+
+        assert_eq!(
+            lines(&mut brokers),
+            ["Warn broker 1 (one:9092) throttles this producer by its quota for 3 s"]
+        );
     }
 
     #[test]
@@ -256,7 +435,7 @@ mod tests {
         let mut brokers = Brokers::new(Arc::default());
         brokers.handle_ready(ONE, &at("one"));
 
-        brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, &DisconnectReason::Idle, now);
+        brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 0, &DisconnectReason::Idle, now);
 
         let reports = brokers.reports(None, now);
         assert_eq!((reports[0].state, reports[0].failures), (BrokerState::Disconnected, 0));

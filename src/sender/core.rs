@@ -203,6 +203,9 @@ impl SenderCore {
             self.counters.delivered_at.set(Some(now));
             self.next_delivery_note = now + DELIVERY_PRECISION;
         }
+        while let Some(line) = self.brokers.next_line() {
+            line.log(&self.settings.client_id);
+        }
     }
 
     /// Returns the next thing that the shell must do.

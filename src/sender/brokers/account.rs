@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::config::HostPort;
-use crate::error::{BrokerFailure, BrokerReport, BrokerState, ConnectionStep, SharedError};
+use crate::error::{BrokerFailure, BrokerReport, BrokerState, ConnectionStep, SharedError, Spent};
 use crate::network::DisconnectReason;
 use crate::topic_partition::NodeId;
 
@@ -24,6 +24,8 @@ pub(super) struct Account {
     address: HostPort,
     pub(super) state: BrokerState,
     failing: Option<Failing>,
+    /// Whether the log was told that it fails.
+    is_told: bool,
     throttled_until: Option<Instant>,
 }
 
@@ -55,6 +57,7 @@ impl Account {
             address: address.clone(),
             state: BrokerState::Unused,
             failing: None,
+            is_told: false,
             throttled_until: None,
         }
     }
@@ -73,9 +76,19 @@ impl Account {
         self.failing = Some(Failing { since, count, step, text, source, at: now });
     }
 
-    /// The broker is of use again.
-    pub(super) fn recover(&mut self) {
-        self.failing = None;
+    /// Takes in that the log is told of it.
+    pub(super) fn tell(&mut self) {
+        self.is_told = true;
+    }
+
+    /// The broker is of use again. Returns what there is to say of that, if the log was told that it fails.
+    pub(super) fn recover(&mut self, now: Instant) -> Option<String> {
+        let Failing { since, count, .. } = self.failing.take()?;
+        let after = Spent(now.saturating_duration_since(since));
+        let attempts = if count == 1 { "attempt" } else { "attempts" };
+        std::mem::take(&mut self.is_told).then(|| {
+            format!("connected to broker {} again after {after}, {count} {attempts}", self.describe())
+        })
     }
 
     pub(super) fn throttle(&mut self, until: Instant) {
@@ -84,6 +97,14 @@ impl Account {
 
     pub(super) fn is_failing(&self) -> bool {
         self.failing.is_some()
+    }
+
+    /// Says which broker it is, for a person.
+    pub(super) fn describe(&self) -> String {
+        match self.node {
+            Some(node) => format!("{node} ({})", self.address),
+            None => self.address.to_string(),
+        }
     }
 
     /// Whether there is nothing to be said of the broker.

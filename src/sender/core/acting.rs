@@ -88,7 +88,7 @@ impl SenderCore {
         self.count_throttle(node, pause);
         self.network.throttle(node, pause, now);
         if let (Some(known), Some(until)) = (self.network.address(node), now.checked_add(pause)) {
-            self.brokers.handle_throttle(node, known.address(), until);
+            self.brokers.handle_throttle(node, known.address(), until, now);
         }
     }
 

@@ -31,7 +31,7 @@ impl SenderCore {
                 NetworkEvent::Disconnected { node, address, step, reason, unanswered } => {
                     let client_id = &*self.settings.client_id;
                     log::debug!(client_id, %node, %address, %step, unanswered, %reason, "disconnected");
-                    self.brokers.handle_end(node, &address, step, &reason, now);
+                    self.brokers.handle_end(node, &address, step, unanswered, &reason, now);
                     self.count_lost_connection(step, &reason);
                     if let Some(transactions) = &mut self.transactions {
                         transactions.handle_lost_connection(node);
@@ -49,7 +49,7 @@ impl SenderCore {
                 }
                 NetworkEvent::Response { node, purpose, version, body, latency, .. } => {
                     self.count_answer(node, latency);
-                    self.brokers.handle_answer(node);
+                    self.brokers.handle_answer(node, now);
                     self.end_request(node, purpose, RequestOutcome::Answered { version, body }, now);
                 }
                 NetworkEvent::Written { node, purpose } => {

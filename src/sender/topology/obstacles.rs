@@ -106,14 +106,12 @@ impl Topology {
         self.refusals.note_credentials();
     }
 
-    /// Notes whether a broker refuses the producer. Logs it once for each cause, and so with TLS that fails for other reasons.
+    /// Notes whether a broker refuses the producer.
     pub(super) fn note_refusal(&mut self, node: NodeId, reason: &DisconnectReason, effects: &mut Effects) {
         let cluster = self.metadata.cluster();
         self.refusals.retain(|known| known == node || known.0 < 0 || cluster.node(known).is_some());
         let broker = self.describe(node);
-        if let Some(cause) = self.refusals.handle_end(node, &broker, reason) {
-            log::warn!(%broker, "{cause}; the producer keeps trying");
-        }
+        self.refusals.handle_end(node, &broker, reason);
         if self.refusals.of(node, false).is_none()
             && let Some(view) = self.metadata.clear_refusal_of(node)
         {

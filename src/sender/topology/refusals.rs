@@ -11,8 +11,6 @@ use crate::topic_partition::NodeId;
 pub(super) struct Refusals {
     /// Why brokers refuse the producer, as far as the last attempt to connect to each of them ended with that.
     by_node: BTreeMap<NodeId, Arc<str>>,
-    /// What the log was told of each broker last, until that broker accepts the producer.
-    logged: BTreeMap<NodeId, String>,
     lack: Option<Lack>,
 }
 
@@ -25,40 +23,23 @@ struct Lack {
 }
 
 impl Refusals {
-    /// Takes in how a connection to a broker ended, or the attempt at one. `broker` describes the broker. Returns what to log.
-    pub(super) fn handle_end(
-        &mut self,
-        node: NodeId,
-        broker: &str,
-        reason: &DisconnectReason,
-    ) -> Option<String> {
-        let cause = reason.to_string();
+    /// Takes in how a connection to a broker ended, or the attempt at one. `broker` describes the broker.
+    pub(super) fn handle_end(&mut self, node: NodeId, broker: &str, reason: &DisconnectReason) {
         if reason.is_refusal() {
-            self.by_node.insert(node, Arc::from(format!("broker {broker}: {cause}")));
+            self.by_node.insert(node, Arc::from(format!("broker {broker}: {reason}")));
         } else {
             self.by_node.remove(&node);
-            if !matches!(reason, DisconnectReason::AuthenticationGivenUp(_) | DisconnectReason::TlsFailed(_))
-            {
-                return None;
-            }
         }
-        if self.logged.get(&node) == Some(&cause) {
-            return None;
-        }
-        self.logged.insert(node, cause.clone());
-        Some(cause)
     }
 
     /// Takes in that a broker accepts the producer.
     pub(super) fn handle_ready(&mut self, node: NodeId) {
         self.by_node.remove(&node);
-        self.logged.remove(&node);
     }
 
     /// Forgets brokers that are not there any more.
     pub(super) fn retain(&mut self, is_known: impl Fn(NodeId) -> bool) {
         self.by_node.retain(|node, _| is_known(*node));
-        self.logged.retain(|node, _| is_known(*node));
     }
 
     /// Takes in that there are no credentials.
@@ -97,25 +78,6 @@ mod tests {
     }
 
     #[test]
-    fn each_broker_is_logged_once_for_each_cause() {
-        let mut refusals = Refusals::default();
-
-        for _ in 0..3 {
-            let first = refusals.handle_end(ONE, "one", &refusal("wrong name one"));
-            let second = refusals.handle_end(TWO, "two", &refusal("wrong name two"));
-            assert_eq!(first.is_some(), second.is_some());
-        }
-        assert_eq!(refusals.handle_end(ONE, "one", &refusal("wrong name one")), None);
-        assert!(refusals.handle_end(ONE, "one", &refusal("has ended")).is_some());
-
-        // Another broker that accepts the producer says nothing of this one.
-        refusals.handle_ready(TWO);
-        assert_eq!(refusals.handle_end(ONE, "one", &refusal("has ended")), None);
-        refusals.handle_ready(ONE);
-        assert!(refusals.handle_end(ONE, "one", &refusal("has ended")).is_some());
-    }
-
-    #[test]
     fn lack_of_credentials_is_not_the_fault_of_a_broker_that_has_accepted_the_producer() {
         let mut refusals = Refusals::default();
         refusals.note_lack(&Arc::from("no token"), true);
@@ -146,6 +108,5 @@ mod tests {
         refusals.retain(|node| node != ONE);
 
         assert_eq!(refusals.of(ONE, false), None);
-        assert!(refusals.handle_end(ONE, "one", &refusal("no")).is_some());
     }
 }
