@@ -14,16 +14,17 @@ mod remedy;
 mod send_error;
 mod spent;
 mod transaction_error;
+mod why;
 
 pub use self::broker_report::{BrokerFailure, BrokerReport, BrokerState, ConnectionStep};
 pub(crate) use self::delivery_error::{BatchFailure, FailedBatch};
 pub use self::delivery_error::{DeliveryError, DeliveryErrorKind, TimeSpent};
 pub use self::disposition::Disposition;
 pub use self::send_error::{SendError, SendErrorKind};
-pub(crate) use self::spent::Spent;
 pub use self::transaction_error::{TransactionError, TransactionErrorKind};
 
 pub(crate) use self::spent::Spent;
+pub(crate) use self::why::{Why, no_broker};
 
 use self::delivery_error::Detail;
 

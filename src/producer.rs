@@ -12,7 +12,9 @@ use crate::accumulator::{EnqueueWaits, RecordAccumulator};
 use crate::clock::{self, WallClock};
 use crate::config::ProducerSettings;
 use crate::delivery::{Delivery, RecordMetadata};
-use crate::error::{DeliveryError, DeliveryErrorKind, SendError, SendErrorKind, TransactionError};
+use crate::error::{
+    BrokerReport, DeliveryError, DeliveryErrorKind, SendError, SendErrorKind, TransactionError,
+};
 use crate::metadata::{Cluster, PartitionInfo};
 use crate::metrics::Counters;
 use crate::network::transport::Connector;
@@ -276,10 +278,16 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
                 }
             }
         }
+        let undelivered = control.undelivered();
+        let brokers = match undelivered.is_empty() {
+            true => Vec::new(),
+            false => self.shared.board.reports(None, clock::now()),
+        };
         CloseReport {
             delivered: self.shared.counters.records_delivered.value(),
             failed: self.shared.counters.record_errors.value(),
-            undelivered: control.undelivered(),
+            undelivered,
+            brokers,
             unseen_commit: None,
         }
     }
@@ -463,6 +471,8 @@ pub struct CloseReport {
     /// ([`DeliveryError::record`]) and tells whether it may have been written ([`DeliveryError::persisted`]). The errors of
     /// one partition stand in the order of its records.
     pub undelivered: Vec<DeliveryError>,
+    /// If there are any of these, how each broker has fared. The one that tells most comes first.
+    pub brokers: Vec<BrokerReport>,
     /// What became of the last transaction, if the call that committed it was cancelled or timed out, and its end was not waited for
     /// since. [`TransactionErrorKind::CommitInDoubt`](crate::TransactionErrorKind::CommitInDoubt) says that `close` ended before the
     /// coordinator had answered. `None` in all other cases.

@@ -13,7 +13,7 @@ use crate::accumulator::salvage;
 use crate::accumulator::stage_clock::{EnqueueWaits, Stage, StageClock};
 use crate::buffer_memory::BatchBuffer;
 use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Teller};
-use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
+use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent, Why};
 use crate::fence::fenced;
 use crate::protocol::ErrorCode;
 use crate::protocol::compression::{self, Compression};
@@ -450,11 +450,25 @@ impl ProducerBatch {
     }
 
     /// Ends the batch as failed.
+    #[cfg(test)]
     pub(crate) fn fail(
+        self,
+        kind: DeliveryErrorKind,
+        persisted: Persisted,
+        record_errors: Vec<(u32, Option<String>)>,
+        observer: Option<&dyn AckObserver>,
+        teller: &Teller,
+    ) {
+        self.fail_because(kind, persisted, record_errors, None, observer, teller);
+    }
+
+    /// Ends the batch as failed, and says what stood in the way if its time was over.
+    pub(crate) fn fail_because(
         mut self,
         kind: DeliveryErrorKind,
         persisted: Persisted,
         record_errors: Vec<(u32, Option<String>)>,
+        why: Option<Arc<Why>>,
         observer: Option<&dyn AckObserver>,
         teller: &Teller,
     ) {
@@ -464,6 +478,7 @@ impl ProducerBatch {
             topic_partition: self.topic_partition().clone(),
             time_spent: self.clock.spent(),
             record_errors,
+            why,
             batch: self.failed_batch(),
         };
         Box::new(self).end(Outcome::Failed(Arc::new(failure)), observer, teller);

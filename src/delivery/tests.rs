@@ -61,6 +61,7 @@ fn failed() -> Outcome {
         topic_partition: partition(),
         time_spent: TimeSpent::default(),
         record_errors: Vec::new(),
+        why: None,
         batch: FailedBatch::default(),
     }))
 }

@@ -16,7 +16,7 @@ use crate::record::ProducerRecord;
 use crate::topic_partition::TopicPartition;
 
 use super::remedy::{self, Line, Remedy};
-use super::{Disposition, Persisted, Spent, TransactionError};
+use super::{BrokerReport, Disposition, Persisted, Spent, TransactionError, Why};
 
 /// Why an accepted record was not delivered.
 ///
@@ -73,7 +73,7 @@ pub enum DeliveryErrorKind {
     #[error("the producer was closed before the record was delivered")]
     Closed,
     /// The connection broke and `retries` are used up.
-    #[error("the connection to the broker was lost: {0}")]
+    #[error("no answer came, and there is no other attempt: {0}")]
     Disconnected(String),
     /// [`KafkaProducer::purge`](crate::KafkaProducer::purge) gave the record up.
     #[error("the record was purged")]
@@ -153,7 +153,7 @@ pub struct TimeSpent {
     pub attempts: u32,
     /// What a broker last said of the batch.
     pub last_error: Option<ErrorCode>,
-    /// Whether the leader was known when the record failed. Always true if it failed because the producer ended.
+    /// Whether brokers had named a leader when the record failed, even if it could not be reached. Always true if it failed because the producer ended.
     pub leader_known: bool,
 }
 
@@ -208,6 +208,8 @@ pub(crate) struct BatchFailure {
     pub(crate) time_spent: TimeSpent,
     /// Records that the broker named as the culprits, with its words (KIP-467). Empty: all alike.
     pub(crate) record_errors: Vec<(u32, Option<String>)>,
+    /// What stood in the way when its time was over, if that is why it failed.
+    pub(crate) why: Option<Arc<Why>>,
     /// The batch as it was last encoded, for giving records back.
     pub(crate) batch: FailedBatch,
 }
@@ -303,6 +305,13 @@ impl DeliveryError {
         &self.failure.time_spent
     }
 
+    /// Returns how the leader of the partition fared when the record's time was over, or all brokers if no leader was known. Empty if
+    /// the record failed for another reason. [`source`](std::error::Error::source) is the failure that stood in the way, if one did.
+    #[must_use]
+    pub fn brokers(&self) -> &[BrokerReport] {
+        self.failure.why.as_ref().map_or(&[], |why| why.brokers())
+    }
+
     /// Returns the broker's error code, if a broker's answer is the reason.
     #[must_use]
     pub fn error_code(&self) -> Option<ErrorCode> {
@@ -336,7 +345,9 @@ impl DeliveryError {
 impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind();
-        let cause = format_args!("record for {}: {kind}", self.failure.topic_partition);
+        let why = self.failure.why.as_ref().filter(|_| matches!(kind, DeliveryErrorKind::TimedOut(_)));
+        let why = why.and_then(|why| why.text()).map(|why| format!("; {why}")).unwrap_or_default();
+        let cause = format_args!("record for {}: {kind}{why}", self.failure.topic_partition);
         Line { cause, fate: Some(remedy::fate(self.failure.persisted)), remedy: kind.remedy() }.fmt(f)
     }
 }
@@ -352,7 +363,12 @@ impl fmt::Debug for DeliveryError {
     }
 }
 
-impl StdError for DeliveryError {}
+impl StdError for DeliveryError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        let failure = self.failure.why.as_ref()?.failure()?;
+        Some(failure)
+    }
+}
 
 pub(super) struct Detail<'a>(pub(super) Option<&'a str>);
 

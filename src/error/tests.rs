@@ -33,6 +33,7 @@ fn failure(kind: DeliveryErrorKind, persisted: Persisted) -> BatchFailure {
         topic_partition: TopicPartition::new("orders", 2),
         time_spent: TimeSpent::default(),
         record_errors: Vec::new(),
+        why: None,
         batch: batch(&["first", "second"]),
     }
 }

@@ -223,7 +223,7 @@ impl PartitionInfo {
     }
 
     /// Returns the leader that brokers name, whether or not it can be reached.
-    pub(super) fn reported_leader(&self) -> Option<NodeId> {
+    pub(crate) fn reported_leader(&self) -> Option<NodeId> {
         Some(self.reported_leader).filter(|leader| *leader != NO_LEADER)
     }
 

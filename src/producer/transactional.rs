@@ -16,7 +16,7 @@ use super::{CloseReport, Health, KafkaProducer, KafkaProducerBuilder, NotReady, 
 use crate::accumulator::NO_TRANSACTION;
 use crate::clock;
 use crate::delivery::{Delivery, RecordMetadata};
-use crate::error::{SendError, SendErrorKind, TransactionError, TransactionErrorKind};
+use crate::error::{SendError, SendErrorKind, TransactionError, TransactionErrorKind, no_broker};
 use crate::metadata::PartitionInfo;
 use crate::metrics::Metrics;
 use crate::planted::planted;
@@ -540,7 +540,8 @@ impl<K, V> ProducerShared<K, V> {
     }
 
     fn timed_out(&self, call: &'static str) -> TransactionError {
-        let reason = self.clusters.borrow().obstacle().map(str::to_owned);
+        let obstacle = self.clusters.borrow().obstacle().map(str::to_owned);
+        let reason = obstacle.or_else(|| no_broker(&self.board.reports(None, clock::now())));
         let waited = self.settings.max_block;
         TransactionError::new(TransactionErrorKind::TimedOut { call, waited, reason })
     }

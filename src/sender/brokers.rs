@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::HostPort;
-use crate::error::{BrokerState, ConnectionStep, Spent};
+use crate::error::{BrokerState, ConnectionStep, Spent, Why};
 use crate::metadata::Node;
 use crate::network::DisconnectReason;
 use crate::sender::line::{Level, Line};
@@ -137,6 +137,15 @@ impl Brokers {
             let broker = account.describe();
             let text = format!("broker {broker} throttles this producer by its quota for {}", Spent(pause));
             self.lines.push_back(Line { level: Level::Warn, text, folded });
+        }
+    }
+
+    /// Returns what stands in the way of a batch for a leader, or for one that is not known.
+    pub(super) fn why(&self, leader: Option<&HostPort>, now: Instant) -> Why {
+        let leader = leader.and_then(|leader| self.accounts.get(&Place::of(leader)));
+        match leader {
+            Some(leader) => Why::Leader(leader.report(now)),
+            None => Why::Brokers(account::reports(&self.accounts, None, now)),
         }
     }
 
@@ -382,7 +391,7 @@ mod tests {
         let now = clock::now();
         let mut brokers = Brokers::new(Arc::default());
         let closed = DisconnectReason::Closed(SocketError::from("connection reset"));
-        let mut lose = |brokers: &mut Brokers| {
+        let lose = |brokers: &mut Brokers| {
             brokers.handle_ready(ONE, &at("one"));
             brokers.handle_answer(ONE, now);
             brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 3, &closed, now);

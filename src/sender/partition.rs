@@ -245,6 +245,11 @@ impl Partition {
         self.leadership.node()
     }
 
+    /// Whether brokers have named a leader last, even if its address is not known any more.
+    pub(crate) fn has_leader(&self) -> bool {
+        self.leadership.is_named()
+    }
+
     /// Returns when the oldest batch was created that is under way, if any is.
     pub(crate) fn oldest_in_flight(&self) -> Option<Instant> {
         self.in_flight.oldest()

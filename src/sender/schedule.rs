@@ -124,7 +124,7 @@ impl Schedule {
         let too_long =
             self.settings.availability_timeout.and_then(|timeout| partition.note_wait(next, timeout, now));
         let (look_after, is_seal_late) = partition.note_sealing(head, now);
-        let stage = stage_of(next);
+        let stage = stage_of(next, partition.has_leader());
         if head.is_some_and(|head| head.stage != stage) {
             partition.queue.enter_stage(stage, now);
         }
@@ -307,13 +307,14 @@ impl Schedule {
     }
 }
 
-/// Returns what a batch at the head of its queue spends its time with (for `TimeSpent`).
-fn stage_of(next: Next) -> Stage {
+/// Returns what a batch at the head of its queue spends its time with (for `TimeSpent`). If there is a leader, and only its address is
+/// not known any more because no broker can be reached, that is the wait for a connection.
+fn stage_of(next: Next, has_leader: bool) -> Stage {
     match next {
         Next::Backoff(_) => Stage::Backoff,
         Next::Linger(_) => Stage::Linger,
-        Next::NoLeader => Stage::NoLeader,
-        Next::Blocked | Next::Idle | Next::Ready(_) | Next::Sealing => Stage::Queued,
+        Next::NoLeader if !has_leader => Stage::NoLeader,
+        Next::Blocked | Next::Idle | Next::NoLeader | Next::Ready(_) | Next::Sealing => Stage::Queued,
     }
 }
 

@@ -117,7 +117,7 @@ impl Account {
         node.0 >= 0 && self.node != Some(node)
     }
 
-    fn report(&self, now: Instant) -> BrokerReport {
+    pub(super) fn report(&self, now: Instant) -> BrokerReport {
         let failing = self.failing.as_ref();
         let ago = |time| now.saturating_duration_since(time);
         let left = self.throttled_until.map(|until| until.saturating_duration_since(now));

@@ -4,9 +4,11 @@
 use std::time::Instant;
 
 use super::SenderCore;
+use crate::metadata::Node;
 use crate::planted::planted;
 use crate::sender::numbering::Numbers;
 use crate::sender::partition::{Next, Pace, Partition};
+use crate::topic_partition::NodeId;
 
 impl SenderCore {
     pub(super) fn look_at_changed(&mut self, now: Instant) {
@@ -31,10 +33,14 @@ impl SenderCore {
         let Some(partition) = self.schedule.partition_mut(id) else { return };
         let mut head = partition.queue.look();
         // An answer that was not taken in so far may be for what is too old. The timer, which is due, has the sender look again.
-        let (topology, network) = (&self.topology, &self.network);
-        let refusal = |leader| topology.refusal(leader, |leader| network.is_ready(leader, now));
+        let (topology, network, brokers) = (&self.topology, &self.network, &self.brokers);
+        let why = |leader: Option<NodeId>| {
+            let refusal = topology.refusal(leader, |leader| network.is_ready(leader, now));
+            let leader = leader.and_then(|leader| topology.cluster().node(leader));
+            (refusal, brokers.why(leader.map(Node::address), now))
+        };
         let may_expire = !self.network.has_events() || planted!(UnreadAnswersDoNotCount);
-        if may_expire && self.settlement.expire(partition, head, refusal, self.read_until, now) {
+        if may_expire && self.settlement.expire(partition, head, why, self.read_until, now) {
             head = partition.queue.look();
         }
         if head.is_some() {

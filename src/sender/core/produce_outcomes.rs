@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use super::SenderCore;
+use crate::error::Spent;
 use crate::log;
+use crate::metadata::Node;
 use crate::network::FailureReason;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::produce::PartitionProduceResponse;
@@ -32,7 +34,15 @@ impl SenderCore {
                 });
             }
             RequestOutcome::Failed { reason: FailureReason::Disconnected(reason), on_wire } => {
-                self.handle_loss(&sent, &reason.to_string(), on_wire, now);
+                let broker = Node::describe(node, self.topology.cluster().node(node));
+                self.handle_loss(&sent, &format!("broker {broker}: {}", reason.words()), on_wire, now);
+            }
+            RequestOutcome::Failed { reason: FailureReason::TimedOut, on_wire } => {
+                let broker = Node::describe(node, self.topology.cluster().node(node));
+                let timeout = Spent(self.settings.request_timeout);
+                let reason =
+                    format!("broker {broker} left a request unanswered for {timeout} (request.timeout.ms)");
+                self.handle_loss(&sent, &reason, on_wire, now);
             }
             RequestOutcome::Failed { reason, on_wire } => {
                 self.handle_loss(&sent, &reason.to_string(), on_wire, now);

@@ -8,6 +8,8 @@ use crate::wire::Uuid;
 #[derive(Debug)]
 pub(super) struct Leadership {
     node: Option<NodeId>,
+    /// Whether brokers have named one last, whether or not its address is known.
+    is_named: bool,
     epoch: Option<i32>,
     /// The last leader epoch that a view had, also while the topic is gone.
     last_epoch: Option<i32>,
@@ -27,6 +29,7 @@ impl Leadership {
     pub(super) fn new() -> Self {
         Self {
             node: None,
+            is_named: false,
             epoch: None,
             last_epoch: None,
             is_found: false,
@@ -42,6 +45,7 @@ impl Leadership {
         let found = cluster.partition(topic, *partition);
         // A leader that the view has no address for is as good as none.
         self.node = cluster.leader(topic, *partition).map(Node::id);
+        self.is_named = found.is_some_and(|found| found.reported_leader().is_some());
         self.epoch = found.and_then(PartitionInfo::leader_epoch);
         let id = cluster.topic(topic).map_or(self.topic_id, |topic| topic.id());
         // Brokers that tell no ids: epochs grow for as long as a topic lives. Those that do not tell them either have only
@@ -68,6 +72,11 @@ impl Leadership {
     /// Returns the node that leads the partition, if its address is known.
     pub(super) fn node(&self) -> Option<NodeId> {
         self.node
+    }
+
+    /// Whether brokers have named a leader last. All addresses are forgotten when the producer starts over from the bootstrap servers.
+    pub(super) fn is_named(&self) -> bool {
+        self.is_named
     }
 
     pub(super) fn epoch(&self) -> Option<i32> {

@@ -7,7 +7,9 @@ use super::Settlement;
 use super::giving_up::last_word;
 use crate::accumulator::ProducerBatch;
 use crate::delivery::Outcome;
-use crate::error::{DeliveryError, DeliveryErrorKind, Persisted, TransactionError, TransactionErrorKind};
+use crate::error::{
+    DeliveryError, DeliveryErrorKind, Persisted, TransactionError, TransactionErrorKind, Why,
+};
 use crate::fence::fenced;
 use crate::log;
 use crate::planted::planted;
@@ -33,8 +35,8 @@ pub(super) enum Ending {
 /// Why a batch fails.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Its time is over (`delivery.timeout.ms`). If the leader refuses the producer, this is why.
-    Expired { refusal: Option<Arc<str>> },
+    /// Its time is over (`delivery.timeout.ms`). If the leader refuses the producer, `refusal` is why.
+    Expired { refusal: Option<Arc<str>>, why: Arc<Why> },
     /// It cannot be sent, or not again.
     GivenUp(DeliveryErrorKind),
     /// The caller wants it back.
@@ -121,7 +123,7 @@ impl Settlement {
         for (batch, _) in &failed {
             partition.note_failure(batch);
         }
-        let leader_known = partition.leader().is_some();
+        let leader_known = partition.has_leader();
         for (batch, failure) in failed {
             self.tell_failed_into(errors.as_deref_mut(), batch, failure, leader_known, now);
         }
@@ -157,9 +159,14 @@ impl Settlement {
         self.is_seal_late |= batch.is_sealing() && !planted!(SealingForEver);
         let persisted = batch.persisted();
         let spent = batch.time_spent(now, self.settings.linger, leader_known);
+        let mut obstruction = None;
         let (kind, record_errors) = match failure {
-            Failure::Expired { refusal: None } => (DeliveryErrorKind::TimedOut(Box::new(spent)), Vec::new()),
-            Failure::Expired { refusal: Some(reason) } => {
+            Failure::Expired { refusal: None, why } => {
+                obstruction = Some(why);
+                (DeliveryErrorKind::TimedOut(Box::new(spent)), Vec::new())
+            }
+            Failure::Expired { refusal: Some(reason), why } => {
+                obstruction = Some(why);
                 let (reason, spent) = (reason.to_string(), Box::new(spent));
                 (DeliveryErrorKind::AuthenticationFailed { reason, spent }, Vec::new())
             }
@@ -176,7 +183,14 @@ impl Settlement {
             self.note_failed(&batch, &kind, persisted);
         }
         let cell = Arc::clone(batch.cell());
-        batch.fail(kind, persisted, record_errors, self.observer.as_deref(), &self.teller);
+        batch.fail_because(
+            kind,
+            persisted,
+            record_errors,
+            obstruction,
+            self.observer.as_deref(),
+            &self.teller,
+        );
         if let (Some(failed), Some(Outcome::Failed(failure))) = (&mut self.failed, cell.outcome()) {
             failed.note_record(failure, first);
         }

@@ -6,12 +6,13 @@ use std::time::Instant;
 use super::Settlement;
 use super::end::Failure;
 use crate::accumulator::{Head, ProducerBatch};
+use crate::error::Why;
 use crate::sender::partition::Partition;
 use crate::topic_partition::NodeId;
 
 impl Settlement {
-    /// Fails what is too old as of `judged_at`. `head` is that of the queue, and `refusal` says why the leader refuses the producer,
-    /// if it does. Returns whether there was any.
+    /// Fails what is too old as of `judged_at`. `head` is that of the queue, and `why` says why the leader refuses the producer, if it
+    /// does, and what else stands in the way. Returns whether there was any.
     ///
     /// A refusal by itself fails no record that was accepted: an earlier attempt may have written it, and brokers also refuse a
     /// producer for moments, as when they start or when what they ask for users does not answer. Java's producer waits, too.
@@ -19,7 +20,7 @@ impl Settlement {
         &mut self,
         partition: &mut Partition,
         head: Option<Head>,
-        refusal: impl FnOnce(Option<NodeId>) -> Option<Arc<str>>,
+        why: impl FnOnce(Option<NodeId>) -> (Option<Arc<str>>, Why),
         judged_at: Instant,
         now: Instant,
     ) -> bool {
@@ -32,9 +33,11 @@ impl Settlement {
         if expired.is_empty() {
             return false;
         }
-        let refusal = refusal(partition.leader());
-        let expired = expired.into_iter().map(|batch| (batch, Failure::Expired { refusal: refusal.clone() }));
-        self.end_failed(partition, expired.collect(), now);
+        let (refusal, why) = why(partition.leader());
+        let why = Arc::new(why);
+        let failure = || Failure::Expired { refusal: refusal.clone(), why: Arc::clone(&why) };
+        let expired = expired.into_iter().map(|batch| (batch, failure())).collect();
+        self.end_failed(partition, expired, now);
         true
     }
 }

@@ -58,6 +58,7 @@ impl Settlement {
             topic_partition: cell.topic_partition().clone(),
             time_spent: TimeSpent::default(),
             record_errors: Vec::new(),
+            why: None,
             batch: FailedBatch::default(),
         };
         cell.end(Outcome::Failed(Arc::new(failure)), None, &self.teller);

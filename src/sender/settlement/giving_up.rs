@@ -63,6 +63,6 @@ impl Settlement {
 pub(super) fn last_word(batch: &ProducerBatch, why_not_again: &str) -> DeliveryErrorKind {
     match batch.last_error() {
         Some(code) => DeliveryErrorKind::Broker { code, message: Some(why_not_again.to_owned()) },
-        None => DeliveryErrorKind::Disconnected(format!("no answer came, and {why_not_again}")),
+        None => DeliveryErrorKind::Disconnected(why_not_again.to_owned()),
     }
 }

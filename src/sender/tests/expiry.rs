@@ -1,5 +1,6 @@
 //! Records that take too long.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use super::rig::{Config, Rig, failure, is_pending, millis, offset};
@@ -122,6 +123,25 @@ fn retried_batch_expires_by_its_first_deadline() {
     let error = failure(&delivery);
     assert_eq!((error.persisted(), error.time_spent().attempts), (Persisted::No, 400));
     assert_eq!(error.time_spent().last_error, Some(crate::protocol::ErrorCode::NotEnoughReplicas));
+}
+
+/// Then all starts over from the bootstrap servers, and leaders have no address any more.
+#[test]
+fn records_that_no_broker_takes_tell_which_brokers_fail_and_do_not_say_that_there_is_no_leader() {
+    let mut rig = Rig::new(config());
+    let delivery = rig.send(0, "a");
+    rig.down.extend([1, 2]);
+    rig.close(rig.connection_to(1), None);
+
+    rig.advance(TIMEOUT);
+
+    let error = failure(&delivery);
+    let spent = error.time_spent();
+    assert!(spent.leader_known && spent.no_leader.is_zero(), "{spent:?}");
+    let text = error.to_string();
+    assert!(text.contains(":9092: refused, "), "{text}");
+    assert!(error.brokers().iter().any(|broker| broker.failures > 10), "{:?}", error.brokers());
+    assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("while connecting: refused"));
 }
 
 #[test]

@@ -167,6 +167,8 @@ fn connection_lost_before_a_byte_was_written_leaves_no_doubt() {
 
     assert_eq!(failure(&delivery).persisted(), Persisted::No);
     assert!(matches!(failure(&delivery).kind(), DeliveryErrorKind::Disconnected(_)));
+    let text = failure(&delivery).to_string();
+    assert!(text.contains(": broker 1 (kafka-1:9092): reset"), "{text}");
 }
 
 #[test]
