@@ -86,3 +86,11 @@ async fn timed(name: &str, part: impl Future<Output = ()>) {
 fn is_whole() -> bool {
     std::env::var_os("KAFKA_SECURITY").is_some()
 }
+
+/// How often a producer has tried in vain, and for how long, differs from run to run.
+fn without_attempts(said: &str) -> String {
+    let attempts = said.find(" attempts in ").and_then(|at| Some((said[..at].rfind(", ")?, at)));
+    let Some((begin, at)) = attempts else { return said.to_owned() };
+    let end = said[at..].find(')').map_or(said.len(), |length| at + length);
+    format!("{}{}", &said[..begin], &said[end..])
+}

@@ -96,7 +96,9 @@ fn without_times(said: &str) -> String {
     }
     let parts = said.split_once(" after ");
     let parts = parts.and_then(|(begin, rest)| Some((begin, rest.split_once(" (max.block.ms)")?.1)));
-    parts.map_or_else(|| said.to_owned(), |(begin, end)| format!("{begin} after WAITED (max.block.ms){end}"))
+    let said = parts
+        .map_or_else(|| said.to_owned(), |(begin, end)| format!("{begin} after WAITED (max.block.ms){end}"));
+    crate::security::without_attempts(&said)
 }
 
 const REFUSED: &str =
@@ -344,9 +346,9 @@ fn wrong_listeners(cluster: &KafkaCluster) -> Vec<Mistake> {
             properties: tls.replace(&cluster.bootstrap_servers_of(Listener::Ssl), &cluster.bootstrap_servers())
                 + "max.block.ms=3000\n",
             token: None,
-            says: "topic \"mistaken\" not in metadata after WAITED (max.block.ms): broker BROKER: TLS failed: the connection \
+            says: "topic \"mistaken\" not in metadata after WAITED (max.block.ms): no broker can be reached (BROKER: TLS failed: the connection \
                    was closed in the middle of the TLS handshake; the broker may speak plaintext at this address (then \
-                   security.protocol or the port is wrong), be about to stop, or be behind a firewall"
+                   security.protocol or the port is wrong), be about to stop, or be behind a firewall)"
                 .to_owned(),
         },
         Mistake {

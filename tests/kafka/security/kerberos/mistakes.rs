@@ -63,13 +63,17 @@ fn without_places(shop: &Shop<'_>, text: &str) -> String {
     let text = text.replace(&broker, "BROKER").replace(&format!("localhost:{port}"), "BROKER");
     let parts = text.split_once(" after ");
     let parts = parts.and_then(|(begin, rest)| Some((begin, rest.split_once(" (max.block.ms)")?.1)));
-    parts.map_or_else(|| text.clone(), |(begin, end)| format!("{begin} after WAITED (max.block.ms){end}"))
+    let text = parts
+        .map_or_else(|| text.clone(), |(begin, end)| format!("{begin} after WAITED (max.block.ms){end}"));
+    crate::security::without_attempts(&text)
 }
 
 const NO_TICKET: &str = "record for topic \"mistaken\" cannot be accepted: no Kerberos ticket: ";
 const REFUSED: &str =
     "record for topic \"mistaken\" cannot be accepted: broker BROKER: authentication failed: ";
 const WAITED: &str = "topic \"mistaken\" not in metadata after WAITED (max.block.ms): ";
+const UNREACHABLE: &str =
+    "topic \"mistaken\" not in metadata after WAITED (max.block.ms): no broker can be reached (BROKER: ";
 
 fn permanent(child: Child, says: impl Into<String>) -> Mistake {
     Mistake { child, disposition: "FixConfiguration", says: says.into() }
@@ -222,19 +226,19 @@ fn of_servers(shop: &Shop<'_>, silent_port: u16) -> Vec<Mistake> {
         passing(
             child("KDC that is not there any more", &by_cache, "alone", &dead),
             format!(
-                "{WAITED}broker BROKER: authentication failed: no ticket for kafka/127.0.0.1: Cannot contact any KDC for realm '{REALM}'; look at [realms] in krb5.conf (KRB5_CONFIG), and whether the KDC runs"
+                "{UNREACHABLE}authentication failed: no ticket for kafka/127.0.0.1: Cannot contact any KDC for realm '{REALM}'; look at [realms] in krb5.conf (KRB5_CONFIG), and whether the KDC runs)"
             ),
         ),
         passing(
             child("KDC that says nothing", &format!("{right}{short}"), "m10", &silent),
             format!(
-                "{WAITED}broker BROKER: the Kerberos ticket (from a KDC that may hang or be out of reach) that the broker is to be shown did not come in time"
+                "{UNREACHABLE}the Kerberos ticket (from a KDC that may hang or be out of reach) that the broker is to be shown did not come in time)"
             ),
         ),
         passing(
             child("KDC that says nothing any more", &format!("{by_cache}{short}"), "waiting", &silent),
             format!(
-                "{WAITED}broker BROKER: the Kerberos ticket (from a KDC that may hang or be out of reach) that the broker is to be shown did not come in time"
+                "{UNREACHABLE}the Kerberos ticket (from a KDC that may hang or be out of reach) that the broker is to be shown did not come in time)"
             ),
         ),
     ]
