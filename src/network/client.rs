@@ -223,16 +223,17 @@ impl<P> NetworkClient<P> {
         self.transmit(node, connection, request, segments, now);
     }
 
-    /// Obeys a broker's wish to be left alone for a time, on every connection to its address. Its answers to requests
-    /// under way may come later by as much.
-    pub(crate) fn throttle(&mut self, node: NodeId, delay: Duration, now: Instant) {
+    /// Obeys a broker's wish to be left alone for a time, on every connection to its address, and returns until when. Its answers to
+    /// requests under way may come later by as much.
+    pub(crate) fn throttle(&mut self, node: NodeId, delay: Duration, now: Instant) -> Option<Instant> {
         let delay = delay.min(MAX_THROTTLE);
-        let Some(until) = now.checked_add(delay).filter(|until| *until > now) else { return };
+        let until = now.checked_add(delay).filter(|until| *until > now)?;
         self.in_flight.extend_timeouts(node, delay);
         self.states.extend_setup(node, delay);
         for node in self.states.throttle(node, until, now) {
             self.rearm(node, now);
         }
+        Some(until)
     }
 
     /// Closes the connection to a node, because an answer of the node makes no sense. Other requests under way to it fail.

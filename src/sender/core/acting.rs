@@ -86,8 +86,8 @@ impl SenderCore {
     pub(super) fn throttle(&mut self, node: NodeId, wish: Duration, now: Instant) {
         let pause = throttling::granted(wish, self.settings.delivery_timeout);
         self.count_throttle(node, pause);
-        self.network.throttle(node, pause, now);
-        if let (Some(known), Some(until)) = (self.network.address(node), now.checked_add(pause)) {
+        let until = self.network.throttle(node, pause, now);
+        if let (Some(known), Some(until)) = (self.network.address(node), until) {
             self.brokers.handle_throttle(node, known.address(), until, now);
         }
     }

@@ -195,7 +195,8 @@ fn absurd_throttling_does_not_hold_requests_up_for_ever() {
     let (mut bench, _) = Bench::ready();
     bench.send_and_poll(NODE, "a");
 
-    bench.client.throttle(NODE, Duration::MAX, bench.now);
+    let until = bench.client.throttle(NODE, Duration::MAX, bench.now);
+    assert_eq!(until, Some(bench.now + MAX_THROTTLE));
     bench.advance(REQUEST_TIMEOUT + MAX_THROTTLE);
 
     assert_eq!(bench.failures(), [("a", FailureReason::TimedOut, true)]);
