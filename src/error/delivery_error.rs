@@ -347,8 +347,12 @@ impl fmt::Display for DeliveryError {
         let kind = self.kind();
         let why = self.failure.why.as_ref().filter(|_| matches!(kind, DeliveryErrorKind::TimedOut(_)));
         let why = why.and_then(|why| why.text()).map(|why| format!("; {why}")).unwrap_or_default();
-        let cause = format_args!("record for {}: {kind}{why}", self.failure.topic_partition);
-        Line { cause, fate: Some(remedy::fate(self.failure.persisted)), remedy: kind.remedy() }.fmt(f)
+        Line {
+            cause: format_args!("record for {}: {kind}{why}", self.failure.topic_partition),
+            fate: Some(remedy::fate(self.failure.persisted)),
+            remedy: kind.remedy(),
+        }
+        .fmt(f)
     }
 }
 
