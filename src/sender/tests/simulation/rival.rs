@@ -30,6 +30,14 @@ pub(super) struct Rival {
     pub(super) has_ever_asked: bool,
     /// How many transactions the first producer had begun when the rival took the id last.
     taken_after: usize,
+    /// How many of them were begun in clusters that are left.
+    begun_elsewhere: usize,
+    /// Who had the id when the rival began to take it.
+    found: Option<Option<(i64, i16)>>,
+    /// The id as the rival had it last.
+    last: Option<(i64, i16)>,
+    /// The first producer had the id in this cluster when the rival took it.
+    is_from_first: bool,
     tries: u32,
     /// Whether each of its transactions was committed.
     pub(super) ends: Vec<bool>,
@@ -48,13 +56,14 @@ enum Stage {
 impl Rival {
     pub(super) fn begin(&mut self, then: RivalAim) {
         (self.aim, self.stage, self.tries, self.identity) = (Some(then), Stage::Takes, 0, None);
+        self.found = None;
         self.is_impersonated = false;
     }
 
     /// Whether it has the id at present, and the first producer had it before.
     pub(super) fn has_fenced(&self, current: Option<(i64, i16)>) -> bool {
         let has_id = self.identity.is_some() && self.identity == current;
-        has_id && self.taken_after > 0 && !self.is_impersonated
+        has_id && self.is_from_first && self.taken_after > self.begun_elsewhere && !self.is_impersonated
     }
 
     /// The coordinator gives an id and an epoch to the first producer as its transaction ends. The rival ends its own ones in version 1,
@@ -65,8 +74,8 @@ impl Rival {
     }
 
     /// What it has written, and the id that it has, are of a cluster that is left.
-    pub(super) fn leave(&mut self) {
-        *self = Self { has_ever_asked: self.has_ever_asked, ..Self::default() };
+    pub(super) fn leave(&mut self, begun: usize) {
+        *self = Self { has_ever_asked: self.has_ever_asked, begun_elsewhere: begun, ..Self::default() };
     }
 
     /// Whether it leaves a transaction open.
@@ -118,13 +127,22 @@ impl Rival {
             Stage::Takes => {
                 // An open transaction is aborted before the id is given away, and the answer may be lost.
                 self.has_ever_asked = true;
+                let holder = || {
+                    let transactions = brokers.transactions();
+                    transactions.get(ID).map(|held| (held.producer_id, held.producer_epoch))
+                };
+                let found = *self.found.get_or_insert_with(holder);
                 let request = InitProducerIdRequest::default()
                     .with_transactional_id(Some(transactional_id()))
                     .with_transaction_timeout_ms(60_000);
                 let answer: InitProducerIdResponse =
                     ask(brokers, node, Api::InitProducerId, 1, &request, now)?;
                 if answer.error_code == 0 {
+                    if found != self.last {
+                        self.is_from_first = found.is_some();
+                    }
                     self.identity = Some((answer.producer_id.0, answer.producer_epoch));
+                    self.last = self.identity;
                     self.stage = match self.aim {
                         Some(RivalAim::Rest) | None => Stage::Rests,
                         Some(_) => Stage::Adds,

@@ -419,7 +419,7 @@ impl Simulation {
         settle(&mut old, &mut now);
         if let Some(side) = &mut self.transactional {
             side.former.push(old);
-            side.rival.leave();
+            side.rival.leave(side.desk.papers(|papers| papers.ledger.len()));
         }
         if let Some(Transacting { version, .. }) = self.setup.transacting {
             self.brokers.set_transaction_version(version);
