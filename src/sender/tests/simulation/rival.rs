@@ -124,32 +124,7 @@ impl Rival {
         let (id, epoch) = self.identity.unwrap_or((-1, -1));
         match self.stage {
             Stage::Rests => Some(0),
-            Stage::Takes => {
-                // An open transaction is aborted before the id is given away, and the answer may be lost.
-                self.has_ever_asked = true;
-                let holder = || {
-                    let transactions = brokers.transactions();
-                    transactions.get(ID).map(|held| (held.producer_id, held.producer_epoch))
-                };
-                let found = *self.found.get_or_insert_with(holder);
-                let request = InitProducerIdRequest::default()
-                    .with_transactional_id(Some(transactional_id()))
-                    .with_transaction_timeout_ms(60_000);
-                let answer: InitProducerIdResponse =
-                    ask(brokers, node, Api::InitProducerId, 1, &request, now)?;
-                if answer.error_code == 0 {
-                    if found != self.last {
-                        self.is_from_first = found.is_some();
-                    }
-                    self.identity = Some((answer.producer_id.0, answer.producer_epoch));
-                    self.last = self.identity;
-                    self.stage = match self.aim {
-                        Some(RivalAim::Rest) | None => Stage::Rests,
-                        Some(_) => Stage::Adds,
-                    };
-                }
-                Some(answer.error_code)
-            }
+            Stage::Takes => self.take(brokers, node, now),
             Stage::Adds => {
                 let topic = AddPartitionsToTxnTopic::default().with_name(topic()).with_partitions(vec![0]);
                 let request = AddPartitionsToTxnRequest::default()
@@ -184,6 +159,32 @@ impl Rival {
                 Some(answer.error_code)
             }
         }
+    }
+
+    fn take(&mut self, brokers: &mut Brokers, node: i32, now: Duration) -> Option<i16> {
+        // An open transaction is aborted before the id is given away, and the answer may be lost.
+        self.has_ever_asked = true;
+        let holder = || {
+            let transactions = brokers.transactions();
+            transactions.get(ID).map(|held| (held.producer_id, held.producer_epoch))
+        };
+        let found = *self.found.get_or_insert_with(holder);
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(Some(transactional_id()))
+            .with_transaction_timeout_ms(60_000);
+        let answer: InitProducerIdResponse = ask(brokers, node, Api::InitProducerId, 1, &request, now)?;
+        if answer.error_code == 0 {
+            if found != self.last {
+                self.is_from_first = found.is_some();
+            }
+            self.identity = Some((answer.producer_id.0, answer.producer_epoch));
+            self.last = self.identity;
+            self.stage = match self.aim {
+                Some(RivalAim::Rest) | None => Stage::Rests,
+                Some(_) => Stage::Adds,
+            };
+        }
+        Some(answer.error_code)
     }
 
     fn write(
