@@ -10,6 +10,8 @@ use kafka_producer::{
     Delivery, DeliveryError, KafkaProducer, KafkaProducerBuilder, ProducerRecord, RecordMetadata,
 };
 
+pub(crate) mod logged;
+
 pub(crate) type TestResult = Result<(), Box<dyn Error>>;
 
 /// The topic of most tests.

@@ -3,9 +3,11 @@
 use kafka_producer::ProducerConfig;
 
 use super::sheet::{Told, compare};
+use crate::support::logged::Logged;
 
 #[test]
 fn mistakes() {
+    let logged = Logged::by("mistakes");
     let one = ProducerConfig::new().property("bootstrap.servers", "kafka-1:9092").property("linger", "5");
     let five = ProducerConfig::new()
         .property("bootstrap.servers", "kafka-1")
@@ -15,6 +17,6 @@ fn mistakes() {
         .property("acks", "1")
         .property("enable.idempotence", "true");
 
-    compare("Configuration with one mistake", &Told::configuration(&one.validate().unwrap_err()));
-    compare("Configuration with five mistakes", &Told::configuration(&five.validate().unwrap_err()));
+    compare(&logged, "Configuration with one mistake", &Told::configuration(&one.validate().unwrap_err()));
+    compare(&logged, "Configuration with five mistakes", &Told::configuration(&five.validate().unwrap_err()));
 }

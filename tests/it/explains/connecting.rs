@@ -10,19 +10,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::sheet::{Told, compare};
-use crate::support::{
-    TOPIC, TestResult, builder, builder_at, cluster_with, record, run_out, seconds, skip_time, soon, until,
-};
+use crate::support::logged::Logged;
+use crate::support::{TOPIC, TestResult, cluster_with, record, seconds, skip_time, soon, until};
 
 /// Returns what a caller is told who waits for as long as `max.block.ms` allows. At the third attempt to connect the producer knows
 /// what came of the second.
 async fn in_vain(
+    logged: &Logged,
     builder: KafkaProducerBuilder,
     attempts: impl Fn() -> usize,
 ) -> Result<Told, Box<dyn std::error::Error>> {
     let producer = builder.build()?;
     let sending = producer.send(record("x"));
-    let error = run_out("send", sending, || attempts() >= 3, seconds(61)).await.unwrap_err();
+    let error = logged.run_out("send", sending, || attempts() >= 3, seconds(61)).await.unwrap_err();
     assert!(Told::is_metadata_timeout(&error), "{error:?}");
     Ok(Told::send(&error))
 }
@@ -49,6 +49,7 @@ where
 /// A resolver of the test's own: those of systems have different words.
 #[tokio::test]
 async fn wrong_host() -> TestResult {
+    let logged = Logged::by("wrong-host");
     let attempts = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&attempts);
     let dialer = dial_with(move |_| {
@@ -58,28 +59,34 @@ async fn wrong_host() -> TestResult {
             "failed to lookup address information: Name or service not known",
         )))
     });
-    let builder = builder_at("no-such-host.invalid:9092").dialer(dialer);
+    let builder = logged.builder_at("no-such-host.invalid:9092").dialer(dialer);
 
-    compare("Wrong host", &in_vain(builder, || attempts.load(Ordering::SeqCst)).await?);
+    let told = in_vain(&logged, builder, || attempts.load(Ordering::SeqCst)).await?;
+
+    compare(&logged, "Wrong host", &told);
     Ok(())
 }
 
 #[tokio::test]
 async fn wrong_port() -> TestResult {
+    let logged = Logged::by("wrong-port");
     let attempts = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&attempts);
     let dialer = dial_with(move |target| {
         counter.fetch_add(1, Ordering::SeqCst);
         async move { target.connect_tcp().await }
     });
-    let builder = builder_at("127.0.0.1:1").dialer(dialer);
+    let builder = logged.builder_at("127.0.0.1:1").dialer(dialer);
 
-    compare("Wrong port", &in_vain(builder, || attempts.load(Ordering::SeqCst)).await?);
+    let told = in_vain(&logged, builder, || attempts.load(Ordering::SeqCst)).await?;
+
+    compare(&logged, "Wrong port", &told);
     Ok(())
 }
 
 #[tokio::test]
 async fn http() -> TestResult {
+    let logged = Logged::by("http");
     let (address, accepted) = listener(|mut stream| async move {
         let mut request = [0; 8];
         drop(stream.read_exact(&mut request).await);
@@ -89,41 +96,48 @@ async fn http() -> TestResult {
     })
     .await;
 
-    compare("HTTP", &in_vain(builder_at(address), || accepted.load(Ordering::SeqCst)).await?);
+    let told = in_vain(&logged, logged.builder_at(address), || accepted.load(Ordering::SeqCst)).await?;
+
+    compare(&logged, "HTTP", &told);
     Ok(())
 }
 
 #[cfg(feature = "tls")]
 #[tokio::test]
 async fn tls_to_a_producer_without() -> TestResult {
+    let logged = Logged::by("plaintext-to-tls");
     let cluster = MockCluster::builder().tls(kafka_mock::MockTls::new()).start().await?;
-    let producer = builder(&cluster).build()?;
+    let producer = logged.builder(&cluster).build()?;
 
     let error = soon("a refusal", producer.send(record("x"))).await.unwrap_err();
 
-    compare("TLS mix-up: plaintext to TLS", &Told::send(&error));
+    compare(&logged, "TLS mix-up: plaintext to TLS", &Told::send(&error));
     Ok(())
 }
 
 #[cfg(feature = "tls")]
 #[tokio::test]
 async fn tls_to_brokers_without() -> TestResult {
+    let logged = Logged::by("tls-to-plaintext");
     let cluster = MockCluster::start(1).await?;
     let tls = kafka_producer::Tls::new().truststore_pem(kafka_mock::MockTls::ca_pem());
-    let builder = builder(&cluster).security_protocol(kafka_producer::SecurityProtocol::Ssl).tls(tls);
+    let builder = logged.builder(&cluster).security_protocol(kafka_producer::SecurityProtocol::Ssl).tls(tls);
 
     let attempts = || usize::try_from(cluster.connections_accepted(0)).unwrap();
-    compare("TLS mix-up: TLS to plaintext", &in_vain(builder, attempts).await?);
+    let told = in_vain(&logged, builder, attempts).await?;
+
+    compare(&logged, "TLS mix-up: TLS to plaintext", &told);
     Ok(())
 }
 
 #[tokio::test]
 async fn silent_port() -> TestResult {
+    let logged = Logged::by("silent-port");
     let (address, accepted) = listener(|mut stream| async move {
         drop(stream.read_to_end(&mut Vec::new()).await);
     })
     .await;
-    let producer = builder_at(address).build()?;
+    let producer = logged.builder_at(address).build()?;
     let sending = tokio::spawn({
         let producer = producer.clone();
         async move { producer.send(record("x")).await }
@@ -131,6 +145,9 @@ async fn silent_port() -> TestResult {
 
     for attempt in 1..3 {
         until("an attempt", || accepted.load(Ordering::SeqCst) == attempt).await;
+        if attempt == 1 {
+            logged.two_seconds().await;
+        }
         // Longer than socket.connection.setup.timeout.ms with its jitter.
         skip_time(seconds(25)).await;
     }
@@ -139,32 +156,34 @@ async fn silent_port() -> TestResult {
     let error = soon("send", sending).await?.unwrap_err();
 
     assert!(Told::is_metadata_timeout(&error), "{error:?}");
-    compare("Silent port", &Told::send(&error));
+    compare(&logged, "Silent port", &Told::send(&error));
     Ok(())
 }
 
 #[tokio::test]
 async fn controller_instead_of_a_broker() -> TestResult {
+    let logged = Logged::by("controller");
     let cluster = cluster_with(1, 1).await;
     cluster.remove_api(Api::Metadata);
-    let producer = builder(&cluster).build()?;
+    let producer = logged.builder(&cluster).build()?;
 
     // Nothing tells from outside that the producer has taken in which versions there are, so it may take a second call.
     let error = loop {
         let sending = producer.send(record("x"));
         let is_asked = || cluster.requests().of(Api::ApiVersions) > 0;
-        let error = run_out("send", sending, is_asked, seconds(61)).await.unwrap_err();
+        let error = logged.run_out("send", sending, is_asked, seconds(61)).await.unwrap_err();
         if error.to_string().contains("speaks no version") {
             break error;
         }
     };
 
-    compare("Controller instead of a broker", &Told::send(&error));
+    compare(&logged, "Controller instead of a broker", &Told::send(&error));
     Ok(())
 }
 
 #[tokio::test]
 async fn advertised_address_out_of_reach() -> TestResult {
+    let logged = Logged::by("advertised-address");
     let cluster = cluster_with(1, 1).await;
     let port = cluster.port(0).unwrap();
     let attempts = Arc::new(AtomicUsize::new(0));
@@ -181,7 +200,8 @@ async fn advertised_address_out_of_reach() -> TestResult {
             Err(io::Error::from(io::ErrorKind::HostUnreachable))
         }
     });
-    let producer = builder_at("kafka.example.com:9092")
+    let producer = logged
+        .builder_at("kafka.example.com:9092")
         .dialer(dialer)
         .delivery_timeout(seconds(1200))
         .metadata_max_idle(seconds(5000))
@@ -193,11 +213,14 @@ async fn advertised_address_out_of_reach() -> TestResult {
     for time in [600, 601] {
         attempts.store(0, Ordering::SeqCst);
         until("the broker is tried", || attempts.load(Ordering::SeqCst) >= 3).await;
+        if time == 600 {
+            logged.two_seconds().await;
+        }
         skip_time(seconds(time)).await;
     }
     let error = soon("delivery", delivery).await.unwrap_err();
 
-    compare("Advertised address out of reach", &Told::delivery(&error));
+    compare(&logged, "Advertised address out of reach", &Told::delivery(&error));
     Ok(())
 }
 
@@ -216,25 +239,27 @@ mod sasl {
 
     #[tokio::test]
     async fn wrong_password() -> TestResult {
+        let logged = Logged::by("wrong-password");
         let cluster = guarded().await;
         let sasl = Sasl::scram_sha_512("alice", "pears");
         let producer =
-            builder(&cluster).security_protocol(SecurityProtocol::SaslPlaintext).sasl(sasl).build()?;
+            logged.builder(&cluster).security_protocol(SecurityProtocol::SaslPlaintext).sasl(sasl).build()?;
 
         let error = soon("a refusal", producer.send(record("x"))).await.unwrap_err();
 
-        compare("Wrong password", &Told::send(&error));
+        compare(&logged, "Wrong password", &Told::send(&error));
         Ok(())
     }
 
     #[tokio::test]
     async fn sasl_expected() -> TestResult {
+        let logged = Logged::by("sasl-expected");
         let cluster = guarded().await;
-        let producer = builder(&cluster).build()?;
+        let producer = logged.builder(&cluster).build()?;
 
         let error = soon("a refusal", producer.send(record("x"))).await.unwrap_err();
 
-        compare("SASL expected", &Told::send(&error));
+        compare(&logged, "SASL expected", &Told::send(&error));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! `docs/errors.md`: the order of its sections, how each is written, and what differs from run to run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use kafka_producer::{
     ConfigError, DeliveryError, Disposition, Persisted, SendError, SendErrorKind, TransactionError,
 };
+
+use crate::support::logged::Logged;
 
 /// One failure: its number on the sheet, its name, and what the user has or has done.
 struct Case {
@@ -108,22 +110,30 @@ impl Told {
         Self { text: error.to_string(), sources: sources(error), advice }
     }
 
-    fn render(&self) -> String {
+    fn render(&self, logged: &Logged) -> String {
         let mut text = format!("```text\n{}\n```\n", stable(&self.text));
         for source in &self.sources {
             let _ = write!(text, "\nSource: `{}`\n", stable(source));
         }
         let _ = write!(text, "\n{}\n", self.advice);
+        let mut lines: Vec<_> = logged.lines().iter().map(|line| stable(line)).collect();
+        let mut seen = BTreeSet::new();
+        lines.retain(|line| seen.insert(line.clone()));
+        if lines.is_empty() {
+            text.push_str("\nLog in the first two seconds: nothing.\n");
+        } else {
+            let _ = write!(text, "\nLog in the first two seconds:\n\n```text\n{}\n```\n", lines.join("\n"));
+        }
         text
     }
 }
 
-/// Compares what was told with the sheet.
-pub(super) fn compare(case: &str, told: &Told) {
+/// Compares what was told, by the call and in the log, with the sheet.
+pub(super) fn compare(logged: &Logged, case: &str, told: &Told) {
     let (at, _) = find(case);
     let is_line = !told.text.contains('\n') && (told.text.len() <= LONGEST || LONG.contains(&case));
     assert!(is_line || told.text.starts_with("invalid producer configuration"), "no line: {}", told.text);
-    let rendered = told.render();
+    let rendered = told.render(logged);
     if std::env::var_os("KAFKA_PRODUCER_BLESS").is_some() {
         bless(at, rendered);
         return;
@@ -144,7 +154,7 @@ fn sheet_has_every_failure_once() {
     let bodies = sections(&sheet);
 
     assert_eq!(sheet, write(&bodies.iter().map(|(name, (_, body))| (*name, body.clone())).collect()));
-    let numbers: std::collections::BTreeSet<u8> = CASES.iter().map(|case| case.number).collect();
+    let numbers: BTreeSet<u8> = CASES.iter().map(|case| case.number).collect();
     assert!(numbers.into_iter().eq(1..=25));
     for case in CASES {
         assert!(bodies.contains_key(case.name), "{}", case.name);
@@ -210,8 +220,9 @@ const PREFACE: &str = "\
 Twenty-five failures and what an application is told of each, written by the tests of `tests/it/explains`, which stage them.
 
 Each error is one line: what failed and why, what became of the record, and what to do about it. Below it stand the errors that
-`Error::source` leads to, the kind of the error, and what `disposition` and `persisted` return. `KAFKA-1` is the address of a
-broker, `T` a time, and `N` a number that differs from run to run.
+`Error::source` leads to, the kind of the error, and what `disposition` and `persisted` return. Then comes what the log says at the
+level `INFO` and above: in the first two seconds, or until the error came if that was sooner. Each line stands there once, and without
+its `client_id`. `KAFKA-1` is the address of a broker, `T` a time, and `N` a number that differs from run to run.
 ";
 
 fn sources(error: &dyn Error) -> Vec<String> {
