@@ -129,6 +129,17 @@ impl DeliveryErrorKind {
     }
 }
 
+impl DeliveryErrorKind {
+    /// Returns what a broker said of it last.
+    pub(crate) fn last_code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::AuthenticationFailed { spent, .. } | Self::TimedOut(spent) => spent.last_error,
+            Self::Broker { code, .. } | Self::BatchRefused { code } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
 /// Where a record's time went.
 ///
 /// It displays the stages that took a twentieth of the time or more.

@@ -203,7 +203,7 @@ impl SenderCore {
             self.counters.delivered_at.set(Some(now));
             self.next_delivery_note = now + DELIVERY_PRECISION;
         }
-        while let Some(line) = self.brokers.next_line() {
+        while let Some(line) = self.brokers.next_line().or_else(|| self.settlement.next_line(now)) {
             line.log(&self.settings.client_id);
         }
     }

@@ -17,6 +17,7 @@
 //! use any more, and `fail_what_is_left` ends the cells of batches that are lost.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -24,6 +25,7 @@ use rand::rngs::StdRng;
 use crate::delivery::{AckObserver, Teller};
 use crate::error::{BatchFailure, TransactionError};
 use crate::metrics::Counters;
+use crate::sender::line::Line;
 use crate::sender::settings::SenderSettings;
 
 mod answers;
@@ -31,12 +33,14 @@ mod before_sending;
 mod end;
 mod error_codes;
 mod expiring;
+mod failure_sums;
 mod giving_back;
 mod giving_up;
 mod not_leader;
 mod refusing;
 mod retrying;
 
+use self::failure_sums::FailureSums;
 pub(crate) use self::giving_up::WhyNotAgain;
 pub(crate) use self::not_leader::{LeaderNews, leader_hint};
 
@@ -55,6 +59,8 @@ pub(crate) struct Settlement {
     is_seal_late: bool,
     /// Of the transaction: the first records that have failed since it was told.
     failed: Option<FailedRecords>,
+    /// For the log.
+    failures: FailureSums,
 }
 
 /// Records of a transaction that have failed.
@@ -84,12 +90,39 @@ impl Settlement {
         let random = StdRng::seed_from_u64(seed);
         #[expect(clippy::disallowed_methods, reason = "the settlement tells records of their end")]
         let teller = Teller::new();
-        Self { settings, batch_size, observer, counters, random, teller, is_seal_late: false, failed: None }
+        Self {
+            settings,
+            batch_size,
+            observer,
+            counters,
+            random,
+            teller,
+            is_seal_late: false,
+            failed: None,
+            failures: FailureSums::default(),
+        }
     }
 
     /// Returns which records of the transaction have failed since the last call.
     pub(crate) fn take_failed_records(&mut self) -> Option<FailedRecords> {
         self.failed.take()
+    }
+
+    /// Returns when the log is to be told of failures, if it is.
+    #[inline]
+    pub(crate) fn next_report(&self) -> Option<Instant> {
+        self.failures.due()
+    }
+
+    /// Returns what the log is to be told of failures by now.
+    #[inline]
+    pub(in crate::sender) fn next_line(&mut self, now: Instant) -> Option<Line> {
+        self.failures.next_line(now)
+    }
+
+    /// Returns what the log was not told so far, because the producer ends.
+    pub(in crate::sender) fn next_last_line(&mut self, now: Instant) -> Option<Line> {
+        self.failures.next_last_line(now)
     }
 
     /// Whether a batch has failed before its compression came, since the last call.

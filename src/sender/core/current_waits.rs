@@ -45,6 +45,9 @@ impl SenderCore {
         if let Some(transactions) = &self.transactions {
             transactions.timeouts(now, &mut see_wait);
         }
+        if let Some(at) = self.settlement.next_report() {
+            see_wait(Wait::Until(at), Timer::Failures);
+        }
         self.topology.timeouts(now, &mut see_wait);
         self.schedule.timeouts(see_wait);
     }

@@ -45,6 +45,9 @@ impl SenderCore {
         for batches in batches.into_values() {
             self.settlement.close(batches, kind, now, failed);
         }
+        while let Some(line) = self.settlement.next_last_line(now) {
+            line.log(&self.settings.client_id);
+        }
         self.accumulator.end();
     }
 

@@ -1,14 +1,15 @@
 //! The end of a batch: this file tells records what has become of them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Settlement;
+use super::failure_sums::FailedBatchFacts;
 use super::giving_up::last_word;
 use crate::accumulator::ProducerBatch;
 use crate::delivery::Outcome;
 use crate::error::{
-    DeliveryError, DeliveryErrorKind, Persisted, TransactionError, TransactionErrorKind, Why,
+    DeliveryError, DeliveryErrorKind, Persisted, Spent, TransactionError, TransactionErrorKind, Why,
 };
 use crate::fence::fenced;
 use crate::log;
@@ -174,10 +175,7 @@ impl Settlement {
             Failure::Purged => (DeliveryErrorKind::Purged, Vec::new()),
             Failure::Refused { kind, record_errors } => (kind, record_errors),
         };
-        log::warn!(
-            partition = %batch.topic_partition(), records = batch.record_count(), reason = %kind, ?persisted,
-            "records failed"
-        );
+        self.note_failure(&batch, &kind, persisted, obstruction.as_deref(), now);
         let first = record_errors.first().map_or(0, |(index, _)| *index);
         if self.settings.transactional.is_some() {
             self.note_failed(&batch, &kind, persisted);
@@ -194,6 +192,23 @@ impl Settlement {
         if let (Some(failed), Some(Outcome::Failed(failure))) = (&mut self.failed, cell.outcome()) {
             failed.note_record(failure, first);
         }
+    }
+
+    /// Has the log told of it.
+    fn note_failure(
+        &mut self,
+        batch: &ProducerBatch,
+        kind: &DeliveryErrorKind,
+        persisted: Persisted,
+        why: Option<&Why>,
+        now: Instant,
+    ) {
+        let (topic_partition, records) = (batch.topic_partition(), batch.record_count());
+        let client_id = &*self.settings.client_id;
+        log::debug!(client_id, partition = %topic_partition, records, reason = %kind, ?persisted, "records failed");
+        let failed = FailedBatchFacts { topic_partition, records, kind, persisted };
+        let timeout = self.settings.delivery_timeout;
+        self.failures.note(&failed, || cause(kind, why, timeout), now);
     }
 
     /// Keeps for the transaction what has failed.
@@ -221,6 +236,25 @@ impl Settlement {
         self.counters.batches_completed.add(1);
         self.counters.records_delivered.add(u64::from(batch.record_count()));
         batch.deliver(base_offset, append_time, self.observer.as_deref(), &self.teller);
+    }
+}
+
+/// Says why several records have failed.
+fn cause(kind: &DeliveryErrorKind, why: Option<&Why>, delivery_timeout: Duration) -> String {
+    match kind {
+        DeliveryErrorKind::Closed => "the producer was closed before they were delivered".to_owned(),
+        DeliveryErrorKind::Purged => "they were purged".to_owned(),
+        DeliveryErrorKind::RuntimeShutdown => {
+            "the runtime was shut down before they were delivered".to_owned()
+        }
+        DeliveryErrorKind::TimedOut(spent) => {
+            let why = why.and_then(Why::text).map(|why| format!("; {why}")).unwrap_or_default();
+            format!("not delivered within {} (delivery.timeout.ms): {spent}{why}", Spent(delivery_timeout))
+        }
+        DeliveryErrorKind::TransactionAborted => {
+            "the transaction was aborted before they were delivered".to_owned()
+        }
+        kind => kind.to_string(),
     }
 }
 

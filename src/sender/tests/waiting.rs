@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::rig::{Config, Rig, millis};
+use crate::error::DeliveryErrorKind;
 use crate::network::Deadline;
 use crate::sender::schedule::PartitionWait;
 use crate::sender::timer::Timer;
@@ -57,4 +58,26 @@ fn metadata_that_grows_old_is_what_an_idle_sender_waits_for() {
         timers.iter().all(|timer| matches!(timer, Timer::Metadata | Timer::Network(Deadline::Idle))),
         "{timers:?}"
     );
+}
+
+#[test]
+fn failures_that_the_log_is_not_told_of_yet_are_waited_for() {
+    let mut rig = Rig::new(Config { delivery_timeout: millis(200), ..Config::default() });
+    rig.silent.insert(1);
+    let fail = |rig: &mut Rig| {
+        let _delivery = rig.send(0, "a");
+        rig.advance(millis(200));
+    };
+    let wait = |rig: &Rig| waits(rig).into_iter().find(|(_, timer)| *timer == Timer::Failures);
+
+    fail(&mut rig);
+    assert_eq!(wait(&rig), None, "the log is told of the first at once");
+    fail(&mut rig);
+
+    assert_eq!(wait(&rig), Some((millis(9_800), Timer::Failures)));
+    rig.advance(millis(9_800));
+    assert_eq!(wait(&rig), None);
+    fail(&mut rig);
+    rig.core.abort(&DeliveryErrorKind::Closed, rig.now, &mut Vec::new());
+    assert_eq!(wait(&rig), None);
 }
