@@ -164,6 +164,11 @@ impl PartitionMemory {
         self.memory.fair.free_for(self.id)
     }
 
+    /// Returns the bytes that the batches of the partition hold.
+    pub(crate) fn held(&self) -> usize {
+        self.memory.fair.held_by(self.id)
+    }
+
     /// Returns whether a caller waits for this partition and no other.
     pub(crate) fn is_waited_for(&self) -> bool {
         self.memory.fair.is_partition_waited_for(self.id)

@@ -260,11 +260,31 @@ impl MockCluster {
     /// [`MockError::UnknownBroker`].
     pub async fn broker_down(&self, broker: i32) -> Result<(), MockError> {
         self.change(|state| state.broker_down(broker))?;
+        self.stop(broker).await;
+        Ok(())
+    }
+
+    /// Stops a broker as [`broker_down`](Self::broker_down) does, but the other brokers do not notice so far: they go on naming it, also
+    /// as the leader of its partitions, until `broker_down` is called, too. Clients find nothing that listens at its address.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the broker ends all the same, a moment later.
+    ///
+    /// # Errors
+    ///
+    /// [`MockError::UnknownBroker`].
+    pub async fn crash(&self, broker: i32) -> Result<(), MockError> {
+        self.shared.state().node(broker)?;
+        self.stop(broker).await;
+        Ok(())
+    }
+
+    async fn stop(&self, broker: i32) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&broker);
         if let Some(running) = running {
             running.stop().await;
         }
-        Ok(())
     }
 
     /// Starts a broker that is down, on its old port if that is still free and else on another one.

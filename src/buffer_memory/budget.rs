@@ -348,9 +348,14 @@ impl Budget {
         self.total.saturating_sub(self.held)
     }
 
+    /// Returns how much a partition holds.
+    pub(crate) fn held_by(&self, id: PartitionId) -> usize {
+        self.partition(id).map_or(0, |partition| partition.held)
+    }
+
     /// Returns how much a partition could take now.
     pub(crate) fn free_for(&self, id: PartitionId) -> usize {
-        match self.partition(id).map_or(0, |partition| partition.held) {
+        match self.held_by(id) {
             0 => self.free(),
             held => {
                 let (total, free) = (self.total as f64, self.free() as f64);

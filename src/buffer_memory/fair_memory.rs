@@ -175,6 +175,11 @@ impl FairMemory {
         self.free.load(Ordering::Relaxed)
     }
 
+    /// Returns the bytes that a partition holds.
+    pub(crate) fn held_by(&self, id: PartitionId) -> usize {
+        self.lock().budget.held_by(id)
+    }
+
     /// Returns the bytes that a partition could take now.
     pub(crate) fn free_for(&self, id: PartitionId) -> usize {
         self.lock().budget.free_for(id)

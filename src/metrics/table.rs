@@ -240,6 +240,8 @@ numbers! {
         partition: i32,
     }
     counts {
+        /// Bytes of `buffer.memory` that its batches hold, on their way or not.
+        buffered_bytes: usize = Ours "buffer-used-bytes", Gauge of Bytes;
         /// Batches that are not on their way.
         queued_batches: usize = Ours "queued-batches", Gauge of Batches;
     }

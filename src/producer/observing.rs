@@ -128,6 +128,7 @@ impl<K, V> ProducerShared<K, V> {
         let partitions = topics.iter().flat_map(|topic| topic.made()).map(|queue| PartitionMetrics {
             topic: queue.topic_partition().topic.clone(),
             partition: queue.topic_partition().partition,
+            buffered_bytes: queue.memory().held(),
             queued_batches: queue.queued_batches(),
         });
         let brokers = counters.brokers();

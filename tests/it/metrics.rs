@@ -228,6 +228,9 @@ async fn queues_are_counted_by_partition() -> TestResult {
     let metrics = producer.metrics();
     let queued: Vec<_> = metrics.partitions.iter().map(|it| (it.partition, it.queued_batches)).collect();
     assert_eq!(queued, [(1, 1)]);
+    let held: usize = metrics.partitions.iter().map(|it| it.buffered_bytes).sum();
+    assert!(held > 0);
+    assert_eq!(held, metrics.buffered_bytes);
     Ok(())
 }
 

@@ -363,6 +363,30 @@ async fn leaders_move_when_a_broker_goes_down() {
 }
 
 #[tokio::test]
+async fn crash_of_a_broker_is_not_noticed_at_once() {
+    let cluster = MockCluster::start(2).await.unwrap();
+    cluster.create_topic("t", 2, 2).unwrap();
+    let mut client = Client::connect(&cluster, 1).await;
+    client.metadata(12, &[]).await;
+
+    cluster.crash(1).await.unwrap();
+
+    assert!(client.is_closed_by_broker().await);
+    let port = cluster.port(1).unwrap();
+    assert!(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err());
+    assert_eq!(leaders(&cluster, "t"), [Some(0), Some(1)]);
+    let metadata = Client::connect(&cluster, 0).await.metadata(12, &["t"]).await;
+    assert_eq!(metadata.brokers.len(), 2);
+    assert!(cluster.crash(9).await.is_err());
+
+    cluster.broker_down(1).await.unwrap();
+    assert_eq!(leaders(&cluster, "t"), [Some(0), Some(0)]);
+    cluster.broker_up(1).await.unwrap();
+    assert_eq!(cluster.port(1), Some(port));
+    Client::connect(&cluster, 1).await.metadata(12, &["t"]).await;
+}
+
+#[tokio::test]
 async fn a_broker_comes_back_on_its_port_with_its_records() {
     let cluster = one_partition().await;
     Client::connect(&cluster, 0).await.produce("t", 0, batch(&["a"])).await;
