@@ -32,6 +32,8 @@ pub enum Api {
     Fetch,
     /// Which broker coordinates a transactional id or a group (key 10).
     FindCoordinator,
+    /// Which metrics of a client brokers want (key 71). Offered by clusters with [telemetry](crate::MockClusterBuilder::telemetry) only.
+    GetTelemetrySubscriptions,
     /// Hands out a producer id for idempotence, and epochs for transactions (key 22).
     InitProducerId,
     /// First, last or timestamped offsets of partitions (key 2).
@@ -40,6 +42,8 @@ pub enum Api {
     Metadata,
     /// Writes records (key 0).
     Produce,
+    /// Metrics of a client (key 72). Offered by clusters with [telemetry](crate::MockClusterBuilder::telemetry) only.
+    PushTelemetry,
     /// What a client says of who it is (key 36). Offered by clusters with users only.
     SaslAuthenticate,
     /// By which mechanism a client wants to say who it is (key 17). Offered by clusters with users only.
@@ -50,7 +54,7 @@ pub enum Api {
 
 impl Api {
     /// Every request that the mock serves.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::AddOffsetsToTxn,
         Self::AddPartitionsToTxn,
         Self::ApiVersions,
@@ -59,10 +63,12 @@ impl Api {
         Self::EndTxn,
         Self::Fetch,
         Self::FindCoordinator,
+        Self::GetTelemetrySubscriptions,
         Self::InitProducerId,
         Self::ListOffsets,
         Self::Metadata,
         Self::Produce,
+        Self::PushTelemetry,
         Self::SaslAuthenticate,
         Self::SaslHandshake,
         Self::TxnOffsetCommit,
@@ -89,6 +95,7 @@ impl Api {
             Self::EndTxn => (0, 5),
             Self::Fetch => (4, 18),
             Self::FindCoordinator => (0, 6),
+            Self::GetTelemetrySubscriptions | Self::PushTelemetry => (0, 0),
             Self::InitProducerId => (0, 5),
             Self::ListOffsets => (1, 10),
             Self::Metadata => (0, 13),
@@ -131,10 +138,12 @@ impl Api {
             Self::EndTxn => ApiKey::EndTxn,
             Self::Fetch => ApiKey::Fetch,
             Self::FindCoordinator => ApiKey::FindCoordinator,
+            Self::GetTelemetrySubscriptions => ApiKey::GetTelemetrySubscriptions,
             Self::InitProducerId => ApiKey::InitProducerId,
             Self::ListOffsets => ApiKey::ListOffsets,
             Self::Metadata => ApiKey::Metadata,
             Self::Produce => ApiKey::Produce,
+            Self::PushTelemetry => ApiKey::PushTelemetry,
             Self::SaslAuthenticate => ApiKey::SaslAuthenticate,
             Self::SaslHandshake => ApiKey::SaslHandshake,
             Self::TxnOffsetCommit => ApiKey::TxnOffsetCommit,

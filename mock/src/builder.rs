@@ -12,6 +12,7 @@ use crate::releases::{Release, release_of};
 use crate::sasl::{Admission, SaslMechanism};
 use crate::server::Shared;
 use crate::state::{ClusterState, Settings};
+use crate::telemetry::TelemetrySubscription;
 #[cfg(feature = "tls")]
 use crate::tls::MockTls;
 use crate::topic::random_u64;
@@ -40,6 +41,7 @@ pub struct MockClusterBuilder {
     /// `None`: what the release has.
     transaction_version: Option<Option<i16>>,
     cluster_id: Option<String>,
+    telemetry: Option<TelemetrySubscription>,
     #[cfg(feature = "tls")]
     tls: Option<MockTls>,
 }
@@ -53,6 +55,7 @@ impl MockClusterBuilder {
             release: None,
             transaction_version: None,
             cluster_id: None,
+            telemetry: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -197,6 +200,12 @@ impl MockClusterBuilder {
         self
     }
 
+    /// Has brokers ask clients for metrics (default: they do not offer it; KIP-714).
+    pub fn telemetry(mut self, subscription: TelemetrySubscription) -> Self {
+        self.telemetry = Some(subscription);
+        self
+    }
+
     fn admission(&mut self) -> &mut Admission {
         self.settings.admission.get_or_insert_default()
     }
@@ -240,11 +249,17 @@ impl MockClusterBuilder {
         if let Some(admission) = &self.settings.admission {
             versions.add_sasl(admission.is_without_headers);
         }
+        if self.telemetry.is_some() {
+            versions.add_telemetry();
+        }
         // Kafka's ids are 22 characters too.
         let cluster_id = self.cluster_id.unwrap_or_else(|| format!("mock--{:016x}", random_u64()));
         let settings = Settings { verifies_transactions, ..self.settings };
         let mut state = ClusterState::new(cluster_id, self.brokers, settings, versions);
         state.features = features;
+        if let Some(subscription) = self.telemetry {
+            state.telemetry.subscribe(subscription);
+        }
         let shared = Shared::new(state, self.max_frame_bytes);
         #[cfg(feature = "tls")]
         if let Some(tls) = &self.tls {

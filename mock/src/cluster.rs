@@ -20,6 +20,7 @@ use crate::record::MockRecord;
 use crate::requests::Requests;
 use crate::server::{self, Mode, Shared};
 use crate::state::unknown;
+use crate::telemetry::{PushedMetrics, TelemetrySubscription};
 #[cfg(feature = "tls")]
 use crate::tls::{MockTls, TlsConnection, TlsFault};
 
@@ -233,6 +234,11 @@ impl MockCluster {
         self.shared.state().refusals.clone()
     }
 
+    /// Returns the metrics that clients have pushed, oldest first, up to the newest 1000 pushes.
+    pub fn pushed_metrics(&self) -> Vec<PushedMetrics> {
+        self.shared.state().telemetry.pushed.clone()
+    }
+
     /// Returns how many connections this broker has accepted so far.
     pub fn connections_accepted(&self, broker: i32) -> u64 {
         self.shared.state().connections.accepted(broker)
@@ -404,6 +410,12 @@ impl MockCluster {
     /// Offers a kind of request no longer.
     pub fn remove_api(&self, api: Api) {
         self.shared.state().versions.remove(api);
+    }
+
+    /// Asks clients for other metrics from now on, if the cluster was built with
+    /// [`telemetry`](crate::MockClusterBuilder::telemetry). Their next push gets UNKNOWN_SUBSCRIPTION_ID.
+    pub fn set_telemetry(&self, subscription: TelemetrySubscription) {
+        self.shared.state().telemetry.subscribe(subscription);
     }
 
     /// Sets how many replicas must be up for `acks=all`; fewer give NOT_ENOUGH_REPLICAS.

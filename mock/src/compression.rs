@@ -23,13 +23,29 @@ pub enum Compression {
 impl Compression {
     /// Reads the codec from the attributes of a batch.
     pub(crate) fn of_attributes(attributes: i16) -> Option<Self> {
-        match attributes & 0x07 {
+        Self::of_number((attributes & 0x07) as i8)
+    }
+
+    /// Returns the codec that a number stands for on the wire.
+    pub(crate) fn of_number(number: i8) -> Option<Self> {
+        match number {
             0 => Some(Self::None),
             1 => Some(Self::Gzip),
             2 => Some(Self::Snappy),
             3 => Some(Self::Lz4),
             4 => Some(Self::Zstd),
             _ => None,
+        }
+    }
+
+    /// Returns the number that stands for the codec on the wire.
+    pub(crate) fn number(self) -> i8 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
         }
     }
 

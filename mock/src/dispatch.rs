@@ -83,10 +83,14 @@ impl Broker<'_> {
             Body::EndTxn(body) => reply(request, plan, &self.end_txn(body, version, plan)),
             Body::Fetch(body) => self.fetch(body, request, plan, is_last_call),
             Body::FindCoordinator(body) => reply(request, plan, &self.find_coordinator(body, version, plan)),
+            Body::GetTelemetrySubscriptions(body) => {
+                reply(request, plan, &self.get_telemetry_subscriptions(body, plan))
+            }
             Body::InitProducerId(body) => reply(request, plan, &self.init_producer_id(body, version, plan)),
             Body::ListOffsets(body) => reply(request, plan, &self.list_offsets(body, version, plan)),
             Body::Metadata(body) => reply(request, plan, &self.metadata(body, version, plan)),
             Body::Produce(body) => self.produce(body, request, plan),
+            Body::PushTelemetry(body) => reply(request, plan, &self.push_telemetry(body, plan)),
             Body::SaslAuthenticate(body) => {
                 reply(request, plan, &self.sasl_authenticate(body, plan, session))
             }
@@ -122,7 +126,9 @@ impl Broker<'_> {
             | Body::ApiVersions(_)
             | Body::EndTxn(_)
             | Body::FindCoordinator(_)
+            | Body::GetTelemetrySubscriptions(_)
             | Body::InitProducerId(_)
+            | Body::PushTelemetry(_)
             | Body::SaslAuthenticate(_)
             | Body::SaslHandshake(_)
             | Body::UnknownApiVersions => Vec::new(),

@@ -143,6 +143,8 @@ pub(crate) mod code {
     pub(crate) const PRODUCER_FENCED: i16 = 90;
     pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;
     pub(crate) const STALE_MEMBER_EPOCH: i16 = 113;
+    pub(crate) const UNKNOWN_SUBSCRIPTION_ID: i16 = 117;
+    pub(crate) const TELEMETRY_TOO_LARGE: i16 = 118;
     pub(crate) const TRANSACTION_ABORTABLE: i16 = 120;
     pub(crate) const REBOOTSTRAP_REQUIRED: i16 = 129;
 }

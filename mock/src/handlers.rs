@@ -13,4 +13,5 @@ pub(crate) mod list_offsets;
 pub(crate) mod metadata;
 pub(crate) mod produce;
 pub(crate) mod sasl;
+pub(crate) mod telemetry;
 pub(crate) mod txn_offset_commit;

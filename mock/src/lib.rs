@@ -92,6 +92,7 @@ mod groups;
 mod handlers;
 mod log;
 mod offset_commit;
+mod otlp;
 mod producer_state;
 mod reaction;
 mod record;
@@ -107,6 +108,7 @@ mod server;
 mod shape;
 mod socket;
 mod state;
+mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
 mod token_endpoint;
@@ -123,9 +125,11 @@ pub use compression::Compression;
 pub use error::MockError;
 pub use faults::{Fault, ParseFaultError};
 pub use groups::{CommittedOffset, GroupProtocol};
+pub use otlp::{PushedKind, PushedMetric};
 pub use record::MockRecord;
 pub use requests::Requests;
 pub use sasl::SaslMechanism;
+pub use telemetry::{PushedMetrics, TelemetrySubscription};
 #[cfg(feature = "tls")]
 pub use tls::{MockCertificate, MockTls, TlsConnection, TlsFault, TlsVersion};
 pub use token_endpoint::{MockTokenEndpoint, TokenAnswer, TokenRequest};

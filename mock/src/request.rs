@@ -10,9 +10,11 @@ use kafka_protocol::messages::delete_topics_request::DeleteTopicsRequest;
 use kafka_protocol::messages::end_txn_request::EndTxnRequest;
 use kafka_protocol::messages::fetch_request::FetchRequest;
 use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use kafka_protocol::messages::get_telemetry_subscriptions_request::GetTelemetrySubscriptionsRequest;
 use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsRequest;
 use kafka_protocol::messages::metadata_request::MetadataRequest;
+use kafka_protocol::messages::push_telemetry_request::PushTelemetryRequest;
 use kafka_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
 use kafka_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
 use kafka_protocol::messages::{ApiVersionsRequest, ProduceRequest, RequestHeader};
@@ -44,10 +46,12 @@ pub(crate) enum Body {
     EndTxn(EndTxnRequest),
     Fetch(FetchRequest),
     FindCoordinator(FindCoordinatorRequest),
+    GetTelemetrySubscriptions(GetTelemetrySubscriptionsRequest),
     InitProducerId(InitProducerIdRequest),
     ListOffsets(ListOffsetsRequest),
     Metadata(MetadataRequest),
     Produce(Produce),
+    PushTelemetry(PushTelemetryRequest),
     SaslAuthenticate(SaslAuthenticateRequest),
     SaslHandshake(SaslHandshakeRequest),
     TxnOffsetCommit(OffsetCommit),
@@ -120,10 +124,12 @@ impl Body {
             Api::EndTxn => Self::EndTxn(decode(version, bytes)?),
             Api::Fetch => Self::Fetch(decode(version, bytes)?),
             Api::FindCoordinator => Self::FindCoordinator(decode(version, bytes)?),
+            Api::GetTelemetrySubscriptions => Self::GetTelemetrySubscriptions(decode(version, bytes)?),
             Api::InitProducerId => Self::InitProducerId(decode(version, bytes)?),
             Api::ListOffsets => Self::ListOffsets(decode(version, bytes)?),
             Api::Metadata => Self::Metadata(decode(version, bytes)?),
             Api::Produce => Self::Produce(Produce::check(decode(version, bytes)?, version)),
+            Api::PushTelemetry => Self::PushTelemetry(decode(version, bytes)?),
             Api::SaslAuthenticate => Self::SaslAuthenticate(decode(version, bytes)?),
             Api::SaslHandshake => Self::SaslHandshake(decode(version, bytes)?),
             Api::TxnOffsetCommit => Self::TxnOffsetCommit(OffsetCommit::decode(version, bytes)?),

@@ -46,6 +46,7 @@ use crate::replication::Replication;
 use crate::request::{Body, Request};
 use crate::sasl::{Admission, Session};
 use crate::state::{ClusterState, Settings, unknown};
+use crate::telemetry::{PushedMetrics, TelemetrySubscription};
 use crate::topic::Partition;
 use crate::versions::VersionTable;
 
@@ -515,6 +516,17 @@ impl Brokers {
     /// Offers a kind of request no longer.
     pub fn remove_api(&mut self, api: Api) {
         self.state.versions.remove(api);
+    }
+
+    /// Asks clients for metrics from now on, or for other ones.
+    pub fn set_telemetry(&mut self, subscription: TelemetrySubscription) {
+        self.state.versions.add_telemetry();
+        self.state.telemetry.subscribe(subscription);
+    }
+
+    /// Returns the metrics that clients have pushed, oldest first, up to the newest 1000 pushes.
+    pub fn pushed_metrics(&self) -> &[PushedMetrics] {
+        &self.state.telemetry.pushed
     }
 
     /// Refuses batches with records that do not please, `None` for none.

@@ -18,10 +18,12 @@ pub(crate) fn check(api: Api, version: i16, body: &[u8]) -> Result<(), String> {
         Api::EndTxn => walk.end_txn(),
         Api::Fetch => walk.fetch(version),
         Api::FindCoordinator => walk.find_coordinator(version),
+        Api::GetTelemetrySubscriptions => walk.get_telemetry_subscriptions(),
         Api::InitProducerId => walk.init_producer_id(version),
         Api::ListOffsets => walk.list_offsets(version),
         Api::Metadata => walk.metadata(version),
         Api::Produce => walk.produce(version),
+        Api::PushTelemetry => walk.push_telemetry(),
         Api::SaslAuthenticate => walk.sasl_authenticate(),
         Api::SaslHandshake => walk.string(),
         Api::TxnOffsetCommit => walk.txn_offset_commit(version),
@@ -164,6 +166,11 @@ impl Walk<'_> {
         self.tags()
     }
 
+    fn get_telemetry_subscriptions(&mut self) -> Option<()> {
+        self.skip(16)?; // client instance id
+        self.tags()
+    }
+
     fn init_producer_id(&mut self, version: i16) -> Option<()> {
         self.string()?; // transactional id
         self.skip(4)?; // timeout
@@ -221,6 +228,12 @@ impl Walk<'_> {
             })?;
             topic.tags()
         })?;
+        self.tags()
+    }
+
+    fn push_telemetry(&mut self) -> Option<()> {
+        self.skip(16 + 4 + 1 + 1)?; // client instance id, subscription id, terminating, codec
+        self.bytes()?;
         self.tags()
     }
 

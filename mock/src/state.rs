@@ -16,6 +16,7 @@ use crate::record_judge::RecordJudge;
 use crate::replication::Replication;
 use crate::requests::Requests;
 use crate::sasl::Admission;
+use crate::telemetry::Telemetry;
 use crate::topic::{Partition, Topic, TopicId, is_valid_name};
 use crate::transactions::Transactions;
 use crate::versions::VersionTable;
@@ -87,6 +88,7 @@ pub(crate) struct ClusterState {
     pub(crate) coordinators: Coordinators,
     pub(crate) transactions: Transactions,
     pub(crate) groups: Groups,
+    pub(crate) telemetry: Telemetry,
     /// Whether a test writes markers when it pleases.
     pub(crate) are_markers_held: bool,
     /// Makes ids of topics; random if `None`.
@@ -115,6 +117,7 @@ impl ClusterState {
             coordinators: Coordinators::default(),
             transactions: Transactions::default(),
             groups: Groups::default(),
+            telemetry: Telemetry::default(),
             are_markers_held: false,
             topic_ids: None,
             now: Duration::ZERO,

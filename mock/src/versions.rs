@@ -14,7 +14,7 @@ pub(crate) struct VersionTable {
 impl VersionTable {
     /// Imitates the newest release that the mock knows.
     pub(crate) fn newest() -> Self {
-        let is_for_all = |api: &Api| !SASL.contains(api);
+        let is_for_all = |api: &Api| !SASL.contains(api) && !TELEMETRY.contains(api);
         let offered = Api::ALL.into_iter().filter(is_for_all).map(|api| (api, api.served()));
         let mut offered: BTreeMap<_, _> = offered.collect();
         // Brokers of 4.x announce Produce from 0 although they refuse what is below 3: librdkafka needs the
@@ -30,6 +30,13 @@ impl VersionTable {
             return;
         }
         for api in SASL {
+            self.offered.insert(api, api.served());
+        }
+    }
+
+    /// Offers what clients need to push metrics.
+    pub(crate) fn add_telemetry(&mut self) {
+        for api in TELEMETRY {
             self.offered.insert(api, api.served());
         }
     }
@@ -56,3 +63,4 @@ impl VersionTable {
 }
 
 const SASL: [Api; 2] = [Api::SaslAuthenticate, Api::SaslHandshake];
+const TELEMETRY: [Api; 2] = [Api::GetTelemetrySubscriptions, Api::PushTelemetry];

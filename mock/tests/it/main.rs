@@ -14,6 +14,7 @@ mod produce;
 mod sans_io;
 mod sans_io_transactions;
 mod support;
+mod telemetry;
 #[cfg(feature = "tls")]
 mod tls;
 mod transactional;
