@@ -63,7 +63,7 @@ impl ApiKey {
         self as i16
     }
 
-    /// Returns the versions that this crate speaks; none while the messages of the API are not written.
+    /// Returns the versions that this crate speaks.
     ///
     /// AddPartitionsToTxn ends at 3, the last version that is for clients (KIP-890).
     /// Produce begins at 3, the first version with record batches of format 2. Brokers of Kafka 4 advertise 0
@@ -79,7 +79,7 @@ impl ApiKey {
             Self::Produce => 3..=13,
             Self::SaslAuthenticate => 0..=2,
             Self::SaslHandshake => 0..=1,
-            Self::GetTelemetrySubscriptions | Self::PushTelemetry => RangeInclusive::new(0, -1),
+            Self::GetTelemetrySubscriptions | Self::PushTelemetry => 0..=0,
         }
     }
 

@@ -79,6 +79,22 @@ impl Compression {
         }
     }
 
+    /// Returns the codec of a number that stands on the wire.
+    #[cfg(feature = "telemetry")]
+    pub(crate) fn of_number(number: i8) -> Option<Self> {
+        let all = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
+        all.into_iter().find(|codec| codec.attribute_bits() == i16::from(number))
+    }
+
+    /// Returns the level that Kafka takes by default.
+    #[cfg(feature = "telemetry")]
+    pub(crate) fn usual_level(self) -> i32 {
+        match self {
+            Self::Zstd => 3,
+            Self::Gzip | Self::Lz4 | Self::None | Self::Snappy => -1,
+        }
+    }
+
     /// Returns the feature that the crate would have to be built with for this codec, if it is not.
     pub(crate) fn missing_feature(self) -> Option<&'static str> {
         let (feature, is_on) = match self {

@@ -10,9 +10,13 @@ pub(crate) mod add_partitions_to_txn;
 pub(crate) mod api_versions;
 pub(crate) mod end_txn;
 pub(crate) mod find_coordinator;
+#[cfg(any(feature = "telemetry", test))]
+pub(crate) mod get_telemetry_subscriptions;
 pub(crate) mod init_producer_id;
 pub(crate) mod metadata;
 pub(crate) mod produce;
+#[cfg(any(feature = "telemetry", test))]
+pub(crate) mod push_telemetry;
 pub(crate) mod sasl_authenticate;
 pub(crate) mod sasl_handshake;
 pub(crate) mod txn_offset_commit;

@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         self.fixed("bool").map(|[byte]| byte != 0)
     }
 
-    #[cfg(test)]
+    #[cfg(any(feature = "telemetry", test))]
     pub(crate) fn i8(&mut self) -> Result<i8, DecodeError> {
         self.fixed("int8").map(i8::from_be_bytes)
     }

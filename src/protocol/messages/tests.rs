@@ -6,9 +6,13 @@ use super::add_partitions_to_txn::{AddPartitionsToTxnRequest, AddPartitionsToTxn
 use super::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use super::end_txn::{EndTxnRequest, EndTxnResponse};
 use super::find_coordinator::{FindCoordinatorRequest, FindCoordinatorResponse};
+use super::get_telemetry_subscriptions::{
+    GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse,
+};
 use super::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use super::metadata::{MetadataRequest, MetadataResponse};
 use super::produce::{ProduceRequest, ProduceResponse};
+use super::push_telemetry::{PushTelemetryRequest, PushTelemetryResponse};
 use super::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use super::sasl_handshake::{SaslHandshakeRequest, SaslHandshakeResponse};
 use super::txn_offset_commit::{TxnOffsetCommitRequest, TxnOffsetCommitResponse};
@@ -61,9 +65,11 @@ messages! {
     ApiVersions: ApiVersionsRequest, ApiVersionsResponse;
     EndTxn: EndTxnRequest, EndTxnResponse;
     FindCoordinator: FindCoordinatorRequest, FindCoordinatorResponse;
+    GetTelemetrySubscriptions: GetTelemetrySubscriptionsRequest, GetTelemetrySubscriptionsResponse;
     InitProducerId: InitProducerIdRequest, InitProducerIdResponse;
     Metadata: MetadataRequest, MetadataResponse;
     Produce: ProduceRequest, ProduceResponse;
+    PushTelemetry: PushTelemetryRequest, PushTelemetryResponse;
     SaslAuthenticate: SaslAuthenticateRequest, SaslAuthenticateResponse;
     SaslHandshake: SaslHandshakeRequest, SaslHandshakeResponse;
     TxnOffsetCommit: TxnOffsetCommitRequest, TxnOffsetCommitResponse;

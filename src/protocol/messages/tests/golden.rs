@@ -14,6 +14,7 @@ use crate::protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 use crate::protocol::messages::find_coordinator::{
     Coordinator, CoordinatorType, FindCoordinatorRequest, FindCoordinatorResponse,
 };
+use crate::protocol::messages::get_telemetry_subscriptions::GetTelemetrySubscriptionsRequest;
 use crate::protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 use crate::protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
@@ -23,6 +24,7 @@ use crate::protocol::messages::produce::{
     NodeEndpoint, PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
     RecordError, TopicProduceData, TopicProduceResponse,
 };
+use crate::protocol::messages::push_telemetry::PushTelemetryRequest;
 use crate::protocol::messages::sasl_authenticate::{SaslAuthenticateRequest, SaslAuthenticateResponse};
 use crate::protocol::messages::sasl_handshake::SaslHandshakeRequest;
 use crate::protocol::messages::txn_offset_commit::{
@@ -236,6 +238,20 @@ fn init_producer_id_response_of_java_is_read() {
         error_code: 0,
         producer_id: 4000,
         producer_epoch: 3,
+    });
+}
+
+#[test]
+fn telemetry_requests_equal_those_of_java() {
+    assert_written("GetTelemetrySubscriptionsRequest[zero uuid]", |_| GetTelemetrySubscriptionsRequest {
+        client_instance_id: Uuid::ZERO,
+    });
+    assert_written("PushTelemetryRequest[id,sub 7,term=false,comp=0,metrics=0a]", |_| PushTelemetryRequest {
+        client_instance_id: TOPIC_ID,
+        subscription_id: 7,
+        terminating: false,
+        compression_type: 0,
+        metrics: Bytes::from_static(&[0x0a]),
     });
 }
 

@@ -20,9 +20,11 @@ use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnResponse
 use crate::protocol::messages::api_versions::ApiVersionsResponse;
 use crate::protocol::messages::end_txn::EndTxnResponse;
 use crate::protocol::messages::find_coordinator::FindCoordinatorResponse;
+use crate::protocol::messages::get_telemetry_subscriptions::GetTelemetrySubscriptionsResponse;
 use crate::protocol::messages::init_producer_id::InitProducerIdResponse;
 use crate::protocol::messages::metadata::MetadataResponse;
 use crate::protocol::messages::produce::{ProduceAsked, ProduceResponse};
+use crate::protocol::messages::push_telemetry::PushTelemetryResponse;
 use crate::protocol::messages::sasl_authenticate::SaslAuthenticateResponse;
 use crate::protocol::messages::sasl_handshake::SaslHandshakeResponse;
 use crate::protocol::messages::txn_offset_commit::TxnOffsetCommitResponse;
@@ -76,6 +78,13 @@ impl Footprint for FindCoordinatorResponse {
     }
 }
 
+impl Footprint for GetTelemetrySubscriptionsResponse {
+    fn footprint(&self) -> usize {
+        of_vec(&self.accepted_compression_types, |_| 0)
+            + of_vec(&self.requested_metrics, |name| of_string(name))
+    }
+}
+
 impl Footprint for InitProducerIdResponse {
     fn footprint(&self) -> usize {
         0
@@ -111,6 +120,12 @@ impl Footprint for ProduceResponse {
             of_string(&topic.name) + partitions
         });
         nodes + topics
+    }
+}
+
+impl Footprint for PushTelemetryResponse {
+    fn footprint(&self) -> usize {
+        0
     }
 }
 
@@ -298,9 +313,11 @@ fn response_in_a_version_that_we_do_not_speak_is_an_error() {
     assert_refused::<ApiVersionsResponse>();
     assert_refused::<EndTxnResponse>();
     assert_refused::<FindCoordinatorResponse>();
+    assert_refused::<GetTelemetrySubscriptionsResponse>();
     assert_refused::<InitProducerIdResponse>();
     assert_refused::<MetadataResponse>();
     assert_refused::<ProduceResponse>();
+    assert_refused::<PushTelemetryResponse>();
     assert_refused::<SaslAuthenticateResponse>();
     assert_refused::<SaslHandshakeResponse>();
     assert_refused::<TxnOffsetCommitResponse>();
@@ -356,9 +373,11 @@ hostile! {
     api_versions: ApiVersionsResponse;
     end_txn: EndTxnResponse;
     find_coordinator: FindCoordinatorResponse;
+    get_telemetry_subscriptions: GetTelemetrySubscriptionsResponse;
     init_producer_id: InitProducerIdResponse;
     metadata: MetadataResponse;
     produce: ProduceResponse;
+    push_telemetry: PushTelemetryResponse;
     sasl_authenticate: SaslAuthenticateResponse;
     sasl_handshake: SaslHandshakeResponse;
     txn_offset_commit: TxnOffsetCommitResponse;
