@@ -90,6 +90,9 @@
 //! any cipher that Java or OpenSSL has used for them. It brings the crate `rc2`, and code for `des` and `sha1`, which are too old
 //! for anything else. Without it, errors name the command that makes PEM of such a file.
 //!
+//! `telemetry`, off by default, pushes metrics to brokers whose operators have subscribed to them (KIP-714), under Kafka's names, unless
+//! [`enable_metrics_push`](KafkaProducerBuilder::enable_metrics_push) is false. Brokers that do not ask get nothing. It brings no crate.
+//!
 //! # Seeing inside
 //!
 //! [`KafkaProducer::metrics`] gives a snapshot: counters, levels, ages and histograms of the producer, of each topic, broker and
@@ -238,6 +241,8 @@ pub use crate::producer::{
     OffsetAndMetadata, PoolError, PooledProducer, Transaction, TransactionHandle, TransactionalProducer,
     TransactionalProducerPool,
 };
+#[cfg(feature = "telemetry")]
+pub use crate::producer::{ClientInstanceId, ClientInstanceIdError};
 pub use crate::protocol::ErrorCode;
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::sender::Purge;

@@ -8,11 +8,19 @@ mod counters;
 #[cfg(test)]
 mod documentation;
 mod histogram;
+#[cfg(feature = "telemetry")]
+mod otlp;
 mod prometheus;
+#[cfg(feature = "telemetry")]
+mod pushed;
 mod sample;
 mod table;
 
 pub(crate) use self::counters::{BrokerCounters, Counters, TopicCounters};
 pub use self::histogram::HistogramSnapshot;
+#[cfg(feature = "telemetry")]
+pub(crate) use self::otlp::{Temporality, encode};
+#[cfg(feature = "telemetry")]
+pub(crate) use self::pushed::{Detail, Window, points};
 pub use self::sample::{MetricGroup, MetricKind, MetricUnit, MetricValue, Sample};
 pub use self::table::{BrokerMetrics, Metrics, PartitionMetrics, TopicMetrics};

@@ -20,6 +20,8 @@ use crate::metrics::Counters;
 use crate::network::transport::Connector;
 use crate::pipeline::{InterceptorChain, RoutingRules, Serializer};
 use crate::record::ProducerRecord;
+#[cfg(feature = "telemetry")]
+use crate::sender::Known;
 use crate::sender::{Board, Control, Purge};
 use crate::topic_partition::Topic;
 
@@ -31,6 +33,8 @@ mod caller;
 mod deadline;
 mod enqueue;
 mod health;
+#[cfg(feature = "telemetry")]
+mod instance_id;
 mod memory_wait;
 mod not_ready;
 mod observing;
@@ -47,6 +51,8 @@ pub use self::build_error::BuildError;
 pub use self::builder::KafkaProducerBuilder;
 use self::enqueue::{Enqueue, TimeBlocked, far};
 pub use self::health::Health;
+#[cfg(feature = "telemetry")]
+pub use self::instance_id::{ClientInstanceId, ClientInstanceIdError};
 pub use self::not_ready::NotReady;
 use self::topic_wait::{TopicWait, TopicWaitError};
 use self::topics::TopicDirectory;
@@ -120,6 +126,9 @@ pub(crate) struct ProducerShared<K, V> {
     /// How brokers have fared.
     board: Arc<Board>,
     wall_clock: WallClock,
+    /// What is known of the id for telemetry; `None` if metrics are not pushed.
+    #[cfg(feature = "telemetry")]
+    instance: Option<watch::Receiver<Known>>,
     /// Topics that the application wants known.
     pinned: Vec<Topic>,
 }

@@ -38,7 +38,10 @@ mod settings;
 mod settlement;
 mod shell;
 mod sight;
+mod snapshot;
 mod sockets;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 mod throttling;
 mod timer;
 mod topic_interests;
@@ -55,8 +58,11 @@ pub use self::purge::Purge;
 pub(crate) use self::request::Purpose;
 pub(crate) use self::settings::{SenderSettings, TransactionalSettings};
 use self::shell::Shell;
+pub(crate) use self::snapshot::snapshot;
 #[cfg(test)]
 pub(crate) use self::sockets::Sockets;
+#[cfg(feature = "telemetry")]
+pub(crate) use self::telemetry::{Instance, Known, TelemetrySettings};
 pub(crate) use self::topology::BootstrapNews;
 pub(crate) use self::transactions::{CallReply, GroupOffsets, OffsetToCommit, Wish};
 

@@ -263,7 +263,7 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("connections.max.idle.ms", Kind::any(Long), Some("540000"), supported!(connections_max_idle)),
     Key::new("delivery.timeout.ms", INT, Some("120000"), supported!(delivery_timeout)),
     Key::new("enable.idempotence", Kind::Boolean, Some("true"), supported!(enable_idempotence)),
-    Key::new("enable.metrics.push", Kind::Boolean, Some("true"), not_yet("client telemetry is", Some("false"))),
+    Key::new("enable.metrics.push", Kind::Boolean, Some("true"), supported!(enable_metrics_push)),
     Key::new("interceptor.classes", Kind::List, Some(""), java_only(INTERCEPTORS, Some(""))),
     Key::new("key.serializer", Kind::Class, None, serializer(KEY_SERIALIZER)),
     Key::new("linger.ms", LONG, Some("5"), supported!(linger)),

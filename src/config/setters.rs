@@ -191,6 +191,16 @@ macro_rules! config_setters {
             self
         }
 
+        /// Sets whether the producer pushes metrics to brokers that ask for them (`enable.metrics.push`, default true; KIP-714).
+        ///
+        /// That needs the feature `telemetry`: without it, nothing is pushed, and the configuration is refused if you set this to true.
+        /// Brokers ask if their operators have subscribed to metrics of clients; otherwise nothing is pushed either.
+        #[must_use]
+        pub fn enable_metrics_push(mut self, enable: bool) -> Self {
+            self$(.$config)?.set("enable.metrics.push", enable, |settings| &mut settings.enable_metrics_push);
+            self
+        }
+
         /// Sets how long a batch waits for more records before it is sent (`linger.ms`, default 5 ms).
         ///
         /// Fractions of a millisecond are kept; more than 2147483647 ms count as that many. With zero, a batch

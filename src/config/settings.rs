@@ -47,6 +47,8 @@ pub(crate) struct ProducerSettings {
     pub(crate) delivery_timeout: Duration,
     /// False with `acks` other than all.
     pub(crate) enable_idempotence: bool,
+    /// Means nothing without the feature `telemetry`.
+    pub(crate) enable_metrics_push: bool,
     /// At most 2147483647 ms. May be finer than a millisecond.
     pub(crate) linger: Duration,
     /// True unless `linger.ms` was set: it does not hold up batches whose records are all awaited.
@@ -206,6 +208,7 @@ impl Default for ProducerSettings {
             connections_max_idle: Some(Duration::from_secs(540)),
             delivery_timeout: Duration::from_secs(120),
             enable_idempotence: true,
+            enable_metrics_push: true,
             linger: Duration::from_millis(5),
             linger_spares_awaited: true,
             max_block: Duration::from_secs(60),

@@ -31,7 +31,7 @@ fn problems_are_reported_together_and_in_order() {
         .batch_size(usize::MAX)
         .property("acks", "2")
         .property("max.in.flight.requests.per.connection", "0")
-        .property("enable.metrics.push", "true")
+        .property("compression.lz4.level", "3")
         .property("key.serializer", "org.apache.kafka.common.serialization.DoubleSerializer")
         .metadata_max_idle(Duration::from_micros(4_999_500))
         .validate()
@@ -42,8 +42,7 @@ fn problems_are_reported_together_and_in_order() {
         format!("batch.size = {}: must be 0 to 2147483647", usize::MAX),
         "acks = 2: must be all, -1, 0 or 1".to_owned(),
         "max.in.flight.requests.per.connection = 0: must be at least 1".to_owned(),
-        "enable.metrics.push = true: client telemetry is not available yet, must be false or unset"
-            .to_owned(),
+        "compression.lz4.level = 3: other levels of lz4 are not available yet, must be 9 or unset".to_owned(),
         "key.serializer = org.apache.kafka.common.serialization.DoubleSerializer: \
          Java classes cannot be loaded, use the builder's `key_serializer`"
             .to_owned(),
@@ -110,6 +109,7 @@ fn every_setter() -> ProducerConfig {
         .connections_max_idle(None)
         .delivery_timeout(ms(3))
         .enable_idempotence(false)
+        .enable_metrics_push(false)
         .linger(ms(4))
         .max_block(ms(5))
         .max_in_flight_requests_per_connection(6)
@@ -183,6 +183,7 @@ const EVERY_PROPERTY: &[(&str, &str)] = &[
     ("connections.max.idle.ms", "-1"),
     ("delivery.timeout.ms", "3"),
     ("enable.idempotence", "false"),
+    ("enable.metrics.push", "false"),
     ("linger.ms", "4"),
     ("max.block.ms", "5"),
     ("max.in.flight.requests.per.connection", "6"),

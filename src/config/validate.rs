@@ -108,6 +108,7 @@ impl ProducerConfig {
         problems.extend(self.against_idempotence());
         problems.extend(self.without_credentials());
         problems.extend(self.against_one_store());
+        problems.extend(self.push_without_feature());
         problems
     }
 
@@ -134,6 +135,13 @@ impl ProducerConfig {
         let is_sound = self.is_sound("transactional.id") && !self.variables.contains_key("transactional.id");
         (is_empty && is_sound)
             .then(|| self.conflict("transactional.id", "must not be empty; leave it unset".to_owned()))
+    }
+
+    fn push_without_feature(&self) -> Option<ConfigProblem> {
+        let key = "enable.metrics.push";
+        let is_asked_for = self.is_explicit(key) && self.settings.enable_metrics_push && self.is_sound(key);
+        let reason = ConfigReason::needs_feature("telemetry");
+        (is_asked_for && !cfg!(feature = "telemetry")).then(|| ConfigProblem::new(key, "true", reason))
     }
 
     fn rack_without_name(&self) -> Option<ConfigProblem> {

@@ -140,7 +140,16 @@ mod tests {
 
     fn sample(name: &'static str, kind: MetricKind, unit: MetricUnit) -> Sample<'static> {
         let value = MetricValue::Integer(7);
-        Sample { group: MetricGroup::Topic, name, labels: Vec::new(), kind, unit, help: "", value }
+        Sample {
+            group: MetricGroup::Topic,
+            name,
+            is_kafkas: false,
+            labels: Vec::new(),
+            kind,
+            unit,
+            help: "",
+            value,
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Sample<'a> {
     pub group: MetricGroup,
     /// Kafka's name where Kafka has the number, such as `record-retry-total`; else a name of the same form. Unique within the group.
     pub name: &'static str,
+    /// Whether Kafka's producer has a number of this name, maybe as an average, a maximum or a rate of it.
+    pub is_kafkas: bool,
     /// Names and values that tell samples of one name apart. Names have Kafka's form: `client-id`, `topic`, `node-id`.
     pub labels: Vec<(&'static str, Cow<'a, str>)>,
     /// How the number behaves.

@@ -70,6 +70,7 @@ macro_rules! numbers {
                     samples.push(Sample {
                         group: MetricGroup::$group,
                         name: $metric,
+                        is_kafkas: matches!(stringify!($origin).as_bytes(), b"Kafka"),
                         labels: labels.to_vec(),
                         kind: MetricKind::$kind,
                         unit: MetricUnit::$unit,

@@ -49,6 +49,8 @@ use crate::sender::{
     Board, Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings,
     TransactionalSettings, most_outstanding,
 };
+#[cfg(feature = "telemetry")]
+use crate::sender::{Instance, Known, TelemetrySettings};
 #[cfg(feature = "tls")]
 use crate::tls::{CertificateProvider, Peer, RotatingTls};
 use crate::topic_partition::Topic;
@@ -320,9 +322,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     ) -> Result<KafkaProducer<K, V>, BuildError> {
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let epoch = clock::now();
-        if deadline::new_sleep(epoch).is_none() {
-            return Err(BuildError::NoTimers);
-        }
+        drop(deadline::new_sleep(epoch).ok_or(BuildError::NoTimers)?);
         let interceptors = Arc::new(self.interceptors);
         let has_interceptors = !interceptors.is_empty();
         let observer: Option<Arc<dyn AckObserver>> =
@@ -345,6 +345,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             seed: rand::rng().random(),
             epoch,
         });
+        #[cfg(feature = "telemetry")]
+        let (core, instance) = with_telemetry(core, &settings, epoch);
         let sender = Sender::new(
             core,
             Arc::clone(&accumulator),
@@ -353,12 +355,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             Arc::clone(&connector),
             MAX_RESPONSE_LEN,
         );
-        let mut beside: Vec<RunningBeside> = login.into_iter().collect();
-        if settings.wants_canonical_names() {
-            let names = bootstrap_names(&settings, self.names, &clusters, &control, &accumulator);
-            beside.push(Box::pin(names.run()));
-        }
-        authentication::spawn(&runtime, sender, beside);
+        let names = || bootstrap_names(&settings, self.names, &clusters, &control, &accumulator);
+        let names = settings.wants_canonical_names().then(names);
+        let names = names.map(|names| -> RunningBeside { Box::pin(names.run()) });
+        authentication::spawn(&runtime, sender, login.into_iter().chain(names).collect());
         let shared = ProducerShared {
             id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
@@ -376,6 +376,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             board,
             pinned: self.pinned,
             wall_clock: WallClock::new(epoch),
+            #[cfg(feature = "telemetry")]
+            instance,
         };
         Ok(KafkaProducer { shared: Arc::new(shared) })
     }
@@ -531,6 +533,24 @@ fn new_network(
         head_start: HEAD_START,
     };
     NetworkClient::new(config, StdRng::from_rng(&mut rand::rng()))
+}
+
+/// Has metrics pushed, unless `enable.metrics.push` is false.
+#[cfg(feature = "telemetry")]
+fn with_telemetry(
+    core: SenderCore,
+    settings: &ProducerSettings,
+    epoch: Instant,
+) -> (SenderCore, Option<watch::Receiver<Known>>) {
+    if !settings.enable_metrics_push {
+        return (core, None);
+    }
+    let (instance, known) = Instance::new();
+    let named = [("client_rack", &settings.client_rack), ("transactional_id", &settings.transactional_id)];
+    let attributes = named.into_iter().filter(|(_, value)| !value.is_empty());
+    let attributes = attributes.map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    let telemetry = TelemetrySettings { attributes, seed: rand::rng().random() };
+    (core.with_telemetry(telemetry, instance, epoch), Some(known))
 }
 
 fn sender_settings(settings: &ProducerSettings) -> SenderSettings {

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use crate::accumulator::EnqueueWaits;
 use crate::clock;
 use crate::metadata::Cluster;
-use crate::metrics::{HistogramSnapshot, MetricUnit, Metrics, PartitionMetrics};
+use crate::metrics::{Metrics, PartitionMetrics};
 use crate::record::ProducerRecord;
+use crate::sender::snapshot;
 use crate::topic_partition::Topic;
 
 use super::enqueue::far;
@@ -118,12 +119,8 @@ impl<K, V> ProducerShared<K, V> {
     }
 
     fn metrics(&self) -> Metrics {
-        let now = clock::now();
-        let counters = &*self.counters;
-        let calls = &counters.calls;
-        let memory = self.accumulator.memory();
-        let settled = counters.records_delivered.value() + counters.record_errors.value();
-        let accepted = self.accumulator.appended_records();
+        let (client_id, start_time) = (&self.settings.client_id, self.wall_clock.began());
+        let certificate_ends = self.connector.certificate_ends().and_then(clock::time_of);
         let topics = self.accumulator.topics();
         let partitions = topics.iter().flat_map(|topic| topic.made()).map(|queue| PartitionMetrics {
             topic: queue.topic_partition().topic.clone(),
@@ -131,50 +128,7 @@ impl<K, V> ProducerShared<K, V> {
             buffered_bytes: queue.memory().held(),
             queued_batches: queue.queued_batches(),
         });
-        let brokers = counters.brokers();
-        let latencies = brokers.iter().map(|broker| &broker.request_latency);
-        let request_latency = HistogramSnapshot::merged(MetricUnit::Seconds, latencies);
-        Metrics {
-            client_id: self.settings.client_id.clone(),
-            taken_at: now,
-            topics: topics.iter().map(|topic| topic.metrics()).collect(),
-            brokers,
-            partitions: partitions.collect(),
-            batches_completed: counters.batches_completed.value(),
-            batch_splits: counters.batch_splits.value(),
-            buffer_available_bytes: memory.available(),
-            buffer_total_bytes: memory.total(),
-            buffered_bytes: memory.total() - memory.available(),
-            buffered_records: accepted.saturating_sub(settled),
-            certificate_ends: self.connector.certificate_ends().and_then(clock::time_of),
-            connections: counters.connections.value(),
-            connections_closed: counters.connections_closed.value(),
-            connections_created: counters.connections_created.value(),
-            failed_authentications: counters.failed_authentications.value(),
-            requests_in_flight: counters.requests_in_flight.value(),
-            requests_sent: counters.requests_sent.value(),
-            responses_received: request_latency.count(),
-            produce_requests_sent: counters.produce_requests_sent.value(),
-            metadata_requests_sent: counters.metadata_requests_sent.value(),
-            records_accepted: accepted,
-            records_delivered: counters.records_delivered.value(),
-            record_errors: counters.record_errors.value(),
-            record_retries: counters.record_retries.value(),
-            bytes_sent: counters.bytes_sent.value(),
-            waiting_for_memory: memory.waiters(),
-            memory_timeouts: calls.memory_timeouts(),
-            memory_wait: calls.memory_wait(),
-            metadata_wait: calls.metadata_wait(),
-            metadata_age: counters.metadata_at.age(now),
-            last_delivery_age: counters.delivered_at.age(now),
-            oldest_batch_age: self.accumulator.oldest_batch().map(|at| now.saturating_duration_since(at)),
-            start_time: self.wall_clock.began(),
-            batch_size: counters.batch_size.snapshot(MetricUnit::Bytes),
-            compression_ratio: counters.compression_ratio.snapshot(MetricUnit::Ratio),
-            queue_time: counters.queue_time.snapshot(MetricUnit::Seconds),
-            records_per_batch: counters.records_per_batch.snapshot(MetricUnit::Records),
-            request_latency,
-            throttle_time: counters.throttle_time.snapshot(MetricUnit::Seconds),
-        }
+        let metrics = snapshot(&self.counters, &self.accumulator, client_id, start_time, clock::now());
+        Metrics { certificate_ends, partitions: partitions.collect(), ..metrics }
     }
 }

@@ -75,6 +75,8 @@ impl Shared {
             counters: self.counters,
             board: Arc::default(),
             wall_clock: WallClock::new(clock::now()),
+            #[cfg(feature = "telemetry")]
+            instance: None,
             pinned: Vec::new(),
         };
         TransactionalProducer::new(Arc::new(shared))

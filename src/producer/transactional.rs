@@ -265,6 +265,23 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
         self.as_general().ready(timeout).await
     }
 
+    /// Returns the id by which brokers know this producer in the metrics that it pushes, as [`KafkaProducer::client_instance_id`] does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop at any time.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`KafkaProducer::client_instance_id`].
+    #[cfg(feature = "telemetry")]
+    pub async fn client_instance_id(
+        &self,
+        timeout: Duration,
+    ) -> Result<super::ClientInstanceId, super::ClientInstanceIdError> {
+        self.as_general().client_instance_id(timeout).await
+    }
+
     /// For what both kinds of producers do.
     fn as_general(&self) -> KafkaProducer<K, V> {
         KafkaProducer { shared: Arc::clone(&self.shared) }

@@ -18,6 +18,7 @@
 //! | [`Numbering`] | which producer id and epochs are in use |
 //! | [`Topology`] | when to ask which broker for metadata, and what follows from the answer |
 //! | [`Brokers`] | how each broker has fared |
+//! | `Telemetry` | which metrics are pushed to which broker, and when |
 //! | [`Transactions`] | how far the transaction is, and what its coordinator is told |
 //!
 //! Here they are strung together: events go to machines (`events.rs`, `produce_outcomes.rs`), effects are carried out (`acting.rs`),
@@ -43,6 +44,8 @@ use crate::sender::request::Purpose;
 use crate::sender::schedule::Schedule;
 use crate::sender::settings::SenderSettings;
 use crate::sender::settlement::Settlement;
+#[cfg(feature = "telemetry")]
+use crate::sender::telemetry::Telemetry;
 use crate::sender::topic_interests::TopicInterest;
 use crate::sender::topology::Topology;
 use crate::sender::transactions::Transactions;
@@ -63,6 +66,9 @@ pub(crate) struct SenderCore {
     topology: Topology,
     /// `None` unless the producer is transactional.
     transactions: Option<Transactions>,
+    /// `None` unless metrics may be pushed.
+    #[cfg(feature = "telemetry")]
+    telemetry: Option<Telemetry>,
     /// What the machines have said and was not done so far: nothing between two calls.
     effects: Effects,
     /// What the shell must do and has not taken so far.
@@ -87,6 +93,8 @@ mod pending_actions;
 mod produce_outcomes;
 mod purge_and_abort;
 mod sending;
+#[cfg(feature = "telemetry")]
+mod telling;
 mod transacting;
 
 use self::counting::BrokerCounts;
@@ -148,6 +156,8 @@ impl SenderCore {
             effects: Effects::default(),
             topology,
             transactions,
+            #[cfg(feature = "telemetry")]
+            telemetry: None,
             wall_clock: 0,
             read_until: parts.epoch,
         };
@@ -244,6 +254,8 @@ impl SenderCore {
         // A partition may have used up its epochs only now, and nothing else may happen for long.
         self.ask_for_producer_id(now);
         self.go_on_with_transactions(now);
+        #[cfg(feature = "telemetry")]
+        self.push_telemetry(now);
     }
 
     fn ask_for_metadata(&mut self, now: Instant) {

@@ -12,13 +12,19 @@ use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
 use crate::protocol::messages::end_txn::EndTxnRequest;
 use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
+#[cfg(feature = "telemetry")]
+use crate::protocol::messages::get_telemetry_subscriptions::GetTelemetrySubscriptionsRequest;
 use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
 use crate::protocol::messages::metadata::MetadataRequest;
 use crate::protocol::messages::produce::{NodeEndpoint, PartitionProduceResponse, ProduceAsked};
 use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
+#[cfg(feature = "telemetry")]
+use crate::protocol::messages::push_telemetry::PushTelemetryRequest;
 use crate::protocol::messages::txn_offset_commit::TxnOffsetCommitRequest;
 use crate::sender::numbering;
 use crate::sender::partition::LogCount;
+#[cfg(feature = "telemetry")]
+use crate::sender::telemetry;
 use crate::sender::topology;
 use crate::sender::transactions;
 use crate::topic_partition::{Topic, TopicPartition};
@@ -30,6 +36,8 @@ use crate::wire::{DecodeError, EncodeError, Reader, Uuid, Writer};
 pub(crate) enum Purpose {
     Numbering(numbering::NumberingQuestion),
     Settlement(ProduceSent),
+    #[cfg(feature = "telemetry")]
+    Telemetry(telemetry::TelemetryQuestion),
     Topology(topology::MetadataQuestion),
     Transactions(transactions::TransactionQuestion),
 }
@@ -55,11 +63,21 @@ pub(crate) enum RequestOutcome {
 pub(crate) enum Body {
     AddOffsetsToTxn(AddOffsetsToTxnRequest),
     AddPartitionsToTxn(AddPartitionsToTxnRequest),
-    EndTxn { request: EndTxnRequest, max_version: i16 },
+    EndTxn {
+        request: EndTxnRequest,
+        max_version: i16,
+    },
     FindCoordinator(FindCoordinatorRequest),
+    #[cfg(feature = "telemetry")]
+    GetTelemetrySubscriptions(GetTelemetrySubscriptionsRequest),
     InitProducerId(InitProducerIdRequest),
     Metadata(MetadataRequest),
-    TxnOffsetCommit { request: TxnOffsetCommitRequest, max_version: i16 },
+    #[cfg(feature = "telemetry")]
+    PushTelemetry(PushTelemetryRequest),
+    TxnOffsetCommit {
+        request: TxnOffsetCommitRequest,
+        max_version: i16,
+    },
 }
 
 impl Body {
@@ -69,8 +87,12 @@ impl Body {
             Self::AddPartitionsToTxn(_) => ApiKey::AddPartitionsToTxn,
             Self::EndTxn { .. } => ApiKey::EndTxn,
             Self::FindCoordinator(_) => ApiKey::FindCoordinator,
+            #[cfg(feature = "telemetry")]
+            Self::GetTelemetrySubscriptions(_) => ApiKey::GetTelemetrySubscriptions,
             Self::InitProducerId(_) => ApiKey::InitProducerId,
             Self::Metadata(_) => ApiKey::Metadata,
+            #[cfg(feature = "telemetry")]
+            Self::PushTelemetry(_) => ApiKey::PushTelemetry,
             Self::TxnOffsetCommit { .. } => ApiKey::TxnOffsetCommit,
         }
     }
@@ -89,8 +111,12 @@ impl Body {
             Self::AddPartitionsToTxn(request) => request.encode(out, version),
             Self::EndTxn { request, .. } => request.encode(out, version),
             Self::FindCoordinator(request) => request.encode(out, version),
+            #[cfg(feature = "telemetry")]
+            Self::GetTelemetrySubscriptions(request) => request.encode(out, version),
             Self::InitProducerId(request) => request.encode(out, version),
             Self::Metadata(request) => request.encode(out, version),
+            #[cfg(feature = "telemetry")]
+            Self::PushTelemetry(request) => request.encode(out, version),
             Self::TxnOffsetCommit { request, .. } => request.encode(out, version),
         }
     }

@@ -202,7 +202,7 @@ impl Occupant for Shell {
                     self.finish(control, &DeliveryErrorKind::Closed, now);
                 }
                 Order::EndIfIdle if !self.is_finished => {
-                    if self.accumulator.has_ended() && self.core.has_no_transaction_to_end() {
+                    if self.core.is_done(now) {
                         self.finish(control, &DeliveryErrorKind::Closed, now);
                     }
                 }
@@ -341,7 +341,7 @@ impl Outside for OnTask<'_, '_> {
         if shell.is_finished {
             return true;
         }
-        if shell.accumulator.has_ended() && shell.core.has_no_transaction_to_end() {
+        if shell.core.is_done(now) {
             shell.finish(self.control, &DeliveryErrorKind::Closed, now);
             return true;
         }

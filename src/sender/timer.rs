@@ -25,6 +25,9 @@ pub(crate) enum Timer {
     ProducerId,
     /// A node that partitions have batches for takes a request.
     ReadyNode,
+    /// Metrics are due to be pushed, or a question for what to push.
+    #[cfg(feature = "telemetry")]
+    Telemetry,
     /// The next request of a transaction is due.
     Transaction,
     /// No broker was of use for so long that all starts over from `bootstrap.servers`.

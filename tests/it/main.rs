@@ -45,6 +45,8 @@ mod secrets;
 mod send;
 mod serializers;
 mod support;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 mod timeouts;
 #[cfg(feature = "tls")]
 mod tls;

@@ -75,6 +75,8 @@ impl Rig {
             counters: Arc::new(Counters::default()),
             board: Arc::default(),
             wall_clock: WallClock::new(clock::now()),
+            #[cfg(feature = "telemetry")]
+            instance: None,
             pinned: Vec::new(),
         };
         Self { shared, published }

@@ -136,6 +136,10 @@ impl SenderCore {
             let doubtful = partition.leave_cluster();
             self.settlement.give_up_sent(partition, doubtful, WhyNotAgain::ClusterLeft, now);
         }
+        #[cfg(feature = "telemetry")]
+        if let Some(telemetry) = &mut self.telemetry {
+            telemetry.handle_other_cluster(now);
+        }
         // An address may belong to another machine by now, so the client cannot tell which connections lead to the old cluster.
         self.network.disconnect_all(now);
         self.topology.start_over(now, &mut self.effects);

@@ -48,6 +48,10 @@ impl SenderCore {
         if let Some(at) = self.settlement.next_report() {
             see_wait(Wait::Until(at), Timer::Failures);
         }
+        #[cfg(feature = "telemetry")]
+        if let Some((wait, timer)) = self.telemetry.as_ref().and_then(|telemetry| telemetry.timeout(now)) {
+            see_wait(wait, timer);
+        }
         self.topology.timeouts(now, &mut see_wait);
         self.schedule.timeouts(see_wait);
     }

@@ -92,6 +92,8 @@ impl SenderCore {
                 self.numbering.handle_outcome(question, node, outcome, &nodes, now, effects);
             }
             Purpose::Settlement(sent) => self.handle_produce(node, sent, outcome, now),
+            #[cfg(feature = "telemetry")]
+            Purpose::Telemetry(question) => self.handle_telemetry(question, outcome, now),
             Purpose::Topology(question) => {
                 self.topology.handle_outcome(question, node, outcome, now, effects);
             }

@@ -21,6 +21,17 @@ impl SenderCore {
         self.act(now);
     }
 
+    /// Whether nothing is left to do for a producer that is closed: records are settled, its transaction has ended, and metrics were
+    /// pushed for the last time. Call it again after the next poll if not.
+    pub(crate) fn is_done(&mut self, now: Instant) -> bool {
+        self.accumulator.has_ended() && self.has_no_transaction_to_end() && self.has_told_the_last(now)
+    }
+
+    #[cfg(not(feature = "telemetry"))]
+    fn has_told_the_last(&self, _: Instant) -> bool {
+        true
+    }
+
     /// Whether no transaction is about to end.
     pub(crate) fn has_no_transaction_to_end(&self) -> bool {
         self.transactions.as_ref().is_none_or(|transactions| !transactions.is_ending())
