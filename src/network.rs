@@ -20,6 +20,7 @@
 //! | `authentication`, `sasl` | Kafka's frames around a SASL exchange, and what a mechanism has to provide |
 //! | `client/deadlines` | what a connection waits for, and until when |
 //! | `transport`, `resolver`, `dialer` | byte streams: how they are driven, and who makes them |
+//! | `client/remarks` | how far attempts have come, and since when brokers have not answered |
 //! | `client/closing`, `client/moving` | how a connection ends, and what becomes of it when nodes move |
 //! | `connection_history` | what is remembered of a node across its connections: backoff, the last cause |
 
@@ -51,11 +52,11 @@ pub(crate) mod tls_connector;
 pub(crate) mod transport;
 pub(crate) mod web;
 
-pub(crate) use self::client::{Deadline, HEAD_START, NetworkClient, NetworkConfig, NetworkRequest};
+pub(crate) use self::client::{Awaited, Deadline, HEAD_START, NetworkClient, NetworkConfig, NetworkRequest};
 #[cfg(test)]
 pub(crate) use self::event::AuthenticationError;
 pub(crate) use self::event::{ConnectionId, DisconnectReason, FailureReason, Frame, MalformedResponse};
-pub(crate) use self::event::{NetworkAction, NetworkEvent};
+pub(crate) use self::event::{NetworkAction, NetworkEvent, Remark};
 pub(crate) use self::frame::MAX_RESPONSE_LEN;
 #[cfg(any(test, feature = "__internals"))]
 pub(crate) use self::frame::next_frame;

@@ -4,6 +4,7 @@ mod closing;
 mod deadlines;
 mod handshake;
 mod moving;
+mod remarks;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use super::socket_error::SocketError;
 use super::timers::NodeTimers;
 
 pub(crate) use self::deadlines::Deadline;
+pub(crate) use self::remarks::Awaited;
 
 /// How a [`NetworkClient`] goes about its work.
 #[derive(Debug, Clone)]
@@ -264,6 +266,7 @@ impl<P> NetworkClient<P> {
     pub(crate) fn handle_connected(&mut self, connection: ConnectionId, now: Instant) {
         let Some(node) = self.states.node_of(connection) else { return };
         let Some(version) = self.states.connected(node) else { return };
+        self.remark_step(node);
         self.begin_handshake(node, version, now);
     }
 

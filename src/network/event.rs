@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -60,6 +60,15 @@ pub(crate) enum NetworkEvent<P> {
     Response { node: NodeId, purpose: P, api_key: ApiKey, version: i16, body: Bytes, latency: Duration },
     /// A request that expects no response is in the hands of the operating system.
     Written { node: NodeId, purpose: P },
+}
+
+/// What is noted of a connection that is being made. Unlike an event, it changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Remark {
+    /// An attempt has come as far as this.
+    Step { node: NodeId, address: HostPort, step: ConnectionStep },
+    /// The broker wants to be left alone for so long, as it says in its answer to ApiVersions.
+    Throttled { node: NodeId, address: HostPort, pause: Duration, until: Instant },
 }
 
 impl<P> NetworkEvent<P> {

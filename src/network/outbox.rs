@@ -1,16 +1,17 @@
-//! What a client has to say and has not been asked for yet: actions for the transport, events for the caller.
+//! What a client has to say and has not been asked for yet: actions for the transport, events for the caller, and what is only noted.
 
 use std::collections::VecDeque;
 
 use crate::topic_partition::NodeId;
 
-use super::event::{ConnectionId, NetworkAction, NetworkEvent};
+use super::event::{ConnectionId, NetworkAction, NetworkEvent, Remark};
 
 /// Actions and events, each in the order in which they came up.
 #[derive(Debug)]
 pub(super) struct Outbox<P> {
     actions: VecDeque<NetworkAction>,
     events: VecDeque<NetworkEvent<P>>,
+    remarks: VecDeque<Remark>,
 }
 
 /// What the transport had not taken yet when its connection ended.
@@ -23,7 +24,7 @@ pub(super) struct Withdrawn {
 
 impl<P> Outbox<P> {
     pub(super) fn new() -> Self {
-        Self { actions: VecDeque::new(), events: VecDeque::new() }
+        Self { actions: VecDeque::new(), events: VecDeque::new(), remarks: VecDeque::new() }
     }
 
     pub(super) fn act(&mut self, action: NetworkAction) {
@@ -32,6 +33,15 @@ impl<P> Outbox<P> {
 
     pub(super) fn tell(&mut self, event: NetworkEvent<P>) {
         self.events.push_back(event);
+    }
+
+    pub(super) fn remark(&mut self, remark: Remark) {
+        self.remarks.push_back(remark);
+    }
+
+    #[inline]
+    pub(super) fn next_remark(&mut self) -> Option<Remark> {
+        self.remarks.pop_front()
     }
 
     pub(super) fn next_action(&mut self) -> Option<NetworkAction> {

@@ -10,15 +10,17 @@ use std::time::{Duration, Instant};
 use crate::config::HostPort;
 use crate::error::{BrokerState, ConnectionStep, Spent, Why};
 use crate::metadata::Node;
-use crate::network::DisconnectReason;
+use crate::network::{Awaited, DisconnectReason};
 use crate::sender::line::{Level, Line};
 use crate::topic_partition::NodeId;
 
 mod account;
+mod attempts;
 mod board;
 mod said;
 
 use self::account::{Account, Place};
+use self::attempts::Attempts;
 pub(crate) use self::board::Board;
 use self::said::{Said, Subject};
 
@@ -26,6 +28,7 @@ use self::said::{Said, Subject};
 #[derive(Debug)]
 pub(super) struct Brokers {
     accounts: BTreeMap<Place, Account>,
+    attempts: Attempts,
     /// Brokers that failed before, are connected again, and have answered no request since.
     unproven: BTreeMap<NodeId, Place>,
     /// What the log was told of each lately.
@@ -40,6 +43,7 @@ impl Brokers {
     pub(super) fn new(board: Arc<Board>) -> Self {
         Self {
             accounts: BTreeMap::new(),
+            attempts: Attempts::default(),
             unproven: BTreeMap::new(),
             said: BTreeMap::new(),
             lines: VecDeque::new(),
@@ -62,6 +66,7 @@ impl Brokers {
             self.board.remove(&place);
         }
         for (place, node) in places {
+            self.attempts.rename(&place, node.id());
             let known = self.accounts.get(&place);
             if known.is_none_or(|known| known.is_to_be_named(node.id())) {
                 self.change(node.id(), node.address(), |_| {});
@@ -70,17 +75,60 @@ impl Brokers {
     }
 
     /// Takes in that an attempt to connect begins.
-    pub(super) fn handle_attempt(&mut self, node: NodeId, address: &HostPort) {
-        self.change(node, address, |account| {
+    pub(super) fn handle_attempt(&mut self, node: NodeId, address: &HostPort, now: Instant) {
+        let place = self.change(node, address, |account| {
             account.state = BrokerState::Connecting(ConnectionStep::Connect);
         });
+        self.attempts.begin(place, node, now);
+    }
+
+    /// Takes in how far an attempt to connect has come.
+    pub(super) fn handle_step(
+        &mut self,
+        node: NodeId,
+        address: &HostPort,
+        step: ConnectionStep,
+        now: Instant,
+    ) {
+        let place = self.change(node, address, |account| {
+            if matches!(account.state, BrokerState::Connecting(_)) {
+                account.state = BrokerState::Connecting(step);
+            }
+        });
+        self.attempts.advance(&place, now);
+    }
+
+    /// Looks at attempts that have taken long. `awaited` says what the client waits for from a node that it is connecting to.
+    pub(super) fn handle_due(&mut self, awaited: impl Fn(NodeId) -> Option<Awaited>, now: Instant) {
+        while let Some((place, node)) = self.attempts.next_due(now) {
+            let Some(Awaited { step, since }) = awaited(node) else { continue };
+            let silent = since.map(|since| now.saturating_duration_since(since)).unwrap_or_default();
+            if silent < PATIENCE {
+                self.attempts.look_again(&place, now + PATIENCE - silent);
+            } else {
+                self.attempts.tell(&place);
+                self.say_silence(&place, step, silent, now);
+            }
+        }
+    }
+
+    /// Returns when to look at attempts, if some are under way.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        self.attempts.next_look()
     }
 
     /// Takes in that a broker takes requests. What it failed with before is over once it has answered one.
-    pub(super) fn handle_ready(&mut self, node: NodeId, address: &HostPort) {
+    pub(super) fn handle_ready(&mut self, node: NodeId, address: &HostPort, now: Instant) {
         let place = self.change(node, address, |account| account.state = BrokerState::Connected);
+        let told_since = self.attempts.end(&place);
         if self.accounts.get(&place).is_some_and(Account::is_failing) {
             self.unproven.insert(node, place);
+        } else if let Some(began) = told_since
+            && let Some(account) = self.accounts.get_mut(&place)
+            && let Some(folded) = self.said.entry(place).or_default().note(Subject::Recovery, now)
+        {
+            let text = account.come_late(now.saturating_duration_since(began));
+            self.lines.push_back(Line { level: Level::Info, text, folded });
         }
     }
 
@@ -113,6 +161,7 @@ impl Brokers {
         now: Instant,
     ) {
         self.unproven.remove(&node);
+        self.attempts.end(&Place::of(address));
         let place = self.change(node, address, |account| {
             account.state = BrokerState::Disconnected;
             if !reason.is_release() {
@@ -152,6 +201,37 @@ impl Brokers {
     /// Returns what the log is to be told next.
     pub(super) fn next_line(&mut self) -> Option<Line> {
         self.lines.pop_front()
+    }
+
+    /// Says that a broker does not answer. What follows if it never does is the same cause.
+    fn say_silence(&mut self, place: &Place, step: ConnectionStep, silent: Duration, now: Instant) {
+        let Some(account) = self.accounts.get_mut(place) else { return };
+        account.tell();
+        let reason = match step {
+            ConnectionStep::Connect => DisconnectReason::ConnectTimedOut,
+            ConnectionStep::ApiVersions => DisconnectReason::HandshakeTimedOut,
+            ConnectionStep::Authentication | ConnectionStep::Ready => {
+                DisconnectReason::AuthenticationTimedOut
+            }
+        };
+        let said = self.said.entry(place.clone()).or_default();
+        let Some(folded) = said.note(Subject::of(step, &reason), now) else { return };
+        let (broker, silent) = (account.describe(), Spent(silent));
+        let text = match step {
+            ConnectionStep::Connect => format!(
+                "broker {broker} cannot be reached so far: no connection for {silent} (host, port or TLS); \
+                 check bootstrap.servers, the network and security.protocol"
+            ),
+            ConnectionStep::ApiVersions => format!(
+                "broker {broker} accepts connections but has not answered ApiVersions for {silent}; \
+                 check that it is a Kafka broker, and security.protocol"
+            ),
+            ConnectionStep::Authentication | ConnectionStep::Ready => format!(
+                "broker {broker} accepts connections but has not answered the authentication for {silent}; \
+                 check sasl.mechanism, and the broker's log"
+            ),
+        };
+        self.lines.push_back(Line { level: Level::Warn, text, folded });
     }
 
     fn say_failure(
@@ -210,243 +290,11 @@ impl Brokers {
     }
 }
 
+/// An attempt that goes on for so long without a word is told.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Quotas make brokers ask for some milliseconds all the time.
 const WORTH_A_LINE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock;
-    use crate::error::BrokerReport;
-    use crate::network::SocketError;
-
-    const ONE: NodeId = NodeId(1);
-    const BOOTSTRAP: NodeId = NodeId(-1);
-
-    impl Brokers {
-        fn reports(&self, leader: Option<&HostPort>, now: Instant) -> Vec<BrokerReport> {
-            self.board.reports(leader, now)
-        }
-    }
-
-    fn at(host: &str) -> HostPort {
-        HostPort::new(host, 9092)
-    }
-
-    fn refused() -> DisconnectReason {
-        DisconnectReason::ConnectFailed(SocketError::from("connection refused"))
-    }
-
-    fn fail(brokers: &mut Brokers, node: NodeId, host: &str, now: Instant) {
-        brokers.handle_attempt(node, &at(host));
-        brokers.handle_end(node, &at(host), ConnectionStep::Connect, 0, &refused(), now);
-    }
-
-    fn texts(brokers: &Brokers, now: Instant) -> Vec<String> {
-        brokers.reports(None, now).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn failures_in_a_row_are_counted_until_the_broker_answers() {
-        let now = clock::now();
-        let mut brokers = Brokers::new(Arc::default());
-
-        fail(&mut brokers, ONE, "one", now);
-        fail(&mut brokers, ONE, "one", now + Duration::from_secs(12));
-        let later = now + Duration::from_secs(12);
-        assert_eq!(texts(&brokers, later), ["one:9092: connection refused, 2 attempts in 12 s"]);
-        brokers.handle_ready(ONE, &at("one"));
-        assert_eq!(brokers.reports(None, later)[0].failures, 2);
-        brokers.handle_answer(ONE, later);
-
-        assert_eq!(texts(&brokers, later), ["one:9092: connected"]);
-    }
-
-    /// A broker that wants SASL answers ApiVersions and then ends the connection.
-    #[test]
-    fn connection_that_is_lost_before_an_answer_counts_on() {
-        let now = clock::now();
-        let mut brokers = Brokers::new(Arc::default());
-
-        for _ in 0..3 {
-            brokers.handle_ready(ONE, &at("one"));
-            brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 1, &refused(), now);
-        }
-
-        assert_eq!(brokers.reports(None, now)[0].failures, 3);
-    }
-
-    #[test]
-    fn broker_keeps_its_account_when_it_gets_another_id() {
-        let now = clock::now();
-        let mut brokers = Brokers::new(Arc::default());
-        brokers.handle_view(&[Node::at(BOOTSTRAP, at("One"))]);
-        fail(&mut brokers, BOOTSTRAP, "One", now);
-        assert_eq!(brokers.reports(None, now)[0].node, None);
-
-        brokers.handle_view(&[Node::at(ONE, at("one"))]);
-        brokers.handle_view(&[Node::at(BOOTSTRAP, at("One"))]);
-
-        let reports = brokers.reports(None, now);
-        assert_eq!(reports.len(), 1);
-        assert_eq!((reports[0].node, reports[0].failures), (Some(ONE), 1));
-    }
-
-    #[test]
-    fn broker_that_is_gone_is_forgotten_unless_it_fails() {
-        let now = clock::now();
-        let board = Arc::<Board>::default();
-        let mut brokers = Brokers::new(Arc::clone(&board));
-        brokers.handle_view(&[Node::at(BOOTSTRAP, at("one")), Node::at(NodeId(-2), at("two"))]);
-        fail(&mut brokers, BOOTSTRAP, "one", now);
-
-        brokers.handle_view(&[Node::at(ONE, at("three"))]);
-
-        let hosts = |reports: Vec<BrokerReport>| -> Vec<_> {
-            reports.into_iter().map(|report| report.host.to_string()).collect()
-        };
-        assert_eq!(hosts(brokers.reports(None, now)), ["one", "three"]);
-        assert_eq!(hosts(board.reports(None, now)), ["one", "three"]);
-    }
-
-    #[test]
-    fn leader_comes_first_and_then_what_tells_most() {
-        let now = clock::now();
-        let mut brokers = Brokers::new(Arc::default());
-        let hosts = ["connected", "refused", "unanswered", "unused", "leader"];
-        let nodes: Vec<_> = (1..).zip(hosts).map(|(id, host)| Node::at(NodeId(id), at(host))).collect();
-        brokers.handle_view(&nodes);
-        brokers.handle_ready(ONE, &at("connected"));
-        fail(&mut brokers, NodeId(2), "refused", now);
-        let timed_out = DisconnectReason::HandshakeTimedOut;
-        brokers.handle_end(NodeId(3), &at("unanswered"), ConnectionStep::ApiVersions, 0, &timed_out, now);
-
-        let reports = brokers.reports(Some(&at("leader")), now);
-
-        let hosts: Vec<_> = reports.iter().map(|report| &*report.host).collect();
-        assert_eq!(hosts, ["leader", "unanswered", "refused", "connected", "unused"]);
-    }
-
-    #[test]
-    fn throttling_is_told_while_it_lasts() {
-        let now = clock::now();
-        let mut brokers = Brokers::new(Arc::default());
-        brokers.handle_ready(ONE, &at("one"));
-
-        brokers.handle_throttle(ONE, &at("one"), now + Duration::from_secs(3), now);
-
-        let left = |at| brokers.reports(None, at)[0].throttled_for;
-        assert_eq!(left(now + Duration::from_secs(1)), Some(Duration::from_secs(2)));
-        assert_eq!(left(now + Duration::from_secs(3)), None);
-    }
-
-    fn lines(brokers: &mut Brokers) -> Vec<String> {
-        let line = |line: Line| match line {
-            Line { level, text, folded: 0 } => format!("{level:?} {text}"),
-            Line { level, text, folded } => format!("{level:?} {text} ({folded})"),
-        };
-        std::iter::from_fn(|| brokers.next_line()).map(line).collect()
-    }
-
-    #[test]
-    fn broker_that_is_down_is_told_once_a_minute_and_when_it_is_back() {
-        let (now, second) = (clock::now(), Duration::from_secs(1));
-        let mut brokers = Brokers::new(Arc::default());
-
-        for at in 0..=61 {
-            fail(&mut brokers, ONE, "one", now + at * second);
-        }
-        let warning =
-            "Warn cannot connect to broker 1 (one:9092): connection refused; the producer keeps trying";
-        assert_eq!(lines(&mut brokers), [warning.to_owned(), format!("{warning} (59)")]);
-        brokers.handle_ready(ONE, &at("one"));
-        assert!(lines(&mut brokers).is_empty());
-        brokers.handle_answer(ONE, now + 62 * second);
-
-        assert_eq!(
-            lines(&mut brokers),
-            ["Info connected to broker 1 (one:9092) again after 62 s, 62 attempts"]
-        );
-    }
-
-    #[test]
-    fn another_cause_and_another_broker_are_told_at_once() {
-        let now = clock::now();
-        let mut brokers = Brokers::new(Arc::default());
-        let end = |brokers: &mut Brokers, host, reason| {
-            brokers.handle_end(BOOTSTRAP, &at(host), ConnectionStep::Connect, 0, &reason, now);
-            lines(brokers).len()
-        };
-
-        assert_eq!(end(&mut brokers, "one", refused()), 1);
-        assert_eq!(end(&mut brokers, "one", DisconnectReason::ConnectTimedOut), 1);
-        assert_eq!(end(&mut brokers, "one", refused()), 0);
-        assert_eq!(end(&mut brokers, "one", DisconnectReason::ConnectTimedOut), 0);
-        assert_eq!(end(&mut brokers, "two", refused()), 1);
-    }
-
-    /// So a rolling restart is told in two lines for each broker: it is down, it is back.
-    #[test]
-    fn connection_that_is_lost_once_is_told_only_if_the_broker_stays_away() {
-        let now = clock::now();
-        let mut brokers = Brokers::new(Arc::default());
-        let closed = DisconnectReason::Closed(SocketError::from("connection reset"));
-        let lose = |brokers: &mut Brokers| {
-            brokers.handle_ready(ONE, &at("one"));
-            brokers.handle_answer(ONE, now);
-            brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 3, &closed, now);
-        };
-
-        lose(&mut brokers);
-        assert!(lines(&mut brokers).is_empty());
-        lose(&mut brokers);
-        lose(&mut brokers);
-
-        let lost = "Warn connection to broker 1 (one:9092) lost with 3 requests unanswered: connection reset";
-        assert_eq!(lines(&mut brokers)[0], lost);
-    }
-
-    #[test]
-    fn connection_that_is_closed_while_nothing_is_under_way_is_not_told() {
-        let now = clock::now();
-        let mut brokers = Brokers::new(Arc::default());
-        let closed = DisconnectReason::Closed(SocketError::from("closed by the broker"));
-
-        for _ in 0..3 {
-            brokers.handle_ready(ONE, &at("one"));
-            brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 0, &closed, now);
-            brokers.handle_ready(ONE, &at("one"));
-            brokers.handle_answer(ONE, now);
-        }
-
-        assert!(lines(&mut brokers).is_empty());
-    }
-
-    #[test]
-    fn long_throttling_is_told() {
-        let now = clock::now();
-        let mut brokers = Brokers::new(Arc::default());
-
-        brokers.handle_throttle(ONE, &at("one"), now + Duration::from_millis(900), now);
-        assert!(lines(&mut brokers).is_empty());
-        brokers.handle_throttle(ONE, &at("one"), now + Duration::from_secs(3), now);
-        brokers.handle_throttle(ONE, &at("one"), now + Duration::from_secs(3), now);
-
-        assert_eq!(
-            lines(&mut brokers),
-            ["Warn broker 1 (one:9092) throttles this producer by its quota for 3 s"]
-        );
-    }
-
-    #[test]
-    fn connection_that_is_let_go_of_is_no_failure() {
-        let now = clock::now();
-        let mut brokers = Brokers::new(Arc::default());
-        brokers.handle_ready(ONE, &at("one"));
-
-        brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 0, &DisconnectReason::Idle, now);
-
-        let reports = brokers.reports(None, now);
-        assert_eq!((reports[0].state, reports[0].failures), (BrokerState::Disconnected, 0));
-    }
-}
+mod tests;

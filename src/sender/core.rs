@@ -22,7 +22,8 @@
 //! | [`Transactions`] | how far the transaction is, and what its coordinator is told |
 //!
 //! Here they are strung together: events go to machines (`events.rs`, `produce_outcomes.rs`), effects are carried out (`acting.rs`),
-//! partitions are looked at (`looking.rs`), requests are put together (`sending.rs`) and counted (`counting.rs`), waits are listed (`current_waits.rs`), what the
+//! partitions are looked at (`looking.rs`), requests are put together (`sending.rs`) and counted (`counting.rs`), waits are listed (`current_waits.rs`), the log
+//! is told what the machines say (`explaining.rs`), what the
 //! shell must do is queued (`outbox.rs`), and a purge or the end of the producer takes its order (`purge_and_abort.rs`).
 
 use std::sync::Arc;
@@ -82,12 +83,16 @@ pub(crate) struct SenderCore {
     wall_clock: i64,
     /// What had come by then was handed over.
     read_until: Instant,
+    /// What the log was told.
+    #[cfg(test)]
+    told: Vec<crate::sender::line::Line>,
 }
 
 mod acting;
 mod counting;
 mod current_waits;
 mod events;
+mod explaining;
 mod looking;
 mod pending_actions;
 mod produce_outcomes;
@@ -160,6 +165,8 @@ impl SenderCore {
             telemetry: None,
             wall_clock: 0,
             read_until: parts.epoch,
+            #[cfg(test)]
+            told: Vec::new(),
         };
         let nodes = core.topology.cluster().nodes();
         core.network.update_nodes(nodes, parts.epoch);
@@ -200,6 +207,8 @@ impl SenderCore {
             self.look_at_active(now);
         }
         self.network.handle_timeout(self.read_until);
+        let network = &self.network;
+        self.brokers.handle_due(|node| network.awaited(node, now), self.read_until);
         for _ in 0..MAX_PASSES {
             self.pass(now);
             if !self.network.has_events() {
@@ -213,9 +222,7 @@ impl SenderCore {
             self.counters.delivered_at.set(Some(now));
             self.next_delivery_note = now + DELIVERY_PRECISION;
         }
-        while let Some(line) = self.brokers.next_line().or_else(|| self.settlement.next_line(now)) {
-            line.log(&self.settings.client_id);
-        }
+        self.tell_log(now);
     }
 
     /// Returns the next thing that the shell must do.

@@ -7,6 +7,7 @@ mod awaited;
 mod clusters;
 mod codes;
 mod expiry;
+mod explaining;
 mod fail_stop;
 mod forgetting;
 mod idempotence;

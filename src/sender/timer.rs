@@ -9,6 +9,8 @@ use crate::topic_partition::NodeId;
 /// What is looked at again at some time, if nothing happens before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
+    /// A broker that is being connected to has not answered for so long that the log is told.
+    Attempt,
     /// The log is to be told of records that have failed.
     Failures,
     /// Metadata is due, or will be.

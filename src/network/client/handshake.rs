@@ -30,7 +30,7 @@ use crate::wire::{EncodeError, Reader, Segments, Writer};
 use super::{NetworkClient, NetworkRequest};
 use crate::network::api_versions::ApiVersions;
 use crate::network::authentication::{AuthenticationStep, ConnectionAuthentication};
-use crate::network::event::{DisconnectReason, FailureReason, MalformedResponse, NetworkEvent};
+use crate::network::event::{DisconnectReason, FailureReason, MalformedResponse, NetworkEvent, Remark};
 use crate::network::in_flight_requests::{Asker, InFlightRequest};
 use crate::network::intent::TOLD_SINCE;
 use crate::network::node_connection::{Ahead, NodeConnection};
@@ -165,7 +165,7 @@ impl<P> NetworkClient<P> {
                 self.features.note(&response);
                 self.authenticate(node, versions, now);
                 let throttle_ms = u64::try_from(response.throttle_time_ms).unwrap_or(0);
-                self.throttle(node, Duration::from_millis(throttle_ms), now);
+                self.obey(node, Duration::from_millis(throttle_ms), now);
             }
             ErrorCode::RebootstrapRequired => self.disconnect(node, DisconnectReason::Misrouted, None, now),
             ErrorCode::UnsupportedVersion if version > 0 => {
@@ -185,6 +185,14 @@ impl<P> NetworkClient<P> {
         }
     }
 
+    /// Leaves a broker alone as its answer to ApiVersions says, and notes it.
+    fn obey(&mut self, node: NodeId, pause: Duration, now: Instant) {
+        let address = self.states.node(node).map(|known| known.address().address().clone());
+        if let (Some(address), Some(until)) = (address, self.throttle(node, pause, now)) {
+            self.outbox.remark(Remark::Throttled { node, address, pause, until });
+        }
+    }
+
     /// Tells a broker who we are, or goes on with that. Without a mechanism there is nothing to tell, and the handshake is finished at
     /// once.
     fn authenticate(&mut self, node: NodeId, versions: ApiVersions, now: Instant) {
@@ -198,7 +206,9 @@ impl<P> NetworkClient<P> {
             None => ConnectionAuthentication::begin_with_nothing(),
         };
         let renewal_timeout = self.config.request_timeout;
-        match self.states.authenticating(node, versions, begin, renewal_timeout, now) {
+        let step = self.states.authenticating(node, versions, begin, renewal_timeout, now);
+        self.remark_step(node);
+        match step {
             Ok(step) => self.continue_authentication(node, step, now),
             Err(reason) => return self.disconnect(node, reason, None, now),
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::HostPort;
 use crate::error::{BrokerFailure, BrokerReport, BrokerState, ConnectionStep, SharedError, Spent};
@@ -89,6 +89,12 @@ impl Account {
         std::mem::take(&mut self.is_told).then(|| {
             format!("connected to broker {} again after {after}, {count} {attempts}", self.describe())
         })
+    }
+
+    /// The broker is connected at last, which the log was told to be late. Returns what there is to say of that.
+    pub(super) fn come_late(&mut self, after: Duration) -> String {
+        self.is_told = false;
+        format!("connected to broker {} after {}", self.describe(), Spent(after))
     }
 
     pub(super) fn throttle(&mut self, until: Instant) {

@@ -97,7 +97,7 @@ impl SenderCore {
         if self.network.connect(node, now)
             && let Some(known) = self.network.address(node)
         {
-            self.brokers.handle_attempt(node, known.address());
+            self.brokers.handle_attempt(node, known.address(), now);
         }
     }
 

@@ -39,6 +39,9 @@ impl SenderCore {
         if let Some((at, deadline)) = self.network.first_deadline() {
             see_wait(Wait::Until(at), Timer::Network(deadline));
         }
+        if let Some(at) = self.brokers.timeout() {
+            see_wait(Wait::Until(at), Timer::Attempt);
+        }
         if let Some((wait, timer)) = self.numbering.timeout(|| !self.is_idle(), now) {
             see_wait(wait, timer);
         }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::SenderCore;
 use crate::log;
 use crate::login::LoginNews;
-use crate::network::NetworkEvent;
+use crate::network::{NetworkEvent, Remark};
 use crate::sender::nodes::Nodes;
 use crate::sender::request::{Purpose, RequestOutcome};
 use crate::sender::topology::BootstrapNews;
@@ -15,12 +15,15 @@ use crate::topic_partition::NodeId;
 impl SenderCore {
     /// Takes in what brokers have answered, and which connections came and went.
     pub(crate) fn handle_network_events(&mut self, now: Instant) {
+        while let Some(remark) = self.network.poll_remark() {
+            self.handle_remark(remark, now);
+        }
         while let Some(event) = self.network.poll_event() {
             self.schedule.note_news();
             match event {
                 NetworkEvent::Ready { node, address } => {
                     self.count_connection();
-                    self.brokers.handle_ready(node, &address);
+                    self.brokers.handle_ready(node, &address, now);
                     let nodes = Nodes::new(&mut self.network);
                     self.topology.handle_ready(node, &nodes, &mut self.effects);
                     if let Some(transactions) = &mut self.transactions {
@@ -58,6 +61,16 @@ impl SenderCore {
                 }
             }
             self.act(now);
+        }
+    }
+
+    fn handle_remark(&mut self, remark: Remark, now: Instant) {
+        match remark {
+            Remark::Step { node, address, step } => self.brokers.handle_step(node, &address, step, now),
+            Remark::Throttled { node, address, pause, until } => {
+                self.count_throttle(node, pause);
+                self.brokers.handle_throttle(node, &address, until, now);
+            }
         }
     }
 

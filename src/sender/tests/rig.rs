@@ -92,6 +92,8 @@ pub(super) struct Rig {
     pub(super) metadata_requests: Vec<Vec<String>>,
     /// Whether they are answered.
     pub(super) answers_metadata: bool,
+    /// Whether brokers say what they speak.
+    pub(super) answers_versions: bool,
     /// What becomes of an answer on its way.
     pub(super) alter: fn(Head, Bytes) -> Bytes,
     /// The highest version of Metadata that brokers speak.
@@ -145,6 +147,7 @@ impl Rig {
             coordination: Coordination::default(),
             metadata_requests: Vec::new(),
             answers_metadata: true,
+            answers_versions: true,
             alter: |_, answer| answer,
             metadata_version: 13,
             writes: true,
@@ -260,6 +263,7 @@ impl Rig {
             self.unanswered.entry(connection).or_default().push_back((head.correlation_id, None));
         }
         match request {
+            Request::ApiVersions if !self.answers_versions => {}
             Request::ApiVersions => {
                 let transaction_version = self.coordination.features();
                 let answer = wire::api_versions(head, &self.versions_of(node), transaction_version);

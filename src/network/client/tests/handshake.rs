@@ -1,6 +1,7 @@
 //! ApiVersions: what a connection asks for before it takes requests, and what an answer leads to.
 
 use super::*;
+use crate::network::Remark;
 
 /// Connects to `NODE` and returns the request for versions.
 fn ask(bench: &mut Bench) -> (Sent, Bytes) {
@@ -233,8 +234,40 @@ fn throttled_handshake_holds_requests_back() {
     bench.client.handle_frame(sent.connection, frame.freeze(), bench.now);
 
     assert!(!bench.client.is_ready(NODE, bench.now));
+    let pause = Duration::from_millis(100);
+    let throttled = Remark::Throttled { node: NODE, address: address(NODE), pause, until: bench.now + pause };
+    assert_eq!(remarks(&mut bench).last(), Some(&throttled));
     bench.advance(Duration::from_millis(100));
     assert!(bench.client.is_ready(NODE, bench.now));
+}
+
+fn remarks(bench: &mut Bench) -> Vec<Remark> {
+    std::iter::from_fn(|| bench.client.poll_remark()).collect()
+}
+
+#[test]
+fn steps_of_an_attempt_are_noted_and_what_the_client_waits_for() {
+    let mut bench = Bench::new();
+    let second = Duration::from_secs(1);
+    let step = |step| Remark::Step { node: NODE, address: address(NODE), step };
+    let began = bench.now;
+    let connection = bench.connect(NODE);
+    bench.advance(second);
+    let awaited = bench.client.awaited(NODE, bench.now);
+    assert_eq!(awaited, Some(Awaited { step: ConnectionStep::Connect, since: Some(began) }));
+    assert_eq!(remarks(&mut bench), []);
+
+    bench.client.handle_connected(connection, bench.now);
+    let asked = bench.now;
+    bench.advance(second);
+
+    assert_eq!(remarks(&mut bench), [step(ConnectionStep::ApiVersions)]);
+    let awaited = bench.client.awaited(NODE, bench.now);
+    assert_eq!(awaited, Some(Awaited { step: ConnectionStep::ApiVersions, since: Some(asked) }));
+    let (sent, _) = bench.sent();
+    bench.client.handle_frame(connection, versions_answer(sent, 4, 0), bench.now);
+    assert_eq!(remarks(&mut bench), [step(ConnectionStep::Authentication)]);
+    assert_eq!(bench.client.awaited(NODE, bench.now), None);
 }
 
 #[test]
