@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::error::SharedError;
+use crate::network::resolver::Tried;
 use crate::wire::Readable;
 
 /// What went wrong with a socket.
@@ -13,8 +14,8 @@ use crate::wire::Readable;
 pub(crate) struct SocketError {
     text: Arc<str>,
     source: Option<Arc<io::Error>>,
-    /// Whether the words are ours, so that the same cause has the same each time.
-    is_known: bool,
+    /// Words that the same cause has each time, if they are ours.
+    known: Option<&'static str>,
     /// Whether the peer has ended the connection, and said nothing.
     is_end: bool,
 }
@@ -27,7 +28,7 @@ impl SocketError {
 
     /// Returns the words if they are the same each time that this happens.
     pub(crate) fn known_words(&self) -> Option<Arc<str>> {
-        self.is_known.then(|| Arc::clone(&self.text))
+        self.known.map(Arc::from)
     }
 
     /// Whether the peer has ended the connection, without a word that tells why.
@@ -43,6 +44,14 @@ impl SocketError {
 
 impl From<io::Error> for SocketError {
     fn from(error: io::Error) -> Self {
+        let error = match error.downcast::<Tried>() {
+            Ok(tried) => {
+                let place = tried.place();
+                let this = Self::from(tried.error);
+                return Self { text: format!("{} ({place})", this.text).into(), ..this };
+            }
+            Err(error) => error,
+        };
         let known = words(&error);
         let text = match known {
             Some(words) => Arc::from(words),
@@ -58,18 +67,13 @@ impl From<io::Error> for SocketError {
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::UnexpectedEof
         );
-        Self {
-            text,
-            source: (has_more || has_source).then(|| Arc::new(error)),
-            is_known: known.is_some(),
-            is_end,
-        }
+        Self { text, source: (has_more || has_source).then(|| Arc::new(error)), known, is_end }
     }
 }
 
 impl From<&str> for SocketError {
     fn from(text: &str) -> Self {
-        Self { text: Arc::from(text), source: None, is_known: false, is_end: true }
+        Self { text: Arc::from(text), source: None, known: None, is_end: true }
     }
 }
 
