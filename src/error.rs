@@ -23,8 +23,9 @@ pub use self::disposition::Disposition;
 pub use self::send_error::{SendError, SendErrorKind};
 pub use self::transaction_error::{TransactionError, TransactionErrorKind};
 
+pub(crate) use self::remedy::of_code as remedy_for;
 pub(crate) use self::spent::Spent;
-pub(crate) use self::why::{Why, no_broker};
+pub(crate) use self::why::{Why, no_broker, none_connected};
 
 use self::delivery_error::Detail;
 

@@ -40,6 +40,7 @@ mod shell;
 mod sight;
 mod snapshot;
 mod sockets;
+mod stall;
 #[cfg(feature = "telemetry")]
 mod telemetry;
 mod throttling;

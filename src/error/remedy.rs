@@ -35,7 +35,7 @@ pub(super) fn fate(persisted: Persisted) -> &'static str {
 }
 
 /// What to do about an answer of a broker that the producer takes as the last word.
-pub(super) fn of_code(code: ErrorCode) -> Option<&'static str> {
+pub(crate) fn of_code(code: ErrorCode) -> Option<&'static str> {
     Some(match code {
         ErrorCode::MessageTooLarge => "make the record smaller, or raise max.message.bytes of the topic",
         ErrorCode::RecordListTooLarge => "lower batch.size, or raise segment.bytes of the topic",

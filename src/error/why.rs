@@ -1,13 +1,15 @@
 //! `Why`: what stood in the way of a batch when its time was over.
 
+use std::sync::Arc;
+
 use super::BrokerFailure;
-use super::broker_report::{BrokerReport, Brokers, unreachable};
+use super::broker_report::{BrokerReport, BrokerState, Brokers, unreachable};
 
 /// How those brokers fared that a batch waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Why {
     /// All that are known, since the leader was none of them.
-    Brokers(Vec<BrokerReport>),
+    Brokers(Arc<[BrokerReport]>),
     Leader(BrokerReport),
 }
 
@@ -44,4 +46,13 @@ impl Why {
 /// Says that no broker can be reached, if that is so.
 pub(crate) fn no_broker(brokers: &[BrokerReport]) -> Option<String> {
     unreachable(brokers).map(|brokers| format!("no broker can be reached ({})", Brokers(brokers)))
+}
+
+/// Says that no broker is connected, if that is so, and how they stand.
+pub(crate) fn none_connected(brokers: &[BrokerReport]) -> Option<String> {
+    let is_connected = |broker: &BrokerReport| broker.state == BrokerState::Connected;
+    if brokers.iter().any(is_connected) {
+        return None;
+    }
+    no_broker(brokers).or_else(|| Some(format!("no broker is connected so far ({})", Brokers(brokers))))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::HostPort;
-use crate::error::{BrokerState, ConnectionStep, Spent, Why};
+use crate::error::{BrokerReport, BrokerState, ConnectionStep, Spent, Why};
 use crate::metadata::Node;
 use crate::network::{Awaited, DisconnectReason};
 use crate::sender::line::{Level, Line};
@@ -33,6 +33,10 @@ pub(super) struct Brokers {
     unproven: BTreeMap<NodeId, Place>,
     /// What the log was told of each lately.
     said: BTreeMap<Place, Said>,
+    /// What it was told of the cluster as a whole.
+    said_of_all: Said,
+    /// How all brokers had fared when that was asked last, unless an account has changed since.
+    reported: Option<(Instant, Arc<[BrokerReport]>)>,
     /// What the log is still to be told.
     lines: VecDeque<Line>,
     /// Has the same accounts, for callers.
@@ -46,6 +50,8 @@ impl Brokers {
             attempts: Attempts::default(),
             unproven: BTreeMap::new(),
             said: BTreeMap::new(),
+            said_of_all: Said::default(),
+            reported: None,
             lines: VecDeque::new(),
             board,
         }
@@ -60,6 +66,7 @@ impl Brokers {
             .filter(|(place, account)| !places.contains_key(place) && account.is_idle())
             .map(|(place, _)| place.clone())
             .collect();
+        self.reported = None;
         for place in gone {
             self.accounts.remove(&place);
             self.said.remove(&place);
@@ -137,6 +144,7 @@ impl Brokers {
         if self.unproven.is_empty() {
             return;
         }
+        self.reported = None;
         if let Some(place) = self.unproven.remove(&node)
             && let Some(account) = self.accounts.get_mut(&place)
         {
@@ -189,13 +197,44 @@ impl Brokers {
         }
     }
 
+    /// Takes in what another machine has to say of a broker, or of the cluster.
+    pub(super) fn tell(&mut self, broker: Option<&HostPort>, about: &'static str, line: Line, now: Instant) {
+        let said = match broker.map(Place::of).filter(|place| self.accounts.contains_key(place)) {
+            Some(place) => self.said.entry(place).or_default(),
+            None => &mut self.said_of_all,
+        };
+        if let Some(folded) = said.note(Subject::Other(about), now) {
+            self.lines.push_back(Line { folded, ..line });
+        }
+    }
+
     /// Returns what stands in the way of a batch for a leader, or for one that is not known.
-    pub(super) fn why(&self, leader: Option<&HostPort>, now: Instant) -> Why {
+    pub(super) fn why(&mut self, leader: Option<&HostPort>, now: Instant) -> Why {
         let leader = leader.and_then(|leader| self.accounts.get(&Place::of(leader)));
         match leader {
             Some(leader) => Why::Leader(leader.report(now)),
-            None => Why::Brokers(account::reports(&self.accounts, None, now)),
+            None => Why::Brokers(self.reports_of_all(now)),
         }
+    }
+
+    /// Returns how all brokers have fared. Many partitions may ask for it at one moment.
+    fn reports_of_all(&mut self, now: Instant) -> Arc<[BrokerReport]> {
+        if let Some((_, reports)) = self.reported.as_ref().filter(|(at, _)| *at == now) {
+            return Arc::clone(reports);
+        }
+        let reports = Arc::from(account::reports(&self.accounts, None, now));
+        self.reported = Some((now, Arc::clone(&reports)));
+        reports
+    }
+
+    /// Returns how a broker has fared.
+    pub(super) fn report(&self, address: &HostPort, now: Instant) -> Option<BrokerReport> {
+        self.accounts.get(&Place::of(address)).map(|account| account.report(now))
+    }
+
+    /// Returns how all brokers have fared, those first that tell most.
+    pub(super) fn reports(&self, now: Instant) -> Vec<BrokerReport> {
+        account::reports(&self.accounts, None, now)
     }
 
     /// Returns what the log is to be told next.
@@ -281,6 +320,7 @@ impl Brokers {
     }
 
     fn change(&mut self, node: NodeId, address: &HostPort, change: impl FnOnce(&mut Account)) -> Place {
+        self.reported = None;
         let place = Place::of(address);
         let account = self.accounts.entry(place.clone()).or_insert_with(|| Account::new(address));
         account.name(node);

@@ -19,6 +19,7 @@
 //! | [`Topology`] | when to ask which broker for metadata, and what follows from the answer |
 //! | [`Brokers`] | how each broker has fared |
 //! | `Telemetry` | which metrics are pushed to which broker, and when |
+//! | [`Stall`] | when the log is told that nothing is delivered |
 //! | [`Transactions`] | how far the transaction is, and what its coordinator is told |
 //!
 //! Here they are strung together: events go to machines (`events.rs`, `produce_outcomes.rs`), effects are carried out (`acting.rs`),
@@ -45,6 +46,7 @@ use crate::sender::request::Purpose;
 use crate::sender::schedule::Schedule;
 use crate::sender::settings::SenderSettings;
 use crate::sender::settlement::Settlement;
+use crate::sender::stall::Stall;
 #[cfg(feature = "telemetry")]
 use crate::sender::telemetry::Telemetry;
 use crate::sender::topic_interests::TopicInterest;
@@ -76,6 +78,7 @@ pub(crate) struct SenderCore {
     outbox: PendingActions,
     counters: Arc<Counters>,
     brokers: Brokers,
+    stall: Stall,
     broker_counts: BrokerCounts,
     /// Deliveries before are as good as the last one that was noted.
     next_delivery_note: Instant,
@@ -146,6 +149,7 @@ impl SenderCore {
             Arc::clone(&parts.counters),
         );
         let schedule = Schedule::new(parts.settings.clone(), Arc::clone(&parts.accumulator));
+        let stall = Stall::new(parts.settings.linger, parts.epoch);
         let mut core = Self {
             settings: parts.settings,
             accumulator: parts.accumulator,
@@ -155,6 +159,7 @@ impl SenderCore {
             settlement,
             counters: parts.counters,
             brokers: Brokers::new(parts.board),
+            stall,
             broker_counts: BrokerCounts::default(),
             next_delivery_note: parts.epoch,
             numbering,
@@ -218,10 +223,14 @@ impl SenderCore {
         let in_flight = self.network.total_in_flight();
         self.schedule.plan_next_look(in_flight > 0, now);
         self.counters.requests_in_flight.set(in_flight);
-        if self.counters.records_delivered.value() != delivered && now >= self.next_delivery_note {
-            self.counters.delivered_at.set(Some(now));
-            self.next_delivery_note = now + DELIVERY_PRECISION;
+        if self.counters.records_delivered.value() != delivered {
+            self.stall.handle_delivery(now);
+            if now >= self.next_delivery_note {
+                self.counters.delivered_at.set(Some(now));
+                self.next_delivery_note = now + DELIVERY_PRECISION;
+            }
         }
+        self.look_for_stall(now);
         self.tell_log(now);
     }
 

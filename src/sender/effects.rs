@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::error::DeliveryErrorKind;
 use crate::metadata::{Cluster, MetadataUpdate, Node};
 use crate::protocol::ApiKey;
+use crate::sender::line::News;
 use crate::sender::numbering::ProducerId;
 use crate::sender::request::{Body, Purpose};
 use crate::sender::transactions::Answer;
@@ -47,6 +48,8 @@ pub(super) enum Effect {
     Send { node: NodeId, purpose: Purpose, body: Body },
     /// Send a request to a node that has not said yet what it speaks, in a version that any broker does.
     SendEarly { node: NodeId, purpose: Purpose, body: Body, version: i16 },
+    /// Tell the log.
+    Tell(News),
     /// Leave a broker alone, as its answer says that it wishes (`throttling.rs`).
     Throttle { node: NodeId, wish: Duration },
     /// Close a connection, because an answer that came on it cannot be read.

@@ -36,6 +36,8 @@ pub(super) struct Numbering {
     authority: Authority,
     retry_backoff: Backoff,
     next_question: u64,
+    /// What brokers have answered last in place of an id.
+    last_error: Option<ErrorCode>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,12 +102,19 @@ impl Numbering {
             authority: Authority::Producer,
             retry_backoff,
             next_question: 0,
+            last_error: None,
         }
     }
 
     /// The same for a transactional producer, whose id and epochs come from a coordinator, by [`Numbering::adopt`].
     pub(super) fn transactional(retry_backoff: Backoff) -> Self {
-        Self { state: State::WANTED, authority: Authority::Coordinator, retry_backoff, next_question: 0 }
+        Self {
+            state: State::WANTED,
+            authority: Authority::Coordinator,
+            retry_backoff,
+            next_question: 0,
+            last_error: None,
+        }
     }
 
     /// Takes the id and the epoch that a coordinator has given.
@@ -203,10 +212,15 @@ impl Numbering {
                 };
                 log::debug!(?producer, "producer id");
                 self.state = State::Known(producer);
+                self.last_error = None;
                 effects.push(Effect::LookAtActive);
             }
-            code if code.is_retriable() => self.want_later(now),
+            code if code.is_retriable() => {
+                self.last_error = Some(code);
+                self.want_later(now);
+            }
             code => {
+                self.last_error = Some(code);
                 let message = Some("no producer id".to_owned());
                 self.refuse(DeliveryErrorKind::Broker { code, message }, now, effects);
             }
@@ -251,6 +265,11 @@ impl Numbering {
             State::NotNeeded => Numbers::None,
             State::Refused { .. } | State::Requested(_) | State::Wanted { .. } => Numbers::Awaited,
         }
+    }
+
+    /// Returns what brokers have answered last in place of an id, if they have.
+    pub(super) fn last_error(&self) -> Option<ErrorCode> {
+        self.last_error
     }
 
     /// Returns what the next request waits for.

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use crate::accumulator::{BatchOrder, Head, PartitionQueue, ProducerBatch};
 use crate::metadata::Cluster;
 use crate::planted::planted;
+use crate::protocol::ErrorCode;
 use crate::sender::numbering::{Numbers, ProducerId};
 use crate::sender::request::SentBatch;
 use crate::topic_partition::NodeId;
@@ -253,6 +254,20 @@ impl Partition {
     /// Returns when the oldest batch was created that is under way, if any is.
     pub(crate) fn oldest_in_flight(&self) -> Option<Instant> {
         self.in_flight.oldest()
+    }
+
+    /// Returns where requests with batches of the partition were sent last, if one is unanswered.
+    pub(crate) fn asked(&self) -> Option<NodeId> {
+        self.in_flight.node().filter(|_| self.in_flight.outstanding() > 0)
+    }
+
+    /// Returns what a broker has answered last about the oldest batch, if it was an error, and how often that batch was sent.
+    pub(crate) fn last_answer(&self) -> Option<(ErrorCode, u32)> {
+        let is_older = |head: Head| self.in_flight.oldest().is_none_or(|sent| head.created < sent);
+        match self.queue.peek().filter(|head| is_older(*head)) {
+            Some(_) => self.queue.last_answer(),
+            None => self.in_flight.last_answer(),
+        }
     }
 
     /// Whether a batch that is about to be sent could only be written out of order.

@@ -165,6 +165,21 @@ impl Schedule {
         self.active.ids()
     }
 
+    /// Whether any partition has something to do.
+    pub(super) fn is_any_active(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// Returns the partition whose oldest batch was created first, and when that was.
+    pub(super) fn oldest(&self) -> Option<(Instant, usize)> {
+        let created = |id: usize| {
+            let partition = self.partition(id)?;
+            let queued = partition.queue.peek().map(|head| head.created);
+            Some((earliest([queued, partition.oldest_in_flight()])?, id))
+        };
+        self.active.ids().into_iter().filter_map(created).min()
+    }
+
     /// Takes in which queues callers have announced; `next_changed` returns them.
     pub(super) fn take_changed(&mut self) {
         let before = self.changed.len();

@@ -32,6 +32,8 @@ pub(crate) enum Timer {
     Telemetry,
     /// The next request of a transaction is due.
     Transaction,
+    /// Something waits, and the sender looks whether anything is delivered.
+    Stall,
     /// No broker was of use for so long that all starts over from `bootstrap.servers`.
     StartingOver,
 }

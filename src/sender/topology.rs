@@ -6,6 +6,7 @@
 //!
 //! An answer becomes a view of the cluster, which is an effect: connections, partitions and callers have to follow it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use crate::protocol::ApiKey;
 use crate::protocol::messages::metadata::MetadataResponse;
 use crate::protocol::messages::produce::NodeEndpoint;
 use crate::sender::effects::{Effect, Effects};
+use crate::sender::line::{Line, News};
 use crate::sender::nodes::Nodes;
 use crate::sender::request::{Body, Purpose, RequestOutcome};
 use crate::sender::throttling;
@@ -50,6 +52,8 @@ pub(super) struct Topology {
     /// `None` without a limit, and once a name in `bootstrap.servers` has had an address.
     resolution: Option<Resolution>,
     topics_in_use: TopicsInUse,
+    /// Topics that callers wait for, and since when.
+    awaited: BTreeMap<Topic, Instant>,
     counters: Arc<Counters>,
 }
 
@@ -90,6 +94,7 @@ impl Topology {
             misrouted_at: None,
             resolution,
             topics_in_use,
+            awaited: BTreeMap::new(),
             counters,
         }
     }
@@ -199,7 +204,7 @@ impl Topology {
         if let Some(wish) = throttling::wish(ApiKey::Metadata, version, response.throttle_time_ms) {
             effects.push(Effect::Throttle { node, wish });
         }
-        if self.is_other_cluster(response.cluster_id.as_deref()) {
+        if self.is_other_cluster(response.cluster_id.as_deref(), effects) {
             // It counts as a failure, so that addresses that lead to one cluster and the other by turns are not asked without a
             // pause.
             self.metadata.handle_failure(id, now);
@@ -228,7 +233,7 @@ impl Topology {
 
     /// Whether an answer comes from another cluster than those before, as when DNS has moved. The sender then leaves the one
     /// that it knows and begins anew with `bootstrap.servers`.
-    fn is_other_cluster(&mut self, id: Option<&str>) -> bool {
+    fn is_other_cluster(&mut self, id: Option<&str>, effects: &mut Effects) -> bool {
         // Old brokers do not tell, and what is no broker may say nothing.
         let Some(id) = id.filter(|id| !id.is_empty() && self.cluster_id.as_deref() != Some(*id)) else {
             return false;
@@ -237,10 +242,10 @@ impl Topology {
         if planted!(ClusterChangeIgnored) {
             return false;
         }
-        log::warn!(
-            from = %left, to = %id,
-            "bootstrap.servers lead to another cluster; going on there with another producer id"
-        );
+        let line = Line::warn(format!(
+            "bootstrap.servers lead to another cluster, from {left} to {id}; going on there with another producer id"
+        ));
+        effects.push(Effect::Tell(News::of_cluster("other cluster", line)));
         true
     }
 
@@ -256,7 +261,8 @@ impl Topology {
         if self.metadata.is_recovering() {
             log::debug!("starting over from bootstrap.servers once more: no broker could be reached since");
         } else {
-            log::info!("starting over from bootstrap.servers");
+            let line = Line::info("starting over from bootstrap.servers".to_owned());
+            effects.push(Effect::Tell(News::of_cluster("start over", line)));
         }
         effects.push(Effect::Adopt(self.metadata.rebootstrap(now)));
     }
@@ -284,7 +290,8 @@ impl Topology {
     ) {
         self.note_refusal(node, reason, effects);
         if *reason == DisconnectReason::Misrouted && self.may_start_over(now) {
-            log::warn!(broker = %nodes.describe(node), %reason, "metadata is of no use any more");
+            let text = format!("broker {}: {reason}; metadata is of no use any more", nodes.describe(node));
+            effects.push(Effect::Tell(News::warn(node, "misrouted", text)));
             self.misrouted_at = Some(now);
             return self.start_over(now, effects);
         }
@@ -308,6 +315,11 @@ impl Topology {
     /// Takes in that a caller asks for the metadata of a topic, or waits for it no longer.
     pub(super) fn handle_interest(&mut self, interest: &TopicInterest, now: Instant) {
         let TopicInterest { topic, is_wanted, is_awaited } = interest;
+        if *is_awaited {
+            self.awaited.entry(topic.clone()).or_insert(now);
+        } else {
+            self.awaited.remove(topic);
+        }
         if *is_wanted {
             self.metadata.request_topic_for_caller(topic, *is_awaited, now);
         } else if !is_awaited {
@@ -358,6 +370,16 @@ impl Topology {
         if let Some(at) = starts_over {
             see(Wait::Until(at), Timer::StartingOver);
         }
+    }
+
+    /// Whether a caller waits for a topic.
+    pub(super) fn is_any_awaited(&self) -> bool {
+        !self.awaited.is_empty()
+    }
+
+    /// Returns since when a caller waits who has waited longest, and for which topic.
+    pub(super) fn first_awaited(&self) -> Option<(Instant, &Topic)> {
+        self.awaited.iter().map(|(topic, since)| (*since, topic)).min()
     }
 
     /// Returns when brokers last described all topics in use, if they have since the last new start.

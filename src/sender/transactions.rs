@@ -262,6 +262,16 @@ impl Transactions {
         open.failure.is_none() && (open.members.has(partition) || planted!(PartitionNotAdded))
     }
 
+    /// Returns what records of a partition that may not be sent wait for.
+    pub(super) fn lack(&self) -> &'static str {
+        match (&self.state, self.producer) {
+            (State::Failed(_), _) => "the producer cannot go on with transactions",
+            (_, None) => "the coordinator has given no producer id for transactional.id",
+            (State::Ending(_), _) => "the transaction is ending",
+            _ => "the coordinator has not taken the partition into the transaction",
+        }
+    }
+
     /// Whether a broker that speaks this version of Produce can have records of the transaction. If not, the transaction is given up: the
     /// broker would not add its partition.
     pub(super) fn suits(&mut self, produce: Option<i16>, effects: &mut Effects) -> bool {

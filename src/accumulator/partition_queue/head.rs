@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use super::Inner;
+use super::{Inner, PartitionQueue};
 use crate::accumulator::producer_batch::BatchOrder;
 use crate::accumulator::stage_clock::Stage;
+use crate::protocol::ErrorCode;
 
 /// The oldest batch of a queue, as far as the sender's decisions go by it.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +30,21 @@ pub(crate) struct Head {
     pub(crate) order: BatchOrder,
     pub(crate) len: usize,
     pub(crate) stage: Stage,
+}
+
+impl PartitionQueue {
+    /// Describes the oldest batch. Unlike [`PartitionQueue::look`] it is for reports: the sender has still to hear of announcements.
+    pub(crate) fn peek(&self) -> Option<Head> {
+        self.lock().head()
+    }
+
+    /// Returns what a broker has answered last about the oldest batch, if it was an error, and how often that batch was sent.
+    pub(crate) fn last_answer(&self) -> Option<(ErrorCode, u32)> {
+        let inner = self.lock();
+        // A piece of a batch has what was said of the whole.
+        let head = inner.batches.front().filter(|head| head.attempts() > 0)?;
+        Some((head.last_error()?, head.attempts()))
+    }
 }
 
 impl Inner {

@@ -23,6 +23,8 @@ pub(super) enum Subject {
         /// What tells this one from others of its kind. Texts with numbers in them do not, since these differ each time.
         words: Option<Arc<str>>,
     },
+    /// What another machine says of the broker.
+    Other(&'static str),
     Recovery,
     Throttling,
 }

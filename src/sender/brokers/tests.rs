@@ -1,13 +1,12 @@
 use super::*;
 use crate::clock;
-use crate::error::BrokerReport;
 use crate::network::SocketError;
 
 const ONE: NodeId = NodeId(1);
 const BOOTSTRAP: NodeId = NodeId(-1);
 
 impl Brokers {
-    fn reports(&self, leader: Option<&HostPort>, now: Instant) -> Vec<BrokerReport> {
+    fn reports_to(&self, leader: Option<&HostPort>, now: Instant) -> Vec<BrokerReport> {
         self.board.reports(leader, now)
     }
 }
@@ -26,7 +25,7 @@ fn fail(brokers: &mut Brokers, node: NodeId, host: &str, now: Instant) {
 }
 
 fn texts(brokers: &Brokers, now: Instant) -> Vec<String> {
-    brokers.reports(None, now).iter().map(ToString::to_string).collect()
+    brokers.reports_to(None, now).iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -39,7 +38,7 @@ fn failures_in_a_row_are_counted_until_the_broker_answers() {
     let later = now + Duration::from_secs(12);
     assert_eq!(texts(&brokers, later), ["one:9092: connection refused, 2 attempts in 12 s"]);
     brokers.handle_ready(ONE, &at("one"), now);
-    assert_eq!(brokers.reports(None, later)[0].failures, 2);
+    assert_eq!(brokers.reports_to(None, later)[0].failures, 2);
     brokers.handle_answer(ONE, later);
 
     assert_eq!(texts(&brokers, later), ["one:9092: connected"]);
@@ -56,7 +55,7 @@ fn connection_that_is_lost_before_an_answer_counts_on() {
         brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 1, &refused(), now);
     }
 
-    assert_eq!(brokers.reports(None, now)[0].failures, 3);
+    assert_eq!(brokers.reports_to(None, now)[0].failures, 3);
 }
 
 #[test]
@@ -65,12 +64,12 @@ fn broker_keeps_its_account_when_it_gets_another_id() {
     let mut brokers = Brokers::new(Arc::default());
     brokers.handle_view(&[Node::at(BOOTSTRAP, at("One"))]);
     fail(&mut brokers, BOOTSTRAP, "One", now);
-    assert_eq!(brokers.reports(None, now)[0].node, None);
+    assert_eq!(brokers.reports_to(None, now)[0].node, None);
 
     brokers.handle_view(&[Node::at(ONE, at("one"))]);
     brokers.handle_view(&[Node::at(BOOTSTRAP, at("One"))]);
 
-    let reports = brokers.reports(None, now);
+    let reports = brokers.reports_to(None, now);
     assert_eq!(reports.len(), 1);
     assert_eq!((reports[0].node, reports[0].failures), (Some(ONE), 1));
 }
@@ -88,7 +87,7 @@ fn broker_that_is_gone_is_forgotten_unless_it_fails() {
     let hosts = |reports: Vec<BrokerReport>| -> Vec<_> {
         reports.into_iter().map(|report| report.host.to_string()).collect()
     };
-    assert_eq!(hosts(brokers.reports(None, now)), ["one", "three"]);
+    assert_eq!(hosts(brokers.reports_to(None, now)), ["one", "three"]);
     assert_eq!(hosts(board.reports(None, now)), ["one", "three"]);
 }
 
@@ -104,7 +103,7 @@ fn leader_comes_first_and_then_what_tells_most() {
     let timed_out = DisconnectReason::HandshakeTimedOut;
     brokers.handle_end(NodeId(3), &at("unanswered"), ConnectionStep::ApiVersions, 0, &timed_out, now);
 
-    let reports = brokers.reports(Some(&at("leader")), now);
+    let reports = brokers.reports_to(Some(&at("leader")), now);
 
     let hosts: Vec<_> = reports.iter().map(|report| &*report.host).collect();
     assert_eq!(hosts, ["leader", "unanswered", "refused", "connected", "unused"]);
@@ -118,7 +117,7 @@ fn throttling_is_told_while_it_lasts() {
 
     brokers.handle_throttle(ONE, &at("one"), now + Duration::from_secs(3), now);
 
-    let left = |at| brokers.reports(None, at)[0].throttled_for;
+    let left = |at| brokers.reports_to(None, at)[0].throttled_for;
     assert_eq!(left(now + Duration::from_secs(1)), Some(Duration::from_secs(2)));
     assert_eq!(left(now + Duration::from_secs(3)), None);
 }
@@ -225,7 +224,7 @@ fn connection_that_is_let_go_of_is_no_failure() {
 
     brokers.handle_end(ONE, &at("one"), ConnectionStep::Ready, 0, &DisconnectReason::Idle, now);
 
-    let reports = brokers.reports(None, now);
+    let reports = brokers.reports_to(None, now);
     assert_eq!((reports[0].state, reports[0].failures), (BrokerState::Disconnected, 0));
 }
 
@@ -262,7 +261,7 @@ fn broker_that_does_not_answer_for_a_second_is_told_with_the_step() {
         brokers.handle_due(awaited(step, now), now + second);
 
         assert_eq!(lines(&mut brokers), [expected]);
-        assert_eq!(brokers.reports(None, now)[0].state, BrokerState::Connecting(step));
+        assert_eq!(brokers.reports_to(None, now)[0].state, BrokerState::Connecting(step));
         assert_eq!(brokers.timeout(), None);
     }
 }
@@ -344,4 +343,45 @@ fn attempts_are_looked_at_under_the_id_that_the_broker_has_now() {
 
     assert_eq!(asked.into_inner(), [ONE, NodeId(2)]);
     assert_eq!(brokers.timeout(), None);
+}
+
+#[test]
+fn what_others_say_of_a_broker_is_told_once_a_minute() {
+    let (now, second) = (clock::now(), Duration::from_secs(1));
+    let mut brokers = Brokers::new(Arc::default());
+    brokers.handle_view(&[Node::at(ONE, at("one")), Node::at(NodeId(2), at("two"))]);
+
+    for number in 0..70 {
+        let at_second = now + number * second;
+        for (host, about) in [(Some("one"), "a"), (Some("two"), "a"), (Some("one"), "b"), (None, "a")] {
+            let text = format!("{host:?} {about} {number}");
+            brokers.tell(host.map(at).as_ref(), about, Line::warn(text), at_second);
+        }
+    }
+
+    let (first, again) = ("0", "60");
+    let mut expected = Vec::new();
+    for (number, folded) in [(first, ""), (again, " (59)")] {
+        for what in ["Some(\"one\") a", "Some(\"two\") a", "Some(\"one\") b", "None a"] {
+            expected.push(format!("Warn {what} {number}{folded}"));
+        }
+    }
+    assert_eq!(lines(&mut brokers), expected);
+}
+
+#[test]
+fn partitions_that_expire_at_one_moment_share_the_reports_of_brokers() {
+    let now = clock::now();
+    let mut brokers = Brokers::new(Arc::default());
+    fail(&mut brokers, ONE, "one", now);
+    let all = |brokers: &mut Brokers| match brokers.why(None, now) {
+        Why::Brokers(reports) => reports,
+        Why::Leader(_) => panic!("there is no leader"),
+    };
+
+    let first = all(&mut brokers);
+    assert!(Arc::ptr_eq(&first, &all(&mut brokers)));
+    fail(&mut brokers, ONE, "one", now);
+
+    assert_eq!(all(&mut brokers)[0].failures, 2);
 }

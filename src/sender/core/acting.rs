@@ -54,6 +54,7 @@ impl SenderCore {
                 let request = self.request(node, purpose, &body);
                 self.network.send_early(request, version, now, |version, out| body.encode(version, out));
             }
+            Effect::Tell(news) => self.tell(news, now),
             Effect::Throttle { node, wish } => self.throttle(node, wish, now),
             Effect::Unreadable { node, api_key, version, error } => {
                 self.close_unreadable(node, api_key, version, &error, now);

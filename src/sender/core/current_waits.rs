@@ -42,6 +42,9 @@ impl SenderCore {
         if let Some(at) = self.brokers.timeout() {
             see_wait(Wait::Until(at), Timer::Attempt);
         }
+        if self.is_anything_awaited() {
+            see_wait(Wait::Until(self.stall.timeout()), Timer::Stall);
+        }
         if let Some((wait, timer)) = self.numbering.timeout(|| !self.is_idle(), now) {
             see_wait(wait, timer);
         }

@@ -33,7 +33,7 @@ impl SenderCore {
         let Some(partition) = self.schedule.partition_mut(id) else { return };
         let mut head = partition.queue.look();
         // An answer that was not taken in so far may be for what is too old. The timer, which is due, has the sender look again.
-        let (topology, network, brokers) = (&self.topology, &self.network, &self.brokers);
+        let (topology, network, brokers) = (&self.topology, &self.network, &mut self.brokers);
         let why = |leader: Option<NodeId>| {
             let refusal = topology.refusal(leader, |leader| network.is_ready(leader, now));
             let leader = leader.and_then(|leader| topology.cluster().node(leader));

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use super::SenderCore;
 use crate::error::Spent;
-use crate::log;
 use crate::metadata::Node;
 use crate::network::FailureReason;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::produce::PartitionProduceResponse;
+use crate::sender::line::News;
 use crate::sender::partition::Partition;
 use crate::sender::request::{ProduceSent, RequestOutcome, SentBatch};
 use crate::sender::settlement::{LeaderNews, Settlement, leader_hint};
@@ -79,16 +79,22 @@ impl SenderCore {
             self.handle_answer(&sent, answer, now);
         }
         if answered.has_strangers {
-            log::warn!(%node, "produce answer tells of batches that were not sent; closing the connection");
+            self.tell_of_answer(node, "tells of batches that were not sent", now);
             self.network.close(node, ApiKey::Produce, now);
         }
         if !answered.left_out.batches().is_empty() {
-            log::warn!(%node, "produce answer leaves batches out; closing the connection");
+            self.tell_of_answer(node, "leaves batches out", now);
             self.network.close(node, ApiKey::Produce, now);
             self.handle_loss(&answered.left_out, "the answer cannot be read", true, now);
         }
         self.topology.update_leaders(&hints, &answered.endpoints, &mut self.effects);
         self.act(now);
+    }
+
+    fn tell_of_answer(&mut self, node: NodeId, problem: &'static str, now: Instant) {
+        let broker = Node::describe(node, self.topology.cluster().node(node));
+        let text = format!("produce answer of broker {broker} {problem}; closed the connection");
+        self.tell(News::warn(node, problem, text), now);
     }
 
     fn handle_answer(&mut self, sent: &SentBatch, answer: PartitionProduceResponse, now: Instant) {

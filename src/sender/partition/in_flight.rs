@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::accumulator::{BatchOrder, ProducerBatch};
 use crate::planted::planted;
+use crate::protocol::ErrorCode;
 use crate::topic_partition::NodeId;
 
 /// The batches of a partition that are under way.
@@ -83,6 +84,12 @@ impl InFlight {
     /// Returns when the oldest batch was created.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.batches.front().map(|batch| batch.created())
+    }
+
+    /// Returns what a broker has answered last about the oldest batch, if it was an error, and how often that batch was sent.
+    pub(super) fn last_answer(&self) -> Option<(ErrorCode, u32)> {
+        let oldest = self.batches.front()?;
+        Some((oldest.last_error()?, oldest.attempts()))
     }
 
     /// Whether any of the batches is not on its first attempt.

@@ -33,6 +33,10 @@ impl ActivePartitions {
         ids
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.ids.len()

@@ -27,7 +27,7 @@ fn batch_that_lingers_is_what_the_sender_waits_for() {
 
 #[test]
 fn request_without_an_answer_is_what_the_sender_waits_for() {
-    let timeout = Duration::from_secs(7);
+    let timeout = Duration::from_secs(1);
     let mut rig = Rig::new(Config { request_timeout: timeout, ..Config::default() });
 
     let _delivery = rig.send(0, "a");

@@ -11,6 +11,7 @@ use crate::metadata::{MetadataFailure, Node};
 use crate::network::{DisconnectReason, MalformedResponse};
 use crate::protocol::ApiKey;
 use crate::sender::effects::{Effect, Effects};
+use crate::sender::line::News;
 use crate::sender::nodes::Nodes;
 use crate::topic_partition::NodeId;
 use crate::wire::DecodeError;
@@ -26,9 +27,10 @@ impl Topology {
         effects: &mut Effects,
     ) -> String {
         let broker = self.describe(node);
-        log::warn!(%broker, ?api_key, version, %error, "answer cannot be read; closing the connection");
         let problem =
             format!("the answer of broker {broker} to {api_key:?} version {version} cannot be read: {error}");
+        let text = format!("{problem}; closed the connection");
+        effects.push(Effect::Tell(News::warn(node, "unreadable", text)));
         // Without a producer id, or while batches come to nothing, metadata is still to be had.
         if api_key == ApiKey::Metadata {
             self.note_obstacle(&problem, effects);
@@ -45,8 +47,10 @@ impl Topology {
     ) {
         let broker = self.describe(node);
         let cause = problem.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-        log::warn!(%broker, "{problem}{cause}; closed the connection");
-        self.note_obstacle(&format!("broker {broker} sends what cannot be read: {problem}{cause}"), effects);
+        let obstacle = format!("broker {broker} sends what cannot be read: {problem}{cause}");
+        let text = format!("{obstacle}; closed the connection");
+        effects.push(Effect::Tell(News::warn(node, "malformed", text)));
+        self.note_obstacle(&obstacle, effects);
     }
 
     /// Takes in why there is no connection to a broker, while no broker that could be asked is connected. A refusal that `is_final` ends
@@ -143,10 +147,11 @@ impl Topology {
     /// Reports a broker, just connected, that cannot be asked for metadata.
     pub(super) fn note_missing_metadata(&mut self, node: NodeId, effects: &mut Effects) {
         let broker = self.describe(node);
-        log::warn!(%broker, "broker speaks no version of Metadata that this producer speaks");
         let obstacle = format!(
             "broker {broker} speaks no version of Metadata that this producer speaks, as a controller does not"
         );
+        let text = format!("{obstacle}; check bootstrap.servers");
+        effects.push(Effect::Tell(News::warn(node, "no metadata", text)));
         self.note_obstacle(&obstacle, effects);
     }
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::Topology;
 use crate::config::HostPort;
-use crate::log;
 use crate::network::DisconnectReason;
 use crate::sender::effects::{Effect, Effects};
+use crate::sender::line::{Line, News};
 use crate::topic_partition::NodeId;
 
 /// What has come of looking for the names of brokers (`client.dns.lookup`).
@@ -86,7 +86,8 @@ impl Topology {
             "no name in bootstrap.servers was resolved within bootstrap.resolve.timeout.ms ({timeout}), at last {cause}"
         );
         if !std::mem::replace(&mut resolution.has_warned, true) {
-            log::warn!("{text}; the producer keeps trying");
+            let line = Line::warn(format!("{text}; the producer keeps trying"));
+            effects.push(Effect::Tell(News::of_cluster("unresolved", line)));
         }
         effects.push(Effect::Publish(self.metadata.note_unresolved(&text)));
     }
