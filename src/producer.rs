@@ -12,9 +12,7 @@ use crate::accumulator::{EnqueueWaits, RecordAccumulator};
 use crate::clock::{self, WallClock};
 use crate::config::ProducerSettings;
 use crate::delivery::{Delivery, RecordMetadata};
-use crate::error::{
-    BrokerReport, DeliveryError, DeliveryErrorKind, SendError, SendErrorKind, TransactionError,
-};
+use crate::error::{DeliveryError, DeliveryErrorKind, SendError, SendErrorKind};
 use crate::metadata::{Cluster, PartitionInfo};
 use crate::metrics::Counters;
 use crate::network::transport::Connector;
@@ -30,6 +28,7 @@ mod bootstrap_names;
 mod build_error;
 mod builder;
 mod caller;
+mod close_report;
 mod deadline;
 mod enqueue;
 mod health;
@@ -39,6 +38,7 @@ mod memory_wait;
 mod not_ready;
 mod observing;
 mod placing;
+mod refusal_log;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod topic_wait;
@@ -49,11 +49,13 @@ pub(crate) mod workers;
 
 pub use self::build_error::BuildError;
 pub use self::builder::KafkaProducerBuilder;
+pub use self::close_report::CloseReport;
 use self::enqueue::{Enqueue, TimeBlocked, far};
 pub use self::health::Health;
 #[cfg(feature = "telemetry")]
 pub use self::instance_id::{ClientInstanceId, ClientInstanceIdError};
 pub use self::not_ready::NotReady;
+use self::refusal_log::RefusalLog;
 use self::topic_wait::{TopicWait, TopicWaitError};
 use self::topics::TopicDirectory;
 pub use self::transactional::{
@@ -125,6 +127,7 @@ pub(crate) struct ProducerShared<K, V> {
     counters: Arc<Counters>,
     /// How brokers have fared.
     board: Arc<Board>,
+    refusals: RefusalLog,
     wall_clock: WallClock,
     /// What is known of the id for telemetry; `None` if metrics are not pushed.
     #[cfg(feature = "telemetry")]
@@ -292,6 +295,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             true => Vec::new(),
             false => self.shared.board.reports(None, clock::now()),
         };
+        self.shared.refusals.tell_rest(&self.shared.settings.client_id);
         CloseReport {
             delivered: self.shared.counters.records_delivered.value(),
             failed: self.shared.counters.record_errors.value(),
@@ -467,27 +471,6 @@ impl<K, V> ProducerShared<K, V> {
     }
 }
 
-/// What became of the records of a closed producer, from its beginning to its end.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-#[must_use = "records may not have been delivered"]
-pub struct CloseReport {
-    /// Records that were acknowledged.
-    pub delivered: u64,
-    /// Records that failed after they had been accepted. It includes those that `close` itself has failed.
-    pub failed: u64,
-    /// The errors of the records that `close` has failed when its timeout ended. Each error gives its record back
-    /// ([`DeliveryError::record`]) and tells whether it may have been written ([`DeliveryError::persisted`]). The errors of
-    /// one partition stand in the order of its records.
-    pub undelivered: Vec<DeliveryError>,
-    /// If there are any of these, how each broker has fared. The one that tells most comes first.
-    pub brokers: Vec<BrokerReport>,
-    /// What became of the last transaction, if the call that committed it was cancelled or timed out, and its end was not waited for
-    /// since. [`TransactionErrorKind::CommitInDoubt`](crate::TransactionErrorKind::CommitInDoubt) says that `close` ended before the
-    /// coordinator had answered. `None` in all other cases.
-    pub unseen_commit: Option<Result<(), TransactionError>>,
-}
-
 impl KafkaProducer {
     /// Starts a builder for a producer with [`Bytes`] as keys and values. The builder can change these types.
     #[must_use]
@@ -515,5 +498,6 @@ impl<K, V> Drop for ProducerShared<K, V> {
     fn drop(&mut self) {
         // The sender delivers what was accepted and then ends.
         self.accumulator.close();
+        self.refusals.tell_rest(&self.settings.client_id);
     }
 }

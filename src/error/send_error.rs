@@ -198,6 +198,11 @@ pub enum SendErrorKind {
 }
 
 impl SendErrorKind {
+    /// Says in one line why a record was refused, what became of it, and what to do.
+    pub(crate) fn refusal(&self) -> impl fmt::Display + '_ {
+        Line { cause: self, fate: Some("not sent"), remedy: self.remedy() }
+    }
+
     /// Returns what to do about it, in words, if there is more to say than the cause does.
     #[must_use]
     pub fn remedy(&self) -> Option<Cow<'static, str>> {
@@ -333,11 +338,10 @@ impl<K, V> From<DeliveryError> for SendError<K, V> {
 
 impl<K, V> fmt::Display for SendError<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let cause = match &self.0.kind {
-            SendErrorKind::Delivery(error) => return error.fmt(f),
-            cause => cause,
-        };
-        Line { cause, fate: Some("not sent"), remedy: cause.remedy() }.fmt(f)
+        match &self.0.kind {
+            SendErrorKind::Delivery(error) => error.fmt(f),
+            kind => kind.refusal().fmt(f),
+        }
     }
 }
 

@@ -41,6 +41,7 @@ use crate::pipeline::{
 };
 use crate::producer::authentication::{self, Prepared, RunningBeside};
 use crate::producer::bootstrap_names::BootstrapNames;
+use crate::producer::refusal_log::RefusalLog;
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
 use crate::producer::{BuildError, KafkaProducer, ProducerShared, deadline};
@@ -328,11 +329,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         let observer: Option<Arc<dyn AckObserver>> =
             has_interceptors.then(|| Arc::<InterceptorChain<K, V>>::clone(&interceptors) as _);
         let (counters, board) = (Arc::<Counters>::default(), Arc::<Board>::default());
-        let topics = Arc::<TopicDirectory>::default();
+        let (topics, control) = (Arc::<TopicDirectory>::default(), Arc::<Control>::default());
         let accumulator = Arc::new(new_accumulator(&settings, has_interceptors, &runtime, &topics));
         let metadata = new_metadata(&settings, &self.pinned, epoch);
         let (published, clusters) = watch::channel(Arc::clone(metadata.cluster()));
-        let control = Arc::new(Control::default());
         let Prepared { mechanism, login } = authentication::prepare(&settings, &control, &accumulator)?;
         let core = SenderCore::new(Parts {
             settings: SenderSettings { is_fail_stop: self.fail_stop, ..sender_settings(&settings) },
@@ -375,6 +375,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             counters,
             board,
             pinned: self.pinned,
+            refusals: RefusalLog::new(epoch),
             wall_clock: WallClock::new(epoch),
             #[cfg(feature = "telemetry")]
             instance,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{ProducerShared, TopicDirectory, TransactionalProducer};
+use super::{ProducerShared, RefusalLog, TopicDirectory, TransactionalProducer};
 use crate::accumulator::RecordAccumulator;
 use crate::clock::{self, WallClock};
 use crate::config::ProducerConfig;
@@ -74,6 +74,7 @@ impl Shared {
             control: self.control,
             counters: self.counters,
             board: Arc::default(),
+            refusals: RefusalLog::new(clock::now()),
             wall_clock: WallClock::new(clock::now()),
             #[cfg(feature = "telemetry")]
             instance: None,

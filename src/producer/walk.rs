@@ -148,6 +148,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     pub(super) fn refuse(self, kind: SendErrorKind) -> SendError<K, V> {
         let Self { shared, record, kept, .. } = self;
         record.headers.truncate(kept.own_headers);
+        shared.refusals.tell(&kind, &shared.settings.client_id);
         if !shared.interceptors.is_empty() {
             let outcome = AckOutcome::failed(&kind);
             let chosen = kept.chosen().and_then(|chosen| i32::try_from(chosen).ok());

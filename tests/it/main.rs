@@ -35,6 +35,7 @@ mod purge;
 #[cfg(all(feature = "sasl", feature = "tls"))]
 mod recipes;
 mod reconnect;
+mod refused_calls;
 mod retry;
 mod runtimes;
 #[cfg(feature = "sasl")]

@@ -19,6 +19,7 @@ use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 use crate::metrics::Counters;
 use crate::pipeline::{BytesSerializer, InterceptorChain, RoutingRules, serialize_with};
 use crate::producer::caller::Caller;
+use crate::producer::refusal_log::RefusalLog;
 use crate::sender::Control;
 use crate::topic_partition::NodeId;
 
@@ -74,6 +75,7 @@ impl Rig {
             control: Arc::new(Control::default()),
             counters: Arc::new(Counters::default()),
             board: Arc::default(),
+            refusals: RefusalLog::new(clock::now()),
             wall_clock: WallClock::new(clock::now()),
             #[cfg(feature = "telemetry")]
             instance: None,

@@ -85,6 +85,7 @@ async fn buffer_full() -> TestResult {
     };
     compare(&logged, "Buffer full", &Told::send(&error));
 
+    logged.forget();
     let is_waiting = || producer.metrics().waiting_for_memory == 1;
     let waiting = producer.enqueue(record(&filler));
     let error = logged.run_out("enqueue", waiting, is_waiting, seconds(61)).await.unwrap_err();

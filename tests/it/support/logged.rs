@@ -55,6 +55,11 @@ impl Logged {
         self.early.get().cloned().unwrap_or_else(|| self.all())
     }
 
+    /// Forgets what there is so far: it belongs to another failure.
+    pub(crate) fn forget(&self) {
+        logs().lines.insert(self.client_id.clone(), Vec::new());
+    }
+
     /// Lets two seconds pass.
     pub(crate) async fn two_seconds(&self) {
         skip_time(seconds(2)).await;
