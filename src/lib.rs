@@ -120,10 +120,27 @@
 //! # Logs
 //!
 //! The producer logs through the crate `tracing`, under the target `kafka_producer`. Nothing is shown until the application installs a
-//! subscriber, for instance `tracing_subscriber::fmt().with_max_level(tracing::Level::WARN).init()`. At `WARN` and above are the things
-//! that an operator should look at: brokers that refuse the producer or answer what makes no sense, and records that failed. `INFO` adds what
-//! happens once in a while, `DEBUG` each connection and retry, `TRACE` what the sender waits for. Keys, values, headers and secrets are
-//! never logged.
+//! subscriber, for instance that of the crate `tracing-subscriber`:
+//!
+//! ```no_run
+//! tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).init();
+//! ```
+//!
+//! `WARN` is for what an operator should look at:
+//!
+//! - a broker cannot be reached, does not answer, refuses the producer, loses connections or throttles: at most one line a minute for each
+//!   broker and cause;
+//! - nothing is delivered although records or callers wait: a line that says what the oldest waits for, after 2 s (and
+//!   [`linger.ms`](ProducerConfig::linger)), 10 s and 60 s, then once a minute;
+//! - records failed: a line for each topic and cause at once, after 10 s, 20 s and 40 s, then once a minute, with the number of records and
+//!   of those that may have been written;
+//! - calls were refused, because `buffer.memory` is full, a record is too large or the producer is closed: at most one line a minute for
+//!   each reason.
+//!
+//! What comes up again within that time is counted, and the next line has the count in its field `folded`. `INFO` adds that a broker is
+//! connected again, that records are delivered again, and what happens once in a while. So a producer that works logs nothing, and the
+//! restart of a broker makes two lines at most. `DEBUG` has each connection and retry, `TRACE` what the sender waits for. Lines name the
+//! producer by the field `client_id`. Keys, values, headers and secrets are never logged.
 //!
 //! Errors do not need the log: each says in one line what failed and why, what became of the record, and what to do about it.
 //!
