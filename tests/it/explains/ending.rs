@@ -81,6 +81,7 @@ async fn runtime_gone() -> TestResult {
     runtime.shutdown_background();
     let under_way = soon("delivery", delivery).await.unwrap_err();
 
+    logged.told().await;
     compare(&logged, "Runtime gone before delivery", &Told::delivery(&under_way));
 
     logged.forget();
@@ -99,6 +100,7 @@ async fn purged() -> TestResult {
 
     let purged = soon("purge", producer.purge(Purge::All)).await;
 
+    logged.told().await;
     compare(&logged, "Purged", &Told::delivery(&purged[0]));
     Ok(())
 }

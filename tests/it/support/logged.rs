@@ -60,6 +60,11 @@ impl Logged {
         logs().lines.insert(self.client_id.clone(), Vec::new());
     }
 
+    /// Waits for the first line.
+    pub(crate) async fn told(&self) {
+        until("the log tells something", || !self.all().is_empty()).await;
+    }
+
     /// Lets two seconds pass.
     pub(crate) async fn two_seconds(&self) {
         skip_time(seconds(2)).await;
