@@ -161,6 +161,19 @@ fn sheet_has_every_failure_once() {
     }
 }
 
+/// Whether an operator learns of every failure within two seconds: of records that wait, too. Mistakes in a configuration are told
+/// to the program that builds the producer.
+#[test]
+fn log_tells_of_every_failure_of_a_producer() {
+    if std::env::var_os("KAFKA_PRODUCER_BLESS").is_some() {
+        return;
+    }
+    for (name, (number, body)) in sections(&read()) {
+        let is_told = !body.contains("Log in the first two seconds: nothing.");
+        assert_eq!(is_told, number != "25", "{name}");
+    }
+}
+
 fn find(name: &str) -> (usize, &'static Case) {
     let at = CASES.iter().position(|case| case.name == name);
     let at = at.unwrap_or_else(|| panic!("the sheet has no {name:?}"));

@@ -65,10 +65,14 @@ impl Logged {
         until("the log tells something", || !self.all().is_empty()).await;
     }
 
-    /// Lets two seconds pass.
+    /// Lets two seconds pass, and waits for what is told of a producer that delivers nothing for so long.
     pub(crate) async fn two_seconds(&self) {
         skip_time(seconds(2)).await;
-        drop(self.early.set(self.all()));
+        until("the log tells of it", || self.all().iter().any(|line| line.contains(STALLED))).await;
+        let mut lines = self.all();
+        let told = lines.iter().position(|line| line.contains(STALLED)).unwrap_or_default();
+        lines.truncate(told + 1);
+        drop(self.early.set(lines));
     }
 
     /// As [`super::run_out`], and looks at the log two seconds after the condition holds.
@@ -97,6 +101,9 @@ impl Logged {
         logs().lines[&self.client_id].clone()
     }
 }
+
+/// So the line begins that says why nothing is delivered.
+const STALLED: &str = "nothing delivered";
 
 /// What was logged by producers that tests listen to.
 struct Logs {
