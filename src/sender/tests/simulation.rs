@@ -19,6 +19,8 @@
 //! (client.rs), coordinators write markers late and one by one (transactions.rs), another producer may take the id (rival.rs), and
 //! readers with `isolation.level=read_committed` see each committed transaction whole, and nothing of others (committed.rs).
 //!
+//! With the feature `telemetry`, brokers want metrics in every fourth run (telemetry.rs).
+//!
 //! A run is decided by its seed alone. `SIMULATION_SEEDS=17` or `SIMULATION_SEEDS=0..1000000` runs others; a million
 //! takes a release build:
 //!
@@ -46,6 +48,8 @@ mod sasl;
 mod schedule;
 mod seeds;
 mod shrink;
+#[cfg(feature = "telemetry")]
+mod telemetry;
 mod tls;
 mod topics;
 mod transacting;
@@ -81,6 +85,11 @@ struct Figures {
     delivered: usize,
     requests: usize,
     truncated: usize,
+    /// Pushes of metrics that brokers have taken, and how many of these were the last of their run.
+    #[cfg(feature = "telemetry")]
+    pushes: usize,
+    #[cfg(feature = "telemetry")]
+    goodbyes: usize,
     virtual_time: Duration,
 }
 
@@ -116,6 +125,10 @@ fn simulate_or_panic(schedule: &Schedule) -> Result<Figures, String> {
         simulation.connections_end();
     }
     simulation.run_until(simulation.now + Duration::from_secs(8), |_| false)?;
+    let has_idled = schedule.setup.is_aborted || simulation.is_closing || simulation.is_over;
+    if !has_idled && !simulation.core.is_done(simulation.instant()) {
+        return Err("the sender does not end".to_owned());
+    }
     simulation.seal_all();
     simulation.settle_transactions();
     simulation.check()?;

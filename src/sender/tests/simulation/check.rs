@@ -29,6 +29,8 @@ impl Simulation {
             Some(_) => self.check_transactions()?,
         }
         self.check_pace()?;
+        #[cfg(feature = "telemetry")]
+        self.check_told()?;
         if !self.accumulator.is_complete() {
             return Err("batches that have ended are kept".to_owned());
         }

@@ -39,6 +39,8 @@ const USUAL: Setup = Setup {
     sasl: None,
     is_encrypted: false,
     transacting: None,
+    #[cfg(feature = "telemetry")]
+    telemetry: None,
     is_aborted: false,
 };
 

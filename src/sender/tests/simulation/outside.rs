@@ -66,6 +66,8 @@ impl Outside for Simulation {
             self.violate(format!("node {} is asked {wait:?} before its quota ends", line.node));
         }
         self.check_creation(&frame);
+        #[cfg(feature = "telemetry")]
+        self.check_push(&frame);
         self.check_admission(connection, &frame);
         self.check_token(&frame);
         self.sockets.transmit(connection, frame)

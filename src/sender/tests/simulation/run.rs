@@ -89,6 +89,9 @@ pub(super) struct Simulation {
     pub(super) transactional: Option<Transactional>,
     /// What the producer knows of the topic, and has heard of it.
     pub(super) topic_news: TopicNews,
+    /// What metrics the producer has pushed.
+    #[cfg(feature = "telemetry")]
+    pub(super) told: super::telemetry::Told,
     /// The first thing that should not have happened.
     pub(super) violation: Option<String>,
 
@@ -205,6 +208,8 @@ impl Simulation {
         let accumulator = Arc::new(accumulator);
         let counters = Arc::new(Counters::default());
         let core = rig::core(&config, &accumulator, &counters, base);
+        #[cfg(feature = "telemetry")]
+        let core = super::telemetry::enable(core, setup.telemetry, setup.noise, base);
         let transactional = preparation.finish(&setup, &config, &accumulator, &counters);
         // If partitions are added, it begins with one.
         let grows = ops.iter().any(|(_, op)| *op == Op::AddPartition);
@@ -245,6 +250,8 @@ impl Simulation {
             sessions: BTreeMap::new(),
             transactional,
             topic_news: TopicNews::default(),
+            #[cfg(feature = "telemetry")]
+            told: super::telemetry::Told::default(),
             violation: None,
             timeouts: 0,
             connects: 0,
@@ -490,6 +497,10 @@ impl Simulation {
             delivered: self.accepted.iter().filter(is_delivered).count(),
             requests: self.counters.produce_requests_sent.value() as usize,
             truncated: places.map(|(topic, partition)| self.brokers.truncated(topic, partition)).sum(),
+            #[cfg(feature = "telemetry")]
+            pushes: self.brokers.pushed_metrics().len(),
+            #[cfg(feature = "telemetry")]
+            goodbyes: self.brokers.pushed_metrics().iter().filter(|push| push.is_terminating).count(),
             virtual_time: self.now,
         }
     }
@@ -562,6 +573,8 @@ fn brokers(setup: &Setup, partitions: i32, ops: &[(u64, Op)]) -> Brokers {
     sasl::demand(&mut brokers, setup.sasl);
     let has_bad_records = ops.iter().any(|(_, op)| matches!(op, Op::BadRecord { .. }));
     let judge = RecordJudge { is_refused: is_bad, code: setup.refusal, names_records: setup.names_culprits };
+    #[cfg(feature = "telemetry")]
+    super::telemetry::subscribe(&mut brokers, setup.telemetry);
     brokers.set_record_judge(has_bad_records.then_some(judge));
     brokers
 }

@@ -57,6 +57,9 @@ pub(super) struct Setup {
     pub(super) is_encrypted: bool,
     /// The producer is transactional.
     pub(super) transacting: Option<Transacting>,
+    /// Brokers want metrics of the producer.
+    #[cfg(feature = "telemetry")]
+    pub(super) telemetry: Option<super::telemetry::Telemetry>,
     /// Ends with the faults still there, by an abort.
     pub(super) is_aborted: bool,
 }
@@ -443,6 +446,8 @@ impl Schedule {
     pub(super) fn new(seed: u64) -> Self {
         let mut schedule = Self::plain(seed);
         mix::add(&mut schedule, seed);
+        #[cfg(feature = "telemetry")]
+        super::telemetry::draw(&mut schedule, seed);
         schedule
     }
 
@@ -517,6 +522,8 @@ impl Setup {
             sasl: None,
             is_encrypted: false,
             transacting: None,
+            #[cfg(feature = "telemetry")]
+            telemetry: None,
             is_aborted: noise.is(10),
         }
     }

@@ -189,10 +189,10 @@ impl Simulation {
 
     /// Ends the sender if nothing is left to do, as the shell does.
     pub(super) fn end_if_idle(&mut self) -> bool {
-        let is_idle = self.transactional.is_some()
-            && self.accumulator.is_closed()
-            && self.accumulator.has_ended()
-            && self.core.has_no_transaction_to_end();
+        let now = self.instant();
+        // One without transactions pushes metrics for the last time.
+        let is_done = self.accumulator.is_closed() && self.core.is_done(now);
+        let is_idle = is_done && self.transactional.is_some();
         if is_idle {
             self.abort();
         }
