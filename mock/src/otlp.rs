@@ -20,6 +20,17 @@ pub struct PushedMetric {
     pub time: u64,
 }
 
+impl PushedMetric {
+    /// Reads all metrics of a `MetricsData` of OpenTelemetry, as clients push it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the bytes.
+    pub fn read_all(data: &[u8]) -> Result<Vec<Self>, String> {
+        metrics(data)
+    }
+}
+
 /// How a number that was pushed counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,8 +43,7 @@ pub enum PushedKind {
     DeltaSum,
 }
 
-/// Reads all metrics of a `MetricsData`.
-pub(crate) fn metrics(data: &[u8]) -> Result<Vec<PushedMetric>, String> {
+fn metrics(data: &[u8]) -> Result<Vec<PushedMetric>, String> {
     let mut found = Vec::new();
     for resource_metrics in messages(data, 1)? {
         for scope_metrics in messages(resource_metrics, 2)? {

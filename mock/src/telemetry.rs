@@ -97,7 +97,7 @@ impl PushedMetrics {
     ///
     /// What is wrong with the bytes.
     pub fn metrics(&self) -> Result<Vec<PushedMetric>, String> {
-        otlp::metrics(&self.data)
+        PushedMetric::read_all(&self.data)
     }
 
     /// Reads the attributes of the client, such as `client_rack`.

@@ -8,6 +8,7 @@ mod deletion;
 mod partitioning;
 mod quota;
 mod samples;
+mod telemetry;
 
 use std::time::SystemTime;
 

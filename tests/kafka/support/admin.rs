@@ -60,9 +60,10 @@ const REQUEST_TIMED_OUT: i16 = 7;
 const TOPIC_ALREADY_EXISTS: i16 = 36;
 const NOT_CONTROLLER: i16 = 41;
 
-/// The types of resource that topics and brokers are, and the operation that sets a value.
+/// The types of resource that topics, brokers and subscriptions to metrics are, and the operation that sets a value.
 const TOPIC_RESOURCE: i8 = 2;
 const BROKER_RESOURCE: i8 = 4;
+const CLIENT_METRICS_RESOURCE: i8 = 16;
 const SET: i8 = 0;
 
 const EARLIEST: i64 = -2;
@@ -145,6 +146,18 @@ impl KafkaCluster {
         let answered = wire::call(address, INCREMENTAL_ALTER_CONFIGS_VERSION, &request, SLOW).await;
         let response = answered.expect("an answer").responses.into_iter().next().expect("about the broker");
         assert_eq!(response.error_code, NONE, "{configs:?}: {:?}", response.error_message);
+    }
+
+    /// Asks clients for metrics, for brokers since Kafka 3.7 that have a receiver.
+    ///
+    /// Brokers may take in the subscription a little later.
+    pub(crate) async fn subscribe_to_metrics(&self, name: &str, configs: &[(&str, &str)]) {
+        let request = alter_request(CLIENT_METRICS_RESOURCE, name, configs);
+        wait::wait_for(&format!("subscription {configs:?}"), LIMIT, async || {
+            let response = self.ask_controller(INCREMENTAL_ALTER_CONFIGS_VERSION, &request).await.ok()?;
+            (response.responses.first().expect("an answer about it").error_code == NONE).then_some(())
+        })
+        .await;
     }
 
     /// Bounds the bytes per second that a broker takes from producers with this `client.id`, for brokers since Kafka 2.6.

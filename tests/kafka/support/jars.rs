@@ -23,6 +23,10 @@ const SOURCES: [(&str, &str); 5] = [
     ("Transactions.java", include_str!("../java/Transactions.java")),
 ];
 
+/// Needs what brokers have since Kafka 3.7.
+const NEWER_SOURCES: [(&str, &str); 1] =
+    [("TelemetryReceiver.java", include_str!("../java/TelemetryReceiver.java"))];
+
 /// Three brokers on two cores start in a third of the time that the defaults take, because neither collector nor the
 /// second compiler compete for the cores; the archive of classes takes another third off.
 const FAST_START: [&str; 2] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
@@ -70,10 +74,10 @@ impl Jars {
         if !directory.join(format!("kafka-clients-{}.jar", version.number())).is_file() {
             fetch(version, &directory)?;
         }
-        let sources: String = SOURCES.iter().map(|(_, source)| *source).collect();
+        let sources: String = sources(version).map(|(_, source)| source).collect();
         let harness = directory.join(format!("harness-{:08x}", crc32c::crc32c(sources.as_bytes())));
         if !harness.is_dir() {
-            compile(&directory, &harness)?;
+            compile(version, &directory, &harness)?;
         }
         let class_path = format!("{}/*:{}", directory.display(), harness.join("harness.jar").display());
         let archive = harness.join("classes.jsa");
@@ -103,11 +107,16 @@ fn fetch(version: Version, directory: &Path) -> Result<(), String> {
     })
 }
 
-fn compile(jars: &Path, harness: &Path) -> Result<(), String> {
+fn sources(version: Version) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let newer: &[_] = if version.has_telemetry() { &NEWER_SOURCES } else { &[] };
+    SOURCES.iter().chain(newer).copied()
+}
+
+fn compile(version: Version, jars: &Path, harness: &Path) -> Result<(), String> {
     build_aside(harness, |aside| {
         let mut javac = Command::new("javac");
         javac.arg("-cp").arg(format!("{}/*", jars.display())).arg("-d").arg(aside.join("classes"));
-        for (name, source) in SOURCES {
+        for (name, source) in sources(version) {
             std::fs::write(aside.join(name), source).map_err(|error| error.to_string())?;
             javac.arg(aside.join(name));
         }

@@ -36,6 +36,11 @@ impl Version {
         matches!(self, Self::V3_9_2 | Self::V4_3_1)
     }
 
+    /// Whether brokers can ask clients for metrics (KIP-714).
+    pub(crate) const fn has_telemetry(self) -> bool {
+        matches!(self, Self::V3_9_2 | Self::V4_3_1)
+    }
+
     pub(crate) const fn console_consumer(self) -> &'static str {
         match self {
             Self::V1_0_2 | Self::V2_8_2 => "kafka.tools.ConsoleConsumer",
