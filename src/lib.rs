@@ -93,6 +93,8 @@
 //! `telemetry`, off by default, pushes metrics to brokers whose operators have subscribed to them (KIP-714), under Kafka's names, unless
 //! [`enable_metrics_push`](KafkaProducerBuilder::enable_metrics_push) is false. Brokers that do not ask get nothing. It brings no crate.
 //!
+//! `metrics`, off by default, brings `MetricsBridge`, which writes snapshots into the recorder of the crate `metrics`.
+//!
 //! # Seeing inside
 //!
 //! [`KafkaProducer::metrics`] gives a snapshot: counters, levels, ages and histograms of the producer, of each topic, broker and
@@ -242,6 +244,8 @@ pub use crate::error::{
     Persisted, SendError, SendErrorKind, TimeSpent, TransactionError, TransactionErrorKind,
 };
 pub use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
+#[cfg(feature = "metrics")]
+pub use crate::metrics::MetricsBridge;
 pub use crate::metrics::{
     BrokerMetrics, HistogramSnapshot, MetricGroup, MetricKind, MetricUnit, MetricValue, Metrics,
     PartitionMetrics, Sample, TopicMetrics,

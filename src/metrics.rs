@@ -7,6 +7,8 @@
 mod counters;
 #[cfg(test)]
 mod documentation;
+#[cfg(feature = "metrics")]
+mod facade;
 mod histogram;
 #[cfg(feature = "telemetry")]
 mod otlp;
@@ -17,6 +19,8 @@ mod sample;
 mod table;
 
 pub(crate) use self::counters::{BrokerCounters, Counters, TopicCounters};
+#[cfg(feature = "metrics")]
+pub use self::facade::MetricsBridge;
 pub use self::histogram::HistogramSnapshot;
 #[cfg(feature = "telemetry")]
 pub(crate) use self::otlp::{Temporality, encode};

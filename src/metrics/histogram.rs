@@ -146,11 +146,21 @@ impl HistogramSnapshot {
             passed >= rank
         });
         let (bucket, _) = found.or_else(|| self.buckets.last())?;
-        let middle =
-            f64::midpoint(self.in_base_unit(lower_end(*bucket)), self.in_base_unit(upper_end(*bucket)));
-        let is_exact = upper_end(*bucket) - lower_end(*bucket) == 1;
-        let value = if is_exact { self.in_base_unit(upper_end(*bucket)) } else { middle };
-        Some(value.min(self.in_base_unit(self.max)))
+        Some(self.middle_of(*bucket))
+    }
+
+    /// Returns what stands for each value of a bucket, and how many values it has, in order.
+    #[cfg(feature = "metrics")]
+    pub(super) fn middles(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        self.buckets.iter().map(|(bucket, count)| (self.middle_of(*bucket), *count))
+    }
+
+    /// Returns the middle of a bucket, or its only value; but no more than the largest value that there was.
+    fn middle_of(&self, bucket: u8) -> f64 {
+        let (lower, upper) = (lower_end(bucket), upper_end(bucket));
+        let middle = f64::midpoint(self.in_base_unit(lower), self.in_base_unit(upper));
+        let value = if upper - lower == 1 { self.in_base_unit(upper) } else { middle };
+        value.min(self.in_base_unit(self.max))
     }
 
     /// Returns the buckets that are not empty, in order: the largest value that each is meant for, and how many values it has.

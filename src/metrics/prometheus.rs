@@ -48,7 +48,8 @@ impl Metrics {
     }
 }
 
-fn family_name(sample: &Sample<'_>) -> String {
+/// Returns the name under which Prometheus has the sample.
+pub(super) fn family_name(sample: &Sample<'_>) -> String {
     let group = match sample.group {
         MetricGroup::Node => "node_",
         MetricGroup::Partition => "partition_",

@@ -21,6 +21,8 @@ mod ipv6;
 mod memory;
 mod metadata;
 mod metrics;
+#[cfg(feature = "metrics")]
+mod metrics_bridge;
 mod misrouting;
 mod name_lookup;
 #[cfg(feature = "sasl")]
