@@ -18,13 +18,15 @@ pub(crate) fn snapshot(
     let settled = counters.records_delivered.value() + counters.record_errors.value();
     let accepted = accumulator.appended_records();
     let topics = accumulator.topics();
+    let mut topics: Vec<_> = topics.iter().map(|topic| topic.metrics()).collect();
+    topics.sort_by(|one, other| one.topic.cmp(&other.topic));
     let brokers = counters.brokers();
     let latencies = brokers.iter().map(|broker| &broker.request_latency);
     let request_latency = HistogramSnapshot::merged(MetricUnit::Seconds, latencies);
     Metrics {
         client_id: client_id.to_owned(),
         taken_at: now,
-        topics: topics.iter().map(|topic| topic.metrics()).collect(),
+        topics,
         brokers,
         partitions: Vec::new(),
         batches_completed: counters.batches_completed.value(),
