@@ -194,7 +194,8 @@ macro_rules! config_setters {
         /// Sets whether the producer pushes metrics to brokers that ask for them (`enable.metrics.push`, default true; KIP-714).
         ///
         /// That needs the feature `telemetry`: without it, nothing is pushed, and the configuration is refused if you set this to true.
-        /// Brokers ask if their operators have subscribed to metrics of clients; otherwise nothing is pushed either.
+        /// Brokers ask if their operators have subscribed to metrics of clients; otherwise nothing is pushed either. The last push is when
+        /// the producer is closed, which waits for it for at most a second.
         #[must_use]
         pub fn enable_metrics_push(mut self, enable: bool) -> Self {
             self$(.$config)?.set("enable.metrics.push", enable, |settings| &mut settings.enable_metrics_push);
