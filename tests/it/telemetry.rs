@@ -37,6 +37,7 @@ fn patient(cluster: &MockCluster) -> KafkaProducerBuilder {
         .request_timeout(seconds(100_000))
         .delivery_timeout(seconds(200_000))
         .connections_max_idle(None)
+        .metadata_max_idle(seconds(200_000))
 }
 
 /// A producer that knows what brokers want.
