@@ -16,7 +16,7 @@ use bytes::Bytes;
 use kafka_mock::sans_io::{Brokers, RecordJudge};
 use kafka_mock::{Api, MockBatch};
 
-use super::super::rig::{self, millis};
+use super::super::rig::{self, Config, millis};
 use super::Figures;
 use super::callers::{Accepted, Caller, is_bad};
 use super::helpers::Helpers;
@@ -207,13 +207,9 @@ impl Simulation {
         let (preparation, accumulator) = Preparation::new(accumulator);
         let accumulator = Arc::new(accumulator);
         let counters = Arc::new(Counters::default());
-        let core = rig::core(&config, &accumulator, &counters, base);
-        #[cfg(feature = "telemetry")]
-        let core = super::telemetry::enable(core, setup.telemetry, setup.noise, base);
+        let core = core(&setup, &config, &accumulator, &counters, base);
         let transactional = preparation.finish(&setup, &config, &accumulator, &counters);
-        // If partitions are added, it begins with one.
-        let grows = ops.iter().any(|(_, op)| *op == Op::AddPartition);
-        let partitions = if grows { 1 } else { setup.partitions };
+        let partitions = first_partitions(&setup, &ops);
         let machines = NODES + i32::from(setup.controllers);
         let mut simulation = Self {
             noise: Noise(setup.noise),
@@ -550,6 +546,27 @@ impl Simulation {
         let node = self.node(node);
         if self.now < node.slow_until { noise + node.latency } else { noise }
     }
+}
+
+fn core(
+    setup: &Setup,
+    config: &Config,
+    accumulator: &Arc<RecordAccumulator>,
+    counters: &Arc<Counters>,
+    base: Instant,
+) -> SenderCore {
+    let core = rig::core(config, accumulator, counters, base);
+    #[cfg(feature = "telemetry")]
+    let core = super::telemetry::enable(core, setup.telemetry, setup.noise, base);
+    #[cfg(not(feature = "telemetry"))]
+    let _ = setup;
+    core
+}
+
+/// Returns with how many partitions the topic begins: with one, if others are added.
+fn first_partitions(setup: &Setup, ops: &[(u64, Op)]) -> i32 {
+    let grows = ops.iter().any(|(_, op)| *op == Op::AddPartition);
+    if grows { 1 } else { setup.partitions }
 }
 
 fn brokers(setup: &Setup, partitions: i32, ops: &[(u64, Op)]) -> Brokers {
