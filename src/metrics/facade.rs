@@ -94,7 +94,7 @@ impl MetricsBridge {
                 }
                 (_, MetricValue::Float(value)) => recorder.register_gauge(&key, &METADATA).set(value),
                 (_, MetricValue::Integer(value)) => {
-                    recorder.register_gauge(&key, &METADATA).set(value as f64)
+                    recorder.register_gauge(&key, &METADATA).set(value as f64);
                 }
                 (_, MetricValue::Histogram(histogram)) => {
                     let since = match before.get(&sample_key) {
