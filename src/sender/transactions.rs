@@ -34,11 +34,11 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::Backoff;
 use crate::error::{DeliveryErrorKind, TransactionError, TransactionErrorKind};
-use crate::log;
 use crate::planted::planted;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::find_coordinator::CoordinatorType;
 use crate::sender::effects::{Effect, Effects};
+use crate::sender::line::{Line, News};
 use crate::sender::nodes::Nodes;
 use crate::sender::numbering::ProducerId;
 use crate::sender::settings::TransactionalSettings;
@@ -221,9 +221,10 @@ impl Transactions {
     }
 
     /// Takes in what the cluster has finalized. A transaction that is open ends as it has begun.
-    pub(super) fn note_finalized(&mut self, version: TransactionVersion) {
+    pub(super) fn note_finalized(&mut self, version: TransactionVersion, effects: &mut Effects) {
         if self.finalized != version {
-            log::info!(transactional_id = %self.id, ?version, "the cluster has another version of transactions");
+            let text = format!("the cluster has another version of transactions: {version:?}");
+            effects.push(Effect::Tell(News::of_cluster("version of transactions", Line::info(text))));
             self.finalized = version;
             // A late record of a transaction must not count for one of the other version.
             self.need_epoch();
@@ -399,7 +400,11 @@ impl Transactions {
             && let State::Ending(ending) = &mut self.state
             && ending.is_given_up(self.timeout, now)
         {
-            log::warn!(transactional_id = %self.id, "the end of the last transaction is left to its coordinator");
+            let text = format!(
+                "the end of the last transaction of \"{}\" is left to its coordinator; the producer is closed",
+                self.id
+            );
+            effects.push(Effect::Tell(News::of_cluster("end of a transaction", Line::warn(text))));
             self.fail_for_good(TransactionError::new(TransactionErrorKind::Closed), effects);
         }
         if self.asked.is_none()

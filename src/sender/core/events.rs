@@ -27,8 +27,8 @@ impl SenderCore {
                     let nodes = Nodes::new(&mut self.network);
                     self.topology.handle_ready(node, &nodes, &mut self.effects);
                     if let Some(transactions) = &mut self.transactions {
-                        transactions
-                            .note_finalized(TransactionVersion::of(self.network.transaction_version()));
+                        let version = TransactionVersion::of(self.network.transaction_version());
+                        transactions.note_finalized(version, &mut self.effects);
                     }
                 }
                 NetworkEvent::Disconnected { node, address, step, reason, unanswered } => {

@@ -1,9 +1,9 @@
 //! What the log is told: machines make the lines, and if nothing is delivered this file says why.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::SenderCore;
-use crate::error::{Spent, none_connected, remedy_for};
+use crate::error::{BrokerState, Spent, none_connected, remedy_for};
 use crate::metadata::Node;
 use crate::protocol::ErrorCode;
 use crate::sender::line::{Line, News};
@@ -161,8 +161,16 @@ impl SenderCore {
                 format!("leader {leader} throttles this producer by its quota for another {}", Spent(left));
             return (Reason::Throttled, text);
         }
-        let silence = known.and_then(|known| self.explain_silence_of(known.id(), now));
-        silence.unwrap_or_else(|| (Reason::NotConnected, format!("leader {report}")))
+        if let Some(cause) = known.and_then(|known| self.explain_silence_of(known.id(), now)) {
+            return cause;
+        }
+        if report.state == BrokerState::Connected && report.last_failure.is_none() {
+            return (
+                Reason::NotAnswered,
+                format!("leader {leader} is connected and has not taken it so far"),
+            );
+        }
+        (Reason::NotConnected, format!("leader {report}"))
     }
 
     fn explain_no_leader(&self, partition: &Partition, now: Instant) -> Cause {
@@ -231,7 +239,7 @@ impl SenderCore {
 }
 
 /// A broker that has not answered for so long is the reason why nothing goes on.
-const LONG: std::time::Duration = std::time::Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(1);
 
 fn with_remedy(code: ErrorCode) -> String {
     match remedy_for(code) {

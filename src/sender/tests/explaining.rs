@@ -266,3 +266,42 @@ fn sender_is_woken_by_no_stall_while_nothing_waits_and_seldom_while_something_do
 
     assert!(rig.polls - before <= 10, "{} polls", rig.polls - before);
 }
+
+#[test]
+fn partition_that_the_topic_does_not_have_is_the_reason() {
+    let mut rig = Rig::new(Config::default());
+    rig.wait_for(TOPIC);
+
+    rig.advance(2 * SECOND);
+
+    let expected = "Warn nothing delivered for 2 s: callers wait for topic \"topic\": \
+                    it has 4 partitions, and not the one that is asked for";
+    assert_eq!(rig.stall(), expected);
+}
+
+#[test]
+fn socket_that_takes_nothing_is_the_reason() {
+    let mut rig = Rig::new(Config { acks: 0, ..Config::default() });
+    rig.writes = false;
+    let _delivery = rig.send(0, "a");
+
+    rig.advance(2 * SECOND);
+
+    let stall = rig.stall();
+    let reason = "\"topic\"-0: leader 1 (kafka-1:9092) is connected and has not taken it so far";
+    assert!(stall.ends_with(reason), "{stall}");
+}
+
+#[test]
+fn coordinator_that_does_not_answer_is_the_reason_in_a_transaction() {
+    let mut rig = Rig::in_transaction(1);
+    let _delivery = rig.send(0, "a");
+    rig.core.take_told();
+
+    rig.advance(2 * SECOND);
+
+    let stall = rig.stall();
+    let reason = "\"topic\"-0: the coordinator has not taken the partition into the transaction (broker ";
+    assert!(stall.contains(reason), "{stall}");
+    assert!(stall.ends_with("has not answered for 2 s)"), "{stall}");
+}

@@ -103,7 +103,7 @@ fn lookup_for_a_transaction_that_is_over_does_not_end_a_producer_that_is_ready()
 fn lookup_for_a_transaction_that_is_over_does_not_refuse_the_next_begin() {
     for code in EVERY_CODE {
         let mut rig = Rig::looking_for_a_group();
-        rig.transactions.note_finalized(TransactionVersion::One);
+        rig.transactions.note_finalized(TransactionVersion::One, &mut Effects::default());
         rig.abort();
         rig.call(Wish::Begin);
 
