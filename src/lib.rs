@@ -144,6 +144,12 @@
 //! restart of a broker makes two lines at most. `DEBUG` has each connection and retry, `TRACE` what the sender waits for. Lines name the
 //! producer by the field `client_id`. Keys, values, headers and secrets are never logged.
 //!
+//! At `DEBUG` there are spans, too: each request with records is one, with the target `kafka_producer::request`, and each of its batches
+//! another below it, with the target `kafka_producer::batch`. They begin when the request is handed to its connection, and end with
+//! its answer. Their fields have the names of OpenTelemetry's conventions for messaging: `messaging.destination.name`,
+//! `messaging.batch.message_count`, `server.address` and so on, and `error.type` if the attempt failed. A batch that is sent again has a
+//! span for each attempt.
+//!
 //! Errors do not need the log: each says in one line what failed and why, what became of the record, and what to do about it.
 //!
 //! # Cancel safety

@@ -40,6 +40,7 @@ mod shell;
 mod sight;
 mod snapshot;
 mod sockets;
+mod spans;
 mod stall;
 #[cfg(feature = "telemetry")]
 mod telemetry;

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use crate::accumulator::ProducerBatch;
+use crate::metadata::Node;
 use crate::network::FailureReason;
 use crate::planted::planted;
-use crate::protocol::ApiKey;
 use crate::protocol::messages::add_offsets_to_txn::AddOffsetsToTxnRequest;
 use crate::protocol::messages::add_partitions_to_txn::AddPartitionsToTxnRequest;
 use crate::protocol::messages::end_txn::EndTxnRequest;
@@ -21,8 +21,10 @@ use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
 #[cfg(feature = "telemetry")]
 use crate::protocol::messages::push_telemetry::PushTelemetryRequest;
 use crate::protocol::messages::txn_offset_commit::TxnOffsetCommitRequest;
+use crate::protocol::{ApiKey, ErrorCode};
 use crate::sender::numbering;
 use crate::sender::partition::LogCount;
+use crate::sender::spans::RequestSpans;
 #[cfg(feature = "telemetry")]
 use crate::sender::telemetry;
 use crate::sender::topology;
@@ -127,6 +129,8 @@ impl Body {
 pub(crate) struct ProduceSent {
     /// Grouped by topic.
     batches: Vec<SentBatch>,
+    /// `None` unless a subscriber wants them.
+    spans: Option<Box<RequestSpans>>,
 }
 
 /// The answer to a produce request, by batch.
@@ -217,11 +221,22 @@ impl ProduceDraft {
 
     /// Returns what must be known when the answer comes.
     pub(crate) fn sent(&self) -> ProduceSent {
-        ProduceSent { batches: self.parts.iter().map(|(sent, _)| sent.clone()).collect() }
+        ProduceSent { batches: self.parts.iter().map(|(sent, _)| sent.clone()).collect(), spans: None }
     }
 }
 
 impl ProduceSent {
+    /// Begins spans, which end with this.
+    #[cold]
+    pub(crate) fn begin_spans(&mut self, client_id: &str, broker: Option<&Node>) {
+        self.spans = RequestSpans::begin(client_id, broker, &self.batches);
+    }
+
+    /// Returns the spans if there are any.
+    pub(crate) fn spans(&self) -> Option<&RequestSpans> {
+        self.spans.as_deref()
+    }
+
     /// Returns the batches, grouped by topic.
     pub(crate) fn batches(&self) -> &[SentBatch] {
         &self.batches
@@ -232,12 +247,21 @@ impl ProduceSent {
         let mut response = match ProduceResponse::decode_asked(&mut Reader::new(body), version, self.asked())
         {
             Ok(response) => response,
-            Err(error) => return Err((self, error)),
+            Err(error) => {
+                if let Some(spans) = &self.spans {
+                    spans.all_failed(UNREADABLE);
+                }
+                return Err((self, error));
+            }
         };
         let told: usize = response.topics.iter().map(|topic| topic.partitions.len()).sum();
         let (throttle_time_ms, has_strangers) = (response.throttle_time_ms, told > self.batches.len());
         let endpoints = std::mem::take(&mut response.node_endpoints);
         let answers = self.match_answers(response);
+        if let Some(spans) = &self.spans {
+            let left_out = self.batches.iter().enumerate().filter(|(_, sent)| !sent.is_answered);
+            left_out.for_each(|(index, _)| spans.failed(index, UNREADABLE));
+        }
         self.batches.retain(|sent| !sent.is_answered);
         Ok(Answered { throttle_time_ms, endpoints, answers, left_out: self, has_strangers })
     }
@@ -280,6 +304,9 @@ impl ProduceSent {
                     continue;
                 };
                 sent.is_answered = true;
+                if let Some(spans) = self.spans.as_ref().filter(|_| answer.error_code != 0) {
+                    spans.failed(at, ErrorCode::from(answer.error_code).name());
+                }
                 expected = at + 1;
                 matched.push((sent.clone(), answer));
             }
@@ -287,6 +314,9 @@ impl ProduceSent {
         matched
     }
 }
+
+/// What spans call an answer that cannot be read, or lacks a batch.
+const UNREADABLE: &str = "unreadable_answer";
 
 /// Where each batch of a request stands, to find those of answers in another order.
 struct Places {

@@ -24,6 +24,9 @@ impl SenderCore {
         outcome: RequestOutcome,
         now: Instant,
     ) {
+        if let (Some(spans), RequestOutcome::Failed { reason, .. }) = (sent.spans(), &outcome) {
+            spans.unanswered(reason);
+        }
         match outcome {
             RequestOutcome::Answered { version, body } => {
                 self.handle_produce_answer(node, sent, version, &body, now);

@@ -12,6 +12,7 @@ use crate::sender::numbering::{Numbers, ProducerId};
 use crate::sender::partition::Next;
 use crate::sender::request::{ProduceDraft, Purpose};
 use crate::sender::settlement::WhyNotAgain;
+use crate::sender::spans::RequestSpans;
 use crate::sender::transactions::Transactions;
 use crate::topic_partition::NodeId;
 
@@ -145,7 +146,10 @@ impl SenderCore {
         let transactional_id = self.settings.transactional.as_ref().map(|settings| &*settings.id);
         let head = ProduceRequestHead { transactional_id, acks: self.settings.acks, timeout_ms };
         let max_version = self.transactions.as_mut().map_or(i16::MAX, Transactions::note_sent);
-        let sent = draft.sent();
+        let mut sent = draft.sent();
+        if RequestSpans::may_be_wanted() {
+            sent.begin_spans(&self.settings.client_id, self.topology.cluster().node(node));
+        }
         let request = NetworkRequest {
             node,
             api_key: ApiKey::Produce,

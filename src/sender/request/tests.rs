@@ -55,7 +55,7 @@ fn expected(pairs: &[(&str, i64)]) -> Vec<(String, i64)> {
 }
 
 fn request() -> ProduceSent {
-    ProduceSent { batches: vec![sent("a", 0), sent("a", 1), sent("b", 0)] }
+    ProduceSent { batches: vec![sent("a", 0), sent("a", 1), sent("b", 0)], spans: None }
 }
 
 #[test]
@@ -87,7 +87,8 @@ fn first_of_two_answers_counts_and_strangers_do_not() {
 
 #[test]
 fn answers_in_reverse_order_find_their_batches() {
-    let mut request = ProduceSent { batches: (0..1000).map(|partition| sent("a", partition)).collect() };
+    let mut request =
+        ProduceSent { batches: (0..1000).map(|partition| sent("a", partition)).collect(), spans: None };
     let reversed = (0..1000).rev().map(|partition| answer(partition, partition.into())).collect();
 
     let matched = request.match_answers(ProduceResponse {
