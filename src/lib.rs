@@ -86,6 +86,9 @@
 //! All three are about equally fast. If the application has installed a default provider of rustls for its process, the producer
 //! uses that one. [`Tls::client_config`](crate::Tls) takes a whole configuration of rustls.
 //!
+//! `trace-context`, off by default, has an interceptor that puts the trace context of W3C into the headers of records, and makes a span for each
+//! record. It brings no crate.
+//!
 //! `keystores`, off by default, adds to `tls` that certificates and keys may stand in Java's stores, PKCS#12 and JKS, encrypted by
 //! any cipher that Java or OpenSSL has used for them. It brings the crate `rc2`, and code for `des` and `sha1`, which are too old
 //! for anything else. Without it, errors name the command that makes PEM of such a file.
@@ -237,6 +240,8 @@ mod sync;
 mod tls;
 mod token;
 mod topic_partition;
+#[cfg(feature = "trace-context")]
+mod trace_context;
 mod wire;
 
 pub use crate::aws_credentials::{AwsCredentials, AwsCredentialsFuture, AwsCredentialsProvider, AwsRole};
@@ -277,6 +282,8 @@ pub use crate::sender::Purge;
 pub use crate::tls::{CertificateError, CertificateFuture, CertificateProvider};
 pub use crate::token::{AccessToken, TokenError, TokenFuture, TokenProvider};
 pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
+#[cfg(feature = "trace-context")]
+pub use crate::trace_context::{TraceContext, TraceContextError, TraceContextInterceptor};
 #[cfg(feature = "tls")]
 pub use rustls;
 

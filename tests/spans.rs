@@ -125,4 +125,67 @@ async fn each_request_and_each_of_its_batches_has_a_span() {
         assert_eq!(errors, [Some("KAFKA_STORAGE_ERROR"), Some("disconnected"), None], "{target}");
         assert!(ended.iter().all(|span| !format!("{span:?}").contains("classified")));
     }
+
+    #[cfg(feature = "trace-context")]
+    of_records::each_record_has_a_span_that_ends_with_it(&spans, &cluster).await;
+}
+
+#[cfg(feature = "trace-context")]
+mod of_records {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use kafka_producer::{TraceContext, TraceContextInterceptor};
+    use tracing::Instrument;
+
+    use super::*;
+
+    pub(super) async fn each_record_has_a_span_that_ends_with_it(spans: &Spans, cluster: &MockCluster) {
+        let number = AtomicU64::new(1);
+        let current = move || {
+            // What is current is the span of the record.
+            let is_of_record = tracing::Span::current().metadata()?.target() == "kafka_producer::record";
+            assert!(is_of_record);
+            TraceContext::new(7, number.fetch_add(1, Ordering::Relaxed), 1).ok()
+        };
+        let producer: KafkaProducer = KafkaProducer::builder()
+            .bootstrap_servers(cluster.bootstrap_servers())
+            .max_request_size(1000)
+            .interceptor(TraceContextInterceptor::new(current))
+            .build()
+            .unwrap();
+        let record = || ProducerRecord::to("orders").partition(0).value("classified");
+        let checkout = tracing::info_span!(target: "shop", "checkout");
+
+        producer.send(record()).instrument(checkout.clone()).await.unwrap();
+        let delivered = spans.take("kafka_producer::record");
+        cluster.fail_next(Api::Produce, 29, 1);
+        producer.send(record()).await.unwrap_err();
+        let refused = spans.take("kafka_producer::record");
+        producer.send(record().value("x".repeat(2000))).await.unwrap_err();
+        let too_large = spans.take("kafka_producer::record");
+
+        let [delivered] = delivered.as_slice() else { panic!("{delivered:?}") };
+        assert_eq!(delivered.parent.as_deref(), Some("shop"));
+        let expected = [
+            ("messaging.destination.name", "orders"),
+            ("messaging.destination.partition.id", "0"),
+            ("messaging.kafka.offset", "0"),
+            ("messaging.operation.name", "send"),
+            ("messaging.operation.type", "send"),
+            ("messaging.system", "kafka"),
+            ("otel.kind", "producer"),
+            ("otel.name", "send orders"),
+        ];
+        let fields: Vec<_> =
+            delivered.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(fields, expected);
+        let stored = cluster.records("orders", 0);
+        let header = format!("00-{:032x}-{:016x}-01", 7, 1);
+        assert!(format!("{:?}", stored[0]).contains(&header), "{stored:?}");
+        for (ended, error) in [(refused, "TOPIC_AUTHORIZATION_FAILED"), (too_large, "TooLarge")] {
+            let [ended] = ended.as_slice() else { panic!("{ended:?}") };
+            assert_eq!(ended.fields.get("error.type").map(String::as_str), Some(error));
+            assert_eq!(ended.fields.get("otel.status_code").map(String::as_str), Some("ERROR"));
+        }
+    }
 }
