@@ -20,8 +20,8 @@ use crate::record::ProducerRecord;
 ///
 /// # Headers
 ///
-/// `traceparent` and `tracestate` replace headers of these names, as OpenTelemetry's instrumentations of Kafka's clients have it: who
-/// forwards a record with the headers that it came with begins another step of the trace. Interceptors that are added later must leave
+/// `traceparent` and `tracestate` replace headers of these names, as OpenTelemetry's instrumentations of Kafka's clients have it: a
+/// record that is forwarded with the headers that it came with begins another step of the trace. Interceptors that are added later must leave
 /// `traceparent` alone, because the span of the record is found by it.
 ///
 /// # Spans
