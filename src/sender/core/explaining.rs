@@ -111,7 +111,7 @@ impl SenderCore {
         let head = partition.queue.peek();
         let is_sent =
             partition.oldest_in_flight().is_some_and(|sent| head.is_none_or(|head| sent <= head.created));
-        let next = partition.next(head, self.pace(id), now);
+        let next = partition.next(head, self.pace(id, now), now);
         let answer = partition.last_answer().map(|(code, attempts)| {
             let attempts =
                 if attempts == 1 { "1 attempt".to_owned() } else { format!("{attempts} attempts") };
@@ -127,7 +127,7 @@ impl SenderCore {
             Next::NoLeader => self.explain_no_leader(partition, now),
             Next::Backoff(_) => answer.unwrap_or_else(|| self.explain_leader(partition.leader(), now)),
             Next::Ready(leader) => self.explain_leader(Some(leader), now),
-            Next::Blocked if self.pace(id).numbers == Numbers::Awaited => self.explain_no_numbers(now),
+            Next::Blocked if self.pace(id, now).numbers == Numbers::Awaited => self.explain_no_numbers(now),
             Next::Blocked | Next::Idle => self.explain_sent(partition, answer, now),
         }
     }

@@ -46,7 +46,7 @@ impl SenderCore {
         if head.is_some() {
             self.want_in_transaction(id);
         }
-        let pace = self.pace(id);
+        let pace = self.pace(id, now);
         let Some(looked) = self.schedule.look(id, head, pace, now) else { return };
         if looked.is_seal_late {
             self.outbox.take_back_seals();
@@ -58,14 +58,14 @@ impl SenderCore {
         }
     }
 
-    pub(super) fn pace(&self, id: usize) -> Pace {
+    pub(super) fn pace(&self, id: usize, now: Instant) -> Pace {
         let leader = self.schedule.partition(id).and_then(Partition::leader);
         let is_leader_idle = leader.is_some_and(|leader| self.network.in_flight_count(leader) == 0);
         let pace = self.schedule.pace(self.numbering.numbers(), is_leader_idle, self.wall_clock);
         let Some(transactions) = &self.transactions else { return pace };
         let partition = self.schedule.partition(id);
         let may_send =
-            partition.is_some_and(|partition| transactions.may_send(partition.queue.topic_partition()));
+            partition.is_some_and(|partition| transactions.may_send(partition.queue.topic_partition(), now));
         Pace {
             // It waits for its place in the transaction as it would for a producer id.
             numbers: if may_send { pace.numbers } else { Numbers::Awaited },

@@ -29,6 +29,9 @@ impl SenderCore {
         }
         match outcome {
             RequestOutcome::Answered { version, body } => {
+                if let Some(transactions) = &mut self.transactions {
+                    transactions.note_answered(now);
+                }
                 self.handle_produce_answer(node, sent, version, &body, now);
             }
             RequestOutcome::Failed { reason: FailureReason::UnsupportedVersion(_), .. } => {

@@ -13,7 +13,6 @@ use crate::sender::partition::Next;
 use crate::sender::request::{ProduceDraft, Purpose};
 use crate::sender::settlement::WhyNotAgain;
 use crate::sender::spans::RequestSpans;
-use crate::sender::transactions::Transactions;
 use crate::topic_partition::NodeId;
 
 impl SenderCore {
@@ -58,7 +57,7 @@ impl SenderCore {
 
     /// Takes the head of the partition that is listed first into the request.
     fn draw(&mut self, node: NodeId, id: usize, draft: &mut ProduceDraft, now: Instant) -> Drawn {
-        let pace = self.pace(id);
+        let pace = self.pace(id, now);
         let partition = self.schedule.partition(id);
         let head = partition.and_then(|partition| partition.queue.look());
         let is_ready =
@@ -145,7 +144,8 @@ impl SenderCore {
         let timeout_ms = i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX);
         let transactional_id = self.settings.transactional.as_ref().map(|settings| &*settings.id);
         let head = ProduceRequestHead { transactional_id, acks: self.settings.acks, timeout_ms };
-        let max_version = self.transactions.as_mut().map_or(i16::MAX, Transactions::note_sent);
+        let max_version =
+            self.transactions.as_mut().map_or(i16::MAX, |transactions| transactions.note_sent(now));
         let mut sent = draft.sent();
         if RequestSpans::may_be_wanted() {
             sent.begin_spans(&self.settings.client_id, self.topology.cluster().node(node));

@@ -81,6 +81,10 @@ impl Transactions {
             (Some(call), Some(error)) => call.fail(error, effects),
             (None, _) => {}
         }
+        let open = &ending.transaction;
+        if open.version == TransactionVersion::Two && open.members.is_started() {
+            self.markers.note_end(now);
+        }
         self.epoch_need = ending.transaction.epoch_need;
         if self.producer.is_none() {
             // It was left behind in another cluster, where the id may be another's.

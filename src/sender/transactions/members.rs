@@ -102,6 +102,11 @@ impl Members {
         self.partitions.get(partition) == Some(&Stage::Added)
     }
 
+    /// Whether any partition has records.
+    pub(super) fn has_any(&self) -> bool {
+        !self.partitions.is_empty()
+    }
+
     /// Records are sent.
     pub(super) fn note_sent(&mut self) {
         self.is_started = true;

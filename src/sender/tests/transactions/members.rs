@@ -124,11 +124,13 @@ fn busy_coordinator_is_asked_again_soon() {
     for partition in 0..2 {
         let question = format!("AddPartitionsToTxn topic-{partition}");
         rig.put(partition, "a");
-        rig.refuse(&question, CONCURRENT_TRANSACTIONS);
-        rig.advance(millis(19));
-        assert_eq!(rig.asked(), [""; 0]);
-        rig.advance(millis(1));
-        assert_eq!(rig.asked(), [question.as_str()]);
+        for pause in [2, 4, 8] {
+            rig.refuse(&question, CONCURRENT_TRANSACTIONS);
+            rig.advance(millis(pause - 1));
+            assert_eq!(rig.asked(), [""; 0], "after {pause} ms");
+            rig.advance(millis(1));
+            assert_eq!(rig.asked(), [question.as_str()], "after {pause} ms");
+        }
         rig.grant(&question);
         rig.acknowledge_all();
     }

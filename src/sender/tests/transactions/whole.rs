@@ -203,3 +203,31 @@ fn batch_that_is_too_large_is_cut_within_its_transaction() {
         assert_eq!([offset(&deliveries[0]), offset(&deliveries[1])], [Some(0), Some(1)]);
     }
 }
+
+#[test]
+fn write_that_met_the_markers_of_the_transaction_before_makes_the_next_one_wait_for_them() {
+    let mut rig = Rig::in_transaction(2);
+    for answered_after in [1, 21] {
+        rig.put(0, "a");
+        let request = rig.request();
+        rig.advance(millis(answered_after));
+        rig.acknowledge(&request);
+        let commit = rig.commit();
+        rig.grant("EndTxn commit");
+        assert!(is_done(&commit));
+        rig.begin();
+    }
+
+    rig.put(0, "b");
+    let commit = rig.commit();
+    assert!(rig.received.is_empty());
+
+    rig.advance(millis(1));
+
+    let request = rig.request();
+    assert_eq!(request.records(), ["b"]);
+    rig.acknowledge(&request);
+    rig.grant("EndTxn commit");
+    assert!(is_done(&commit));
+    assert!(rig.is_clean());
+}
