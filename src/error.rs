@@ -17,7 +17,7 @@ mod transaction_error;
 mod why;
 
 pub use self::broker_report::{BrokerFailure, BrokerReport, BrokerState, ConnectionStep};
-pub(crate) use self::delivery_error::{BatchFailure, FailedBatch};
+pub(crate) use self::delivery_error::{BatchFailure, Explained, FailedBatch};
 pub use self::delivery_error::{DeliveryError, DeliveryErrorKind, TimeSpent};
 pub use self::disposition::Disposition;
 pub use self::send_error::{SendError, SendErrorKind};

@@ -15,7 +15,6 @@ use crate::buffer_memory::BatchBuffer;
 use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Teller};
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent, Why};
 use crate::fence::fenced;
-use crate::protocol::ErrorCode;
 use crate::protocol::compression::{self, Compression};
 use crate::protocol::record_batch::{
     self, DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, ProducerIdentity, RecordBatchBuilder, RecordRef,
@@ -27,6 +26,7 @@ mod number;
 mod parts;
 mod renumbering;
 
+pub(crate) use self::attempts::LastAnswer;
 use self::number::Number;
 pub(super) use self::parts::Part;
 #[cfg(test)]
@@ -79,7 +79,8 @@ pub(crate) struct ProducerBatch {
     /// True once a flush has asked for its records: it does not linger.
     is_flushed: bool,
     clock: StageClock,
-    last_error: Option<ErrorCode>,
+    /// What a broker has said of its last attempt that was answered.
+    last_answer: Option<Box<LastAnswer>>,
 }
 
 /// The order in which the batches of a partition must be written.
@@ -158,7 +159,7 @@ impl ProducerBatch {
             is_full: false,
             is_flushed: false,
             clock: StageClock::new(now),
-            last_error: None,
+            last_answer: None,
         }
     }
 
@@ -479,6 +480,7 @@ impl ProducerBatch {
             time_spent: self.clock.spent(),
             record_errors,
             why,
+            last_words: self.last_answer.take().and_then(|answer| answer.message),
             batch: self.failed_batch(),
         };
         Box::new(self).end(Outcome::Failed(Arc::new(failure)), observer, teller);
@@ -488,7 +490,7 @@ impl ProducerBatch {
     pub(crate) fn time_spent(&mut self, now: Instant, linger: Duration, leader_known: bool) -> TimeSpent {
         self.clock.enter(self.clock.stage(), now);
         self.clock.limit_linger(linger);
-        let last_error = self.last_error.filter(|_| self.attempts > 0);
+        let last_error = self.last_answer().map(|answer| answer.code);
         self.clock.note_attempts(self.attempts, last_error, leader_known);
         self.clock.spent()
     }
@@ -512,6 +514,7 @@ impl ProducerBatch {
             builder: std::mem::take(&mut self.builder),
             notes: std::mem::take(&mut self.notes),
             incomplete: self.incomplete.take(),
+            last_answer: self.last_answer.take(),
             ..*self
         }
     }

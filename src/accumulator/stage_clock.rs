@@ -17,10 +17,14 @@ pub(crate) struct StageClock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Backoff,
+    /// Its leader is known, and there is no connection to it.
+    Disconnected,
     InFlight,
     Linger,
     NoLeader,
     Queued,
+    /// Its leader wants to be left alone.
+    Throttled,
 }
 
 impl StageClock {
@@ -37,10 +41,12 @@ impl StageClock {
         let spent = now.saturating_duration_since(self.since);
         let account = match self.stage {
             Stage::Backoff => &mut self.spent.backoff,
+            Stage::Disconnected => &mut self.spent.disconnected,
             Stage::InFlight => &mut self.spent.in_flight,
             Stage::Linger => &mut self.spent.linger,
             Stage::NoLeader => &mut self.spent.no_leader,
             Stage::Queued => &mut self.spent.queued,
+            Stage::Throttled => &mut self.spent.throttled,
         };
         *account += spent;
         self.stage = stage;
@@ -78,4 +84,43 @@ impl StageClock {
 pub(crate) struct EnqueueWaits {
     pub(crate) metadata: Duration,
     pub(crate) memory: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::clock;
+
+    const STAGES: [Stage; 7] = [
+        Stage::Backoff,
+        Stage::Disconnected,
+        Stage::InFlight,
+        Stage::Linger,
+        Stage::NoLeader,
+        Stage::Queued,
+        Stage::Throttled,
+    ];
+
+    proptest! {
+        #[test]
+        fn stages_add_up_to_the_time_of_the_batch(
+            changes in proptest::collection::vec((0..STAGES.len(), 0..5_000_000_u64), 0..50),
+            linger in 0..10_000_u64,
+        ) {
+            let start = clock::now();
+            let (mut clock, mut now) = (StageClock::new(start), start);
+
+            for (stage, micros) in changes {
+                now += Duration::from_micros(micros);
+                clock.enter(STAGES[stage], now);
+            }
+            now += Duration::from_secs(1);
+            clock.enter(clock.stage(), now);
+            clock.limit_linger(Duration::from_millis(linger));
+
+            prop_assert_eq!(clock.spent().total(), now - start);
+        }
+    }
 }

@@ -62,6 +62,7 @@ fn failed() -> Outcome {
         time_spent: TimeSpent::default(),
         record_errors: Vec::new(),
         why: None,
+        last_words: None,
         batch: FailedBatch::default(),
     }))
 }

@@ -14,9 +14,10 @@ use crate::protocol::compression::{self, Compression};
 use crate::protocol::record_batch::{self, DecodedRecord};
 use crate::record::ProducerRecord;
 use crate::topic_partition::TopicPartition;
+use crate::wire::readable_within;
 
 use super::remedy::{self, Line, Remedy};
-use super::{BrokerReport, Disposition, Persisted, Spent, TransactionError, Why};
+use super::{BrokerFailure, BrokerReport, Disposition, Persisted, Spent, TransactionError, Why};
 
 /// Why an accepted record was not delivered.
 ///
@@ -72,9 +73,20 @@ pub enum DeliveryErrorKind {
     /// The producer was closed before the record could be delivered.
     #[error("the producer was closed before the record was delivered")]
     Closed,
-    /// The connection broke and `retries` are used up.
-    #[error("no answer came, and there is no other attempt: {0}")]
-    Disconnected(String),
+    /// A broker gave no answer, within `request.timeout.ms` or before the connection ended, and there is no other attempt: `retries` are
+    /// used up. Its source is `failure`.
+    #[error("no answer from broker {broker}, and there is no other attempt: {}", .failure.text)]
+    #[non_exhaustive]
+    Disconnected {
+        /// The id of the broker, and its address.
+        broker: Arc<str>,
+        /// What the connection failed with, and how far it was.
+        #[source]
+        failure: BrokerFailure,
+    },
+    /// The record can only be written out of order, or twice, and so it is not sent again, or not at all.
+    #[error("not sent any more: {0}")]
+    NotSentAgain(String),
     /// [`KafkaProducer::purge`](crate::KafkaProducer::purge) gave the record up.
     #[error("the record was purged")]
     Purged,
@@ -115,7 +127,8 @@ impl DeliveryErrorKind {
             Self::Broker { code, .. } => return remedy::of_last_word(*code),
             Self::BatchRefused { .. } => "send it again",
             Self::Closed => "give `close` more time",
-            Self::Disconnected(_) => "raise retries, which are used up",
+            Self::Disconnected { .. } => "raise retries, which are used up",
+            Self::NotSentAgain(_) => "send it again, unless it is in the log",
             Self::Purged => "send it again if it is still wanted",
             Self::RuntimeShutdown => "close the producer before its runtime ends",
             Self::SenderPanicked(_) => "report it, and build another producer",
@@ -154,7 +167,12 @@ pub struct TimeSpent {
     pub linger: Duration,
     /// Waiting while the partition had no known leader.
     pub no_leader: Duration,
-    /// Waiting for a connection, for a place among the requests in flight, or for an earlier batch of the partition.
+    /// Waiting for a connection to the leader of the partition, or to any broker if none could be reached.
+    pub disconnected: Duration,
+    /// Left alone, as the leader of the partition has asked for, because the producer is above a quota.
+    pub throttled: Duration,
+    /// Waiting for a place among the requests in flight, for an earlier batch of the partition, for a producer id, or to be compressed. All
+    /// that a batch has waited behind another one counts as this.
     pub queued: Duration,
     /// Waiting between attempts (`retry.backoff.ms`).
     pub backoff: Duration,
@@ -169,42 +187,60 @@ pub struct TimeSpent {
 }
 
 impl TimeSpent {
+    /// Returns the sum of all stages.
+    pub(crate) fn total(&self) -> Duration {
+        self.stages().iter().fold(Duration::ZERO, |total, (_, spent)| total.saturating_add(*spent))
+    }
+
+    fn stages(&self) -> [(&'static str, Duration); 9] {
+        [
+            ("waiting for metadata", self.metadata),
+            ("waiting for memory", self.memory),
+            ("lingering", self.linger),
+            ("without a leader", self.no_leader),
+            ("disconnected", self.disconnected),
+            ("throttled", self.throttled),
+            ("queued", self.queued),
+            ("backing off", self.backoff),
+            ("in flight", self.in_flight),
+        ]
+    }
+
     fn remedy(&self) -> Option<Remedy> {
-        let waited_most =
-            [self.queued, self.backoff, self.in_flight].into_iter().all(|other| self.no_leader > other);
-        match self.last_error {
-            Some(code) => remedy::of_last_word(code),
-            None if waited_most => Some(Remedy::Borrowed("bring a replica of the partition back")),
-            None => Some(Remedy::Borrowed("check the broker, or raise delivery.timeout.ms")),
+        if let Some(code) = self.last_error {
+            return remedy::of_last_word(code);
         }
+        let all =
+            [self.no_leader, self.disconnected, self.throttled, self.queued, self.backoff, self.in_flight];
+        // If several are the longest, that is no clue.
+        let is_longest = |stage| all.iter().filter(|other| **other >= stage).count() == 1;
+        Some(Remedy::Borrowed(if is_longest(self.no_leader) {
+            "bring a replica of the partition back"
+        } else if is_longest(self.throttled) {
+            "raise producer_byte_rate"
+        } else {
+            "check the broker, or raise delivery.timeout.ms"
+        }))
     }
 }
 
 impl fmt::Display for TimeSpent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stages = [
-            ("waiting for metadata", self.metadata),
-            ("waiting for memory", self.memory),
-            ("lingering", self.linger),
-            ("without a leader", self.no_leader),
-            ("queued", self.queued),
-            ("backing off", self.backoff),
-            ("in flight", self.in_flight),
-        ];
-        let total = stages.iter().fold(Duration::ZERO, |total, (_, spent)| total.saturating_add(*spent));
+        let total = self.total();
         let counts = |spent: Duration| !spent.is_zero() && spent >= total / 20;
         let mut separator = "";
-        for (stage, spent) in stages.into_iter().filter(|(_, spent)| counts(*spent)) {
+        for (stage, spent) in self.stages().into_iter().filter(|(_, spent)| counts(*spent)) {
             write!(f, "{separator}{stage} {}", Spent(spent))?;
             separator = ", ";
         }
         let plural = if self.attempts == 1 { "" } else { "s" };
         write!(f, "{separator}{} attempt{plural}", self.attempts)?;
-        if let Some(code) = self.last_error {
-            write!(f, ", last answer {code}")?;
-        }
         if !self.leader_known {
             f.write_str(", leader unknown")?;
+        }
+        if let Some(code) = self.last_error {
+            // It comes last because the words of the broker follow, see `Explained`.
+            write!(f, ", last answer {code}")?;
         }
         Ok(())
     }
@@ -221,6 +257,8 @@ pub(crate) struct BatchFailure {
     pub(crate) record_errors: Vec<(u32, Option<String>)>,
     /// What stood in the way when its time was over, if that is why it failed.
     pub(crate) why: Option<Arc<Why>>,
+    /// What a broker last said of the batch in its own words, if it sent any.
+    pub(crate) last_words: Option<String>,
     /// The batch as it was last encoded, for giving records back.
     pub(crate) batch: FailedBatch,
 }
@@ -292,7 +330,8 @@ impl DeliveryError {
             | DeliveryErrorKind::RuntimeShutdown
             | DeliveryErrorKind::SenderPanicked(_) => Disposition::NewProducer,
             DeliveryErrorKind::BatchRefused { .. }
-            | DeliveryErrorKind::Disconnected(_)
+            | DeliveryErrorKind::Disconnected { .. }
+            | DeliveryErrorKind::NotSentAgain(_)
             | DeliveryErrorKind::Purged => Disposition::RetryLater,
             DeliveryErrorKind::TimedOut(spent) => Disposition::of_last_answer(spent.last_error),
             DeliveryErrorKind::Stopped => Disposition::ResumePartition,
@@ -332,6 +371,13 @@ impl DeliveryError {
         }
     }
 
+    /// Returns what a broker last said of the record's batch in its own words, if it sent any. What it said is
+    /// [`TimeSpent::last_error`].
+    #[must_use]
+    pub fn broker_message(&self) -> Option<&str> {
+        self.failure.last_words.as_deref()
+    }
+
     /// Returns the partition that the record was given to.
     #[must_use]
     pub fn topic_partition(&self) -> &TopicPartition {
@@ -356,10 +402,9 @@ impl DeliveryError {
 impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind();
-        let why = self.failure.why.as_ref().filter(|_| matches!(kind, DeliveryErrorKind::TimedOut(_)));
-        let why = why.and_then(|why| why.text()).map(|why| format!("; {why}")).unwrap_or_default();
+        let more = Explained { kind: &kind, why: self.failure.why.as_deref(), words: self.broker_message() };
         Line {
-            cause: format_args!("record for {}: {kind}{why}", self.failure.topic_partition),
+            cause: format_args!("record for {}: {kind}{more}", self.failure.topic_partition),
             fate: Some(remedy::fate(self.failure.persisted)),
             remedy: kind.remedy(),
         }
@@ -380,10 +425,37 @@ impl fmt::Debug for DeliveryError {
 
 impl StdError for DeliveryError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        if let DeliveryErrorKind::Disconnected { failure, .. } = &self.failure.kind {
+            return Some(failure);
+        }
         let failure = self.failure.why.as_ref()?.failure()?;
         Some(failure)
     }
 }
+
+/// What there is to say when time was over: the words of the broker that answered last, and what stood in the way.
+#[derive(Debug)]
+pub(crate) struct Explained<'a> {
+    pub(crate) kind: &'a DeliveryErrorKind,
+    pub(crate) why: Option<&'a Why>,
+    pub(crate) words: Option<&'a str>,
+}
+
+impl fmt::Display for Explained<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DeliveryErrorKind::TimedOut(_) = self.kind else { return Ok(()) };
+        if let Some(words) = self.words {
+            write!(f, ": {}", readable_within(words, LONGEST_WORDS))?;
+        }
+        if let Some(why) = self.why.and_then(Why::text) {
+            write!(f, "; {why}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An error has to stay a line.
+const LONGEST_WORDS: usize = 100;
 
 pub(super) struct Detail<'a>(pub(super) Option<&'a str>);
 

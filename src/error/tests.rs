@@ -34,6 +34,7 @@ fn failure(kind: DeliveryErrorKind, persisted: Persisted) -> BatchFailure {
         time_spent: TimeSpent::default(),
         record_errors: Vec::new(),
         why: None,
+        last_words: None,
         batch: batch(&["first", "second"]),
     }
 }
@@ -362,13 +363,68 @@ fn culprit_and_innocent_are_told_apart() {
     assert_eq!((innocent.error_code(), culprit.error_code()), (culprit.error_code(), innocent.error_code()));
 }
 
+fn reset() -> BrokerFailure {
+    BrokerFailure::new(ConnectionStep::Ready, "connection reset".into(), Duration::ZERO, None)
+}
+
+/// What the broker says decides what to do, so an operator wants to read it, too.
+#[test]
+fn record_that_times_out_tells_the_last_words_of_the_broker() {
+    let spent = TimeSpent {
+        backoff: Duration::from_secs(120),
+        attempts: 400,
+        last_error: Some(ErrorCode::NotEnoughReplicas),
+        leader_known: true,
+        ..TimeSpent::default()
+    };
+    let mut failure = failure(DeliveryErrorKind::TimedOut(Box::new(spent)), Persisted::No);
+    failure.last_words = Some(format!("1 of 2 replicas\nare in sync{}", " and".repeat(100)));
+
+    let error = DeliveryError::new(Arc::new(failure), 0);
+
+    let text = error.to_string();
+    assert!(text.contains(" (19): 1 of 2 replicas are in sync and and"), "{text}");
+    assert!(text.contains("…; not written; bring replicas back"), "{text}");
+    assert!(error.broker_message().unwrap().ends_with("and and"));
+}
+
+#[test]
+fn lost_connection_is_the_source_of_its_error() {
+    let error =
+        delivery_error(DeliveryErrorKind::Disconnected { broker: "1 (one:9092)".into(), failure: reset() });
+
+    assert!(error.source().unwrap().is::<BrokerFailure>());
+    assert_eq!(error.source().unwrap().to_string(), "while in use: connection reset");
+    assert!(error.kind().source().unwrap().is::<BrokerFailure>());
+}
+
+#[test]
+fn stage_that_took_longest_decides_what_to_do() {
+    let second = Duration::from_secs(1);
+    let backoff = TimeSpent { backoff: second, ..TimeSpent::default() };
+    for (spent, remedy) in [
+        (TimeSpent { throttled: 2 * second, ..backoff }, "producer_byte_rate"),
+        (TimeSpent { no_leader: 2 * second, ..backoff }, "replica"),
+        (TimeSpent { disconnected: 2 * second, ..backoff }, "check the broker"),
+        (TimeSpent { throttled: second, ..backoff }, "check the broker"),
+        (TimeSpent::default(), "check the broker"),
+    ] {
+        let advice = DeliveryErrorKind::TimedOut(Box::new(spent)).remedy().unwrap();
+        assert!(advice.contains(remedy), "{advice}");
+    }
+}
+
 #[test]
 fn failed_delivery_says_what_to_do() {
     let timed_out = DeliveryErrorKind::TimedOut(Box::default());
     for (kind, disposition) in [
         (DeliveryErrorKind::Closed, Disposition::NewProducer),
         (DeliveryErrorKind::RuntimeShutdown, Disposition::NewProducer),
-        (DeliveryErrorKind::Disconnected("reset".to_owned()), Disposition::RetryLater),
+        (
+            DeliveryErrorKind::Disconnected { broker: "1 (one:9092)".into(), failure: reset() },
+            Disposition::RetryLater,
+        ),
+        (DeliveryErrorKind::NotSentAgain("it may be in the log".to_owned()), Disposition::RetryLater),
         (timed_out, Disposition::RetryLater),
         (
             DeliveryErrorKind::AuthenticationFailed { reason: "no".to_owned(), spent: Box::default() },
@@ -405,7 +461,7 @@ fn time_spent_names_only_where_time_went() {
     assert_eq!(
         text,
         format!(
-            "lingering 2 s, in flight 30 s, 2 attempts, last answer {}, leader unknown",
+            "lingering 2 s, in flight 30 s, 2 attempts, leader unknown, last answer {}",
             ErrorCode::RequestTimedOut
         )
     );

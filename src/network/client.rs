@@ -408,6 +408,11 @@ impl<P> NetworkClient<P> {
         self.is_ready(node, now) && self.in_flight.can_send_more(node)
     }
 
+    /// Whether the broker at the address of a node wants to be left alone.
+    pub(crate) fn is_throttled(&self, node: NodeId, now: Instant) -> bool {
+        !self.states.throttle_delay(node, now).is_zero()
+    }
+
     /// Returns how long it takes until a node is worth another look: until it may be connected to, or until it is no
     /// longer throttled. `None` if time alone does not help.
     pub(crate) fn ready_delay(&self, node: NodeId, now: Instant) -> Option<Duration> {

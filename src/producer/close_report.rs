@@ -73,6 +73,7 @@ mod tests {
     fn report(failed: u64, given_up: u32, maybe: u32) -> CloseReport {
         let errors = |persisted, count| {
             let failure = Arc::new(BatchFailure {
+                last_words: None,
                 kind: DeliveryErrorKind::Closed,
                 persisted,
                 topic_partition: TopicPartition::new("orders", 0),

@@ -124,7 +124,10 @@ impl Schedule {
         let too_long =
             self.settings.availability_timeout.and_then(|timeout| partition.note_wait(next, timeout, now));
         let (look_after, is_seal_late) = partition.note_sealing(head, now);
-        let stage = stage_of(next, partition.has_leader());
+        let stage = match next {
+            Next::Ready(node) => self.ready.stage(node),
+            next => stage_of(next, partition.has_leader()),
+        };
         if head.is_some_and(|head| head.stage != stage) {
             partition.queue.enter_stage(stage, now);
         }
@@ -273,6 +276,11 @@ impl Schedule {
         }
     }
 
+    /// Takes in what keeps a node from taking requests, if anything does. What waits for the node spends its time with that from now on.
+    pub(super) fn note_obstacle(&mut self, node: NodeId, obstacle: Option<Stage>, now: Instant) {
+        self.ready.note_obstacle(node, obstacle, &self.slots, now);
+    }
+
     /// Forgets nodes for which no partition is listed any more.
     pub(super) fn tidy_ready(&mut self) {
         self.ready.tidy();
@@ -322,14 +330,15 @@ impl Schedule {
     }
 }
 
-/// Returns what a batch at the head of its queue spends its time with (for `TimeSpent`). If there is a leader, and only its address is
-/// not known any more because no broker can be reached, that is the wait for a connection.
+/// Returns what a batch at the head of its queue spends its time with (for `TimeSpent`), unless it waits for a node. If there is a leader,
+/// and only its address is not known any more because no broker can be reached, that is the wait for a connection.
 fn stage_of(next: Next, has_leader: bool) -> Stage {
     match next {
         Next::Backoff(_) => Stage::Backoff,
         Next::Linger(_) => Stage::Linger,
-        Next::NoLeader if !has_leader => Stage::NoLeader,
-        Next::Blocked | Next::Idle | Next::NoLeader | Next::Ready(_) | Next::Sealing => Stage::Queued,
+        Next::NoLeader if has_leader => Stage::Disconnected,
+        Next::NoLeader => Stage::NoLeader,
+        Next::Blocked | Next::Idle | Next::Ready(_) | Next::Sealing => Stage::Queued,
     }
 }
 

@@ -81,7 +81,7 @@ async fn lost_connections_are_retried_within_retries() -> TestResult {
     let error = soon("send", producer.send(record(1))).await.unwrap_err();
 
     let SendErrorKind::Delivery(error) = error.kind() else { panic!("{error:?}") };
-    assert!(matches!(error.kind(), DeliveryErrorKind::Disconnected(_)), "{error:?}");
+    assert!(matches!(error.kind(), DeliveryErrorKind::Disconnected { .. }), "{error:?}");
     // The mock has thrown the request away, but the producer cannot know that.
     assert_eq!(error.persisted(), Persisted::Maybe);
     assert_eq!(error.disposition(), Disposition::RetryLater);

@@ -193,7 +193,7 @@ async fn request_timeout_without_retries_fails_as_maybe_written() -> TestResult 
 
     assert_eq!(error.persisted(), Persisted::Maybe);
     assert_eq!(error.disposition(), Disposition::RetryLater);
-    assert!(matches!(error.delivery_error().unwrap().kind(), DeliveryErrorKind::Disconnected(_)));
+    assert!(matches!(error.delivery_error().unwrap().kind(), DeliveryErrorKind::Disconnected { .. }));
     Ok(())
 }
 

@@ -181,7 +181,7 @@ impl Outstanding {
 fn kind(error: &DeliveryError) -> String {
     let kind = match error.kind() {
         DeliveryErrorKind::TimedOut(_) => "timed out".to_owned(),
-        DeliveryErrorKind::Disconnected(_) => "disconnected".to_owned(),
+        DeliveryErrorKind::Disconnected { .. } => "disconnected".to_owned(),
         other => other.to_string(),
     };
     let fate = match error.persisted() {

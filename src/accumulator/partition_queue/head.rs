@@ -41,9 +41,8 @@ impl PartitionQueue {
     /// Returns what a broker has answered last about the oldest batch, if it was an error, and how often that batch was sent.
     pub(crate) fn last_answer(&self) -> Option<(ErrorCode, u32)> {
         let inner = self.lock();
-        // A piece of a batch has what was said of the whole.
-        let head = inner.batches.front().filter(|head| head.attempts() > 0)?;
-        Some((head.last_error()?, head.attempts()))
+        let head = inner.batches.front()?;
+        Some((head.last_answer()?.code, head.attempts()))
     }
 }
 

@@ -14,23 +14,27 @@ use crate::error::Persisted;
 use crate::planted::planted;
 use crate::protocol::ErrorCode;
 
+/// What a broker has last said of a batch that it has not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LastAnswer {
+    pub(crate) code: ErrorCode,
+    /// In the broker's own words, if it sent any.
+    pub(crate) message: Option<String>,
+}
+
 impl ProducerBatch {
     /// A connection takes it, for a leader of this epoch.
     pub(crate) fn sent(&mut self, leader_epoch: Option<i32>, now: Instant) {
-        if self.attempts == 0 {
-            // It was said of the batch that this one was cut from.
-            self.last_error = None;
-        }
         self.attempts += 1;
         self.doubt.sent();
         self.sent_leader_epoch = leader_epoch;
         self.clock.enter(Stage::InFlight, now);
     }
 
-    /// The broker has answered with an error, which says whether the batch may be in the log.
-    pub(crate) fn answered(&mut self, code: ErrorCode, persisted: Persisted) {
+    /// The broker has answered with an error, which says whether the batch may be in the log, and with these words.
+    pub(crate) fn answered(&mut self, code: ErrorCode, message: Option<String>, persisted: Persisted) {
         self.doubt.answered(persisted);
-        self.last_error = Some(code);
+        self.last_answer = Some(Box::new(LastAnswer { code, message }));
     }
 
     /// No answer came, but bytes of it may have been written to a socket.
@@ -71,9 +75,9 @@ impl ProducerBatch {
         self.sent_leader_epoch
     }
 
-    /// Returns the last error that a broker has answered. Until a piece of a batch is sent itself, that is what was said of the whole.
-    pub(crate) fn last_error(&self) -> Option<ErrorCode> {
-        self.last_error
+    /// Returns the last error that a broker has answered, and its words. What was said of a batch is not said of its parts.
+    pub(crate) fn last_answer(&self) -> Option<&LastAnswer> {
+        self.last_answer.as_deref()
     }
 
     /// Whether it must not be sent again because an older batch has failed.

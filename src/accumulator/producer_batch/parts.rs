@@ -42,7 +42,6 @@ impl ProducerBatch {
         let mut new = Self::new(id, cell, incomplete, buffer, codec, self.created, Duration::ZERO);
         new.order = self.order;
         new.clock = self.clock;
-        new.last_error = self.last_error;
         new.is_split = self.is_split;
         new.is_suspect = self.is_suspect;
         new.rescues = self.rescues;
@@ -50,6 +49,7 @@ impl ProducerBatch {
             Part::Culprits => {
                 new.doubt = self.doubt;
                 new.attempts = self.attempts;
+                new.last_answer.clone_from(&self.last_answer);
             }
             Part::Half { first } => {
                 new.cut_from(self, first);

@@ -209,7 +209,7 @@ fn sent() -> ProducerBatch {
 fn batch_under_way_keeps_its_number_and_tells_of_its_attempt() {
     let mut batch = sent();
 
-    assert_eq!((batch.attempts(), batch.sent_leader_epoch(), batch.last_error()), (1, Some(7), None));
+    assert_eq!((batch.attempts(), batch.sent_leader_epoch(), batch.last_answer()), (1, Some(7), None));
     assert_eq!((batch.persisted(), batch.may_take_new_number()), (Persisted::Maybe, false));
     assert!(!batch.forget_number());
     assert_eq!(batch.identity(), NUMBER);
@@ -227,9 +227,10 @@ fn batch_without_a_number_may_take_one_whatever_its_attempts_came_to() {
 #[test]
 fn refused_batch_gives_its_number_up() {
     let mut batch = sent();
-    batch.answered(ErrorCode::NotEnoughReplicas, Persisted::No);
+    batch.answered(ErrorCode::NotEnoughReplicas, None, Persisted::No);
 
-    assert_eq!((batch.persisted(), batch.last_error()), (Persisted::No, Some(ErrorCode::NotEnoughReplicas)));
+    let last_code = batch.last_answer().map(|answer| answer.code);
+    assert_eq!((batch.persisted(), last_code), (Persisted::No, Some(ErrorCode::NotEnoughReplicas)));
     assert!(batch.may_go_on_after_refused_number(ErrorCode::OutOfOrderSequenceNumber));
     assert!(batch.may_take_new_number() && batch.forget_number() && !batch.is_numbered());
 }
@@ -237,7 +238,7 @@ fn refused_batch_gives_its_number_up() {
 #[test]
 fn batch_that_may_be_in_the_log_keeps_its_number_for_good() {
     let happens: [fn(&mut ProducerBatch); 3] = [
-        |batch| batch.answered(ErrorCode::RequestTimedOut, Persisted::Maybe),
+        |batch| batch.answered(ErrorCode::RequestTimedOut, None, Persisted::Maybe),
         ProducerBatch::lost,
         ProducerBatch::expired,
     ];
@@ -245,7 +246,7 @@ fn batch_that_may_be_in_the_log_keeps_its_number_for_good() {
         let mut batch = sent();
         happens(&mut batch);
         batch.sent(Some(7), clock::now());
-        batch.answered(ErrorCode::OutOfOrderSequenceNumber, Persisted::No);
+        batch.answered(ErrorCode::OutOfOrderSequenceNumber, None, Persisted::No);
 
         assert!(!batch.may_go_on_after_refused_number(ErrorCode::OutOfOrderSequenceNumber));
         assert!(!batch.may_take_new_number() && !batch.forget_number());
@@ -264,12 +265,12 @@ fn batch_of_which_no_byte_was_written_is_as_it_was() {
 #[test]
 fn number_of_another_cluster_is_given_up_unless_the_batch_may_be_there() {
     let mut stayed = sent();
-    stayed.answered(ErrorCode::NotEnoughReplicas, Persisted::No);
+    stayed.answered(ErrorCode::NotEnoughReplicas, None, Persisted::No);
     assert!(stayed.forget_foreign_number() && stayed.is_numbered(), "its cluster was not left");
 
     let mut certain = sent();
     certain.left_behind();
-    certain.answered(ErrorCode::NotEnoughReplicas, Persisted::No);
+    certain.answered(ErrorCode::NotEnoughReplicas, None, Persisted::No);
     assert!(certain.forget_foreign_number() && !certain.is_numbered());
 
     let mut in_doubt = sent();
@@ -293,13 +294,13 @@ fn piece_takes_over_doubt_and_the_numbers_of_its_records() {
     let mut whole = sent();
     whole.lost();
     whole.sent(Some(7), clock::now());
-    whole.answered(ErrorCode::MessageTooLarge, Persisted::No);
+    whole.answered(ErrorCode::MessageTooLarge, None, Persisted::No);
 
     let piece = whole.part(Part::Piece { first: 5 }, &Bench::new().queue, 500);
 
     assert_eq!(piece.identity(), ProducerIdentity { base_sequence: 22, ..NUMBER });
     assert_eq!((piece.persisted(), piece.attempts()), (Persisted::Maybe, 0));
-    assert_eq!(piece.last_error(), Some(ErrorCode::MessageTooLarge));
+    assert_eq!(piece.last_answer(), None, "that was said of the whole");
     assert!(!piece.may_go_on_after_refused_number(ErrorCode::InvalidProducerEpoch));
 }
 
@@ -307,7 +308,7 @@ fn piece_takes_over_doubt_and_the_numbers_of_its_records() {
 #[test]
 fn answer_to_the_whole_is_not_told_of_its_parts() {
     let mut refused = sent();
-    refused.answered(ErrorCode::InvalidRecord, Persisted::No);
+    refused.answered(ErrorCode::InvalidRecord, None, Persisted::No);
     for part in [Part::Half { first: 1 }, Part::Piece { first: 1 }, Part::Rest] {
         let mut innocent = refused.part(part, &Bench::new().queue, 500);
         let last_error =
@@ -318,7 +319,7 @@ fn answer_to_the_whole_is_not_told_of_its_parts() {
         innocent.lost();
         assert_eq!(last_error(&mut innocent), None, "{part:?} after it was lost");
         innocent.sent(None, clock::now());
-        innocent.answered(ErrorCode::NotEnoughReplicas, Persisted::No);
+        innocent.answered(ErrorCode::NotEnoughReplicas, None, Persisted::No);
         innocent.sent(None, clock::now());
         assert_eq!(last_error(&mut innocent), Some(ErrorCode::NotEnoughReplicas), "{part:?}");
     }
@@ -329,7 +330,7 @@ fn parts_of_a_refused_batch_take_over_doubt_but_no_number() {
     let mut refused = sent();
     refused.lost();
     refused.sent(None, clock::now());
-    refused.answered(ErrorCode::InvalidRecord, Persisted::No);
+    refused.answered(ErrorCode::InvalidRecord, None, Persisted::No);
 
     let [rest, culprits] =
         [Part::Rest, Part::Culprits].map(|part| refused.part(part, &Bench::new().queue, 500));

@@ -1,9 +1,10 @@
 //! What comes of produce requests: answers are matched with their batches, and each goes to the settlement.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::SenderCore;
-use crate::error::Spent;
+use crate::error::{BrokerFailure, ConnectionStep, DeliveryErrorKind, SharedError, Spent};
 use crate::metadata::Node;
 use crate::network::FailureReason;
 use crate::protocol::ApiKey;
@@ -40,18 +41,16 @@ impl SenderCore {
                 });
             }
             RequestOutcome::Failed { reason: FailureReason::Disconnected(reason), on_wire } => {
-                let broker = Node::describe(node, self.topology.cluster().node(node));
-                self.handle_loss(&sent, &format!("broker {broker}: {}", reason.words()), on_wire, now);
+                let failure = failure(reason.words(), reason.shared_source());
+                self.handle_loss(&sent, node, failure, on_wire, now);
             }
             RequestOutcome::Failed { reason: FailureReason::TimedOut, on_wire } => {
-                let broker = Node::describe(node, self.topology.cluster().node(node));
                 let timeout = Spent(self.settings.request_timeout);
-                let reason =
-                    format!("broker {broker} left a request unanswered for {timeout} (request.timeout.ms)");
-                self.handle_loss(&sent, &reason, on_wire, now);
+                let text = format!("request unanswered for {timeout} (request.timeout.ms)");
+                self.handle_loss(&sent, node, failure(text, None), on_wire, now);
             }
             RequestOutcome::Failed { reason, on_wire } => {
-                self.handle_loss(&sent, &reason.to_string(), on_wire, now);
+                self.handle_loss(&sent, node, failure(reason.to_string(), None), on_wire, now);
             }
             // With `acks=0` there will be no answer.
             RequestOutcome::Written => self.settle_each(&sent, now, |settlement, partition, sent| {
@@ -71,8 +70,9 @@ impl SenderCore {
         let answered = match sent.read(version, body) {
             Ok(answered) => answered,
             Err((sent, error)) => {
-                let problem = self.close_unreadable(node, ApiKey::Produce, version, &error, now);
-                self.handle_loss(&sent, &problem, true, now);
+                self.close_unreadable(node, ApiKey::Produce, version, &error, now);
+                let problem = format!("its answer to Produce version {version} cannot be read: {error}");
+                self.handle_loss(&sent, node, failure(problem, None), true, now);
                 return;
             }
         };
@@ -91,7 +91,8 @@ impl SenderCore {
         if !answered.left_out.batches().is_empty() {
             self.tell_of_answer(node, "leaves batches out", now);
             self.network.close(node, ApiKey::Produce, now);
-            self.handle_loss(&answered.left_out, "the answer cannot be read", true, now);
+            let failure = failure("its answer leaves records out", None);
+            self.handle_loss(&answered.left_out, node, failure, true, now);
         }
         self.topology.update_leaders(&hints, &answered.endpoints, &mut self.effects);
         self.act(now);
@@ -118,10 +119,19 @@ impl SenderCore {
     }
 
     /// A request came to nothing without an answer for these batches.
-    fn handle_loss(&mut self, sent: &ProduceSent, reason: &str, on_wire: bool, now: Instant) {
+    fn handle_loss(
+        &mut self,
+        sent: &ProduceSent,
+        node: NodeId,
+        failure: BrokerFailure,
+        on_wire: bool,
+        now: Instant,
+    ) {
         self.topology.request_update();
+        let broker = Node::describe(node, self.topology.cluster().node(node)).into();
+        let loss = DeliveryErrorKind::Disconnected { broker, failure };
         self.settle_each(sent, now, |settlement, partition, sent| {
-            settlement.handle_loss(partition, sent, reason, on_wire, now);
+            settlement.handle_loss(partition, sent, &loss, on_wire, now);
         });
     }
 
@@ -139,4 +149,9 @@ impl SenderCore {
             self.look(sent.queue_id, now);
         }
     }
+}
+
+/// Says that a request on a connection that was in use got no answer.
+fn failure(text: impl Into<Arc<str>>, source: Option<SharedError>) -> BrokerFailure {
+    BrokerFailure::new(ConnectionStep::Ready, text.into(), Duration::ZERO, source)
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::SenderCore;
 use super::counting::Departure;
-use crate::accumulator::{Head, ProducerBatch, TakenHead};
+use crate::accumulator::{Head, ProducerBatch, Stage, TakenHead};
 use crate::network::NetworkRequest;
 use crate::protocol::ApiKey;
 use crate::protocol::messages::produce::ProduceRequestHead;
@@ -18,9 +18,11 @@ use crate::topic_partition::NodeId;
 impl SenderCore {
     pub(super) fn send_produce_requests(&mut self, now: Instant) {
         for node in self.schedule.ready_nodes() {
-            if !self.network.is_ready(node, now) {
+            let is_ready = self.network.is_ready(node, now);
+            if !is_ready {
                 self.connect(node, now);
             }
+            self.schedule.note_obstacle(node, (!is_ready).then(|| self.obstacle(node, now)), now);
             self.schedule.note_availability(node, self.network.can_send(node, now), now);
             while self.network.can_send(node, now)
                 && self.suits_transaction(node)
@@ -28,6 +30,11 @@ impl SenderCore {
             {}
         }
         self.schedule.tidy_ready();
+    }
+
+    /// Says why a node takes no requests.
+    fn obstacle(&self, node: NodeId, now: Instant) -> Stage {
+        if self.network.is_throttled(node, now) { Stage::Throttled } else { Stage::Disconnected }
     }
 
     /// Sends one request with every batch that is ready for a node. Returns false if nothing more is to be done for it.

@@ -89,7 +89,7 @@ impl InFlight {
     /// Returns what a broker has answered last about the oldest batch, if it was an error, and how often that batch was sent.
     pub(super) fn last_answer(&self) -> Option<(ErrorCode, u32)> {
         let oldest = self.batches.front()?;
-        Some((oldest.last_error()?, oldest.attempts()))
+        Some((oldest.last_answer()?.code, oldest.attempts()))
     }
 
     /// Whether any of the batches is not on its first attempt.

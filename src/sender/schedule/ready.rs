@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::{Slot, Slots};
+use crate::accumulator::Stage;
 use crate::topic_partition::NodeId;
 
 /// Partitions whose head can go to a node, and nodes that take nothing.
@@ -13,6 +14,8 @@ pub(super) struct Ready {
     listed: BTreeMap<NodeId, VecDeque<usize>>,
     /// Nodes that batches wait for and that take nothing, each since when (`partitioner.availability.timeout.ms`).
     stalled: BTreeMap<NodeId, Instant>,
+    /// What keeps nodes from taking anything, for those for which it is more than a lack of room.
+    obstacles: BTreeMap<NodeId, Stage>,
 }
 
 impl Ready {
@@ -52,9 +55,50 @@ impl Ready {
         }
     }
 
+    /// Returns what a batch that waits for a node spends its time with.
+    #[inline]
+    pub(super) fn stage(&self, node: NodeId) -> Stage {
+        if self.obstacles.is_empty() {
+            return Stage::Queued;
+        }
+        self.obstacles.get(&node).copied().unwrap_or(Stage::Queued)
+    }
+
+    /// Takes in what keeps a node from taking anything, or that nothing does. Only if that is another thing than before, the clocks of
+    /// batches that are listed for it are set: each takes a lock.
+    #[inline]
+    pub(super) fn note_obstacle(
+        &mut self,
+        node: NodeId,
+        obstacle: Option<Stage>,
+        slots: &Slots,
+        now: Instant,
+    ) {
+        if obstacle.is_some() || !self.obstacles.is_empty() {
+            self.set_obstacle(node, obstacle, slots, now);
+        }
+    }
+
+    fn set_obstacle(&mut self, node: NodeId, obstacle: Option<Stage>, slots: &Slots, now: Instant) {
+        let before = match obstacle {
+            Some(stage) => self.obstacles.insert(node, stage),
+            None => self.obstacles.remove(&node),
+        };
+        if before == obstacle {
+            return;
+        }
+        let stage = self.stage(node);
+        for slot in self.listed.get(&node).into_iter().flatten().filter_map(|id| slots.get(*id)) {
+            slot.partition.queue.enter_stage(stage, now);
+        }
+    }
+
     /// Forgets nodes for which no partition is listed.
     pub(super) fn tidy(&mut self) {
         self.listed.retain(|_, listed| !listed.is_empty());
+        if !self.obstacles.is_empty() {
+            self.obstacles.retain(|node, _| self.listed.contains_key(node));
+        }
     }
 
     /// Has the partitions that are listed for a node chosen for records, or not once it takes nothing for longer than `timeout`.

@@ -27,6 +27,7 @@ impl Settlement {
     ) -> LeaderNews {
         let Some(mut batch) = partition.take_answered(sent.batch_id) else { return LeaderNews::Current };
         let code = ErrorCode::from(answer.error_code);
+        let words = || answer.error_message.clone();
         match Verdict::of(code, batch.is_numbered(), self.settings.transactional.is_some()) {
             Verdict::Delivered => {
                 let append_time = (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms);
@@ -41,24 +42,24 @@ impl Settlement {
                 return LeaderNews::Current;
             }
             Verdict::OutOfOrder => {
-                batch.answered(code, Persisted::No);
+                batch.answered(code, words(), Persisted::No);
                 self.handle_out_of_order(partition, *batch, code, answer.error_message, now);
             }
             Verdict::Refused(persisted) => {
-                batch.answered(code, persisted);
+                batch.answered(code, words(), persisted);
                 self.refuse(partition, *batch, persisted, answer, now);
             }
             Verdict::Retriable(persisted) if self.is_corrupt_for_good(&batch, code) => {
-                batch.answered(code, persisted);
+                batch.answered(code, words(), persisted);
                 self.refuse(partition, *batch, persisted, answer, now);
             }
             Verdict::Retriable(persisted) => {
-                batch.answered(code, persisted);
+                batch.answered(code, words(), persisted);
                 let kind = DeliveryErrorKind::Broker { code, message: answer.error_message };
                 self.retry_or_fail(partition, *batch, kind, now);
             }
             Verdict::TooLarge => {
-                batch.answered(code, Persisted::No);
+                batch.answered(code, words(), Persisted::No);
                 self.split(partition, *batch, answer.error_message, now);
             }
         }
@@ -72,12 +73,13 @@ impl Settlement {
         }
     }
 
-    /// No answer came for a batch. `on_wire`: bytes of the request may have been written to the socket.
+    /// No answer came for a batch, because of `loss`, which is a [`DeliveryErrorKind::Disconnected`]. `on_wire`: bytes of the request may
+    /// have been written to the socket.
     pub(crate) fn handle_loss(
         &mut self,
         partition: &mut Partition,
         sent: &SentBatch,
-        reason: &str,
+        loss: &DeliveryErrorKind,
         on_wire: bool,
         now: Instant,
     ) {
@@ -87,7 +89,7 @@ impl Settlement {
         } else {
             batch.unsent();
         }
-        self.retry_or_fail(partition, *batch, DeliveryErrorKind::Disconnected(reason.to_owned()), now);
+        self.retry_or_fail(partition, *batch, loss.clone(), now);
     }
 
     /// The broker speaks no version of the request that the producer speaks.

@@ -9,7 +9,8 @@ use super::giving_up::last_word;
 use crate::accumulator::ProducerBatch;
 use crate::delivery::Outcome;
 use crate::error::{
-    DeliveryError, DeliveryErrorKind, Persisted, Spent, TransactionError, TransactionErrorKind, Why,
+    DeliveryError, DeliveryErrorKind, Explained, Persisted, Spent, TransactionError, TransactionErrorKind,
+    Why,
 };
 use crate::fence::fenced;
 use crate::log;
@@ -207,8 +208,9 @@ impl Settlement {
         let client_id = &*self.settings.client_id;
         log::debug!(client_id, partition = %topic_partition, records, reason = %kind, ?persisted, "records failed");
         let failed = FailedBatchFacts { topic_partition, records, kind, persisted };
+        let words = batch.last_answer().and_then(|answer| answer.message.as_deref());
         let timeout = self.settings.delivery_timeout;
-        self.failures.note(&failed, || cause(kind, why, timeout), now);
+        self.failures.note(&failed, || cause(&Explained { kind, why, words }, timeout), now);
     }
 
     /// Keeps for the transaction what has failed.
@@ -240,21 +242,16 @@ impl Settlement {
 }
 
 /// Says why several records have failed.
-fn cause(kind: &DeliveryErrorKind, why: Option<&Why>, delivery_timeout: Duration) -> String {
-    match kind {
-        DeliveryErrorKind::Closed => "the producer was closed before they were delivered".to_owned(),
-        DeliveryErrorKind::Purged => "they were purged".to_owned(),
-        DeliveryErrorKind::RuntimeShutdown => {
-            "the runtime was shut down before they were delivered".to_owned()
-        }
+fn cause(more: &Explained<'_>, delivery_timeout: Duration) -> String {
+    match more.kind {
+        DeliveryErrorKind::Closed => "the producer was closed before delivery".to_owned(),
+        DeliveryErrorKind::Purged => "purged".to_owned(),
+        DeliveryErrorKind::RuntimeShutdown => "the runtime was shut down before delivery".to_owned(),
         DeliveryErrorKind::TimedOut(spent) => {
-            let why = why.and_then(Why::text).map(|why| format!("; {why}")).unwrap_or_default();
-            format!("not delivered within {} (delivery.timeout.ms): {spent}{why}", Spent(delivery_timeout))
+            format!("not delivered within {} (delivery.timeout.ms): {spent}{more}", Spent(delivery_timeout))
         }
-        DeliveryErrorKind::TransactionAborted => {
-            "the transaction was aborted before they were delivered".to_owned()
-        }
-        kind => kind.to_string(),
+        DeliveryErrorKind::TransactionAborted => "the transaction was aborted before delivery".to_owned(),
+        kind => format!("{kind}{more}"),
     }
 }
 

@@ -59,6 +59,7 @@ impl Settlement {
             time_spent: TimeSpent::default(),
             record_errors: Vec::new(),
             why: None,
+            last_words: None,
             batch: FailedBatch::default(),
         };
         cell.end(Outcome::Failed(Arc::new(failure)), None, &self.teller);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::Settlement;
 use super::end::Failure;
-use crate::accumulator::ProducerBatch;
+use crate::accumulator::{LastAnswer, ProducerBatch};
 use crate::error::DeliveryErrorKind;
 use crate::sender::partition::Partition;
 
@@ -61,8 +61,12 @@ impl Settlement {
 
 /// Returns what the last attempt of a batch came to, and why there is no other.
 pub(super) fn last_word(batch: &ProducerBatch, why_not_again: &str) -> DeliveryErrorKind {
-    match batch.last_error() {
-        Some(code) => DeliveryErrorKind::Broker { code, message: Some(why_not_again.to_owned()) },
-        None => DeliveryErrorKind::Disconnected(why_not_again.to_owned()),
-    }
+    let Some(LastAnswer { code, message }) = batch.last_answer() else {
+        return DeliveryErrorKind::NotSentAgain(why_not_again.to_owned());
+    };
+    let message = match message {
+        Some(words) => format!("{words}; {why_not_again}"),
+        None => why_not_again.to_owned(),
+    };
+    DeliveryErrorKind::Broker { code: *code, message: Some(message) }
 }

@@ -31,6 +31,8 @@ fn queued_batch_expires_exactly_when_its_time_is_over() {
     let error = failure(&delivery);
     assert!(is_timed_out(&error.kind()));
     assert_eq!((error.persisted(), error.time_spent().attempts), (Persisted::No, 0));
+    assert_eq!((error.time_spent().disconnected, error.time_spent().total()), (TIMEOUT, TIMEOUT));
+    assert!(error.to_string().contains(": disconnected 40 s, 0 attempts; "), "{error}");
     assert_eq!(error.record().unwrap().value.unwrap(), "a");
     assert!(rig.is_clean());
 }
@@ -114,7 +116,7 @@ fn retried_batch_expires_by_its_first_deadline() {
     while is_pending(&delivery) {
         while let Some(request) = rig.received.pop_front() {
             attempts += 1;
-            rig.reply(&request, &Reply::error(19));
+            rig.reply(&request, &Reply { message: Some("1 of 2 are in sync"), ..Reply::error(19) });
         }
         rig.advance(millis(100));
     }
@@ -123,6 +125,7 @@ fn retried_batch_expires_by_its_first_deadline() {
     let error = failure(&delivery);
     assert_eq!((error.persisted(), error.time_spent().attempts), (Persisted::No, 400));
     assert_eq!(error.time_spent().last_error, Some(crate::protocol::ErrorCode::NotEnoughReplicas));
+    assert_eq!(error.broker_message(), Some("1 of 2 are in sync"));
 }
 
 /// Then all starts over from the bootstrap servers, and leaders have no address any more.
@@ -138,6 +141,7 @@ fn records_that_no_broker_takes_tell_which_brokers_fail_and_do_not_say_that_ther
     let error = failure(&delivery);
     let spent = error.time_spent();
     assert!(spent.leader_known && spent.no_leader.is_zero(), "{spent:?}");
+    assert!(spent.disconnected > TIMEOUT * 9 / 10 && spent.total() == TIMEOUT, "{spent:?}");
     let text = error.to_string();
     assert!(text.contains(":9092: refused, "), "{text}");
     assert!(error.brokers().iter().any(|broker| broker.failures > 10), "{:?}", error.brokers());
@@ -223,8 +227,42 @@ fn batch_for_a_throttled_node_expires_in_time() {
     assert!(is_pending(&delivery) && rig.received.is_empty());
     rig.advance(millis(1));
 
-    assert!(is_timed_out(&failure(&delivery).kind()));
-    assert_eq!(failure(&delivery).persisted(), Persisted::No);
+    let error = failure(&delivery);
+    assert!(is_timed_out(&error.kind()));
+    assert_eq!(error.persisted(), Persisted::No);
+    assert_eq!((error.time_spent().throttled, error.time_spent().total()), (TIMEOUT, TIMEOUT));
+    let text = error.to_string();
+    assert!(text.contains(": throttled 40 s, 0 attempts"), "{text}");
+    assert!(text.ends_with("; raise producer_byte_rate"), "{text}");
+}
+
+#[test]
+fn batch_that_is_listed_for_a_node_tells_when_the_node_was_throttled_and_when_disconnected() {
+    let mut rig = Rig::new(Config { max_in_flight: 1, request_timeout: TIMEOUT * 2, ..config() });
+    rig.put(0, "a");
+    let request = rig.request();
+    // Led by the same node, which has no room for it.
+    let delivery = rig.send(2, "b");
+
+    rig.advance(millis(2000));
+    rig.reply_with(&request, &[("topic".to_owned(), 0, Reply::ok(0))], 5000);
+    rig.advance(millis(4000));
+    assert!(rig.received.is_empty());
+    rig.down.insert(1);
+    rig.close(rig.connection_to(1), None);
+    rig.advance(millis(4000));
+    rig.down.clear();
+    rig.advance(TIMEOUT - millis(10_000));
+
+    let error = failure(&delivery);
+    let spent = error.time_spent();
+    assert_eq!(
+        (spent.queued, spent.throttled, spent.total()),
+        (millis(2000), millis(5000), TIMEOUT),
+        "{spent:?}"
+    );
+    assert!(spent.disconnected >= millis(3000) && spent.disconnected < millis(6000), "{spent:?}");
+    assert_eq!(spent.in_flight + spent.disconnected, TIMEOUT - millis(7000), "{spent:?}");
 }
 
 /// A runtime that was blocked polls the sender before it has looked at the sockets.

@@ -4,7 +4,7 @@ use super::rig::{Config, Received, Rig, failure, is_pending, millis, offset};
 use super::wire::Reply;
 use crate::config::Compression;
 use crate::delivery::Delivery;
-use crate::error::{DeliveryErrorKind, Persisted};
+use crate::error::{DeliveryErrorKind, Disposition, Persisted};
 use crate::protocol::ErrorCode;
 
 fn idempotent() -> Config {
@@ -123,7 +123,8 @@ fn innocent_records_fail_if_a_younger_batch_was_written_meanwhile() {
     assert_eq!(rig.world.log(0), ["warm-up", "c", "d"]);
     assert_eq!(message(&first[0]), "of the batch");
     let error = failure(&first[1]);
-    assert_eq!((error.error_code(), error.persisted()), (Some(ErrorCode::InvalidRecord), Persisted::No));
+    assert_eq!((error.error_code(), error.persisted()), (None, Persisted::No));
+    assert_eq!(error.disposition(), Disposition::RetryLater, "nothing is wrong with this one");
     assert_eq!([&second[0], &later[0]].map(offset), [Some(1), Some(2)]);
     assert!(rig.is_clean());
 }

@@ -1,5 +1,6 @@
 //! Errors, lost connections and answers that make no sense.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use super::rig::{Config, Rig, failure, is_pending, millis, offset};
@@ -166,9 +167,12 @@ fn connection_lost_before_a_byte_was_written_leaves_no_doubt() {
     rig.close(rig.connection_to(1), Some(first_unsent));
 
     assert_eq!(failure(&delivery).persisted(), Persisted::No);
-    assert!(matches!(failure(&delivery).kind(), DeliveryErrorKind::Disconnected(_)));
+    assert!(matches!(failure(&delivery).kind(), DeliveryErrorKind::Disconnected { .. }));
     let text = failure(&delivery).to_string();
-    assert!(text.contains(": broker 1 (kafka-1:9092): reset"), "{text}");
+    let cause = "no answer from broker 1 (kafka-1:9092), and there is no other attempt: reset, ";
+    assert!(text.contains(cause), "{text}");
+    let source = failure(&delivery).source().map(ToString::to_string).unwrap_or_default();
+    assert!(source.starts_with("while in use: reset, "), "{source}");
 }
 
 #[test]

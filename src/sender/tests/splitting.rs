@@ -4,7 +4,7 @@ use super::rig::{Config, Rig, failure, is_pending, millis, offset};
 use super::wire::Reply;
 use crate::config::Compression;
 use crate::delivery::Delivery;
-use crate::error::Persisted;
+use crate::error::{Disposition, Persisted};
 use crate::protocol::ErrorCode;
 
 fn config() -> Config {
@@ -167,4 +167,30 @@ fn pieces_expire_with_the_batch_that_they_were_cut_from() {
     rig.advance(millis(1));
 
     assert!(deliveries.iter().all(|delivery| !is_pending(delivery)));
+}
+
+/// The broker has said so of the whole batch: it may take the piece when the caller sends it again.
+#[test]
+fn piece_that_is_not_sent_because_of_a_younger_batch_is_not_told_to_be_too_large() {
+    let mut rig = Rig::new(Config {
+        retries: 0,
+        max_in_flight: 2,
+        max_outstanding: 5,
+        is_idempotent: true,
+        ..config()
+    });
+    rig.put(0, "warm-up");
+    rig.advance(millis(5));
+    rig.acknowledge_all();
+    let deliveries = send(&mut rig, &values(4));
+    let whole = rig.request();
+    let _younger = rig.send(0, "younger");
+    rig.advance(millis(5));
+
+    rig.reply(&whole, &Reply::error(10));
+    rig.close(rig.connection_to(1), None);
+
+    let error = failure(&deliveries[3]);
+    assert_eq!((error.persisted(), error.time_spent().attempts), (Persisted::No, 0));
+    assert_eq!((error.error_code(), error.disposition()), (None, Disposition::RetryLater), "{error}");
 }

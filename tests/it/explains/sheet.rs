@@ -184,8 +184,14 @@ fn find(name: &str) -> (usize, &'static Case) {
 const LONGEST: usize = 230;
 
 /// These tell what a broker or a resolver has said as well.
-const LONG: [&str; 5] =
-    ["HTTP", "SASL expected", "TLS mix-up: TLS to plaintext", "Wrong host", "Wrong password"];
+const LONG: [&str; 6] = [
+    "HTTP",
+    "Not enough replicas, for too long",
+    "SASL expected",
+    "TLS mix-up: TLS to plaintext",
+    "Wrong host",
+    "Wrong password",
+];
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
 

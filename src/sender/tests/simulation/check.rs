@@ -216,7 +216,7 @@ impl Simulation {
         let says_so = error(record).is_some_and(|error| {
             matches!(
                 error.kind(),
-                DeliveryErrorKind::Broker { message: Some(message), .. } if message == "a younger batch may be in the log"
+                DeliveryErrorKind::Broker { message: Some(message), .. } if message.ends_with("a younger batch may be in the log")
             )
         });
         says_so && self.accepted.iter().skip_while(|other| other.id != record.id).skip(1).any(is_in_doubt)
