@@ -38,6 +38,14 @@ pub(crate) enum Timer {
     StartingOver,
 }
 
+#[cfg(test)]
+impl Timer {
+    /// Whether only the log would miss it.
+    pub(super) fn is_of_log(self) -> bool {
+        matches!(self, Self::Attempt | Self::Failures | Self::Stall)
+    }
+}
+
 /// What has to come before something is looked at again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {

@@ -9,6 +9,7 @@ use super::run::{Attempt, BOOTSTRAP_PORT, Event, ORDERS, Simulation};
 use crate::accumulator::{SealJob, Work};
 use crate::metadata::Cluster;
 use crate::network::{ConnectionId, Frame};
+use crate::sender::drive::SHORTEST_SLEEP;
 use crate::sender::{Address, HandedOver, Moment, Outside, SenderCore, next_deadline};
 
 impl Outside for Simulation {
@@ -94,7 +95,22 @@ impl Outside for Simulation {
     }
 
     fn set_timer(&mut self, now: Instant) -> bool {
-        self.timer = next_deadline(&self.core, now).map(|at| at - self.base);
+        let deadline =
+            if self.is_log_asleep { self.deadline_without_log(now) } else { next_deadline(&self.core, now) };
+        self.timer = deadline.map(|at| at - self.base);
         false
+    }
+}
+
+impl Simulation {
+    /// When the sender would be woken if it told the log nothing. What it has to do must not depend on that.
+    fn deadline_without_log(&self, now: Instant) -> Option<Instant> {
+        let mut first: Option<Instant> = None;
+        self.core.current_waits(now, |at, timer| {
+            if !timer.is_of_log() {
+                first = Some(first.map_or(at, |first| first.min(at)));
+            }
+        });
+        first.map(|at| at.max(now + SHORTEST_SLEEP))
     }
 }
