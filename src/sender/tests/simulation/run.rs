@@ -97,8 +97,6 @@ pub(super) struct Simulation {
 
     /// Times that the sender woke up by itself.
     pub(super) timeouts: usize,
-    /// The timers that are there for the log do not wake the sender: nothing else may need them.
-    pub(super) is_log_asleep: bool,
     /// Attempts to connect.
     pub(super) connects: usize,
     /// Time during which something was to be done.
@@ -252,7 +250,6 @@ impl Simulation {
             told: super::telemetry::Told::default(),
             violation: None,
             timeouts: 0,
-            is_log_asleep: setup.noise % 2 == 0,
             connects: 0,
             active: Duration::ZERO,
             changes: 0,
