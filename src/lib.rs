@@ -64,6 +64,54 @@
 //! # }
 //! ```
 //!
+//! # From threads
+//!
+//! A program without async code has the producer make a runtime of its own, and calls what blocks:
+//!
+//! ```no_run
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//!
+//! use kafka_producer::{KafkaProducer, ProducerRecord, block_on};
+//!
+//! let producer = KafkaProducer::builder().bootstrap_servers("localhost:9092").build_blocking()?;
+//!
+//! let metadata = producer.send_blocking(ProducerRecord::to("orders").key("customer-7").value("2 apples"))?;
+//! println!("written to {metadata}");
+//!
+//! let one = producer.enqueue_blocking(ProducerRecord::to("orders").value("3 pears"))?;
+//! let other = producer.enqueue_blocking(ProducerRecord::to("orders").value("5 plums"))?;
+//! for delivery in [one, other] {
+//!     println!("written to {}", block_on(delivery)??);
+//! }
+//!
+//! println!("{}", producer.close_blocking(Duration::from_secs(30))?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Any number of threads may share a producer: clone it, or lend it. These calls go with any producer, also with one whose task runs on
+//! a runtime of the application:
+//!
+//! | To do | In async code | On a thread |
+//! |---|---|---|
+//! | build, with the task on the current runtime | [`build`](KafkaProducerBuilder::build) | `build`, after `Runtime::enter` |
+//! | build, with the task on a thread of its own | [`build_blocking`](KafkaProducerBuilder::build_blocking) | `build_blocking` |
+//! | send, and wait | [`send`](KafkaProducer::send) | [`send_blocking`](KafkaProducer::send_blocking) |
+//! | hand over | [`enqueue`](KafkaProducer::enqueue) | [`enqueue_blocking`](KafkaProducer::enqueue_blocking) |
+//! | hand over, or get it back at once | [`try_enqueue`](KafkaProducer::try_enqueue) | `try_enqueue` |
+//! | wait for all | [`flush`](KafkaProducer::flush) | [`flush_blocking`](KafkaProducer::flush_blocking) |
+//! | close | [`close`](KafkaProducer::close) | [`close_blocking`](KafkaProducer::close_blocking) |
+//! | anything else | `.await` | [`block_on`] |
+//!
+//! In async code a blocking call would hold up its runtime, perhaps the very task that it waits for. So it refuses to wait there, without a
+//! panic: [`SendErrorKind::BlockingRefused`] gives the record back, and the other calls return [`BlockingRefused`]. Threads of
+//! `spawn_blocking` may block.
+//!
+//! The async calls need no runtime around them either: any executor will do, such as that of the crate `futures`. All limits of time hold on
+//! every thread. What a call waits for comes only while some thread drives the runtime in which the producer was built; a
+//! current-thread runtime is driven by its `block_on` alone.
+//!
 //! # Features
 //!
 //! LZ4 is always there. Each other [codec](Compression) is a feature, and so is [`Sasl`]; without the feature the producer refuses
@@ -111,7 +159,8 @@
 //!
 //! # Threads
 //!
-//! The producer's task runs on the tokio runtime in which the producer was built. Other threads do this:
+//! The producer's task runs on the tokio runtime in which the producer was built, or on a thread of its own, named `kafka-producer`
+//! ([`build_blocking`](KafkaProducerBuilder::build_blocking)). Other threads do this:
 //!
 //! - The runtime's blocking threads compress full batches with gzip and zstd, at most as many at a time as there are cores,
 //!   so that a single sending task can use all cores. When all of these are busy, the call that fills a batch compresses it
@@ -269,9 +318,9 @@ pub use crate::pipeline::{
     serialize_to_vec, serialize_with,
 };
 pub use crate::producer::{
-    BuildError, CloseReport, ConsumerGroupMetadata, Health, KafkaProducer, KafkaProducerBuilder, NotReady,
-    OffsetAndMetadata, PoolError, PooledProducer, Transaction, TransactionHandle, TransactionalProducer,
-    TransactionalProducerPool,
+    BlockingRefused, BuildError, CloseReport, ConsumerGroupMetadata, Health, KafkaProducer,
+    KafkaProducerBuilder, NotReady, OffsetAndMetadata, PoolError, PooledProducer, Transaction,
+    TransactionHandle, TransactionalProducer, TransactionalProducerPool, block_on,
 };
 #[cfg(feature = "telemetry")]
 pub use crate::producer::{ClientInstanceId, ClientInstanceIdError};

@@ -24,6 +24,7 @@ use crate::sender::{Board, Control, Purge};
 use crate::topic_partition::Topic;
 
 mod authentication;
+mod blocking;
 mod bootstrap_names;
 mod build_error;
 mod builder;
@@ -37,6 +38,7 @@ mod instance_id;
 mod memory_wait;
 mod not_ready;
 mod observing;
+mod own_runtime;
 mod placing;
 mod refusal_log;
 #[cfg(test)]
@@ -47,6 +49,7 @@ mod transactional;
 mod walk;
 pub(crate) mod workers;
 
+pub use self::blocking::{BlockingRefused, block_on};
 pub use self::build_error::BuildError;
 pub use self::builder::KafkaProducerBuilder;
 pub use self::close_report::CloseReport;
@@ -91,9 +94,10 @@ use self::walk::{Stop, Walk};
 ///
 /// # Runtimes and threads
 ///
-/// Build a producer within a tokio runtime that has I/O and timers. Its background task runs there, and sends records as
+/// Build a producer within a tokio runtime that has I/O and timers, or have it make one of its own by
+/// [`build_blocking`](KafkaProducerBuilder::build_blocking). Its background task runs there, and sends records as
 /// long as a thread drives that runtime. You may use the producer from anywhere: from other runtimes, with or without
-/// timers, and from threads without a runtime, with any executor or `Handle::block_on`. `max.block.ms` and the timeout of
+/// timers, and from threads without a runtime, with any executor, `Handle::block_on`, or the calls that [block](crate#from-threads). `max.block.ms` and the timeout of
 /// [`close`](Self::close) hold everywhere: a [thread](crate#threads) ends these waits. There is one exception: if the program
 /// is built with `panic = "abort"` and the caller is in a current-thread runtime, that runtime needs timers, because tokio
 /// panics when the producer asks whether it has any. When the producer's runtime is shut down, everything that was accepted

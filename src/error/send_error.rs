@@ -60,6 +60,10 @@ pub enum SendErrorKind {
         /// Which name was looked up last, and what came of it.
         reason: String,
     },
+    /// The record would have to wait in a blocking call in async code, which would hold up its runtime. Only from
+    /// [`send_blocking`](crate::KafkaProducer::send_blocking) and [`enqueue_blocking`](crate::KafkaProducer::enqueue_blocking).
+    #[error("a blocking call in async code would hold up its runtime")]
+    BlockingRefused,
     /// The call was dropped while the record waited to be accepted. Only interceptors see this error.
     #[error("the call was dropped before the record was accepted")]
     Cancelled,
@@ -207,6 +211,7 @@ impl SendErrorKind {
     #[must_use]
     pub fn remedy(&self) -> Option<Cow<'static, str>> {
         Some(Remedy::Borrowed(match self {
+            Self::BlockingRefused => "await the async call, or make this one in `spawn_blocking`",
             Self::Closed => "build another producer",
             Self::Delivery(error) => return error.kind().remedy(),
             Self::Full { .. } => "wait for deliveries, or use `enqueue`, which waits; or raise buffer.memory",
@@ -274,7 +279,7 @@ impl<K, V> SendError<K, V> {
             SendErrorKind::Cancelled => Disposition::RetryLater,
             SendErrorKind::Delivery(error) => error.disposition(),
             SendErrorKind::Stopped { .. } => Disposition::ResumePartition,
-            SendErrorKind::TransactionOver => Disposition::Bug,
+            SendErrorKind::BlockingRefused | SendErrorKind::TransactionOver => Disposition::Bug,
             SendErrorKind::TopicRefused { code, .. } => Disposition::of(*code),
             // What keeps the producer from brokers is newer than what they have said of the topic.
             SendErrorKind::MetadataTimeout { cause, obstacle: None, brokers, .. }

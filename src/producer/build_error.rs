@@ -1,5 +1,8 @@
 //! `BuildError`: why there is no producer.
 
+use std::io;
+use std::sync::Arc;
+
 use crate::config::ConfigError;
 
 /// Why a producer could not be made.
@@ -25,8 +28,11 @@ pub enum BuildError {
     #[error("a transactional producer needs transactional.id")]
     NoTransactionalId,
     /// There is no tokio runtime for the background task.
-    #[error("a producer must be built within a tokio runtime")]
+    #[error("a producer must be built within a tokio runtime, or by `build_blocking`, which makes one")]
     NoRuntime,
+    /// [`build_blocking`](crate::KafkaProducerBuilder::build_blocking) was called, and the system refuses the thread, or what a runtime needs.
+    #[error("the producer's own runtime cannot be started")]
+    OwnRuntime(#[source] Arc<io::Error>),
     /// A name given to [`pin_topics`](crate::KafkaProducerBuilder::pin_topics) is empty, or longer than 32767 bytes.
     #[error("pin_topics has a name that is empty or longer than 32767 bytes")]
     PinnedTopic,

@@ -146,7 +146,7 @@ impl<K, V> fmt::Debug for Enqueue<'_, K, V> {
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
     /// Goes on with a record that could not be appended at once, for the reason of `stop`, or because its task gives way.
-    async fn enqueue_waiting(
+    pub(super) async fn enqueue_waiting(
         &self,
         mut record: ProducerRecord<K, V>,
         kept: Kept,

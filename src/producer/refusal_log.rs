@@ -150,7 +150,7 @@ fn reason_of(kind: &SendErrorKind) -> Option<usize> {
     Some(match kind {
         SendErrorKind::AuthenticationFailed { .. } => 0,
         SendErrorKind::BootstrapUnresolved { .. } => 1,
-        SendErrorKind::Cancelled | SendErrorKind::TransactionOver => 2,
+        SendErrorKind::BlockingRefused | SendErrorKind::Cancelled | SendErrorKind::TransactionOver => 2,
         SendErrorKind::Closed => 3,
         SendErrorKind::Full { .. } => 4,
         SendErrorKind::InvalidRecord(_) => 5,

@@ -309,7 +309,10 @@ async fn producer_outside_a_runtime_is_refused() {
 
     let error = refused.join().unwrap();
     assert!(matches!(error, kafka_producer::BuildError::NoRuntime));
-    assert_eq!(error.to_string(), "a producer must be built within a tokio runtime");
+    assert_eq!(
+        error.to_string(),
+        "a producer must be built within a tokio runtime, or by `build_blocking`, which makes one"
+    );
 }
 
 #[tokio::test]

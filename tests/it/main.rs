@@ -14,6 +14,7 @@ mod explains;
 mod fail_stop;
 mod faults;
 mod flush_close;
+mod from_threads;
 mod health;
 mod idempotence;
 mod interceptors;
