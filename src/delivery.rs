@@ -120,29 +120,22 @@ impl BatchCell {
         self.outcome.parked() >= self.records.load(Ordering::Relaxed)
     }
 
-    /// Tells the records what has become of them: sets the outcome, tells the observer, and wakes the tasks that wait. Only the
+    /// Tells the records what has become of them: sets the outcome, tells observers, and wakes the tasks that wait. Only the
     /// first call has an effect.
-    pub(crate) fn end(
-        self: &Arc<Self>,
-        outcome: Outcome,
-        observer: Option<(&dyn AckObserver, &[AckNote])>,
-        _: &Teller,
-    ) {
-        self.set(outcome, observer);
+    pub(crate) fn end(self: &Arc<Self>, outcome: Outcome, notes: &[AckNote], _: &Teller) {
+        self.set(outcome, notes);
     }
 
     /// Tells where the records are now. Only the first call has an effect.
     pub(crate) fn redirect(self: &Arc<Self>, redirects: Vec<Redirect>) {
-        self.set(Outcome::Redirected(redirects.into()), None);
+        self.set(Outcome::Redirected(redirects.into()), &[]);
     }
 
-    fn set(self: &Arc<Self>, outcome: Outcome, observer: Option<(&dyn AckObserver, &[AckNote])>) {
+    fn set(self: &Arc<Self>, outcome: Outcome, notes: &[AckNote]) {
         if !self.outcome.set(outcome) {
             return;
         }
-        if let Some((observer, notes)) = observer {
-            tell_observer(observer, self, notes);
-        }
+        tell_observers(self, notes);
         self.outcome.wake();
     }
 
@@ -425,14 +418,15 @@ impl fmt::Display for RecordMetadata {
     }
 }
 
-/// What interceptors learn about one record. If there are interceptors, its batch keeps it.
+/// What interceptors learn about one record. Its batch keeps it if the record went through interceptors.
 #[derive(Debug, Clone)]
 pub(crate) struct AckNote {
     pub(crate) record: RecordFacts,
     pub(crate) headers: Headers,
+    pub(crate) observer: Arc<dyn AckObserver>,
 }
 
-/// Is told the outcome of every record, batch by batch, in the order of the records.
+/// Is told the outcome of each of its records, batch by batch, in the order of the records.
 ///
 /// Interceptors are in a higher room; acknowledgements reach them through this trait.
 pub(crate) trait AckObserver: fmt::Debug + Send + Sync {
@@ -442,13 +436,13 @@ pub(crate) trait AckObserver: fmt::Debug + Send + Sync {
 /// The outcome of one record for an [`AckObserver`].
 pub(crate) type AckResult<'a> = Result<&'a RecordMetadata, &'a DeliveryError>;
 
-/// Tells `observer` about every record that `notes` describe.
-fn tell_observer(observer: &dyn AckObserver, cell: &Arc<BatchCell>, notes: &[AckNote]) {
+/// Tells observers about the records that `notes` describe.
+fn tell_observers(cell: &Arc<BatchCell>, notes: &[AckNote]) {
     for note in notes {
         let delivery = Delivery::new(Arc::clone(cell), note.record);
         match delivery.try_result() {
-            Some(Ok(metadata)) => observer.acknowledged(&cell.topic_partition, note, Ok(&metadata)),
-            Some(Err(error)) => observer.acknowledged(&cell.topic_partition, note, Err(&error)),
+            Some(Ok(metadata)) => note.observer.acknowledged(&cell.topic_partition, note, Ok(&metadata)),
+            Some(Err(error)) => note.observer.acknowledged(&cell.topic_partition, note, Err(&error)),
             None => {}
         }
     }

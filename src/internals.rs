@@ -210,7 +210,6 @@ impl Accumulator {
             max_plain: 1024 * 1024,
             append_window: Duration::from_secs(60),
             spares_awaited: false,
-            keep_notes: false,
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(buffer_memory, batch_size));
         let topic = accumulator.topic(&Topic::from("topic"), partitions);
@@ -234,8 +233,14 @@ impl Accumulator {
             return Some(delivery);
         }
         let waits = EnqueueWaits::default();
-        let append =
-            Append { record, payload_len, waits, transaction: crate::accumulator::NO_TRANSACTION, now };
+        let append = Append {
+            record,
+            payload_len,
+            waits,
+            transaction: crate::accumulator::NO_TRANSACTION,
+            observer: None,
+            now,
+        };
         match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
             TryAppend::Done(done) => Some(done.delivery),
             TryAppend::BatchEnded
@@ -284,7 +289,7 @@ impl Drop for TakenBatches {
     fn drop(&mut self) {
         for mut batch in self.0.drain(..) {
             batch.freeze();
-            Box::new(batch).deliver(Some(0), None, None, &Teller::WITHOUT_SENDER);
+            Box::new(batch).deliver(Some(0), None, &Teller::WITHOUT_SENDER);
         }
     }
 }

@@ -3,24 +3,17 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
 
-use crate::accumulator::{EnqueueWaits, RecordAccumulator};
-use crate::clock::{self, WallClock};
-use crate::config::ProducerSettings;
+use crate::accumulator::EnqueueWaits;
+use crate::clock;
 use crate::delivery::{Delivery, RecordMetadata};
-use crate::error::{DeliveryError, DeliveryErrorKind, SendError, SendErrorKind};
-use crate::metadata::{Cluster, PartitionInfo};
-use crate::metrics::Counters;
-use crate::network::transport::Connector;
-use crate::pipeline::{InterceptorChain, RoutingRules, Serializer};
+use crate::error::{DeliveryError, SendError, SendErrorKind};
+use crate::metadata::PartitionInfo;
 use crate::record::ProducerRecord;
-#[cfg(feature = "telemetry")]
-use crate::sender::Known;
-use crate::sender::{Board, Control, Purge};
+use crate::sender::Purge;
 use crate::topic_partition::Topic;
 
 mod authentication;
@@ -30,8 +23,10 @@ mod build_error;
 mod builder;
 mod caller;
 mod close_report;
+mod core;
 mod deadline;
 mod enqueue;
+mod face;
 mod health;
 #[cfg(feature = "telemetry")]
 mod instance_id;
@@ -53,14 +48,13 @@ pub use self::blocking::{BlockingRefused, block_on};
 pub use self::build_error::BuildError;
 pub use self::builder::KafkaProducerBuilder;
 pub use self::close_report::CloseReport;
+pub(crate) use self::core::ProducerCore;
 use self::enqueue::{Enqueue, TimeBlocked, far};
+use self::face::Face;
 pub use self::health::Health;
 #[cfg(feature = "telemetry")]
 pub use self::instance_id::{ClientInstanceId, ClientInstanceIdError};
 pub use self::not_ready::NotReady;
-use self::refusal_log::RefusalLog;
-use self::topic_wait::{TopicWait, TopicWaitError};
-use self::topics::TopicDirectory;
 pub use self::transactional::{
     ConsumerGroupMetadata, OffsetAndMetadata, PoolError, PooledProducer, Transaction, TransactionHandle,
     TransactionalProducer, TransactionalProducerPool,
@@ -109,35 +103,8 @@ use self::walk::{Stop, Walk};
 /// everything that was accepted is delivered or has failed. Before an application ends, it should call
 /// [`close`](Self::close), which waits for that.
 pub struct KafkaProducer<K = Bytes, V = Bytes> {
-    shared: Arc<ProducerShared<K, V>>,
-}
-
-pub(crate) struct ProducerShared<K, V> {
-    /// Numbers the producers of a process.
-    id: u64,
-    settings: ProducerSettings,
-    /// The smaller of `max.request.size` and `buffer.memory`.
-    largest_record: usize,
-    interceptors: Arc<InterceptorChain<K, V>>,
-    key_serializer: Box<dyn Serializer<K>>,
-    value_serializer: Box<dyn Serializer<V>>,
-    routing: RoutingRules,
-    topics: Arc<TopicDirectory>,
-    accumulator: Arc<RecordAccumulator>,
-    clusters: watch::Receiver<Arc<Cluster>>,
-    control: Arc<Control>,
-    /// For what it tells; only the sender connects.
-    connector: Arc<dyn Connector>,
-    counters: Arc<Counters>,
-    /// How brokers have fared.
-    board: Arc<Board>,
-    refusals: RefusalLog,
-    wall_clock: WallClock,
-    /// What is known of the id for telemetry; `None` if metrics are not pushed.
-    #[cfg(feature = "telemetry")]
-    instance: Option<watch::Receiver<Known>>,
-    /// Topics that the application wants known.
-    pinned: Vec<Topic>,
+    core: Arc<ProducerCore>,
+    face: Arc<Face<K, V>>,
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
@@ -176,7 +143,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         &self,
         record: ProducerRecord<K, V>,
     ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
-        Enqueue::new(&self.shared, record, None)
+        Enqueue::new(self, record, None)
     }
 
     /// Hands a record over if that needs no waiting.
@@ -188,7 +155,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// [`SendErrorKind::Closed`], [`SendErrorKind::TooLarge`] and those about the record itself.
     #[inline]
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
-        self.shared.try_enqueue(record, None)
+        self.try_enqueue_in(record, None)
     }
 
     /// Sends records in their order and waits for all of them; the results are in the same order.
@@ -226,12 +193,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// [`SendErrorKind::InvalidRecord`] for a name that is too long to be asked for.
     pub async fn partitions_for(&self, topic: impl Into<Topic>) -> Result<Vec<PartitionInfo>, SendErrorKind> {
         let topic = topic.into();
-        let record = ProducerRecord::<K, V>::to(topic.clone());
-        record.check().map_err(|error| SendErrorKind::InvalidRecord(error.to_string()))?;
-        let deadline = TimeBlocked::default().deadline(self.shared.settings.max_block);
-        match self.shared.wait_for_topic(&record, deadline).await {
+        ProducerRecord::<K, V>::to(topic.clone())
+            .check()
+            .map_err(|error| SendErrorKind::InvalidRecord(error.to_string()))?;
+        let deadline = TimeBlocked::default().deadline(self.core.settings.max_block);
+        match self.core.wait_for_topic(&topic, None, deadline).await {
             Ok(cluster) => Ok(cluster.partitions(&topic).to_vec()),
-            Err(error) => Err(self.shared.topic_error(&record, error, EnqueueWaits::default())),
+            Err(error) => Err(self.core.topic_error(&topic, None, error, EnqueueWaits::default())),
         }
     }
 
@@ -246,7 +214,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Dropping the future only ends the wait. Once the future has been polled, the records do not linger, whether you drop it
     /// or not.
     pub async fn flush(&self) {
-        for cell in self.shared.accumulator.begin_flush() {
+        for cell in self.core.accumulator.begin_flush() {
             cell.completed().await;
         }
     }
@@ -268,11 +236,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// Dropping the future leaves the producer closed to new records while it goes on delivering what it has accepted.
     pub async fn close(&self, timeout: Duration) -> CloseReport {
-        let control = &self.shared.control;
+        let control = &self.core.control;
         let mut closing = control.begin_close(far(clock::now(), timeout));
-        self.shared.accumulator.close();
+        self.core.accumulator.close();
         control.end_if_idle();
-        let mut clusters = self.shared.clusters.clone();
+        let mut clusters = self.core.clusters.clone();
         // The sender drops its end of the channel when it ends.
         let ended = async move { while clusters.changed().await.is_ok() {} };
         let mut ended = std::pin::pin!(ended);
@@ -297,12 +265,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         let undelivered = control.undelivered();
         let brokers = match undelivered.is_empty() {
             true => Vec::new(),
-            false => self.shared.board.reports(None, clock::now()),
+            false => self.core.board.reports(None, clock::now()),
         };
-        self.shared.refusals.tell_rest(&self.shared.settings.client_id);
+        self.core.refusals.tell_rest(&self.core.settings.client_id);
         CloseReport {
-            delivered: self.shared.counters.records_delivered.value(),
-            failed: self.shared.counters.record_errors.value(),
+            delivered: self.core.counters.records_delivered.value(),
+            failed: self.core.counters.record_errors.value(),
             undelivered,
             brokers,
             unseen_commit: None,
@@ -337,8 +305,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// # }
     /// ```
     pub async fn purge(&self, what: Purge) -> Vec<DeliveryError> {
-        let purged = self.shared.control.purge(what);
-        self.shared.accumulator.wake_sender();
+        let purged = self.core.control.purge(what);
+        self.core.accumulator.wake_sender();
         purged.await.unwrap_or_default()
     }
 
@@ -352,20 +320,20 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// records fail, or are delivered if the broker has them, as soon as the producer knows which.
     pub fn resume(&self, topic: impl Into<Topic>, partition: i32) -> bool {
         let topic = topic.into();
-        self.shared.accumulator.queue(&topic, partition).is_some_and(|queue| queue.resume())
+        self.core.accumulator.queue(&topic, partition).is_some_and(|queue| queue.resume())
     }
 
     /// Returns the value that the producer uses for one of Kafka's property names, as Kafka writes it. Returns `None` for a
     /// name that this crate does not support.
     #[must_use]
     pub fn config_value(&self, key: &str) -> Option<String> {
-        self.shared.settings.get(key)
+        self.core.settings.get(key)
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Hands a record over if that needs no waiting.
-    fn try_enqueue(
+    fn try_enqueue_in(
         &self,
         record: ProducerRecord<K, V>,
         intake: Option<&Intake>,
@@ -375,103 +343,24 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         let kind = match walk.step() {
             Ok(delivery) => return Ok(delivery),
             Err(Stop::Refused(kind)) => *kind,
-            Err(Stop::Retired | Stop::TopicUnknown) => self.ask_for_topic(walk.record()),
+            Err(Stop::Retired | Stop::TopicUnknown) => {
+                self.core.ask_for_topic(&walk.record().topic, walk.record().partition)
+            }
             Err(Stop::NoMemory { queue, least, .. }) => {
                 // Lingering batches would keep it full.
-                self.accumulator.want_memory();
+                self.core.accumulator.want_memory();
                 let available = queue.memory().available();
-                SendErrorKind::Full { needed: least, available, limit: self.accumulator.memory().total() }
+                SendErrorKind::Full {
+                    needed: least,
+                    available,
+                    limit: self.core.accumulator.memory().total(),
+                }
             }
         };
         if let Some(intake) = intake {
             intake.note_not_at_once(walk.record(), &kind);
         }
         Err(walk.refuse(kind))
-    }
-}
-
-impl<K, V> ProducerShared<K, V> {
-    async fn wait_for_topic(
-        &self,
-        record: &ProducerRecord<K, V>,
-        deadline: Instant,
-    ) -> Result<Arc<Cluster>, TopicWaitError> {
-        let wait = TopicWait {
-            topic: &record.topic,
-            partition: record.partition,
-            control: &self.control,
-            accumulator: &self.accumulator,
-            board: &self.board,
-        };
-        wait.wait(&self.clusters, deadline).await
-    }
-
-    fn ask_for_topic(&self, record: &ProducerRecord<K, V>) -> SendErrorKind {
-        self.control.want_topic(&record.topic);
-        self.accumulator.wake_sender();
-        let cluster = Arc::clone(&self.clusters.borrow());
-        if let Some(reason) = cluster.refusal() {
-            let (topic, reason) = (record.topic.clone(), reason.to_owned());
-            return SendErrorKind::AuthenticationFailed { topic, reason };
-        }
-        if let Some(reason) = cluster.unresolved() {
-            let (topic, reason) = (record.topic.clone(), reason.to_owned());
-            return SendErrorKind::BootstrapUnresolved { topic, reason };
-        }
-        match topic_wait::refusal(&cluster, &record.topic) {
-            Some(code) => SendErrorKind::TopicRefused { topic: record.topic.clone(), code },
-            None => SendErrorKind::TopicUnknown {
-                topic: record.topic.clone(),
-                partition: record.partition,
-                partition_count: cluster.partition_count(&record.topic),
-            },
-        }
-    }
-
-    fn topic_error(
-        &self,
-        record: &ProducerRecord<K, V>,
-        error: TopicWaitError,
-        spent: EnqueueWaits,
-    ) -> SendErrorKind {
-        let topic = record.topic.clone();
-        match error {
-            TopicWaitError::Closed => self.end(),
-            TopicWaitError::Refused(code) => SendErrorKind::TopicRefused { topic, code },
-            TopicWaitError::Unauthenticated(reason) => SendErrorKind::AuthenticationFailed { topic, reason },
-            TopicWaitError::Unresolved(reason) => SendErrorKind::BootstrapUnresolved { topic, reason },
-            TopicWaitError::TimedOut { partition_count, cause, obstacle, brokers } => {
-                SendErrorKind::MetadataTimeout {
-                    topic,
-                    partition: record.partition,
-                    partition_count,
-                    waited: self.settings.max_block.saturating_sub(spent.memory),
-                    cause,
-                    obstacle,
-                    brokers,
-                }
-            }
-        }
-    }
-
-    /// Says why records are refused by a producer that has ended or is about to.
-    fn end(&self) -> SendErrorKind {
-        match self.control.end() {
-            Some(DeliveryErrorKind::RuntimeShutdown) => SendErrorKind::RuntimeShutdown,
-            Some(DeliveryErrorKind::SenderPanicked(message)) => {
-                SendErrorKind::SenderPanicked(message.clone())
-            }
-            _ => SendErrorKind::Closed,
-        }
-    }
-
-    fn memory_timeout(&self, needed: usize, spent: EnqueueWaits) -> SendErrorKind {
-        SendErrorKind::MemoryTimeout {
-            needed,
-            limit: self.accumulator.memory().total(),
-            metadata_wait: spent.metadata,
-            memory_wait: spent.memory,
-        }
     }
 }
 
@@ -485,23 +374,15 @@ impl KafkaProducer {
 
 impl<K, V> Clone for KafkaProducer<K, V> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
+        Self { core: Arc::clone(&self.core), face: Arc::clone(&self.face) }
     }
 }
 
 impl<K, V> fmt::Debug for KafkaProducer<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KafkaProducer")
-            .field("client_id", &self.shared.settings.client_id)
-            .field("bootstrap", &self.shared.settings.bootstrap)
+            .field("client_id", &self.core.settings.client_id)
+            .field("bootstrap", &self.core.settings.bootstrap)
             .finish_non_exhaustive()
-    }
-}
-
-impl<K, V> Drop for ProducerShared<K, V> {
-    fn drop(&mut self) {
-        // The sender delivers what was accepted and then ends.
-        self.accumulator.close();
-        self.refusals.tell_rest(&self.settings.client_id);
     }
 }

@@ -16,7 +16,7 @@ use crate::accumulator::settings::Settings;
 use crate::accumulator::stage_clock::{EnqueueWaits, Stage};
 use crate::accumulator::topic_account::TopicAccount;
 use crate::buffer_memory::{BatchBuffer, PartitionMemory};
-use crate::delivery::{BatchCell, BatchWatcher, Delivery};
+use crate::delivery::{AckObserver, BatchCell, BatchWatcher, Delivery};
 use crate::metrics::TopicCounters;
 use crate::planted::planted;
 use crate::protocol::compression::Compression;
@@ -82,6 +82,8 @@ pub(crate) struct Append<'a> {
     pub(crate) waits: EnqueueWaits,
     /// The transaction that the record is part of.
     pub(crate) transaction: u64,
+    /// Who hears what becomes of the record.
+    pub(crate) observer: Option<&'a Arc<dyn AckObserver>>,
     pub(crate) now: Instant,
 }
 
@@ -198,7 +200,7 @@ impl PartitionQueue {
     }
 
     /// Appends a record if that is all there is to do: it fits into the open batch, which neither begins nor ends with it,
-    /// and nothing is to be kept beside it. The sender is not told, and the bytes are kept for
+    /// and no observer is to be kept beside it. The sender is not told, and the bytes are kept for
     /// [`PartitionQueue::take_uncounted`].
     ///
     /// Nearly every record; what this declines, [`PartitionQueue::append`] does.
@@ -212,9 +214,6 @@ impl PartitionQueue {
         transaction: u64,
         settings: &Settings,
     ) -> Option<Delivery> {
-        if settings.keep_notes {
-            return None;
-        }
         let limit = self.plain_limit(settings);
         let mut inner = self.lock();
         let inner = &mut *inner;
@@ -445,7 +444,7 @@ impl PartitionQueue {
         let was_alone = inner.batches.len() == 1;
         let Some(last) = inner.batches.back_mut() else { return Appended::Closed };
         let before = last.len();
-        let delivery = last.append(&append.record, append.payload_len, settings.keep_notes, append.waits);
+        let delivery = last.append(&append.record, append.payload_len, append.observer, append.waits);
         // Counted as what compression will leave.
         let bytes = share(last.len() - before + new_bytes, settings.batch_size, limit);
         let is_full = last.grown(limit);

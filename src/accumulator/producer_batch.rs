@@ -214,13 +214,13 @@ impl ProducerBatch {
         &mut self,
         record: &RecordRef<'_>,
         payload_len: usize,
-        keep_note: bool,
+        observer: Option<&Arc<dyn AckObserver>>,
         waits: EnqueueWaits,
     ) -> Option<Delivery> {
         let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
         let delivery = write(buffer, &mut self.builder, &self.cell, record, payload_len);
-        if keep_note {
-            self.notes.push(AckNote { record: delivery.facts(), headers: record.headers.clone() });
+        if let Some(observer) = observer.cloned() {
+            self.notes.push(AckNote { record: delivery.facts(), headers: record.headers.clone(), observer });
         }
         self.clock.note_enqueue(waits);
         Some(delivery)
@@ -344,7 +344,7 @@ impl ProducerBatch {
         Some((record_batch::decode_records(&plain)?, plain.len()))
     }
 
-    /// Takes the notes for interceptors: one for each record, or none at all.
+    /// Takes the notes for interceptors, in the order of the records. Not every record has one.
     pub(crate) fn take_notes(&mut self) -> Vec<AckNote> {
         std::mem::take(&mut self.notes)
     }
@@ -444,10 +444,9 @@ impl ProducerBatch {
         self: Box<Self>,
         base_offset: Option<i64>,
         log_append_time: Option<i64>,
-        observer: Option<&dyn AckObserver>,
         teller: &Teller,
     ) {
-        self.end(Outcome::Delivered { base_offset, log_append_time }, observer, teller);
+        self.end(Outcome::Delivered { base_offset, log_append_time }, teller);
     }
 
     /// Ends the batch as failed.
@@ -457,10 +456,9 @@ impl ProducerBatch {
         kind: DeliveryErrorKind,
         persisted: Persisted,
         record_errors: Vec<(u32, Option<String>)>,
-        observer: Option<&dyn AckObserver>,
         teller: &Teller,
     ) {
-        self.fail_because(kind, persisted, record_errors, None, observer, teller);
+        self.fail_because(kind, persisted, record_errors, None, teller);
     }
 
     /// Ends the batch as failed, and says what stood in the way if its time was over.
@@ -470,7 +468,6 @@ impl ProducerBatch {
         persisted: Persisted,
         record_errors: Vec<(u32, Option<String>)>,
         why: Option<Arc<Why>>,
-        observer: Option<&dyn AckObserver>,
         teller: &Teller,
     ) {
         let failure = BatchFailure {
@@ -483,7 +480,7 @@ impl ProducerBatch {
             last_words: self.last_answer.take().and_then(|answer| answer.message),
             batch: self.failed_batch(),
         };
-        Box::new(self).end(Outcome::Failed(Arc::new(failure)), observer, teller);
+        Box::new(self).end(Outcome::Failed(Arc::new(failure)), teller);
     }
 
     /// Returns where its time went until `now`.
@@ -495,11 +492,11 @@ impl ProducerBatch {
         self.clock.spent()
     }
 
-    fn end(mut self: Box<Self>, outcome: Outcome, observer: Option<&dyn AckObserver>, teller: &Teller) {
+    fn end(mut self: Box<Self>, outcome: Outcome, teller: &Teller) {
         let notes = std::mem::take(&mut self.notes);
         // The memory is free before a caller learns of the outcome and sends the next record.
         drop(self.bytes.take());
-        self.cell.end(outcome, observer.map(|observer| (observer, notes.as_slice())), teller);
+        self.cell.end(outcome, &notes, teller);
         for note in notes {
             // The headers may hold the last reference to bytes of the application: dropping these may run code of its own.
             drop(fenced(|| drop(note)));

@@ -46,7 +46,7 @@ pub(crate) fn rescue(
     let Some((records, _)) = batch.decode().filter(|(records, _)| records.len() == count as usize) else {
         return Err(Box::new(batch));
     };
-    let mut notes = batch.take_notes().into_iter();
+    let mut notes = batch.take_notes().into_iter().peekable();
     let of = |wanted: bool| (0_u32..).zip(&records).filter(move |(at, _)| is_named(*at) == wanted);
     // Timestamps are kept as distances from the first record, so a record may take more than it did before.
     let most = |(_, record)| MAX_RECORD_OVERHEAD + RecordRef::from(record).payload_len();
@@ -65,7 +65,7 @@ pub(crate) fn rescue(
         if let Some(message) = named.get(&index) {
             messages.push((part.record_count(), message.clone()));
         }
-        move_to(part, record, notes.next());
+        move_to(part, record, notes.next_if(|note| note.record.index == index));
     }
     innocent.filled(now);
     batch.redirect(redirects);
@@ -79,7 +79,7 @@ pub(crate) fn rescue(
 fn move_to(part: &mut ProducerBatch, record: &DecodedRecord, note: Option<AckNote>) {
     let record = RecordRef::from(record);
     // The buffer was made for these records.
-    let delivery = part.append(&record, record.payload_len(), false, EnqueueWaits::default());
+    let delivery = part.append(&record, record.payload_len(), None, EnqueueWaits::default());
     debug_assert!(delivery.is_some(), "a new batch is open");
     if let Some(note) = note {
         part.take_over_note(note);

@@ -60,7 +60,6 @@ mod tests {
             max_plain: 1000,
             append_window: std::time::Duration::from_secs(1),
             spares_awaited: false,
-            keep_notes: false,
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(10_000, 1000));
         let topic = accumulator.topic(&Topic::from("topic"), 1);
@@ -73,6 +72,7 @@ mod tests {
             payload_len,
             waits,
             transaction: crate::accumulator::NO_TRANSACTION,
+            observer: None,
             now: clock::now(),
         };
         let TryAppend::Done(done) = accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None)
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(result.map(|()| "done").unwrap_err().message(), "a bug");
         assert!(delivery.try_result().is_none());
         let batch = lost.pop().unwrap();
-        batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None, &Teller::WITHOUT_SENDER);
+        batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), &Teller::WITHOUT_SENDER);
         let error = delivery.try_result().unwrap().unwrap_err();
         assert_eq!(error.record().unwrap().value.unwrap(), "kept");
         assert!(lost.is_empty());
@@ -107,7 +107,7 @@ mod tests {
 
         let (result, lost) = catch_unwind(move || {
             drop(dropped);
-            ended.deliver(Some(1), None, None, &Teller::WITHOUT_SENDER);
+            ended.deliver(Some(1), None, &Teller::WITHOUT_SENDER);
             panic!("a bug");
         });
 

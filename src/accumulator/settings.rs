@@ -21,6 +21,4 @@ pub(crate) struct Settings {
     pub(crate) append_window: Duration,
     /// Batches whose records are all awaited may go before `linger.ms` is over.
     pub(crate) spares_awaited: bool,
-    /// Keep a note for interceptors with each record.
-    pub(crate) keep_notes: bool,
 }

@@ -104,5 +104,5 @@ fn add_if_room(piece: Option<&mut ProducerBatch>, record: &DecodedRecord, target
         return false;
     }
     matches!(piece.room_for(&record, payload_len, 0), Room::Fits)
-        && piece.append(&record, payload_len, false, EnqueueWaits::default()).is_some()
+        && piece.append(&record, payload_len, None, EnqueueWaits::default()).is_some()
 }

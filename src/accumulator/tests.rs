@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::clock;
-use crate::delivery::{Delivery, Teller};
+use crate::delivery::{AckObserver, Delivery, Teller};
 use crate::protocol::compression::Compression;
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
@@ -32,6 +32,8 @@ const WINDOW: Duration = Duration::from_millis(100);
 struct Bench {
     accumulator: RecordAccumulator,
     queue: Arc<PartitionQueue>,
+    /// Who hears what becomes of the records that are appended next.
+    observer: Option<Arc<dyn AckObserver>>,
     now: Instant,
 }
 
@@ -48,12 +50,11 @@ impl Bench {
             max_plain: 8 * BATCH,
             append_window: WINDOW,
             spares_awaited: false,
-            keep_notes: true,
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(memory, BATCH));
         let topic = accumulator.topic(&Topic::from("topic"), 1);
         let queue = Arc::clone(accumulator.ensure_queue(&topic, 0, || true).unwrap());
-        Self { accumulator, queue, now: clock::now() }
+        Self { accumulator, queue, observer: None, now: clock::now() }
     }
 
     fn try_append(&self, value: &str, at_end: AtBatchEnd) -> TryAppend {
@@ -61,7 +62,14 @@ impl Bench {
         let record = RecordRef { timestamp: 5, key: None, value: Some(value.as_bytes()), headers: &headers };
         let payload_len = record.payload_len();
         let waits = EnqueueWaits::default();
-        let append = Append { record, payload_len, waits, transaction: NO_TRANSACTION, now: self.now };
+        let append = Append {
+            record,
+            payload_len,
+            waits,
+            transaction: NO_TRANSACTION,
+            observer: self.observer.as_ref(),
+            now: self.now,
+        };
         self.accumulator.try_append(&self.queue, &append, at_end, &mut None)
     }
 
@@ -105,7 +113,7 @@ fn values(batch: &mut ProducerBatch) -> Vec<String> {
 }
 
 fn deliver(batch: ProducerBatch, base_offset: i64) {
-    Box::new(batch).deliver(Some(base_offset), None, None, &Teller::WITHOUT_SENDER);
+    Box::new(batch).deliver(Some(base_offset), None, &Teller::WITHOUT_SENDER);
 }
 
 fn offset(delivery: &Delivery) -> Option<i64> {

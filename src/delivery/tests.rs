@@ -45,8 +45,8 @@ fn delivery(cell: &Arc<BatchCell>, index: u32) -> Delivery {
 }
 
 impl BatchCell {
-    fn complete(self: &Arc<Self>, outcome: Outcome, observer: Option<(&dyn AckObserver, &[AckNote])>) {
-        self.end(outcome, observer, &Teller::WITHOUT_SENDER);
+    fn complete(self: &Arc<Self>, outcome: Outcome, notes: &[AckNote]) {
+        self.end(outcome, notes, &Teller::WITHOUT_SENDER);
     }
 }
 
@@ -95,7 +95,7 @@ fn outcome_reaches_every_record_of_the_batch() {
     let mut deliveries: Vec<_> = (0..3).map(|index| delivery(&cell, index)).collect();
     assert!(deliveries.iter_mut().all(is_pending));
 
-    cell.complete(delivered(40), None);
+    cell.complete(delivered(40), &[]);
 
     assert_eq!(deliveries.iter_mut().map(offset).collect::<Vec<_>>(), [Some(40), Some(41), Some(42)]);
 }
@@ -104,7 +104,7 @@ fn outcome_reaches_every_record_of_the_batch() {
 fn delivery_gives_its_result_again_when_polled_after_the_end() {
     let cell = cell();
     let mut delivery = delivery(&cell, 2);
-    cell.complete(delivered(7), None);
+    cell.complete(delivered(7), &[]);
 
     assert_eq!((offset(&mut delivery), offset(&mut delivery)), (Some(9), Some(9)));
     assert!(matches!(delivery.try_result(), Some(Ok(metadata)) if metadata.offset() == Some(9)));
@@ -115,9 +115,9 @@ fn first_outcome_stays() {
     let cell = cell();
     let mut delivery = delivery(&cell, 0);
 
-    cell.complete(delivered(1), None);
-    cell.complete(failed(), None);
-    cell.complete(delivered(2), None);
+    cell.complete(delivered(1), &[]);
+    cell.complete(failed(), &[]);
+    cell.complete(delivered(2), &[]);
 
     assert_eq!(offset(&mut delivery), Some(1));
 }
@@ -134,8 +134,8 @@ fn every_waiter_is_woken_once_and_by_its_last_waker() {
     assert!(poll(&mut second, &other_waker).is_pending());
     assert!(poll(&mut first, &new_waker).is_pending());
     assert!(poll(&mut first, &new_waker).is_pending());
-    cell.complete(delivered(0), None);
-    cell.complete(delivered(0), None);
+    cell.complete(delivered(0), &[]);
+    cell.complete(delivered(0), &[]);
 
     assert_eq!((old.wakes(), new.wakes(), other.wakes()), (0, 1, 1));
     assert_eq!(cell.outcome.slots(), 0);
@@ -155,7 +155,7 @@ fn dropped_delivery_is_not_woken_and_its_place_is_free_again() {
 
     assert_eq!(cell.outcome.slots(), 1);
     assert_eq!(Arc::strong_count(&woken), 2);
-    cell.complete(delivered(0), None);
+    cell.complete(delivered(0), &[]);
     assert_eq!(woken.wakes(), 0);
 }
 
@@ -171,7 +171,7 @@ fn place_in_the_middle_stays_empty_without_harm() {
     drop(deliveries.remove(1));
     assert!(deliveries.iter_mut().all(|delivery| poll(delivery, &waker).is_pending()));
     assert_eq!(cell.outcome.slots(), 3);
-    cell.complete(delivered(0), None);
+    cell.complete(delivered(0), &[]);
 
     assert_eq!(woken.wakes(), 2);
 }
@@ -182,7 +182,7 @@ fn dropping_a_delivery_after_the_end_is_harmless() {
     let mut delivery = delivery(&cell, 0);
     assert!(is_pending(&mut delivery));
 
-    cell.complete(delivered(0), None);
+    cell.complete(delivered(0), &[]);
     drop(delivery);
 
     assert!(cell.outcome().is_some());
@@ -195,11 +195,11 @@ fn records_of_a_split_batch_follow_their_new_batches() {
     let mut deliveries: Vec<_> = (0..5).map(|index| delivery(&whole, index)).collect();
     assert!(poll(&mut deliveries[4], &waker).is_pending());
 
-    whole.complete(redirected(&[(0, &left), (2, &right)]), None);
+    whole.complete(redirected(&[(0, &left), (2, &right)]), &[]);
     assert_eq!(woken.wakes(), 1);
     assert!(deliveries.iter_mut().all(|delivery| poll(delivery, &waker).is_pending()));
-    right.complete(delivered(100), None);
-    left.complete(delivered(50), None);
+    right.complete(delivered(100), &[]);
+    left.complete(delivered(50), &[]);
 
     let offsets: Vec<_> = deliveries.iter_mut().map(offset).collect();
     assert_eq!(offsets, [50, 51, 100, 101, 102].map(Some));
@@ -214,11 +214,11 @@ fn records_follow_batches_that_are_split_again() {
     let asked: Vec<_> = (0..6).map(|index| delivery(whole, index)).collect();
     assert!(polled.iter_mut().all(is_pending));
 
-    whole.complete(redirected(&[(0, left), (1, right)]), None);
-    right.complete(redirected(&[(0, middle), (3, last)]), None);
-    middle.complete(redirected(&[(0, single), (1, left)]), None);
+    whole.complete(redirected(&[(0, left), (1, right)]), &[]);
+    right.complete(redirected(&[(0, middle), (3, last)]), &[]);
+    middle.complete(redirected(&[(0, single), (1, left)]), &[]);
     for (cell, base) in [(left, 10), (last, 30), (single, 20)] {
-        cell.complete(delivered(base), None);
+        cell.complete(delivered(base), &[]);
     }
 
     let expected = [10, 20, 10, 11, 30, 31].map(Some);
@@ -234,13 +234,13 @@ fn delivery_of_a_batch_that_moved_on_forgets_its_waker_in_the_right_place() {
     let (woken, waker) = CountedWaker::new();
     let mut moved = delivery(&whole, 0);
     assert!(poll(&mut moved, &waker).is_pending());
-    whole.complete(redirected(&[(0, &piece)]), None);
+    whole.complete(redirected(&[(0, &piece)]), &[]);
     assert!(poll(&mut moved, &waker).is_pending());
 
     drop(moved);
 
     assert_eq!(piece.outcome.slots(), 0);
-    piece.complete(delivered(0), None);
+    piece.complete(delivered(0), &[]);
     assert_eq!(woken.wakes(), 1);
 }
 
@@ -251,13 +251,13 @@ fn whole_batch_is_complete_when_all_its_pieces_are() {
     let mut completed = Box::pin(Arc::clone(&whole).completed());
     assert!(poll(&mut completed, &waker).is_pending());
 
-    whole.complete(redirected(&[(0, &left), (1, &right)]), None);
+    whole.complete(redirected(&[(0, &left), (1, &right)]), &[]);
     assert!(poll(&mut completed, &waker).is_pending());
-    left.complete(delivered(0), None);
+    left.complete(delivered(0), &[]);
     assert!(poll(&mut completed, &waker).is_pending());
-    right.complete(redirected(&[(0, &last)]), None);
+    right.complete(redirected(&[(0, &last)]), &[]);
     assert!(poll(&mut completed, &waker).is_pending());
-    last.complete(failed(), None);
+    last.complete(failed(), &[]);
 
     assert!(poll(&mut completed, &waker).is_ready());
     assert!(woken.wakes() >= 1);
@@ -294,17 +294,20 @@ impl AckObserver for Observer {
 fn observe(outcome: Outcome) -> Vec<(u32, Option<i64>)> {
     let cell = cell();
     let (woken, waker) = CountedWaker::new();
-    let observer = Observer { told: Mutex::default(), woken: Arc::clone(&woken) };
-    let notes: Vec<_> =
-        (0..3).map(|index| AckNote { record: facts(index), headers: Headers::new() }).collect();
+    let observer = Arc::new(Observer { told: Mutex::default(), woken: Arc::clone(&woken) });
+    let note = |index| {
+        let observer = Arc::<Observer>::clone(&observer);
+        AckNote { record: facts(index), headers: Headers::new(), observer }
+    };
+    let notes = [0, 1, 2].map(note);
     let mut waiting = delivery(&cell, 0);
     assert!(poll(&mut waiting, &waker).is_pending());
 
-    cell.complete(outcome, Some((&observer, &notes)));
-    cell.complete(delivered(99), Some((&observer, &notes)));
+    cell.complete(outcome, &notes);
+    cell.complete(delivered(99), &notes);
 
     assert_eq!(woken.wakes(), 1);
-    observer.told.into_inner().unwrap()
+    observer.told.lock().unwrap().clone()
 }
 
 #[test]
@@ -325,7 +328,7 @@ fn metadata_tells_where_the_record_is() {
         Arc::clone(&cell),
         RecordFacts { index: 4, timestamp: 1234, key_size: 0, value_size: -1 },
     );
-    cell.complete(delivered(10), None);
+    cell.complete(delivered(10), &[]);
 
     let metadata = delivery.try_result().unwrap().unwrap();
 
@@ -339,7 +342,7 @@ fn metadata_tells_where_the_record_is() {
 fn metadata_without_an_offset_and_with_the_time_of_the_broker() {
     let cell = cell();
     let delivery = delivery(&cell, 1);
-    cell.complete(Outcome::Delivered { base_offset: None, log_append_time: Some(777) }, None);
+    cell.complete(Outcome::Delivered { base_offset: None, log_append_time: Some(777) }, &[]);
 
     let metadata = delivery.try_result().unwrap().unwrap();
 
@@ -352,7 +355,7 @@ fn last_offset_does_not_overflow() {
     let cell = cell();
     let mut delivery = delivery(&cell, 9);
 
-    cell.complete(delivered(i64::MAX), None);
+    cell.complete(delivered(i64::MAX), &[]);
 
     assert_eq!(offset(&mut delivery), Some(i64::MAX));
 }
@@ -376,7 +379,7 @@ fn completion_in_another_thread_is_never_missed() {
             for _ in 0..round % 50 {
                 std::hint::spin_loop();
             }
-            other.complete(delivered(1), None);
+            other.complete(delivered(1), &[]);
         });
 
         let was_pending = poll(&mut delivery, &waker).is_pending();

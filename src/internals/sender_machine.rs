@@ -88,7 +88,6 @@ impl SenderMachine {
             compression_level: 0,
             max_plain: 1024 * 1024,
             append_window: options.linger + options.delivery_timeout / 100,
-            keep_notes: false,
             spares_awaited: options.spares_awaited,
         };
         let memory = BufferMemory::new(options.buffer_memory, options.batch_size);
@@ -99,7 +98,6 @@ impl SenderMachine {
             accumulator: Arc::clone(&accumulator),
             metadata: metadata(options),
             network: NetworkClient::new(network_config(options), StdRng::seed_from_u64(options.seed)),
-            observer: None,
             counters: Arc::new(Counters::default()),
             board: Arc::default(),
             seed: options.seed,
@@ -122,6 +120,7 @@ impl SenderMachine {
         let record = RecordRef { timestamp: 1, key: None, value: Some(value), headers: &headers };
         let append = Append {
             transaction: accumulator::NO_TRANSACTION,
+            observer: None,
             record,
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),

@@ -105,14 +105,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// As those of [`enqueue`](Self::enqueue), and [`SendErrorKind::BlockingRefused`] if the record would have to wait in async code.
     pub fn enqueue_blocking(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
         let mut record = record;
-        let mut walk = Walk::new(&self.shared, &mut record, NO_TRANSACTION);
+        let mut walk = Walk::new(self, &mut record, NO_TRANSACTION);
         match walk.step() {
             Ok(delivery) => Ok(delivery),
             Err(Stop::Refused(kind)) => Err(walk.refuse(*kind)),
             Err(_) if is_in_async_code() => Err(walk.refuse(SendErrorKind::BlockingRefused)),
             Err(stop) => {
                 let kept = walk.into_kept();
-                park_on(self.shared.enqueue_waiting(record, kept, None, Some(stop)))
+                park_on(self.enqueue_waiting(record, kept, None, Some(stop)))
             }
         }
     }

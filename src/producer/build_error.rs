@@ -18,6 +18,9 @@ pub enum BuildError {
     /// `fail_stop` is on, and the producer is transactional: its transactions are aborted as a whole.
     #[error("fail_stop is not for transactional producers: a record that fails has its transaction aborted")]
     FailStopWithTransactions,
+    /// Interceptors were added before the types of keys and values were changed. They are for the types of before.
+    #[error("interceptors were added before the types of keys and values were changed: add them after that")]
+    InterceptorsBeforeTypes,
     /// `transactional.id` is set, and [`build`](crate::KafkaProducerBuilder::build) was called.
     #[error("transactional.id is set: call `build_transactional`, or leave it unset")]
     IsTransactional,

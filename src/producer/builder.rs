@@ -21,7 +21,6 @@ use crate::config::{
     Acks, ConfigError, MetadataRecoveryStrategy, PartitionerClass, ProducerConfig, ProducerSettings,
     config_setters,
 };
-use crate::delivery::AckObserver;
 #[cfg(unix)]
 use crate::fence::fenced;
 use crate::metadata::{Cluster, Metadata, MetadataConfig};
@@ -36,15 +35,15 @@ use crate::network::tls_connector::TlsConnector;
 use crate::network::transport::Connector;
 use crate::network::{HEAD_START, MAX_RESPONSE_LEN, NetworkClient, NetworkConfig};
 use crate::pipeline::{
-    InterceptorChain, Partitioner, ProducerInterceptor, RoundRobinPartitioner, RoutingRules, Serializable,
-    Serializer,
+    BoxError, InterceptorChain, Partitioner, PartitionerRecord, ProducerInterceptor, RoundRobinPartitioner,
+    RoutingRules, Serializable, Serializer,
 };
 use crate::producer::authentication::{self, Prepared, RunningBeside};
 use crate::producer::bootstrap_names::BootstrapNames;
 use crate::producer::refusal_log::RefusalLog;
 use crate::producer::topics::TopicDirectory;
 use crate::producer::workers::BlockingWorkers;
-use crate::producer::{BuildError, KafkaProducer, ProducerShared, deadline};
+use crate::producer::{BuildError, Face, KafkaProducer, ProducerCore, deadline};
 use crate::record::LONGEST_TOPIC;
 use crate::sender::{
     Board, Control, PRODUCER_ID_LIFETIME, Parts, Purpose, Sender, SenderCore, SenderSettings,
@@ -64,7 +63,7 @@ use crate::topic_partition::Topic;
 /// use kafka_producer::{Acks, KafkaProducer};
 ///
 /// # async fn example() -> Result<(), kafka_producer::BuildError> {
-/// let producer: KafkaProducer = KafkaProducer::builder()
+/// let producer = KafkaProducer::builder()
 ///     .bootstrap_servers("kafka-1:9092,kafka-2:9092")
 ///     .acks(Acks::All)
 ///     .batch_size(64 * 1024)
@@ -78,8 +77,10 @@ use crate::topic_partition::Topic;
 pub struct KafkaProducerBuilder<K = Bytes, V = Bytes> {
     config: ProducerConfig,
     interceptors: InterceptorChain<K, V>,
-    key_serializer: Box<dyn Serializer<K>>,
-    value_serializer: Box<dyn Serializer<V>>,
+    /// Interceptors were added before the types of keys and values were changed.
+    has_lost_interceptors: bool,
+    key_serializer: Arc<dyn Serializer<K>>,
+    value_serializer: Arc<dyn Serializer<V>>,
     partitioner: Option<Box<dyn Partitioner>>,
     dialer: Option<Box<dyn Dialer>>,
     /// By which canonical names are found, if they count.
@@ -117,6 +118,27 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         self
     }
 
+    /// Sets a closure that chooses the partition of a record that names none itself, as [`partitioner`](Self::partitioner) does. The
+    /// compiler finds the types of its arguments.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), kafka_producer::BuildError> {
+    /// let producer = kafka_producer::KafkaProducer::builder()
+    ///     .bootstrap_servers("localhost:9092")
+    ///     .partition_with(|record, _cluster| Ok(if record.key() == Some(b"vip") { 0 } else { 1 }))
+    ///     .build()?;
+    /// # drop(producer);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn partition_with(
+        self,
+        choose: impl Fn(&PartitionerRecord<'_>, &Cluster) -> Result<i32, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        self.partitioner(choose)
+    }
+
     /// Sets who connects to brokers: by default the producer does, over TCP.
     ///
     /// For SOCKS proxies, Unix sockets and load balancers that want to be told who asks; see [`Dialer`]. This is not a property
@@ -139,7 +161,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
 
     /// Sets the types of keys and values and the serializers for them (`key.serializer`, `value.serializer`).
     ///
-    /// Call this before you add interceptors: it drops those that were added before, because they are for other types.
+    /// Call this, and all else that sets these types, before you add interceptors: [`build`](Self::build) refuses those that were added
+    /// before, because they are for other types.
     #[must_use]
     pub fn serializers<K2, V2>(
         self,
@@ -150,11 +173,65 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         K2: Send + Sync + 'static,
         V2: Send + Sync + 'static,
     {
+        self.retyped(Arc::new(key), Arc::new(value))
+    }
+
+    /// Sets the types of keys and values to types that have serializers of their own.
+    ///
+    /// ```no_run
+    /// # fn example() -> Result<(), kafka_producer::BuildError> {
+    /// let producer = kafka_producer::KafkaProducer::builder()
+    ///     .bootstrap_servers("localhost:9092")
+    ///     .types::<String, i64>()
+    ///     .build()?;
+    /// # drop(producer);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn types<K2, V2>(self) -> KafkaProducerBuilder<K2, V2>
+    where
+        K2: Serializable + Send + Sync + 'static,
+        V2: Serializable + Send + Sync + 'static,
+    {
+        self.serializers(K2::Serializer::default(), V2::Serializer::default())
+    }
+
+    /// Sets the type of keys and the serializer for them (`key.serializer`); see [`serializers`](Self::serializers).
+    #[must_use]
+    pub fn key_serializer<K2>(self, serializer: impl Serializer<K2>) -> KafkaProducerBuilder<K2, V>
+    where
+        K2: Send + Sync + 'static,
+    {
+        let value = Arc::clone(&self.value_serializer);
+        self.retyped(Arc::new(serializer), value)
+    }
+
+    /// Sets the type of values and the serializer for them (`value.serializer`); see [`serializers`](Self::serializers).
+    #[must_use]
+    pub fn value_serializer<V2>(self, serializer: impl Serializer<V2>) -> KafkaProducerBuilder<K, V2>
+    where
+        V2: Send + Sync + 'static,
+    {
+        let key = Arc::clone(&self.key_serializer);
+        self.retyped(key, Arc::new(serializer))
+    }
+
+    fn retyped<K2, V2>(
+        self,
+        key_serializer: Arc<dyn Serializer<K2>>,
+        value_serializer: Arc<dyn Serializer<V2>>,
+    ) -> KafkaProducerBuilder<K2, V2>
+    where
+        K2: Send + Sync + 'static,
+        V2: Send + Sync + 'static,
+    {
         KafkaProducerBuilder {
             config: self.config,
             interceptors: InterceptorChain::new(),
-            key_serializer: Box::new(key),
-            value_serializer: Box::new(value),
+            has_lost_interceptors: self.has_lost_interceptors || !self.interceptors.is_empty(),
+            key_serializer,
+            value_serializer,
             partitioner: self.partitioner,
             dialer: self.dialer,
             names: self.names,
@@ -163,20 +240,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             fail_stop: self.fail_stop,
             pinned: self.pinned,
         }
-    }
-
-    /// Sets the serializer for keys (`key.serializer`).
-    #[must_use]
-    pub fn key_serializer(mut self, serializer: impl Serializer<K>) -> Self {
-        self.key_serializer = Box::new(serializer);
-        self
-    }
-
-    /// Sets the serializer for values (`value.serializer`).
-    #[must_use]
-    pub fn value_serializer(mut self, serializer: impl Serializer<V>) -> Self {
-        self.value_serializer = Box::new(serializer);
-        self
     }
 
     /// Sets whether the first record that fails stops its partition (default false), for logs that must have no gap. This is
@@ -242,6 +305,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         }
         if self.fail_stop && settings.acks == Acks::None {
             return Err(BuildError::FailStopWithoutAcks);
+        }
+        if self.has_lost_interceptors {
+            return Err(BuildError::InterceptorsBeforeTypes);
         }
         if self.pinned.iter().any(|topic| topic.is_empty() || topic.len() > LONGEST_TOPIC) {
             return Err(BuildError::PinnedTopic);
@@ -324,13 +390,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         let runtime = Handle::try_current().map_err(|_| BuildError::NoRuntime)?;
         let epoch = clock::now();
         drop(deadline::new_sleep(epoch).ok_or(BuildError::NoTimers)?);
-        let interceptors = Arc::new(self.interceptors);
-        let has_interceptors = !interceptors.is_empty();
-        let observer: Option<Arc<dyn AckObserver>> =
-            has_interceptors.then(|| Arc::<InterceptorChain<K, V>>::clone(&interceptors) as _);
         let (counters, board) = (Arc::<Counters>::default(), Arc::<Board>::default());
         let (topics, control) = (Arc::<TopicDirectory>::default(), Arc::<Control>::default());
-        let accumulator = Arc::new(new_accumulator(&settings, has_interceptors, &runtime, &topics));
+        let accumulator = Arc::new(new_accumulator(&settings, &runtime, &topics));
         let metadata = new_metadata(&settings, &self.pinned, epoch);
         let (published, clusters) = watch::channel(Arc::clone(metadata.cluster()));
         let Prepared { mechanism, login } = authentication::prepare(&settings, &control, &accumulator)?;
@@ -339,7 +401,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             accumulator: Arc::clone(&accumulator),
             metadata,
             network: new_network(&settings, mechanism, keeps_secrets),
-            observer,
             counters: Arc::clone(&counters),
             board: Arc::clone(&board),
             seed: rand::rng().random(),
@@ -359,14 +420,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         let names = settings.wants_canonical_names().then(names);
         let names = names.map(|names| -> RunningBeside { Box::pin(names.run()) });
         authentication::spawn(&runtime, sender, login.into_iter().chain(names).collect());
-        let shared = ProducerShared {
+        let face = Face::new(self.interceptors, self.key_serializer, self.value_serializer);
+        let core = ProducerCore {
             id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
             routing: routing(self.partitioner, &settings),
             settings,
-            interceptors,
-            key_serializer: self.key_serializer,
-            value_serializer: self.value_serializer,
             topics,
             accumulator,
             clusters,
@@ -380,7 +439,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
             #[cfg(feature = "telemetry")]
             instance,
         };
-        Ok(KafkaProducer { shared: Arc::new(shared) })
+        Ok(KafkaProducer { core: Arc::new(core), face: Arc::new(face) })
     }
 }
 
@@ -393,8 +452,9 @@ where
         Self {
             config: ProducerConfig::default(),
             interceptors: InterceptorChain::new(),
-            key_serializer: Box::new(K::Serializer::default()),
-            value_serializer: Box::new(V::Serializer::default()),
+            has_lost_interceptors: false,
+            key_serializer: Arc::new(K::Serializer::default()),
+            value_serializer: Arc::new(V::Serializer::default()),
             partitioner: None,
             dialer: None,
             names: Arc::new(SystemNames),
@@ -430,7 +490,6 @@ fn has_io() -> bool {
 
 fn new_accumulator(
     settings: &ProducerSettings,
-    keep_notes: bool,
     runtime: &Handle,
     topics: &Arc<TopicDirectory>,
 ) -> RecordAccumulator {
@@ -442,7 +501,6 @@ fn new_accumulator(
         compression_level: settings.compression_level(),
         append_window: settings.linger + settings.delivery_timeout / APPEND_WINDOW_SHARE,
         spares_awaited: settings.linger_spares_awaited,
-        keep_notes,
     };
     RecordAccumulator::new(accumulator, memory)
         .with_workers(Arc::new(BlockingWorkers::new(runtime.clone())))

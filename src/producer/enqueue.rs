@@ -17,7 +17,7 @@ use crate::error::{SendError, SendErrorKind};
 use crate::producer::memory_wait::MemoryInHand;
 use crate::producer::transactional::{Intake, number_of};
 use crate::producer::walk::{Kept, Stop, Walk};
-use crate::producer::{ProducerShared, deadline};
+use crate::producer::{KafkaProducer, ProducerCore, deadline};
 use crate::record::ProducerRecord;
 use crate::topic_partition::Topic;
 
@@ -26,7 +26,7 @@ use crate::topic_partition::Topic;
 /// Nearly every record finds its topic known and room in a batch. It is appended from where it lies; only one that must
 /// wait moves, into a future on the heap.
 pub(super) struct Enqueue<'a, K, V> {
-    shared: &'a ProducerShared<K, V>,
+    producer: &'a KafkaProducer<K, V>,
     /// The transaction that the record is part of.
     intake: Option<&'a Intake>,
     state: State<'a, K, V>,
@@ -46,18 +46,18 @@ impl<K, V> Unpin for Enqueue<'_, K, V> {}
 impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
     #[inline]
     pub(super) fn new(
-        shared: &'a ProducerShared<K, V>,
+        producer: &'a KafkaProducer<K, V>,
         record: ProducerRecord<K, V>,
         intake: Option<&'a Intake>,
     ) -> Self {
-        Self { shared, intake, state: State::New(record) }
+        Self { producer, intake, state: State::New(record) }
     }
 
     /// Appends a record if that needs no waiting. `Pending` is for the caller to poll what has become of `state`.
     #[inline]
     fn try_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<K, V>> {
         let State::New(record) = &mut self.state else { return Poll::Pending };
-        let mut walk = Walk::new(self.shared, record, number_of(self.intake));
+        let mut walk = Walk::new(self.producer, record, number_of(self.intake));
         match walk.step() {
             Ok(delivery) => {
                 if walk.is_countable()
@@ -79,12 +79,12 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
     #[cold]
     fn give_way(&mut self) {
         let State::New(mut record) = std::mem::replace(&mut self.state, State::Done) else { return };
-        let kept = Walk::new(self.shared, &mut record, number_of(self.intake)).into_kept();
+        let kept = Walk::new(self.producer, &mut record, number_of(self.intake)).into_kept();
         self.wait(record, kept, None);
     }
 
     fn wait(&mut self, record: ProducerRecord<K, V>, kept: Kept, stop: Option<Stop>) {
-        let waiting = self.shared.enqueue_waiting(record, kept, self.intake, stop);
+        let waiting = self.producer.enqueue_waiting(record, kept, self.intake, stop);
         self.state = State::Waiting(Box::pin(waiting));
     }
 
@@ -98,7 +98,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
                 if let Some(intake) = self.intake {
                     intake.note_refused(&record, &kind);
                 }
-                let walk = Walk::resume(self.shared, &mut record, kept, number_of(self.intake));
+                let walk = Walk::resume(self.producer, &mut record, kept, number_of(self.intake));
                 Poll::Ready(Err(walk.refuse(*kind)))
             }
             Stop::NoMemory { .. } | Stop::Retired | Stop::TopicUnknown => {
@@ -144,7 +144,7 @@ impl<K, V> fmt::Debug for Enqueue<'_, K, V> {
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Goes on with a record that could not be appended at once, for the reason of `stop`, or because its task gives way.
     pub(super) async fn enqueue_waiting(
         &self,
@@ -153,6 +153,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         intake: Option<&Intake>,
         mut stop: Option<Stop>,
     ) -> Accepted<K, V> {
+        let core = &*self.core;
         let walk = Walk::resume(self, &mut record, kept, number_of(intake));
         let mut walk = Waiting { walk: Some(walk), intake };
         if intake.is_some_and(|intake| !intake.begin_wait()) {
@@ -164,35 +165,37 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                 None => drop(std::future::poll_fn(coop::poll_proceed).await),
                 Some(Stop::Refused(kind)) => return Err(walk.refuse(*kind)),
                 Some(Stop::Retired | Stop::TopicUnknown) => {
-                    let deadline = waited.deadline(self.settings.max_block);
+                    let deadline = waited.deadline(core.settings.max_block);
                     let since = clock::now();
-                    let found = self.wait_for_topic_in(intake, walk.record(), deadline, waited.spent).await;
+                    let ProducerRecord { topic, partition, .. } = walk.record();
+                    let wait = core.wait_for_topic_in(intake, topic, *partition, deadline, waited.spent);
+                    let found = wait.await;
                     if let Err(kind) = found {
                         return Err(walk.refuse(kind));
                     }
                     let wait = clock::now() - since;
-                    self.counters.calls.note_metadata_wait(wait);
+                    core.counters.calls.note_metadata_wait(wait);
                     waited.spent.metadata += wait;
                 }
                 Some(Stop::NoMemory { queue, anywhere, least }) => {
-                    let until = waited.deadline(self.settings.max_block);
+                    let until = waited.deadline(core.settings.max_block);
                     let since = clock::now();
                     let topic = walk.record().topic.clone();
-                    let wait = self.wait_for_memory_in(intake, &topic, &queue, anywhere.as_deref(), least);
+                    let wait = core.wait_for_memory_in(intake, &topic, &queue, anywhere.as_deref(), least);
                     match deadline::timeout_at(until, wait).await {
                         Some(Ok(memory)) => walk.take_memory(memory),
                         Some(Err(kind)) => return Err(walk.refuse(kind)),
                         None => {
                             let wait = clock::now() - since;
-                            self.counters.calls.note_memory_wait(wait);
-                            self.counters.calls.note_memory_timeout();
+                            core.counters.calls.note_memory_wait(wait);
+                            core.counters.calls.note_memory_timeout();
                             waited.spent.memory += wait;
-                            let kind = self.memory_timeout(least, waited.spent);
+                            let kind = core.memory_timeout(least, waited.spent);
                             return Err(walk.refuse(kind));
                         }
                     }
                     let wait = clock::now() - since;
-                    self.counters.calls.note_memory_wait(wait);
+                    core.counters.calls.note_memory_wait(wait);
                     waited.spent.memory += wait;
                 }
             }
@@ -206,20 +209,23 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
             }
         }
     }
+}
 
+impl ProducerCore {
     /// Waits for the topic of a record, unless its transaction is over before.
     async fn wait_for_topic_in(
         &self,
         intake: Option<&Intake>,
-        record: &ProducerRecord<K, V>,
+        topic: &Topic,
+        partition: Option<i32>,
         deadline: Instant,
         spent: EnqueueWaits,
     ) -> Result<(), SendErrorKind> {
         tokio::select! {
             biased;
-            found = self.wait_for_topic(record, deadline) => match found {
+            found = self.wait_for_topic(topic, partition, deadline) => match found {
                 Ok(_) => Ok(()),
-                Err(error) => Err(self.topic_error(record, error, spent)),
+                Err(error) => Err(self.topic_error(topic, partition, error, spent)),
             },
             () = over(intake) => Err(SendErrorKind::TransactionOver),
         }

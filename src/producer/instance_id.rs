@@ -72,7 +72,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         timeout: Duration,
     ) -> Result<ClientInstanceId, ClientInstanceIdError> {
         let deadline = far(clock::now(), timeout);
-        let mut instance = self.shared.instance.clone().ok_or(ClientInstanceIdError::Disabled)?;
+        let mut instance = self.core.instance.clone().ok_or(ClientInstanceIdError::Disabled)?;
         loop {
             match *instance.borrow_and_update() {
                 Known::Awaited => {}
@@ -81,7 +81,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             }
             match deadline::timeout_at(deadline, instance.changed()).await {
                 Some(Ok(())) => {}
-                Some(Err(_)) => return Err(self.shared.end().into()),
+                Some(Err(_)) => return Err(self.core.end().into()),
                 None => return Err(ClientInstanceIdError::TimedOut { waited: timeout }),
             }
         }

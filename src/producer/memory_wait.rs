@@ -9,7 +9,7 @@ use rand::RngExt;
 
 use crate::accumulator::{PartitionQueue, TopicQueues};
 use crate::buffer_memory::{BatchBuffer, MemoryClosed};
-use crate::producer::ProducerShared;
+use crate::producer::ProducerCore;
 use crate::topic_partition::Topic;
 
 /// Memory that was waited for.
@@ -37,7 +37,7 @@ impl MemoryInHand {
     }
 }
 
-impl<K, V> ProducerShared<K, V> {
+impl ProducerCore {
     /// Waits for memory for a partition or, if they are given, for any of the topic's.
     pub(super) async fn wait_for_memory(
         &self,
@@ -133,7 +133,7 @@ impl<K, V> ProducerShared<K, V> {
     }
 }
 
-impl<K, V> ProducerShared<K, V> {
+impl ProducerCore {
     /// Waits until brokers refuse the producer: all of them, which frees no memory, or the leader of the partition that the record goes
     /// to, which memory is of no use for. Without a partition, the leaders of all partitions. What they said before does not count:
     /// they are asked again and again.

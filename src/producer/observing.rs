@@ -7,13 +7,12 @@ use crate::accumulator::EnqueueWaits;
 use crate::clock;
 use crate::metadata::Cluster;
 use crate::metrics::{Metrics, PartitionMetrics};
-use crate::record::ProducerRecord;
 use crate::sender::snapshot;
 use crate::topic_partition::Topic;
 
 use super::enqueue::far;
 use super::topic_wait::TopicWaitError;
-use super::{Health, KafkaProducer, NotReady, ProducerShared, deadline};
+use super::{Health, KafkaProducer, NotReady, ProducerCore, deadline};
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Returns a snapshot of what the producer has done and does. [`Metrics`] has the numbers.
@@ -21,14 +20,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// It takes a short lock on the queue of each partition in use, so ask once a second rather than once a record.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.shared.metrics()
+        self.core.metrics()
     }
 
     /// Returns whether the producer gets anywhere, and what keeps it from that: for a readiness probe, and for an operator who asks why
     /// nothing is delivered.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.shared.health()
+        self.core.health()
     }
 
     /// Waits until brokers have described the cluster and every topic of [`pin_topics`](crate::KafkaProducerBuilder::pin_topics), for at
@@ -46,15 +45,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// [`NotReady`] says what is missing. It comes before the timeout if waiting does not help.
     pub async fn ready(&self, timeout: Duration) -> Result<(), NotReady> {
         let deadline = far(clock::now(), timeout);
-        self.shared.wait_for_cluster(deadline, timeout).await?;
-        for topic in &self.shared.pinned {
-            self.shared.wait_for_pinned(topic, deadline, timeout).await?;
+        self.core.wait_for_cluster(deadline, timeout).await?;
+        for topic in &self.core.pinned {
+            self.core.wait_for_pinned(topic, deadline, timeout).await?;
         }
         Ok(())
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
+impl ProducerCore {
     /// Waits until a broker has described the cluster.
     async fn wait_for_cluster(&self, deadline: Instant, timeout: Duration) -> Result<(), NotReady> {
         let mut clusters = self.clusters.clone();
@@ -91,8 +90,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         deadline: Instant,
         timeout: Duration,
     ) -> Result<(), NotReady> {
-        let record = ProducerRecord::to(topic.clone());
-        match self.wait_for_topic(&record, deadline).await {
+        match self.wait_for_topic(topic, None, deadline).await {
             Ok(_) => Ok(()),
             Err(TopicWaitError::TimedOut { .. }) => {
                 let cluster = Arc::clone(&self.clusters.borrow());
@@ -101,12 +99,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
                 let brokers = self.board.reports(None, clock::now());
                 Err(NotReady::NoTopic { topic, waited: timeout, cause, obstacle, brokers })
             }
-            Err(error) => Err(self.topic_error(&record, error, EnqueueWaits::default()).into()),
+            Err(error) => Err(self.topic_error(topic, None, error, EnqueueWaits::default()).into()),
         }
     }
-}
 
-impl<K, V> ProducerShared<K, V> {
     fn health(&self) -> Health {
         let now = clock::now();
         Health {

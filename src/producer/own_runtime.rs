@@ -45,7 +45,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     ///
     /// As those of [`build_blocking`](Self::build_blocking) and of [`build_transactional`](Self::build_transactional).
     pub fn build_transactional_blocking(self) -> Result<TransactionalProducer<K, V>, BuildError> {
-        Ok(TransactionalProducer::new(self.build_on_thread(true)?.0.shared))
+        Ok(TransactionalProducer::new(self.build_on_thread(true)?.0))
     }
 
     fn build_on_thread(
@@ -54,7 +54,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     ) -> Result<(KafkaProducer<K, V>, JoinHandle<()>), BuildError> {
         let runtime = OwnRuntime::new().map_err(refused)?;
         let producer = runtime.within(|| self.build_any(is_transactional))?;
-        let mut clusters = producer.shared.clusters.clone();
+        let mut clusters = producer.core.clusters.clone();
         // The sender drops its end of the channel when it ends.
         let ended = async move { while clusters.changed().await.is_ok() {} };
         let thread = thread::Builder::new().name("kafka-producer".to_owned());

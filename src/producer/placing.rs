@@ -10,21 +10,21 @@ use crate::accumulator::{Append, AtBatchEnd, PartitionQueue, TryAppend};
 use crate::delivery::Delivery;
 use crate::error::SendErrorKind;
 use crate::pipeline::{DeadEnd, QueueView, Route, Step};
-use crate::producer::ProducerShared;
+use crate::producer::ProducerCore;
 use crate::producer::memory_wait::MemoryInHand;
 use crate::producer::topics::TopicEntry;
 use crate::producer::walk::Stop;
 use crate::protocol::record_batch::RecordRef;
 
 /// The queues of a topic, for records that look for a batch.
-pub(super) struct Placing<'a, K, V> {
-    shared: &'a ProducerShared<K, V>,
+pub(super) struct Placing<'a> {
+    core: &'a ProducerCore,
     topic: &'a TopicEntry,
 }
 
-impl<'a, K, V> Placing<'a, K, V> {
-    pub(super) fn new(shared: &'a ProducerShared<K, V>, topic: &'a TopicEntry) -> Self {
-        Self { shared, topic }
+impl<'a> Placing<'a> {
+    pub(super) fn new(core: &'a ProducerCore, topic: &'a TopicEntry) -> Self {
+        Self { core, topic }
     }
 
     /// Appends a record where it may go. `memory` is what was waited for; what is left of it when the record stops again stays
@@ -36,12 +36,12 @@ impl<'a, K, V> Placing<'a, K, V> {
         append: &Append<'_>,
         memory: &mut MemoryInHand,
     ) -> Result<Delivery, Stop> {
-        let Self { shared, topic } = self;
+        let Self { core, topic } = self;
         let least = RecordRef::upper_bound(append.payload_len);
-        shared.check_size(least).map_err(Stop::refused)?;
-        let view = topic.view(&shared.clusters);
+        core.check_size(least).map_err(Stop::refused)?;
+        let view = topic.view(&core.clusters);
         let (granted, random) = (memory.take_partition(), || rand::rng().random());
-        let mut search = shared.routing.search(route, granted, &view, self, append.now, random);
+        let mut search = core.routing.search(route, granted, &view, self, append.now, random);
         let mut next = search.first();
         loop {
             let step = next.map_err(|end| self.stop(end, least))?;
@@ -49,12 +49,12 @@ impl<'a, K, V> Placing<'a, K, V> {
             let queue = self.ensure_queue(partition)?;
             let tried = match step {
                 Step::Append(_) => {
-                    shared.accumulator.try_append(queue, append, AtBatchEnd::BeginNext, memory.buffer_mut())
+                    core.accumulator.try_append(queue, append, AtBatchEnd::BeginNext, memory.buffer_mut())
                 }
                 Step::FillUp(_) => {
-                    shared.accumulator.try_append(queue, append, AtBatchEnd::ComeBack, memory.buffer_mut())
+                    core.accumulator.try_append(queue, append, AtBatchEnd::ComeBack, memory.buffer_mut())
                 }
-                Step::Join(_) => match shared.accumulator.join_without_memory(queue, append) {
+                Step::Join(_) => match core.accumulator.join_without_memory(queue, append) {
                     Some(done) => TryAppend::Done(done),
                     None => {
                         next = search.handle_no_room(partition);
@@ -64,7 +64,7 @@ impl<'a, K, V> Placing<'a, K, V> {
             };
             next = match tried {
                 TryAppend::BatchEnded => search.handle_batch_end(partition),
-                TryAppend::Closed => return Err(Stop::refused(shared.end())),
+                TryAppend::Closed => return Err(Stop::refused(core.end())),
                 TryAppend::Done(done) => {
                     search.handle_appended(partition, done.bytes);
                     return Ok(done.delivery);
@@ -84,11 +84,11 @@ impl<'a, K, V> Placing<'a, K, V> {
     fn ensure_queue(&self, partition: usize) -> Result<&'a Arc<PartitionQueue>, Stop> {
         let queues = &self.topic.queues;
         let has_leader = || {
-            let cluster = self.shared.clusters.borrow();
+            let cluster = self.core.clusters.borrow();
             let number = i32::try_from(partition).unwrap_or(i32::MAX);
             cluster.available_partitions(queues.topic()).binary_search(&number).is_ok()
         };
-        let queue = self.shared.accumulator.ensure_queue(queues, partition, has_leader);
+        let queue = self.core.accumulator.ensure_queue(queues, partition, has_leader);
         queue.ok_or_else(|| if queues.is_retired() { Stop::Retired } else { Stop::TopicUnknown })
     }
 
@@ -112,7 +112,7 @@ impl<'a, K, V> Placing<'a, K, V> {
     }
 }
 
-impl<K, V> QueueView for Placing<'_, K, V> {
+impl QueueView for Placing<'_> {
     fn take_uncounted(&self, partition: usize) -> Option<(usize, bool)> {
         let queues = &self.topic.queues;
         let taken = || queues.queue(partition).map_or((0, true), |queue| queue.take_uncounted());
@@ -124,11 +124,11 @@ impl<K, V> QueueView for Placing<'_, K, V> {
     }
 
     fn partition_with_memory(&self, least: usize) -> Option<usize> {
-        self.shared.partition_with_memory(&self.topic.queues, least)
+        self.core.partition_with_memory(&self.topic.queues, least)
     }
 }
 
-impl<K, V> ProducerShared<K, V> {
+impl ProducerCore {
     fn check_size(&self, size: usize) -> Result<(), SendErrorKind> {
         if size <= self.largest_record {
             return Ok(());

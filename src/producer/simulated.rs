@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{ProducerShared, RefusalLog, TopicDirectory, TransactionalProducer};
+use super::refusal_log::RefusalLog;
+use super::topics::TopicDirectory;
+use super::{KafkaProducer, ProducerCore, TransactionalProducer};
 use crate::accumulator::RecordAccumulator;
 use crate::clock::{self, WallClock};
 use crate::config::ProducerConfig;
 use crate::metadata::Cluster;
 use crate::metrics::Counters;
-use crate::pipeline::{BytesSerializer, InterceptorChain, RoutingRules};
+use crate::pipeline::RoutingRules;
 use crate::sender::Control;
 
 /// What a producer shares with its sender.
@@ -54,7 +56,7 @@ impl Shared {
             .max_request_size(limits.max_request_size)
             .max_block(limits.max_block);
         let settings = config.settle().expect("the settings fit together");
-        let shared = ProducerShared {
+        let core = ProducerCore {
             id: PRODUCERS.fetch_add(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
             routing: RoutingRules {
@@ -64,9 +66,6 @@ impl Shared {
                 rack: None,
             },
             settings,
-            interceptors: Arc::new(InterceptorChain::new()),
-            key_serializer: Box::new(BytesSerializer),
-            value_serializer: Box::new(BytesSerializer),
             topics: self.topics.0,
             accumulator: self.accumulator,
             clusters: self.clusters,
@@ -80,7 +79,7 @@ impl Shared {
             instance: None,
             pinned: Vec::new(),
         };
-        TransactionalProducer::new(Arc::new(shared))
+        TransactionalProducer::new(KafkaProducer { core: Arc::new(core), face: Arc::default() })
     }
 }
 

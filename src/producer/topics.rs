@@ -128,7 +128,6 @@ pub(super) mod tests {
             max_plain: 100,
             append_window: Duration::ZERO,
             spares_awaited: false,
-            keep_notes: false,
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(1000, 100));
         let queues = accumulator.topic(&Topic::from("orders"), 2);

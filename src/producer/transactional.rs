@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::enqueue::{Enqueue, far};
-use super::{CloseReport, Health, KafkaProducer, KafkaProducerBuilder, NotReady, ProducerShared, deadline};
+use super::{CloseReport, Health, KafkaProducer, KafkaProducerBuilder, NotReady, ProducerCore, deadline};
 use crate::accumulator::NO_TRANSACTION;
 use crate::clock;
 use crate::delivery::{Delivery, RecordMetadata};
@@ -66,7 +66,7 @@ pub use self::pool::{PoolError, PooledProducer, TransactionalProducerPool};
 /// A [`Transaction`] borrows the producer mutably. To write several transactions at once, use several producers, each with an id of
 /// its own. To send from many tasks into one transaction, give them a [`handle`](Transaction::handle).
 pub struct TransactionalProducer<K = Bytes, V = Bytes> {
-    shared: Arc<ProducerShared<K, V>>,
+    general: KafkaProducer<K, V>,
     /// The number of the transaction that was begun last.
     number: u64,
     /// A call of `begin_transaction` that its caller has not seen the end of.
@@ -99,9 +99,9 @@ pub struct Transaction<'a, K = Bytes, V = Bytes> {
 }
 
 impl<K, V> TransactionalProducer<K, V> {
-    pub(super) fn new(shared: Arc<ProducerShared<K, V>>) -> Self {
+    pub(super) fn new(general: KafkaProducer<K, V>) -> Self {
         Self {
-            shared,
+            general,
             number: NO_TRANSACTION,
             beginning: None,
             ending: None,
@@ -115,7 +115,7 @@ impl<K, V> TransactionalProducer<K, V> {
     /// Returns the producer's `transactional.id`.
     #[must_use]
     pub fn transactional_id(&self) -> &str {
-        &self.shared.settings.transactional_id
+        &self.general.core.settings.transactional_id
     }
 
     /// Whether nothing of the last transaction is left to be waited for.
@@ -131,9 +131,9 @@ impl<K, V> TransactionalProducer<K, V> {
     /// Has the transaction of a guard that was leaked aborted. A record that waits must not come into the next transaction either.
     fn abort_leaked(&mut self) {
         if std::mem::take(&mut self.is_taking) {
-            self.shared.accumulator.set_transaction(NO_TRANSACTION);
+            self.general.core.accumulator.set_transaction(NO_TRANSACTION);
             if !planted!(LeakedGuardBlocks) {
-                drop(self.shared.transact(Wish::Abort));
+                drop(self.general.core.transact(Wish::Abort));
             }
         }
     }
@@ -169,22 +169,22 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
     /// Safe to drop at any time: the next call goes on where this one was.
     pub async fn begin_transaction(&mut self) -> Result<Transaction<'_, K, V>, TransactionError> {
         const CALL: &str = "begin_transaction";
-        let until = self.shared.block_deadline();
+        let until = self.general.core.block_deadline();
         self.wait_for_end(CALL, until).await.map_err(of_previous)?;
         self.abort_leaked();
-        let shared = Arc::clone(&self.shared);
-        let reply = self.beginning.get_or_insert_with(|| shared.transact(Wish::Begin)).clone();
+        let core = Arc::clone(&self.general.core);
+        let reply = self.beginning.get_or_insert_with(|| core.transact(Wish::Begin)).clone();
         let outcome = tokio::select! {
             biased;
-            outcome = shared.wait_for_reply(&reply, until) => outcome,
-            kind = shared.why_no_broker() => return Err(TransactionError::new(kind)),
+            outcome = core.wait_for_reply(&reply, until) => outcome,
+            kind = core.why_no_broker() => return Err(TransactionError::new(kind)),
         };
-        let outcome = outcome.ok_or_else(|| shared.timed_out(CALL))?;
+        let outcome = outcome.ok_or_else(|| core.timed_out(CALL))?;
         self.beginning = None;
         self.note_failure(&outcome);
         outcome?;
         self.number += 1;
-        self.shared.accumulator.set_transaction(self.number);
+        self.general.core.accumulator.set_transaction(self.number);
         self.is_taking = true;
         let intake = Arc::new(Intake::new(self.number));
         Ok(Transaction { producer: self, intake, offsets: Mutex::default(), is_over: false })
@@ -202,7 +202,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
     ///
     /// Safe to drop at any time: the next call waits for the same.
     pub async fn finish_transaction(&mut self) -> Result<(), TransactionError> {
-        let until = self.shared.block_deadline();
+        let until = self.general.core.block_deadline();
         self.wait_for_end("finish_transaction", until).await
     }
 
@@ -214,7 +214,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
     /// As that of [`KafkaProducer::close`].
     pub async fn close(mut self, timeout: Duration) -> CloseReport {
         self.abort_leaked();
-        let report = self.as_general().close(timeout).await;
+        let report = self.general.close(timeout).await;
         let commit = self.ending.as_ref().filter(|ending| ending.is_commit);
         let unseen_commit = commit.map(|commit| commit.reply.outcome().unwrap_or_else(|| Err(in_doubt())));
         CloseReport { unseen_commit, ..report }
@@ -230,25 +230,25 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
     ///
     /// As those of [`KafkaProducer::partitions_for`].
     pub async fn partitions_for(&self, topic: impl Into<Topic>) -> Result<Vec<PartitionInfo>, SendErrorKind> {
-        self.as_general().partitions_for(topic).await
+        self.general.partitions_for(topic).await
     }
 
     /// Returns the value that the producer uses for one of Kafka's property names, as [`KafkaProducer::config_value`] does.
     #[must_use]
     pub fn config_value(&self, key: &str) -> Option<String> {
-        self.shared.settings.get(key)
+        self.general.core.settings.get(key)
     }
 
     /// Returns a snapshot of what the producer has done and does, as [`KafkaProducer::metrics`] does.
     #[must_use]
     pub fn metrics(&self) -> Metrics {
-        self.as_general().metrics()
+        self.general.metrics()
     }
 
     /// Returns whether the producer gets anywhere, as [`KafkaProducer::health`] does.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.as_general().health()
+        self.general.health()
     }
 
     /// Waits until the cluster and the pinned topics are known, as [`KafkaProducer::ready`] does. It does not wait for the
@@ -262,7 +262,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
     ///
     /// As those of [`KafkaProducer::ready`].
     pub async fn ready(&self, timeout: Duration) -> Result<(), NotReady> {
-        self.as_general().ready(timeout).await
+        self.general.ready(timeout).await
     }
 
     /// Returns the id by which brokers know this producer in the metrics that it pushes, as [`KafkaProducer::client_instance_id`] does.
@@ -279,19 +279,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducer<K
         &self,
         timeout: Duration,
     ) -> Result<super::ClientInstanceId, super::ClientInstanceIdError> {
-        self.as_general().client_instance_id(timeout).await
-    }
-
-    /// For what both kinds of producers do.
-    fn as_general(&self) -> KafkaProducer<K, V> {
-        KafkaProducer { shared: Arc::clone(&self.shared) }
+        self.general.client_instance_id(timeout).await
     }
 
     async fn wait_for_end(&mut self, call: &'static str, until: Instant) -> Result<(), TransactionError> {
         let Some(Unfinished { reply, is_commit }) = &self.ending else { return Ok(()) };
         let (reply, is_commit) = (reply.clone(), *is_commit);
-        let outcome = self.shared.wait_for_reply(&reply, until).await;
-        let outcome = outcome.ok_or_else(|| self.shared.timed_out(call))?;
+        let outcome = self.general.core.wait_for_reply(&reply, until).await;
+        let outcome = outcome.ok_or_else(|| self.general.core.timed_out(call))?;
         self.ending = None;
         self.note_failure(&outcome);
         // Whatever has become of an abort, nothing of the transaction counts. What keeps the producer from going on, the next
@@ -329,7 +324,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
         &self,
         record: ProducerRecord<K, V>,
     ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
-        Enqueue::new(&self.producer.shared, record, Some(&self.intake))
+        Enqueue::new(&self.producer.general, record, Some(&self.intake))
     }
 
     /// Hands a record over if that needs no waiting, as [`KafkaProducer::try_enqueue`] does.
@@ -338,7 +333,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
     ///
     /// As those of [`KafkaProducer::try_enqueue`].
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
-        self.producer.shared.try_enqueue(record, Some(&self.intake))
+        self.producer.general.try_enqueue_in(record, Some(&self.intake))
     }
 
     /// Waits until every record accepted before the call is delivered or has failed, as [`KafkaProducer::flush`] does. You need not call
@@ -348,7 +343,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
     ///
     /// As that of [`KafkaProducer::flush`].
     pub async fn flush(&self) {
-        self.producer.as_general().flush().await;
+        self.producer.general.flush().await;
     }
 
     /// Returns the partitions of a topic, as [`KafkaProducer::partitions_for`] does.
@@ -367,7 +362,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
     /// Returns a handle by which any task sends records into this transaction.
     #[must_use]
     pub fn handle(&self) -> TransactionHandle<K, V> {
-        TransactionHandle::new(Arc::clone(&self.producer.shared), Arc::clone(&self.intake))
+        TransactionHandle::new(self.producer.general.clone(), Arc::clone(&self.intake))
     }
 
     /// Commits the offsets of a consumer group with this transaction (KIP-447): the group goes on behind the records that this
@@ -392,19 +387,19 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
         offsets: impl IntoIterator<Item = (TopicPartition, OffsetAndMetadata)>,
         group: &ConsumerGroupMetadata,
     ) -> Result<(), TransactionError> {
-        let shared = &self.producer.shared;
-        let cluster = Arc::clone(&shared.clusters.borrow());
+        let core = &self.producer.general.core;
+        let cluster = Arc::clone(&core.clusters.borrow());
         let offsets = group.offsets(offsets, &cluster);
         if offsets.topics.is_empty() {
             return Ok(());
         }
-        let until = shared.block_deadline();
+        let until = core.block_deadline();
         let reply = self.offsets_call(offsets);
-        let outcome = shared.wait_for_reply(&reply, until).await;
+        let outcome = core.wait_for_reply(&reply, until).await;
         if outcome.is_some() {
             self.offset_calls().retain(|(_, other)| !other.is(&reply));
         }
-        outcome.unwrap_or_else(|| Err(shared.timed_out("send_offsets")))
+        outcome.unwrap_or_else(|| Err(core.timed_out("send_offsets")))
     }
 
     /// Returns where the answer for these offsets will be. A call that was cancelled or timed out is not made again.
@@ -414,7 +409,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
         if let Some((_, reply)) = last.filter(|(other, _)| other.is_same(&offsets)) {
             return reply.clone();
         }
-        let reply = self.producer.shared.transact(Wish::SendOffsets(offsets.clone()));
+        let reply = self.producer.general.core.transact(Wish::SendOffsets(offsets.clone()));
         calls.push((offsets, reply.clone()));
         reply
     }
@@ -459,13 +454,13 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
     }
 
     async fn end(&mut self, call: &'static str, is_commit: bool) -> Result<(), TransactionError> {
-        let until = self.producer.shared.block_deadline();
+        let until = self.producer.general.core.block_deadline();
         self.is_over = true;
         self.tell(is_commit);
         let reply = self.producer.ending.as_ref().map(|ending| ending.reply.clone());
         let Some(reply) = reply else { return Ok(()) };
-        let outcome = self.producer.shared.wait_for_reply(&reply, until).await;
-        let outcome = outcome.ok_or_else(|| self.producer.shared.timed_out(call))?;
+        let outcome = self.producer.general.core.wait_for_reply(&reply, until).await;
+        let outcome = outcome.ok_or_else(|| self.producer.general.core.timed_out(call))?;
         self.producer.ending = None;
         self.producer.note_failure(&outcome);
         outcome
@@ -475,11 +470,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
 impl<K, V> Transaction<'_, K, V> {
     /// Has the sender end the transaction, once the queues take no more records of it.
     fn tell(&mut self, is_commit: bool) {
-        let TransactionalProducer { shared, ending, is_taking, .. } = &mut *self.producer;
-        shared.accumulator.set_transaction(NO_TRANSACTION);
+        let TransactionalProducer { general, ending, is_taking, .. } = &mut *self.producer;
+        general.core.accumulator.set_transaction(NO_TRANSACTION);
         *is_taking = false;
         let refused = self.intake.close();
-        let reply = shared.transact(if is_commit { Wish::Commit { refused } } else { Wish::Abort });
+        let reply = general.core.transact(if is_commit { Wish::Commit { refused } } else { Wish::Abort });
         *ending = Some(Unfinished { reply, is_commit });
     }
 }
@@ -488,7 +483,7 @@ impl<K, V> Drop for TransactionalProducer<K, V> {
     /// The sender ends what was begun, and then itself, also if handles are left.
     fn drop(&mut self) {
         self.abort_leaked();
-        self.shared.accumulator.close();
+        self.general.core.accumulator.close();
     }
 }
 
@@ -513,7 +508,7 @@ fn in_doubt() -> TransactionError {
     TransactionError::new(TransactionErrorKind::CommitInDoubt { cause })
 }
 
-impl<K, V> ProducerShared<K, V> {
+impl ProducerCore {
     fn transact(&self, wish: Wish) -> CallReply {
         let reply = self.control.transact(wish);
         self.accumulator.wake_sender();
@@ -573,14 +568,14 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     ///
     /// As those of [`build`](Self::build), and [`BuildError::NoTransactionalId`](super::BuildError::NoTransactionalId).
     pub fn build_transactional(self) -> Result<TransactionalProducer<K, V>, super::BuildError> {
-        Ok(TransactionalProducer::new(self.build_any(true)?.shared))
+        Ok(TransactionalProducer::new(self.build_any(true)?))
     }
 }
 
 impl<K, V> fmt::Debug for TransactionalProducer<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TransactionalProducer")
-            .field("transactional_id", &self.shared.settings.transactional_id)
+            .field("transactional_id", &self.general.core.settings.transactional_id)
             .finish_non_exhaustive()
     }
 }

@@ -14,16 +14,16 @@ use rand::RngExt;
 
 use crate::accumulator::{Append, EnqueueWaits, PartitionQueue, TopicQueues};
 use crate::clock::{self, RecordTime};
-use crate::delivery::Delivery;
+use crate::delivery::{AckObserver, Delivery};
 use crate::error::{SendError, SendErrorKind};
 use crate::pipeline::{
     AckOutcome, Acknowledgement, BoxError, NoRoute, PartitionerRecord, Route, Serializer, TopicRoutes,
 };
-use crate::producer::ProducerShared;
 use crate::producer::caller::{Caller, RecentTopics, Scratch};
 use crate::producer::memory_wait::MemoryInHand;
 use crate::producer::placing::Placing;
 use crate::producer::topics::TopicEntry;
+use crate::producer::{Face, KafkaProducer, ProducerCore};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::{Headers, ProducerRecord};
 use crate::topic_partition::Topic;
@@ -32,7 +32,7 @@ use crate::topic_partition::Topic;
 ///
 /// The record stays where the caller has it; only if it must wait does it move to where the wait is.
 pub(super) struct Walk<'a, K, V> {
-    shared: &'a ProducerShared<K, V>,
+    producer: &'a KafkaProducer<K, V>,
     record: &'a mut ProducerRecord<K, V>,
     kept: Kept,
     /// The transaction that the record is part of.
@@ -93,26 +93,26 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     /// Starts with the interceptors.
     #[inline]
     pub(super) fn new(
-        shared: &'a ProducerShared<K, V>,
+        producer: &'a KafkaProducer<K, V>,
         record: &'a mut ProducerRecord<K, V>,
         transaction: u64,
     ) -> Self {
-        if !shared.interceptors.is_empty() {
+        if producer.face.observer.is_some() {
             let given = std::mem::replace(record, ProducerRecord::to(""));
-            *record = shared.interceptors.on_send(given);
+            *record = producer.face.interceptors.on_send(given);
         }
         let kept = Kept { own_headers: record.headers.len(), stopped: None };
-        Self { shared, record, kept, transaction, is_countable: false }
+        Self { producer, record, kept, transaction, is_countable: false }
     }
 
     /// Goes on with a record that has moved.
     pub(super) fn resume(
-        shared: &'a ProducerShared<K, V>,
+        producer: &'a KafkaProducer<K, V>,
         record: &'a mut ProducerRecord<K, V>,
         kept: Kept,
         transaction: u64,
     ) -> Self {
-        Self { shared, record, kept, transaction, is_countable: false }
+        Self { producer, record, kept, transaction, is_countable: false }
     }
 
     /// Stops here, to be resumed elsewhere.
@@ -146,15 +146,15 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
 
     /// Ends the walk: tells the interceptors, and gives the record back as they left it.
     pub(super) fn refuse(self, kind: SendErrorKind) -> SendError<K, V> {
-        let Self { shared, record, kept, .. } = self;
+        let Self { producer, record, kept, .. } = self;
         record.headers.truncate(kept.own_headers);
-        shared.refusals.tell(&kind, &shared.settings.client_id);
-        if !shared.interceptors.is_empty() {
+        producer.core.refusals.tell(&kind, &producer.core.settings.client_id);
+        if producer.face.observer.is_some() {
             let outcome = AckOutcome::failed(&kind);
             let chosen = kept.chosen().and_then(|chosen| i32::try_from(chosen).ok());
             let partition = chosen.or(record.partition);
             let told = Acknowledgement::new(&record.topic, partition, &record.headers, outcome);
-            shared.interceptors.on_acknowledgement(&told);
+            producer.face.interceptors.on_acknowledgement(&told);
         }
         SendError::refused(kind, std::mem::replace(record, ProducerRecord::to("")))
     }
@@ -174,30 +174,33 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     #[cold]
     fn forget_topic(&self) {
         let topic = &self.record.topic;
-        self.shared.topics.forget(topic);
+        self.producer.core.topics.forget(topic);
         Caller::with(|caller| caller.topics.forget(topic));
     }
 
     #[inline]
     fn step_as(&mut self, caller: &mut Caller) -> Result<Delivery, Stop> {
-        let Self { shared, record, kept, is_countable, transaction } = self;
+        let Self { producer, record, kept, is_countable, transaction } = self;
+        let KafkaProducer { core, face } = producer;
         let transaction = *transaction;
-        shared.check(record)?;
-        let moment = kept.moment(caller.moment(shared.id, &shared.wall_clock));
+        core.check(record)?;
+        let moment = kept.moment(caller.moment(core.id, &core.wall_clock));
         *is_countable = caller.count();
         let Caller { topics, scratch, .. } = caller;
         let named = record.partition;
 
-        let topic = shared.know_topic(&record.topic, topics).ok_or_else(|| kept.stop(moment, None))?;
-        let record = shared.serialize(record, kept, moment, scratch)?;
-        let route = shared.route(topic, &record, named, kept, moment);
+        let topic = core.know_topic(&record.topic, topics).ok_or_else(|| kept.stop(moment, None))?;
+        let record = face.serialize(record, kept, moment, scratch)?;
+        let route = core.route(topic, &record, named, kept, moment);
         let route = route.map_err(|reason| kept.no_route(topic, &record, moment, reason))?;
+        let observer = face.observer.as_ref();
         if kept.stopped.is_none()
-            && let Some(delivery) = shared.take_short_way(topic, route, &record, transaction, moment)
+            && observer.is_none()
+            && let Some(delivery) = core.take_short_way(topic, route, &record, transaction, moment)
         {
             return Ok(delivery);
         }
-        Routed { topic, record, route, transaction, moment }.place(shared, kept)
+        Routed { topic, record, route, transaction, observer, moment }.place(core, kept)
     }
 }
 
@@ -284,6 +287,7 @@ struct Routed<'a> {
     record: RecordRef<'a>,
     route: Route,
     transaction: u64,
+    observer: Option<&'a Arc<dyn AckObserver>>,
     moment: RecordTime,
 }
 
@@ -291,8 +295,8 @@ impl Routed<'_> {
     /// Takes memory for the record and appends it, if memory is to be had.
     #[cold]
     #[inline(never)]
-    fn place<K, V>(self, shared: &ProducerShared<K, V>, kept: &mut Kept) -> Result<Delivery, Stop> {
-        let Self { topic, record, route, transaction, moment } = self;
+    fn place(self, core: &ProducerCore, kept: &mut Kept) -> Result<Delivery, Stop> {
+        let Self { topic, record, route, transaction, observer, moment } = self;
         let mut stopped = kept.take_stopped(moment);
         topic.queues.touch(moment.seconds);
         let append = Append {
@@ -300,10 +304,11 @@ impl Routed<'_> {
             payload_len: record.payload_len(),
             waits: stopped.waits,
             transaction,
+            observer,
             // A new batch counts its age from here, by the precise clock.
             now: clock::now(),
         };
-        let result = Placing::new(shared, topic).place(route, &append, &mut stopped.memory);
+        let result = Placing::new(core, topic).place(route, &append, &mut stopped.memory);
         if result.is_err() {
             if let Route::Chosen(partition) = route {
                 stopped.chosen = Some(partition);
@@ -316,9 +321,9 @@ impl Routed<'_> {
 }
 
 /// The steps.
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
+impl ProducerCore {
     #[inline]
-    fn check(&self, record: &ProducerRecord<K, V>) -> Result<(), Stop> {
+    fn check<K, V>(&self, record: &ProducerRecord<K, V>) -> Result<(), Stop> {
         if self.accumulator.is_closed() {
             return Err(Stop::refused(self.end()));
         }
@@ -348,28 +353,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         let entry = Arc::new(TopicEntry { queues, routes, version: cluster.version() });
         self.topics.insert(topic.clone(), Arc::clone(&entry));
         Some(entry)
-    }
-
-    /// Serializes key and value, unless that was done before the record had to wait.
-    #[inline]
-    fn serialize<'b>(
-        &self,
-        record: &'b mut ProducerRecord<K, V>,
-        kept: &Kept,
-        moment: RecordTime,
-        scratch: &'b mut Scratch,
-    ) -> Result<RecordRef<'b>, Stop> {
-        let ProducerRecord { topic, headers, timestamp, key, value, .. } = record;
-        let timestamp = timestamp.unwrap_or(moment.millis);
-        if let Some(serialized) = kept.serialized() {
-            let (key, value) = serialized.copy_to(scratch);
-            return Ok(RecordRef { timestamp, key, value, headers });
-        }
-        let key = serialize(&*self.key_serializer, topic, headers, key.as_ref(), &mut scratch.key)
-            .map_err(|error| not_serialized(topic, "key", error))?;
-        let value = serialize(&*self.value_serializer, topic, headers, value.as_ref(), &mut scratch.value)
-            .map_err(|error| not_serialized(topic, "value", error))?;
-        Ok(RecordRef { timestamp, key, value, headers })
     }
 
     /// Returns where the record goes. The user's partitioner is asked once.
@@ -410,6 +393,30 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> ProducerShared<K, V> {
         topic.queues.touch(moment.seconds);
         let settings = self.accumulator.settings();
         queue.join_quietly(record, payload_len, moment.now, route.is_free(), transaction, settings)
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Face<K, V> {
+    /// Serializes key and value, unless that was done before the record had to wait.
+    #[inline]
+    fn serialize<'b>(
+        &self,
+        record: &'b mut ProducerRecord<K, V>,
+        kept: &Kept,
+        moment: RecordTime,
+        scratch: &'b mut Scratch,
+    ) -> Result<RecordRef<'b>, Stop> {
+        let ProducerRecord { topic, headers, timestamp, key, value, .. } = record;
+        let timestamp = timestamp.unwrap_or(moment.millis);
+        if let Some(serialized) = kept.serialized() {
+            let (key, value) = serialized.copy_to(scratch);
+            return Ok(RecordRef { timestamp, key, value, headers });
+        }
+        let key = serialize(&*self.key_serializer, topic, headers, key.as_ref(), &mut scratch.key)
+            .map_err(|error| not_serialized(topic, "key", error))?;
+        let value = serialize(&*self.value_serializer, topic, headers, value.as_ref(), &mut scratch.value)
+            .map_err(|error| not_serialized(topic, "value", error))?;
+        Ok(RecordRef { timestamp, key, value, headers })
     }
 }
 

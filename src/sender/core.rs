@@ -31,7 +31,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::accumulator::RecordAccumulator;
-use crate::delivery::AckObserver;
 #[cfg(test)]
 use crate::metadata::Cluster;
 use crate::metadata::Metadata;
@@ -116,7 +115,6 @@ pub(crate) struct Parts {
     pub(crate) accumulator: Arc<RecordAccumulator>,
     pub(crate) metadata: Metadata,
     pub(crate) network: NetworkClient<Purpose>,
-    pub(crate) observer: Option<Arc<dyn AckObserver>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) board: Arc<Board>,
     pub(crate) seed: u64,
@@ -136,7 +134,6 @@ impl SenderCore {
         let settlement = Settlement::new(
             parts.settings.clone(),
             parts.accumulator.settings().batch_size,
-            parts.observer,
             Arc::clone(&parts.counters),
             parts.seed,
         );

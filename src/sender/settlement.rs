@@ -22,7 +22,7 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::delivery::{AckObserver, Teller};
+use crate::delivery::Teller;
 use crate::error::{BatchFailure, TransactionError};
 use crate::metrics::Counters;
 use crate::sender::line::Line;
@@ -50,7 +50,6 @@ pub(crate) struct Settlement {
     settings: SenderSettings,
     /// `batch.size`, into which a batch that is too large for the broker is cut.
     batch_size: usize,
-    observer: Option<Arc<dyn AckObserver>>,
     counters: Arc<Counters>,
     /// For the backoff before another attempt.
     random: StdRng,
@@ -83,7 +82,6 @@ impl Settlement {
     pub(crate) fn new(
         settings: SenderSettings,
         batch_size: usize,
-        observer: Option<Arc<dyn AckObserver>>,
         counters: Arc<Counters>,
         seed: u64,
     ) -> Self {
@@ -93,7 +91,6 @@ impl Settlement {
         Self {
             settings,
             batch_size,
-            observer,
             counters,
             random,
             teller,

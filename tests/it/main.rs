@@ -11,6 +11,7 @@ mod enqueue;
 mod errors;
 mod exactly_once;
 mod explains;
+mod faces;
 mod fail_stop;
 mod faults;
 mod flush_close;

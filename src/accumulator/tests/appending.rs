@@ -66,7 +66,6 @@ fn small_buffers_grow_with_their_batch_while_memory_is_short() {
         max_plain: 16 * 1024,
         append_window: WINDOW,
         spares_awaited: false,
-        keep_notes: false,
     };
     let mut bench = Bench::new();
     bench.accumulator = RecordAccumulator::new(settings, BufferMemory::new(60 * 1024, 16 * 1024));
@@ -97,7 +96,6 @@ fn ten_thousand_partitions_with_a_record_each_fit_into_the_default_memory() {
         max_plain: 16 * 1024,
         append_window: WINDOW,
         spares_awaited: false,
-        keep_notes: false,
     };
     let mut bench = Bench::new();
     bench.accumulator = RecordAccumulator::new(settings, BufferMemory::new(32 * 1024 * 1024, 16 * 1024));
@@ -135,6 +133,7 @@ fn batch_that_cannot_grow_is_closed_and_sent_as_it_is() {
     let append = |record: RecordRef<'_>, spare: &mut Option<BatchBuffer>| {
         let append = Append {
             transaction: NO_TRANSACTION,
+            observer: None,
             payload_len: record.payload_len(),
             record,
             waits: EnqueueWaits::default(),

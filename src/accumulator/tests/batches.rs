@@ -8,6 +8,7 @@ use crate::protocol::record_batch::ProducerIdentity;
 use crate::topic_partition::TopicPartition;
 
 use super::producer_batch::{Part, Room};
+use crate::delivery::{AckNote, AckResult};
 
 fn batch(capacity: usize) -> ProducerBatch {
     let buffer = BatchBuffer::outside_of_budget(capacity);
@@ -19,7 +20,7 @@ fn batch(capacity: usize) -> ProducerBatch {
 fn append(batch: &mut ProducerBatch, value: &str) -> Option<Delivery> {
     let headers = Headers::from([("h", "1")]);
     let record = RecordRef { timestamp: 5, key: None, value: Some(value.as_bytes()), headers: &headers };
-    batch.append(&record, record.payload_len(), true, EnqueueWaits::default())
+    batch.append(&record, record.payload_len(), None, EnqueueWaits::default())
 }
 
 fn room(batch: &ProducerBatch, value: &str, batch_size: usize) -> Room {
@@ -69,13 +70,7 @@ fn failed_records_know_their_own_reasons() {
     let deliveries = ["a", "b", "c"].map(|value| append(&mut batch, value).unwrap());
     let kind = DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, message: Some("all".to_owned()) };
 
-    batch.fail(
-        kind,
-        Persisted::No,
-        vec![(0, Some("own".to_owned())), (2, None)],
-        None,
-        &Teller::WITHOUT_SENDER,
-    );
+    batch.fail(kind, Persisted::No, vec![(0, Some("own".to_owned())), (2, None)], &Teller::WITHOUT_SENDER);
 
     let errors = deliveries.map(|delivery| delivery.try_result().unwrap().unwrap_err());
     let broker = |message: &str| DeliveryErrorKind::Broker {
@@ -103,7 +98,7 @@ fn kept_error_gives_the_record_back_and_holds_no_memory() {
         };
         drop(batch.freeze());
 
-        batch.fail(DeliveryErrorKind::Closed, Persisted::Maybe, Vec::new(), None, &Teller::WITHOUT_SENDER);
+        batch.fail(DeliveryErrorKind::Closed, Persisted::Maybe, Vec::new(), &Teller::WITHOUT_SENDER);
 
         assert!(bench.has_all_memory());
         let error = deliveries[1].try_result().unwrap().unwrap_err();
@@ -181,12 +176,21 @@ fn header_whose_owner_panics_when_it_is_let_go_does_not_end_the_one_who_lets_go(
         }
     }
 
+    /// With an observer, the batch keeps the headers.
+    #[derive(Debug)]
+    struct Deaf;
+
+    impl AckObserver for Deaf {
+        fn acknowledged(&self, _: &TopicPartition, _: &AckNote, _: AckResult<'_>) {}
+    }
+
     let mut batch = batch(200);
+    let observer: Arc<dyn AckObserver> = Arc::new(Deaf);
     let deliveries = [1, 2].map(|_| {
         let mut headers = Headers::new();
         headers.push("h", bytes::Bytes::from_owner(Owner));
         let record = RecordRef { timestamp: 5, key: None, value: None, headers: &headers };
-        batch.append(&record, record.payload_len(), true, EnqueueWaits::default()).unwrap()
+        batch.append(&record, record.payload_len(), Some(&observer), EnqueueWaits::default()).unwrap()
     });
 
     deliver(batch, 0);

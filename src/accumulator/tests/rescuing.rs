@@ -15,9 +15,9 @@ fn part(bench: &Bench, named: &[u32]) -> Result<Rescue, Box<ProducerBatch>> {
 }
 
 /// Fails the culprits as the sender does.
-fn fail(Rescue { culprits, messages }: Rescue, observer: Option<&dyn AckObserver>) {
+fn fail(Rescue { culprits, messages }: Rescue) {
     let kind = DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, message: None };
-    culprits.fail(kind, Persisted::No, messages, observer, &Teller::WITHOUT_SENDER);
+    culprits.fail(kind, Persisted::No, messages, &Teller::WITHOUT_SENDER);
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn every_record_keeps_its_contents_on_either_side() {
     let deliveries = bench.append_all(&names);
 
     let rescued = part(&bench, &[0, 1, 4]).unwrap();
-    fail(rescued, None);
+    fail(rescued);
     let mut innocent = bench.take();
 
     assert_eq!((innocent.created(), innocent.attempts()), (bench.now, 0));
@@ -65,7 +65,7 @@ fn innocent_records_are_incomplete_until_they_are_delivered() {
     let bench = Bench::new();
     bench.append_all(&["a", "b"]);
 
-    fail(part(&bench, &[0]).unwrap(), None);
+    fail(part(&bench, &[0]).unwrap());
 
     assert!(!bench.accumulator.is_complete());
     assert_eq!(bench.accumulator.incomplete().len(), 1);
@@ -89,15 +89,33 @@ impl AckObserver for Told {
 
 #[test]
 fn interceptors_hear_of_every_record_once() {
-    let bench = Bench::new();
+    let mut bench = Bench::new();
+    let told = Arc::<Told>::default();
+    bench.observer = Some(Arc::<Told>::clone(&told));
     bench.append_all(&["a", "b", "c", "d"]);
-    let told = Told::default();
 
-    fail(part(&bench, &[1, 2]).unwrap(), Some(&told));
-    bench.take().deliver(Some(30), None, Some(&told), &Teller::WITHOUT_SENDER);
+    fail(part(&bench, &[1, 2]).unwrap());
+    bench.take().deliver(Some(30), None, &Teller::WITHOUT_SENDER);
 
-    let told = told.0.into_inner().unwrap();
+    let told = told.0.lock().unwrap();
     assert!(told[0].as_ref().unwrap_err().ends_with("no 1"), "{told:?}");
     assert!(told[1].as_ref().unwrap_err().ends_with("no 2"), "{told:?}");
     assert_eq!(told[2..], [Ok(30), Ok(31)]);
+}
+
+#[test]
+fn observer_hears_of_its_records_on_either_side() {
+    let mut bench = Bench::new();
+    let told = Arc::<Told>::default();
+    for is_observed in [false, true, true, false, true] {
+        bench.observer = is_observed.then(|| Arc::<Told>::clone(&told) as _);
+        bench.append("x");
+    }
+
+    fail(part(&bench, &[0, 2]).unwrap());
+    bench.take().deliver(Some(30), None, &Teller::WITHOUT_SENDER);
+
+    let told = told.0.lock().unwrap();
+    assert!(told[0].as_ref().unwrap_err().ends_with("no 2"), "{told:?}");
+    assert_eq!(told[1..], [Ok(30), Ok(32)]);
 }

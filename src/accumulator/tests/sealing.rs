@@ -16,7 +16,7 @@ fn job(bench: &Bench) -> SealJob {
 }
 
 fn fail(batch: ProducerBatch) {
-    batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None, &Teller::WITHOUT_SENDER);
+    batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), &Teller::WITHOUT_SENDER);
 }
 
 #[test]

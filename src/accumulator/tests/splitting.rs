@@ -118,20 +118,45 @@ impl AckObserver for Told {
 
 #[test]
 fn interceptors_hear_of_every_record_once_with_its_own_offset() {
-    let bench = Bench::new();
+    let mut bench = Bench::new();
+    let told = Arc::<Told>::default();
+    bench.observer = Some(Arc::<Told>::clone(&told));
     bench.append_all(&["a", "b", "c", "d", "e"].map(|_| "x".repeat(150)).each_ref().map(String::as_str));
-    let told = Told::default();
 
     let pieces = cut(&bench).unwrap();
     for piece in 0..pieces {
         let base = 100 * i64::try_from(piece).unwrap();
-        bench.take().deliver(Some(base), None, Some(&told), &Teller::WITHOUT_SENDER);
+        bench.take().deliver(Some(base), None, &Teller::WITHOUT_SENDER);
     }
 
-    let told = told.0.into_inner().unwrap();
+    let told = told.0.lock().unwrap();
     assert_eq!(told.len(), 5);
     assert!(told.iter().all(|(index, offset)| offset.unwrap() % 100 == i64::from(*index)));
     assert!(told.is_sorted_by_key(|(_, offset)| *offset));
+}
+
+#[test]
+fn each_observer_hears_of_its_own_records_alone() {
+    let mut bench = Bench::new();
+    let told = [Arc::<Told>::default(), Arc::<Told>::default()];
+    // Records 0 to 7: the second has no observer, nor has the last.
+    for observer in [Some(0), None, Some(1), Some(0), Some(1), Some(1), Some(0), None] {
+        bench.observer = observer.map(|at: usize| Arc::<Told>::clone(&told[at]) as _);
+        bench.append(&"x".repeat(90));
+    }
+
+    let pieces = cut(&bench).unwrap();
+    let mut base = 0;
+    for _ in 0..pieces {
+        let piece = bench.take();
+        let count = i64::from(piece.record_count());
+        piece.deliver(Some(base), None, &Teller::WITHOUT_SENDER);
+        base += count;
+    }
+
+    assert!(pieces > 1);
+    let offsets = |told: &Told| told.0.lock().unwrap().iter().map(|told| told.1.unwrap()).collect::<Vec<_>>();
+    assert_eq!(told.each_ref().map(|told| offsets(told)), [vec![0, 3, 6], vec![2, 4, 5]]);
 }
 
 /// The batch gives its memory back while it is cut, at the latest with the last record that was read from it. That wakes a
@@ -182,7 +207,8 @@ fn append_bare(bench: &Bench, value: Option<&str>) -> Delivery {
     let headers = Headers::new();
     let record = RecordRef { timestamp: 5, key: None, value: value.map(str::as_bytes), headers: &headers };
     let (payload_len, waits) = (record.payload_len(), EnqueueWaits::default());
-    let append = Append { record, payload_len, waits, transaction: NO_TRANSACTION, now: bench.now };
+    let append =
+        Append { record, payload_len, waits, transaction: NO_TRANSACTION, observer: None, now: bench.now };
     match bench.accumulator.try_append(&bench.queue, &append, AtBatchEnd::BeginNext, &mut None) {
         TryAppend::Done(done) => done.delivery,
         other => panic!("{other:?}"),

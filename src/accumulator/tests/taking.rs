@@ -126,7 +126,7 @@ fn closed_queue_gives_everything_and_takes_nothing() {
     assert!(matches!(bench.try_append("c", AtBatchEnd::BeginNext), TryAppend::Closed));
     assert_eq!((batches.len(), bench.queue.queued_batches()), (2, 0));
     for batch in batches {
-        batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None, &Teller::WITHOUT_SENDER);
+        batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), &Teller::WITHOUT_SENDER);
     }
     assert!(deliveries.iter().all(|delivery| matches!(delivery.try_result(), Some(Err(_)))));
     assert!(bench.has_all_memory() && bench.accumulator.is_complete());
@@ -156,7 +156,7 @@ fn nothing_but_its_deliveries_keeps_the_outcome_of_a_batch() {
     let batch = bench.take();
     let cell = Arc::downgrade(batch.cell());
 
-    batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None, &Teller::WITHOUT_SENDER);
+    batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), &Teller::WITHOUT_SENDER);
     assert!(cell.upgrade().is_some());
     drop(deliveries);
 
@@ -188,7 +188,7 @@ fn batches_under_way_are_not_among_those_that_are_queued() {
     let queued = bench.queue.take_all();
     assert_eq!((queued.len(), bench.queue.queued_batches()), (2, 0));
     for batch in queued {
-        batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), None, &Teller::WITHOUT_SENDER);
+        batch.fail(DeliveryErrorKind::Closed, Persisted::No, Vec::new(), &Teller::WITHOUT_SENDER);
     }
 
     assert!(deliveries[0].try_result().is_none());

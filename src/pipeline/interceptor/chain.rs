@@ -3,6 +3,7 @@
 use std::any::type_name;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use super::{AckOutcome, Acknowledgement, ProducerInterceptor};
 use crate::delivery::{AckNote, AckObserver, AckResult};
@@ -20,7 +21,7 @@ pub(crate) struct InterceptorChain<K, V>(Vec<Link<K, V>>);
 struct Link<K, V> {
     /// For log messages only.
     type_name: &'static str,
-    interceptor: Box<dyn ProducerInterceptor<K, V>>,
+    interceptor: Arc<dyn ProducerInterceptor<K, V>>,
 }
 
 impl<K: 'static, V: 'static> InterceptorChain<K, V> {
@@ -29,7 +30,14 @@ impl<K: 'static, V: 'static> InterceptorChain<K, V> {
     }
 
     pub(crate) fn push<I: ProducerInterceptor<K, V>>(&mut self, interceptor: I) {
-        self.0.push(Link { type_name: type_name::<I>(), interceptor: Box::new(interceptor) });
+        self.0.push(Link { type_name: type_name::<I>(), interceptor: Arc::new(interceptor) });
+    }
+
+    /// Returns the same chain with one more interceptor behind the others.
+    pub(crate) fn with<I: ProducerInterceptor<K, V>>(&self, interceptor: I) -> Self {
+        let mut chain = Self(self.0.iter().map(Link::share).collect());
+        chain.push(interceptor);
+        chain
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -77,6 +85,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> AckObserver for Interce
 }
 
 impl<K, V> Link<K, V> {
+    fn share(&self) -> Self {
+        Self { type_name: self.type_name, interceptor: Arc::clone(&self.interceptor) }
+    }
+
     /// A panic's message is not logged: it is the hook's to print, and may hold what is in the record.
     fn warn_about(&self, method: &'static str, error: &str) {
         log::warn!(interceptor = self.type_name, method, error, "interceptor failed and was passed over");

@@ -17,7 +17,8 @@ use crate::config::{Compression, ProducerConfig};
 use crate::delivery::Teller;
 use crate::metadata::{Cluster, Node, PartitionInfo, TopicInfo};
 use crate::metrics::Counters;
-use crate::pipeline::{BytesSerializer, InterceptorChain, RoutingRules, serialize_with};
+use crate::pipeline::{RoutingRules, serialize_with};
+use crate::producer::Face;
 use crate::producer::caller::Caller;
 use crate::producer::refusal_log::RefusalLog;
 use crate::sender::Control;
@@ -31,7 +32,7 @@ const BATCH: usize = 1000;
 static RIGS: AtomicU64 = AtomicU64::new(u64::MAX);
 
 struct Rig {
-    shared: ProducerShared<Bytes, Bytes>,
+    producer: KafkaProducer,
     published: watch::Sender<Arc<Cluster>>,
 }
 
@@ -53,9 +54,8 @@ impl Rig {
             max_plain: settings.max_request_size,
             append_window: Duration::from_secs(60),
             spares_awaited: false,
-            keep_notes: false,
         };
-        let shared = ProducerShared {
+        let core = ProducerCore {
             id: RIGS.fetch_sub(1, Ordering::Relaxed),
             largest_record: settings.max_request_size.min(settings.buffer_memory),
             routing: RoutingRules {
@@ -65,9 +65,6 @@ impl Rig {
                 rack: None,
             },
             settings,
-            interceptors: Arc::new(InterceptorChain::new()),
-            key_serializer: Box::new(BytesSerializer),
-            value_serializer: Box::new(BytesSerializer),
             topics: Arc::default(),
             accumulator: Arc::new(RecordAccumulator::new(accumulator, memory)),
             clusters,
@@ -81,7 +78,15 @@ impl Rig {
             instance: None,
             pinned: Vec::new(),
         };
-        Self { shared, published }
+        Self { producer: KafkaProducer { core: Arc::new(core), face: Arc::default() }, published }
+    }
+
+    fn core_mut(&mut self) -> &mut ProducerCore {
+        Arc::get_mut(&mut self.producer.core).unwrap()
+    }
+
+    fn face_mut(&mut self) -> &mut Face<Bytes, Bytes> {
+        Arc::get_mut(&mut self.producer.face).unwrap()
     }
 
     /// The same, but only those partitions have leaders for which `is_led` says so.
@@ -99,11 +104,11 @@ impl Rig {
     }
 
     fn enqueue(&self, record: ProducerRecord) -> Enqueue<'_, Bytes, Bytes> {
-        Enqueue::new(&self.shared, record, None)
+        Enqueue::new(&self.producer, record, None)
     }
 
     fn try_enqueue(&self, mut record: ProducerRecord) -> Option<Delivery> {
-        Walk::new(&self.shared, &mut record, NO_TRANSACTION).step().ok()
+        Walk::new(&self.producer, &mut record, NO_TRANSACTION).step().ok()
     }
 
     /// Gives a partition all the memory that it may have.
@@ -114,7 +119,7 @@ impl Rig {
     /// Has records that may go anywhere go to a partition.
     fn stick_to(&self, partition: i32) {
         let partition = usize::try_from(partition).unwrap();
-        let entry = self.shared.topics.get("orders").unwrap();
+        let entry = self.producer.core.topics.get("orders").unwrap();
         let sticky = entry.routes.sticky();
         let current = sticky.peek(usize::MAX, || Some(partition)).unwrap();
         sticky.move_to(current, partition);
@@ -123,14 +128,14 @@ impl Rig {
 
     /// Takes the first batch of a partition as sent and acknowledged.
     fn acknowledge(&self, partition: i32) {
-        let queue = self.shared.accumulator.queue("orders", partition).unwrap();
+        let queue = self.producer.core.accumulator.queue("orders", partition).unwrap();
         let TakenHead::Batch(mut batch) = queue.take_head() else { panic!("there is none") };
         batch.freeze();
-        batch.deliver(Some(0), None, None, &Teller::WITHOUT_SENDER);
+        batch.deliver(Some(0), None, &Teller::WITHOUT_SENDER);
     }
 
     fn batches(&self, partition: i32) -> usize {
-        self.shared.accumulator.queue("orders", partition).unwrap().queued_batches()
+        self.producer.core.accumulator.queue("orders", partition).unwrap().queued_batches()
     }
 }
 
@@ -194,13 +199,13 @@ async fn records_that_waited_share_a_batch_in_their_order() {
 
     (0..rig.batches(0)).for_each(|_| rig.acknowledge(0));
 
-    let free = rig.shared.accumulator.memory().available();
+    let free = rig.producer.core.accumulator.memory().available();
     assert!(waiting[4].as_mut().now_or_never().is_none(), "others were here before");
     for waiting in &mut waiting {
         assert_eq!(partition_of(waiting.now_or_never()), Some(0));
     }
     assert_eq!(rig.batches(0), 1);
-    assert!(rig.shared.accumulator.memory().available() > free, "what is not needed is given back");
+    assert!(rig.producer.core.accumulator.memory().available() > free, "what is not needed is given back");
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,12 +223,13 @@ async fn record_that_may_go_anywhere_does_not_pass_those_that_wait() {
     assert!(rig.try_enqueue(large()).is_none(), "the memory is spoken for");
 
     assert!(waiting.as_mut().now_or_never().is_some());
-    rig.shared.accumulator.close();
+    rig.producer.core.accumulator.close();
 }
 
 /// The numbers of the partitions that have queues.
 fn made(rig: &Rig) -> Vec<i32> {
-    let queues = rig.shared.accumulator.known_topic("orders").map_or_else(Vec::new, |topic| topic.made());
+    let queues =
+        rig.producer.core.accumulator.known_topic("orders").map_or_else(Vec::new, |topic| topic.made());
     queues.iter().map(|queue| queue.topic_partition().partition).collect()
 }
 
@@ -259,7 +265,7 @@ async fn record_that_waits_goes_to_a_partition_that_had_no_queue_before() {
     let rig = Rig::new(1000);
     rig.fill(0);
     rig.stick_to(0);
-    let memory = Arc::clone(rig.shared.accumulator.memory());
+    let memory = Arc::clone(rig.producer.core.accumulator.memory());
     let elsewhere = memory.try_take_exactly(memory.available()).unwrap();
     let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(rig.enqueue(large()))).collect();
     assert!(waiting.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
@@ -312,7 +318,7 @@ async fn few_queues_are_made_for_what_is_refused_while_no_partition_has_a_leader
     let rig = Rig::with_leaders(1000, |_| false);
     rig.fill(0);
     rig.stick_to(0);
-    let memory = rig.shared.accumulator.memory();
+    let memory = rig.producer.core.accumulator.memory();
     let _elsewhere = memory.try_take_exactly(memory.available()).unwrap();
 
     for _ in 0..100 {
@@ -327,7 +333,7 @@ async fn no_queue_is_made_for_a_partition_that_is_gone() {
     let rig = Rig::new(1000);
     rig.fill(0);
     rig.stick_to(0);
-    let memory = rig.shared.accumulator.memory();
+    let memory = rig.producer.core.accumulator.memory();
     let _elsewhere = memory.try_take_exactly(memory.available()).unwrap();
     let queues = made(&rig);
 
@@ -346,7 +352,7 @@ async fn queues_that_other_callers_have_made_do_not_count_as_spares_made() {
     let rig = Rig::new(20);
     assert!(rig.try_enqueue(small().partition(0)).is_some());
     rig.stick_to(0);
-    let accumulator = &rig.shared.accumulator;
+    let accumulator = &rig.producer.core.accumulator;
     // These callers have seen another partition since.
     let theirs = accumulator.topic(&"orders".into(), 21);
     let take = |partition| {
@@ -369,7 +375,7 @@ async fn timestamp_is_that_of_the_call_and_not_of_the_end_of_its_waits() {
     assert!(waiting.as_mut().now_or_never().is_none());
     let mut unknown = pin!(rig.enqueue(ProducerRecord::to("later")));
     assert!(unknown.as_mut().now_or_never().is_none());
-    let called = rig.shared.wall_clock.millis(clock::now(), None);
+    let called = rig.producer.core.wall_clock.millis(clock::now(), None);
 
     // The wall clock goes on although tokio's is paused.
     std::thread::sleep(Duration::from_millis(100));
@@ -397,11 +403,11 @@ async fn waits_end_with_the_producer_and_with_their_time() {
     assert!(matches!(error.kind(), SendErrorKind::MemoryTimeout { .. }), "{error:?}");
     let mut waiting = pin!(rig.enqueue(large()));
     assert!(waiting.as_mut().now_or_never().is_none());
-    rig.shared.accumulator.close();
+    rig.producer.core.accumulator.close();
 
     let error = waiting.await.unwrap_err();
     assert!(matches!(error.kind(), SendErrorKind::Closed), "{error:?}");
-    assert_eq!(rig.shared.accumulator.memory().waiters(), 0);
+    assert_eq!(rig.producer.core.accumulator.memory().waiters(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -409,22 +415,22 @@ async fn record_that_waits_for_its_partition_is_serialized_once_and_dated_by_the
     let calls = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&calls);
     let mut rig = Rig::new(1);
-    rig.shared.value_serializer = Box::new(serialize_with(move |value: &Bytes, out: &mut Vec<u8>| {
+    rig.face_mut().value_serializer = Arc::new(serialize_with(move |value: &Bytes, out: &mut Vec<u8>| {
         counted.fetch_add(1, Ordering::Relaxed);
         out.extend_from_slice(value);
         Ok::<_, Infallible>(())
     }));
-    let before = rig.shared.wall_clock.millis(clock::now(), None);
+    let before = rig.producer.core.wall_clock.millis(clock::now(), None);
     let mut waiting = pin!(rig.enqueue(small().partition(1)));
     assert!(waiting.as_mut().now_or_never().is_none());
-    let called = rig.shared.wall_clock.millis(clock::now(), None);
+    let called = rig.producer.core.wall_clock.millis(clock::now(), None);
 
     let partitions = [0, 1].map(|number| PartitionInfo::new(number, Some(NodeId(1))));
     let nodes = [Node::new(NodeId(1), "one", 9092)];
     rig.published.send_replace(Arc::new(Cluster::new(nodes, [TopicInfo::new("orders", partitions)])));
     // As the next version of the cluster does.
     let orders = Topic::from("orders");
-    rig.shared.topics.forget(&orders);
+    rig.producer.core.topics.forget(&orders);
     Caller::with(|caller| caller.topics.forget(&orders));
     let delivery = waiting.as_mut().now_or_never().unwrap().unwrap();
 
@@ -441,10 +447,10 @@ fn choice_of_a_partition_that_is_gone_meanwhile_is_made_anew() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
             let mut rig = Rig::new(6);
-            let accumulator = Arc::clone(&rig.shared.accumulator);
+            let accumulator = Arc::clone(&rig.producer.core.accumulator);
             let published = rig.published.clone();
             let asked = AtomicU64::new(0);
-            rig.shared.routing.partitioner =
+            rig.core_mut().routing.partitioner =
                 Some(Box::new(move |_: &crate::pipeline::PartitionerRecord<'_>, _: &Cluster| {
                     if asked.fetch_add(1, Ordering::Relaxed) == 0 {
                         assert!(accumulator.retire_topic(&Topic::from("orders"), |_| false).is_some());
@@ -465,14 +471,14 @@ fn choice_of_a_partition_that_is_gone_meanwhile_is_made_anew() {
 #[tokio::test(start_paused = true)]
 async fn topic_whose_partition_is_waited_for_does_not_idle_out() {
     let mut rig = Rig::new(6);
-    rig.shared.routing.partitioner =
+    rig.core_mut().routing.partitioner =
         Some(Box::new(|_: &crate::pipeline::PartitionerRecord<'_>, _: &Cluster| Ok(5)));
-    let memory = Arc::clone(rig.shared.accumulator.memory());
+    let memory = Arc::clone(rig.producer.core.accumulator.memory());
     let elsewhere = memory.try_take_exactly(memory.available()).unwrap();
     let mut waiting = pin!(rig.enqueue(large()));
     assert!(waiting.as_mut().now_or_never().is_none());
 
-    let retired = rig.shared.accumulator.retire_topic(&Topic::from("orders"), |_| false);
+    let retired = rig.producer.core.accumulator.retire_topic(&Topic::from("orders"), |_| false);
     assert!(retired.is_none());
     drop(elsewhere);
 
@@ -499,13 +505,13 @@ async fn record_that_waits_for_all_there_is_to_wait_for_is_serialized_once() {
     }
     let mut rig = Rig::new(0);
     rig.publish([]);
-    rig.shared.value_serializer = Box::new(Stamping(Arc::clone(&calls)));
+    rig.face_mut().value_serializer = Arc::new(Stamping(Arc::clone(&calls)));
     let orders = Topic::from("orders");
     let forget = |rig: &Rig| {
-        rig.shared.topics.forget(&orders);
+        rig.producer.core.topics.forget(&orders);
         Caller::with(|caller| caller.topics.forget(&orders));
     };
-    let memory = Arc::clone(rig.shared.accumulator.memory());
+    let memory = Arc::clone(rig.producer.core.accumulator.memory());
     let mut waiting = pin!(rig.enqueue(large().partition(1)));
     // 1: the topic.
     assert!(waiting.as_mut().now_or_never().is_none());
@@ -521,7 +527,7 @@ async fn record_that_waits_for_all_there_is_to_wait_for_is_serialized_once() {
     assert!(waiting.as_mut().now_or_never().is_none());
     drop(elsewhere);
     // 4: idles out before it appends.
-    rig.shared.accumulator.retire_topic(&orders, |_| false).unwrap();
+    rig.producer.core.accumulator.retire_topic(&orders, |_| false).unwrap();
     let delivery = waiting.as_mut().now_or_never().unwrap().unwrap();
     assert_eq!(delivery.topic_partition().partition, 1);
     assert_eq!(calls.load(Ordering::Relaxed), 1);
@@ -531,14 +537,14 @@ async fn record_that_waits_for_all_there_is_to_wait_for_is_serialized_once() {
 async fn partition_that_the_partitioner_is_shown_is_not_out_of_range() {
     let mut rig = Rig::new(1);
     let published = rig.published.clone();
-    rig.shared.value_serializer = Box::new(serialize_with(move |value: &Bytes, out: &mut Vec<u8>| {
+    rig.face_mut().value_serializer = Arc::new(serialize_with(move |value: &Bytes, out: &mut Vec<u8>| {
         let partitions = [0, 1].map(|number| PartitionInfo::new(number, Some(NodeId(1))));
         let nodes = [Node::new(NodeId(1), "one", 9092)];
         published.send_replace(Arc::new(Cluster::new(nodes, [TopicInfo::new("orders", partitions)])));
         out.extend_from_slice(value);
         Ok::<_, Infallible>(())
     }));
-    rig.shared.routing.partitioner =
+    rig.core_mut().routing.partitioner =
         Some(Box::new(|record: &crate::pipeline::PartitionerRecord<'_>, cluster: &Cluster| {
             Ok(i32::try_from(cluster.partition_count(record.topic()).unwrap()).unwrap() - 1)
         }));

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::Intake;
 use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::SendError;
-use crate::producer::ProducerShared;
+use crate::pipeline::{Serializable, Serializer};
+use crate::producer::KafkaProducer;
 use crate::producer::enqueue::Enqueue;
 use crate::record::ProducerRecord;
 
@@ -18,13 +19,13 @@ use crate::record::ProducerRecord;
 /// It may outlive the transaction, and is refused then
 /// ([`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver)). It does not keep the producer alive.
 pub struct TransactionHandle<K = Bytes, V = Bytes> {
-    shared: Arc<ProducerShared<K, V>>,
+    producer: KafkaProducer<K, V>,
     intake: Arc<Intake>,
 }
 
 impl<K, V> TransactionHandle<K, V> {
-    pub(super) fn new(shared: Arc<ProducerShared<K, V>>, intake: Arc<Intake>) -> Self {
-        Self { shared, intake }
+    pub(super) fn new(producer: KafkaProducer<K, V>, intake: Arc<Intake>) -> Self {
+        Self { producer, intake }
     }
 }
 
@@ -55,7 +56,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V>
         &self,
         record: ProducerRecord<K, V>,
     ) -> impl Future<Output = Result<Delivery, SendError<K, V>>> + Send + '_ {
-        Enqueue::new(&self.shared, record, Some(&self.intake))
+        Enqueue::new(&self.producer, record, Some(&self.intake))
     }
 
     /// Hands a record over if that needs no waiting, as [`Transaction::try_enqueue`](super::Transaction::try_enqueue) does.
@@ -64,13 +65,40 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V>
     ///
     /// As those of [`Transaction::try_enqueue`](super::Transaction::try_enqueue), and [`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver).
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
-        self.shared.try_enqueue(record, Some(&self.intake))
+        self.producer.try_enqueue_in(record, Some(&self.intake))
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V> {
+    /// Returns a handle of the same transaction for records with keys and values of other types, as
+    /// [`KafkaProducer::with_serializers`] does.
+    #[must_use]
+    pub fn with_serializers<K2, V2>(
+        &self,
+        key: impl Serializer<K2>,
+        value: impl Serializer<V2>,
+    ) -> TransactionHandle<K2, V2>
+    where
+        K2: Send + Sync + 'static,
+        V2: Send + Sync + 'static,
+    {
+        TransactionHandle::new(self.producer.with_serializers(key, value), Arc::clone(&self.intake))
+    }
+
+    /// Returns a handle of the same transaction for types that have serializers of their own, as [`KafkaProducer::with_types`] does.
+    #[must_use]
+    pub fn with_types<K2, V2>(&self) -> TransactionHandle<K2, V2>
+    where
+        K2: Serializable + Send + Sync + 'static,
+        V2: Serializable + Send + Sync + 'static,
+    {
+        TransactionHandle::new(self.producer.with_types(), Arc::clone(&self.intake))
     }
 }
 
 impl<K, V> Clone for TransactionHandle<K, V> {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), intake: Arc::clone(&self.intake) }
+        Self { producer: self.producer.clone(), intake: Arc::clone(&self.intake) }
     }
 }
 

@@ -166,7 +166,8 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionalProducerPo
             taken?;
         }
         drop(taking);
-        let max_block = idle.front().map_or(Duration::ZERO, |producer| producer.shared.settings.max_block);
+        let max_block =
+            idle.front().map_or(Duration::ZERO, |producer| producer.general.core.settings.max_block);
         let shared = Shared {
             make: Box::new(builder),
             permits: Semaphore::new(size),

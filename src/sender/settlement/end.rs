@@ -182,14 +182,7 @@ impl Settlement {
             self.note_failed(&batch, &kind, persisted);
         }
         let cell = Arc::clone(batch.cell());
-        batch.fail_because(
-            kind,
-            persisted,
-            record_errors,
-            obstruction,
-            self.observer.as_deref(),
-            &self.teller,
-        );
+        batch.fail_because(kind, persisted, record_errors, obstruction, &self.teller);
         if let (Some(failed), Some(Outcome::Failed(failure))) = (&mut self.failed, cell.outcome()) {
             failed.note_record(failure, first);
         }
@@ -237,7 +230,7 @@ impl Settlement {
     ) {
         self.counters.batches_completed.add(1);
         self.counters.records_delivered.add(u64::from(batch.record_count()));
-        batch.deliver(base_offset, append_time, self.observer.as_deref(), &self.teller);
+        batch.deliver(base_offset, append_time, &self.teller);
     }
 }
 

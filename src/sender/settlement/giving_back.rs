@@ -62,6 +62,6 @@ impl Settlement {
             last_words: None,
             batch: FailedBatch::default(),
         };
-        cell.end(Outcome::Failed(Arc::new(failure)), None, &self.teller);
+        cell.end(Outcome::Failed(Arc::new(failure)), &[], &self.teller);
     }
 }

@@ -64,7 +64,6 @@ impl Bench {
             max_plain: 1000,
             append_window: INTERVAL,
             spares_awaited: false,
-            keep_notes: false,
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(10_000, 1000));
         let telemetry = Telemetry::new(telemetry, instance, now);

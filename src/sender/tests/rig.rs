@@ -173,6 +173,7 @@ impl Rig {
         let record = RecordRef { timestamp, key: None, value: Some(value.as_bytes()), headers: &headers };
         let append = Append {
             transaction: self.coordination.transaction,
+            observer: None,
             record,
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),

@@ -67,6 +67,7 @@ impl Shell {
         let record = RecordRef { timestamp: 1, key: None, value: Some(b"v"), headers: &headers };
         let append = Append {
             transaction: crate::accumulator::NO_TRANSACTION,
+            observer: None,
             record,
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),

@@ -33,7 +33,7 @@ fn build(cluster: &Arc<Distant>) -> TransactionalProducer {
     // What waits for offsets is not the end of a transaction yet, so its records would linger.
     let builder = builder.linger(Duration::ZERO);
     let producer: KafkaProducer = builder.build_with(Arc::new(ToDistant(Arc::clone(cluster)))).unwrap();
-    TransactionalProducer::new(producer.shared)
+    TransactionalProducer::new(producer)
 }
 
 /// Writes and commits a transaction of one record for the last partition. Returns how long it takes.

@@ -108,7 +108,6 @@ pub(in super::super) fn accumulator(config: &Config) -> Arc<RecordAccumulator> {
         max_plain: 1_000_000,
         append_window: config.linger + config.delivery_timeout / 100,
         spares_awaited: config.spares_awaited,
-        keep_notes: false,
     };
     Arc::new(RecordAccumulator::new(settings, memory))
 }
@@ -124,7 +123,6 @@ pub(in super::super) fn core(
         accumulator: Arc::clone(accumulator),
         metadata: metadata(config),
         network: network(config),
-        observer: None,
         counters: Arc::clone(counters),
         board: Arc::default(),
         seed: config.seed,

@@ -103,6 +103,7 @@ impl Simulation {
                 let record = RecordRef { timestamp, key: None, value, headers: &headers };
                 let append = Append {
                     transaction: crate::accumulator::NO_TRANSACTION,
+                    observer: None,
                     record,
                     payload_len: record.payload_len(),
                     waits: EnqueueWaits::default(),
