@@ -16,7 +16,7 @@ const LATE: Duration = Duration::from_millis(15);
 /// A write so long after the end does not meet the markers.
 const NEAR: Duration = Duration::from_millis(20);
 /// After so many answers in time a shorter pause is tried.
-const TRIALS: u32 = 64;
+const TRIALS: u32 = 24;
 /// For so many transactions no pause is made once the longest was too short.
 const REST: u32 = 256;
 
@@ -108,7 +108,7 @@ impl Markers {
             self.pause = Duration::ZERO;
             self.resting = REST;
         } else {
-            self.pause = (self.pause * 2).clamp(STEP, MAX_PAUSE);
+            self.pause = (self.pause + STEP).min(MAX_PAUSE);
         }
     }
 }
