@@ -405,7 +405,12 @@ impl<P> NetworkClient<P> {
 
     /// Whether a request may be sent to a node now.
     pub(crate) fn can_send(&self, node: NodeId, now: Instant) -> bool {
-        self.is_ready(node, now) && self.in_flight.can_send_more(node)
+        self.is_ready(node, now) && self.has_room(node)
+    }
+
+    /// Whether fewer requests are under way to a node than may be.
+    pub(crate) fn has_room(&self, node: NodeId) -> bool {
+        self.in_flight.can_send_more(node)
     }
 
     /// Whether the broker at the address of a node wants to be left alone.

@@ -71,37 +71,35 @@ impl<P> NetworkClient<P> {
 
     fn deadlines(&self, node: NodeId, now: Instant) -> [(Deadline, Option<Instant>); 7] {
         let known = self.states.node(node);
+        let throttle = self.states.throttle_delay(node, now);
         [
             (Deadline::ConnectionSetup, known.and_then(NodeConnection::setup_deadline)),
             (Deadline::Request, self.in_flight.deadline(node)),
-            (Deadline::Idle, self.idle_deadline(node)),
-            (Deadline::Session, self.session_deadline(node, now)),
+            (Deadline::Idle, known.and_then(|known| self.idle_deadline(node, known))),
+            (Deadline::Session, known.and_then(|known| self.session_deadline(node, known, throttle))),
             (Deadline::HeadStart, known.and_then(NodeConnection::goes_ahead_at)),
             (Deadline::Work, known.and_then(NodeConnection::works_at)),
-            (Deadline::Rest, self.end_of_rest(node, now)),
+            (Deadline::Rest, known.and_then(|known| end_of_rest(known, throttle, now))),
         ]
     }
 
     /// Returns when a connection without requests has been of no use for too long.
-    fn idle_deadline(&self, node: NodeId) -> Option<Instant> {
+    fn idle_deadline(&self, node: NodeId, known: &NodeConnection) -> Option<Instant> {
         let max_idle = self.config.connections_max_idle?;
-        let last_activity = self.states.node(node)?.last_activity()?;
-        last_activity.checked_add(max_idle).filter(|_| self.in_flight.count(node) == 0)
+        known.last_activity()?.checked_add(max_idle).filter(|_| self.in_flight.count(node) == 0)
     }
 
     /// Returns when to authenticate anew. A throttled broker does not answer, and a retired connection needs no new session.
-    fn session_deadline(&self, node: NodeId, now: Instant) -> Option<Instant> {
-        let session_ends = self.states.node(node)?.session_ends()?;
-        let is_free = self.states.throttle_delay(node, now).is_zero() && !self.is_retired(node);
+    fn session_deadline(&self, node: NodeId, known: &NodeConnection, throttle: Duration) -> Option<Instant> {
+        let session_ends = known.session_ends()?;
+        let is_free = throttle.is_zero() && !self.is_retired(node);
         is_free.then_some(session_ends)
     }
+}
 
-    /// Returns when a node has backed off, or has been throttled, for long enough. `None` if it has by now.
-    fn end_of_rest(&self, node: NodeId, now: Instant) -> Option<Instant> {
-        let backoff = self.states.node(node)?.connection_delay(now);
-        let throttle = Some(self.states.throttle_delay(node, now));
-        let is_later = |delay: &Duration| !delay.is_zero();
-        let delay = [backoff, throttle].into_iter().flatten().filter(is_later).min()?;
-        now.checked_add(delay)
-    }
+/// Returns when a node has backed off, or has been throttled, for long enough. `None` if it has by now.
+fn end_of_rest(known: &NodeConnection, throttle: Duration, now: Instant) -> Option<Instant> {
+    let is_later = |delay: &Duration| !delay.is_zero();
+    let delays = [known.connection_delay(now), Some(throttle)];
+    now.checked_add(delays.into_iter().flatten().filter(is_later).min()?)
 }

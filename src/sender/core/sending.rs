@@ -23,11 +23,11 @@ impl SenderCore {
                 self.connect(node, now);
             }
             self.schedule.note_obstacle(node, (!is_ready).then(|| self.obstacle(node, now)), now);
-            self.schedule.note_availability(node, self.network.can_send(node, now), now);
-            while self.network.can_send(node, now)
-                && self.suits_transaction(node)
-                && self.send_produce_request(node, now)
-            {}
+            let mut can_send = is_ready && self.network.has_room(node);
+            self.schedule.note_availability(node, can_send, now);
+            while can_send && self.suits_transaction(node) && self.send_produce_request(node, now) {
+                can_send = self.network.can_send(node, now);
+            }
         }
         self.schedule.tidy_ready();
     }
