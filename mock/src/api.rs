@@ -11,7 +11,7 @@ use kafka_protocol::messages::ApiKey;
 ///
 /// assert_eq!(Api::Produce.key(), 0);
 /// assert_eq!(Api::from_key(3), Some(Api::Metadata));
-/// assert_eq!(Api::from_key(12), None); // Heartbeat: not served
+/// assert_eq!(Api::from_key(42), None); // DeleteGroups: not served
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -34,12 +34,22 @@ pub enum Api {
     FindCoordinator,
     /// Which metrics of a client brokers want (key 71). Offered by clusters with [telemetry](crate::MockClusterBuilder::telemetry) only.
     GetTelemetrySubscriptions,
+    /// A member of a group says that it lives (key 12).
+    Heartbeat,
     /// Hands out a producer id for idempotence, and epochs for transactions (key 22).
     InitProducerId,
+    /// Makes a client a member of a group (key 11).
+    JoinGroup,
+    /// Members leave a group (key 13).
+    LeaveGroup,
     /// First, last or timestamped offsets of partitions (key 2).
     ListOffsets,
     /// Brokers, topics and leaders (key 3).
     Metadata,
+    /// Commits offsets of a group (key 8).
+    OffsetCommit,
+    /// Which offsets groups have committed (key 9).
+    OffsetFetch,
     /// Writes records (key 0).
     Produce,
     /// Metrics of a client (key 72). Offered by clusters with [telemetry](crate::MockClusterBuilder::telemetry) only.
@@ -48,13 +58,15 @@ pub enum Api {
     SaslAuthenticate,
     /// By which mechanism a client wants to say who it is (key 17). Offered by clusters with users only.
     SaslHandshake,
+    /// Tells a member of a group what it reads (key 14).
+    SyncGroup,
     /// Commits offsets of a group when the transaction commits (key 28).
     TxnOffsetCommit,
 }
 
 impl Api {
     /// Every request that the mock serves.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 23] = [
         Self::AddOffsetsToTxn,
         Self::AddPartitionsToTxn,
         Self::ApiVersions,
@@ -64,13 +76,19 @@ impl Api {
         Self::Fetch,
         Self::FindCoordinator,
         Self::GetTelemetrySubscriptions,
+        Self::Heartbeat,
         Self::InitProducerId,
+        Self::JoinGroup,
+        Self::LeaveGroup,
         Self::ListOffsets,
         Self::Metadata,
+        Self::OffsetCommit,
+        Self::OffsetFetch,
         Self::Produce,
         Self::PushTelemetry,
         Self::SaslAuthenticate,
         Self::SaslHandshake,
+        Self::SyncGroup,
         Self::TxnOffsetCommit,
     ];
 
@@ -96,12 +114,18 @@ impl Api {
             Self::Fetch => (4, 18),
             Self::FindCoordinator => (0, 6),
             Self::GetTelemetrySubscriptions | Self::PushTelemetry => (0, 0),
+            Self::Heartbeat => (0, 4),
             Self::InitProducerId => (0, 5),
+            Self::JoinGroup => (0, 9),
+            Self::LeaveGroup => (0, 5),
             Self::ListOffsets => (1, 10),
             Self::Metadata => (0, 13),
+            Self::OffsetCommit => (2, 9),
+            Self::OffsetFetch => (1, 9),
             Self::Produce => (3, 13),
             Self::SaslAuthenticate => (0, 2),
             Self::SaslHandshake => (0, 1),
+            Self::SyncGroup => (0, 5),
             Self::TxnOffsetCommit => (0, 6),
         };
         VersionRange { min, max }
@@ -139,13 +163,19 @@ impl Api {
             Self::Fetch => ApiKey::Fetch,
             Self::FindCoordinator => ApiKey::FindCoordinator,
             Self::GetTelemetrySubscriptions => ApiKey::GetTelemetrySubscriptions,
+            Self::Heartbeat => ApiKey::Heartbeat,
             Self::InitProducerId => ApiKey::InitProducerId,
+            Self::JoinGroup => ApiKey::JoinGroup,
+            Self::LeaveGroup => ApiKey::LeaveGroup,
             Self::ListOffsets => ApiKey::ListOffsets,
             Self::Metadata => ApiKey::Metadata,
+            Self::OffsetCommit => ApiKey::OffsetCommit,
+            Self::OffsetFetch => ApiKey::OffsetFetch,
             Self::Produce => ApiKey::Produce,
             Self::PushTelemetry => ApiKey::PushTelemetry,
             Self::SaslAuthenticate => ApiKey::SaslAuthenticate,
             Self::SaslHandshake => ApiKey::SaslHandshake,
+            Self::SyncGroup => ApiKey::SyncGroup,
             Self::TxnOffsetCommit => ApiKey::TxnOffsetCommit,
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::coordinators::Coordinated;
 use crate::error::code;
+use crate::faults::FaultPlan;
 use crate::state::ClusterState;
 use crate::topic::{Partition, TopicRef};
 
@@ -23,6 +24,18 @@ impl Broker<'_> {
     /// The error with which this broker answers if it does not coordinate the transactional id, or not yet.
     pub(crate) fn check_transaction(&mut self, id: &str) -> Result<(), i16> {
         self.state.check_coordinator(&Coordinated::Transaction(id.to_owned()), self.id)
+    }
+
+    /// The error with which this broker answers a member of a group, if the plan has one, if the group has no name, or if this broker does
+    /// not coordinate it, or not yet.
+    pub(crate) fn check_group(&mut self, id: &str, plan: &FaultPlan) -> Result<(), i16> {
+        if plan.request_error() != code::NONE {
+            return Err(plan.request_error());
+        }
+        if id.is_empty() {
+            return Err(code::INVALID_GROUP_ID);
+        }
+        self.state.check_coordinator(&Coordinated::Group(id.to_owned()), self.id)
     }
 
     /// The partition, if this broker leads it and the client's leader epoch (-1: not known) is the present one.

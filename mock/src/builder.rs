@@ -1,6 +1,7 @@
 //! Choices to make before a cluster starts.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub struct MockClusterBuilder {
     /// `None`: what the release has.
     transaction_version: Option<Option<i16>>,
     cluster_id: Option<String>,
+    group_initial_rebalance_delay: Duration,
+    group_session_timeouts: RangeInclusive<Duration>,
     telemetry: Option<TelemetrySubscription>,
     #[cfg(feature = "tls")]
     tls: Option<MockTls>,
@@ -55,6 +58,8 @@ impl MockClusterBuilder {
             release: None,
             transaction_version: None,
             cluster_id: None,
+            group_initial_rebalance_delay: Duration::ZERO,
+            group_session_timeouts: Duration::from_secs(6)..=Duration::from_secs(1800),
             telemetry: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -131,6 +136,20 @@ impl MockClusterBuilder {
     /// not Kafka's. Numbers outside of 0 to 2 are taken for the nearest one.
     pub fn transaction_version(mut self, version: impl Into<Option<i16>>) -> Self {
         self.transaction_version = Some(version.into());
+        self
+    }
+
+    /// Sets how long a consumer group that had no members waits for more of them (default 0, as in the configuration that Kafka comes
+    /// with; `group.initial.rebalance.delay.ms`). Members that come meanwhile join in the same generation.
+    pub fn group_initial_rebalance_delay(mut self, delay: Duration) -> Self {
+        self.group_initial_rebalance_delay = delay;
+        self
+    }
+
+    /// Sets which `session.timeout.ms` members of consumer groups may have (default 6 seconds to 30 minutes;
+    /// `group.min.session.timeout.ms` and `group.max.session.timeout.ms`). Others get INVALID_SESSION_TIMEOUT.
+    pub fn group_session_timeouts(mut self, timeouts: RangeInclusive<Duration>) -> Self {
+        self.group_session_timeouts = timeouts;
         self
     }
 
@@ -257,6 +276,9 @@ impl MockClusterBuilder {
         let settings = Settings { verifies_transactions, ..self.settings };
         let mut state = ClusterState::new(cluster_id, self.brokers, settings, versions);
         state.features = features;
+        state.groups.member_salt = random_u64();
+        state.groups.initial_delay = self.group_initial_rebalance_delay;
+        state.groups.session_timeouts = self.group_session_timeouts;
         if let Some(subscription) = self.telemetry {
             state.telemetry.subscribe(subscription);
         }

@@ -1,5 +1,6 @@
 //! The handle through which a test owns and drives a cluster.
 
+mod groups;
 mod transactions;
 
 use std::collections::BTreeMap;

@@ -75,17 +75,20 @@ impl Coordinators {
         self.places.insert(what.clone(), Place { broker, epoch, loaded_at });
     }
 
-    /// Finds other places for what a broker coordinated that has gone down, and for what had none.
-    pub(crate) fn settle(&mut self, live: &[i32], now: Duration) {
+    /// Finds other places for what a broker coordinated that has gone down, and for what had none. Returns what has moved.
+    pub(crate) fn settle(&mut self, live: &[i32], now: Duration) -> Vec<Coordinated> {
         let homeless = |place: &Place| place.broker.is_none_or(|broker| !live.contains(&broker));
-        let keys: Vec<_> =
+        let mut moved: Vec<_> =
             self.places.iter().filter(|(_, place)| homeless(place)).map(|(what, _)| what.clone()).collect();
-        for what in keys {
-            let broker = choose(&what, live);
-            if self.known(&what).is_some_and(|place| place.broker != broker) {
-                self.move_to(&what, broker, now);
+        moved.retain(|what| {
+            let broker = choose(what, live);
+            let moves = self.known(what).is_some_and(|place| place.broker != broker);
+            if moves {
+                self.move_to(what, broker, now);
             }
-        }
+            moves
+        });
+        moved
     }
 }
 

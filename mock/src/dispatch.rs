@@ -1,15 +1,15 @@
 //! What a broker does with a request: pure and synchronous, one request in, one reaction out.
 //!
 //! A request takes three steps. [`Request::decode`] needs no state. [`Broker::receive`] counts the request, refuses what the broker
-//! does not offer and takes up the faults that are due. [`Broker::answer`] has a handler carry it out; it is called again for a Fetch
-//! that waited for records. Each kind of request has a file in `handlers`, which this file alone knows.
+//! does not offer and takes up the faults that are due. [`Broker::answer`] has a handler carry it out; it is called again for a request
+//! that waited. Each kind of request has a file in `handlers`, which this file alone knows.
 
 use crate::api::Api;
 use crate::broker::Broker;
 use crate::error::MockError;
 use crate::faults::{Arrival, FaultPlan, LeaderMove, Loss, Target};
-use crate::handlers::{add_partitions_to_txn, create_topics, list_offsets};
-use crate::reaction::Reaction;
+use crate::handlers::{add_partitions_to_txn, create_topics, list_offsets, offset_commit, offset_fetch};
+use crate::reaction::{Progress, Reaction};
 use crate::reply::reply;
 use crate::request::{Body, Request};
 use crate::sasl::Session;
@@ -56,13 +56,13 @@ impl Broker<'_> {
         if api.is_for_strangers() { None } else { session.obstacle() }
     }
 
-    /// Carries out a request; `is_last_call` says that a Fetch may not wait any longer.
+    /// Carries out a request. One that waits is carried out several times, with the same progress.
     pub(crate) fn answer(
         &mut self,
         request: &Request,
         plan: &FaultPlan,
         session: &mut Session,
-        is_last_call: bool,
+        progress: &mut Progress,
     ) -> Reaction {
         let is_unheard = matches!(plan.loss, Some(Loss::DisconnectBefore | Loss::ResetBefore));
         if !self.state.is_up(self.id) || is_unheard {
@@ -81,14 +81,19 @@ impl Broker<'_> {
             Body::CreateTopics(body) => reply(request, plan, &self.create_topics(body, version, plan)),
             Body::DeleteTopics(body) => reply(request, plan, &self.delete_topics(body, version, plan)),
             Body::EndTxn(body) => reply(request, plan, &self.end_txn(body, version, plan)),
-            Body::Fetch(body) => self.fetch(body, request, plan, is_last_call),
+            Body::Fetch(body) => self.fetch(body, request, plan, progress.since),
             Body::FindCoordinator(body) => reply(request, plan, &self.find_coordinator(body, version, plan)),
             Body::GetTelemetrySubscriptions(body) => {
                 reply(request, plan, &self.get_telemetry_subscriptions(body, plan))
             }
+            Body::Heartbeat(body) => reply(request, plan, &self.heartbeat(body, version, plan)),
             Body::InitProducerId(body) => reply(request, plan, &self.init_producer_id(body, version, plan)),
+            Body::JoinGroup(body) => self.join_group(body, request, plan, progress),
+            Body::LeaveGroup(body) => reply(request, plan, &self.leave_group(body, version, plan)),
             Body::ListOffsets(body) => reply(request, plan, &self.list_offsets(body, version, plan)),
             Body::Metadata(body) => reply(request, plan, &self.metadata(body, version, plan)),
+            Body::OffsetCommit(body) => reply(request, plan, &self.offset_commit(body, version, plan)),
+            Body::OffsetFetch(body) => reply(request, plan, &self.offset_fetch(body, version, plan)),
             Body::Produce(body) => self.produce(body, request, plan),
             Body::PushTelemetry(body) => reply(request, plan, &self.push_telemetry(body, plan)),
             Body::SaslAuthenticate(body) => {
@@ -97,6 +102,7 @@ impl Broker<'_> {
             Body::SaslHandshake(body) => {
                 reply(request, plan, &self.sasl_handshake(body, version, plan, session))
             }
+            Body::SyncGroup(body) => self.sync_group(body, request, plan, progress),
             Body::TxnOffsetCommit(body) => self.txn_offset_commit(body, request, plan),
         };
         self.conclude(plan, reaction)
@@ -127,10 +133,14 @@ impl Broker<'_> {
             | Body::EndTxn(_)
             | Body::FindCoordinator(_)
             | Body::GetTelemetrySubscriptions(_)
+            | Body::Heartbeat(_)
             | Body::InitProducerId(_)
+            | Body::JoinGroup(_)
+            | Body::LeaveGroup(_)
             | Body::PushTelemetry(_)
             | Body::SaslAuthenticate(_)
             | Body::SaslHandshake(_)
+            | Body::SyncGroup(_)
             | Body::UnknownApiVersions => Vec::new(),
             Body::AddPartitionsToTxn(body) => add_partitions_to_txn::targets(body),
             Body::CreateTopics(body) => create_topics::targets(body),
@@ -138,6 +148,8 @@ impl Broker<'_> {
             Body::Fetch(body) => self.fetch_targets(body, request.version),
             Body::ListOffsets(body) => list_offsets::targets(body),
             Body::Metadata(body) => self.metadata_targets(body, request.version),
+            Body::OffsetCommit(body) => offset_commit::targets(body),
+            Body::OffsetFetch(body) => offset_fetch::targets(body),
             Body::Produce(body) => self.produce_targets(body),
             Body::TxnOffsetCommit(body) => self.txn_offset_commit_targets(body),
         }

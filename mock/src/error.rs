@@ -105,6 +105,7 @@ pub(crate) mod code {
     pub(crate) const NOT_LEADER_OR_FOLLOWER: i16 = 6;
     pub(crate) const REQUEST_TIMED_OUT: i16 = 7;
     pub(crate) const MESSAGE_TOO_LARGE: i16 = 10;
+    pub(crate) const OFFSET_METADATA_TOO_LARGE: i16 = 12;
     pub(crate) const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
     pub(crate) const COORDINATOR_NOT_AVAILABLE: i16 = 15;
     pub(crate) const NOT_COORDINATOR: i16 = 16;
@@ -113,8 +114,11 @@ pub(crate) mod code {
     pub(crate) const NOT_ENOUGH_REPLICAS_AFTER_APPEND: i16 = 20;
     pub(crate) const INVALID_REQUIRED_ACKS: i16 = 21;
     pub(crate) const ILLEGAL_GENERATION: i16 = 22;
+    pub(crate) const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
     pub(crate) const INVALID_GROUP_ID: i16 = 24;
     pub(crate) const UNKNOWN_MEMBER_ID: i16 = 25;
+    pub(crate) const INVALID_SESSION_TIMEOUT: i16 = 26;
+    pub(crate) const REBALANCE_IN_PROGRESS: i16 = 27;
     pub(crate) const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
     pub(crate) const ILLEGAL_SASL_STATE: i16 = 34;
     pub(crate) const UNSUPPORTED_VERSION: i16 = 35;
@@ -138,8 +142,10 @@ pub(crate) mod code {
     pub(crate) const FENCED_LEADER_EPOCH: i16 = 74;
     pub(crate) const UNKNOWN_LEADER_EPOCH: i16 = 75;
     pub(crate) const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
+    pub(crate) const MEMBER_ID_REQUIRED: i16 = 79;
     pub(crate) const FENCED_INSTANCE_ID: i16 = 82;
     pub(crate) const INVALID_RECORD: i16 = 87;
+    pub(crate) const UNSTABLE_OFFSET_COMMIT: i16 = 88;
     pub(crate) const PRODUCER_FENCED: i16 = 90;
     pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;
     pub(crate) const STALE_MEMBER_EPOCH: i16 = 113;

@@ -3,10 +3,10 @@
 //! A [`MockCluster`] is a number of brokers that listen on 127.0.0.1, on ports that the operating system chooses.
 //! Clients of any language talk to it as to Apache Kafka 4: it serves ApiVersions, Metadata, Produce with
 //! idempotence and transactions, Fetch, ListOffsets, InitProducerId, FindCoordinator, AddPartitionsToTxn, AddOffsetsToTxn,
-//! TxnOffsetCommit, EndTxn, CreateTopics and DeleteTopics in all their current versions ([`Api`]), checks every record batch as strictly as a broker does or more so, and keeps the records in memory,
-//! where a test can look at them. Clients authenticate by SASL PLAIN and SCRAM if a test wants it
+//! TxnOffsetCommit, EndTxn, CreateTopics and DeleteTopics, and the requests of consumer groups ([`Api`]), checks every record batch as
+//! strictly as a broker does or more so, and keeps the records in memory, where a test can look at them. Clients authenticate by SASL PLAIN and SCRAM if a test wants it
 //! ([`MockClusterBuilder::sasl_user`]), or by OAUTHBEARER ([`MockClusterBuilder::sasl_token`]), and speak TLS with the feature
-//! `tls` (`MockClusterBuilder::tls`). Consumer groups are not there: of them the mock keeps offsets alone.
+//! `tls` (`MockClusterBuilder::tls`).
 //!
 //! What makes it useful are the things that a real cluster does only at night: leaders move, brokers die, hang
 //! and come back, answers are late or never come, error codes appear where a test wants them ([`Fault`]), and old
@@ -56,6 +56,13 @@
 //! ([`MockCluster::hold_markers`]), has them time out ([`MockCluster::time_out_transaction`]) and moves coordinators
 //! ([`MockCluster::move_transaction_coordinator`]).
 //!
+//! # Consumer groups
+//!
+//! Consumers find the coordinator of their group, join it and commit offsets as with Kafka 4.3, by the classic protocol. Coordinators decide as
+//! Kafka's `GroupCoordinator` does: about generations, the choice of a protocol, the time that members have for joining and between signs of
+//! life, and static members (KIP-345). A test looks at [`MockCluster::groups`] and [`MockCluster::committed_offsets`], has a member time out
+//! ([`MockCluster::time_out_group_member`]) and moves coordinators ([`MockCluster::move_group_coordinator`]).
+//!
 //! # What differs from Kafka
 //!
 //! - All replicas of a partition share one log, so a new leader never lacks records; [`sans_io`] has replication.
@@ -63,10 +70,10 @@
 //! - Records are judged more strictly: offsets, counts and timestamps in the header of a batch must agree with
 //!   its records.
 //! - A request with bytes after its end is refused. [`MockCluster::refusals`] tells why connections were closed.
-//! - Transactions stay open until their producers or a test end them: time passes in [`sans_io`] only. Markers are written before EndTxn is answered,
-//!   unless a test holds them, and bear the time of the newest record of their producer.
-//! - Groups have no members but those that a test names ([`MockCluster::set_group_member`]); a group of which it has said nothing lets
-//!   every producer commit.
+//! - Transactions stay open until their producers or a test end them: their time passes in [`sans_io`] only. Markers are written before
+//!   EndTxn is answered, unless a test holds them, and bear the time of the newest record of their producer.
+//! - Groups use the classic protocol; the coordinator never decides (KIP-848), and there are no share groups. A group that no member has
+//!   joined lets every producer commit, unless a test has named members ([`MockCluster::set_group_member`]). Offsets do not expire.
 //! - Quotas are announced ([`Fault::throttle`]) but not enforced.
 
 #![warn(missing_docs)]
@@ -124,7 +131,7 @@ pub use cluster::MockCluster;
 pub use compression::Compression;
 pub use error::MockError;
 pub use faults::{Fault, ParseFaultError};
-pub use groups::{CommittedOffset, GroupProtocol};
+pub use groups::{CommittedOffset, GroupProtocol, GroupState, MockGroup, MockGroupMember};
 pub use otlp::{PushedKind, PushedMetric};
 pub use record::MockRecord;
 pub use requests::Requests;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::groups::Ticket;
+
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reaction {
@@ -15,6 +17,21 @@ pub(crate) enum Reaction {
     Reply { frame: Bytes, delay: Duration },
     /// The client expects no answer.
     Silence,
-    /// There are too few records; ask again when there are more or this time is over.
-    Wait { at_most: Duration },
+    /// Something must happen first; ask again when something has, and at this time since the cluster started.
+    Wait { until: Option<Duration> },
+}
+
+/// How far a request has come that may have to wait.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// When it came.
+    pub(crate) since: Duration,
+    /// What it waits for in a group.
+    pub(crate) ticket: Option<Ticket>,
+}
+
+impl Progress {
+    pub(crate) fn since(now: Duration) -> Self {
+        Self { since: now, ticket: None }
+    }
 }

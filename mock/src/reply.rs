@@ -1,7 +1,7 @@
 //! From a response to the frame of an answer.
 
 use bytes::{BufMut, BytesMut};
-use kafka_protocol::protocol::Encodable;
+use kafka_protocol::protocol::{Encodable, StrBytes};
 
 use crate::faults::FaultPlan;
 use crate::reaction::Reaction;
@@ -43,4 +43,12 @@ fn frame(request: &Request, plan: &FaultPlan, body: &[u8], version: i16) -> Reac
         *place = length.to_be_bytes();
     }
     Reaction::Reply { frame: frame.freeze(), delay: plan.delay }
+}
+
+pub(crate) fn text(text: String) -> StrBytes {
+    StrBytes::from_string(text)
+}
+
+pub(crate) fn optional_text(text: Option<String>) -> Option<StrBytes> {
+    text.map(StrBytes::from_string)
 }

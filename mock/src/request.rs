@@ -11,14 +11,20 @@ use kafka_protocol::messages::end_txn_request::EndTxnRequest;
 use kafka_protocol::messages::fetch_request::FetchRequest;
 use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_protocol::messages::get_telemetry_subscriptions_request::GetTelemetrySubscriptionsRequest;
+use kafka_protocol::messages::heartbeat_request::HeartbeatRequest;
 use kafka_protocol::messages::init_producer_id_request::InitProducerIdRequest;
+use kafka_protocol::messages::join_group_request::JoinGroupRequest;
+use kafka_protocol::messages::leave_group_request::LeaveGroupRequest;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsRequest;
 use kafka_protocol::messages::metadata_request::MetadataRequest;
+use kafka_protocol::messages::offset_commit_request::OffsetCommitRequest;
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequest;
 use kafka_protocol::messages::push_telemetry_request::PushTelemetryRequest;
 use kafka_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
 use kafka_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
+use kafka_protocol::messages::sync_group_request::SyncGroupRequest;
 use kafka_protocol::messages::{ApiVersionsRequest, ProduceRequest, RequestHeader};
-use kafka_protocol::protocol::Decodable;
+use kafka_protocol::protocol::{Decodable, StrBytes};
 
 use crate::api::Api;
 use crate::batch::{self, CheckedBatch, Rejection};
@@ -33,6 +39,7 @@ pub(crate) struct Request {
     pub(crate) api: Api,
     pub(crate) version: i16,
     pub(crate) correlation_id: i32,
+    pub(crate) client_id: Option<StrBytes>,
     pub(crate) body: Body,
 }
 
@@ -47,13 +54,19 @@ pub(crate) enum Body {
     Fetch(FetchRequest),
     FindCoordinator(FindCoordinatorRequest),
     GetTelemetrySubscriptions(GetTelemetrySubscriptionsRequest),
+    Heartbeat(HeartbeatRequest),
     InitProducerId(InitProducerIdRequest),
+    JoinGroup(JoinGroupRequest),
+    LeaveGroup(LeaveGroupRequest),
     ListOffsets(ListOffsetsRequest),
     Metadata(MetadataRequest),
+    OffsetCommit(OffsetCommitRequest),
+    OffsetFetch(OffsetFetchRequest),
     Produce(Produce),
     PushTelemetry(PushTelemetryRequest),
     SaslAuthenticate(SaslAuthenticateRequest),
     SaslHandshake(SaslHandshakeRequest),
+    SyncGroup(SyncGroupRequest),
     TxnOffsetCommit(OffsetCommit),
     /// ApiVersions in a version that the mock does not know. The broker answers with the versions that it knows.
     UnknownApiVersions,
@@ -99,17 +112,20 @@ impl Request {
         let api = Api::from_key(key).ok_or_else(|| format!("requests of key {key} are not served"))?;
         if !api.served().contains(version) {
             return match api {
-                Api::ApiVersions => Ok(Self { api, version, correlation_id, body: Body::UnknownApiVersions }),
+                Api::ApiVersions => {
+                    let body = Body::UnknownApiVersions;
+                    Ok(Self { api, version, correlation_id, client_id: None, body })
+                }
                 _ => Err(format!("{api:?} requests of version {version} are not served")),
             };
         }
-        decode_header(api, version, &mut frame)?;
+        let client_id = decode_header(api, version, &mut frame)?.client_id;
         shape::check(api, version, &frame)?;
         let body = Body::decode(api, version, &mut frame)?;
         if frame.has_remaining() {
             return Err(format!("{api:?} request of version {version} has {} bytes too many", frame.len()));
         }
-        Ok(Self { api, version, correlation_id, body })
+        Ok(Self { api, version, correlation_id, client_id, body })
     }
 }
 
@@ -125,13 +141,19 @@ impl Body {
             Api::Fetch => Self::Fetch(decode(version, bytes)?),
             Api::FindCoordinator => Self::FindCoordinator(decode(version, bytes)?),
             Api::GetTelemetrySubscriptions => Self::GetTelemetrySubscriptions(decode(version, bytes)?),
+            Api::Heartbeat => Self::Heartbeat(decode(version, bytes)?),
             Api::InitProducerId => Self::InitProducerId(decode(version, bytes)?),
+            Api::JoinGroup => Self::JoinGroup(decode(version, bytes)?),
+            Api::LeaveGroup => Self::LeaveGroup(decode(version, bytes)?),
             Api::ListOffsets => Self::ListOffsets(decode(version, bytes)?),
             Api::Metadata => Self::Metadata(decode(version, bytes)?),
+            Api::OffsetCommit => Self::OffsetCommit(decode(version, bytes)?),
+            Api::OffsetFetch => Self::OffsetFetch(decode(version, bytes)?),
             Api::Produce => Self::Produce(Produce::check(decode(version, bytes)?, version)),
             Api::PushTelemetry => Self::PushTelemetry(decode(version, bytes)?),
             Api::SaslAuthenticate => Self::SaslAuthenticate(decode(version, bytes)?),
             Api::SaslHandshake => Self::SaslHandshake(decode(version, bytes)?),
+            Api::SyncGroup => Self::SyncGroup(decode(version, bytes)?),
             Api::TxnOffsetCommit => Self::TxnOffsetCommit(OffsetCommit::decode(version, bytes)?),
         })
     }

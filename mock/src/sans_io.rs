@@ -41,7 +41,7 @@ use crate::error::MockError;
 use crate::faults::{Arrival, Fault, FaultPlan, Loss};
 use crate::handlers::produce::Producing;
 use crate::log::{Appending, PartitionLog};
-use crate::reaction;
+use crate::reaction::{self, Progress};
 use crate::replication::Replication;
 use crate::request::{Body, Request};
 use crate::sasl::{Admission, Session};
@@ -114,18 +114,19 @@ pub enum Reaction {
     Wait(Box<Waiting>),
 }
 
-/// A request that waits for replicas or for records.
+/// A request that waits for replicas, for records or for members of its group.
 #[derive(Debug)]
 pub struct Waiting {
     broker: i32,
     request: Request,
     plan: FaultPlan,
     producing: Option<Producing>,
+    progress: Progress,
     until: Option<Duration>,
 }
 
 impl Waiting {
-    /// Returns when the wait is over whatever happens, in time since the cluster began.
+    /// Returns when to ask again whatever happens, in time since the cluster began.
     pub fn until(&self) -> Duration {
         self.until.unwrap_or(Duration::MAX)
     }
@@ -245,7 +246,14 @@ impl Brokers {
         let Some(plan) = self.broker(broker).receive(&request, Arrival::default(), session) else {
             return Reaction::Close;
         };
-        let mut waiting = Box::new(Waiting { broker, request, plan, producing: None, until: None });
+        let mut waiting = Box::new(Waiting {
+            broker,
+            request,
+            plan,
+            producing: None,
+            progress: Progress::since(now),
+            until: None,
+        });
         if let Body::Produce(produce) = &waiting.request.body {
             if matches!(waiting.plan.loss, Some(Loss::DisconnectBefore | Loss::ResetBefore)) {
                 return Reaction::Close;
@@ -266,7 +274,7 @@ impl Brokers {
         self.state.now = self.state.now.max(now);
         let is_late = waiting.until.is_some_and(|until| now >= until);
         let mut broker = self.broker(waiting.broker);
-        let Waiting { request, plan, producing, .. } = &*waiting;
+        let Waiting { request, plan, producing, progress, .. } = &mut *waiting;
         let reaction = match (&request.body, producing) {
             (Body::Produce(produce), Some(producing)) => {
                 if !broker.state.is_up(broker.id) {
@@ -278,7 +286,7 @@ impl Brokers {
                 let reaction = broker.end_produce(producing, produce, request, plan);
                 broker.conclude(plan, reaction)
             }
-            _ => broker.answer(request, plan, session, is_late),
+            _ => broker.answer(request, plan, session, progress),
         };
         match reaction {
             reaction::Reaction::Close => Reaction::Close,
@@ -287,8 +295,8 @@ impl Brokers {
                 Reaction::Reply { frame, delay, mute: waiting.plan.throttle.unwrap_or_default() }
             }
             reaction::Reaction::Silence => Reaction::Silence,
-            reaction::Reaction::Wait { at_most } => {
-                waiting.until.get_or_insert(now + at_most);
+            reaction::Reaction::Wait { until } => {
+                waiting.until = until;
                 Reaction::Wait(waiting)
             }
         }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::broker::Broker;
 use crate::clock;
 use crate::faults::{Arrival, FaultPlan, Pace, Sending, Then};
-use crate::reaction::Reaction;
+use crate::reaction::{Progress, Reaction};
 use crate::request::Request;
 use crate::sasl::Session;
 use crate::socket::{self, ReadHalf, WriteHalf};
@@ -26,7 +26,9 @@ use crate::tls::{self, Opened, Tls};
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<ClusterState>,
-    /// Woken whenever a waiting Fetch might have an answer.
+    /// When the cluster started.
+    began: Instant,
+    /// Woken whenever a request that waits might have an answer.
     pub(crate) changed: Notify,
     pub(crate) max_frame_bytes: usize,
     #[cfg(feature = "tls")]
@@ -37,6 +39,7 @@ impl Shared {
     pub(crate) fn new(state: ClusterState, max_frame_bytes: usize) -> Self {
         Self {
             state: Mutex::new(state),
+            began: clock::now(),
             changed: Notify::new(),
             max_frame_bytes,
             #[cfg(feature = "tls")]
@@ -44,9 +47,11 @@ impl Shared {
         }
     }
 
-    /// Locks the state. A panic under the lock cannot leave it half changed in a way that matters to a test.
+    /// Locks the state, which learns what time it is. A panic under the lock cannot leave it half changed in a way that matters to a test.
     pub(crate) fn state(&self) -> MutexGuard<'_, ClusterState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.now = clock::now().saturating_duration_since(self.began);
+        state
     }
 }
 
@@ -325,18 +330,30 @@ impl Connection {
 
     /// Asks the broker for its reaction until it no longer waits.
     async fn answer(&self, request: &Request, plan: &FaultPlan, session: &mut Session) -> Reaction {
-        let mut deadline = None;
+        let mut progress = None;
         loop {
             let mut changed = pin!(self.shared.changed.notified());
             changed.as_mut().enable();
-            let is_late = deadline.is_some_and(|deadline| clock::now() >= deadline);
-            let reaction = self.with_broker(|broker| broker.answer(request, plan, session, is_late));
-            let Reaction::Wait { at_most } = reaction else { return reaction };
-            let deadline = *deadline.get_or_insert_with(|| clock::now() + at_most);
+            let (reaction, is_news) = self.with_broker(|broker| {
+                let progress = progress.get_or_insert_with(|| Progress::since(broker.state.now));
+                let reaction = broker.answer(request, plan, session, progress);
+                (reaction, broker.state.groups.take_news())
+            });
+            if is_news {
+                self.shared.changed.notify_waiters();
+            }
+            let Reaction::Wait { until } = reaction else { return reaction };
             tokio::select! {
                 () = changed => {}
-                () = tokio::time::sleep_until(deadline) => {}
+                () = self.sleep_until(until) => {}
             }
+        }
+    }
+
+    async fn sleep_until(&self, time: Option<Duration>) {
+        match time.and_then(|time| self.shared.began.checked_add(time)) {
+            Some(time) => tokio::time::sleep_until(time).await,
+            None => std::future::pending().await,
         }
     }
 

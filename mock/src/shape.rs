@@ -4,6 +4,8 @@
 //! `kafka-protocol` allocates room for as many elements as a count claims before it reads the first one, so a
 //! request of forty bytes could otherwise ask for hundreds of gigabytes and end the process.
 
+mod groups;
+
 use crate::api::Api;
 
 /// Checks the body of a request; what is left over at its end is refused too.
@@ -19,13 +21,19 @@ pub(crate) fn check(api: Api, version: i16, body: &[u8]) -> Result<(), String> {
         Api::Fetch => walk.fetch(version),
         Api::FindCoordinator => walk.find_coordinator(version),
         Api::GetTelemetrySubscriptions => walk.get_telemetry_subscriptions(),
+        Api::Heartbeat => walk.heartbeat(version),
         Api::InitProducerId => walk.init_producer_id(version),
+        Api::JoinGroup => walk.join_group(version),
+        Api::LeaveGroup => walk.leave_group(version),
         Api::ListOffsets => walk.list_offsets(version),
         Api::Metadata => walk.metadata(version),
+        Api::OffsetCommit => walk.offset_commit(version),
+        Api::OffsetFetch => walk.offset_fetch(version),
         Api::Produce => walk.produce(version),
         Api::PushTelemetry => walk.push_telemetry(),
         Api::SaslAuthenticate => walk.sasl_authenticate(),
         Api::SaslHandshake => walk.string(),
+        Api::SyncGroup => walk.sync_group(version),
         Api::TxnOffsetCommit => walk.txn_offset_commit(version),
     };
     match walked {

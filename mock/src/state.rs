@@ -93,7 +93,7 @@ pub(crate) struct ClusterState {
     pub(crate) are_markers_held: bool,
     /// Makes ids of topics; random if `None`.
     topic_ids: Option<u128>,
-    /// Time since the cluster started; zero in a cluster over TCP, which keeps none.
+    /// Time since the cluster started.
     pub(crate) now: Duration,
 }
 

@@ -1,11 +1,10 @@
-//! Transactions and offsets of groups, as a test sees and drives them.
+//! Transactions, as a test sees and drives them.
 
 use std::collections::BTreeMap;
 
 use super::MockCluster;
 use crate::coordinators::Coordinated;
 use crate::error::MockError;
-use crate::groups::{CommittedOffset, GroupProtocol};
 use crate::record::MockRecord;
 use crate::transactions::MockTransaction;
 
@@ -82,48 +81,5 @@ impl MockCluster {
     pub fn move_transaction_coordinator(&self, transactional_id: &str, to: i32) -> Result<(), MockError> {
         let what = Coordinated::Transaction(transactional_id.to_owned());
         self.change(|state| state.move_coordinator(&what, to))
-    }
-}
-
-/// Consumer groups, of which the mock serves TxnOffsetCommit alone.
-impl MockCluster {
-    /// Returns the offsets of a group that were committed in transactions, by topic and partition.
-    pub fn committed_offsets(&self, group: &str) -> BTreeMap<(String, i32), CommittedOffset> {
-        self.shared.state().groups.committed(group)
-    }
-
-    /// Says that a group has this member, in this generation (or with this epoch), as the instance with this `group.instance.id` if it
-    /// has one. From now on offsets of the group are taken from its members only (KIP-447), and from producers that name none.
-    ///
-    /// Groups of which a test has said nothing let all producers commit.
-    pub fn set_group_member(
-        &self,
-        group: &str,
-        protocol: GroupProtocol,
-        member_id: &str,
-        instance_id: Option<&str>,
-        generation: i32,
-    ) {
-        let state = &mut self.shared.state();
-        state.groups.set_member(group, protocol, member_id, instance_id, generation);
-    }
-
-    /// Says that a group does not have this member, or has it no longer.
-    pub fn remove_group_member(&self, group: &str, member_id: &str) {
-        self.shared.state().groups.remove_member(group, member_id);
-    }
-
-    /// Returns the broker that coordinates a group; `None` if no broker is up.
-    pub fn group_coordinator(&self, group: &str) -> Option<i32> {
-        self.shared.state().coordinator_of(&Coordinated::Group(group.to_owned())).broker
-    }
-
-    /// Moves the coordinator of a group to another broker.
-    ///
-    /// # Errors
-    ///
-    /// [`MockError::UnknownBroker`].
-    pub fn move_group_coordinator(&self, group: &str, to: i32) -> Result<(), MockError> {
-        self.change(|state| state.move_coordinator(&Coordinated::Group(group.to_owned()), to))
     }
 }

@@ -23,12 +23,13 @@ use crate::topic::{TopicId, TopicRef};
 const READ_COMMITTED: i8 = 1;
 
 impl Broker<'_> {
+    /// Reads what there is; `since` is when the request came.
     pub(crate) fn fetch(
         &self,
         fetch: &FetchRequest,
         request: &Request,
         plan: &FaultPlan,
-        is_last_call: bool,
+        since: Duration,
     ) -> Reaction {
         let mut response = FetchResponse::default().with_throttle_time_ms(plan.throttle_time_ms());
         // The mock never opens a session: it answers each full request with session 0, and clients then go on
@@ -41,10 +42,11 @@ impl Broker<'_> {
         response.responses =
             topics.map(|topic| self.fetch_topic(topic, fetch, request.version, plan, &mut read)).collect();
         let is_enough = read.has_error || read.bytes >= bytes_of(fetch.min_bytes);
-        if is_enough || is_last_call || fetch.max_wait_ms <= 0 {
+        let until = since + Duration::from_millis(fetch.max_wait_ms.try_into().unwrap_or(0));
+        if is_enough || self.state.now >= until {
             return reply(request, plan, &response);
         }
-        Reaction::Wait { at_most: Duration::from_millis(fetch.max_wait_ms.unsigned_abs().into()) }
+        Reaction::Wait { until: Some(until) }
     }
 
     pub(crate) fn fetch_targets(&self, fetch: &FetchRequest, version: i16) -> Vec<Target> {

@@ -119,9 +119,11 @@ impl Broker<'_> {
             member_id: &commit.member_id,
             instance_id: commit.instance_id.as_deref(),
             generation: commit.generation,
+            is_transactional: true,
             knows_newer_errors: version >= FIRST_WITH_IDS,
         };
-        self.state.groups.check_member(group, committer)?;
+        let now = self.state.now;
+        self.state.groups.check_member(group, committer, now)?;
         self.state.groups.add_pending(group, *producer, offsets);
         Ok(())
     }

@@ -23,13 +23,23 @@ impl ClusterState {
     pub(crate) fn move_coordinator(&mut self, what: &Coordinated, to: i32) -> Result<(), MockError> {
         self.node(to)?;
         self.coordinators.move_to(what, Some(to), self.now);
+        self.turn_members_away(what);
         Ok(())
     }
 
     /// Brokers have come or gone.
     pub(super) fn settle_coordinators(&mut self) {
         let live: Vec<_> = self.live_brokers().map(|(id, _)| id).collect();
-        self.coordinators.settle(&live, self.now);
+        for what in self.coordinators.settle(&live, self.now) {
+            self.turn_members_away(&what);
+        }
+    }
+
+    /// Members of a group that wait at the coordinator before learn that there is another.
+    fn turn_members_away(&mut self, moved: &Coordinated) {
+        if let Coordinated::Group(id) = moved {
+            self.groups.move_coordinator(id, self.now);
+        }
     }
 
     /// InitProducerId of a transactional producer.

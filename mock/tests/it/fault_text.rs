@@ -85,7 +85,7 @@ fn what_is_no_fault_is_told_by_its_word() {
         ("", r#""": no reaction, such as drop or error=6"#),
         ("produce broker=1", r#""produce broker=1": no reaction, such as drop or error=6"#),
         ("produce drip", r#""drip": neither a condition nor a reaction"#),
-        ("heartbeat drop", r#""heartbeat": neither a condition nor a reaction"#),
+        ("describe-groups drop", r#""describe-groups": neither a condition nor a reaction"#),
         ("drop delay=1s", r#""delay=1s": a second reaction; another one needs a line of its own"#),
         ("drop broker=1 broker=2", r#""broker=2": said twice, or against an earlier word"#),
         ("produce fetch drop", r#""fetch": said twice, or against an earlier word"#),
