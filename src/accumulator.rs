@@ -35,7 +35,7 @@ pub(crate) use self::partition_queue::{
     Append, Appended, AtBatchEnd, BufferNeed, Done, Head, NO_TRANSACTION, PartitionQueue, SealJob, TakenHead,
 };
 pub(crate) use self::producer_batch::{BatchOrder, LastAnswer, ProducerBatch};
-pub(crate) use self::rescue::{Rescue, rescue};
+pub(crate) use self::rescue::{Rescue, rescue, withdraw};
 pub(crate) use self::settings::Settings;
 pub(crate) use self::split::{halve, split};
 pub(crate) use self::stage_clock::{EnqueueWaits, Stage};

@@ -147,6 +147,19 @@ impl BatchCell {
         &self.topic_partition
     }
 
+    /// Returns the batch in which a record of this one is now, and its place there.
+    pub(crate) fn place_now(self: &Arc<Self>, index: u32) -> (Arc<Self>, u32) {
+        let (mut cell, mut index) = (Arc::clone(self), index);
+        while let Some(Outcome::Redirected(parts)) = cell.outcome()
+            && let Some(part) = redirect(parts, index)
+        {
+            index = part.position_of(index);
+            let next = Arc::clone(&part.cell);
+            cell = next;
+        }
+        (cell, index)
+    }
+
     /// Waits until the batch, and every batch that its records moved to, is complete.
     pub(crate) async fn completed(self: Arc<Self>) {
         let mut open = vec![self];
@@ -233,6 +246,11 @@ pub(crate) struct RecordFacts {
 impl Delivery {
     pub(crate) fn new(cell: Arc<BatchCell>, record: RecordFacts) -> Self {
         Self { cell, record, slot: NO_SLOT }
+    }
+
+    /// Returns the batch that the record was in last, as far as this delivery knows, and its place there.
+    pub(crate) fn place(&self) -> (&Arc<BatchCell>, u32) {
+        (&self.cell, self.record.index)
     }
 
     pub(crate) fn facts(&self) -> RecordFacts {

@@ -20,6 +20,7 @@ pub use self::broker_report::{BrokerFailure, BrokerReport, BrokerState, Connecti
 pub(crate) use self::delivery_error::{BatchFailure, Explained, FailedBatch};
 pub use self::delivery_error::{DeliveryError, DeliveryErrorKind, TimeSpent};
 pub use self::disposition::Disposition;
+pub(crate) use self::send_error::OF_CALL;
 pub use self::send_error::{SendError, SendErrorKind};
 pub use self::transaction_error::{TransactionError, TransactionErrorKind};
 

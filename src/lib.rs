@@ -208,7 +208,8 @@
 //!
 //! Dropping the future of `enqueue` (or of `send`, before the record is accepted) withdraws the record. Once the producer
 //! has accepted a record it sends it, whatever you drop: a [`Delivery`] only watches. If a timeout around `send` ends, the
-//! caller has stopped waiting; the record may still be written.
+//! caller has stopped waiting; the record may still be written. [`send_timeout`](KafkaProducer::send_timeout) has a time limit of its own,
+//! withdraws what was not sent by then, and says what is the case.
 //!
 //! # Coming from Java or librdkafka
 //!

@@ -38,6 +38,7 @@ mod placing;
 mod refusal_log;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod time_limits;
 mod topic_wait;
 mod topics;
 mod transactional;
@@ -49,7 +50,7 @@ pub use self::build_error::BuildError;
 pub use self::builder::KafkaProducerBuilder;
 pub use self::close_report::CloseReport;
 pub(crate) use self::core::ProducerCore;
-use self::enqueue::{Enqueue, TimeBlocked, far};
+use self::enqueue::{Enqueue, TimeBlocked, TimeLimit, far};
 use self::face::Face;
 pub use self::health::Health;
 #[cfg(feature = "telemetry")]
@@ -199,7 +200,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         let deadline = TimeBlocked::default().deadline(self.core.settings.max_block);
         match self.core.wait_for_topic(&topic, None, deadline).await {
             Ok(cluster) => Ok(cluster.partitions(&topic).to_vec()),
-            Err(error) => Err(self.core.topic_error(&topic, None, error, EnqueueWaits::default())),
+            Err(error) => {
+                Err(self.core.topic_error(&topic, None, error, EnqueueWaits::default(), TimeLimit::MaxBlock))
+            }
         }
     }
 

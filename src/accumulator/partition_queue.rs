@@ -347,6 +347,17 @@ impl PartitionQueue {
         self.queued.store(inner.batches.len(), Ordering::Relaxed);
     }
 
+    /// Takes the batch of a cell, if it is queued and was never sent.
+    pub(crate) fn take_unsent(&self, cell: &Arc<BatchCell>) -> Option<ProducerBatch> {
+        let mut inner = self.lock();
+        let is_it = |batch: &ProducerBatch| Arc::ptr_eq(batch.cell(), cell) && batch.is_unsent();
+        let at = inner.batches.iter().position(is_it)?;
+        let taken = inner.batches.remove(at);
+        inner.shrink();
+        self.queued.store(inner.batches.len(), Ordering::Relaxed);
+        taken
+    }
+
     /// Takes their sequence numbers from the queued batches. Returns those that may be in the log under theirs: with
     /// another they might be written twice.
     pub(crate) fn forget_identities(&self) -> Vec<ProducerBatch> {

@@ -1,6 +1,6 @@
-//! Separating the records of a refused batch that the broker named (KIP-467) from the innocent ones.
+//! Taking records out of a batch: those that the broker named when it refused the batch (KIP-467), and those that callers withdraw.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ pub(crate) struct Rescue {
 /// Gives the batch back if there is no record to save: no record is named, or all are, or the bytes cannot be read, or
 /// it was rebuilt too often.
 pub(crate) fn rescue(
-    mut batch: ProducerBatch,
+    batch: ProducerBatch,
     named: &BTreeMap<u32, Option<String>>,
     queue: &Arc<PartitionQueue>,
     now: Instant,
@@ -43,37 +43,71 @@ pub(crate) fn rescue(
     if culprits == 0 || culprits == count as usize || batch.rescues() >= MAX_RESCUES {
         return Err(Box::new(batch));
     }
-    let Some((records, _)) = batch.decode().filter(|(records, _)| records.len() == count as usize) else {
+    let culprits = part_in_two(batch, Part::Rest, is_named, queue, now)?;
+    // They are there in the order of their indices.
+    let messages = named.range(..count).map(|(_, message)| message.clone());
+    Ok(Rescue { culprits, messages: (0..).zip(messages).collect() })
+}
+
+/// Parts a batch that is certain not to be in the log, and has no number, into the records that callers withdraw, by their index, and
+/// the rest. The rest takes the place of the batch in its queue; the batch itself is completed as moved. Returns the records that are
+/// withdrawn, to be failed. If these are all of the batch, it is the batch itself.
+///
+/// As with pieces of a split batch, the memory of both lies outside `buffer.memory`.
+///
+/// Gives the batch back if none of its records is named, or if its bytes cannot be read.
+pub(crate) fn withdraw(
+    batch: ProducerBatch,
+    named: &BTreeSet<u32>,
+    queue: &Arc<PartitionQueue>,
+    now: Instant,
+) -> Result<ProducerBatch, Box<ProducerBatch>> {
+    let count = batch.record_count();
+    match named.range(..count).count() {
+        0 => Err(Box::new(batch)),
+        all if all == count as usize => Ok(batch),
+        _ => part_in_two(batch, Part::Kept, |index| named.contains(&index), queue, now),
+    }
+}
+
+/// Moves the records of a batch into two others, and completes it as moved. Returns the one with the records that `is_taken` names. The
+/// other takes the place of the batch in its queue, as this part.
+fn part_in_two(
+    mut batch: ProducerBatch,
+    rest: Part,
+    is_taken: impl Fn(u32) -> bool,
+    queue: &Arc<PartitionQueue>,
+    now: Instant,
+) -> Result<ProducerBatch, Box<ProducerBatch>> {
+    let count = batch.record_count() as usize;
+    let Some((records, _)) = batch.decode().filter(|(records, _)| records.len() == count) else {
         return Err(Box::new(batch));
     };
     let mut notes = batch.take_notes().into_iter().peekable();
-    let of = |wanted: bool| (0_u32..).zip(&records).filter(move |(at, _)| is_named(*at) == wanted);
+    let is_taken = &is_taken;
+    let of = |wanted: bool| (0_u32..).zip(&records).filter(move |(at, _)| is_taken(*at) == wanted);
     // Timestamps are kept as distances from the first record, so a record may take more than it did before.
     let most = |(_, record)| MAX_RECORD_OVERHEAD + RecordRef::from(record).payload_len();
     let capacity = |wanted| HEADER_LEN + of(wanted).map(most).sum::<usize>();
-    let mut innocent = batch.part(Part::Rest, queue, capacity(false));
-    let mut guilty = batch.part(Part::Culprits, queue, capacity(true));
+    let mut kept = batch.part(rest, queue, capacity(false));
+    let mut taken = batch.part(Part::Taken, queue, capacity(true));
     let mut redirects: Vec<Redirect> = Vec::new();
-    let mut messages = Vec::new();
     let mut side = None;
     for (index, record) in (0_u32..).zip(&records) {
-        let is_culprit = is_named(index);
-        let part = if is_culprit { &mut guilty } else { &mut innocent };
-        if side.replace(is_culprit) != Some(is_culprit) {
+        let is_taken = is_taken(index);
+        let part = if is_taken { &mut taken } else { &mut kept };
+        if side.replace(is_taken) != Some(is_taken) {
             redirects.push(Redirect { first: index, at: part.record_count(), cell: Arc::clone(part.cell()) });
-        }
-        if let Some(message) = named.get(&index) {
-            messages.push((part.record_count(), message.clone()));
         }
         move_to(part, record, notes.next_if(|note| note.record.index == index));
     }
-    innocent.filled(now);
+    kept.filled(now);
     batch.redirect(redirects);
-    // They may hold the memory of the batch, and giving it back wakes callers. A panic in there must not come between the culprits
-    // and their return: what a function is about to return is not dropped if it then panics, and so not saved.
+    // They may hold the memory of the batch, and giving it back wakes callers. A panic in there must not come between the records that
+    // are taken and their return: what a function is about to return is not dropped if it then panics, and so not saved.
     drop(records);
-    queue.put_back(std::iter::once(innocent));
-    Ok(Rescue { culprits: guilty, messages })
+    queue.put_back(std::iter::once(kept));
+    Ok(taken)
 }
 
 fn move_to(part: &mut ProducerBatch, record: &DecodedRecord, note: Option<AckNote>) {

@@ -110,6 +110,10 @@ pub enum DeliveryErrorKind {
     /// The transaction of the record cannot be committed any more.
     #[error("the transaction cannot be committed: {}", .0.kind())]
     TransactionFailed(TransactionError),
+    /// [`KafkaProducer::withdraw`](crate::KafkaProducer::withdraw) took the record back before it was sent, or
+    /// [`KafkaProducer::send_timeout`](crate::KafkaProducer::send_timeout) did when its time was over.
+    #[error("the record was withdrawn before it was sent")]
+    Withdrawn,
     /// The leader of the partition is too old for the codec of `compression.type`.
     #[error("the broker speaks no version of Produce that allows {0}")]
     UnsupportedCompression(Compression),
@@ -129,7 +133,7 @@ impl DeliveryErrorKind {
             Self::Closed => "give `close` more time",
             Self::Disconnected { .. } => "raise retries, which are used up",
             Self::NotSentAgain(_) => "send it again, unless it is in the log",
-            Self::Purged => "send it again if it is still wanted",
+            Self::Purged | Self::Withdrawn => "send it again if it is still wanted",
             Self::RuntimeShutdown => "close the producer before its runtime ends",
             Self::SenderPanicked(_) => "report it, and build another producer",
             Self::Stopped => "deal with the record that failed first, then call `resume`",
@@ -332,7 +336,8 @@ impl DeliveryError {
             DeliveryErrorKind::BatchRefused { .. }
             | DeliveryErrorKind::Disconnected { .. }
             | DeliveryErrorKind::NotSentAgain(_)
-            | DeliveryErrorKind::Purged => Disposition::RetryLater,
+            | DeliveryErrorKind::Purged
+            | DeliveryErrorKind::Withdrawn => Disposition::RetryLater,
             DeliveryErrorKind::TimedOut(spent) => Disposition::of_last_answer(spent.last_error),
             DeliveryErrorKind::Stopped => Disposition::ResumePartition,
             DeliveryErrorKind::TransactionAborted => Disposition::AbortTransaction,

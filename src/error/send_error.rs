@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::protocol::ErrorCode;
 use crate::record::ProducerRecord;
-use crate::topic_partition::Topic;
+use crate::topic_partition::{Topic, TopicPartition};
 
 use super::broker_report::{BrokerReport, Brokers, leading_failure, unreachable};
 use super::remedy::{self, Line, Remedy};
@@ -29,7 +29,7 @@ pub struct SendError<K = Bytes, V = Bytes>(Box<SendFailure<K, V>>);
 #[derive(Clone)]
 struct SendFailure<K, V> {
     kind: SendErrorKind,
-    /// `Some` unless the kind is `Delivery`.
+    /// `Some` unless the kind is `Delivery` or `UnderWay`.
     record: Option<ProducerRecord<K, V>>,
 }
 
@@ -88,9 +88,9 @@ pub enum SendErrorKind {
     /// The record itself cannot be sent.
     #[error("{0}")]
     InvalidRecord(String),
-    /// No memory became free for the record within `max.block.ms`.
+    /// No memory became free for the record within `max.block.ms`, or within the timeout of the call.
     #[error(
-        "no {needed} bytes of buffer.memory ({limit}) became free within max.block.ms: waited {}{}", Spent(*.memory_wait), Before(*.metadata_wait)
+        "no {needed} bytes of buffer.memory ({limit}) became free within {within}: waited {}{}", Spent(*.memory_wait), Before(*.metadata_wait)
     )]
     MemoryTimeout {
         /// Bytes that the record needs.
@@ -101,9 +101,11 @@ pub enum SendErrorKind {
         metadata_wait: Duration,
         /// Time spent waiting for memory.
         memory_wait: Duration,
+        /// What limits the wait: `max.block.ms`, or `the timeout of the call`.
+        within: &'static str,
     },
-    /// The topic, or the partition that the record names, was not found within `max.block.ms`.
-    #[error("{} not in metadata after {} (max.block.ms){}", Wanted(.topic, *.partition, *.partition_count), Spent(*.waited), Cause(*.cause, .obstacle.as_deref(), .brokers))]
+    /// The topic, or the partition that the record names, was not found within `max.block.ms`, or within the timeout of the call.
+    #[error("{} not in metadata after {} ({within}){}", Wanted(.topic, *.partition, *.partition_count), Spent(*.waited), Cause(*.cause, .obstacle.as_deref(), .brokers))]
     MetadataTimeout {
         /// The topic.
         topic: Topic,
@@ -120,6 +122,8 @@ pub enum SendErrorKind {
         obstacle: Option<String>,
         /// How each broker has fared. The one that tells most comes first.
         brokers: Vec<BrokerReport>,
+        /// What limits the wait: `max.block.ms`, or `the timeout of the call`.
+        within: &'static str,
     },
     /// The custom partitioner failed.
     #[error("the partitioner failed for topic {:?}", .topic.as_str())]
@@ -199,12 +203,22 @@ pub enum SendErrorKind {
         /// The partitions that the topic is known to have.
         partition_count: Option<usize>,
     },
+    /// The timeout of the call is over, and the record, which was accepted, could not be withdrawn: it is under way to a broker, or waits to
+    /// be sent again. The producer goes on with it. Only from [`send_timeout`](crate::KafkaProducer::send_timeout).
+    #[error("record for {topic_partition} not acknowledged after {} (the timeout of the call)", Spent(*.waited))]
+    UnderWay {
+        /// Where the record goes.
+        topic_partition: TopicPartition,
+        /// The timeout of the call.
+        waited: Duration,
+    },
 }
 
 impl SendErrorKind {
     /// Says in one line why a record was refused, what became of it, and what to do.
     pub(crate) fn refusal(&self) -> impl fmt::Display + '_ {
-        Line { cause: self, fate: Some("not sent"), remedy: self.remedy() }
+        let fate = if let Self::UnderWay { .. } = self { "under way, may be written" } else { "not sent" };
+        Line { cause: self, fate: Some(fate), remedy: self.remedy() }
     }
 
     /// Returns what to do about it, in words, if there is more to say than the cause does.
@@ -215,6 +229,9 @@ impl SendErrorKind {
             Self::Closed => "build another producer",
             Self::Delivery(error) => return error.kind().remedy(),
             Self::Full { .. } => "wait for deliveries, or use `enqueue`, which waits; or raise buffer.memory",
+            Self::MemoryTimeout { within, .. } if *within == OF_CALL => {
+                "brokers take records more slowly than they come: send less, or raise buffer.memory or the timeout"
+            }
             Self::MemoryTimeout { .. } => {
                 "brokers take records more slowly than they come: send less, or raise buffer.memory or max.block.ms"
             }
@@ -229,6 +246,9 @@ impl SendErrorKind {
             Self::MetadataTimeout { cause: Some(code), .. } | Self::TopicRefused { code, .. } => {
                 return remedy::of_last_word(*code);
             }
+            Self::MetadataTimeout { within, .. } if *within == OF_CALL => {
+                "brokers are slow to answer: raise the timeout"
+            }
             Self::MetadataTimeout { .. } => "brokers are slow to answer: raise max.block.ms",
             Self::RuntimeShutdown => "build the producer in a runtime that lives as long as it does",
             Self::SenderPanicked(_) => "report it, and build another producer",
@@ -239,6 +259,7 @@ impl SendErrorKind {
             Self::TooLarge { .. } => "make the record smaller, or raise buffer.memory",
             Self::TopicUnknown { .. } => "call again soon, or use `enqueue`, which waits",
             Self::TransactionOver => "begin another",
+            Self::UnderWay { .. } => "look for it before you send it again",
             Self::AuthenticationFailed { .. }
             | Self::BootstrapUnresolved { .. }
             | Self::Cancelled
@@ -254,6 +275,12 @@ impl<K, V> SendError<K, V> {
         Self(Box::new(SendFailure { kind, record: Some(record) }))
     }
 
+    /// The record is neither refused nor settled.
+    pub(crate) fn under_way(topic_partition: TopicPartition, waited: Duration) -> Self {
+        let kind = SendErrorKind::UnderWay { topic_partition, waited };
+        Self(Box::new(SendFailure { kind, record: None }))
+    }
+
     /// Returns the reason.
     #[must_use]
     pub fn kind(&self) -> &SendErrorKind {
@@ -263,7 +290,11 @@ impl<K, V> SendError<K, V> {
     /// Returns whether the record may stand in the log all the same.
     #[must_use]
     pub fn persisted(&self) -> Persisted {
-        self.delivery_error().map_or(Persisted::No, DeliveryError::persisted)
+        match &self.0.kind {
+            SendErrorKind::Delivery(error) => error.persisted(),
+            SendErrorKind::UnderWay { .. } => Persisted::Maybe,
+            _ => Persisted::No,
+        }
     }
 
     /// Returns what to do about it.
@@ -279,6 +310,7 @@ impl<K, V> SendError<K, V> {
             SendErrorKind::Cancelled => Disposition::RetryLater,
             SendErrorKind::Delivery(error) => error.disposition(),
             SendErrorKind::Stopped { .. } => Disposition::ResumePartition,
+            SendErrorKind::UnderWay { .. } => Disposition::FindOutcome,
             SendErrorKind::BlockingRefused | SendErrorKind::TransactionOver => Disposition::Bug,
             SendErrorKind::TopicRefused { code, .. } => Disposition::of(*code),
             // What keeps the producer from brokers is newer than what they have said of the topic.
@@ -317,7 +349,7 @@ impl<K, V> SendError<K, V> {
     /// Returns the record if it was refused, that is, never accepted.
     ///
     /// Returns `None` for [`SendErrorKind::Delivery`]: that record is serialized already, and [`DeliveryError::record`]
-    /// returns it.
+    /// returns it; and for [`SendErrorKind::UnderWay`], because the producer still has it.
     #[must_use]
     pub fn into_record(self) -> Option<ProducerRecord<K, V>> {
         self.0.record
@@ -325,7 +357,8 @@ impl<K, V> SendError<K, V> {
 }
 
 impl SendError<Bytes, Bytes> {
-    /// Returns the record, whether it was refused or failed later.
+    /// Returns the record, whether it was refused or failed later. `None` for [`SendErrorKind::UnderWay`], because the producer still
+    /// has it.
     #[must_use]
     pub fn record(&self) -> Option<ProducerRecord> {
         match &self.0.kind {
@@ -364,6 +397,9 @@ impl<K, V> StdError for SendError<K, V> {
         }
     }
 }
+
+/// What limits a wait that `max.block.ms` does not.
+pub(crate) const OF_CALL: &str = "the timeout of the call";
 
 /// Whether no broker can be asked, or none has answered so far.
 fn has_no_answer(brokers: &[BrokerReport]) -> bool {

@@ -93,6 +93,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 limit: 20,
                 metadata_wait: second,
                 memory_wait: second,
+                within: "max.block.ms",
             },
             Disposition::RetryLater,
             "no 10 bytes of buffer.memory (20) became free within max.block.ms: waited 1 s after 1 s for metadata",
@@ -106,6 +107,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 cause: None,
                 obstacle: None,
                 brokers: vec![report(BrokerState::Connected)],
+                within: "max.block.ms",
             },
             Disposition::RetryLater,
             "partition 7 of topic \"orders\" with 2 partitions not in metadata after 1 s (max.block.ms)",
@@ -119,6 +121,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 cause: None,
                 obstacle: Some("the answer of broker kafka-1:9092 cannot be read".to_owned()),
                 brokers: Vec::new(),
+                within: "max.block.ms",
             },
             Disposition::RetryLater,
             "topic \"orders\" not in metadata after 1 s (max.block.ms): the answer of broker kafka-1:9092 cannot be read",
@@ -132,6 +135,7 @@ fn refusals() -> Vec<(SendErrorKind, Disposition, &'static str)> {
                 cause: None,
                 obstacle: None,
                 brokers: vec![refusing()],
+                within: "max.block.ms",
             },
             Disposition::RetryLater,
             "topic \"orders\" not in metadata after 1 s (max.block.ms): no broker can be reached (kafka-1:9092: connection refused, 57 attempts in 60 s)",
@@ -179,6 +183,7 @@ fn sources_lead_from_the_broker_to_what_the_system_said() {
         cause: None,
         obstacle: None,
         brokers: vec![refusing()],
+        within: "max.block.ms",
     };
     let error: SendError = SendError::refused(kind, ProducerRecord::to("orders").value("v"));
 
@@ -220,6 +225,7 @@ fn remedies_name_what_is_to_be_changed() {
             cause,
             obstacle: obstacle.map(str::to_owned),
             brokers,
+            within: "max.block.ms",
         };
     let metadata_timeout = |partition_count, cause, obstacle| {
         metadata_timeout_of(partition_count, cause, obstacle, vec![report(BrokerState::Connected)])
@@ -301,6 +307,7 @@ fn timeouts_advise_by_the_last_answer() {
             cause,
             obstacle: obstacle.map(str::to_owned),
             brokers,
+            within: "max.block.ms",
         };
         SendError::<Bytes, Bytes>::refused(kind, ProducerRecord::to("orders")).disposition()
     };

@@ -17,6 +17,7 @@ use tokio::task::coop;
 use crate::accumulator::NO_TRANSACTION;
 use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::{SendError, SendErrorKind};
+use crate::producer::enqueue::TimeLimit;
 use crate::producer::walk::{Stop, Walk};
 use crate::producer::{CloseReport, KafkaProducer};
 use crate::record::ProducerRecord;
@@ -112,7 +113,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             Err(_) if is_in_async_code() => Err(walk.refuse(SendErrorKind::BlockingRefused)),
             Err(stop) => {
                 let kept = walk.into_kept();
-                park_on(self.enqueue_waiting(record, kept, None, Some(stop)))
+                park_on(self.enqueue_waiting(record, kept, None, Some(stop), TimeLimit::MaxBlock))
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use super::enqueue::TimeLimit;
 use super::refusal_log::RefusalLog;
 use super::topic_wait::{self, TopicWait, TopicWaitError};
 use super::topics::TopicDirectory;
@@ -92,6 +93,7 @@ impl ProducerCore {
         partition: Option<i32>,
         error: TopicWaitError,
         spent: EnqueueWaits,
+        limit: TimeLimit,
     ) -> SendErrorKind {
         let topic = topic.clone();
         match error {
@@ -104,10 +106,11 @@ impl ProducerCore {
                     topic,
                     partition,
                     partition_count,
-                    waited: self.settings.max_block.saturating_sub(spent.memory),
+                    waited: limit.most(self.settings.max_block).saturating_sub(spent.memory),
                     cause,
                     obstacle,
                     brokers,
+                    within: limit.name(),
                 }
             }
         }
@@ -124,12 +127,18 @@ impl ProducerCore {
         }
     }
 
-    pub(super) fn memory_timeout(&self, needed: usize, spent: EnqueueWaits) -> SendErrorKind {
+    pub(super) fn memory_timeout(
+        &self,
+        needed: usize,
+        spent: EnqueueWaits,
+        limit: TimeLimit,
+    ) -> SendErrorKind {
         SendErrorKind::MemoryTimeout {
             needed,
             limit: self.accumulator.memory().total(),
             metadata_wait: spent.metadata,
             memory_wait: spent.memory,
+            within: limit.name(),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::accumulator::{EnqueueWaits, PartitionQueue, TopicQueues};
 use crate::buffer_memory::MemoryClosed;
 use crate::clock;
 use crate::delivery::Delivery;
-use crate::error::{SendError, SendErrorKind};
+use crate::error::{OF_CALL, SendError, SendErrorKind};
 use crate::producer::memory_wait::MemoryInHand;
 use crate::producer::transactional::{Intake, number_of};
 use crate::producer::walk::{Kept, Stop, Walk};
@@ -84,7 +84,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
     }
 
     fn wait(&mut self, record: ProducerRecord<K, V>, kept: Kept, stop: Option<Stop>) {
-        let waiting = self.producer.enqueue_waiting(record, kept, self.intake, stop);
+        let waiting = self.producer.enqueue_waiting(record, kept, self.intake, stop, TimeLimit::MaxBlock);
         self.state = State::Waiting(Box::pin(waiting));
     }
 
@@ -152,6 +152,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         kept: Kept,
         intake: Option<&Intake>,
         mut stop: Option<Stop>,
+        limit: TimeLimit,
     ) -> Accepted<K, V> {
         let core = &*self.core;
         let walk = Walk::resume(self, &mut record, kept, number_of(intake));
@@ -160,15 +161,17 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
             return Err(walk.refuse(SendErrorKind::TransactionOver));
         }
         let mut waited = TimeBlocked::default();
+        let most = limit.most(core.settings.max_block);
         loop {
             match stop {
                 None => drop(std::future::poll_fn(coop::poll_proceed).await),
                 Some(Stop::Refused(kind)) => return Err(walk.refuse(*kind)),
                 Some(Stop::Retired | Stop::TopicUnknown) => {
-                    let deadline = waited.deadline(core.settings.max_block);
+                    let deadline = waited.deadline(most);
                     let since = clock::now();
                     let ProducerRecord { topic, partition, .. } = walk.record();
-                    let wait = core.wait_for_topic_in(intake, topic, *partition, deadline, waited.spent);
+                    let wait =
+                        core.wait_for_topic_in(intake, topic, *partition, deadline, waited.spent, limit);
                     let found = wait.await;
                     if let Err(kind) = found {
                         return Err(walk.refuse(kind));
@@ -178,7 +181,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
                     waited.spent.metadata += wait;
                 }
                 Some(Stop::NoMemory { queue, anywhere, least }) => {
-                    let until = waited.deadline(core.settings.max_block);
+                    let until = waited.deadline(most);
                     let since = clock::now();
                     let topic = walk.record().topic.clone();
                     let wait = core.wait_for_memory_in(intake, &topic, &queue, anywhere.as_deref(), least);
@@ -190,7 +193,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
                             core.counters.calls.note_memory_wait(wait);
                             core.counters.calls.note_memory_timeout();
                             waited.spent.memory += wait;
-                            let kind = core.memory_timeout(least, waited.spent);
+                            let kind = core.memory_timeout(least, waited.spent, limit);
                             return Err(walk.refuse(kind));
                         }
                     }
@@ -220,12 +223,13 @@ impl ProducerCore {
         partition: Option<i32>,
         deadline: Instant,
         spent: EnqueueWaits,
+        limit: TimeLimit,
     ) -> Result<(), SendErrorKind> {
         tokio::select! {
             biased;
             found = self.wait_for_topic(topic, partition, deadline) => match found {
                 Ok(_) => Ok(()),
-                Err(error) => Err(self.topic_error(topic, partition, error, spent)),
+                Err(error) => Err(self.topic_error(topic, partition, error, spent, limit)),
             },
             () = over(intake) => Err(SendErrorKind::TransactionOver),
         }
@@ -312,6 +316,30 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Drop for Waiting<'_, K,
     }
 }
 
+/// How long one call may wait to be accepted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TimeLimit {
+    MaxBlock,
+    OfCall(Duration),
+}
+
+impl TimeLimit {
+    pub(super) fn most(self, max_block: Duration) -> Duration {
+        match self {
+            Self::MaxBlock => max_block,
+            Self::OfCall(timeout) => timeout,
+        }
+    }
+
+    /// Returns what errors call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::MaxBlock => "max.block.ms",
+            Self::OfCall(_) => OF_CALL,
+        }
+    }
+}
+
 /// The time that one `enqueue` has waited, and until when it may.
 #[derive(Debug, Default)]
 pub(super) struct TimeBlocked {
@@ -320,9 +348,9 @@ pub(super) struct TimeBlocked {
 }
 
 impl TimeBlocked {
-    /// Returns the end of `max.block.ms`, which begins with the first wait.
-    pub(super) fn deadline(&mut self, max_block: Duration) -> Instant {
-        *self.deadline.get_or_insert_with(|| far(clock::now(), max_block))
+    /// Returns the end of the time for waiting, which begins with the first wait.
+    pub(super) fn deadline(&mut self, most: Duration) -> Instant {
+        *self.deadline.get_or_insert_with(|| far(clock::now(), most))
     }
 }
 

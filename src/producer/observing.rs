@@ -10,7 +10,7 @@ use crate::metrics::{Metrics, PartitionMetrics};
 use crate::sender::snapshot;
 use crate::topic_partition::Topic;
 
-use super::enqueue::far;
+use super::enqueue::{TimeLimit, far};
 use super::topic_wait::TopicWaitError;
 use super::{Health, KafkaProducer, NotReady, ProducerCore, deadline};
 
@@ -99,7 +99,9 @@ impl ProducerCore {
                 let brokers = self.board.reports(None, clock::now());
                 Err(NotReady::NoTopic { topic, waited: timeout, cause, obstacle, brokers })
             }
-            Err(error) => Err(self.topic_error(topic, None, error, EnqueueWaits::default()).into()),
+            Err(error) => {
+                Err(self.topic_error(topic, None, error, EnqueueWaits::default(), TimeLimit::MaxBlock).into())
+            }
         }
     }
 

@@ -132,8 +132,8 @@ const REASONS: [Reason; 17] = [
     reason(Level::Warn, "the producer was closed"),
     reason(Level::Warn, "buffer.memory was full"),
     reason(Level::Warn, "not fit to be sent"),
-    reason(Level::Warn, "no buffer.memory became free within max.block.ms"),
-    reason(Level::Warn, "topic not in metadata within max.block.ms"),
+    reason(Level::Warn, "no buffer.memory became free in time"),
+    reason(Level::Warn, "topic not in metadata in time"),
     reason(Level::Warn, "the partitioner failed"),
     reason(Level::Warn, "the partitioner chose a partition that does not exist"),
     reason(Level::Warn, "the runtime was shut down"),
@@ -165,7 +165,7 @@ fn reason_of(kind: &SendErrorKind) -> Option<usize> {
         SendErrorKind::TopicRefused { .. } => 14,
         SendErrorKind::Stopped { .. } => 15,
         SendErrorKind::TopicUnknown { .. } => 16,
-        SendErrorKind::Delivery(_) => return None,
+        SendErrorKind::Delivery(_) | SendErrorKind::UnderWay { .. } => return None,
     })
 }
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
+use crate::delivery::{BatchCell, Delivery};
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::fence::fenced;
 use crate::log;
@@ -57,6 +58,8 @@ pub(super) enum Order {
     Transact(Call),
     /// Give records up, and return the error of each.
     Purge(Purge, oneshot::Sender<Vec<DeliveryError>>),
+    /// Give a record up that was not sent, by the cell of its batch and its place there, and say whether it was withdrawn.
+    Withdraw(Arc<BatchCell>, u32, oneshot::Sender<bool>),
 }
 
 impl Order {
@@ -92,6 +95,14 @@ impl Control {
     pub(crate) fn purge(&self, what: Purge) -> oneshot::Receiver<Vec<DeliveryError>> {
         let (result, receiver) = oneshot::channel();
         self.give(Order::Purge(what, result));
+        receiver
+    }
+
+    /// Gives a record up if it was not sent. The receiver fails if the sender has ended. The caller must wake the sender after this.
+    pub(crate) fn withdraw(&self, delivery: &Delivery) -> oneshot::Receiver<bool> {
+        let (result, receiver) = oneshot::channel();
+        let (cell, index) = delivery.place();
+        self.give(Order::Withdraw(Arc::clone(cell), index, result));
         receiver
     }
 

@@ -218,12 +218,20 @@ impl Occupant for Shell {
                     // Wakes the caller.
                     guarded(|| drop(result.send(errors)));
                 }
+                Order::Withdraw(cell, index, result) if !self.is_finished => {
+                    self.take_in(now);
+                    let is_withdrawn = self.core.withdraw(&cell, index, now);
+                    guarded(|| {
+                        let _: Result<(), bool> = result.send(is_withdrawn);
+                    });
+                }
                 Order::Abort
                 | Order::EndIfIdle
                 | Order::NoteBootstrap(_)
                 | Order::NoteLogin(_)
                 | Order::Purge(..)
-                | Order::Transact(_) => order.refuse(),
+                | Order::Transact(_)
+                | Order::Withdraw(..) => order.refuse(),
             }
         }
     }

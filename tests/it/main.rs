@@ -52,6 +52,7 @@ mod serializers;
 mod support;
 #[cfg(feature = "telemetry")]
 mod telemetry;
+mod time_limits;
 mod timeouts;
 #[cfg(feature = "tls")]
 mod tls;

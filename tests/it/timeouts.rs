@@ -364,10 +364,11 @@ async fn full_memory_times_out_after_max_block() -> TestResult {
     let waiting = producer.enqueue(record(&filler).key("k"));
     let error = run_out("enqueue", waiting, is_waiting, seconds(61)).await.unwrap_err();
 
-    let SendErrorKind::MemoryTimeout { needed, limit, metadata_wait, memory_wait } = *error.kind() else {
+    let SendErrorKind::MemoryTimeout { needed, limit, metadata_wait, memory_wait, within } = *error.kind()
+    else {
         panic!("{error:?}")
     };
-    assert!(needed > 900 && limit == 4000);
+    assert!(needed > 900 && limit == 4000 && within == "max.block.ms");
     assert_eq!(metadata_wait, Duration::ZERO);
     assert!((seconds(60)..seconds(100)).contains(&memory_wait), "{memory_wait:?}");
     assert_eq!((error.persisted(), error.disposition()), (Persisted::No, Disposition::RetryLater));

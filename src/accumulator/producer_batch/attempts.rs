@@ -70,6 +70,11 @@ impl ProducerBatch {
         self.attempts
     }
 
+    /// Whether no connection has ever taken it: it has no number, and is certain not to be in the log.
+    pub(crate) fn is_unsent(&self) -> bool {
+        self.attempts == 0 && self.doubt == Doubt::NONE && !self.is_numbered()
+    }
+
     /// Returns the leader epoch that its last attempt went to.
     pub(crate) fn sent_leader_epoch(&self) -> Option<i32> {
         self.sent_leader_epoch

@@ -1,4 +1,4 @@
-//! Batches that are made of another one: pieces that it is cut into, and the parts with and without refused records.
+//! Batches that are made of another one: pieces that it is cut into, and the parts with and without records that are taken out.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,14 +12,16 @@ use crate::planted::planted;
 /// What becomes of some of the records of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::accumulator) enum Part {
-    /// They are refused by name, and fail.
-    Culprits,
     /// They are cut off because the batch is refused for one of its records, and the broker does not say which.
     Half { first: u32 },
+    /// They are left when callers withdraw others.
+    Kept,
     /// They are cut off because the batch is too large.
     Piece { first: u32 },
     /// They are left when the records that the broker has named are taken out.
     Rest,
+    /// They are refused by name, or withdrawn, and fail.
+    Taken,
 }
 
 impl ProducerBatch {
@@ -46,19 +48,20 @@ impl ProducerBatch {
         new.is_suspect = self.is_suspect;
         new.rescues = self.rescues;
         match part {
-            Part::Culprits => {
-                new.doubt = self.doubt;
-                new.attempts = self.attempts;
-                new.last_answer.clone_from(&self.last_answer);
-            }
             Part::Half { first } => {
                 new.cut_from(self, first);
                 new.is_suspect = true;
             }
+            Part::Kept => {}
             Part::Piece { first } => new.cut_from(self, first),
             Part::Rest => {
                 new.doubt = self.doubt;
                 new.rescues += 1;
+            }
+            Part::Taken => {
+                new.doubt = self.doubt;
+                new.attempts = self.attempts;
+                new.last_answer.clone_from(&self.last_answer);
             }
         }
         new

@@ -336,8 +336,7 @@ fn parts_of_a_refused_batch_take_over_doubt_but_no_number() {
     refused.sent(None, clock::now());
     refused.answered(ErrorCode::InvalidRecord, None, Persisted::No);
 
-    let [rest, culprits] =
-        [Part::Rest, Part::Culprits].map(|part| refused.part(part, &Bench::new().queue, 500));
+    let [rest, culprits] = [Part::Rest, Part::Taken].map(|part| refused.part(part, &Bench::new().queue, 500));
 
     assert_eq!((rest.persisted(), rest.is_numbered(), rest.attempts()), (Persisted::Maybe, false, 0));
     assert_eq!((culprits.persisted(), culprits.is_numbered()), (Persisted::Maybe, false));

@@ -1,10 +1,12 @@
-//! Orders to give records back before they are settled: a purge, and the end of the sender.
+//! Orders to give records back before they are settled: a purge, a withdrawal, and the end of the sender.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::SenderCore;
 use crate::accumulator::ProducerBatch;
+use crate::delivery::BatchCell;
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::planted::planted;
 use crate::sender::Purge;
@@ -76,5 +78,22 @@ impl SenderCore {
                 self.look(id, now);
             }
         }
+    }
+
+    /// Fails a record, which is given by the cell of its batch and its place there, if it is queued and was never sent. Returns whether
+    /// it was.
+    pub(crate) fn withdraw(&mut self, cell: &Arc<BatchCell>, index: u32, now: Instant) -> bool {
+        self.look_at_changed(now);
+        let (cell, index) = cell.place_now(index);
+        let TopicPartition { topic, partition } = cell.topic_partition();
+        let Some(queue) = self.accumulator.queue(topic, *partition) else { return false };
+        // Partitions are made when they are first looked at.
+        if self.schedule.partition(queue.id()).is_none() {
+            self.schedule.unannounced(self.topology.cluster());
+        }
+        let Some(partition) = self.schedule.partition_mut(queue.id()) else { return false };
+        let is_withdrawn = self.settlement.withdraw(partition, &cell, &BTreeSet::from([index]), now);
+        self.look(queue.id(), now);
+        is_withdrawn
     }
 }

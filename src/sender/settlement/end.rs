@@ -45,6 +45,8 @@ pub(super) enum Failure {
     Purged,
     /// The broker refuses it for good, and may name the records that it objects to.
     Refused { kind: DeliveryErrorKind, record_errors: Vec<(u32, Option<String>)> },
+    /// Callers want these records back.
+    Withdrawn,
 }
 
 impl Failure {
@@ -53,7 +55,9 @@ impl Failure {
         match self {
             // A record that comes between the purge and the stop is given back as the others are.
             Self::Purged => DeliveryErrorKind::Purged,
-            Self::Expired { .. } | Self::GivenUp(_) | Self::Refused { .. } => DeliveryErrorKind::Stopped,
+            Self::Expired { .. } | Self::GivenUp(_) | Self::Refused { .. } | Self::Withdrawn => {
+                DeliveryErrorKind::Stopped
+            }
         }
     }
 }
@@ -175,6 +179,7 @@ impl Settlement {
             Failure::GivenUp(kind) => (kind, Vec::new()),
             Failure::Purged => (DeliveryErrorKind::Purged, Vec::new()),
             Failure::Refused { kind, record_errors } => (kind, record_errors),
+            Failure::Withdrawn => (DeliveryErrorKind::Withdrawn, Vec::new()),
         };
         self.note_failure(&batch, &kind, persisted, obstruction.as_deref(), now);
         let first = record_errors.first().map_or(0, |(index, _)| *index);
@@ -239,6 +244,7 @@ fn cause(more: &Explained<'_>, delivery_timeout: Duration) -> String {
     match more.kind {
         DeliveryErrorKind::Closed => "the producer was closed before delivery".to_owned(),
         DeliveryErrorKind::Purged => "purged".to_owned(),
+        DeliveryErrorKind::Withdrawn => "withdrawn before they were sent".to_owned(),
         DeliveryErrorKind::RuntimeShutdown => "the runtime was shut down before delivery".to_owned(),
         DeliveryErrorKind::TimedOut(spent) => {
             format!("not delivered within {} (delivery.timeout.ms): {spent}{more}", Spent(delivery_timeout))

@@ -204,7 +204,10 @@ impl Untold {
 fn is_wanted(kind: &DeliveryErrorKind) -> bool {
     matches!(
         kind,
-        DeliveryErrorKind::Purged | DeliveryErrorKind::Stopped | DeliveryErrorKind::TransactionAborted
+        DeliveryErrorKind::Purged
+            | DeliveryErrorKind::Stopped
+            | DeliveryErrorKind::TransactionAborted
+            | DeliveryErrorKind::Withdrawn
     )
 }
 
@@ -371,6 +374,7 @@ mod tests {
             DeliveryErrorKind::Purged,
             DeliveryErrorKind::Stopped,
             DeliveryErrorKind::TransactionAborted,
+            DeliveryErrorKind::Withdrawn,
             DeliveryErrorKind::Closed,
         ] {
             sums.fail("orders", 0, 1, &kind, Persisted::No, now);
@@ -379,7 +383,7 @@ mod tests {
         let levels: Vec<_> =
             sums.lines(now).iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
 
-        assert_eq!(levels, ["Info", "Info", "Info", "Warn"]);
+        assert_eq!(levels, ["Info", "Info", "Info", "Info", "Warn"]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Records that go back to the caller before they are settled: at a purge, and at the end of the sender.
+//! Records that go back to the caller before they are settled: at a purge, when they are withdrawn, and at the end of the sender.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Settlement;
 use super::end::{Failure, in_order};
-use crate::accumulator::ProducerBatch;
+use crate::accumulator::{ProducerBatch, withdraw};
 use crate::delivery::{BatchCell, Outcome};
 use crate::error::{BatchFailure, DeliveryError, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 use crate::sender::Purge;
@@ -31,6 +32,36 @@ impl Settlement {
         batches.extend(partition.queue.take_all());
         let failed = batches.into_iter().map(|batch| (batch, Failure::Purged));
         self.end_failed_into(Some(purged), partition, failed.collect(), now);
+    }
+
+    /// Fails records of a batch, by their index, if the batch is queued and was never sent. Returns whether it was.
+    ///
+    /// The other records of the batch keep their places. In a log without gaps (`fail_stop`) and in a transaction no record may be
+    /// missing that others follow, so nothing is withdrawn there.
+    pub(crate) fn withdraw(
+        &mut self,
+        partition: &mut Partition,
+        cell: &Arc<BatchCell>,
+        indices: &BTreeSet<u32>,
+        now: Instant,
+    ) -> bool {
+        if self.settings.is_fail_stop || self.settings.transactional.is_some() {
+            return false;
+        }
+        let queue = Arc::clone(&partition.queue);
+        let Some(batch) = queue.take_unsent(cell) else { return false };
+        // Its compression is of no use any more, as that of a batch that fails.
+        self.is_seal_late |= batch.is_sealing();
+        match withdraw(batch, indices, &queue, now) {
+            Ok(withdrawn) => {
+                self.fail(partition, withdrawn, Failure::Withdrawn, now);
+                true
+            }
+            Err(batch) => {
+                queue.put_back(std::iter::once(*batch));
+                false
+            }
+        }
     }
 
     /// Fails batches of one partition at the end of the sender, after which numbers are of no use. Adds the error of each

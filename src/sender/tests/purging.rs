@@ -1,8 +1,11 @@
 //! Records that the application gives up.
 
+use std::sync::Arc;
+
 use super::rig::{Config, Rig, failure, is_pending, millis, offset};
 use super::wire::Reply;
 use crate::config::Compression;
+use crate::delivery::Delivery;
 use crate::error::{DeliveryError, DeliveryErrorKind, Persisted};
 use crate::sender::Purge;
 
@@ -196,4 +199,81 @@ fn partition_of_a_purged_record_stops_if_failures_stop_it() {
     rig.acknowledge_all();
     assert_eq!(offset(&sent), Some(0));
     assert_eq!(rig.world.log(0), ["sent"]);
+}
+
+fn withdraw(rig: &mut Rig, delivery: &Delivery) -> bool {
+    let (cell, index) = delivery.place();
+    let (cell, index) = (Arc::clone(cell), index);
+    let is_withdrawn = rig.core.withdraw(&cell, index, rig.now);
+    rig.settle();
+    is_withdrawn
+}
+
+#[test]
+fn record_that_waits_is_withdrawn_and_the_others_of_its_batch_are_delivered() {
+    for is_idempotent in [false, true] {
+        let mut rig = Rig::new(Config { is_idempotent, ..Config::default() });
+        let first = rig.send(0, "first");
+        let queued = ["a", "b", "c"].map(|value| rig.send(0, value));
+        let unseen = rig.append(1, "the sender has not looked yet");
+
+        assert!(withdraw(&mut rig, &unseen));
+        assert!(withdraw(&mut rig, &queued[1]));
+        assert!(!withdraw(&mut rig, &queued[1]), "a second time");
+        rig.put(0, "behind");
+        rig.acknowledge_all();
+
+        for withdrawn in [&queued[1], &unseen] {
+            let error = failure(withdrawn);
+            assert_eq!((error.kind(), error.persisted()), (DeliveryErrorKind::Withdrawn, Persisted::No));
+        }
+        assert_eq!([&first, &queued[0], &queued[2]].map(offset), [Some(0), Some(1), Some(2)]);
+        assert_eq!(rig.world.log(0), ["first", "a", "c", "behind"]);
+        assert!(rig.world.log(1).is_empty());
+        assert!(!withdraw(&mut rig, &first), "it is delivered");
+        assert!(rig.is_clean());
+    }
+}
+
+#[test]
+fn record_that_was_sent_is_not_withdrawn() {
+    let mut rig = Rig::new(Config { is_idempotent: true, max_outstanding: 5, ..Config::default() });
+    let sent = rig.send(0, "sent");
+    let request = rig.request();
+
+    assert!(!withdraw(&mut rig, &sent));
+    // Not enough replicas: not written, and queued again.
+    rig.reply(&request, &Reply::error(19));
+    assert!(!withdraw(&mut rig, &sent));
+    assert!(is_pending(&sent));
+
+    rig.advance(millis(1000));
+    rig.acknowledge_all();
+    assert_eq!(offset(&sent), Some(0));
+    assert!(rig.is_clean());
+}
+
+#[test]
+fn log_without_gaps_has_nothing_withdrawn() {
+    let mut rig = Rig::new(Config { is_fail_stop: true, ..Config::default() });
+    rig.put(0, "first");
+    let queued = rig.send(0, "a");
+
+    assert!(!withdraw(&mut rig, &queued));
+
+    rig.acknowledge_all();
+    assert_eq!(rig.world.log(0), ["first", "a"]);
+}
+
+#[test]
+fn batch_lingers_no_longer_once_a_record_is_withdrawn() {
+    let mut rig = Rig::new(Config { linger: millis(60_000), ..Config::default() });
+    let [kept, withdrawn] = ["a", "b"].map(|value| rig.send(0, value));
+    assert!(rig.received.is_empty());
+
+    assert!(withdraw(&mut rig, &withdrawn));
+
+    rig.acknowledge_all();
+    assert_eq!(offset(&kept), Some(0));
+    assert!(rig.is_clean());
 }
