@@ -4,6 +4,8 @@
 //! the names, `validate` has the rules between values, [`ProducerSettings`] is what the rest of the crate gets.
 
 mod acks;
+#[cfg(feature = "serde")]
+mod deserialize;
 mod foreign;
 mod gzip_level;
 mod host_port;
@@ -19,6 +21,7 @@ mod problem;
 mod properties_text;
 mod property;
 mod providers;
+mod reading;
 mod sasl;
 mod security_keys;
 mod setters;
@@ -167,6 +170,7 @@ impl ProducerConfig {
     /// Reads the text of a `.properties` file, in the syntax of `java.util.Properties`: `key=value`, `key: value` or
     /// `key value`, comments after `#` or `!` at the beginning of a line, a backslash for escapes (`\t`, `\u00e4`) and at
     /// the end of a line that continues. If a key comes twice, the last value counts.
+    /// [`from_properties_file`](Self::from_properties_file) reads a file.
     ///
     /// ```
     /// use kafka_producer::ProducerConfig;
@@ -343,8 +347,7 @@ impl ProducerConfig {
         if self.explicit.remove(name)
             && let Some(key) = keys::find(name)
         {
-            // The default of a key is a value that it takes.
-            let _ = key.parse(&mut self.settings, key.default.unwrap_or_default());
+            key.reset(&mut self.settings);
         }
     }
 

@@ -144,6 +144,9 @@
 //! `telemetry`, off by default, pushes metrics to brokers whose operators have subscribed to them (KIP-714), under Kafka's names, unless
 //! [`enable_metrics_push`](KafkaProducerBuilder::enable_metrics_push) is false. Brokers that do not ask get nothing. It brings no crate.
 //!
+//! `serde`, off by default, has `Deserialize` for [`ProducerConfig`], out of a map of Kafka's property names whose values are text, numbers or
+//! booleans. It brings no crate.
+//!
 //! `metrics`, off by default, brings `MetricsBridge`, which writes snapshots into the recorder of the crate `metrics`.
 //!
 //! # Seeing inside
@@ -213,8 +216,9 @@
 //!
 //! # Coming from Java or librdkafka
 //!
-//! Kafka's property names work as they are, from a map or a `.properties` text ([`ProducerConfig::from_properties`],
-//! [`ProducerConfig::from_properties_text`]); ranges and defaults are those of Kafka 4.4. One error lists everything that is
+//! Kafka's property names work as they are, from a map or a `.properties` file ([`ProducerConfig::from_properties`],
+//! [`ProducerConfig::from_properties_file`]), and so do the names of Kafka's classes for serializers and partitioners that are here, too.
+//! [`ProducerConfig::remove`] takes back what a shared file has for others. Ranges and defaults are those of Kafka 4.4. One error lists everything that is
 //! wrong with them; for an unknown key it names the nearest known one. Some things differ from Java on purpose:
 //!
 //! - A partition that cannot be sent does not hold up the other partitions of its broker.

@@ -57,6 +57,8 @@ pub(crate) enum Support {
         setter: &'static str,
         parse: fn(&mut ProducerSettings, &str, &Kind) -> Result<(), ConfigReason>,
         print: fn(&ProducerSettings) -> String,
+        /// Brings the default back.
+        reset: fn(&mut ProducerSettings),
     },
 }
 
@@ -123,6 +125,15 @@ impl Key {
         self.refusal().map_or(Ok(()), Err)
     }
 
+    /// Brings the default back.
+    pub(crate) fn reset(&self, settings: &mut ProducerSettings) {
+        match self.support {
+            Support::ByName { .. } => settings.forget_by_name(self),
+            Support::JavaOnly { .. } | Support::NotYet { .. } => {}
+            Support::Supported { reset, .. } => reset(settings),
+        }
+    }
+
     /// Checks that the crate is built with what the key is about. Values say for themselves if only some of them need a feature.
     pub(crate) fn check_feature(&self) -> Result<(), ConfigReason> {
         if self.name.starts_with("sasl.") && !cfg!(feature = "sasl") {
@@ -182,6 +193,7 @@ macro_rules! supported {
                 Ok(())
             },
             print: |settings| settings.$field$(.$part)?.print(),
+            reset: |settings| settings.$field$(.$part)? = $crate::config::ProducerSettings::default().$field$(.$part)?,
         }
     };
 }
@@ -197,14 +209,6 @@ pub(super) use {supported, supported_by_name};
 
 pub(super) const fn by_name(effect: &'static str) -> Support {
     Support::ByName { takes: &[], effect, refusal: "" }
-}
-
-const fn serializer(refusal: &'static str) -> Support {
-    Support::ByName {
-        takes: &SERIALIZERS,
-        effect: "changes nothing: the types of the builder decide",
-        refusal,
-    }
 }
 
 const fn java_only(instead: &'static str, in_force: Option<&'static str>) -> Support {
@@ -228,17 +232,8 @@ const LONG: Kind = Kind::at_least(0, Long);
 /// For socket buffers, where -1 leaves the size to the operating system.
 const BUFFER: Kind = Kind::at_least(-1, Int);
 
-const KEY_SERIALIZER: &str = "Java classes cannot be loaded, use the builder's `key_serializer`";
-const VALUE_SERIALIZER: &str = "Java classes cannot be loaded, use the builder's `value_serializer`";
 const INTERCEPTORS: &str = "Java classes cannot be loaded, use the builder's `interceptor`";
-/// Those that write bytes or UTF-8 as they are, as this crate does for such types.
-const SERIALIZERS: [&str; 4] = [
-    "org.apache.kafka.common.serialization.ByteArraySerializer",
-    "org.apache.kafka.common.serialization.ByteBufferSerializer",
-    "org.apache.kafka.common.serialization.BytesSerializer",
-    "org.apache.kafka.common.serialization.StringSerializer",
-];
-
+const SERIALIZER: &str = "the builder's serializer decides; a class of Kafka's that writes other bytes is refused when the producer is built";
 const METRICS: &str = "changes nothing: metrics are counters here, not samples";
 const TWO_PHASE: &str = "Kafka's own producers have no calls for two-phase commit, must be false or unset";
 
@@ -265,7 +260,7 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("enable.idempotence", Kind::Boolean, Some("true"), supported!(enable_idempotence)),
     Key::new("enable.metrics.push", Kind::Boolean, Some("true"), supported!(enable_metrics_push)),
     Key::new("interceptor.classes", Kind::List, Some(""), java_only(INTERCEPTORS, Some(""))),
-    Key::new("key.serializer", Kind::Class, None, serializer(KEY_SERIALIZER)),
+    Key::new("key.serializer", Kind::Class, None, by_name(SERIALIZER)),
     Key::new("linger.ms", LONG, Some("5"), supported!(linger)),
     Key::new("max.block.ms", LONG, Some("60000"), supported!(max_block)),
     Key::new("max.in.flight.requests.per.connection", Kind::at_least(1, Int), Some("5"), supported!(max_in_flight_requests_per_connection)),
@@ -297,5 +292,5 @@ static PRODUCER_KEYS: [Key; 52] = [
     Key::new("transaction.timeout.ms", Kind::any(Int), Some("60000"), supported!(transaction_timeout)),
     Key::new("transaction.two.phase.commit.enable", Kind::Boolean, Some("false"), java_only(TWO_PHASE, Some("false"))),
     Key::new("transactional.id", Kind::Text, None, supported!(transactional_id)),
-    Key::new("value.serializer", Kind::Class, None, serializer(VALUE_SERIALIZER)),
+    Key::new("value.serializer", Kind::Class, None, by_name(SERIALIZER)),
 ];

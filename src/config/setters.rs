@@ -333,7 +333,8 @@ macro_rules! config_setters {
         /// [`RoundRobinPartitioner`](crate::RoundRobinPartitioner). `…clients.producer.UniformStickyPartitioner` is the
         /// built-in logic with [`partitioner_ignore_keys`](Self::partitioner_ignore_keys), and
         /// `…clients.producer.internals.DefaultPartitioner` the built-in logic as it is; Kafka 4 has neither any
-        /// more. A partitioner that is given to the builder itself takes precedence.
+        /// more. A partitioner that is given to the builder itself takes precedence, whatever
+        /// class is named here.
         #[must_use]
         pub fn partitioner_class(mut self, class: impl Into<String>) -> Self {
             self$(.$config)?.set_property("partitioner.class", &class.into());

@@ -125,6 +125,10 @@ impl ProducerSettings {
         }
     }
 
+    pub(super) fn forget_by_name(&mut self, key: &Key) {
+        self.by_name.remove(key.name);
+    }
+
     /// Returns the value of a key without a field, if it is set and not blank.
     pub(super) fn text(&self, key: &str) -> Option<&str> {
         self.by_name.get(key).map(String::as_str).filter(|text| !text.trim().is_empty())

@@ -71,7 +71,26 @@ pub trait Serializer<T: ?Sized>: Send + Sync + 'static {
         data: &'a T,
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], BoxError>;
+
+    /// Returns whether a serializer of Java writes the same bytes, by the name of its class with the package (`key.serializer`,
+    /// `value.serializer`). `None`, the default, if that is not known.
+    ///
+    /// A producer is not built if its configuration names a class for which this returns `Some(false)`. So a file of properties that is
+    /// shared with programs in Java cannot lead to records that those cannot read.
+    fn stands_for(&self, class: &str) -> Option<bool> {
+        let _ = class;
+        None
+    }
 }
+
+/// Whether a class is one of Kafka's with these names.
+fn is_of_kafka(class: &str, names: &[&str]) -> bool {
+    class.strip_prefix("org.apache.kafka.common.serialization.").is_some_and(|name| names.contains(&name))
+}
+
+/// Those of Kafka's that write bytes, or text in UTF-8, as they are.
+const PLAIN: [&str; 4] =
+    ["ByteArraySerializer", "ByteBufferSerializer", "BytesSerializer", "StringSerializer"];
 
 impl<T: ?Sized, S: Serializer<T> + ?Sized> Serializer<T> for Arc<S> {
     fn serialize<'a>(
@@ -82,6 +101,10 @@ impl<T: ?Sized, S: Serializer<T> + ?Sized> Serializer<T> for Arc<S> {
         scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], BoxError> {
         (**self).serialize(topic, headers, data, scratch)
+    }
+
+    fn stands_for(&self, class: &str) -> Option<bool> {
+        (**self).stands_for(class)
     }
 }
 
@@ -102,6 +125,10 @@ impl<T: AsRef<[u8]> + ?Sized> Serializer<T> for BytesSerializer {
     ) -> Result<&'a [u8], BoxError> {
         Ok(data.as_ref())
     }
+
+    fn stands_for(&self, class: &str) -> Option<bool> {
+        Some(is_of_kafka(class, &PLAIN))
+    }
 }
 
 /// Sends text as UTF-8, without a copy: `String`, `&str`, `Arc<str>` and whatever else is `AsRef<str>`.
@@ -120,6 +147,10 @@ impl<T: AsRef<str> + ?Sized> Serializer<T> for StringSerializer {
         _scratch: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], BoxError> {
         Ok(data.as_ref().as_bytes())
+    }
+
+    fn stands_for(&self, class: &str) -> Option<bool> {
+        Some(is_of_kafka(class, &PLAIN))
     }
 }
 

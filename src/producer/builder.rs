@@ -294,7 +294,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     }
 
     pub(super) fn build_any(mut self, is_transactional: bool) -> Result<KafkaProducer<K, V>, BuildError> {
-        let settings = self.config.settle()?;
+        let settings = self.settle()?;
         if self.fail_stop && is_transactional {
             return Err(BuildError::FailStopWithTransactions);
         }
@@ -328,13 +328,23 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         self.build_on(settings, connector, keeps_secrets)
     }
 
+    fn settle(&mut self) -> Result<ProducerSettings, ConfigError> {
+        if self.partitioner.is_some() {
+            // It takes precedence, whatever class is named.
+            self.config = std::mem::take(&mut self.config).remove("partitioner.class");
+        }
+        self.config.check_serializer("key", |class| self.key_serializer.stands_for(class));
+        self.config.check_serializer("value", |class| self.value_serializer.stands_for(class));
+        self.config.settle()
+    }
+
     /// Makes the producer with connections of another kind.
     #[cfg(any(test, feature = "__internals"))]
     pub(crate) fn build_with(
         mut self,
         connector: Arc<dyn Connector>,
     ) -> Result<KafkaProducer<K, V>, BuildError> {
-        let settings = self.config.settle()?;
+        let settings = self.settle()?;
         let keeps_secrets = self.keeps_secrets(&settings);
         let connector = self.secured(connector, &settings)?;
         self.build_on(settings, connector, keeps_secrets)

@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kafka_mock::Api;
 use kafka_producer::{
-    BoxError, BytesSerializer, Disposition, Headers, KafkaProducer, LongSerializer, Persisted,
-    ProducerRecord, SendErrorKind, Serializer, StringSerializer, serialize_to_vec, serialize_with,
+    BoxError, BuildError, BytesSerializer, Cluster, Disposition, Headers, KafkaProducer, LongSerializer,
+    PartitionerRecord, Persisted, ProducerRecord, SendErrorKind, Serializer, StringSerializer,
+    serialize_to_vec, serialize_with,
 };
 
-use crate::support::{TOPIC, TestResult, builder, cluster_with, millis, record_for, soon, until};
+use crate::support::{TOPIC, TestResult, builder, builder_at, cluster_with, millis, record_for, soon, until};
 
 #[tokio::test]
 async fn text_and_numbers_are_written_as_java_writes_them() -> TestResult {
@@ -305,5 +306,31 @@ async fn one_serializer_may_serve_many_types_of_bytes() -> TestResult {
 
     let record = cluster.records(TOPIC, 0).remove(0);
     assert_eq!((record.key.unwrap().to_vec(), record.value.unwrap().to_vec()), (vec![1, 2], vec![3]));
+    Ok(())
+}
+
+const LONG: &str = "org.apache.kafka.common.serialization.LongSerializer";
+const STRING: &str = "org.apache.kafka.common.serialization.StringSerializer";
+
+#[tokio::test]
+async fn classes_of_kafka_must_write_what_the_producer_writes() -> TestResult {
+    let named =
+        || builder_at("127.0.0.1:1").property("key.serializer", STRING).property("value.serializer", LONG);
+
+    drop(named().serializers::<String, i64>(StringSerializer, LongSerializer).build()?);
+    let custom = serialize_to_vec(|number: &u8| Ok::<_, Infallible>(vec![*number]));
+    drop(named().serializers::<String, u8>(StringSerializer, custom).build()?);
+
+    let partitioner = |_: &PartitionerRecord<'_>, _: &Cluster| Ok(0);
+    let named_partitioner = named().property("partitioner.class", "com.example.MyPartitioner");
+    let typed = named_partitioner.serializers::<String, i64>(StringSerializer, LongSerializer);
+    drop(typed.partitioner(partitioner).build()?);
+
+    let error = named().property("linger", "5").build().unwrap_err();
+    let BuildError::Config(error) = error else { panic!("{error}") };
+    let problems: Vec<_> = error.problems().iter().map(ToString::to_string).collect();
+    let value = "value.serializer = org.apache.kafka.common.serialization.LongSerializer: Java classes cannot be loaded, and the \
+                 builder's serializer for values writes other bytes: use its `value_serializer`, or remove the property";
+    assert_eq!(problems, [r#"unknown key "linger": did you mean "linger.ms"?"#, value]);
     Ok(())
 }

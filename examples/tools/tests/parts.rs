@@ -6,6 +6,3 @@ mod failures;
 #[path = "../console_producer/line_reader.rs"]
 #[expect(dead_code, reason = "only its tests are wanted")]
 mod line_reader;
-#[path = "../../support/properties.rs"]
-#[expect(dead_code, reason = "only its tests are wanted")]
-mod properties;

@@ -1,6 +1,6 @@
 //! Serializers of numbers.
 
-use super::Serializer;
+use super::{Serializer, is_of_kafka};
 use crate::pipeline::BoxError;
 use crate::record::Headers;
 
@@ -21,6 +21,11 @@ macro_rules! big_endian_serializers {
             ) -> Result<&'a [u8], BoxError> {
                 scratch.extend_from_slice(&data.to_be_bytes());
                 Ok(scratch)
+            }
+
+            // They are named as those of Kafka.
+            fn stands_for(&self, class: &str) -> Option<bool> {
+                Some(is_of_kafka(class, &[stringify!($name)]))
             }
         }
     )+};

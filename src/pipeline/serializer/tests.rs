@@ -106,3 +106,38 @@ fn serializer_may_be_shared_and_hidden_behind_its_trait() {
 
     assert_eq!(serialize(&Arc::clone(&serializer), &1), [0, 0, 0, 0, 0, 0, 0, 1]);
 }
+
+#[test]
+fn serializers_know_the_classes_of_kafka_that_write_the_same() {
+    fn known<T>(serializer: &impl Serializer<T>) -> Vec<&'static str> {
+        let all = [
+            "ByteArray",
+            "ByteBuffer",
+            "Bytes",
+            "Double",
+            "Float",
+            "Integer",
+            "Long",
+            "Short",
+            "String",
+            "UUID",
+        ];
+        let stands_for = |name: &&str| {
+            let class = format!("org.apache.kafka.common.serialization.{name}Serializer");
+            serializer.stands_for(&class).unwrap()
+        };
+        all.into_iter().filter(stands_for).collect()
+    }
+
+    let plain = ["ByteArray", "ByteBuffer", "Bytes", "String"];
+    assert_eq!(known::<Vec<u8>>(&BytesSerializer), plain);
+    assert_eq!(known::<String>(&Arc::new(StringSerializer)), plain);
+    assert_eq!(known(&DoubleSerializer), ["Double"]);
+    assert_eq!(known(&FloatSerializer), ["Float"]);
+    assert_eq!(known(&IntegerSerializer), ["Integer"]);
+    assert_eq!(known(&LongSerializer), ["Long"]);
+    assert_eq!(known(&ShortSerializer), ["Short"]);
+    assert_eq!(LongSerializer.stands_for("com.example.LongSerializer"), Some(false));
+    let custom = serialize_to_vec(|text: &str| Ok::<_, Infallible>(text.to_owned()));
+    assert_eq!(custom.stands_for("com.example.AvroSerializer"), None);
+}
