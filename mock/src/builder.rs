@@ -36,6 +36,7 @@ use crate::topic::random_u64;
 #[must_use = "a builder does nothing until `start` is called"]
 pub struct MockClusterBuilder {
     brokers: i32,
+    first_port: Option<u16>,
     settings: Settings,
     max_frame_bytes: usize,
     release: Option<String>,
@@ -53,6 +54,7 @@ impl MockClusterBuilder {
     pub(crate) fn new() -> Self {
         Self {
             brokers: 1,
+            first_port: None,
             settings: Settings::default(),
             max_frame_bytes: 100 * 1024 * 1024,
             release: None,
@@ -75,6 +77,13 @@ impl MockClusterBuilder {
     /// Sets the number of brokers (default 1); their ids count from 0.
     pub fn brokers(mut self, brokers: i32) -> Self {
         self.brokers = brokers;
+        self
+    }
+
+    /// Sets the port of the first broker, which is followed by those of the others (default 0: ports that the operating system chooses, so that
+    /// any number of clusters can run at once). [`start`](Self::start) fails if one of them is taken.
+    pub fn first_port(mut self, port: u16) -> Self {
+        self.first_port = Some(port).filter(|port| *port != 0);
         self
     }
 
@@ -235,7 +244,7 @@ impl MockClusterBuilder {
         self
     }
 
-    /// Opens the listeners on 127.0.0.1, on ports that the operating system chooses, and starts to serve.
+    /// Opens the listeners on 127.0.0.1, and starts to serve.
     ///
     /// # Cancel safety
     ///
@@ -287,7 +296,7 @@ impl MockClusterBuilder {
         if let Some(tls) = &self.tls {
             shared.tls.set(tls)?;
         }
-        MockCluster::start_with(shared).await
+        MockCluster::start_with(shared, self.first_port).await
     }
 }
 

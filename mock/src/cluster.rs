@@ -57,11 +57,13 @@ impl RunningBroker {
 }
 
 impl MockCluster {
-    pub(crate) async fn start_with(shared: Shared) -> Result<Self, MockError> {
+    pub(crate) async fn start_with(shared: Shared, first_port: Option<u16>) -> Result<Self, MockError> {
         let cluster = Self { shared: Arc::new(shared), running: Mutex::default() };
         let ids: Vec<_> = cluster.shared.state().broker_ids().collect();
-        for id in ids {
-            cluster.broker_up(id).await?;
+        for (id, number) in ids.into_iter().zip(0..) {
+            // There is no port above 65535, so that listening there fails as on one that is taken.
+            let port = first_port.map_or(0, |first_port| first_port.saturating_add(number));
+            cluster.serve(id, listen(id, port).await?)?;
         }
         Ok(cluster)
     }
@@ -311,13 +313,15 @@ impl MockCluster {
         if node.is_up {
             return Ok(());
         }
-        let listen_error = |error| MockError::Listen { broker, source: Arc::new(error) };
-        let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, node.port)).await {
-            Err(_) if node.port != 0 => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await,
-            bound => bound,
+        let listener = match listen(broker, node.port).await {
+            Err(_) if node.port != 0 => listen(broker, 0).await,
+            listening => listening,
         };
-        let listener = listener.map_err(listen_error)?;
-        let port = listener.local_addr().map_err(listen_error)?.port();
+        self.serve(broker, listener?)
+    }
+
+    fn serve(&self, broker: i32, listener: TcpListener) -> Result<(), MockError> {
+        let port = listener.local_addr().map_err(|error| listen_error(broker, error))?.port();
         let mode = watch::Sender::new(Mode::Serving);
         self.change(|state| state.broker_up(broker, port))?;
         let task = tokio::spawn(server::run(Arc::clone(&self.shared), broker, listener, mode.clone()));
@@ -477,6 +481,16 @@ impl MockCluster {
     pub fn tls_connections(&self) -> Vec<TlsConnection> {
         self.shared.tls.connections()
     }
+}
+
+/// Listens on a port, or on a free one for 0.
+async fn listen(broker: i32, port: u16) -> Result<TcpListener, MockError> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await;
+    listener.map_err(|error| listen_error(broker, error))
+}
+
+fn listen_error(broker: i32, error: std::io::Error) -> MockError {
+    MockError::Listen { broker, source: Arc::new(error) }
 }
 
 impl Drop for MockCluster {

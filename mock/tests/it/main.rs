@@ -13,6 +13,7 @@ mod groups;
 mod metadata;
 mod offsets;
 mod produce;
+mod program;
 mod sans_io;
 mod sans_io_transactions;
 mod support;

@@ -26,7 +26,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(cluster: &MockCluster, broker: i32) -> Self {
-        let port = cluster.port(broker).expect("broker is known");
+        Self::connect_to(cluster.port(broker).expect("broker is known")).await
+    }
+
+    pub(crate) async fn connect_to(port: u16) -> Self {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("broker listens");
         Self { stream, next_correlation_id: 100 }
     }
