@@ -189,8 +189,8 @@
 //!   broker and cause;
 //! - nothing is delivered although records or callers wait: a line that says what the oldest waits for, after 2 s (and
 //!   [`linger.ms`](ProducerConfig::linger)), 10 s and 60 s, then once a minute;
-//! - records failed: a line for each topic and cause at once, after 10 s, 20 s and 40 s, then once a minute, with the number of records and
-//!   of those that may have been written;
+//! - records failed: a line for each topic and cause at once, after pauses of 10 s, 20 s and 40 s, then once a minute, with the number of
+//!   records and of those that may have been written;
 //! - calls were refused, because `buffer.memory` is full, a record is too large or the producer is closed: at most one line a minute for
 //!   each reason.
 //!
