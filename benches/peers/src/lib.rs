@@ -1,6 +1,7 @@
 //! What the programs of the comparison share.
 
 pub mod deliveries;
+pub mod failures;
 pub mod null_broker;
 pub mod options;
 pub mod outcome;
