@@ -336,6 +336,7 @@ impl<P> NetworkClient<P> {
         let oldest = self.in_flight.peek_next(node);
         let is_word_unanswered = oldest.is_some_and(|request| matches!(request.asker, Asker::Words));
         let is_request_unanswered = self.in_flight.next_to_be_answered(node).is_some();
+        let unspoken = oldest.map(|request| request.api_key).filter(|api_key| self.lacks(node, *api_key));
         let wanted_answer = self.config.sasl_mechanism.is_none() && self.in_flight_count(node) > 0;
         let known = self.states.node(node);
         let is_unanswered = known.is_some_and(NodeConnection::is_unanswered);
@@ -345,7 +346,10 @@ impl<P> NetworkClient<P> {
         let reason = match self.states.handle_closed(node, is_word_unanswered, is_request_unanswered) {
             Some(explained) => explained.into(),
             None if is_cut_short && reason.is_end() => DisconnectReason::ClosedInHandshake(reason),
-            None if wanted_answer && is_unanswered => DisconnectReason::ClosedUnanswered(reason),
+            None if wanted_answer && is_unanswered => match unspoken {
+                Some(api_key) => DisconnectReason::ClosedUnspoken(reason, api_key),
+                None => DisconnectReason::ClosedUnanswered(reason),
+            },
             None => DisconnectReason::Closed(reason),
         };
         self.drop_connection(node, reason, first_unsent, now);

@@ -210,6 +210,7 @@ fn may_come_from_haste(reason: &DisconnectReason) -> bool {
             | DisconnectReason::Closed(_)
             | DisconnectReason::ClosedInHandshake(_)
             | DisconnectReason::ClosedUnanswered(_)
+            | DisconnectReason::ClosedUnspoken(..)
             | DisconnectReason::HandshakeTimedOut
             | DisconnectReason::Malformed(_)
             | DisconnectReason::RequestTimedOut

@@ -129,6 +129,9 @@ pub(crate) enum DisconnectReason {
     /// The same, instead of the first answer after that to ApiVersions, to a producer that has not said who it is.
     #[error("connection lost: {}", ClosedUnanswered(.0))]
     ClosedUnanswered(#[source] SocketError),
+    /// The same, where the broker had been asked for something, early, that it does not know.
+    #[error("connection lost: {}", ClosedUnspoken(.0, *.1))]
+    ClosedUnspoken(#[source] SocketError, ApiKey),
     #[error("could not connect: {0}")]
     ConnectFailed(#[source] SocketError),
     /// The name has no address.
@@ -185,6 +188,7 @@ impl DisconnectReason {
             }
             Self::ClosedInHandshake(error) => ClosedInHandshake(error).to_string().into(),
             Self::ClosedUnanswered(error) => ClosedUnanswered(error).to_string().into(),
+            Self::ClosedUnspoken(error, api_key) => ClosedUnspoken(error, *api_key).to_string().into(),
             reason => Readable::new(&reason.to_string()).into_text(),
         }
     }
@@ -195,6 +199,7 @@ impl DisconnectReason {
             Self::Closed(error)
             | Self::ClosedInHandshake(error)
             | Self::ClosedUnanswered(error)
+            | Self::ClosedUnspoken(error, _)
             | Self::ConnectFailed(error) => error.known_words(),
             Self::AuthenticationFailed(_) | Self::AuthenticationGivenUp(_) | Self::TlsFailed(_) => {
                 Some(self.words())
@@ -209,6 +214,7 @@ impl DisconnectReason {
             Self::Closed(error)
             | Self::ClosedInHandshake(error)
             | Self::ClosedUnanswered(error)
+            | Self::ClosedUnspoken(error, _)
             | Self::ConnectFailed(error)
             | Self::Unresolved(error) => error.shared_source(),
             Self::Malformed(problem) => Some(Arc::new(problem.clone())),
@@ -320,6 +326,19 @@ impl fmt::Display for ClosedUnanswered<'_> {
             "{}, in place of the first answer; brokers that want SASL do that (security.protocol)",
             self.0
         )
+    }
+}
+
+/// A connection that ended in place of the answer to a request that the broker does not know.
+struct ClosedUnspoken<'a>(&'a SocketError, ApiKey);
+
+impl fmt::Display for ClosedUnspoken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, which speaks no version of {:?} that this producer speaks", self.0, self.1)?;
+        if self.1 == ApiKey::Metadata {
+            f.write_str(", as a controller does not")?;
+        }
+        Ok(())
     }
 }
 

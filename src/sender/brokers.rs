@@ -290,7 +290,12 @@ impl Brokers {
         let (said, subject) = (self.said.entry(place.clone()).or_default(), Subject::of(step, reason));
         // A broker that restarts ends its connections once. If it does not come back, attempts fail.
         let is_restart = is_in_use
-            && matches!(reason, DisconnectReason::Closed(_) | DisconnectReason::ClosedUnanswered(_));
+            && matches!(
+                reason,
+                DisconnectReason::Closed(_)
+                    | DisconnectReason::ClosedUnanswered(_)
+                    | DisconnectReason::ClosedUnspoken(..)
+            );
         let folded = match is_restart {
             true => said.note_repeated(subject, now),
             false => said.note(subject, now),

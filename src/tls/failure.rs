@@ -56,8 +56,8 @@ impl Explainer {
         match rustls_error(&error) {
             Some(cause) => self.explain_beginning(cause).into(),
             None if is_closed(&error) => SecurityFailure::passing(format!(
-                "the connection was closed in the middle of the TLS handshake; the {} may speak plaintext at this address (then \
-                 {}), be about to stop, or be behind a firewall",
+                "closed in the middle of the TLS handshake: the {} may speak plaintext here (then {}), be stopping, or be \
+                 behind a firewall",
                 self.peer,
                 self.peer.plaintext_hint()
             ))

@@ -205,8 +205,8 @@ async fn plaintext_at_one_end_only_is_told() -> TestResult {
         ),
         (
             silent.url(),
-            "the connection was closed in the middle of the TLS handshake; the token endpoint may speak plaintext at this \
-             address (then sasl.oauthbearer.token.endpoint.url must begin with http: or its port is wrong)",
+            "closed in the middle of the TLS handshake: the token endpoint may speak plaintext here (then \
+             sasl.oauthbearer.token.endpoint.url must begin with http: or its port is wrong)",
         ),
     ] {
         let text = properties_of_oidc(&cluster, &url) + &login(&trusting("ca.pem")) + "max.block.ms=300\n";

@@ -346,9 +346,9 @@ fn wrong_listeners(cluster: &KafkaCluster) -> Vec<Mistake> {
             properties: tls.replace(&cluster.bootstrap_servers_of(Listener::Ssl), &cluster.bootstrap_servers())
                 + "max.block.ms=3000\n",
             token: None,
-            says: "topic \"mistaken\" not in metadata after WAITED (max.block.ms): no broker can be reached (BROKER: TLS failed: the connection \
-                   was closed in the middle of the TLS handshake; the broker may speak plaintext at this address (then \
-                   security.protocol or the port is wrong), be about to stop, or be behind a firewall)"
+            says: "topic \"mistaken\" not in metadata after WAITED (max.block.ms): no broker can be reached (BROKER: TLS failed: closed in \
+                   the middle of the TLS handshake: the broker may speak plaintext here (then security.protocol or the port is wrong), \
+                   be stopping, or be behind a firewall)"
                 .to_owned(),
         },
         Mistake {

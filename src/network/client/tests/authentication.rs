@@ -256,7 +256,6 @@ fn error_about_a_mechanism_tells_which_are_offered() {
 }
 
 /// That is what brokers do that were to be told who we are.
-
 #[test]
 fn broker_that_closes_instead_of_the_first_answer_may_want_sasl() {
     let mut bench = Bench::new();

@@ -307,6 +307,35 @@ fn early_request_goes_behind_the_one_for_versions_and_is_answered_behind_it() {
     assert!(bench.client.is_ready(NODE, bench.now));
 }
 
+/// Controllers do that, and brokers that want SASL when they know the request.
+#[test]
+fn server_that_closes_on_an_early_request_that_it_does_not_know_is_told_from_one_that_wants_sasl() {
+    for (ranges, expected) in [
+        (
+            &[(18, 0, 4)][..],
+            ", which speaks no version of Metadata that this producer speaks, as a controller does not",
+        ),
+        (
+            &[(3, 0, 12), (18, 0, 4)],
+            ", in place of the first answer; brokers that want SASL do that (security.protocol)",
+        ),
+    ] {
+        let mut bench = Bench::new();
+        let (versions, _) = ask(&mut bench);
+        send_early(&mut bench, "early");
+        bench.sent();
+        let answer = versions_answer_of(versions, 4, 0, ranges);
+        bench.client.handle_frame(versions.connection, answer, bench.now);
+        bench.events();
+
+        bench.client.handle_closed(versions.connection, "closed by the broker".into(), None, bench.now);
+
+        let events = bench.events();
+        let Some(NetworkEvent::Disconnected { reason, .. }) = events.last() else { panic!("{events:?}") };
+        assert_eq!(*reason.words(), format!("closed by the broker{expected}"));
+    }
+}
+
 #[test]
 fn early_request_outlives_a_second_question_for_versions() {
     let mut bench = Bench::new();
