@@ -7,5 +7,6 @@ mod configuration;
 mod connecting;
 mod delivering;
 mod ending;
+mod peers;
 mod sheet;
 mod topics;

@@ -98,7 +98,7 @@ async fn too_slow_connecting() -> TestResult {
     let logged = Logged::by("connecting");
     let cluster = cluster_with(1, 1).await;
     let producer = timed(&logged, &cluster).build()?;
-    soon("metadata", producer.partitions_for(crate::support::TOPIC)).await?;
+    soon("first", producer.send(record("first"))).await?;
     cluster.broker_down(0).await?;
 
     // At the third failure the log has been told of the first.
@@ -107,6 +107,45 @@ async fn too_slow_connecting() -> TestResult {
         logged.run_out("send", producer.send(record("x")), is_tried, seconds(1201)).await.unwrap_err();
 
     compare(&logged, "Too slow: connecting", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
+async fn too_slow_broker_disconnected() -> TestResult {
+    let logged = Logged::by("disconnected");
+    let cluster = cluster_with(1, 1).await;
+    let producer = timed(&logged, &cluster).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(0)?;
+    let delivery = producer.enqueue(record("x")).await?;
+    until("it is sent", || producer.metrics().produce_requests_sent == 2).await;
+    cluster.broker_down(0).await?;
+
+    let is_tried = || producer.health().brokers.iter().any(|broker| broker.failures >= 3);
+    let error = logged.run_out("delivery", delivery, is_tried, seconds(1201)).await.unwrap_err();
+
+    compare(&logged, "Too slow: broker disconnected", &Told::delivery(&error));
+    Ok(())
+}
+
+/// The pause is over before `delivery.timeout.ms` is, as it always is for a record that comes when it has begun.
+#[tokio::test]
+async fn too_slow_throttled() -> TestResult {
+    let logged = Logged::by("throttled-by-a-quota");
+    let cluster = cluster_with(1, 1).await;
+    let producer = timed(&logged, &cluster).request_timeout(seconds(500)).build()?;
+    cluster.inject(Fault::throttle(seconds(900)).api(Api::Produce));
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(0)?;
+
+    let delivery = producer.enqueue(record("x")).await?;
+    logged.two_seconds().await;
+    skip_time(seconds(900)).await;
+    until("it is sent", || producer.metrics().produce_requests_sent == 2).await;
+    skip_time(seconds(300)).await;
+    let error = soon("delivery", delivery).await.unwrap_err();
+
+    compare(&logged, "Too slow: throttled by a quota", &Told::delivery(&error));
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use kafka_producer::{
     ConfigError, DeliveryError, Disposition, Persisted, SendError, SendErrorKind, TransactionError,
 };
 
+use super::peers;
 use crate::support::logged::Logged;
 
 /// One failure: its number on the sheet, its name, and what the user has or has done.
@@ -24,7 +25,7 @@ const fn case(number: u8, name: &'static str, staging: &'static str) -> Case {
 
 /// In the order of the sheet. Some failures have more than one face.
 #[rustfmt::skip]
-const CASES: [Case; 44] = [
+const CASES: [Case; 46] = [
     case(1, "Wrong host", "`bootstrap.servers` has a name that no resolver knows."),
     case(2, "Wrong port", "Nothing listens at the port of `bootstrap.servers`."),
     case(3, "HTTP", "An HTTP server listens there."),
@@ -49,6 +50,8 @@ const CASES: [Case; 44] = [
     case(16, "Too slow: metadata", "Brokers do not answer Metadata within `max.block.ms`."),
     case(16, "Too slow: memory", "`enqueue` waits for `buffer.memory` longer than `max.block.ms`."),
     case(16, "Too slow: connecting", "The leader went down before the record was sent, and does not come back."),
+    case(16, "Too slow: broker disconnected", "The leader goes down after it was sent the record, and does not come back."),
+    case(16, "Too slow: throttled by a quota", "A quota holds the record back for most of its time, and the broker does not answer within the rest."),
     case(16, "Too slow: behind another batch", "The broker does not answer the batch before."),
     case(16, "Too slow: between attempts", "`retry.backoff.ms` is longer than what is left of `delivery.timeout.ms`."),
     case(16, "Too slow: in flight", "The broker has the record and does not answer."),
@@ -110,7 +113,7 @@ impl Told {
         Self { text: error.to_string(), sources: sources(error), advice }
     }
 
-    fn render(&self, logged: &Logged) -> String {
+    fn render(&self, logged: &Logged, case: &str) -> String {
         let mut text = format!("```text\n{}\n```\n", stable(&self.text));
         for source in &self.sources {
             let _ = write!(text, "\nSource: `{}`\n", stable(source));
@@ -124,16 +127,17 @@ impl Told {
         } else {
             let _ = write!(text, "\nLog in the first two seconds:\n\n```text\n{}\n```\n", lines.join("\n"));
         }
-        text
+        text + &peers::render(case)
     }
 }
 
 /// Compares what was told, by the call and in the log, with the sheet.
 pub(super) fn compare(logged: &Logged, case: &str, told: &Told) {
     let (at, _) = find(case);
-    let is_line = !told.text.contains('\n') && (told.text.len() <= LONGEST || LONG.contains(&case));
+    let is_short = stable(&told.text).len() <= LONGEST || LONG.contains(&case);
+    let is_line = is_short && !told.text.contains('\n');
     assert!(is_line || told.text.starts_with("invalid producer configuration"), "no line: {}", told.text);
-    let rendered = told.render(logged);
+    let rendered = told.render(logged, case);
     if std::env::var_os("KAFKA_PRODUCER_BLESS").is_some() {
         bless(at, rendered);
         return;
@@ -174,18 +178,21 @@ fn log_tells_of_every_failure_of_a_producer() {
     }
 }
 
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    CASES.iter().map(|case| case.name)
+}
+
 fn find(name: &str) -> (usize, &'static Case) {
     let at = CASES.iter().position(|case| case.name == name);
     let at = at.unwrap_or_else(|| panic!("the sheet has no {name:?}"));
     (at, &CASES[at])
 }
 
-/// A line that a terminal shows in two.
-const LONGEST: usize = 230;
+/// A line that a terminal shows in two, with the times, which are longer than their letters.
+const LONGEST: usize = 220;
 
 /// These tell what a broker or a resolver has said as well.
-const LONG: [&str; 6] = [
-    "HTTP",
+const LONG: [&str; 5] = [
     "Not enough replicas, for too long",
     "SASL expected",
     "TLS mix-up: TLS to plaintext",
@@ -242,6 +249,10 @@ Each error is one line: what failed and why, what became of the record, and what
 `Error::source` leads to, the kind of the error, and what `disposition` and `persisted` return. Then comes what the log says at the
 level `INFO` and above: in the first two seconds, or until the error came if that was sooner. Each line stands there once, and without
 its `client_id`. `KAFKA-1` is the address of a broker, `T` a time, and `N` a number that differs from run to run.
+
+Last comes what other clients say of the same failure: Kafka's own for Java (4.3.1), librdkafka (2.12.1) and krafka (0.28.1). Behind
+`log` stand the first two lines that the client logs at `WARN` and above and that say more than its error does. Long lines are cut.
+`benches/peers/errors` has recorded them, with a `max.block.ms` of 10 s and a `delivery.timeout.ms` of 12 s.
 ";
 
 fn sources(error: &dyn Error) -> Vec<String> {
