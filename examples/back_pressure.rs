@@ -23,7 +23,7 @@ async fn main() -> Result<(), Failure> {
         println!("Every answer of the brokers takes 5 ms");
         mock.delay(None, None, Duration::from_millis(5));
     }
-    let producer: KafkaProducer =
+    let producer =
         KafkaProducer::builder().bootstrap_servers(&*target.servers).buffer_memory(BUFFER).build()?;
     producer.partitions_for(target.topic.clone()).await?;
     let payload = Bytes::from(vec![b'x'; 1_000]);

@@ -30,7 +30,7 @@ fn choose(record: &PartitionerRecord<'_>, cluster: &Cluster) -> Result<i32, BoxE
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let target = Target::from_args("customers", 4).await?;
-    let producer: KafkaProducer =
+    let producer =
         KafkaProducer::builder().bootstrap_servers(&*target.servers).partitioner(choose).build()?;
 
     println!("key           partition");

@@ -25,7 +25,7 @@ async fn main() -> Result<(), Failure> {
 
 /// The usual case: everything that was accepted is delivered before `close` returns.
 async fn close_in_peace(target: &Target) -> Result<(), Failure> {
-    let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers(&*target.servers).build()?;
+    let producer = KafkaProducer::builder().bootstrap_servers(&*target.servers).build()?;
     let service = tokio::spawn(serve(producer.clone(), target.topic.clone()));
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
@@ -62,7 +62,7 @@ async fn serve(producer: KafkaProducer, topic: String) -> Result<u64, Failure> {
 
 /// When brokers hang, `close` gives up in time, and every record says what is known of it.
 async fn close_in_an_outage(target: &Target, mock: &MockCluster) -> Result<(), Failure> {
-    let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers(&*target.servers).build()?;
+    let producer = KafkaProducer::builder().bootstrap_servers(&*target.servers).build()?;
     let record = |event: String| ProducerRecord::to(target.topic.clone()).value(event);
     producer.send(record("the last in peace".to_owned()).partition(0)).await?;
     for broker in mock.broker_ids() {

@@ -37,7 +37,7 @@ impl<K: Clone, V: Clone> ProducerInterceptor<K, V> for Audit {
 async fn main() -> Result<(), Failure> {
     let target = Target::from_args("audited", 1).await?;
     let audit = Arc::new(Audit::default());
-    let producer: KafkaProducer = KafkaProducer::builder()
+    let producer = KafkaProducer::builder()
         .bootstrap_servers(&*target.servers)
         .max_request_size(10_000)
         .interceptor(Arc::clone(&audit))

@@ -21,7 +21,7 @@ const PARTITIONS: i32 = 4;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let target = Target::from_args("bookings", PARTITIONS).await?;
-    let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers(&*target.servers).build()?;
+    let producer = KafkaProducer::builder().bootstrap_servers(&*target.servers).build()?;
 
     let mut deliveries = Vec::new();
     for booking in 0..BOOKINGS {

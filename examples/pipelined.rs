@@ -17,7 +17,7 @@ const RECORDS: usize = 200;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let target = Target::from_args("pipelined", 1).await?;
-    let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers(&*target.servers).build()?;
+    let producer = KafkaProducer::builder().bootstrap_servers(&*target.servers).build()?;
     producer.partitions_for(target.topic.clone()).await?;
     let record = |number: usize| ProducerRecord::to(target.topic.clone()).value(format!("record {number}"));
     println!("Sending {RECORDS} records");

@@ -21,7 +21,7 @@ const KEYS_PER_TASK: usize = 25;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let target = Target::from_args("topic-demo", 4).await?;
-    let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers(&*target.servers).build()?;
+    let producer = KafkaProducer::builder().bootstrap_servers(&*target.servers).build()?;
 
     println!("Sending {} keyed records from {TASKS} tasks", TASKS * RECORDS_PER_TASK);
     let started = now();

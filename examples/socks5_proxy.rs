@@ -84,8 +84,7 @@ async fn main() -> Result<(), Failure> {
     let (host, port) = proxy.rsplit_once(':').ok_or("SOCKS_PROXY must be host:port")?;
     let dialer = Socks5 { host: host.to_owned(), port: port.parse()? };
 
-    let producer: KafkaProducer =
-        KafkaProducer::builder().bootstrap_servers(&*target.servers).dialer(dialer).build()?;
+    let producer = KafkaProducer::builder().bootstrap_servers(&*target.servers).dialer(dialer).build()?;
     for number in 0..3 {
         let record = ProducerRecord::to(target.topic.clone()).value(format!("order {number}"));
         println!("{} delivered through the proxy at {proxy}", producer.send(record).await?);

@@ -4,6 +4,7 @@
 //! the names, `validate` has the rules between values, [`ProducerSettings`] is what the rest of the crate gets.
 
 mod acks;
+mod bootstrap_servers;
 #[cfg(feature = "serde")]
 mod deserialize;
 mod foreign;
@@ -41,6 +42,7 @@ use std::fmt;
 
 pub use crate::protocol::compression::Compression;
 pub use acks::Acks;
+pub use bootstrap_servers::BootstrapServers;
 pub(crate) use gzip_level::GzipLevel;
 pub(crate) use host_port::HostPort;
 #[cfg(feature = "gssapi")]

@@ -11,7 +11,7 @@
 //! use kafka_producer::{KafkaProducer, ProducerRecord};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers("localhost:9092").build()?;
+//! let producer = KafkaProducer::builder().bootstrap_servers("localhost:9092").build()?;
 //!
 //! let metadata = producer.send(ProducerRecord::to("orders").key("customer-7").value("2 apples")).await?;
 //! println!("partition {}, offset {:?}", metadata.partition(), metadata.offset());
@@ -47,7 +47,7 @@
 //! [`send`](KafkaProducer::send) waits for the acknowledgement. Awaiting each record before the next one costs a round
 //! trip per record, and [`linger.ms`](ProducerConfig::linger) too if you set it. To go fast, [`enqueue`](KafkaProducer::enqueue)
 //! many records and await their [`Delivery`]s later, or use [`send_all`](KafkaProducer::send_all), or send from many tasks at
-//! once:
+//! once. [`flush`](KafkaProducer::flush) waits for all that was accepted before, if no result is of interest by itself:
 //!
 //! ```no_run
 //! # use kafka_producer::{KafkaProducer, ProducerRecord};
@@ -300,8 +300,8 @@ mod wire;
 
 pub use crate::aws_credentials::{AwsCredentials, AwsCredentialsFuture, AwsCredentialsProvider, AwsRole};
 pub use crate::config::{
-    Acks, Compression, ConfigError, ConfigProblem, ConfigReason, MetadataRecoveryStrategy, Oidc,
-    OidcAssertion, OidcSignature, ProducerConfig, Sasl, SecurityProtocol, Tls, TlsVersion,
+    Acks, BootstrapServers, Compression, ConfigError, ConfigProblem, ConfigReason, MetadataRecoveryStrategy,
+    Oidc, OidcAssertion, OidcSignature, ProducerConfig, Sasl, SecurityProtocol, Tls, TlsVersion,
 };
 pub use crate::delivery::{Delivery, RecordMetadata};
 pub use crate::error::{

@@ -14,7 +14,7 @@ use crate::error::{DeliveryError, SendError, SendErrorKind};
 use crate::metadata::PartitionInfo;
 use crate::record::ProducerRecord;
 use crate::sender::Purge;
-use crate::topic_partition::Topic;
+use crate::topic_partition::{Topic, TopicPartition};
 
 mod authentication;
 mod blocking;
@@ -74,7 +74,7 @@ use self::walk::{Stop, Walk};
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use kafka_producer::{KafkaProducer, ProducerRecord};
 ///
-/// let producer: KafkaProducer = KafkaProducer::builder().bootstrap_servers("localhost:9092").build()?;
+/// let producer = KafkaProducer::builder().bootstrap_servers("localhost:9092").build()?;
 /// let metadata = producer.send(ProducerRecord::to("orders").key("customer-7").value("2 apples")).await?;
 /// println!("written to partition {} at offset {:?}", metadata.partition(), metadata.offset());
 /// # Ok(())
@@ -321,9 +321,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// says [`Persisted::Maybe`](crate::Persisted::Maybe), and send again, in their order, all failed records that are not
     /// there, before any other record. Batches that were under way after the failed one do not join the partition again: their
     /// records fail, or are delivered if the broker has them, as soon as the producer knows which.
-    pub fn resume(&self, topic: impl Into<Topic>, partition: i32) -> bool {
-        let topic = topic.into();
-        self.core.accumulator.queue(&topic, partition).is_some_and(|queue| queue.resume())
+    pub fn resume(&self, partition: &TopicPartition) -> bool {
+        let TopicPartition { topic, partition } = partition;
+        self.core.accumulator.queue(topic, *partition).is_some_and(|queue| queue.resume())
     }
 
     /// Returns the value that the producer uses for one of Kafka's property names, as Kafka writes it. Returns `None` for a

@@ -24,6 +24,17 @@ use crate::topic_partition::Topic;
 /// `K` and `V` are the types that the producer's serializers take. In `ProducerRecord` without parameters both are
 /// [`Bytes`], for which the builder methods take `&'static str`, `String`, `Vec<u8>`, `&'static [u8]` and `Bytes`.
 ///
+/// A record owns what it sends. Text and bytes that borrow from elsewhere are made owned first, else the compiler complains that they do
+/// not live long enough (E0597, E0521):
+///
+/// ```
+/// use kafka_producer::ProducerRecord;
+///
+/// fn order(topic: &str, line: &str) -> ProducerRecord {
+///     ProducerRecord::to(topic.to_owned()).value(line.to_owned())
+/// }
+/// ```
+///
 /// A key or value that you do not set is null in Kafka's sense, which is not the same as an empty one. A record with a key and
 /// a null value is a tombstone, which deletes the key from a compacted topic. Only a null key lets the producer choose any
 /// partition.
@@ -73,7 +84,8 @@ pub struct ProducerRecord<K = Bytes, V = Bytes> {
 impl<K, V> ProducerRecord<K, V> {
     /// Starts a record for a topic: null key, null value, no headers, partition and timestamp chosen by the producer.
     #[must_use]
-    pub fn to(topic: impl Into<Topic>) -> Self {
+    pub fn to(topic: impl Into<Topic>, // A name that borrows from elsewhere: `.to_owned()` it.
+    ) -> Self {
         Self {
             topic: topic.into(),
             partition: None,
@@ -86,15 +98,43 @@ impl<K, V> ProducerRecord<K, V> {
 
     /// Sets the key.
     #[must_use]
-    pub fn key(mut self, key: impl Into<K>) -> Self {
+    pub fn key(
+        mut self,
+        key: impl Into<K>, // Text or bytes that borrow from elsewhere: `.to_owned()` them.
+    ) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Sets the key, or leaves it null.
+    ///
+    /// ```
+    /// use kafka_producer::ProducerRecord;
+    ///
+    /// let customer: Option<&str> = None;
+    /// let record: ProducerRecord = ProducerRecord::to("orders").key_or_null(customer).value("2 apples");
+    /// assert_eq!(record.key, None);
+    /// ```
+    #[must_use]
+    pub fn key_or_null(mut self, key: Option<impl Into<K>>) -> Self {
+        self.key = key.map(Into::into);
         self
     }
 
     /// Sets the value.
     #[must_use]
-    pub fn value(mut self, value: impl Into<V>) -> Self {
+    pub fn value(
+        mut self,
+        value: impl Into<V>, // Text or bytes that borrow from elsewhere: `.to_owned()` them.
+    ) -> Self {
         self.value = Some(value.into());
+        self
+    }
+
+    /// Sets the value, or leaves it null, as that of a tombstone is.
+    #[must_use]
+    pub fn value_or_null(mut self, value: Option<impl Into<V>>) -> Self {
+        self.value = value.map(Into::into);
         self
     }
 
@@ -142,7 +182,11 @@ impl<K, V> ProducerRecord<K, V> {
     /// assert_eq!(record.headers.len(), 3);
     /// ```
     #[must_use]
-    pub fn header(mut self, name: impl Into<HeaderName>, value: impl Into<HeaderValue>) -> Self {
+    pub fn header(
+        mut self,
+        name: impl Into<HeaderName>, // A name that borrows from elsewhere: `.to_owned()` it.
+        value: impl Into<HeaderValue>, // Text or bytes that borrow from elsewhere: `.to_owned()` them.
+    ) -> Self {
         self.headers.push(name, value);
         self
     }

@@ -81,7 +81,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         for fault in Fault::parse_script(script)? {
             cluster.inject(fault);
         }
-        let producer: KafkaProducer = KafkaProducer::builder()
+        let producer = KafkaProducer::builder()
             .bootstrap_servers(cluster.bootstrap_servers())
             .retries(3)
             .retry_backoff(Duration::from_millis(10))

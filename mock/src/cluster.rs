@@ -87,7 +87,7 @@ impl MockCluster {
 
     /// Lets this user in from now on, or changes the password. Clients that are in stay in until their session ends.
     ///
-    /// Of no account for a cluster that lets all clients in.
+    /// It changes nothing in a cluster that lets all clients in.
     pub fn set_sasl_user(&self, name: impl Into<String>, password: impl Into<String>) {
         if let Some(admission) = &mut self.shared.state().settings.admission {
             admission.users.insert(name.into(), password.into());
@@ -96,7 +96,7 @@ impl MockCluster {
 
     /// Lets clients with this access token in from now on.
     ///
-    /// Of no account for a cluster that lets all clients in.
+    /// It changes nothing in a cluster that lets all clients in.
     pub fn set_sasl_token(&self, token: impl Into<String>, is: MockToken) {
         if let Some(admission) = &mut self.shared.state().settings.admission {
             admission.tokens.insert(token.into(), is);

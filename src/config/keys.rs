@@ -50,10 +50,6 @@ pub(crate) enum Support {
     /// The key has a field in [`ProducerSettings`].
     Supported {
         /// The name of the typed setter.
-        #[cfg_attr(
-            not(test),
-            expect(dead_code, reason = "for the test that compares the table with the setters")
-        )]
         setter: &'static str,
         parse: fn(&mut ProducerSettings, &str, &Kind) -> Result<(), ConfigReason>,
         print: fn(&ProducerSettings) -> String,
@@ -109,12 +105,13 @@ impl Key {
                 settings.keep_by_name(self, text);
                 return Ok(());
             }
-            Support::Supported { parse, .. } => {
+            Support::Supported { setter, parse, .. } => {
                 // What changes nothing is taken anyway.
                 if !self.default.is_some_and(|default| self.kind.same(default, text)) {
                     self.check_feature()?;
                 }
-                return parse(settings, text, &self.kind);
+                return parse(settings, text, &self.kind)
+                    .map_err(|reason| self.with_setter(reason, text, setter));
             }
             Support::JavaOnly { in_force, .. } | Support::NotYet { in_force, .. } => in_force,
         };
@@ -123,6 +120,18 @@ impl Key {
             return Ok(());
         }
         self.refusal().map_or(Ok(()), Err)
+    }
+
+    /// Names the setter that takes what is refused here: Kafka's times are whole milliseconds.
+    fn with_setter(&self, reason: ConfigReason, text: &str, setter: &str) -> ConfigReason {
+        let is_fraction =
+            || text.parse::<f64>().is_ok_and(|number| number.is_finite() && number.fract() != 0.0);
+        match reason {
+            ConfigReason::Invalid(why) if self.name.ends_with(".ms") && is_fraction() => {
+                ConfigReason::Invalid(format!("{why}; the setter `{setter}` takes fractions"))
+            }
+            reason => reason,
+        }
     }
 
     /// Brings the default back.

@@ -67,15 +67,16 @@ macro_rules! config_setters {
             self
         }
 
-        /// Sets the brokers to ask first, as Kafka writes them: `host:port`, separated by commas (`bootstrap.servers`, required).
+        /// Sets the brokers to ask first: text as Kafka writes it, which is `host:port`, separated by commas, or a list of these
+        /// (`bootstrap.servers`, required).
         ///
         /// One living broker is enough, because it names the others. With two or three, the producer can also
         /// start while one of them restarts. An IPv6 address stands in brackets, as in `[::1]:9092`.
         /// `PLAINTEXT://` may stand before an address. The producer resolves names when it connects, so a name
         /// that cannot be resolved yet is no error.
         #[must_use]
-        pub fn bootstrap_servers(mut self, servers: impl Into<String>) -> Self {
-            self$(.$config)?.set_property("bootstrap.servers", &servers.into());
+        pub fn bootstrap_servers(mut self, servers: impl Into<$crate::BootstrapServers>) -> Self {
+            self$(.$config)?.set_property("bootstrap.servers", servers.into().as_str());
             self
         }
 
@@ -434,7 +435,7 @@ macro_rules! config_setters {
 
         /// Sets who the producer says that it is, and how it proves that (`sasl.mechanism` and `sasl.jaas.config`, default none).
         ///
-        /// Of no account unless [`security_protocol`](Self::security_protocol) asks for it.
+        /// It counts only if [`security_protocol`](Self::security_protocol) asks for it.
         #[must_use]
         pub fn sasl(mut self, sasl: $crate::Sasl) -> Self {
             self$(.$config)?.set_sasl(sasl);
@@ -484,7 +485,7 @@ macro_rules! config_setters {
 
         /// Sets whom the producer trusts and what it shows to brokers when it encrypts connections (all keys that begin with `ssl.`).
         ///
-        /// It replaces what was set for these keys before. Of no account unless
+        /// It replaces what was set for these keys before. It counts only if
         /// [`security_protocol`](Self::security_protocol) asks for TLS.
         #[must_use]
         pub fn tls(mut self, tls: $crate::Tls) -> Self {

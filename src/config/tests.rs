@@ -69,6 +69,11 @@ fn the_last_value_of_a_key_counts() {
     assert_eq!(config.get("linger.ms").as_deref(), Some("7"));
     assert_eq!(messages(&config), [""; 0]);
     assert_eq!(messages(&other), ["linger.ms = x: must be a whole number, at least 0"]);
+    let fraction = complete().property("linger.ms", "0.5");
+    assert_eq!(
+        messages(&fraction),
+        ["linger.ms = 0.5: must be a whole number, at least 0; the setter `linger` takes fractions"]
+    );
 }
 
 #[test]

@@ -147,7 +147,7 @@ impl Tls {
     /// Takes a configuration of rustls as it is, in place of all else: for certificates that a hardware module keeps, for lists
     /// of revoked certificates, or for checks of your own.
     ///
-    /// All keys that begin with `ssl.` are then of no account. The crate exports the rustls that it uses as
+    /// Keys that begin with `ssl.` do not count then. The crate exports the rustls that it uses as
     /// `kafka_producer::rustls`.
     #[cfg(feature = "tls")]
     #[must_use]

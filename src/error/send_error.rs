@@ -337,6 +337,19 @@ impl<K, V> SendError<K, V> {
         self.disposition() == Disposition::RetryLater
     }
 
+    /// Returns the partition that the record was given to, or that it names. `None` if it was refused before its partition was chosen.
+    #[must_use]
+    pub fn topic_partition(&self) -> Option<TopicPartition> {
+        let partition = match &self.0.kind {
+            SendErrorKind::Delivery(error) => return Some(error.topic_partition().clone()),
+            SendErrorKind::UnderWay { topic_partition, .. } => return Some(topic_partition.clone()),
+            SendErrorKind::Stopped { partition, .. } => Some(*partition),
+            _ => None,
+        };
+        let record = self.0.record.as_ref()?;
+        Some(TopicPartition::new(record.topic.clone(), partition.or(record.partition)?))
+    }
+
     /// Returns the error of a record that had been accepted.
     #[must_use]
     pub fn delivery_error(&self) -> Option<&DeliveryError> {

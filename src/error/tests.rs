@@ -494,3 +494,16 @@ fn debug_shows_no_contents_of_records() {
 
     assert!(!format!("{accepted:?} {refused:?}").contains("sec"), "{accepted:?} {refused:?}");
 }
+
+#[test]
+fn error_names_the_partition_as_far_as_it_is_known() {
+    let refused = |kind, record| SendError::<Bytes, Bytes>::refused(kind, record).topic_partition();
+    let record = || ProducerRecord::to("orders");
+    let stopped = SendErrorKind::Stopped { topic: Topic::from("orders"), partition: 7 };
+
+    assert_eq!(refused(SendErrorKind::Closed, record()), None);
+    assert_eq!(refused(SendErrorKind::Closed, record().partition(2)), Some(TopicPartition::new("orders", 2)));
+    assert_eq!(refused(stopped, record()), Some(TopicPartition::new("orders", 7)));
+    let under_way = SendError::<Bytes, Bytes>::under_way(TopicPartition::new("orders", 3), Duration::ZERO);
+    assert_eq!(under_way.topic_partition(), Some(TopicPartition::new("orders", 3)));
+}

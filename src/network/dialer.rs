@@ -60,7 +60,7 @@ pub type Dialing<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream
 /// }
 ///
 /// # async fn example() -> Result<(), kafka_producer::BuildError> {
-/// let producer: KafkaProducer = KafkaProducer::builder()
+/// let producer = KafkaProducer::builder()
 ///     .bootstrap_servers("kafka-1:9092")
 ///     .dialer(BehindLoadBalancer)
 ///     .build()?;

@@ -22,7 +22,7 @@ use crate::config::Tls;
 /// # impl Vault { async fn next_certificate(&self) -> Result<(String, String), CertificateError> { unreachable!() } }
 ///
 /// # async fn example(vault: std::sync::Arc<Vault>) -> Result<(), kafka_producer::BuildError> {
-/// let producer: KafkaProducer = KafkaProducer::builder()
+/// let producer = KafkaProducer::builder()
 ///     .bootstrap_servers("kafka-1:9093")
 ///     .security_protocol(SecurityProtocol::Ssl)
 ///     .certificate_provider(move || {

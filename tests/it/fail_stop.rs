@@ -3,7 +3,7 @@
 use kafka_mock::{Api, Fault, MockCluster};
 use kafka_producer::{
     Acks, BuildError, DeliveryErrorKind, Disposition, KafkaProducer, KafkaProducerBuilder, Persisted,
-    SendErrorKind,
+    SendErrorKind, TopicPartition,
 };
 
 use crate::support::{
@@ -50,12 +50,16 @@ async fn records_behind_a_failed_one_come_back_until_the_partition_is_resumed() 
     assert!(is_named(producer.try_enqueue(record("new")).unwrap_err().kind()));
     assert_eq!(log_of(&cluster, 0), texts(0..2));
 
-    assert!(producer.resume(TOPIC, 0));
+    assert!(producer.resume(&TopicPartition::new(TOPIC, 0)));
     delivered(enqueue_all(&producer, back).await).await;
 
     assert_eq!(log_of(&cluster, 0), texts(0..20));
-    assert!(!producer.resume(TOPIC, 0), "nothing is stopped");
-    assert!(!producer.resume(TOPIC, 7) && !producer.resume(TOPIC, -1) && !producer.resume("none", 0));
+    assert!(!producer.resume(&TopicPartition::new(TOPIC, 0)), "nothing is stopped");
+    assert!(
+        !producer.resume(&TopicPartition::new(TOPIC, 7))
+            && !producer.resume(&TopicPartition::new(TOPIC, -1))
+            && !producer.resume(&TopicPartition::new("none", 0))
+    );
     Ok(())
 }
 
@@ -72,7 +76,7 @@ async fn partitions_stop_one_by_one_and_records_that_may_avoid_them_do() -> Test
     stop(&cluster, &producer, 1).await;
     let refused = soon("refusal", producer.send(record("x"))).await.unwrap_err();
     assert!(matches!(refused.kind(), SendErrorKind::Stopped { .. }), "{refused:?}");
-    assert!(producer.resume(TOPIC, 2));
+    assert!(producer.resume(&TopicPartition::new(TOPIC, 2)));
     assert_eq!(soon("send", producer.send(record("x"))).await?.partition(), 2);
     Ok(())
 }
@@ -140,7 +144,7 @@ async fn without_it_records_behind_a_failed_one_are_written() -> TestResult {
 
     soon("send", producer.send(record("x"))).await?;
 
-    assert!(!producer.resume(TOPIC, 0));
+    assert!(!producer.resume(&TopicPartition::new(TOPIC, 0)));
     Ok(())
 }
 

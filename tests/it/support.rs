@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use kafka_mock::{MockCluster, MockRecord};
 use kafka_producer::{
-    Delivery, DeliveryError, KafkaProducer, KafkaProducerBuilder, ProducerRecord, RecordMetadata,
+    BootstrapServers, Delivery, DeliveryError, KafkaProducer, KafkaProducerBuilder, ProducerRecord,
+    RecordMetadata,
 };
 
 pub(crate) mod logged;
@@ -40,7 +41,7 @@ pub(crate) fn builder(cluster: &MockCluster) -> KafkaProducerBuilder {
     builder_at(cluster.bootstrap_servers())
 }
 
-pub(crate) fn builder_at(bootstrap_servers: impl Into<String>) -> KafkaProducerBuilder {
+pub(crate) fn builder_at(bootstrap_servers: impl Into<BootstrapServers>) -> KafkaProducerBuilder {
     KafkaProducer::builder()
         .bootstrap_servers(bootstrap_servers)
         .linger(Duration::ZERO)

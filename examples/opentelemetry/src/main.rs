@@ -61,7 +61,7 @@ fn place_order(endpoint: &str) -> Result<MockRecord, Failure> {
 async fn send() -> Result<MockRecord, Failure> {
     let cluster = MockCluster::start(1).await?;
     cluster.create_topic("orders", 1, 1)?;
-    let producer: KafkaProducer = KafkaProducer::builder()
+    let producer = KafkaProducer::builder()
         .bootstrap_servers(cluster.bootstrap_servers())
         .client_id("shop")
         .interceptor(TraceContextInterceptor::new(current))

@@ -59,7 +59,7 @@ async fn run(options: &Options) -> Result<ExitCode, Failure> {
     let max_line = config.get("max.request.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(usize::MAX);
     let topic = Topic::from(options.topic.clone());
     let parser = RecordParser::new(topic.clone(), &options.property)?;
-    let producer: KafkaProducer = KafkaProducer::builder().config(config).build()?;
+    let producer = KafkaProducer::builder().config(config).build()?;
     let mut signals = Signals::listen()?;
     // Better to learn now than for each line that there are no servers or no such topic.
     tokio::select! {

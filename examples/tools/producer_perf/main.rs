@@ -55,7 +55,7 @@ async fn run(options: &Options) -> Result<u64, Failure> {
         (None, size) => Payloads::of_size(size.unwrap_or_default()),
     };
     let (config, mock) = target(options).await?;
-    let producer: KafkaProducer = KafkaProducer::builder().config(config).build()?;
+    let producer = KafkaProducer::builder().config(config).build()?;
     // A topic that does not exist, or servers that are not there, are no matter for statistics.
     producer.partitions_for(options.topic.clone()).await?;
 

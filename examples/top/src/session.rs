@@ -56,7 +56,7 @@ impl Session {
         }
         let causes = Arc::new(Causes::default());
         let builder = KafkaProducer::builder().config(config).interceptor(Arc::clone(&causes));
-        let producer: KafkaProducer = builder.build()?;
+        let producer = builder.build()?;
         let topic = Topic::from(Arc::from(options.topic.as_str()));
         let load = Load { topic: topic.clone(), rate: options.rate, record_size: options.record_size };
         tasks.push(tokio::spawn(load.run(producer.clone())));

@@ -69,7 +69,7 @@ impl Transactions {
     /// The transaction has ended.
     pub(super) fn finish(&mut self, now: Instant, effects: &mut Effects) {
         let State::Ending(ending) = &self.state else { return };
-        // What has happened in a cluster that was left is of no account.
+        // What has happened in a cluster that was left does not count.
         if self.producer.is_some()
             && let Some(kind) = ending.takeover(self.timeout, now)
         {

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 
 use kafka_mock::MockCluster;
-use kafka_producer::KafkaProducerBuilder;
+use kafka_producer::{BootstrapServers, KafkaProducerBuilder};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
@@ -46,7 +46,7 @@ impl Logged {
     }
 
     /// As [`super::builder_at`].
-    pub(crate) fn builder_at(&self, bootstrap_servers: impl Into<String>) -> KafkaProducerBuilder {
+    pub(crate) fn builder_at(&self, bootstrap_servers: impl Into<BootstrapServers>) -> KafkaProducerBuilder {
         builder_at(bootstrap_servers).client_id(&self.client_id)
     }
 
