@@ -207,7 +207,7 @@ pub(crate) struct BatchBuffer {
 
 impl BatchBuffer {
     /// Makes a buffer that no budget covers.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn outside_of_budget(capacity: usize) -> Self {
         Self { bytes: vec![0; capacity], filled: 0, reserved: capacity, partition: None }
     }

@@ -70,7 +70,7 @@ impl Teller {
     }
 
     /// For tests and benches, which end batches without a sender.
-    #[cfg(any(test, feature = "__internals"))]
+    #[cfg(any(test, feature = "__internals", feature = "test-util"))]
     pub(crate) const WITHOUT_SENDER: Self = Self(());
 }
 
@@ -336,9 +336,9 @@ fn result(cell: &BatchCell, outcome: &Outcome, record: RecordFacts) -> Result<Re
     match outcome {
         Outcome::Failed(failure) => Err(DeliveryError::new(Arc::clone(failure), record.index)),
         Outcome::Delivered { base_offset, log_append_time } => {
-            Ok(RecordMetadata::new(&cell.topic_partition, record, *base_offset, *log_append_time))
+            Ok(RecordMetadata::of(&cell.topic_partition, record, *base_offset, *log_append_time))
         }
-        Outcome::Redirected(_) => Ok(RecordMetadata::new(&cell.topic_partition, record, None, None)),
+        Outcome::Redirected(_) => Ok(RecordMetadata::of(&cell.topic_partition, record, None, None)),
     }
 }
 
@@ -359,7 +359,7 @@ pub struct RecordMetadata {
 
 impl RecordMetadata {
     #[inline]
-    fn new(
+    pub(crate) fn of(
         at: &TopicPartition,
         record: RecordFacts,
         base: Option<i64>,

@@ -147,6 +147,8 @@
 //! `serde`, off by default, has `Deserialize` for [`ProducerConfig`], out of a map of Kafka's property names whose values are text, numbers or
 //! booleans. It brings no crate.
 //!
+//! `test-util`, off by default, has `MockProducer` and constructors of results, for the [tests](#testing) of applications. It brings no crate.
+//!
 //! `metrics`, off by default, brings `MetricsBridge`, which writes snapshots into the recorder of the crate `metrics`.
 //!
 //! # Seeing inside
@@ -206,6 +208,26 @@
 //! span for each attempt.
 //!
 //! Errors do not need the log: each says in one line what failed and why, what became of the record, and what to do about it.
+//!
+//! # Testing
+//!
+//! Three things stand in for Kafka in the tests of an application, from the fastest to the most faithful:
+//!
+//! - **`MockProducer`** (feature `test-util`) keeps the records that it was sent, and delivers or fails each as the test says, with neither
+//!   brokers nor time. Code that is to be tested with it asks for [`SendRecords`], a trait that [`KafkaProducer`], [`Transaction`] and
+//!   [`TransactionHandle`] implement, too. The same feature has constructors of results, for code that is given these alone:
+//!   `RecordMetadata::new`, `Delivery::ready`, `DeliveryError::of`, `SendError::new` and more.
+//! - **[`kafka-mock`](https://docs.rs/kafka-mock)** is a cluster in the process of the test. It speaks Kafka's protocol, so the producer itself
+//!   is part of the test, with its time limits, retries and transactions; brokers may die, refuse and be slow as the test says.
+//! - **Kafka itself**, for instance in a container of the crate `testcontainers`, if what counts is how brokers behave.
+//!
+//! In `Cargo.toml` the first two are for tests alone:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! kafka-producer = { version = "0.1", features = ["test-util"] }
+//! kafka-mock = "0.1"
+//! ```
 //!
 //! # Cancel safety
 //!
@@ -290,6 +312,8 @@ mod security_failure;
 mod sender;
 mod shared_str;
 mod sync;
+#[cfg(any(test, feature = "test-util"))]
+mod testing;
 #[cfg(feature = "tls")]
 mod tls;
 mod token;
@@ -323,15 +347,17 @@ pub use crate::pipeline::{
     serialize_to_vec, serialize_with,
 };
 pub use crate::producer::{
-    BlockingRefused, BuildError, CloseReport, ConsumerGroupMetadata, Health, KafkaProducer,
-    KafkaProducerBuilder, NotReady, OffsetAndMetadata, PoolError, PooledProducer, Transaction,
-    TransactionHandle, TransactionalProducer, TransactionalProducerPool, block_on,
+    BlockingRefused, BuildError, CloseReport, ConsumerGroupMetadata, Enqueueing, Flushing, Health,
+    KafkaProducer, KafkaProducerBuilder, NotReady, OffsetAndMetadata, PoolError, PooledProducer, SendRecords,
+    Sending, Transaction, TransactionHandle, TransactionalProducer, TransactionalProducerPool, block_on,
 };
 #[cfg(feature = "telemetry")]
 pub use crate::producer::{ClientInstanceId, ClientInstanceIdError};
 pub use crate::protocol::ErrorCode;
 pub use crate::record::{Header, HeaderName, HeaderValue, Headers, ProducerRecord};
 pub use crate::sender::Purge;
+#[cfg(any(test, feature = "test-util"))]
+pub use crate::testing::MockProducer;
 #[cfg(feature = "tls")]
 pub use crate::tls::{CertificateError, CertificateFuture, CertificateProvider};
 pub use crate::token::{AccessToken, TokenError, TokenFuture, TokenProvider};

@@ -36,6 +36,7 @@ mod observing;
 mod own_runtime;
 mod placing;
 mod refusal_log;
+mod send_records;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod time_limits;
@@ -56,6 +57,7 @@ pub use self::health::Health;
 #[cfg(feature = "telemetry")]
 pub use self::instance_id::{ClientInstanceId, ClientInstanceIdError};
 pub use self::not_ready::NotReady;
+pub use self::send_records::{Enqueueing, Flushing, SendRecords, Sending};
 pub use self::transactional::{
     ConsumerGroupMetadata, OffsetAndMetadata, PoolError, PooledProducer, Transaction, TransactionHandle,
     TransactionalProducer, TransactionalProducerPool,

@@ -22,6 +22,8 @@ use crate::protocol::record_batch::{
 use crate::topic_partition::TopicPartition;
 
 mod attempts;
+#[cfg(any(test, feature = "test-util"))]
+mod lone;
 mod number;
 mod parts;
 mod renumbering;

@@ -295,6 +295,12 @@ impl DeliveryError {
         Self { failure, index }
     }
 
+    /// Returns what the records of its batch share, and the record's index.
+    #[cfg(any(test, feature = "test-util"))]
+    pub(crate) fn into_parts(self) -> (Arc<BatchFailure>, u32) {
+        (self.failure, self.index)
+    }
+
     /// Returns the error of each record of a batch of `count`, in their order.
     pub(crate) fn of_batch(failure: &Arc<BatchFailure>, count: u32) -> impl Iterator<Item = Self> {
         (0..count).map(|index| Self::new(Arc::clone(failure), index))

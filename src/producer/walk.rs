@@ -32,7 +32,8 @@ use crate::topic_partition::Topic;
 ///
 /// The record stays where the caller has it; only if it must wait does it move to where the wait is.
 pub(super) struct Walk<'a, K, V> {
-    producer: &'a KafkaProducer<K, V>,
+    core: &'a ProducerCore,
+    face: &'a Face<K, V>,
     record: &'a mut ProducerRecord<K, V>,
     kept: Kept,
     /// The transaction that the record is part of.
@@ -97,12 +98,13 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         record: &'a mut ProducerRecord<K, V>,
         transaction: u64,
     ) -> Self {
-        if producer.face.observer.is_some() {
+        let KafkaProducer { core, face } = producer;
+        if face.observer.is_some() {
             let given = std::mem::replace(record, ProducerRecord::to(""));
-            *record = producer.face.interceptors.on_send(given);
+            *record = face.interceptors.on_send(given);
         }
         let kept = Kept { own_headers: record.headers.len(), stopped: None };
-        Self { producer, record, kept, transaction, is_countable: false }
+        Self { core, face, record, kept, transaction, is_countable: false }
     }
 
     /// Goes on with a record that has moved.
@@ -112,7 +114,8 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         kept: Kept,
         transaction: u64,
     ) -> Self {
-        Self { producer, record, kept, transaction, is_countable: false }
+        let KafkaProducer { core, face } = producer;
+        Self { core, face, record, kept, transaction, is_countable: false }
     }
 
     /// Stops here, to be resumed elsewhere.
@@ -146,15 +149,15 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
 
     /// Ends the walk: tells the interceptors, and gives the record back as they left it.
     pub(super) fn refuse(self, kind: SendErrorKind) -> SendError<K, V> {
-        let Self { producer, record, kept, .. } = self;
+        let Self { core, face, record, kept, .. } = self;
         record.headers.truncate(kept.own_headers);
-        producer.core.refusals.tell(&kind, &producer.core.settings.client_id);
-        if producer.face.observer.is_some() {
+        core.refusals.tell(&kind, &core.settings.client_id);
+        if face.observer.is_some() {
             let outcome = AckOutcome::failed(&kind);
             let chosen = kept.chosen().and_then(|chosen| i32::try_from(chosen).ok());
             let partition = chosen.or(record.partition);
             let told = Acknowledgement::new(&record.topic, partition, &record.headers, outcome);
-            producer.face.interceptors.on_acknowledgement(&told);
+            face.interceptors.on_acknowledgement(&told);
         }
         SendError::refused(kind, std::mem::replace(record, ProducerRecord::to("")))
     }
@@ -174,14 +177,13 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     #[cold]
     fn forget_topic(&self) {
         let topic = &self.record.topic;
-        self.producer.core.topics.forget(topic);
+        self.core.topics.forget(topic);
         Caller::with(|caller| caller.topics.forget(topic));
     }
 
     #[inline]
     fn step_as(&mut self, caller: &mut Caller) -> Result<Delivery, Stop> {
-        let Self { producer, record, kept, is_countable, transaction } = self;
-        let KafkaProducer { core, face } = producer;
+        let Self { core, face, record, kept, is_countable, transaction } = self;
         let transaction = *transaction;
         core.check(record)?;
         let moment = kept.moment(caller.moment(core.id, &core.wall_clock));
@@ -193,14 +195,13 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         let record = face.serialize(record, kept, moment, scratch)?;
         let route = core.route(topic, &record, named, kept, moment);
         let route = route.map_err(|reason| kept.no_route(topic, &record, moment, reason))?;
-        let observer = face.observer.as_ref();
         if kept.stopped.is_none()
-            && observer.is_none()
+            && face.observer.is_none()
             && let Some(delivery) = core.take_short_way(topic, route, &record, transaction, moment)
         {
             return Ok(delivery);
         }
-        Routed { topic, record, route, transaction, observer, moment }.place(core, kept)
+        Routed { topic, record, route, transaction, moment }.place(core, face.observer.as_ref(), kept)
     }
 }
 
@@ -287,7 +288,6 @@ struct Routed<'a> {
     record: RecordRef<'a>,
     route: Route,
     transaction: u64,
-    observer: Option<&'a Arc<dyn AckObserver>>,
     moment: RecordTime,
 }
 
@@ -295,8 +295,13 @@ impl Routed<'_> {
     /// Takes memory for the record and appends it, if memory is to be had.
     #[cold]
     #[inline(never)]
-    fn place(self, core: &ProducerCore, kept: &mut Kept) -> Result<Delivery, Stop> {
-        let Self { topic, record, route, transaction, observer, moment } = self;
+    fn place(
+        self,
+        core: &ProducerCore,
+        observer: Option<&Arc<dyn AckObserver>>,
+        kept: &mut Kept,
+    ) -> Result<Delivery, Stop> {
+        let Self { topic, record, route, transaction, moment } = self;
         let mut stopped = kept.take_stopped(moment);
         topic.queues.touch(moment.seconds);
         let append = Append {

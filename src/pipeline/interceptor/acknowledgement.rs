@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use crate::delivery::RecordMetadata;
 use crate::record::Headers;
 
 /// What has become of one record, for interceptors.
@@ -86,6 +87,16 @@ pub(crate) struct AckOutcome<'a> {
 }
 
 impl<'a> AckOutcome<'a> {
+    pub(crate) fn delivered(metadata: &RecordMetadata) -> Self {
+        Self {
+            offset: metadata.offset(),
+            timestamp: Some(metadata.timestamp()),
+            serialized_key_size: metadata.serialized_key_size(),
+            serialized_value_size: metadata.serialized_value_size(),
+            error: None,
+        }
+    }
+
     pub(crate) fn failed(error: &'a (dyn Error + Send + Sync + 'static)) -> Self {
         Self { error: Some(error), ..Self::default() }
     }

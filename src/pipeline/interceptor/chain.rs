@@ -70,13 +70,7 @@ impl<K: 'static, V: 'static> InterceptorChain<K, V> {
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> AckObserver for InterceptorChain<K, V> {
     fn acknowledged(&self, topic_partition: &TopicPartition, note: &AckNote, result: AckResult<'_>) {
         let outcome = match &result {
-            Ok(metadata) => AckOutcome {
-                offset: metadata.offset(),
-                timestamp: Some(metadata.timestamp()),
-                serialized_key_size: metadata.serialized_key_size(),
-                serialized_value_size: metadata.serialized_value_size(),
-                error: None,
-            },
+            Ok(metadata) => AckOutcome::delivered(metadata),
             Err(error) => AckOutcome::failed(*error),
         };
         let TopicPartition { topic, partition } = topic_partition;

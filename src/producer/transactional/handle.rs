@@ -67,6 +67,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V>
     pub fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
         self.producer.try_enqueue_in(record, Some(&self.intake))
     }
+
+    /// Waits until every record accepted before the call is delivered or has failed, as [`KafkaProducer::flush`] does.
+    ///
+    /// # Cancel safety
+    ///
+    /// As that of [`KafkaProducer::flush`].
+    pub async fn flush(&self) {
+        self.producer.flush().await;
+    }
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V> {
