@@ -79,8 +79,8 @@ pub struct KafkaProducerBuilder<K = Bytes, V = Bytes> {
     interceptors: InterceptorChain<K, V>,
     /// Interceptors were added before the types of keys and values were changed.
     has_lost_interceptors: bool,
-    key_serializer: Arc<dyn Serializer<K>>,
-    value_serializer: Arc<dyn Serializer<V>>,
+    key_serializer: Box<dyn Serializer<K>>,
+    value_serializer: Box<dyn Serializer<V>>,
     partitioner: Option<Box<dyn Partitioner>>,
     dialer: Option<Box<dyn Dialer>>,
     /// By which canonical names are found, if they count.
@@ -173,7 +173,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
         K2: Send + Sync + 'static,
         V2: Send + Sync + 'static,
     {
-        self.retyped(Arc::new(key), Arc::new(value))
+        self.retyped(|_, _| (Box::new(key), Box::new(value)))
     }
 
     /// Sets the types of keys and values to types that have serializers of their own.
@@ -203,8 +203,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     where
         K2: Send + Sync + 'static,
     {
-        let value = Arc::clone(&self.value_serializer);
-        self.retyped(Arc::new(serializer), value)
+        self.retyped(|_, value| (Box::new(serializer), value))
     }
 
     /// Sets the type of values and the serializer for them (`value.serializer`); see [`serializers`](Self::serializers).
@@ -213,19 +212,18 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     where
         V2: Send + Sync + 'static,
     {
-        let key = Arc::clone(&self.key_serializer);
-        self.retyped(key, Arc::new(serializer))
+        self.retyped(|key, _| (key, Box::new(serializer)))
     }
 
     fn retyped<K2, V2>(
         self,
-        key_serializer: Arc<dyn Serializer<K2>>,
-        value_serializer: Arc<dyn Serializer<V2>>,
+        change: impl FnOnce(Box<dyn Serializer<K>>, Box<dyn Serializer<V>>) -> Serializers<K2, V2>,
     ) -> KafkaProducerBuilder<K2, V2>
     where
         K2: Send + Sync + 'static,
         V2: Send + Sync + 'static,
     {
+        let (key_serializer, value_serializer) = change(self.key_serializer, self.value_serializer);
         KafkaProducerBuilder {
             config: self.config,
             interceptors: InterceptorChain::new(),
@@ -453,6 +451,9 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducerBuilder<K,
     }
 }
 
+/// Of keys and of values.
+type Serializers<K, V> = (Box<dyn Serializer<K>>, Box<dyn Serializer<V>>);
+
 impl<K, V> Default for KafkaProducerBuilder<K, V>
 where
     K: Serializable + Send + Sync + 'static,
@@ -463,8 +464,8 @@ where
             config: ProducerConfig::default(),
             interceptors: InterceptorChain::new(),
             has_lost_interceptors: false,
-            key_serializer: Arc::new(K::Serializer::default()),
-            value_serializer: Arc::new(V::Serializer::default()),
+            key_serializer: Box::new(K::Serializer::default()),
+            value_serializer: Box::new(V::Serializer::default()),
             partitioner: None,
             dialer: None,
             names: Arc::new(SystemNames),

@@ -3,23 +3,24 @@
 use std::sync::Arc;
 
 use crate::delivery::AckObserver;
-use crate::pipeline::{InterceptorChain, ProducerInterceptor, Serializable, Serializer};
+use crate::pipeline::{BoxError, InterceptorChain, ProducerInterceptor, Serializable, Serializer};
 use crate::producer::KafkaProducer;
+use crate::record::Headers;
 
 /// The steps of the pipeline that depend on these types.
 pub(super) struct Face<K, V> {
     pub(super) interceptors: Arc<InterceptorChain<K, V>>,
     /// The interceptors, as those who hear what becomes of records; `None` if there are none.
     pub(super) observer: Option<Arc<dyn AckObserver>>,
-    pub(super) key_serializer: Arc<dyn Serializer<K>>,
-    pub(super) value_serializer: Arc<dyn Serializer<V>>,
+    pub(super) key_serializer: Box<dyn Serializer<K>>,
+    pub(super) value_serializer: Box<dyn Serializer<V>>,
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Face<K, V> {
     pub(super) fn new(
         interceptors: InterceptorChain<K, V>,
-        key_serializer: Arc<dyn Serializer<K>>,
-        value_serializer: Arc<dyn Serializer<V>>,
+        key_serializer: Box<dyn Serializer<K>>,
+        value_serializer: Box<dyn Serializer<V>>,
     ) -> Self {
         let interceptors = Arc::new(interceptors);
         let is_observed = !interceptors.is_empty();
@@ -58,7 +59,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         K2: Send + Sync + 'static,
         V2: Send + Sync + 'static,
     {
-        self.with_face(Face::new(InterceptorChain::new(), Arc::new(key), Arc::new(value)))
+        self.with_face(Face::new(InterceptorChain::new(), Box::new(key), Box::new(value)))
     }
 
     /// Returns a handle of the same producer for types that have serializers of their own, as
@@ -97,9 +98,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// this method.
     #[must_use]
     pub fn with_interceptor(&self, interceptor: impl ProducerInterceptor<K, V>) -> Self {
-        let Face { interceptors, key_serializer, value_serializer, .. } = &*self.face;
-        let (key, value) = (Arc::clone(key_serializer), Arc::clone(value_serializer));
-        self.with_face(Face::new(interceptors.with(interceptor), key, value))
+        let (key, value) =
+            (KeySerializerOf(Arc::clone(&self.face)), ValueSerializerOf(Arc::clone(&self.face)));
+        let interceptors = self.face.interceptors.with(interceptor);
+        self.with_face(Face::new(interceptors, Box::new(key), Box::new(value)))
     }
 
     fn with_face<K2, V2>(&self, face: Face<K2, V2>) -> KafkaProducer<K2, V2> {
@@ -107,10 +109,40 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     }
 }
 
+/// The serializer for keys of another face.
+struct KeySerializerOf<K, V>(Arc<Face<K, V>>);
+
+/// The serializer for values of another face.
+struct ValueSerializerOf<K, V>(Arc<Face<K, V>>);
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Serializer<K> for KeySerializerOf<K, V> {
+    fn serialize<'a>(
+        &self,
+        topic: &str,
+        headers: &mut Headers,
+        data: &'a K,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], BoxError> {
+        self.0.key_serializer.serialize(topic, headers, data, scratch)
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Serializer<V> for ValueSerializerOf<K, V> {
+    fn serialize<'a>(
+        &self,
+        topic: &str,
+        headers: &mut Headers,
+        data: &'a V,
+        scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], BoxError> {
+        self.0.value_serializer.serialize(topic, headers, data, scratch)
+    }
+}
+
 #[cfg(test)]
 impl Default for Face<bytes::Bytes, bytes::Bytes> {
     fn default() -> Self {
-        let serializer = Arc::new(crate::pipeline::BytesSerializer);
-        Self::new(InterceptorChain::new(), Arc::clone(&serializer) as _, serializer)
+        let serializer = || Box::new(crate::pipeline::BytesSerializer);
+        Self::new(InterceptorChain::new(), serializer(), serializer())
     }
 }

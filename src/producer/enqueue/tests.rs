@@ -415,7 +415,7 @@ async fn record_that_waits_for_its_partition_is_serialized_once_and_dated_by_the
     let calls = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&calls);
     let mut rig = Rig::new(1);
-    rig.face_mut().value_serializer = Arc::new(serialize_with(move |value: &Bytes, out: &mut Vec<u8>| {
+    rig.face_mut().value_serializer = Box::new(serialize_with(move |value: &Bytes, out: &mut Vec<u8>| {
         counted.fetch_add(1, Ordering::Relaxed);
         out.extend_from_slice(value);
         Ok::<_, Infallible>(())
@@ -505,7 +505,7 @@ async fn record_that_waits_for_all_there_is_to_wait_for_is_serialized_once() {
     }
     let mut rig = Rig::new(0);
     rig.publish([]);
-    rig.face_mut().value_serializer = Arc::new(Stamping(Arc::clone(&calls)));
+    rig.face_mut().value_serializer = Box::new(Stamping(Arc::clone(&calls)));
     let orders = Topic::from("orders");
     let forget = |rig: &Rig| {
         rig.producer.core.topics.forget(&orders);
@@ -537,7 +537,7 @@ async fn record_that_waits_for_all_there_is_to_wait_for_is_serialized_once() {
 async fn partition_that_the_partitioner_is_shown_is_not_out_of_range() {
     let mut rig = Rig::new(1);
     let published = rig.published.clone();
-    rig.face_mut().value_serializer = Arc::new(serialize_with(move |value: &Bytes, out: &mut Vec<u8>| {
+    rig.face_mut().value_serializer = Box::new(serialize_with(move |value: &Bytes, out: &mut Vec<u8>| {
         let partitions = [0, 1].map(|number| PartitionInfo::new(number, Some(NodeId(1))));
         let nodes = [Node::new(NodeId(1), "one", 9092)];
         published.send_replace(Arc::new(Cluster::new(nodes, [TopicInfo::new("orders", partitions)])));
