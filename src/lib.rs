@@ -147,6 +147,9 @@
 //! `serde`, off by default, has `Deserialize` for [`ProducerConfig`], out of a map of Kafka's property names whose values are text, numbers or
 //! booleans. It brings no crate.
 //!
+//! `json`, `protobuf` and `uuid`, off by default, have serializers for whatever `serde` serializes, for messages of the crate `prost`, and for
+//! the crate `uuid`.
+//!
 //! `test-util`, off by default, has `MockProducer` and constructors of results, for the [tests](#testing) of applications. It brings no crate.
 //!
 //! `metrics`, off by default, brings `MetricsBridge`, which writes snapshots into the recorder of the crate `metrics`.
@@ -340,11 +343,18 @@ pub use crate::metrics::{
     PartitionMetrics, Sample, TopicMetrics,
 };
 pub use crate::network::dialer::{ByteStream, DialTarget, DialWith, Dialer, Dialing, dial_with};
+#[cfg(feature = "json")]
+pub use crate::pipeline::JsonSerializer;
+#[cfg(feature = "protobuf")]
+pub use crate::pipeline::ProtobufSerializer;
+#[cfg(feature = "uuid")]
+pub use crate::pipeline::UuidSerializer;
 pub use crate::pipeline::{
     Acknowledgement, BoxError, BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer,
-    LongSerializer, Partitioner, PartitionerRecord, ProducerInterceptor, RoundRobinPartitioner, Serializable,
-    SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer, murmur2, partition_for_key,
-    serialize_to_vec, serialize_with,
+    LibrdkafkaPartitioner, LongSerializer, Partitioner, PartitionerRecord, ProducerInterceptor,
+    RegisteredSchema, RoundRobinPartitioner, Serializable, SerializeToVec, SerializeWith, Serializer,
+    ShortSerializer, StringSerializer, UnknownPartitioner, murmur2, partition_for_key, serialize_to_vec,
+    serialize_with,
 };
 pub use crate::producer::{
     BlockingRefused, BuildError, CloseReport, ConsumerGroupMetadata, Enqueueing, Flushing, Health,

@@ -26,16 +26,24 @@ use std::error::Error;
 pub(crate) use self::interceptor::{AckOutcome, InterceptorChain};
 pub use self::interceptor::{Acknowledgement, ProducerInterceptor};
 pub use self::partitioner::{
-    Partitioner, PartitionerRecord, RoundRobinPartitioner, murmur2, partition_for_key,
+    LibrdkafkaPartitioner, Partitioner, PartitionerRecord, RoundRobinPartitioner, UnknownPartitioner,
+    murmur2, partition_for_key,
 };
 pub(crate) use self::route::{
     Backlog, DeadEnd, NoRoute, QueueView, Route, RoutingRules, Step, TopicRoutes, TopicView,
 };
 pub use self::serializer::{
-    BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer, LongSerializer, Serializable,
-    SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer, serialize_to_vec,
-    serialize_with,
+    BytesSerializer, DoubleSerializer, FloatSerializer, IntegerSerializer, LongSerializer, RegisteredSchema,
+    Serializable, SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer,
+    serialize_to_vec, serialize_with,
 };
+
+#[cfg(feature = "json")]
+pub use self::serializer::JsonSerializer;
+#[cfg(feature = "protobuf")]
+pub use self::serializer::ProtobufSerializer;
+#[cfg(feature = "uuid")]
+pub use self::serializer::UuidSerializer;
 
 /// Any error of a user's own interceptor, serializer or partitioner.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;

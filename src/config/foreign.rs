@@ -127,7 +127,7 @@ pub(crate) static FOREIGN_KEYS: &[ForeignKey] = &[
     librdkafka_only("oauthbearer_token_refresh_cb", ""),
     librdkafka_only("opaque", "what a record needs can be kept beside its `Delivery`"),
     librdkafka_only("open_cb", ""),
-    librdkafka_only("partitioner", "use the builder's `partitioner`; keys go where Java's producer sends them (murmur2_random)"),
+    librdkafka_only("partitioner", "use the builder's `partitioner` with a `LibrdkafkaPartitioner`; without one keys go where Java's producer sends them (murmur2_random)"),
     librdkafka_only("partitioner_cb", "use the builder's `partitioner`"),
     librdkafka_only("plugin.library.paths", ""),
     librdkafka_only("produce.offset.report", "offsets are always reported"),

@@ -1,6 +1,7 @@
 //! [`Partitioner`]: the user's own choice of partitions, and what Kafka provides for it.
 
 mod keyed;
+mod librdkafka;
 mod murmur2;
 mod round_robin;
 
@@ -12,6 +13,7 @@ use crate::metadata::Cluster;
 use crate::record::Headers;
 
 pub use self::keyed::partition_for_key;
+pub use self::librdkafka::{LibrdkafkaPartitioner, UnknownPartitioner};
 pub use self::murmur2::murmur2;
 pub use self::round_robin::RoundRobinPartitioner;
 

@@ -1,8 +1,15 @@
 //! [`Serializer`]: how keys and values become bytes.
 
 mod closure;
+#[cfg(feature = "json")]
+mod json;
 mod number;
+#[cfg(feature = "protobuf")]
+mod protobuf;
+mod registered;
 mod serializable;
+#[cfg(feature = "uuid")]
+mod uuid;
 
 use std::sync::Arc;
 
@@ -10,10 +17,17 @@ use super::BoxError;
 use crate::record::Headers;
 
 pub use self::closure::{SerializeToVec, SerializeWith, serialize_to_vec, serialize_with};
+#[cfg(feature = "json")]
+pub use self::json::JsonSerializer;
 pub use self::number::{
     DoubleSerializer, FloatSerializer, IntegerSerializer, LongSerializer, ShortSerializer,
 };
+#[cfg(feature = "protobuf")]
+pub use self::protobuf::ProtobufSerializer;
+pub use self::registered::RegisteredSchema;
 pub use self::serializable::Serializable;
+#[cfg(feature = "uuid")]
+pub use self::uuid::UuidSerializer;
 
 /// Turns keys or values of type `T` into bytes.
 ///

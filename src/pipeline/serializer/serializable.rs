@@ -71,6 +71,11 @@ serializable! {
     f64 => DoubleSerializer,
 }
 
+#[cfg(feature = "uuid")]
+serializable! {
+    uuid::Uuid => super::UuidSerializer,
+}
+
 impl<const N: usize> Serializable for [u8; N] {
     type Serializer = BytesSerializer;
 }
