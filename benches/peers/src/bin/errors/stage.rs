@@ -1,6 +1,7 @@
 //! The failures, and how each is staged.
 
 use std::net::Ipv4Addr;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::time::Duration;
 
 use kafka_mock::{Api, Fault, MockCluster, MockTls};
@@ -110,10 +111,18 @@ pub(crate) async fn stage(name: &str, client: &str) -> Stage {
     if let Some(stage) = at_an_address(name).await {
         return stage;
     }
-    let mock = Stage::mock().await;
-    let stage = topics(name, mock).or_else(|mock| delivering(name, client, mock));
-    let stage = stage.or_else(|mock| slow(name, mock)).or_else(|mock| ending(name, mock));
-    stage.unwrap_or_else(|_| panic!("{name:?} is not staged"))
+    match at_a_mock(name, client, Stage::mock().await) {
+        Break(stage) => stage,
+        Continue(_) => panic!("{name:?} is not staged"),
+    }
+}
+
+/// Breaks with what is staged, as do the next ones, and goes on with the mock's brokers as they are if the failure is another.
+fn at_a_mock(name: &str, client: &str, mock: Stage) -> ControlFlow<Stage, Stage> {
+    let mock = topics(name, mock)?;
+    let mock = delivering(name, client, mock)?;
+    let mock = slow(name, mock)?;
+    ending(name, mock)
 }
 
 /// Brokers that cannot be reached, or that are none.
@@ -152,20 +161,20 @@ async fn at_an_address(name: &str) -> Option<Stage> {
     })
 }
 
-fn topics(name: &str, mock: Stage) -> Result<Stage, Stage> {
-    Ok(match name {
+fn topics(name: &str, mock: Stage) -> ControlFlow<Stage, Stage> {
+    Break(match name {
         "Unknown topic" => Stage { topic: "missing", ..mock },
         "Unknown partition" => mock.option("partition", "2"),
         "Unknown topic, without waiting" => mock.set("max.block.ms", "0"),
         "Name with a space" => Stage { topic: "new orders", ..mock },
         "No leader" => mock.so(|cluster| cluster.set_leader(TOPIC, 0, None).expect("it exists")),
         "Not authorised for the topic" => mock.refusing(Api::Metadata, 29),
-        _ => return Err(mock),
+        _ => return Continue(mock),
     })
 }
 
-fn delivering(name: &str, client: &str, mock: Stage) -> Result<Stage, Stage> {
-    Ok(match name {
+fn delivering(name: &str, client: &str, mock: Stage) -> ControlFlow<Stage, Stage> {
+    Break(match name {
         "Not enough replicas, for too long" => mock.so(|cluster| cluster.set_min_insync_replicas(2)),
         "Not enough replicas, retries used up" => {
             mock.so(|cluster| cluster.set_min_insync_replicas(2)).set("retries", "1")
@@ -183,7 +192,7 @@ fn delivering(name: &str, client: &str, mock: Stage) -> Result<Stage, Stage> {
         "Fenced" => mock.refusing(Api::Produce, 90),
         "Not authorised to write to the topic" => mock.refusing(Api::Produce, 29),
         "Not authorised for the cluster" => mock.refusing(Api::InitProducerId, 31),
-        _ => return Err(mock),
+        _ => return Continue(mock),
     })
 }
 
@@ -199,12 +208,12 @@ fn full(client: &str, mock: Stage) -> Stage {
     stage.set("buffer.memory", memory).set("batch.size", "1000")
 }
 
-fn slow(name: &str, mock: Stage) -> Result<Stage, Stage> {
+fn slow(name: &str, mock: Stage) -> ControlFlow<Stage, Stage> {
     let one_by_one = |stage: Stage| {
         let stage = stage.option("records", "2").option("manner", "last").each_in_a_batch();
         stage.set("max.in.flight.requests.per.connection", "1").set("request.timeout.ms", "11900")
     };
-    Ok(match name {
+    Break(match name {
         "Too slow: metadata" => mock.so(|cluster| cluster.delay(None, Some(Api::Metadata), FOR_EVER)),
         "Too slow: connecting" => mock.then(Then::BrokerDown),
         "Too slow: broker disconnected" => mock.then(Then::FreezeAndDown).set("request.timeout.ms", "11900"),
@@ -215,17 +224,17 @@ fn slow(name: &str, mock: Stage) -> Result<Stage, Stage> {
             stage.set("retry.backoff.max.ms", "60000")
         }
         "Throttled" | "Too slow: throttled by a quota" => one_by_one(mock).then(Then::Throttle),
-        _ => return Err(mock),
+        _ => return Continue(mock),
     })
 }
 
 /// Producers, transactions and partitions that have ended.
-fn ending(name: &str, mock: Stage) -> Result<Stage, Stage> {
+fn ending(name: &str, mock: Stage) -> ControlFlow<Stage, Stage> {
     let gapless = |mock: Stage| {
         let stage = mock.then(Then::RefuseOnce(87)).option("records", "2").each_in_a_batch();
         stage.set("enable.gapless.guarantee", "true").set("max.in.flight.requests.per.connection", "1")
     };
-    Ok(match name {
+    Break(match name {
         "Fenced: transaction" => mock.option("manner", "fence").set("transactional.id", "payments-1"),
         "Not authorised for the transactional id" => {
             let stage = mock.refusing(Api::InitProducerId, 53).option("manner", "transaction");
@@ -240,7 +249,7 @@ fn ending(name: &str, mock: Stage) -> Result<Stage, Stage> {
         }
         "Stopped" => gapless(mock).option("manner", "last"),
         "Stopped: later records" => gapless(mock).option("manner", "later"),
-        _ => return Err(mock),
+        _ => return Continue(mock),
     })
 }
 
