@@ -131,7 +131,7 @@ impl MockClusterBuilder {
     /// the newest release that the mock knows).
     ///
     /// Known are 0.11, 1.0 to 1.1, 2.0 to 2.8, 3.0 to 3.9 and 4.0 to 4.4, as far as the mock can serve them:
-    /// Produce below version 3 and Fetch below version 4 are announced but not served.
+    /// Produce below version 3, Fetch below 4, OffsetCommit below 2 and OffsetFetch 0 are announced but not served.
     ///
     /// Brokers before 4.0 do not know the newer protocol of transactions (KIP-890), and those before 3.6 write what is sent for a
     /// transaction without asking its coordinator.

@@ -5,5 +5,6 @@ pub mod failures;
 pub mod null_broker;
 pub mod options;
 pub mod outcome;
+pub mod sharing;
 pub mod transactions;
 pub mod usage;
