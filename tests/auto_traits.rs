@@ -7,10 +7,10 @@ use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use kafka_producer::{
-    Acknowledgement, Acks, BoxError, BuildError, BytesSerializer, CloseReport, Cluster, Compression,
-    ConfigError, ConfigProblem, ConfigReason, Delivery, DeliveryError, DeliveryErrorKind, DialTarget,
-    DialWith, Disposition, DoubleSerializer, ErrorCode, FloatSerializer, Header, HeaderName, HeaderValue,
-    Headers, IntegerSerializer, KafkaProducer, KafkaProducerBuilder, LongSerializer,
+    Acknowledgement, Acks, BlockingRefused, BoxError, BuildError, BytesSerializer, CloseReport, Cluster,
+    Compression, ConfigError, ConfigProblem, ConfigReason, Delivery, DeliveryError, DeliveryErrorKind,
+    DialTarget, DialWith, Disposition, DoubleSerializer, ErrorCode, FloatSerializer, Header, HeaderName,
+    HeaderValue, Headers, IntegerSerializer, KafkaProducer, KafkaProducerBuilder, LongSerializer,
     MetadataRecoveryStrategy, Metrics, Node, NodeId, PartitionInfo, Partitioner, PartitionerRecord,
     Persisted, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordMetadata, RoundRobinPartitioner,
     SendError, SendErrorKind, SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer,
@@ -57,6 +57,7 @@ fn errors_are_errors_that_can_be_kept_and_passed_on() {
     is_error::<DeliveryError>();
     is_error::<DeliveryErrorKind>();
     is_error::<BuildError>();
+    is_error::<BlockingRefused>();
     is_error::<ConfigError>();
     is_owned::<(ConfigProblem, ConfigReason)>();
     is_clone::<SendError>();
@@ -110,6 +111,8 @@ fn futures_may_be_sent_to_other_threads() {
     is_send(|producer| producer.send(ProducerRecord::to("t")));
     is_send(|producer| producer.enqueue(ProducerRecord::to("t")));
     is_send(|producer| producer.send_all([ProducerRecord::to("t")]));
+    is_send(|producer| producer.send_timeout(ProducerRecord::to("t"), std::time::Duration::ZERO));
+    is_send(|producer| producer.enqueue_timeout(ProducerRecord::to("t"), std::time::Duration::ZERO));
     is_send(|producer| producer.flush());
     is_send(|producer| producer.close(std::time::Duration::ZERO));
     is_send(|producer| producer.partitions_for("t"));

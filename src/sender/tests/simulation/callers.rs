@@ -12,8 +12,8 @@ use super::check::id_of;
 use super::client::Command;
 use super::run::{Event, Flag, Simulation};
 use crate::accumulator::{Append, AtBatchEnd, EnqueueWaits, TryAppend};
-use crate::delivery::Delivery;
-use crate::error::{DeliveryError, DeliveryErrorKind};
+use crate::delivery::{Delivery, Outcome};
+use crate::error::{DeliveryError, DeliveryErrorKind, Persisted};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::Headers;
 use crate::sender::Purge;
@@ -159,6 +159,34 @@ impl Simulation {
         if all && !self.unsettled().is_empty() {
             self.violate(format!("records {:?} outlive a purge", self.unsettled()));
         }
+    }
+
+    /// Withdraws one of so many records without a result. Each that was withdrawn says so, and no other.
+    pub(super) fn withdraw(&mut self, every: usize) {
+        for id in self.unsettled().into_iter().step_by(every) {
+            let delivery = self
+                .accepted
+                .iter()
+                .find(|record| record.id == id)
+                .and_then(|record| record.delivery.as_ref());
+            let Some(delivery) = delivery.filter(|_| !self.is_over) else { continue };
+            let (cell, index) = delivery.place();
+            let (cell, index, now) = (Arc::clone(cell), index, self.instant());
+            let is_withdrawn = self.core.withdraw(&cell, index, now);
+            let (cell, _) = cell.place_now(index);
+            let says_so = match cell.outcome() {
+                Some(Outcome::Failed(failure)) if failure.kind == DeliveryErrorKind::Withdrawn => {
+                    Some(failure.persisted)
+                }
+                _ => None,
+            };
+            if says_so != is_withdrawn.then_some(Persisted::No) {
+                self.violate(format!(
+                    "record {id}: withdrawn {is_withdrawn}, but its result says {says_so:?}"
+                ));
+            }
+        }
+        self.wake();
     }
 
     pub(super) fn close(&mut self, patience: Duration) {

@@ -351,7 +351,12 @@ fn purge(ops: &mut Vec<(u64, Op)>, at: u64, (partition, leader): (i32, i32), noi
         ops.push((at, Op::Send { partition, spread: 1, count, len: 150 }));
         ops.push((at + noise.between(1, 3), Op::Freeze { node: leader, lasts: 60 }));
     }
-    ops.push((at + noise.between(0, 20), Op::Purge { all: noise.is(70) }));
+    let purge = (at + noise.between(0, 20), Op::Purge { all: noise.is(70) });
+    // The noise is as it was without these, so that other seeds stay what they were.
+    if at.is_multiple_of(2) {
+        ops.push((purge.0.saturating_sub(at % 5), Op::Withdraw { every: 1 + (at / 2 % 4) as usize }));
+    }
+    ops.push(purge);
 }
 
 /// Clients are told of a leader epoch that no broker knows of later.

@@ -289,6 +289,10 @@ pub(super) enum Op {
     Purge {
         all: bool,
     },
+    /// Callers want records back: one of so many that have no result.
+    Withdraw {
+        every: usize,
+    },
     /// Every broker tells its clients to wait.
     Quota {
         time: u64,

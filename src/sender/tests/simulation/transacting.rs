@@ -11,7 +11,9 @@ pub(super) fn add(schedule: &mut Schedule, noise: &mut Noise) {
     prepare(&mut schedule.setup, noise);
     let ops = &mut schedule.ops;
     // Producers that are forgotten by timestamps are a fault of brokers that no client can help.
-    ops.retain(|(_, op)| !matches!(op, Op::Expire | Op::Purge { .. } | Op::Resume | Op::Flush { .. }));
+    ops.retain(|(_, op)| {
+        !matches!(op, Op::Expire | Op::Purge { .. } | Op::Resume | Op::Flush { .. } | Op::Withdraw { .. })
+    });
     let is_long = noise.is(30);
     let mut at = 0;
     while at < ops.len() {

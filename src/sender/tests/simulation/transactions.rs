@@ -250,7 +250,8 @@ impl Simulation {
 
     /// Whether a transactional producer has nothing of the kind.
     pub(super) fn is_left_out(&self, op: Op) -> bool {
-        self.transactional.is_some() && matches!(op, Op::Flush { .. } | Op::Purge { .. } | Op::Resume)
+        self.transactional.is_some()
+            && matches!(op, Op::Flush { .. } | Op::Purge { .. } | Op::Resume | Op::Withdraw { .. })
     }
 
     /// Sees to what happens in transactional runs only. Returns whether it is of these.

@@ -430,6 +430,7 @@ impl Simulation {
                 }
             }
             Op::Purge { all } => self.purge(all),
+            Op::Withdraw { every } => self.withdraw(every),
             Op::Quota { time, times } => {
                 (0..NODES).for_each(|node| self.inject(Op::Throttle { node, time, times }));
             }
