@@ -381,3 +381,8 @@ pub use rustls;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/transactions.md")]
 mod guide_to_transactions {}
+
+/// Has the examples in the guide compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/migration.md")]
+mod guide_to_migration {}
