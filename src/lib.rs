@@ -270,6 +270,7 @@
     clippy::print_stdout
 )]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::panic))]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "__internals")]
 #[doc(hidden)]
