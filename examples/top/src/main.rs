@@ -134,4 +134,4 @@ async fn record_to(record: &[String], session: &mut Session) -> Result<ExitCode,
 
 const TICK: Duration = Duration::from_millis(250);
 /// Of the screen that is not there.
-const SIZE: Rect = Rect { x: 0, y: 0, width: 108, height: 36 };
+const SIZE: Rect = Rect { x: 0, y: 0, width: 108, height: 42 };
