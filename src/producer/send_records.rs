@@ -16,7 +16,8 @@ use crate::record::ProducerRecord;
 ///
 /// [`KafkaProducer`] sends to Kafka, [`Transaction`] and [`TransactionHandle`] into a transaction. `MockProducer` (feature `test-util`)
 /// keeps the records. The methods are those of [`KafkaProducer`], with the same errors and the same cancel safety. A call through this trait
-/// allocates once; the methods of the types themselves, which have the same names and come first, do not.
+/// allocates once; the methods of the types themselves do not. They have the same names and come first, but not through an `Arc`: clone a
+/// [`KafkaProducer`] rather than put it into one.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -71,43 +72,54 @@ pub type Enqueueing<'a, K = Bytes, V = Bytes> =
 /// What [`SendRecords::flush`] returns.
 pub type Flushing<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// Passes all calls on: to the type's own methods, which come before those of the trait, or to what it points to.
+/// Passes all calls on to the type's own methods, which come before those of the trait.
 macro_rules! send_records {
-    ([$($generic:tt),*] for $type:ty, |$this:ident| $inner:expr $(, where $bounded:ident: $bound:path)?) => {
-        impl<$($generic,)* K: Send + Sync + 'static, V: Send + Sync + 'static> SendRecords<K, V> for $type
-        $(where $bounded: $bound + ?Sized)?
-        {
-            fn send<'a>(
-                &'a self,
-                record: ProducerRecord<K, V>,
-            ) -> Sending<'a, K, V> {
-                let $this = self;
-                Box::pin($inner.send(record))
+    ([$($generic:tt)*] for $type:ty) => {
+        impl<$($generic,)* K: Send + Sync + 'static, V: Send + Sync + 'static> SendRecords<K, V> for $type {
+            fn send<'a>(&'a self, record: ProducerRecord<K, V>) -> Sending<'a, K, V> {
+                Box::pin(self.send(record))
             }
 
-            fn enqueue<'a>(
-                &'a self,
-                record: ProducerRecord<K, V>,
-            ) -> Enqueueing<'a, K, V> {
-                let $this = self;
-                Box::pin($inner.enqueue(record))
+            fn enqueue<'a>(&'a self, record: ProducerRecord<K, V>) -> Enqueueing<'a, K, V> {
+                Box::pin(self.enqueue(record))
             }
 
             fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
-                let $this = self;
-                $inner.try_enqueue(record)
+                self.try_enqueue(record)
             }
 
             fn flush<'a>(&'a self) -> Flushing<'a> {
-                let $this = self;
-                Box::pin($inner.flush())
+                Box::pin(self.flush())
             }
         }
     };
 }
 
-send_records!([] for KafkaProducer<K, V>, |this| this);
-send_records!(['t] for Transaction<'t, K, V>, |this| this);
-send_records!([] for TransactionHandle<K, V>, |this| this);
-send_records!([T] for Arc<T>, |this| (**this), where T: SendRecords<K, V>);
-send_records!(['t, T] for &'t T, |this| (**this), where T: SendRecords<K, V>);
+/// Passes all calls on to what it points to.
+macro_rules! send_records_through {
+    ([$($generic:tt)*] $type:ty) => {
+        impl<$($generic,)* T: SendRecords<K, V> + ?Sized, K, V> SendRecords<K, V> for $type {
+            fn send<'a>(&'a self, record: ProducerRecord<K, V>) -> Sending<'a, K, V> {
+                (**self).send(record)
+            }
+
+            fn enqueue<'a>(&'a self, record: ProducerRecord<K, V>) -> Enqueueing<'a, K, V> {
+                (**self).enqueue(record)
+            }
+
+            fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
+                (**self).try_enqueue(record)
+            }
+
+            fn flush<'a>(&'a self) -> Flushing<'a> {
+                (**self).flush()
+            }
+        }
+    };
+}
+
+send_records!([] for KafkaProducer<K, V>);
+send_records!(['t] for Transaction<'t, K, V>);
+send_records!([] for TransactionHandle<K, V>);
+send_records_through!([] Arc<T>);
+send_records_through!(['t] &'t T);

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::future;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -121,9 +120,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> MockProducer<K, V> {
     }
 
     /// Sets whether records that are sent from now on are delivered at once (the default), or by
-    /// [`complete_next`](Self::complete_next), [`error_next`](Self::error_next) and `flush` (Java: `autoComplete`).
+    /// [`complete_next`](Self::complete_next), [`error_next`](Self::error_next) and `flush` (Java: `autoComplete`). `true` delivers what
+    /// waits.
     pub fn set_auto_complete(&self, auto_complete: bool) {
         self.state().is_by_hand = !auto_complete;
+        // A later record must not overtake them.
+        while auto_complete && self.complete_next() {}
     }
 
     /// Sets how many partitions a topic has (default 1).
@@ -335,9 +337,10 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> SendRecords<K, V> for M
     }
 
     fn flush<'a>(&'a self) -> Flushing<'a> {
-        self.state().flushes += 1;
-        while self.complete_next() {}
-        Box::pin(future::ready(()))
+        Box::pin(async {
+            self.state().flushes += 1;
+            while self.complete_next() {}
+        })
     }
 }
 

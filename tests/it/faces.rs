@@ -6,7 +6,7 @@ use bytes::Bytes;
 use kafka_mock::Api;
 use kafka_producer::{
     Acknowledgement, BoxError, BuildError, KafkaProducer, LongSerializer, ProducerInterceptor,
-    ProducerRecord, StringSerializer, serialize_to_vec,
+    ProducerRecord, SendRecords, StringSerializer, serialize_to_vec,
 };
 
 use crate::support::{TOPIC, TestResult, builder, cluster_with, record_for, seconds, soon};
@@ -196,5 +196,28 @@ async fn handles_of_other_types_write_into_the_same_transaction() -> TestResult 
 
     assert_eq!(cluster.committed_records(TOPIC, 0).len(), 2);
     assert!(words.send(ProducerRecord::to(TOPIC).value("late")).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn producer_and_transaction_send_through_the_trait() -> TestResult {
+    async fn send(producer: &dyn SendRecords, value: &'static str) -> TestResult {
+        producer.send(ProducerRecord::to(TOPIC).value(value)).await?;
+        let delivery = producer.enqueue(ProducerRecord::to(TOPIC).value(value)).await?;
+        producer.flush().await;
+        assert!(delivery.try_result().is_some());
+        producer.try_enqueue(ProducerRecord::to(TOPIC).value(value))?.await?;
+        Ok(())
+    }
+
+    let cluster = cluster_with(1, 1).await;
+    send(&builder(&cluster).build()?, "plain").await?;
+    let mut producer = builder(&cluster).transactional_id("trait").build_transactional()?;
+    let transaction = producer.begin_transaction().await?;
+    send(&transaction, "guard").await?;
+    send(&Arc::new(transaction.handle()), "handle").await?;
+    transaction.commit().await?;
+
+    assert_eq!(cluster.committed_records(TOPIC, 0).len(), 9);
     Ok(())
 }

@@ -60,9 +60,24 @@ fn flush_delivers_what_waits_and_is_counted() {
     producer.set_auto_complete(false);
     let delivery = producer.try_enqueue(record("a")).unwrap();
 
+    // Like that of a producer, it does nothing unless it is polled.
+    drop(SendRecords::flush(&producer));
+    assert_eq!(producer.flushes(), 0);
     assert!(poll(&mut producer.flush()).is_ready());
 
     assert_eq!((offset(&delivery), producer.flushes()), (Some(0), 1));
+}
+
+#[test]
+fn records_that_wait_come_before_those_that_are_delivered_at_once() {
+    let producer = MockProducer::new();
+    producer.set_auto_complete(false);
+    let first = producer.try_enqueue(record("a")).unwrap();
+
+    producer.set_auto_complete(true);
+
+    let second = producer.try_enqueue(record("b")).unwrap();
+    assert_eq!((offset(&first), offset(&second)), (Some(0), Some(1)));
 }
 
 #[test]
