@@ -89,6 +89,18 @@ impl Redirect {
     }
 }
 
+impl Drop for BatchCell {
+    /// Records may have moved on again and again. Their cells are let go one by one: each within the one before it would use up the stack.
+    fn drop(&mut self) {
+        let mut left = self.take_redirects().into_vec();
+        while let Some(Redirect { cell, .. }) = left.pop() {
+            if let Some(mut cell) = Arc::into_inner(cell) {
+                left.extend(cell.take_redirects());
+            }
+        }
+    }
+}
+
 impl BatchCell {
     pub(crate) fn new(topic_partition: TopicPartition, watcher: Option<Weak<dyn BatchWatcher>>) -> Arc<Self> {
         let (outcome, records, is_news) = (Completion::new(), AtomicU32::new(0), AtomicBool::new(true));
@@ -174,6 +186,14 @@ impl BatchCell {
             })
             .await;
             open.extend(outcome);
+        }
+    }
+
+    /// Takes out where the records are now.
+    fn take_redirects(&mut self) -> Box<[Redirect]> {
+        match self.outcome.take() {
+            Some(Outcome::Redirected(parts)) => parts,
+            _ => Box::default(),
         }
     }
 

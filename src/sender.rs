@@ -58,6 +58,7 @@ pub(crate) use self::drive::{Address, HandedOver, Moment, Outside, Rest, drive, 
 pub(crate) use self::partition::{PRODUCER_ID_LIFETIME, most_outstanding};
 pub use self::purge::Purge;
 pub(crate) use self::request::Purpose;
+pub(crate) use self::seat::is_seated;
 pub(crate) use self::settings::{SenderSettings, TransactionalSettings};
 use self::shell::Shell;
 pub(crate) use self::snapshot::snapshot;

@@ -34,6 +34,10 @@ impl<T> OnceLock<T> {
     pub(crate) fn get(&self) -> Option<&T> {
         self.is_set.load(Ordering::Acquire).then(|| self.value.get()).flatten()
     }
+
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.value.take()
+    }
 }
 
 /// Keeps the promise of the one of `futures`: a wake-up that comes after `register` wakes that waker.

@@ -55,6 +55,11 @@ impl<T> Completion<T> {
         self.value.get()
     }
 
+    /// Takes the value out of what is about to be dropped.
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.value.take()
+    }
+
     /// Returns how many wait.
     pub(crate) fn parked(&self) -> u32 {
         self.parked.load(Ordering::SeqCst)

@@ -389,3 +389,24 @@ fn completion_in_another_thread_is_never_missed() {
         assert!(poll(&mut delivery, &waker).is_ready());
     }
 }
+
+#[test]
+fn chain_of_cells_is_let_go_without_recursion() {
+    let links = 100_000;
+    let held = std::thread::Builder::new().stack_size(128 * 1024).spawn(move || {
+        let first = cell();
+        let mut last = Arc::clone(&first);
+        for _ in 0..links {
+            let next = cell();
+            last.redirect(vec![Redirect { first: 0, at: 0, cell: Arc::clone(&next) }]);
+            last = next;
+        }
+        let weak = Arc::downgrade(&last);
+        drop(last);
+        assert!(weak.upgrade().is_some());
+        drop(first);
+        weak.upgrade().is_some()
+    });
+
+    assert!(!held.unwrap().join().unwrap());
+}

@@ -21,6 +21,7 @@ use crate::producer::enqueue::TimeLimit;
 use crate::producer::walk::{Stop, Walk};
 use crate::producer::{CloseReport, KafkaProducer};
 use crate::record::ProducerRecord;
+use crate::sender::is_seated;
 
 /// Parks this thread until a future of this crate is ready: a [`Delivery`], [`KafkaProducer::ready`], or the calls of a transaction.
 ///
@@ -138,11 +139,15 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     }
 }
 
-/// Returns whether this thread runs async code of a tokio runtime.
+/// Returns whether this thread runs async code of a tokio runtime, or that of the sender.
 ///
 /// Tokio does not tell. But it limits how much a task does before it gives way, and limits no other code. So a limit that is reached
 /// tells, and what was used up on the way is given back.
 fn is_in_async_code() -> bool {
+    // An order of a caller, such as a purge, is carried out on the caller's thread.
+    if is_seated() {
+        return true;
+    }
     if Handle::try_current().is_err() {
         return false;
     }

@@ -4,6 +4,7 @@
 //! If the seat is taken, the thread that sits there carries out the order before it leaves for good. So an order waits for one
 //! poll at most, and never for the runtime.
 
+use std::cell::Cell;
 use std::fmt::Debug;
 
 use crate::accumulator::{ProducerBatch, salvage};
@@ -29,6 +30,32 @@ pub(crate) trait Occupant: Debug {
     fn refuse(order: Self::Order);
 
     fn is_finished(&self) -> bool;
+}
+
+thread_local! {
+    /// How many seats this thread has taken: the code of an application that runs there may use another producer.
+    static TAKEN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// This thread sits in a seat.
+struct Seated;
+
+impl Seated {
+    fn here() -> Self {
+        TAKEN.with(|taken| taken.set(taken.get() + 1));
+        Self
+    }
+}
+
+impl Drop for Seated {
+    fn drop(&mut self) {
+        TAKEN.with(|taken| taken.set(taken.get() - 1));
+    }
+}
+
+/// Whether this thread sits in the seat of a sender, and so holds up that sender if it waits.
+pub(crate) fn is_seated() -> bool {
+    TAKEN.try_with(Cell::get).is_ok_and(|taken| taken > 0)
 }
 
 /// A place for one, and the orders that wait for it.
@@ -114,6 +141,7 @@ impl<O: Occupant> Seat<O> {
         act: impl FnOnce(&mut O) -> T,
     ) -> Option<T> {
         let occupant = seat.as_mut()?;
+        let _seated = Seated::here();
         let (done, lost) = salvage::catch_unwind(|| act(occupant));
         match done {
             Ok(done) if !occupant.is_finished() => return Some(done),

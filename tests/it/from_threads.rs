@@ -246,3 +246,25 @@ fn invalid_record_is_refused_on_a_thread_too() -> TestResult {
     assert!(matches!(error.kind(), SendErrorKind::InvalidRecord(_)), "{error}");
     Ok(())
 }
+
+/// The thread that calls `purge` may carry it out itself, and with it what interceptors do.
+#[test]
+fn interceptor_cannot_wait_for_the_sender_on_a_thread_that_purges() -> TestResult {
+    on_a_thread(|cluster| {
+        let (told, hears) = std::sync::mpsc::channel();
+        let echo = std::sync::Arc::new(Echo(told, std::sync::OnceLock::new()));
+        let producer = builder(cluster)
+            .linger(seconds(50))
+            .interceptor(std::sync::Arc::clone(&echo))
+            .build_blocking()?;
+        block_on(producer.partitions_for(TOPIC))??;
+        echo.1.set(producer.clone()).map_err(drop).unwrap();
+        drop(producer.enqueue_blocking(record(0))?);
+
+        let purged = block_on(producer.purge(Purge::Queued))?;
+
+        assert_eq!(purged.len(), 1);
+        assert!(matches!(hears.recv()?, SendErrorKind::BlockingRefused));
+        Ok(())
+    })
+}
