@@ -516,7 +516,7 @@ impl RecordAccumulator {
 
     /// Compresses a batch that a caller has closed. With a slow codec, the speed of one core would limit a task that sends. So
     /// other threads compress as long as they keep up; if they do not, the caller compresses, which slows it down.
-    fn seal_for_caller(&self, job: SealJob) {
+    pub(crate) fn seal_for_caller(&self, job: SealJob) {
         match &self.workers {
             Some(workers) if self.settings.compression.is_slow() => {
                 if let Err(work) = workers.try_take(self.work_of(job)) {

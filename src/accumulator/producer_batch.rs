@@ -80,6 +80,8 @@ pub(crate) struct ProducerBatch {
     is_full: bool,
     /// True once a flush has asked for its records: it does not linger.
     is_flushed: bool,
+    /// True for what is left of a batch that took records: it takes none, and lingers as that did.
+    lingers_on: bool,
     clock: StageClock,
     /// What a broker has said of its last attempt that was answered.
     last_answer: Option<Box<LastAnswer>>,
@@ -160,6 +162,7 @@ impl ProducerBatch {
             rescues: 0,
             is_full: false,
             is_flushed: false,
+            lingers_on: false,
             clock: StageClock::new(now),
             last_answer: None,
         }
@@ -300,8 +303,18 @@ impl ProducerBatch {
         left
     }
 
+    /// Whether it lingers, unless there is a reason not to.
+    pub(crate) fn may_linger(&self) -> bool {
+        (self.is_open() && !self.is_full) || self.lingers_on
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.bytes, BatchBytes::Open(_))
+    }
+
+    /// Whether it was compressed, or is being.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.is_sealing() || self.plain_len > 0
     }
 
     pub(crate) fn is_sealing(&self) -> bool {
@@ -371,11 +384,6 @@ impl ProducerBatch {
     #[inline]
     pub(crate) fn is_open_at(&self, now: Instant) -> bool {
         now <= self.open_until
-    }
-
-    /// Whether it has reached `batch.size`.
-    pub(crate) fn is_full(&self) -> bool {
-        self.is_full
     }
 
     /// Whether a flush has asked for its records.

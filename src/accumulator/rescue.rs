@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::accumulator::partition_queue::PartitionQueue;
+use crate::accumulator::partition_queue::{PartitionQueue, SealJob};
 use crate::accumulator::producer_batch::{Part, ProducerBatch};
 use crate::accumulator::stage_clock::EnqueueWaits;
 use crate::delivery::{AckNote, Redirect};
@@ -43,7 +43,7 @@ pub(crate) fn rescue(
     if culprits == 0 || culprits == count as usize || batch.rescues() >= MAX_RESCUES {
         return Err(Box::new(batch));
     }
-    let culprits = part_in_two(batch, Part::Rest, is_named, queue, now)?;
+    let (culprits, _) = part_in_two(batch, Part::Rest, is_named, queue, now)?;
     // They are there in the order of their indices.
     let messages = named.range(..count).map(|(_, message)| message.clone());
     Ok(Rescue { culprits, messages: (0..).zip(messages).collect() })
@@ -51,9 +51,10 @@ pub(crate) fn rescue(
 
 /// Parts a batch that is certain not to be in the log, and has no number, into the records that callers withdraw, by their index, and
 /// the rest. The rest takes the place of the batch in its queue; the batch itself is completed as moved. Returns the records that are
-/// withdrawn, to be failed. If these are all of the batch, it is the batch itself.
+/// withdrawn, to be failed. If these are all of the batch, it is the batch itself. If the batch was compressed, the rest is to be, too: that
+/// compression is returned, and to be run at once.
 ///
-/// As with pieces of a split batch, the memory of both lies outside `buffer.memory`.
+/// So the rest holds no more of `buffer.memory` than the batch has held.
 ///
 /// Gives the batch back if none of its records is named, or if its bytes cannot be read.
 pub(crate) fn withdraw(
@@ -61,24 +62,28 @@ pub(crate) fn withdraw(
     named: &BTreeSet<u32>,
     queue: &Arc<PartitionQueue>,
     now: Instant,
-) -> Result<ProducerBatch, Box<ProducerBatch>> {
-    let count = batch.record_count();
+) -> Result<(ProducerBatch, Option<SealJob>), Box<ProducerBatch>> {
+    let (count, was_compressed) = (batch.record_count(), batch.is_compressed());
+    let rest = Part::Kept { lingers_on: batch.may_linger() };
     match named.range(..count).count() {
         0 => Err(Box::new(batch)),
-        all if all == count as usize => Ok(batch),
-        _ => part_in_two(batch, Part::Kept, |index| named.contains(&index), queue, now),
+        all if all == count as usize => Ok((batch, None)),
+        _ => {
+            let (taken, kept) = part_in_two(batch, rest, |index| named.contains(&index), queue, now)?;
+            Ok((taken, was_compressed.then(|| queue.seal_job(kept)).flatten()))
+        }
     }
 }
 
-/// Moves the records of a batch into two others, and completes it as moved. Returns the one with the records that `is_taken` names. The
-/// other takes the place of the batch in its queue, as this part.
+/// Moves the records of a batch into two others, and completes it as moved. Returns the one with the records that `is_taken` names, and the
+/// id of the other, which takes the place of the batch in its queue, as this part.
 fn part_in_two(
     mut batch: ProducerBatch,
     rest: Part,
     is_taken: impl Fn(u32) -> bool,
     queue: &Arc<PartitionQueue>,
     now: Instant,
-) -> Result<ProducerBatch, Box<ProducerBatch>> {
+) -> Result<(ProducerBatch, u64), Box<ProducerBatch>> {
     let count = batch.record_count() as usize;
     let Some((records, _)) = batch.decode().filter(|(records, _)| records.len() == count) else {
         return Err(Box::new(batch));
@@ -101,13 +106,16 @@ fn part_in_two(
         }
         move_to(part, record, notes.next_if(|note| note.record.index == index));
     }
+    // Room for the most that records may take is more than they take.
+    let spare = kept.grow(queue.memory().take_beyond(kept.len()));
     kept.filled(now);
+    let id = kept.id();
     batch.redirect(redirects);
     // They may hold the memory of the batch, and giving it back wakes callers. A panic in there must not come between the records that
     // are taken and their return: what a function is about to return is not dropped if it then panics, and so not saved.
-    drop(records);
+    drop((records, spare));
     queue.put_back(std::iter::once(kept));
-    Ok(taken)
+    Ok((taken, id))
 }
 
 fn move_to(part: &mut ProducerBatch, record: &DecodedRecord, note: Option<AckNote>) {

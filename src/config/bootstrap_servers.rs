@@ -1,8 +1,10 @@
 //! What the setter of `bootstrap.servers` takes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-/// The value of `bootstrap.servers`, out of one text or of a list.
+/// The value of `bootstrap.servers`, out of one text or of a list. A function of your own that hands on what its caller gives takes
+/// `impl Into<BootstrapServers>`.
 ///
 /// ```
 /// use kafka_producer::ProducerConfig;
@@ -52,6 +54,12 @@ impl From<Box<str>> for BootstrapServers {
     }
 }
 
+impl From<Arc<str>> for BootstrapServers {
+    fn from(text: Arc<str>) -> Self {
+        Self((*text).to_owned())
+    }
+}
+
 impl From<Cow<'_, str>> for BootstrapServers {
     fn from(text: Cow<'_, str>) -> Self {
         Self(text.into_owned())
@@ -82,6 +90,12 @@ impl<S: AsRef<str>, const N: usize> From<[S; N]> for BootstrapServers {
     }
 }
 
+impl<S: AsRef<str>, const N: usize> From<&[S; N]> for BootstrapServers {
+    fn from(list: &[S; N]) -> Self {
+        Self::of_list(list)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +113,8 @@ mod tests {
             text((&list).into()),
             text((*list).into()),
             text(["a:1", "b:2"].into()),
+            text((&["a:1", "b:2"]).into()),
+            text(Arc::<str>::from("a:1,b:2").into()),
             text(owned.into()),
             text(list.into()),
         ];

@@ -86,13 +86,14 @@ impl ProducerConfig {
     /// Checks the class of a serializer against the one that the builder has.
     pub(crate) fn check_serializer(&mut self, part: &str, stands_for: impl FnOnce(&str) -> Option<bool>) {
         let key = format!("{part}.serializer");
-        let Some(class) = self.settings.text(&key) else { return };
-        if stands_for(class) == Some(false) {
+        let class = self.filled_in().settings.text(&key).map(str::to_owned);
+        let Some(class) = class else { return };
+        if stands_for(&class) == Some(false) {
             let reason = ConfigReason::JavaOnly(format!(
                 "Java classes cannot be loaded, and the builder's serializer for {part}s writes other bytes: use its \
                  `{part}_serializer`, or remove the property"
             ));
-            self.problems.push(ConfigProblem::new(&key, class, reason));
+            self.problems.push(ConfigProblem::new(&key, &class, reason));
         }
     }
 }
@@ -159,6 +160,27 @@ mod tests {
 
         assert_eq!(config, ProducerConfig::new());
     }
+
+    #[test]
+    fn class_of_a_serializer_may_stand_elsewhere() {
+        let directory = std::env::temp_dir().join(format!("kafka-producer-class-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("class"), "com.example.Avro").unwrap();
+        let mut config = ProducerConfig::new()
+            .bootstrap_servers("localhost:9092")
+            .property("config.providers", "files")
+            .property("config.providers.files.class", DIRECTORY_PROVIDER)
+            .property("value.serializer", format!("${{files:{}:class}}", directory.display()));
+        config.validate().unwrap();
+
+        config.check_serializer("value", |class| Some(class != "com.example.Avro"));
+
+        let told = config.validate().unwrap_err().to_string();
+        std::fs::remove_dir_all(directory).unwrap();
+        assert!(told.contains("value.serializer = com.example.Avro: "), "{told}");
+    }
+
+    const DIRECTORY_PROVIDER: &str = "org.apache.kafka.common.config.provider.DirectoryConfigProvider";
 
     #[test]
     fn what_depends_on_a_value_that_was_set_follows_its_default_again() {

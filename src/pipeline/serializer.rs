@@ -99,8 +99,16 @@ pub trait Serializer<T: ?Sized>: Send + Sync + 'static {
 
 /// Whether a class is one of Kafka's with these names.
 fn is_of_kafka(class: &str, names: &[&str]) -> bool {
-    class.strip_prefix("org.apache.kafka.common.serialization.").is_some_and(|name| names.contains(&name))
+    class.strip_prefix(KAFKA).is_some_and(|name| names.contains(&name))
 }
+
+/// For those that Kafka has no counterpart of: a class of Kafka's own writes something else.
+#[cfg(any(feature = "json", feature = "protobuf"))]
+fn none_of_kafka(class: &str) -> Option<bool> {
+    class.starts_with(KAFKA).then_some(false)
+}
+
+const KAFKA: &str = "org.apache.kafka.common.serialization.";
 
 /// Those of Kafka's that write bytes, or text in UTF-8, as they are.
 const PLAIN: [&str; 4] =

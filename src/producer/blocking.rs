@@ -54,8 +54,8 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, BlockingRefused> {
     Ok(park_on(future))
 }
 
-/// A blocking call was made in async code, and would have held up its runtime: in a task, in `block_on` of a runtime, or in code that
-/// these call, such as an interceptor.
+/// A blocking call was made in async code, and would have held up its runtime: in a task, or in `block_on` of a runtime. Or it was made in
+/// code that the producer itself calls, such as an interceptor that hears of an acknowledgement, and would have waited for itself.
 ///
 /// Await the async call of the same name there, or make this one on a thread of `spawn_blocking` or within `block_in_place`. A future
 /// within tokio's `unconstrained` is not recognised: blocking calls wait there, as all blocking code does.

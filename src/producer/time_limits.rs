@@ -11,7 +11,7 @@ use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::SendError;
 use crate::producer::enqueue::{TimeLimit, far};
 use crate::producer::walk::{Stop, Walk};
-use crate::producer::{KafkaProducer, deadline};
+use crate::producer::{KafkaProducer, ProducerCore, deadline};
 use crate::record::ProducerRecord;
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
@@ -105,7 +105,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// # Cancel safety
     ///
-    /// As that of [`send`](Self::send).
+    /// As that of [`send`](Self::send). If you drop the future after `timeout`, the record may be withdrawn.
     ///
     /// # Errors
     ///
@@ -132,17 +132,31 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Gives up one record that was accepted, if it waits in a batch of which nothing was ever sent. Returns whether it was withdrawn.
     ///
     /// The record's [`Delivery`] then resolves to [`DeliveryErrorKind::Withdrawn`](crate::DeliveryErrorKind::Withdrawn), which gives the
-    /// record back. The other records of the batch keep their order, and linger no longer. A record that was sent once is not withdrawn,
-    /// even if it waits to be sent again. With [`fail_stop`](crate::KafkaProducerBuilder::fail_stop) none is, because the log would have a gap.
+    /// record back. The other records of the batch keep their order, and linger on. A record whose batch was sent is not withdrawn,
+    /// even if it waits to be sent again; only if the broker refused that batch because of other records, and certainly did not write it, it
+    /// may be. With [`fail_stop`](crate::KafkaProducerBuilder::fail_stop) none is withdrawn, because the log would have a gap.
     ///
-    /// It copies the other records of the batch, so it is for few records at a time. [`purge`](Self::purge) gives up all.
+    /// The other records of the batch are copied, once for all that callers want back at about the same time.
+    /// [`purge`](Self::purge) gives up all records without a copy.
     ///
     /// # Cancel safety
     ///
     /// Once the future has been polled, the record is withdrawn if it can be, whether you drop the future or not.
     pub async fn withdraw(&self, delivery: &Delivery) -> bool {
-        let withdrawn = self.core.control.withdraw(delivery);
-        self.core.accumulator.wake_sender();
-        withdrawn.await.unwrap_or(false)
+        let ProducerCore { control, accumulator, .. } = &*self.core;
+        let mut withdrawn = control.withdraw(delivery);
+        accumulator.wake_sender();
+        let until = far(clock::now(), FOR_THE_SENDER);
+        match deadline::timeout_at(until, &mut withdrawn).await {
+            Some(result) => result.unwrap_or(false),
+            None => {
+                control.carry_out();
+                accumulator.wake_sender();
+                withdrawn.await.unwrap_or(false)
+            }
+        }
     }
 }
+
+/// The sender withdraws together what callers want back at about one time. If no thread drives its runtime, the caller does it.
+const FOR_THE_SENDER: Duration = Duration::from_millis(5);

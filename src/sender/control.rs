@@ -59,7 +59,17 @@ pub(super) enum Order {
     /// Give records up, and return the error of each.
     Purge(Purge, oneshot::Sender<Vec<DeliveryError>>),
     /// Give a record up that was not sent, by the cell of its batch and its place there, and say whether it was withdrawn.
-    Withdraw(Arc<BatchCell>, u32, oneshot::Sender<bool>),
+    Withdraw(Withdrawal),
+}
+
+/// A record that a caller wants back.
+#[derive(Debug)]
+pub(super) struct Withdrawal {
+    /// That of the batch in which the record was last, as far as the caller knows.
+    pub(super) cell: Arc<BatchCell>,
+    /// Its place there.
+    pub(super) index: u32,
+    pub(super) result: oneshot::Sender<bool>,
 }
 
 impl Order {
@@ -99,11 +109,19 @@ impl Control {
     }
 
     /// Gives a record up if it was not sent. The receiver fails if the sender has ended. The caller must wake the sender after this.
+    ///
+    /// Unlike other orders it is left for the sender's task, which carries out all that have come meanwhile together. If that does not come,
+    /// the caller has them carried out by [`Control::carry_out`].
     pub(crate) fn withdraw(&self, delivery: &Delivery) -> oneshot::Receiver<bool> {
         let (result, receiver) = oneshot::channel();
         let (cell, index) = delivery.place();
-        self.give(Order::Withdraw(Arc::clone(cell), index, result));
+        self.seat.leave(Order::Withdraw(Withdrawal { cell: Arc::clone(cell), index, result }));
         receiver
+    }
+
+    /// Carries out the orders that are left.
+    pub(crate) fn carry_out(&self) {
+        self.seat.serve(self);
     }
 
     /// Asks something of the transactions. The caller must wake the sender after this.

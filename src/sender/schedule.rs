@@ -193,6 +193,11 @@ impl Schedule {
         }
     }
 
+    /// Returns the id of a partition, which is known from then on.
+    pub(super) fn ensure(&mut self, queue: Arc<PartitionQueue>, cluster: &Cluster) -> usize {
+        self.slots.ensure(queue, cluster)
+    }
+
     /// Returns the next partition that a caller has announced.
     pub(super) fn next_changed(&mut self, cluster: &Cluster) -> Option<usize> {
         while let Some(queue) = self.changed.pop() {

@@ -109,6 +109,11 @@ impl<O: Occupant> Seat<O> {
         self.serve(shared);
     }
 
+    /// Leaves an order for the thread that comes to the seat next.
+    pub(crate) fn leave(&self, order: O::Order) {
+        self.lock_orders().push(order);
+    }
+
     pub(crate) fn take_orders(&self) -> Vec<O::Order> {
         std::mem::take(&mut self.lock_orders())
     }
@@ -117,7 +122,7 @@ impl<O: Occupant> Seat<O> {
     ///
     /// A thread that finds the seat taken may leave: the thread that sits there looks for orders after it has got up,
     /// and finds those that were given before the seat was found taken.
-    fn serve(&self, shared: &O::Shared) {
+    pub(crate) fn serve(&self, shared: &O::Shared) {
         #[cfg(test)]
         if self.is_elsewhere {
             return;

@@ -28,7 +28,7 @@ use crate::network::lookup::Unresolved;
 use crate::network::transport::Connector;
 use crate::network::{ConnectionId, Frame};
 use crate::security_failure::SecurityFailure;
-use crate::sender::control::{Control, Order, Report, guarded};
+use crate::sender::control::{Control, Order, Report, Withdrawal, guarded};
 use crate::sender::core::SenderCore;
 use crate::sender::drive::{Address, HandedOver, MAX_ROUNDS, Moment, Outside, Rest, drive, next_deadline};
 use crate::sender::seat::Occupant;
@@ -188,12 +188,40 @@ impl Shell {
     }
 }
 
+impl Shell {
+    /// Withdraws records, as many as there are of one batch together.
+    fn withdraw(&mut self, withdrawals: Vec<Withdrawal>) {
+        if withdrawals.is_empty() {
+            return;
+        }
+        let places: Vec<_> = withdrawals.iter().map(|one| (Arc::clone(&one.cell), one.index)).collect();
+        let now = clock::now();
+        let withdrawn = match self.is_finished {
+            true => Vec::new(),
+            false => {
+                self.take_in(now);
+                self.core.withdraw(&places, now)
+            }
+        };
+        let withdrawn = withdrawn.into_iter().map(Some).chain(std::iter::repeat(None));
+        for (Withdrawal { result, .. }, is_withdrawn) in withdrawals.into_iter().zip(withdrawn) {
+            guarded(|| {
+                let _: Result<(), bool> =
+                    is_withdrawn.map_or(Ok(()), |is_withdrawn| result.send(is_withdrawn));
+            });
+        }
+        // It has looked at what is left of the batches.
+        self.accumulator.wake_sender();
+    }
+}
+
 impl Occupant for Shell {
     type Order = Order;
     type Shared = Control;
 
     /// Carries orders out, on the thread of the task or of a handle.
     fn handle_orders(&mut self, control: &Control) {
+        let mut withdrawals = Vec::new();
         for order in control.take_orders() {
             let now = clock::now();
             match order {
@@ -218,22 +246,16 @@ impl Occupant for Shell {
                     // Wakes the caller.
                     guarded(|| drop(result.send(errors)));
                 }
-                Order::Withdraw(cell, index, result) if !self.is_finished => {
-                    self.take_in(now);
-                    let is_withdrawn = self.core.withdraw(&cell, index, now);
-                    guarded(|| {
-                        let _: Result<(), bool> = result.send(is_withdrawn);
-                    });
-                }
+                Order::Withdraw(withdrawal) => withdrawals.push(withdrawal),
                 Order::Abort
                 | Order::EndIfIdle
                 | Order::NoteBootstrap(_)
                 | Order::NoteLogin(_)
                 | Order::Purge(..)
-                | Order::Transact(_)
-                | Order::Withdraw(..) => order.refuse(),
+                | Order::Transact(_) => order.refuse(),
             }
         }
+        self.withdraw(withdrawals);
     }
 
     /// Ends after a panic. `lost` was dropped by it.

@@ -268,3 +268,23 @@ fn interceptor_cannot_wait_for_the_sender_on_a_thread_that_purges() -> TestResul
         Ok(())
     })
 }
+
+#[test]
+fn interceptor_cannot_wait_for_the_sender_on_a_thread_that_withdraws() -> TestResult {
+    on_a_thread(|cluster| {
+        let (told, hears) = std::sync::mpsc::channel();
+        let echo = std::sync::Arc::new(Echo(told, std::sync::OnceLock::new()));
+        let patient = builder(cluster).linger(seconds(600)).delivery_timeout(seconds(900));
+        let producer = patient.interceptor(std::sync::Arc::clone(&echo)).build_blocking()?;
+        block_on(producer.partitions_for(TOPIC))??;
+        echo.1.set(producer.clone()).map_err(drop).unwrap();
+
+        for number in 0..20 {
+            let delivery = producer.enqueue_blocking(record(number))?;
+            assert!(block_on(producer.withdraw(&delivery))?);
+            let kind = hears.recv()?;
+            assert!(matches!(kind, SendErrorKind::BlockingRefused), "{kind:?}");
+        }
+        Ok(())
+    })
+}

@@ -326,6 +326,8 @@ async fn classes_of_kafka_must_write_what_the_producer_writes() -> TestResult {
     let typed = named_partitioner.serializers::<String, i64>(StringSerializer, LongSerializer);
     drop(typed.partitioner(partitioner).build()?);
 
+    let unread = named().property("value.serializer", "${file:/no/such/file:class}").build();
+    assert!(matches!(unread, Err(BuildError::Config(_))));
     let error = named().property("linger", "5").build().unwrap_err();
     let BuildError::Config(error) = error else { panic!("{error}") };
     let problems: Vec<_> = error.problems().iter().map(ToString::to_string).collect();

@@ -9,8 +9,8 @@ use kafka_producer::{
 use tokio::runtime::Builder;
 
 use crate::support::{
-    TOPIC, TestResult, builder, builder_at, cluster_with, log_of, millis, record, run_out, seconds, soon,
-    texts, until,
+    TOPIC, TestResult, builder, builder_at, cluster_with, log_of, millis, record, run_out, seconds,
+    skip_time, soon, texts, until,
 };
 
 #[tokio::test]
@@ -78,6 +78,7 @@ async fn record_whose_time_is_over_before_it_was_sent_is_withdrawn() -> TestResu
     assert_eq!((delivery.kind(), error.persisted()), (DeliveryErrorKind::Withdrawn, Persisted::No));
     assert_eq!(error.disposition(), Disposition::RetryLater);
     assert_eq!(error.record().unwrap().value, record("late").value);
+    soon("flush", producer.flush()).await;
     soon("delivery", before).await?;
     assert_eq!(soon("close", producer.close(seconds(60))).await.delivered, 1);
     assert_eq!(log_of(&cluster, 0), ["before"]);
@@ -123,6 +124,7 @@ async fn delivery_that_was_withdrawn_says_so_and_others_go_on() -> TestResult {
     assert_eq!(error.kind(), DeliveryErrorKind::Withdrawn);
     let text = "record for orders-0: the record was withdrawn before it was sent; not written; send it again if it is still wanted";
     assert_eq!(error.to_string(), text);
+    soon("flush", producer.flush()).await;
     for (offset, delivery) in deliveries.into_iter().enumerate() {
         assert_eq!(soon("delivery", delivery).await?.offset(), i64::try_from(offset).ok());
     }
@@ -165,5 +167,36 @@ async fn time_limit_holds_although_the_runtime_of_the_producer_stands_still() ->
     let error = soon("enqueue", producer.enqueue_timeout(ProducerRecord::to("missing"), millis(20))).await;
     assert!(matches!(error.unwrap_err().kind(), SendErrorKind::MetadataTimeout { .. }));
     own.shutdown_background();
+    Ok(())
+}
+
+#[tokio::test]
+async fn records_whose_time_is_over_together_are_withdrawn_together() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let patient = builder(&cluster).batch_size(100_000).linger(seconds(600)).delivery_timeout(seconds(900));
+    let producer = patient.build()?;
+    drop(soon("metadata", producer.partitions_for(TOPIC)).await?);
+    let kept = soon("enqueue", producer.enqueue(record("kept"))).await?;
+    let tasks: Vec<_> = (0..300)
+        .map(|number| {
+            let producer = producer.clone();
+            tokio::spawn(async move { producer.send_timeout(record(number), seconds(2)).await })
+        })
+        .collect();
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+
+    skip_time(seconds(3)).await;
+
+    for task in tasks {
+        let error = soon("send", task).await?.unwrap_err();
+        assert_eq!(error.delivery_error().unwrap().kind(), DeliveryErrorKind::Withdrawn);
+    }
+    let rebuilt = producer.metrics().batches_completed;
+    assert!(rebuilt <= 30, "{rebuilt} times for 300 records");
+    soon("flush", producer.flush()).await;
+    soon("kept", kept).await?;
+    assert_eq!(log_of(&cluster, 0), ["kept"]);
     Ok(())
 }

@@ -54,7 +54,7 @@ impl Inner {
             created: head.created(),
             attempts: head.attempts(),
             sent_leader_epoch: head.sent_leader_epoch(),
-            is_full: more || head.is_full() || !head.is_open(),
+            is_full: more || !head.may_linger(),
             is_flushed: head.is_flushed(),
             is_sealing: head.is_sealing(),
             is_numbered: head.is_numbered(),

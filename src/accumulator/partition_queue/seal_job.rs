@@ -74,6 +74,16 @@ impl SealJob {
     }
 }
 
+impl PartitionQueue {
+    /// Returns the compression of a batch that waits for it.
+    pub(crate) fn seal_job(self: &Arc<Self>, batch_id: u64) -> Option<SealJob> {
+        let mut inner = self.lock();
+        let batch = inner.batches.iter_mut().find(|batch| batch.id() == batch_id)?;
+        let (buffer, compression) = batch.share_for_sealing()?;
+        Some(SealJob::new(Arc::clone(self), batch_id, buffer, compression))
+    }
+}
+
 impl Drop for SealJob {
     fn drop(&mut self) {
         self.put_back(None);

@@ -15,7 +15,7 @@ pub(in crate::accumulator) enum Part {
     /// They are cut off because the batch is refused for one of its records, and the broker does not say which.
     Half { first: u32 },
     /// They are left when callers withdraw others.
-    Kept,
+    Kept { lingers_on: bool },
     /// They are cut off because the batch is too large.
     Piece { first: u32 },
     /// They are left when the records that the broker has named are taken out.
@@ -52,7 +52,10 @@ impl ProducerBatch {
                 new.cut_from(self, first);
                 new.is_suspect = true;
             }
-            Part::Kept => {}
+            Part::Kept { lingers_on } => {
+                new.is_flushed = self.is_flushed;
+                new.lingers_on = lingers_on;
+            }
             Part::Piece { first } => new.cut_from(self, first),
             Part::Rest => {
                 new.doubt = self.doubt;

@@ -124,7 +124,10 @@ fn observer_hears_of_its_records_on_either_side() {
 fn take_back(bench: &Bench, cell: &Arc<BatchCell>, indices: &[u32]) -> bool {
     let Some(batch) = bench.queue.take_unsent(cell) else { return false };
     match withdraw(batch, &indices.iter().copied().collect(), &bench.queue, bench.now) {
-        Ok(withdrawn) => {
+        Ok((withdrawn, seal)) => {
+            if let Some(seal) = seal {
+                bench.accumulator.seal(seal);
+            }
             let kind = DeliveryErrorKind::Withdrawn;
             withdrawn.fail(kind, Persisted::No, Vec::new(), &Teller::WITHOUT_SENDER);
             true
@@ -249,11 +252,37 @@ fn interceptors_hear_of_withdrawn_records_too() {
     let deliveries = bench.append_all(&["a", "b", "c"]);
 
     let batch = bench.queue.take_unsent(&cell_of(&deliveries[0])).unwrap();
-    let withdrawn = withdraw(batch, &[1].into(), &bench.queue, bench.now).unwrap();
+    let (withdrawn, _) = withdraw(batch, &[1].into(), &bench.queue, bench.now).unwrap();
     let kind = DeliveryErrorKind::Withdrawn;
     withdrawn.fail(kind, Persisted::No, Vec::new(), &Teller::WITHOUT_SENDER);
     bench.take().deliver(Some(30), None, &Teller::WITHOUT_SENDER);
 
     let told = told.0.lock().unwrap();
     assert_eq!(*told, [Err(DeliveryErrorKind::Withdrawn.to_string()), Ok(30), Ok(31)]);
+}
+
+#[test]
+fn rest_holds_no_more_memory_than_the_batch_held() {
+    for (compression, value, count) in
+        [(Compression::Lz4, "a".repeat(300), 20), (Compression::None, "b".to_owned(), 30)]
+    {
+        let bench = Bench::with(compression, 100 * BATCH);
+        // From one compressed batch on, the queue knows how well they compress, and lets them grow.
+        for _ in 0..40 {
+            bench.append(&value);
+        }
+        while bench.queue.queued_batches() > 0 {
+            deliver(*take_compressed(&bench), 0);
+        }
+        let deliveries: Vec<_> = (0..count).map(|_| bench.append(&value).delivery).collect();
+        if let (Some(job), _) = bench.queue.close_open_batch() {
+            bench.accumulator.seal(job);
+        }
+        let before = bench.accumulator.memory().available();
+
+        assert!(take_back(&bench, &cell_of(&deliveries[0]), &[0]));
+
+        let after = bench.accumulator.memory().available();
+        assert!(after >= before, "{compression}: {before} bytes were free before, {after} after");
+    }
 }

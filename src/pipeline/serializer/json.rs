@@ -2,7 +2,7 @@
 
 use serde_core::Serialize;
 
-use super::Serializer;
+use super::{Serializer, none_of_kafka};
 use crate::pipeline::BoxError;
 use crate::record::Headers;
 
@@ -32,6 +32,10 @@ impl<T: Serialize + ?Sized> Serializer<T> for JsonSerializer {
     ) -> Result<&'a [u8], BoxError> {
         serde_json::to_writer(&mut *scratch, data)?;
         Ok(scratch)
+    }
+
+    fn stands_for(&self, class: &str) -> Option<bool> {
+        none_of_kafka(class)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use super::Serializer;
+use super::{Serializer, none_of_kafka};
 use crate::pipeline::BoxError;
 use crate::record::Headers;
 
@@ -24,6 +24,10 @@ impl<T: Message> Serializer<T> for ProtobufSerializer {
     ) -> Result<&'a [u8], BoxError> {
         data.encode(scratch)?;
         Ok(scratch)
+    }
+
+    fn stands_for(&self, class: &str) -> Option<bool> {
+        none_of_kafka(class)
     }
 }
 

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use super::Serializer;
+use super::{Serializer, is_of_kafka};
 use crate::pipeline::BoxError;
 use crate::record::Headers;
 
@@ -23,6 +23,10 @@ impl Serializer<Uuid> for UuidSerializer {
         scratch.resize(Hyphenated::LENGTH, 0);
         data.hyphenated().encode_lower(scratch);
         Ok(scratch)
+    }
+
+    fn stands_for(&self, class: &str) -> Option<bool> {
+        Some(is_of_kafka(class, &["UUIDSerializer"]))
     }
 }
 

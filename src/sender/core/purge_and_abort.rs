@@ -1,6 +1,6 @@
 //! Orders to give records back before they are settled: a purge, a withdrawal, and the end of the sender.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -80,20 +80,41 @@ impl SenderCore {
         }
     }
 
-    /// Fails a record, which is given by the cell of its batch and its place there, if it is queued and was never sent. Returns whether
-    /// it was.
-    pub(crate) fn withdraw(&mut self, cell: &Arc<BatchCell>, index: u32, now: Instant) -> bool {
+    /// Fails records, which are given by the cells of their batches and their places there, if they are queued and were never sent. Returns
+    /// for each whether it was.
+    pub(crate) fn withdraw(&mut self, records: &[(Arc<BatchCell>, u32)], now: Instant) -> Vec<bool> {
         self.look_at_changed(now);
-        let (cell, index) = cell.place_now(index);
+        let places: Vec<_> = records.iter().map(|(cell, index)| cell.place_now(*index)).collect();
+        // In the order in which the batches are named first.
+        let mut batches: Vec<(&Arc<BatchCell>, BTreeSet<u32>)> = Vec::new();
+        let mut known = HashMap::new();
+        for (cell, index) in &places {
+            let at = *known.entry(Arc::as_ptr(cell)).or_insert(batches.len());
+            match batches.get_mut(at) {
+                Some((_, indices)) => drop(indices.insert(*index)),
+                None => batches.push((cell, BTreeSet::from([*index]))),
+            }
+        }
+        let mut withdrawn = HashSet::new();
+        for (cell, indices) in batches {
+            if self.withdraw_from(cell, &indices, now) {
+                withdrawn.insert(Arc::as_ptr(cell));
+            }
+        }
+        places.iter().map(|(cell, _)| withdrawn.contains(&Arc::as_ptr(cell))).collect()
+    }
+
+    fn withdraw_from(&mut self, cell: &Arc<BatchCell>, indices: &BTreeSet<u32>, now: Instant) -> bool {
         let TopicPartition { topic, partition } = cell.topic_partition();
         let Some(queue) = self.accumulator.queue(topic, *partition) else { return false };
         // Partitions are made when they are first looked at.
-        if self.schedule.partition(queue.id()).is_none() {
-            self.schedule.unannounced(self.topology.cluster());
+        let id = self.schedule.ensure(Arc::clone(&queue), self.topology.cluster());
+        let Some(partition) = self.schedule.partition_mut(id) else { return false };
+        let (is_withdrawn, seal) = self.settlement.withdraw(partition, cell, indices, now);
+        if let Some(seal) = seal {
+            self.accumulator.seal_for_caller(seal);
         }
-        let Some(partition) = self.schedule.partition_mut(queue.id()) else { return false };
-        let is_withdrawn = self.settlement.withdraw(partition, &cell, &BTreeSet::from([index]), now);
-        self.look(queue.id(), now);
+        self.look(id, now);
         is_withdrawn
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::Settlement;
 use super::end::{Failure, in_order};
-use crate::accumulator::{ProducerBatch, withdraw};
+use crate::accumulator::{ProducerBatch, SealJob, withdraw};
 use crate::delivery::{BatchCell, Outcome};
 use crate::error::{BatchFailure, DeliveryError, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 use crate::sender::Purge;
@@ -34,7 +34,8 @@ impl Settlement {
         self.end_failed_into(Some(purged), partition, failed.collect(), now);
     }
 
-    /// Fails records of a batch, by their index, if the batch is queued and was never sent. Returns whether it was.
+    /// Fails records of a batch, by their index, if the batch is queued and was never sent. Returns whether it was, and the compression that
+    /// the rest of the batch waits for.
     ///
     /// The other records of the batch keep their places. In a log without gaps (`fail_stop`) and in a transaction no record may be
     /// missing that others follow, so nothing is withdrawn there.
@@ -44,22 +45,22 @@ impl Settlement {
         cell: &Arc<BatchCell>,
         indices: &BTreeSet<u32>,
         now: Instant,
-    ) -> bool {
+    ) -> (bool, Option<SealJob>) {
         if self.settings.is_fail_stop || self.settings.transactional.is_some() {
-            return false;
+            return (false, None);
         }
         let queue = Arc::clone(&partition.queue);
-        let Some(batch) = queue.take_unsent(cell) else { return false };
+        let Some(batch) = queue.take_unsent(cell) else { return (false, None) };
         // Its compression is of no use any more, as that of a batch that fails.
         self.is_seal_late |= batch.is_sealing();
         match withdraw(batch, indices, &queue, now) {
-            Ok(withdrawn) => {
+            Ok((withdrawn, seal)) => {
                 self.fail(partition, withdrawn, Failure::Withdrawn, now);
-                true
+                (true, seal)
             }
             Err(batch) => {
                 queue.put_back(std::iter::once(*batch));
-                false
+                (false, None)
             }
         }
     }

@@ -204,9 +204,9 @@ fn partition_of_a_purged_record_stops_if_failures_stop_it() {
 fn withdraw(rig: &mut Rig, delivery: &Delivery) -> bool {
     let (cell, index) = delivery.place();
     let (cell, index) = (Arc::clone(cell), index);
-    let is_withdrawn = rig.core.withdraw(&cell, index, rig.now);
+    let withdrawn = rig.core.withdraw(&[(cell, index)], rig.now);
     rig.settle();
-    is_withdrawn
+    withdrawn == [true]
 }
 
 #[test]
@@ -266,14 +266,68 @@ fn log_without_gaps_has_nothing_withdrawn() {
 }
 
 #[test]
-fn batch_lingers_no_longer_once_a_record_is_withdrawn() {
+fn batch_lingers_on_when_a_record_is_withdrawn() {
     let mut rig = Rig::new(Config { linger: millis(60_000), ..Config::default() });
-    let [kept, withdrawn] = ["a", "b"].map(|value| rig.send(0, value));
-    assert!(rig.received.is_empty());
+    let [kept, withdrawn, again] = ["a", "b", "c"].map(|value| rig.send(0, value));
+    rig.advance(millis(20_000));
 
     assert!(withdraw(&mut rig, &withdrawn));
+    rig.advance(millis(39_000));
+    assert!(withdraw(&mut rig, &again));
+    assert!(rig.received.is_empty());
 
+    rig.advance(millis(2000));
     rig.acknowledge_all();
     assert_eq!(offset(&kept), Some(0));
+    assert!(rig.is_clean());
+}
+
+#[test]
+fn batch_that_lingers_on_goes_when_others_come_or_a_flush() {
+    for is_flush in [false, true] {
+        let mut rig = Rig::new(Config { linger: millis(60_000), ..Config::default() });
+        let [kept, withdrawn] = ["a", "b"].map(|value| rig.send(0, value));
+        // A flush counts also if it was before.
+        if is_flush {
+            let unseen = rig.append(0, "unseen");
+            rig.accumulator.begin_flush();
+            assert!(
+                rig.core.withdraw(&[(Arc::clone(unseen.place().0), unseen.place().1)], rig.now) == [true]
+            );
+            rig.settle();
+        } else {
+            assert!(withdraw(&mut rig, &withdrawn));
+            rig.put(0, "behind");
+        }
+
+        rig.acknowledge_all();
+        assert_eq!(offset(&kept), Some(0));
+    }
+}
+
+#[test]
+fn what_callers_want_back_together_is_taken_from_its_batch_at_once() {
+    let config = Config { linger: millis(60_000), batch_size: 60_000, ..Config::default() };
+    let mut rig = Rig::new(config);
+    let deliveries: Vec<_> = (0..1000).map(|number| rig.append(0, &number.to_string())).collect();
+    let other = rig.append(1, "other");
+    rig.settle();
+    let wanted = |delivery: &Delivery| (Arc::clone(delivery.place().0), delivery.place().1);
+    let odd = deliveries.iter().skip(1).step_by(2).chain([&other]).map(wanted).collect::<Vec<_>>();
+
+    let withdrawn = rig.core.withdraw(&odd, rig.now);
+    rig.settle();
+
+    assert_eq!(withdrawn, [true; 501]);
+    assert_eq!(rig.counters.batches_completed.value(), 2, "one of each partition");
+    rig.advance(millis(60_000));
+    rig.acknowledge_all();
+    assert_eq!(rig.world.log(0).len(), 500);
+    for (number, delivery) in deliveries.iter().enumerate() {
+        match number % 2 {
+            0 => assert_eq!(offset(delivery), i64::try_from(number / 2).ok()),
+            _ => assert_eq!(failure(delivery).kind(), DeliveryErrorKind::Withdrawn),
+        }
+    }
     assert!(rig.is_clean());
 }

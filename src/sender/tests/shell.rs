@@ -256,6 +256,27 @@ async fn orders_are_carried_out_although_the_task_is_not_polled() {
     task.await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn withdrawals_are_left_for_the_task_unless_it_does_not_come() {
+    let shell = Shell::new(Outcome::None);
+    let (first, second, task) = (shell.append(), shell.append(), shell.sender());
+
+    let mut withdrawn = [&first, &second].map(|delivery| shell.control.withdraw(delivery));
+    assert!(withdrawn[0].try_recv().is_err() && first.try_result().is_none());
+    shell.control.carry_out();
+
+    assert!(withdrawn.iter_mut().all(|withdrawn| withdrawn.try_recv() == Ok(true)));
+    assert_eq!(first.try_result().unwrap().unwrap_err().kind(), DeliveryErrorKind::Withdrawn);
+    let third = shell.append();
+    let withdrawn = shell.control.withdraw(&third);
+    shell.accumulator.close();
+    task.await;
+    assert!(withdrawn.await.unwrap());
+    let mut late = shell.control.withdraw(&third);
+    shell.control.carry_out();
+    assert!(late.try_recv().is_err(), "there is no sender any more");
+}
+
 #[test]
 fn orders_of_many_threads_are_all_carried_out() {
     let runtime = Builder::new_multi_thread().enable_all().build().unwrap();

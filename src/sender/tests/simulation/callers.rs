@@ -172,7 +172,7 @@ impl Simulation {
             let Some(delivery) = delivery.filter(|_| !self.is_over) else { continue };
             let (cell, index) = delivery.place();
             let (cell, index, now) = (Arc::clone(cell), index, self.instant());
-            let is_withdrawn = self.core.withdraw(&cell, index, now);
+            let is_withdrawn = self.core.withdraw(&[(Arc::clone(&cell), index)], now) == [true];
             let (cell, _) = cell.place_now(index);
             let says_so = match cell.outcome() {
                 Some(Outcome::Failed(failure)) if failure.kind == DeliveryErrorKind::Withdrawn => {
