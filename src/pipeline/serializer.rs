@@ -103,7 +103,6 @@ fn is_of_kafka(class: &str, names: &[&str]) -> bool {
 }
 
 /// For those that Kafka has no counterpart of: a class of Kafka's own writes something else.
-#[cfg(any(feature = "json", feature = "protobuf"))]
 fn none_of_kafka(class: &str) -> Option<bool> {
     class.starts_with(KAFKA).then_some(false)
 }

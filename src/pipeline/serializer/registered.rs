@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::Serializer;
+use super::{Serializer, none_of_kafka};
 use crate::pipeline::BoxError;
 use crate::record::Headers;
 
@@ -84,6 +84,10 @@ impl<T: ?Sized, S: Serializer<T>> Serializer<T> for RegisteredSchema<S> {
             let _kept = PAYLOAD.try_with(|place| place.set(payload));
         }
         written.map(|()| scratch.as_slice())
+    }
+
+    fn stands_for(&self, class: &str) -> Option<bool> {
+        none_of_kafka(class)
     }
 }
 

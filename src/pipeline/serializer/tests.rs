@@ -140,4 +140,8 @@ fn serializers_know_the_classes_of_kafka_that_write_the_same() {
     assert_eq!(LongSerializer.stands_for("com.example.LongSerializer"), Some(false));
     let custom = serialize_to_vec(|text: &str| Ok::<_, Infallible>(text.to_owned()));
     assert_eq!(custom.stands_for("com.example.AvroSerializer"), None);
+    let registered = RegisteredSchema::new(7, StringSerializer);
+    let stands_for = |class| Serializer::<String>::stands_for(&registered, class);
+    assert_eq!(stands_for("org.apache.kafka.common.serialization.StringSerializer"), Some(false));
+    assert_eq!(stands_for("io.confluent.kafka.serializers.KafkaAvroSerializer"), None);
 }
