@@ -43,7 +43,6 @@ impl Border {
             compression_level: 1,
             max_plain: BATCH_SIZE,
             append_window: Duration::from_secs(1),
-            keep_notes: false,
             spares_awaited: false,
         };
         let accumulator = RecordAccumulator::new(settings, BufferMemory::new(memory, BATCH_SIZE));
@@ -70,6 +69,7 @@ impl Border {
             payload_len: record.payload_len(),
             waits: EnqueueWaits::default(),
             transaction,
+            observer: None,
             now: self.now,
         };
         match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
