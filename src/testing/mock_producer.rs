@@ -31,7 +31,7 @@ use crate::topic_partition::{Topic, TopicPartition};
 ///     producer.send(ProducerRecord::to("orders").value(what)).await.is_ok()
 /// }
 ///
-/// # futures::executor::block_on(async {
+/// # kafka_producer::block_on(async {
 /// let producer = MockProducer::new();
 ///
 /// assert!(sell(&producer, "2 apples").await);
@@ -42,7 +42,7 @@ use crate::topic_partition::{Topic, TopicPartition};
 ///
 /// let values: Vec<_> = producer.history().into_iter().filter_map(|record| record.value).collect();
 /// assert_eq!(values, ["2 apples", "5 plums"]);
-/// # });
+/// # }).unwrap();
 /// ```
 ///
 /// A topic has one partition unless [`set_partitions`](Self::set_partitions) says otherwise. A record goes to the partition that it names,

@@ -44,12 +44,12 @@ impl Delivery {
     /// Makes one that is ready; for tests.
     ///
     /// ```
-    /// # futures::executor::block_on(async {
+    /// # kafka_producer::block_on(async {
     /// use kafka_producer::{Delivery, RecordMetadata, TopicPartition};
     ///
     /// let metadata = RecordMetadata::new(TopicPartition::new("orders", 2), Some(17), 0);
     /// assert_eq!(Delivery::ready(Ok(metadata.clone())).await.unwrap(), metadata);
-    /// # });
+    /// # }).unwrap();
     /// ```
     pub fn ready(result: Result<RecordMetadata, DeliveryError>) -> Self {
         let (at, record, outcome) = match result {
