@@ -53,7 +53,7 @@ pub(crate) struct ProducerBatch {
     wanted_compression: Compression,
     /// Its length before it was compressed; 0 until then.
     plain_len: usize,
-    /// One for each record if interceptors exist, else empty.
+    /// One for each record that went through interceptors, in the order of the records.
     notes: Vec<AckNote>,
     /// When its first record was appended; the delivery timeout counts from here.
     created: Instant,

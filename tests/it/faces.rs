@@ -13,7 +13,7 @@ use crate::support::{TOPIC, TestResult, builder, cluster_with, record_for, secon
 
 const INVALID_RECORD: i16 = 87;
 
-/// Writes down where records were written, and the mark that it gives them.
+/// Writes down where records were written.
 #[derive(Default)]
 struct Recorder {
     offsets: Mutex<Vec<Option<i64>>>,

@@ -16,7 +16,7 @@ enum Due {
 }
 
 impl ClassicGroup {
-    /// LeaveGroup for one member. Whoever administers the group may name a static member by its instance id alone.
+    /// LeaveGroup for one member. A client that administers the group may name a static member by its instance id alone.
     pub(crate) fn leave(
         &mut self,
         member_id: &str,
