@@ -387,3 +387,8 @@ mod guide_to_transactions {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/migration.md")]
 mod guide_to_migration {}
+
+/// Has the examples in the guide compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/shutdown.md")]
+mod guide_to_shutdown {}
