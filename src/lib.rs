@@ -64,6 +64,12 @@
 //! # }
 //! ```
 //!
+//! # Streams, sinks and services
+//!
+//! [`send_stream`](KafkaProducer::send_stream) turns a stream of records into the stream of their results, in the same order, with a bound on
+//! those that are unanswered. [`sink`](KafkaProducer::sink) returns a `Sink` of the crate `futures`. With the feature `tower` a producer is a
+//! `tower::Service` for records. Transactions have all three by [`Transaction::handle`].
+//!
 //! # From threads
 //!
 //! A program without async code has the producer make a runtime of its own, and calls what blocks:
@@ -149,6 +155,8 @@
 //!
 //! `json`, `protobuf` and `uuid`, off by default, have serializers for whatever `serde` serializes, for messages of the crate `prost`, and for
 //! the crate `uuid`.
+//!
+//! `tower`, off by default, makes the producer a `Service` of the crate `tower`. It brings the crate `tower-service`, which has no dependencies.
 //!
 //! `test-util`, off by default, has `MockProducer` and constructors of results, for the [tests](#testing) of applications. It brings no crate.
 //!
@@ -357,10 +365,13 @@ pub use crate::pipeline::{
     ShortSerializer, StringSerializer, UnknownPartitioner, murmur2, partition_for_key, serialize_to_vec,
     serialize_with,
 };
+#[cfg(feature = "tower")]
+pub use crate::producer::SendFuture;
 pub use crate::producer::{
     BlockingRefused, BuildError, CloseReport, ConsumerGroupMetadata, Enqueueing, Flushing, Health,
-    KafkaProducer, KafkaProducerBuilder, NotReady, OffsetAndMetadata, PoolError, PooledProducer, SendRecords,
-    Sending, Transaction, TransactionHandle, TransactionalProducer, TransactionalProducerPool, block_on,
+    KafkaProducer, KafkaProducerBuilder, NotReady, OffsetAndMetadata, PoolError, PooledProducer, RecordSink,
+    SendRecords, SendStream, Sending, Transaction, TransactionHandle, TransactionalProducer,
+    TransactionalProducerPool, block_on,
 };
 #[cfg(feature = "telemetry")]
 pub use crate::producer::{ClientInstanceId, ClientInstanceIdError};

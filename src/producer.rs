@@ -16,6 +16,7 @@ use crate::record::ProducerRecord;
 use crate::sender::Purge;
 use crate::topic_partition::{Topic, TopicPartition};
 
+mod adaptors;
 mod authentication;
 mod blocking;
 mod bootstrap_names;
@@ -46,6 +47,13 @@ mod transactional;
 mod walk;
 pub(crate) mod workers;
 
+#[cfg(feature = "tower")]
+pub use self::adaptors::SendFuture;
+#[cfg(all(any(test, feature = "test-util"), feature = "tower"))]
+pub(crate) use self::adaptors::service;
+#[cfg(any(test, feature = "test-util", feature = "tower"))]
+pub(crate) use self::adaptors::{Acceptance, Accepts};
+pub use self::adaptors::{RecordSink, SendStream};
 pub use self::blocking::{BlockingRefused, block_on};
 pub use self::build_error::BuildError;
 pub use self::builder::KafkaProducerBuilder;

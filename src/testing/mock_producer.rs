@@ -5,13 +5,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::Stream;
 
 use crate::accumulator::ProducerBatch;
 use crate::clock;
 use crate::delivery::{Delivery, Teller};
 use crate::error::{DeliveryErrorKind, Persisted, SendError, SendErrorKind};
 use crate::pipeline::{BoxError, Serializable, Serializer, partition_for_key};
-use crate::producer::{Enqueueing, Flushing, SendRecords, Sending};
+use crate::producer::{
+    Acceptance, Accepts, Enqueueing, Flushing, RecordSink, SendRecords, SendStream, Sending,
+};
 use crate::protocol::record_batch::RecordRef;
 use crate::record::{Headers, ProducerRecord};
 use crate::sync::{Mutex, MutexGuard, PoisonError};
@@ -202,7 +205,20 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> MockProducer<K, V> {
         while self.complete_next() {}
     }
 
-    fn accept(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
+    /// Sends the records of a stream, as [`KafkaProducer::send_stream`](crate::KafkaProducer::send_stream) does.
+    pub fn send_stream<S>(&self, records: S, max_outstanding: usize) -> SendStream<S, K, V>
+    where
+        S: Stream<Item = ProducerRecord<K, V>>,
+    {
+        SendStream::new(self.clone(), records, max_outstanding)
+    }
+
+    /// Returns a sink that sends records, as [`KafkaProducer::sink`](crate::KafkaProducer::sink) does.
+    pub fn sink(&self, max_outstanding: usize) -> RecordSink<K, V> {
+        RecordSink::new(self.clone(), max_outstanding)
+    }
+
+    fn take(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
         let mut record = record;
         let mut headers = record.headers.clone();
         let encoded = match self.encode(&record, &mut headers) {
@@ -323,17 +339,29 @@ impl<K, V> State<K, V> {
     }
 }
 
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Accepts<K, V> for MockProducer<K, V> {
+    fn accept(&self, record: ProducerRecord<K, V>) -> Acceptance<K, V> {
+        Acceptance::Ended(self.take(record))
+    }
+}
+
+#[cfg(feature = "tower")]
+crate::producer::service! {
+    /// Sends a record for each call (feature `tower`), as [`KafkaProducer`](crate::KafkaProducer) does.
+    MockProducer
+}
+
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> SendRecords<K, V> for MockProducer<K, V> {
     fn send<'a>(&'a self, record: ProducerRecord<K, V>) -> Sending<'a, K, V> {
-        Box::pin(async move { Ok(self.accept(record)?.await?) })
+        Box::pin(async move { Ok(self.take(record)?.await?) })
     }
 
     fn enqueue<'a>(&'a self, record: ProducerRecord<K, V>) -> Enqueueing<'a, K, V> {
-        Box::pin(async move { self.accept(record) })
+        Box::pin(async move { self.take(record) })
     }
 
     fn try_enqueue(&self, record: ProducerRecord<K, V>) -> Result<Delivery, SendError<K, V>> {
-        self.accept(record)
+        self.take(record)
     }
 
     fn flush<'a>(&'a self) -> Flushing<'a> {

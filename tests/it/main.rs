@@ -1,6 +1,7 @@
 //! Public behaviour of the producer against `kafka-mock`, an in-process cluster with a codec of its own.
 
 mod acks;
+mod adaptors;
 #[cfg(feature = "sasl")]
 mod aws_msk_iam;
 mod cancel_safety;

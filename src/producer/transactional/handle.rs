@@ -27,6 +27,10 @@ impl<K, V> TransactionHandle<K, V> {
     pub(super) fn new(producer: KafkaProducer<K, V>, intake: Arc<Intake>) -> Self {
         Self { producer, intake }
     }
+
+    pub(in crate::producer) fn parts(&self) -> (&KafkaProducer<K, V>, &Arc<Intake>) {
+        (&self.producer, &self.intake)
+    }
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V> {

@@ -2,7 +2,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use futures::{FutureExt, SinkExt, StreamExt, stream};
+
 use crate::pipeline::{StringSerializer, serialize_with};
+use crate::producer::block_on;
 
 use super::*;
 
@@ -173,4 +176,27 @@ fn trait_is_used_through_any_pointer() {
     assert_eq!(send(&producer, "a"), Some(0));
     assert_eq!(send(&shared, "b"), Some(1));
     assert_eq!(send(&&shared, "c"), Some(2));
+}
+
+#[test]
+fn stream_and_sink_send_to_the_mock_as_to_a_producer() {
+    let (producer, count) = (MockProducer::<Bytes, Bytes>::new(), 10);
+    producer.refuse(SendErrorKind::Closed);
+    let records =
+        || stream::iter(0..count).map(|number: i32| ProducerRecord::to("t").value(number.to_string()));
+
+    let results: Vec<_> = block_on(producer.send_stream(records(), 3).collect()).unwrap();
+    assert_eq!(
+        results.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        (0..count).map(|n| n > 0).collect::<Vec<_>>()
+    );
+
+    producer.clear();
+    producer.set_auto_complete(false);
+    let mut sink = producer.sink(3);
+    assert!(sink.send_all(&mut records().map(Ok)).now_or_never().is_none());
+    assert_eq!((producer.pending(), sink.outstanding()), (3, 3));
+    producer.set_auto_complete(true);
+    block_on(sink.send_all(&mut records().map(Ok))).unwrap().unwrap();
+    assert_eq!(producer.history().len(), 13);
 }
