@@ -40,7 +40,7 @@ struct Shop {
 
 impl Shop {
     fn open(test: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(test);
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_PKG_NAME")).join(test);
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).unwrap();
         let database = folder.join("shop.db");

@@ -52,6 +52,17 @@ impl Program {
         self.0.stdout.take()
     }
 
+    /// Returns whether it has ended, and says that something is wrong.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended, and says that all went well.
+    pub fn has_failed(&mut self) -> bool {
+        let status = self.0.try_wait().expect("a child of this process");
+        assert!(status.is_none_or(|status| !status.success()), "the program has ended without an error");
+        status.is_some()
+    }
+
     /// Kills it wherever it is (SIGKILL), as a crash of its machine would, and returns when it has ended.
     ///
     /// # Panics
