@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(kafka_producer_portable)))]
 use nix::time::ClockId;
 
 /// Returns the monotonic time. It follows tokio's paused clock in tests.
@@ -201,7 +201,7 @@ pub(crate) struct Tick {
 }
 
 impl Tick {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(all(any(target_os = "linux", target_os = "android"), not(kafka_producer_portable)))]
     #[cfg_attr(
         target_pointer_width = "64",
         expect(clippy::useless_conversion, reason = "the fields are narrower where pointers are")
@@ -224,7 +224,7 @@ impl Tick {
     }
 
     /// Other systems have no such clock.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(any(kafka_producer_portable, not(any(target_os = "linux", target_os = "android"))))]
     fn now() -> Option<Self> {
         None
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-#[cfg(unix)]
+#[cfg(all(unix, not(kafka_producer_portable)))]
 use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -21,7 +21,7 @@ use crate::config::{
     Acks, ConfigError, MetadataRecoveryStrategy, PartitionerClass, ProducerConfig, ProducerSettings,
     config_setters,
 };
-#[cfg(unix)]
+#[cfg(all(unix, not(kafka_producer_portable)))]
 use crate::fence::fenced;
 use crate::metadata::{Cluster, Metadata, MetadataConfig};
 use crate::metrics::Counters;
@@ -488,7 +488,7 @@ impl<K, V> fmt::Debug for KafkaProducerBuilder<K, V> {
 
 /// Returns whether the current runtime has an I/O driver, or `true` if that cannot be found out.
 fn has_io() -> bool {
-    #[cfg(unix)]
+    #[cfg(all(unix, not(kafka_producer_portable)))]
     if Handle::try_current().is_ok()
         && let Ok((one, _other)) = std::os::unix::net::UnixStream::pair()
         && one.set_nonblocking(true).is_ok()
