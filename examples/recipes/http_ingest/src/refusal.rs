@@ -7,7 +7,7 @@ use kafka_producer::{Disposition, ErrorCode, Persisted, SendError, SendErrorKind
 /// Seconds after which a client may try again.
 const RETRY_AFTER: &str = "1";
 
-/// Turns what the error says of itself into a status. Its text names brokers, so it is for the log of this service and not for clients.
+/// Turns what the error says of itself into a status. Clients do not get its text, which names brokers; the producer's log has it.
 pub(crate) fn refusal(error: &SendError) -> Response {
     match (error.persisted(), error.disposition()) {
         // No `Retry-After`: a client that sends it again may write it twice, so that is for the client to decide.

@@ -1,4 +1,4 @@
-//! Who is answered what.
+//! The routes, and what each of them answers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
