@@ -25,11 +25,11 @@ mod clock;
 mod history;
 mod load;
 mod options;
-#[path = "../../support/properties.rs"]
+#[path = "../../../tools/src/shared/properties.rs"]
 mod properties;
 mod scenario;
 mod session;
-#[path = "../../tools/console_producer/signals.rs"]
+#[path = "../../../tools/src/shared/signals.rs"]
 mod signals;
 mod sizes;
 mod snapshot;

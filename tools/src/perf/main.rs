@@ -1,7 +1,7 @@
 //! Measures throughput and latency, like Kafka's `kafka-producer-perf-test` and with its arguments.
 //!
 //! ```text
-//! cargo run --release --example producer_perf -- --topic perf --num-records 2000000 --record-size 100 \
+//! cargo run --release --bin kafka-producer-perf -- --topic perf --num-records 2000000 --record-size 100 \
 //!     --throughput -1 --producer-props acks=all linger.ms=5 --bootstrap-server localhost:9092
 //! ```
 
@@ -11,18 +11,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use clap::Parser;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kafka_mock::MockCluster;
 use kafka_producer::{KafkaProducer, ProducerConfig, Topic};
 
+#[path = "../shared/generate.rs"]
+mod generate;
 mod json;
 mod load;
 mod metrics;
 mod options;
 mod payload;
 mod process;
-#[path = "../../support/properties.rs"]
+#[path = "../shared/properties.rs"]
 mod properties;
 mod sampling;
 mod stats;
@@ -35,7 +37,7 @@ use stats::Report;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(&Options::parse()).await {
+    match run(&generate::parse()).await {
         Ok(0) => ExitCode::SUCCESS,
         Ok(failed) => {
             eprintln!("{failed} records failed");

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Parser};
 
 /// Measures how fast records are sent and how long they take to be acknowledged.
 #[derive(Parser, Debug)]
-#[command(name = "producer_perf", max_term_width = 110)]
+#[command(name = "kafka-producer-perf", version, max_term_width = 110)]
 #[command(group(ArgGroup::new("payload").required(true).args(["record_size", "payload_file"])))]
 pub(crate) struct Options {
     /// The servers to connect to. Without any, here or among the properties, a cluster in this process is used.

@@ -6,7 +6,7 @@ use clap::Parser;
 
 /// Sends each line of standard input as a record.
 #[derive(Parser, Debug)]
-#[command(name = "console_producer", max_term_width = 110, after_help = READER_HELP)]
+#[command(name = "kafka-producer-console", version, max_term_width = 110, after_help = READER_HELP)]
 pub(crate) struct Options {
     /// The servers to connect to.
     #[arg(long, visible_alias = "broker-list", value_name = "HOST:PORT,…")]

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! printf 'customer-7\t2 apples\n' |
-//!     cargo run --release --example console_producer -- --bootstrap-server localhost:9092 --topic orders \
+//!     cargo run --release --bin kafka-producer-console -- --bootstrap-server localhost:9092 --topic orders \
 //!         --property parse.key=true
 //! ```
 //!
@@ -18,20 +18,22 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use kafka_producer::{KafkaProducer, ProducerConfig, Topic};
 use tokio::sync::watch;
 
 mod failures;
+#[path = "../shared/generate.rs"]
+mod generate;
 mod line_reader;
-#[path = "../../support/logs.rs"]
+#[path = "../shared/logs.rs"]
 mod logs;
 mod options;
 mod outbox;
 mod progress;
-#[path = "../../support/properties.rs"]
+#[path = "../shared/properties.rs"]
 mod properties;
 mod record_parser;
+#[path = "../shared/signals.rs"]
 mod signals;
 
 use line_reader::Line;
@@ -45,7 +47,7 @@ use signals::{Signal, Signals};
 #[tokio::main]
 async fn main() -> ExitCode {
     logs::show_warnings();
-    match run(&Options::parse()).await {
+    match run(&generate::parse()).await {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{error}");
