@@ -298,6 +298,8 @@ mod config;
 mod delivery;
 mod error;
 mod fence;
+#[cfg(doctest)]
+mod guide;
 mod http;
 mod json;
 #[cfg(feature = "gssapi")]
@@ -388,18 +390,3 @@ pub use crate::topic_partition::{NodeId, Topic, TopicPartition};
 pub use crate::trace_context::{TraceContext, TraceContextError, TraceContextInterceptor};
 #[cfg(feature = "tls")]
 pub use rustls;
-
-/// Has the examples in the guide compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/transactions.md")]
-mod guide_to_transactions {}
-
-/// Has the examples in the guide compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/migration.md")]
-mod guide_to_migration {}
-
-/// Has the examples in the guide compiled.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/shutdown.md")]
-mod guide_to_shutdown {}

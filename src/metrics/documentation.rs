@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::prometheus::name_of;
 use super::sample::{MetricGroup, MetricUnit};
 use super::table::{BrokerMetrics, Metrics, PartitionMetrics, Row, TopicMetrics};
 
@@ -19,6 +20,21 @@ fn documented_table_is_up_to_date() {
     let written = std::fs::read_to_string(path).unwrap_or_default();
 
     assert!(written == expected, "docs/metrics.md differs from the table of metrics");
+}
+
+#[test]
+fn advice_to_operators_is_about_numbers_that_there_are() {
+    let rows = tables().into_iter().flat_map(|(_, group, rows)| rows.iter().map(move |row| (group, row)));
+    let known: Vec<_> = rows.map(|(group, row)| name_of(group, row.name, row.unit, row.kind)).collect();
+    let page = include_str!("../../docs/operations.md");
+    let words = page.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let named: Vec<_> = words.filter(|word| word.starts_with("kafka_producer_")).collect();
+
+    assert!(named.len() > 5, "{named:?}");
+    for name in named {
+        let is_known = |known: &String| known == name.strip_suffix("_count").unwrap_or(name);
+        assert!(known.iter().any(is_known), "{name}");
+    }
 }
 
 #[test]

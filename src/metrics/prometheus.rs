@@ -50,20 +50,25 @@ impl Metrics {
 
 /// Returns the name under which Prometheus has the sample.
 pub(super) fn family_name(sample: &Sample<'_>) -> String {
-    let group = match sample.group {
+    name_of(sample.group, sample.name, sample.unit, sample.kind)
+}
+
+/// Returns the name under which Prometheus has a number.
+pub(super) fn name_of(group: MetricGroup, name: &str, unit: MetricUnit, kind: MetricKind) -> String {
+    let group = match group {
         MetricGroup::Node => "node_",
         MetricGroup::Partition => "partition_",
         MetricGroup::Producer => "",
         MetricGroup::Topic => "topic_",
     };
-    let stem = sample.name.strip_suffix("-total").unwrap_or(sample.name);
-    let unit = match sample.unit {
+    let stem = name.strip_suffix("-total").unwrap_or(name);
+    let unit = match unit {
         MetricUnit::Bytes if !stem.contains("byte") => "_bytes",
         MetricUnit::Ratio => "_ratio",
         MetricUnit::Seconds => "_seconds",
         _ => "",
     };
-    let total = if sample.kind == MetricKind::Counter { "_total" } else { "" };
+    let total = if kind == MetricKind::Counter { "_total" } else { "" };
     format!("kafka_producer_{group}{}{unit}{total}", stem.replace('-', "_"))
 }
 
