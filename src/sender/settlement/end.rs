@@ -244,7 +244,7 @@ fn cause(more: &Explained<'_>, delivery_timeout: Duration) -> String {
     match more.kind {
         DeliveryErrorKind::Closed => "the producer was closed before delivery".to_owned(),
         DeliveryErrorKind::Purged => "purged".to_owned(),
-        DeliveryErrorKind::Withdrawn => "withdrawn before they were sent".to_owned(),
+        DeliveryErrorKind::Withdrawn => "withdrawn before being sent".to_owned(),
         DeliveryErrorKind::RuntimeShutdown => "the runtime was shut down before delivery".to_owned(),
         DeliveryErrorKind::TimedOut(spent) => {
             format!("not delivered within {} (delivery.timeout.ms): {spent}{more}", Spent(delivery_timeout))

@@ -175,6 +175,22 @@ async fn too_slow_in_flight_and_behind() -> TestResult {
 }
 
 #[tokio::test]
+async fn longer_than_the_call_may_take() -> TestResult {
+    let logged = Logged::by("limit-of-the-call");
+    let cluster = cluster_with(1, 1).await;
+    let producer = logged.builder(&cluster).build()?;
+    soon("first", producer.send(record("first"))).await?;
+    cluster.freeze(0)?;
+
+    let is_sent = || producer.metrics().requests_in_flight == 1;
+    let sent = producer.send_timeout(record("x"), seconds(5));
+    let error = logged.run_out("send", sent, is_sent, seconds(5)).await.unwrap_err();
+
+    compare(&logged, "Too slow: limit of the call", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
 async fn too_slow_between_attempts() -> TestResult {
     let logged = Logged::by("between-attempts");
     let cluster = cluster_with(1, 1).await;

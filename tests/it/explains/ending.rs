@@ -8,7 +8,8 @@ use kafka_producer::{KafkaProducer, Purge, TransactionalProducer};
 use super::sheet::{Told, compare};
 use crate::support::logged::Logged;
 use crate::support::{
-    TOPIC, TestResult, builder, cluster_with, enqueue_all, record, record_for, results, seconds, soon, until,
+    TOPIC, TestResult, builder, cluster_with, enqueue_all, record, record_for, results, run_out, seconds,
+    soon, until,
 };
 
 fn transactional(logged: &Logged, cluster: &MockCluster) -> TransactionalProducer {
@@ -102,6 +103,34 @@ async fn purged() -> TestResult {
 
     logged.told().await;
     compare(&logged, "Purged", &Told::delivery(&purged[0]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn withdrawn() -> TestResult {
+    let logged = Logged::by("withdrawn");
+    let cluster = cluster_with(1, 1).await;
+    let producer = logged.builder(&cluster).linger(seconds(600)).delivery_timeout(seconds(900)).build()?;
+    soon("metadata", producer.partitions_for(TOPIC)).await?;
+
+    let is_queued = || producer.metrics().partitions.iter().any(|partition| partition.queued_batches == 1);
+    let sent = producer.send_timeout(record("x"), seconds(1));
+    let error = run_out("send", sent, is_queued, seconds(1)).await.unwrap_err();
+
+    logged.told().await;
+    compare(&logged, "Withdrawn", &Told::send(&error));
+    Ok(())
+}
+
+#[tokio::test]
+async fn waiting_amid_async_code() -> TestResult {
+    let logged = Logged::by("waiting-amid-async-code");
+    let cluster = cluster_with(1, 1).await;
+    let producer = logged.builder(&cluster).build()?;
+
+    let error = producer.send_blocking(record("x")).unwrap_err();
+
+    compare(&logged, "Waiting amid async code", &Told::send(&error));
     Ok(())
 }
 

@@ -39,6 +39,7 @@ pub(crate) const NAMES: [&str; 46] = [
     "Too slow: behind another batch",
     "Too slow: between attempts",
     "Too slow: in flight",
+    "Too slow: limit of the call",
     "Connection lost, retries used up",
     "Throttled",
     "Fenced",
@@ -52,10 +53,12 @@ pub(crate) const NAMES: [&str; 46] = [
     "Runtime gone",
     "Runtime gone before delivery",
     "Purged",
+    "Withdrawn",
     "Stopped",
     "Stopped: later records",
     "Configuration with one mistake",
     "Configuration with five mistakes",
+    "Waiting amid async code",
 ];
 
 /// Returns why a client cannot fail so.
@@ -74,6 +77,17 @@ pub(crate) fn why_not(name: &str, client: &str) -> Option<&'static str> {
         ("Runtime gone" | "Runtime gone before delivery", "Java" | "librdkafka") => {
             "it has threads of its own"
         }
+        ("Too slow: limit of the call" | "Withdrawn", "Java") => {
+            "its `Future.get` has a limit, which leaves the record where it is"
+        }
+        ("Too slow: limit of the call" | "Withdrawn", "librdkafka") => {
+            "its `message.timeout.ms` is one for all records"
+        }
+        ("Too slow: limit of the call" | "Withdrawn", "krafka") => {
+            "its `delivery_timeout` is one for all records"
+        }
+        ("Waiting amid async code", "Java" | "librdkafka") => "its calls may block anywhere",
+        ("Waiting amid async code", "krafka") => "it has async calls only",
         ("Purged" | "Stopped" | "Stopped: later records", "Java") => "it has nothing like this",
         ("Purged" | "Stopped" | "Stopped: later records", "krafka") => "it has nothing like this",
         ("Configuration with one mistake", "krafka") => {
