@@ -24,6 +24,7 @@ const FETCH_VERSION: i16 = 4;
 const READ_COMMITTED: i8 = 1;
 const MAX_BYTES: i32 = 1 << 20;
 const PAUSE: Duration = Duration::from_millis(50);
+const AFTER_FAILURE: Duration = Duration::from_millis(500);
 
 /// What was read so far.
 #[derive(Debug, Default)]
@@ -52,14 +53,19 @@ impl Progress {
                 Ok(found) if found.error_code == 1 => return Err("the topic lacks its beginning".into()),
                 Ok(found) if found.error_code == 0 => reading.take(found, source)?,
                 // The leader moves.
-                Ok(found) => eprintln!("{}: error {}", self.topic, found.error_code),
-                Err(error) => eprintln!("{}: {error}", self.topic),
+                Ok(found) => self.tell(format!("error {}", found.error_code)).await,
+                Err(error) => self.tell(error.to_string()).await,
             }
             if reading.offset == before {
                 tokio::time::sleep(PAUSE).await;
             }
         }
         Ok(reading.position)
+    }
+
+    async fn tell(&self, trouble: String) {
+        eprintln!("the position in {} is not known yet: {trouble}", self.topic);
+        tokio::time::sleep(AFTER_FAILURE).await;
     }
 
     async fn fetch(&self, offset: i64) -> Result<PartitionData, Failure> {

@@ -176,7 +176,12 @@ async fn position_is_that_of_the_last_transaction_that_was_committed() {
     write("orders", 200, true).await;
     write("orders", 300, false).await;
 
-    assert_eq!(soon("a position", progress(&cluster).position("orders")).await.unwrap(), Some(200));
+    cluster.inject(Fault::error_code(6).api(Api::Fetch));
+    cluster.inject(Fault::cut_response(10).api(Api::Fetch));
+    cluster.inject(Fault::disconnect_after().api(Api::Metadata));
+    let position = soon("a position", progress(&cluster).position("orders")).await.unwrap();
+
+    assert_eq!((position, cluster.pending_faults()), (Some(200), Vec::new()));
 }
 
 #[tokio::test]
