@@ -49,11 +49,11 @@ pub(crate) mod workers;
 
 #[cfg(feature = "tower")]
 pub use self::adaptors::SendFuture;
-#[cfg(all(any(test, feature = "test-util"), feature = "tower"))]
-pub(crate) use self::adaptors::service;
 #[cfg(any(test, feature = "test-util", feature = "tower"))]
 pub(crate) use self::adaptors::{Acceptance, Accepts};
 pub use self::adaptors::{RecordSink, SendStream};
+#[cfg(feature = "tower")]
+pub(crate) use self::adaptors::{give_way, service};
 pub use self::blocking::{BlockingRefused, block_on};
 pub use self::build_error::BuildError;
 pub use self::builder::KafkaProducerBuilder;

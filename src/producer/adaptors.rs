@@ -20,6 +20,6 @@ pub use self::record_sink::RecordSink;
 pub use self::send_stream::SendStream;
 #[cfg(feature = "tower")]
 pub use self::service::SendFuture;
-#[cfg(all(any(test, feature = "test-util"), feature = "tower"))]
-pub(crate) use self::service::service;
+#[cfg(feature = "tower")]
+pub(crate) use self::service::{give_way, service};
 use self::window::Window;

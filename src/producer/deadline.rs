@@ -56,10 +56,16 @@ pub(super) async fn sleep_until(deadline: Instant) {
     // While the time is paused the thread, which knows of no other time than the system's, has no say.
     let mut has_thread = timer.is_none() || !clock::is_paused();
     let either = std::future::poll_fn(|cx| {
-        if let Some(timer) = timer.as_mut().as_pin_mut()
-            && timer.poll(cx).is_ready()
-        {
-            return Poll::Ready(true);
+        if let Some(polled) = timer.as_mut().as_pin_mut().map(|timer| fenced(|| timer.poll(cx))) {
+            match polled {
+                Ok(Poll::Ready(())) => return Poll::Ready(true),
+                Ok(Poll::Pending) => {}
+                // The runtime that it is of has ended, and the caller goes on in another.
+                Err(_) => {
+                    timer.set(None);
+                    has_thread = true;
+                }
+            }
         }
         if !has_thread {
             return Poll::Pending;

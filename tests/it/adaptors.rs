@@ -1,14 +1,21 @@
 //! The producer as a stream of results, as a sink, and as a service.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
+use bytes::Bytes;
 use futures::{FutureExt, Sink, SinkExt, Stream, StreamExt, stream};
 use kafka_mock::{Api, Fault};
-use kafka_producer::{KafkaProducer, ProducerRecord, RecordSink, SendErrorKind};
+use kafka_producer::{
+    BoxError, BytesSerializer, Headers, KafkaProducer, ProducerRecord, RecordSink, SendErrorKind, Serializer,
+    TransactionErrorKind,
+};
+use tokio::runtime::Builder;
 
 use crate::support::{
-    TestResult, builder, cluster_with, empty, log_of, record, record_for, soon, texts, until,
+    TOPIC, TestResult, builder, cluster_with, empty, log_of, record, record_for, soon, texts, until,
 };
 
 /// Records for three partitions in turn, whose values are their numbers.
@@ -151,6 +158,7 @@ async fn dropped_sink_withdraws_what_waits_and_nothing_else() -> TestResult {
     let mut sink = producer.sink(100);
     push(&mut sink, record(format!("late {filler}")));
     push(&mut sink, record("later"));
+    assert!(sink.flush().now_or_never().is_none());
     until("one call waits", || producer.metrics().waiting_for_memory == 1).await;
     drop(sink);
     assert_eq!(producer.metrics().waiting_for_memory, 0);
@@ -163,27 +171,199 @@ async fn dropped_sink_withdraws_what_waits_and_nothing_else() -> TestResult {
 }
 
 #[tokio::test]
-async fn sink_tells_each_failed_record_once_and_goes_on() -> TestResult {
+async fn sink_tells_each_failed_record_once_and_takes_that_of_the_call_all_the_same() -> TestResult {
     let cluster = cluster_with(1, 3).await;
     let producer = builder(&cluster).max_request_size(1000).build()?;
-    let mut sink = producer.sink(100);
-    let (large, wrong) = (record_for(0, "x".repeat(2000)), ProducerRecord::to(""));
+    soon("topic", producer.partitions_for(TOPIC)).await?;
+    let (large, larger) = (record_for(0, "x".repeat(2000)), record_for(0, "x".repeat(3000)));
+    let mut sink = producer.sink(1);
 
-    soon("a", sink.feed(record_for(0, "a"))).await?;
+    soon("large", sink.feed(large.clone())).await.unwrap_err();
+    soon("b", sink.feed(record_for(0, "b"))).await?;
+    soon("larger", sink.feed(larger.clone())).await.unwrap_err();
+    let error = soon("d", sink.send(record_for(0, "d"))).await;
+    error?;
+    assert_eq!(sink.outstanding(), 0);
+
+    let mut sink = producer.sink(100);
+    soon("a", sink.feed(record_for(0, "e"))).await?;
     soon("large", sink.feed(large.clone())).await?;
-    push(&mut sink, wrong.clone());
+    soon("larger", sink.feed(larger.clone())).await?;
     let first = soon("flush", sink.flush()).await.unwrap_err();
     assert!(matches!(first.kind(), SendErrorKind::TooLarge { .. }), "{first}");
     assert_eq!(first.into_record(), Some(large));
-    let second = soon("flush", sink.flush()).await.unwrap_err();
-    assert_eq!(second.into_record(), Some(wrong));
+    let second = soon("f", sink.feed(record_for(0, "f"))).await.unwrap_err();
+    assert_eq!(second.into_record(), Some(larger));
     soon("flush", sink.flush()).await?;
 
-    soon("c", sink.send(record_for(0, "c"))).await?;
     soon("close", SinkExt::<ProducerRecord>::close(&mut sink)).await?;
-    soon("d", sink.send(record_for(0, "d"))).await?;
-    soon("e", producer.send(record_for(0, "e"))).await?;
-    assert_eq!(log_of(&cluster, 0), ["a", "c", "d", "e"]);
+    soon("g", sink.send(record_for(0, "g"))).await?;
+    soon("h", producer.send(record_for(0, "h"))).await?;
+    assert_eq!(log_of(&cluster, 0), ["b", "d", "e", "f", "g", "h"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn whole_streams_lose_nothing_beside_records_that_fail() -> TestResult {
+    let cluster = cluster_with(1, 3).await;
+    let producer = builder(&cluster).max_request_size(1000).build()?;
+    let numbered = |number: usize| match number % 3 {
+        0 => record_for(0, "x".repeat(2000)),
+        _ => record_for(0, number),
+    };
+
+    for bound in [1, 2, 100] {
+        let mut sink = producer.sink(bound);
+        let mut records = stream::iter(0..60).map(|number| Ok(numbered(number)));
+        let mut told = 0;
+        while soon("send_all", sink.send_all(&mut records)).await.is_err() {
+            told += 1;
+        }
+        assert_eq!((told, sink.outstanding()), (20, 0), "with a bound of {bound}");
+    }
+
+    let delivered: Vec<_> =
+        (0..60).filter(|number| number % 3 != 0).map(|number| number.to_string()).collect();
+    assert_eq!(log_of(&cluster, 0), std::array::from_fn::<_, 3, _>(|_| delivered.clone()).concat());
+    Ok(())
+}
+
+#[tokio::test]
+async fn sinks_and_calls_that_are_not_polled_keep_no_memory_from_others() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let (producer, filler) = full(&cluster).await?;
+    let mut sinks: Vec<_> = (0..6).map(|_| producer.sink(10)).collect();
+    for sink in &mut sinks {
+        soon("feed", sink.feed(record(&filler))).await?;
+    }
+    cluster.unfreeze(0)?;
+
+    soon("send", producer.send(record(&filler))).await?;
+    for sink in &mut sinks {
+        soon("flush", sink.flush()).await?;
+    }
+
+    cluster.freeze(0)?;
+    while producer.try_enqueue(record(&filler)).is_ok() {}
+    #[cfg(feature = "tower")]
+    let calls: Vec<_> = (0..9).map(|_| tower::Service::call(&mut &producer, record(&filler))).collect();
+    cluster.unfreeze(0)?;
+    #[cfg(feature = "tower")]
+    for call in calls.into_iter().rev() {
+        soon("call", call).await?;
+    }
+    empty(&producer).await;
+    Ok(())
+}
+
+/// Panics for a value of this text, once the topic is known.
+struct Panicking(AtomicBool);
+
+impl Serializer<String> for Panicking {
+    fn serialize<'a>(
+        &self,
+        _topic: &str,
+        _headers: &mut Headers,
+        data: &'a String,
+        _scratch: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], BoxError> {
+        assert!(self.0.swap(true, Ordering::Relaxed), "a bug of the application");
+        Ok(data.as_bytes())
+    }
+}
+
+#[tokio::test]
+async fn serializer_that_panics_takes_no_other_record_along() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let serializer = Panicking(AtomicBool::new(false));
+    let producer: KafkaProducer<Bytes, String> =
+        builder(&cluster).serializers(BytesSerializer, serializer).build()?;
+    let mut sink = producer.sink(10);
+    let record = |value: &str| ProducerRecord::to(TOPIC).value(value.to_owned());
+
+    // Both wait for the topic.
+    soon("a", sink.feed(record("a"))).await?;
+    Pin::new(&mut sink).start_send(record("b"))?;
+    let thrown = soon("flush", AssertUnwindSafe(sink.flush()).catch_unwind()).await;
+    assert!(thrown.is_err());
+    soon("flush", sink.flush()).await?;
+
+    assert_eq!((log_of(&cluster, 0), sink.outstanding()), (vec!["b".to_owned()], 0));
+    Ok(())
+}
+
+#[test]
+fn sink_that_waits_survives_the_end_of_its_runtime() -> TestResult {
+    let runtime = || Builder::new_current_thread().enable_all().build();
+    let (first, other) = (runtime()?, runtime()?);
+    let cluster = other.block_on(cluster_with(1, 1));
+    let (producer, filler) = other.block_on(full(&cluster))?;
+    let mut sink = producer.sink(10);
+
+    first.block_on(sink.feed(record(&filler)))?;
+    let flushed = first.block_on(async { sink.flush().now_or_never() });
+    assert!(flushed.is_none());
+    drop(first);
+    cluster.unfreeze(0)?;
+
+    other.block_on(soon("flush", sink.flush()))?;
+    assert_eq!(sink.outstanding(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn record_that_a_sink_never_polled_fails_the_commit() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let mut producer = builder(&cluster).transactional_id("teller-1").build_transactional()?;
+
+    for drops in [true, false] {
+        let transaction = soon("begin", producer.begin_transaction()).await?;
+        let mut sink = transaction.handle().sink(10);
+        let unknown = if drops { "unknown" } else { "not known either" };
+        Pin::new(&mut sink).start_send(ProducerRecord::to(unknown).value("v"))?;
+        let mut sink = Some(sink).filter(|_| !drops);
+        let error = soon("commit", transaction.commit()).await.unwrap_err();
+        let is_told = matches!(error.kind(), TransactionErrorKind::RecordsRefused { records: 1, .. })
+            == drops
+            && matches!(error.kind(), TransactionErrorKind::RecordsWaited { records: 1, .. }) != drops;
+        assert!(is_told, "{error}");
+        if let Some(sink) = &mut sink {
+            let over = soon("flush", SinkExt::<ProducerRecord>::flush(sink)).await.unwrap_err();
+            assert!(matches!(over.kind(), SendErrorKind::TransactionOver), "{over}");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(feature = "tower")]
+#[tokio::test]
+async fn loop_of_calls_lets_other_tasks_run() -> TestResult {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+
+    use tower::{Service, ServiceExt};
+
+    let cluster = cluster_with(1, 1).await;
+    let producer = builder(&cluster).build()?;
+    soon("topic", producer.partitions_for(TOPIC)).await?;
+    let turns = Arc::new(AtomicUsize::new(0));
+    let other = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        async move {
+            loop {
+                turns.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+
+    for number in 0..5000 {
+        let mut service = &producer;
+        drop(ServiceExt::<ProducerRecord>::ready(&mut service).await?.call(record(number)));
+    }
+
+    assert!(turns.load(Ordering::Relaxed) > 1);
+    other.abort();
     Ok(())
 }
 

@@ -16,19 +16,22 @@ use crate::record::ProducerRecord;
 ///
 /// [`KafkaProducer::sink`] makes it. Records are sent in their order. Their metadata is not told; [`KafkaProducer::send_stream`] tells it.
 ///
-/// `flush` waits until every record that went into the sink is delivered or has failed. `close` does the same, and leaves the producer open for
-/// its other handles; after it the sink still takes records.
+/// `flush` waits until every record that went into the sink is delivered or has failed. Like `send` of the producer it waits for `linger.ms` too
+/// if you set it; [`KafkaProducer::flush`] does not. `close` does the same as `flush`: the producer stays open for its other handles, and the
+/// sink still takes records.
 ///
 /// # Errors
 ///
-/// Each record that failed is told once, by a later call of the sink, in the order of the records, with an error that gives the
-/// record back. The sink goes on after an error, and the call may be made again. `StreamExt::forward` and `SinkExt::send_all` stop at the first
-/// one: what the sink has taken by then is sent all the same, and `flush` tells what became of it.
+/// Each record that failed is told once, in the order of the records, by a later call of the sink, with an error that gives it back. That is
+/// not the record of the call: the sink takes that one all the same, so do not send it again. The sink goes on after an error. `flush`
+/// returns the first one; call it until it returns `Ok`. `SinkExt::send_all(&mut sink, ..)` and `StreamExt::forward(&mut sink)` stop at the
+/// first one and can be called again. If you give `forward` the sink itself, the sink is dropped with the first error.
 ///
 /// # Cancel safety
 ///
-/// A dropped `send` or `flush` withdraws nothing that the sink has taken. If you drop the sink, the records that were accepted by then are
-/// sent, and one that waits to be accepted is withdrawn: `flush` before that.
+/// A dropped `flush` loses nothing. A dropped `send` or `feed` loses its record if the sink had no room yet; `poll_ready` before `start_send`
+/// tells. If you drop the sink, the records that were accepted by then are sent, and those that wait to be accepted are withdrawn: `flush`
+/// before that. A record that waits for memory and is not polled any more keeps its place in the line: poll the sink, or drop it.
 #[must_use = "sinks do nothing unless they are polled"]
 pub struct RecordSink<K = Bytes, V = Bytes> {
     window: Window<K, V>,
@@ -51,27 +54,27 @@ impl<K, V> Sink<ProducerRecord<K, V>> for RecordSink<K, V> {
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         let window = &mut self.window;
-        while let Some(result) = window.try_result() {
-            result?;
-        }
-        let accepted = window.poll_accepted(cx);
+        ready!(window.poll_accepted(cx));
+        window.skip_delivered();
         while window.is_full() {
-            match window.poll_result(cx) {
-                Poll::Ready(Some(result)) => drop(result?),
-                Poll::Ready(None) => break,
-                Poll::Pending => {
-                    window.await_all(cx);
-                    return Poll::Pending;
-                }
+            if window.poll_any(cx).is_pending() {
+                window.await_all(cx);
+                return Poll::Pending;
+            }
+            window.skip_delivered();
+            if window.has_failed() {
+                // `start_send` takes one record and tells this error: never here, where its caller still has the record and would drop it.
+                break;
             }
         }
-        accepted.map(Ok)
+        Poll::Ready(Ok(()))
     }
 
-    /// Takes a record. Without `poll_ready` before it, the sink takes the record, too, even beyond its bound.
+    /// Takes a record, whatever it returns: an error is that of a record before. Without `poll_ready` before it, the sink takes the record,
+    /// too, even beyond its bound.
     fn start_send(mut self: Pin<&mut Self>, record: ProducerRecord<K, V>) -> Result<(), Self::Error> {
         self.window.send(record);
-        Ok(())
+        self.window.take_error().map_or(Ok(()), Err)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
@@ -99,7 +102,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Returns a sink that sends records in their order, with at most `max_outstanding` of them unanswered.
     ///
     /// `max_outstanding` bounds what the sink holds beside `buffer.memory`; 0 counts as 1. When it is reached, the sink takes no record before
-    /// the oldest one has its result, and batches do not linger.
+    /// the oldest one has its result, and batches do not linger meanwhile unless you set `linger.ms`.
     ///
     /// # Examples
     ///

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures::Stream;
+use futures::stream::FusedStream;
 
 use super::{Accepts, Window};
 use crate::delivery::RecordMetadata;
@@ -20,7 +21,8 @@ use crate::record::ProducerRecord;
 /// # Cancel safety
 ///
 /// A dropped `next()` loses nothing. If you drop the stream, the records that were accepted by then are sent; one that waits to be accepted
-/// is withdrawn, and the others stay in the stream that they come from.
+/// is withdrawn, and the others stay in the stream that they come from. While the stream is not polled, a record that waits for memory
+/// keeps its place in the line, and what it was granted: take the results steadily, or in a task of their own.
 #[must_use = "streams do nothing unless they are polled"]
 pub struct SendStream<S, K = Bytes, V = Bytes> {
     /// `None` once it has ended.
@@ -73,6 +75,12 @@ impl<S: Stream<Item = ProducerRecord<K, V>>, K, V> Stream for SendStream<S, K, V
     }
 }
 
+impl<S: Stream<Item = ProducerRecord<K, V>>, K, V> FusedStream for SendStream<S, K, V> {
+    fn is_terminated(&self) -> bool {
+        self.records.is_none() && self.window.len() == 0
+    }
+}
+
 impl<S, K, V> fmt::Debug for SendStream<S, K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SendStream")
@@ -88,11 +96,12 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     ///
     /// Each record of `records` becomes one result: where it stands in the log, or an error that gives it back. Records are taken from
     /// `records` only while the returned stream is polled and there is room. `max_outstanding` bounds what this stream holds beside
-    /// `buffer.memory`; 0 counts as 1. A few thousand keep batches full. While no further record can follow, because the bound is reached or
-    /// `records` has ended, batches do not linger, as when each record is awaited.
+    /// `buffer.memory`; 0 counts as 1. It should be several batches' worth for each partition: when the bound is reached, the stream waits for
+    /// the oldest record. Batches do not linger meanwhile, nor once `records` has ended, unless you set `linger.ms`, as when each record is
+    /// awaited.
     ///
-    /// To know which result belongs to what, zip the results with what the records were made of; for a bound on time use
-    /// `delivery.timeout.ms` and `max.block.ms`.
+    /// Each record has one result, so results can be zipped with what the records were made of. `delivery.timeout.ms` and `max.block.ms`
+    /// bound the time. Records of a topic that is not known yet hold up those behind them, for `max.block.ms` each.
     ///
     /// # Examples
     ///

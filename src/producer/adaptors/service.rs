@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use tokio::task::coop;
 
 use super::Acceptance;
 use crate::delivery::{Delivery, RecordMetadata};
@@ -16,7 +17,8 @@ use crate::producer::{Enqueueing, KafkaProducer, TransactionHandle};
 ///
 /// # Cancel safety
 ///
-/// As that of [`KafkaProducer::send`]: dropping it withdraws a record that waits to be accepted, and no other.
+/// As that of [`KafkaProducer::send`]: dropping it withdraws a record that waits to be accepted, and no other. After it has resolved it stays
+/// pending.
 #[must_use = "a dropped `SendFuture` hides whether the record was delivered"]
 pub struct SendFuture<K = Bytes, V = Bytes> {
     state: State<K, V>,
@@ -34,7 +36,7 @@ impl<K, V> Unpin for SendFuture<K, V> {}
 
 impl<K, V> SendFuture<K, V> {
     pub(crate) fn new(acceptance: Acceptance<K, V>) -> Self {
-        let state = match acceptance.begin() {
+        let state = match acceptance {
             Acceptance::Ended(result) => State::after(result),
             Acceptance::Waiting(future) => State::Waiting(future),
         };
@@ -83,36 +85,47 @@ impl<K, V> fmt::Debug for SendFuture<K, V> {
     }
 }
 
-/// Implements the service for a type that accepts records.
+/// Implements the service for a type that accepts records, and for references to it.
 macro_rules! service {
     ($(#[$docs:meta])* $type:ident) => {
+        $crate::producer::service!(@impl [] $(#[$docs])* $type<K, V>, self => self);
+        $crate::producer::service!(@impl ['t,] $(#[$docs])* &'t $type<K, V>, self => *self);
+    };
+    (@impl [$($lifetime:tt)*] $(#[$docs:meta])* $type:ty, $this:ident => $producer:expr) => {
         $(#[$docs])*
-        impl<K: Send + Sync + 'static, V: Send + Sync + 'static> tower_service::Service<$crate::ProducerRecord<K, V>> for $type<K, V> {
+        impl<$($lifetime)* K: Send + Sync + 'static, V: Send + Sync + 'static>
+            tower_service::Service<$crate::ProducerRecord<K, V>> for $type
+        {
             type Response = $crate::RecordMetadata;
             type Error = $crate::SendError<K, V>;
             type Future = $crate::SendFuture<K, V>;
 
-            fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
-                std::task::Poll::Ready(Ok(()))
+            fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+                $crate::producer::give_way(cx).map(Ok)
             }
 
-            fn call(&mut self, record: $crate::ProducerRecord<K, V>) -> Self::Future {
-                $crate::SendFuture::new($crate::producer::Accepts::accept(self, record))
+            fn call(&mut $this, record: $crate::ProducerRecord<K, V>) -> Self::Future {
+                $crate::SendFuture::new($crate::producer::Accepts::accept($producer, record))
             }
         }
     };
 }
-#[cfg(any(test, feature = "test-util"))]
 pub(crate) use service;
+
+/// Without this a loop of calls could keep every other task from its thread until memory is full.
+pub(crate) fn give_way(cx: &mut Context<'_>) -> Poll<()> {
+    if coop::has_budget_remaining() { Poll::Ready(()) } else { coop::poll_proceed(cx).map(drop) }
+}
 
 service! {
     /// Sends a record for each call (feature `tower`), as [`KafkaProducer::send`] does.
     ///
     /// `call` puts the record into its batch, so records are sent in the order of the calls, whenever their futures are polled. Only a record
-    /// that must wait for its topic's metadata takes its place when its future is polled;
-    /// [`pin_topics`](crate::KafkaProducerBuilder::pin_topics) spares it the wait. The service is always ready, because memory belongs to partitions, and a record's partition is not known
-    /// before the call: a call that finds no memory waits at most `max.block.ms`. Layers of the crate `tower` bound that: its concurrency limit
-    /// the number of calls, its load shedding what happens beyond.
+    /// that must wait, for its topic's metadata or for memory, takes its place when its future is polled;
+    /// [`pin_topics`](crate::KafkaProducerBuilder::pin_topics) spares it the wait for metadata. The service is always ready, but for giving way to
+    /// other tasks now and then: memory belongs to partitions, and a record's partition is not known before the call. A call that
+    /// finds no memory waits at most `max.block.ms`. Layers of the crate `tower` bound that: its concurrency limit the number of calls, its
+    /// load shedding what happens beyond.
     ///
     /// ```no_run
     /// # async fn example(producer: kafka_producer::KafkaProducer) -> Result<(), Box<dyn std::error::Error>> {
@@ -128,6 +141,9 @@ service! {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// [`KafkaProducer::ready`] is another call than that of tower's `ServiceExt`: without a layer around the producer write
+    /// `ServiceExt::<ProducerRecord>::ready(&mut producer)`, or `oneshot`.
     KafkaProducer
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::task::coop;
 
@@ -56,23 +56,21 @@ impl<K, V> Window<K, V> {
 
     /// Waits until the records before are accepted or refused. Then there is room for another, unless the window is full.
     pub(super) fn poll_accepted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(waiting) = self.waiting.front_mut() {
-            let result = match waiting {
-                Waiting::New(_) => {
-                    let Some(Waiting::New(record)) = self.waiting.pop_front() else { break };
-                    match self.producer.accept(*record).begin() {
-                        Acceptance::Ended(result) => result,
-                        Acceptance::Waiting(future) => {
-                            self.waiting.push_front(Waiting::Begun(future));
-                            continue;
-                        }
+        // A serializer that panics takes its record along, and not those behind it.
+        while let Some(waiting) = self.waiting.pop_front() {
+            let acceptance = match waiting {
+                Waiting::New(record) => self.producer.accept(*record),
+                Waiting::Begun(future) => Acceptance::Waiting(future),
+            };
+            let result = match acceptance {
+                Acceptance::Ended(result) => result,
+                Acceptance::Waiting(mut future) => match future.as_mut().poll(cx) {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => {
+                        self.waiting.push_front(Waiting::Begun(future));
+                        return Poll::Pending;
                     }
-                }
-                Waiting::Begun(future) => {
-                    let result = ready!(future.as_mut().poll(cx));
-                    self.waiting.pop_front();
-                    result
-                }
+                },
             };
             self.note(result);
         }
@@ -86,7 +84,7 @@ impl<K, V> Window<K, V> {
             self.waiting.push_back(Waiting::New(Box::new(record)));
             return;
         }
-        match self.producer.accept(record).begin() {
+        match self.producer.accept(record) {
             Acceptance::Ended(result) => self.note(result),
             Acceptance::Waiting(future) => self.waiting.push_back(Waiting::Begun(future)),
         }
@@ -111,17 +109,42 @@ impl<K, V> Window<K, V> {
         }
     }
 
-    /// Returns the oldest result if it is known already, without waiting.
-    pub(super) fn try_result(&mut self) -> Option<SentResult<K, V>> {
-        match self.sent.front()? {
-            Sent::Accepted(delivery) if delivery.try_result().is_none() => None,
-            _ => self.take_oldest(),
+    /// Forgets the oldest results as far as they are good and known.
+    pub(super) fn skip_delivered(&mut self) {
+        while let Some(Sent::Accepted(delivery)) = self.sent.front()
+            && let Some(Ok(_)) = delivery.try_result()
+        {
+            self.sent.pop_front();
+            self.awaited = self.awaited.saturating_sub(1);
         }
+    }
+
+    /// Waits until a result can be taken.
+    pub(super) fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.sent.front_mut() {
+            Some(Sent::Accepted(delivery)) => Pin::new(delivery).poll(cx).map(drop),
+            Some(Sent::Refused(_)) => Poll::Ready(()),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Returns whether the oldest result is known and an error.
+    pub(super) fn has_failed(&self) -> bool {
+        match self.sent.front() {
+            Some(Sent::Accepted(delivery)) => delivery.try_result().is_some_and(|result| result.is_err()),
+            Some(Sent::Refused(_)) => true,
+            None => false,
+        }
+    }
+
+    /// Takes the oldest result if it is an error and known.
+    pub(super) fn take_error(&mut self) -> Option<SendError<K, V>> {
+        if self.has_failed() { self.take_oldest()?.err() } else { None }
     }
 
     /// Awaits every record, so that batches do not linger for more: the caller sends none before the next result.
     pub(super) fn await_all(&mut self, cx: &mut Context<'_>) {
-        for sent in self.sent.iter_mut().skip(self.awaited) {
+        for sent in self.sent.range_mut(self.awaited..) {
             if let Sent::Accepted(delivery) = sent {
                 // A result that is there is told in its turn.
                 let _ = Pin::new(delivery).poll(cx).is_ready();
