@@ -282,6 +282,7 @@ fn rack_aware_partitioning_needs_a_rack() {
     assert_eq!(messages(&aware.client_rack("a")), [""; 0]);
 }
 
+#[cfg(all(feature = "sasl", feature = "tls"))]
 #[test]
 fn security_that_is_set_and_not_asked_for_is_told() {
     let jaas = r#"org.apache.kafka.common.security.plain.PlainLoginModule required username="a" password="hunter2";"#;
