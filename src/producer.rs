@@ -47,10 +47,12 @@ mod transactional;
 mod walk;
 pub(crate) mod workers;
 
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) use self::adaptors::Acceptance;
+#[cfg(any(test, feature = "test-util", feature = "tower"))]
+pub(crate) use self::adaptors::Accepts;
 #[cfg(feature = "tower")]
 pub use self::adaptors::SendFuture;
-#[cfg(any(test, feature = "test-util", feature = "tower"))]
-pub(crate) use self::adaptors::{Acceptance, Accepts};
 pub use self::adaptors::{RecordSink, SendStream};
 #[cfg(feature = "tower")]
 pub(crate) use self::adaptors::{give_way, service};
