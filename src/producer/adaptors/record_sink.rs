@@ -29,8 +29,8 @@ use crate::record::ProducerRecord;
 ///
 /// # Cancel safety
 ///
-/// A dropped `flush` loses nothing. A dropped `send` or `feed` loses its record if the sink had no room yet; `poll_ready` before `start_send`
-/// tells. If you drop the sink, the records that were accepted by then are sent, and those that wait to be accepted are withdrawn: `flush`
+/// A dropped `flush` loses nothing. A dropped `send`, `feed`, `send_all` or `forward` loses the record that it holds if the sink had no room
+/// for it yet; with `poll_ready` before `start_send` the caller holds it. If you drop the sink, the records that were accepted by then are sent, and those that wait to be accepted are withdrawn: `flush`
 /// before that. A record that waits for memory and is not polled any more keeps its place in the line: poll the sink, or drop it.
 #[must_use = "sinks do nothing unless they are polled"]
 pub struct RecordSink<K = Bytes, V = Bytes> {

@@ -90,7 +90,7 @@ pub(super) fn bugs() -> impl Iterator<Item = Bug> {
 }
 
 #[test]
-#[cfg_attr(debug_assertions, ignore = "takes minutes without optimization; .ci/run has it run with")]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimization; .ci/run runs it optimized")]
 fn every_planted_bug_is_found() {
     let enough = wanted().unwrap_or(ENOUGH);
     let unseen = UNSEEN.iter().filter(|_| wanted().is_some()).map(|bug| (*bug, &[][..], 0));
