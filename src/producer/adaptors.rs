@@ -8,6 +8,10 @@
 //!
 //! [`SendStream`] and [`RecordSink`] keep the records that they have sent in a [`Window`], which has a bound and an order.
 
+use std::task::{Context, Poll};
+
+use tokio::task::coop;
+
 mod accepts;
 mod record_sink;
 mod send_stream;
@@ -21,5 +25,10 @@ pub use self::send_stream::SendStream;
 #[cfg(feature = "tower")]
 pub use self::service::SendFuture;
 #[cfg(feature = "tower")]
-pub(crate) use self::service::{give_way, service};
+pub(crate) use self::service::service;
 use self::window::Window;
+
+/// Without this a loop of calls, or a source that always has a record, could keep every other task from its thread until memory is full.
+pub(crate) fn give_way(cx: &mut Context<'_>) -> Poll<()> {
+    if coop::has_budget_remaining() { Poll::Ready(()) } else { coop::poll_proceed(cx).map(drop) }
+}

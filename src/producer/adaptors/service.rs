@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use tokio::task::coop;
 
 use super::Acceptance;
 use crate::delivery::{Delivery, RecordMetadata};
@@ -111,11 +110,6 @@ macro_rules! service {
     };
 }
 pub(crate) use service;
-
-/// Without this a loop of calls could keep every other task from its thread until memory is full.
-pub(crate) fn give_way(cx: &mut Context<'_>) -> Poll<()> {
-    if coop::has_budget_remaining() { Poll::Ready(()) } else { coop::poll_proceed(cx).map(drop) }
-}
 
 service! {
     /// Sends a record for each call (feature `tower`), as [`KafkaProducer::send`] does.

@@ -6,9 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::task::coop;
-
-use super::{Acceptance, Accepts};
+use super::{Acceptance, Accepts, give_way};
 use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::SendError;
 use crate::producer::Enqueueing;
@@ -74,8 +72,7 @@ impl<K, V> Window<K, V> {
             };
             self.note(result);
         }
-        // Without this, a source that always has a record could keep every other task from its thread until the window is full.
-        if coop::has_budget_remaining() { Poll::Ready(()) } else { coop::poll_proceed(cx).map(drop) }
+        give_way(cx)
     }
 
     /// Sends a record after those before.
