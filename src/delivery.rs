@@ -1,7 +1,8 @@
 //! What becomes of a record: the future that a caller holds, and the cell in which its batch is completed.
 //!
 //! One [`BatchCell`] serves all records of a batch. A [`Delivery`] is an `Arc` of it and an index, so a record costs
-//! no allocation of its own; completing a batch stores one [`Outcome`] and wakes the tasks that asked.
+//! no allocation of its own; completing a batch stores one [`Outcome`] and wakes the tasks that asked. What the results of the records tell
+//! beside that ([`BatchFacts`]) is part of the outcome.
 //!
 //! ```text
 //!  Delivery ──┐
@@ -19,11 +20,15 @@ use crate::error::{BatchFailure, DeliveryError};
 use crate::planted::planted;
 use crate::record::Headers;
 use crate::sync::{AtomicBool, AtomicU32, Ordering};
-use crate::topic_partition::{Topic, TopicPartition};
+use crate::topic_partition::TopicPartition;
 
+pub(crate) mod batch_facts;
 pub(crate) mod completion;
+mod record_metadata;
 
+use self::batch_facts::BatchFacts;
 use self::completion::{Completion, NO_SLOT};
+pub use self::record_metadata::RecordMetadata;
 
 /// The place where the outcome of one batch appears.
 #[derive(Debug)]
@@ -33,7 +38,7 @@ pub(crate) struct BatchCell {
     outcome: Completion<Outcome>,
     /// Records in the batch while it grows.
     records: AtomicU32,
-    /// The cell tells it when every record of the batch is awaited.
+    /// The cell tells it when every record of the batch is awaited. It is not kept alive: only its place in memory is.
     watcher: Option<Weak<dyn BatchWatcher>>,
     /// The watcher does not know it yet. With many tasks that each await every record it becomes true with each of them.
     is_news: AtomicBool,
@@ -50,7 +55,7 @@ pub(crate) trait BatchWatcher: fmt::Debug + Send + Sync {
 #[derive(Debug, Clone)]
 pub(crate) enum Outcome {
     /// The broker has it. `base_offset` is unknown with `acks=0` and for some duplicates.
-    Delivered { base_offset: Option<i64>, log_append_time: Option<i64> },
+    Delivered { base_offset: Option<i64>, log_append_time: Option<i64>, facts: BatchFacts },
     /// It failed, all records alike or each with its own reason.
     Failed(Arc<BatchFailure>),
     /// Its records went into other batches: from index `first` of this one on, record `first + i` is record `at + i`
@@ -151,6 +156,7 @@ impl BatchCell {
         self.outcome.wake();
     }
 
+    #[inline]
     pub(crate) fn outcome(&self) -> Option<&Outcome> {
         self.outcome.get()
     }
@@ -247,34 +253,46 @@ impl Drop for Parked<'_> {
 #[must_use = "a dropped `Delivery` hides whether the record was delivered"]
 pub struct Delivery {
     cell: Arc<BatchCell>,
-    record: RecordFacts,
-    /// Where the waker is parked in the cell, or `NO_SLOT`.
-    slot: u32,
+    spot: Spot,
 }
 
-/// What a delivery must know of its record beside its batch.
+/// Where a record is in its batch, and where the waker of its delivery is parked in the cell. As one number, so that a
+/// [`Delivery`] and an `Option` of one travel in two registers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct RecordFacts {
-    /// The record's position in its batch.
-    pub(crate) index: u32,
-    pub(crate) timestamp: i64,
-    /// -1 for null, as on the wire.
-    pub(crate) key_size: i32,
-    pub(crate) value_size: i32,
+struct Spot(u64);
+
+impl Spot {
+    #[inline]
+    fn new(index: u32) -> Self {
+        Self(u64::from(NO_SLOT) << 32 | u64::from(index))
+    }
+
+    #[inline]
+    fn index(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Returns `NO_SLOT` if no waker is parked.
+    #[inline]
+    fn slot(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline]
+    fn set_slot(&mut self, slot: u32) {
+        self.0 = u64::from(slot) << 32 | u64::from(self.index());
+    }
 }
 
 impl Delivery {
-    pub(crate) fn new(cell: Arc<BatchCell>, record: RecordFacts) -> Self {
-        Self { cell, record, slot: NO_SLOT }
+    #[inline]
+    pub(crate) fn new(cell: Arc<BatchCell>, index: u32) -> Self {
+        Self { cell, spot: Spot::new(index) }
     }
 
     /// Returns the batch that the record was in last, as far as this delivery knows, and its place there.
     pub(crate) fn place(&self) -> (&Arc<BatchCell>, u32) {
-        (&self.cell, self.record.index)
-    }
-
-    pub(crate) fn facts(&self) -> RecordFacts {
-        self.record
+        (&self.cell, self.spot.index())
     }
 
     /// Returns the partition that the record was given to.
@@ -286,19 +304,43 @@ impl Delivery {
     /// Returns the result if it is known already, without waiting.
     #[must_use]
     pub fn try_result(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
-        let mut cell = &self.cell;
-        let mut record = self.record;
+        let (mut cell, mut index) = self.place();
         loop {
             match cell.outcome()? {
                 Outcome::Redirected(parts) => {
-                    let part = redirect(parts, record.index)?;
+                    let part = redirect(parts, index)?;
                     if !planted!(WrongOffset) {
-                        record.index = part.position_of(record.index);
+                        index = part.position_of(index);
                     }
                     cell = &part.cell;
                 }
-                outcome => return Some(result(cell, outcome, record)),
+                outcome => return Some(result(cell, outcome, index)),
             }
+        }
+    }
+
+    /// Follows the record to where it is, and waits there.
+    fn poll_slowly(&mut self, cx: &Context<'_>) -> Poll<Result<RecordMetadata, DeliveryError>> {
+        loop {
+            let index = self.spot.index();
+            let mut slot = self.spot.slot();
+            let polled = self.cell.poll_outcome(cx, &mut slot);
+            self.spot.set_slot(if polled.is_ready() { NO_SLOT } else { slot });
+            let part = match polled {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(outcome) => {
+                    let part = match outcome {
+                        Outcome::Redirected(parts) => redirect(parts, index),
+                        Outcome::Delivered { .. } | Outcome::Failed(_) => None,
+                    };
+                    let Some(part) = part else {
+                        return Poll::Ready(result(&self.cell, outcome, index));
+                    };
+                    part.clone()
+                }
+            };
+            self.spot = Spot::new(part.position_of(index));
+            self.cell = part.cell;
         }
     }
 }
@@ -308,32 +350,19 @@ impl Future for Delivery {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let this = &mut *self;
-            let part = match this.cell.poll_outcome(cx, &mut this.slot) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(outcome) => {
-                    this.slot = NO_SLOT;
-                    let part = match outcome {
-                        Outcome::Redirected(parts) => redirect(parts, this.record.index),
-                        Outcome::Delivered { .. } | Outcome::Failed(_) => None,
-                    };
-                    let Some(part) = part else {
-                        return Poll::Ready(result(&this.cell, outcome, this.record));
-                    };
-                    part.clone()
-                }
-            };
-            this.record.index = part.position_of(this.record.index);
-            this.cell = part.cell;
+        if let Some(Outcome::Delivered { .. }) = self.cell.outcome() {
+            self.spot.set_slot(NO_SLOT);
+            return Poll::Ready(Ok(RecordMetadata::of(Arc::clone(&self.cell), self.spot.index())));
         }
+        self.poll_slowly(cx)
     }
 }
 
 impl Drop for Delivery {
+    #[inline]
     fn drop(&mut self) {
-        if self.slot != NO_SLOT {
-            self.cell.forget_waker(self.slot);
+        if self.spot.slot() != NO_SLOT {
+            self.cell.forget_waker(self.spot.slot());
         }
     }
 }
@@ -351,115 +380,18 @@ fn redirect(parts: &[Redirect], index: u32) -> Option<&Redirect> {
     parts.iter().rev().find(|part| part.first <= index)
 }
 
-#[inline]
-fn result(cell: &BatchCell, outcome: &Outcome, record: RecordFacts) -> Result<RecordMetadata, DeliveryError> {
+fn result(cell: &Arc<BatchCell>, outcome: &Outcome, index: u32) -> Result<RecordMetadata, DeliveryError> {
     match outcome {
-        Outcome::Failed(failure) => Err(DeliveryError::new(Arc::clone(failure), record.index)),
-        Outcome::Delivered { base_offset, log_append_time } => {
-            Ok(RecordMetadata::of(&cell.topic_partition, record, *base_offset, *log_append_time))
-        }
-        Outcome::Redirected(_) => Ok(RecordMetadata::of(&cell.topic_partition, record, None, None)),
-    }
-}
-
-/// Where a record stands in the log.
-///
-/// It is cheap to clone, and keeps nothing of the producer alive.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RecordMetadata {
-    topic: Topic,
-    partition: i32,
-    /// -1 if it is not known, as on the wire.
-    offset: i64,
-    timestamp: i64,
-    /// -1 for null, as on the wire.
-    key_size: i32,
-    value_size: i32,
-}
-
-impl RecordMetadata {
-    #[inline]
-    pub(crate) fn of(
-        at: &TopicPartition,
-        record: RecordFacts,
-        base: Option<i64>,
-        log_append_time: Option<i64>,
-    ) -> Self {
-        Self {
-            topic: at.topic.clone(),
-            partition: at.partition,
-            offset: base.map_or(-1, |base| base.saturating_add(i64::from(record.index))),
-            timestamp: log_append_time.unwrap_or(record.timestamp),
-            key_size: record.key_size,
-            value_size: record.value_size,
-        }
-    }
-
-    /// Returns the topic.
-    #[must_use]
-    pub fn topic(&self) -> &Topic {
-        &self.topic
-    }
-
-    /// Returns the partition.
-    #[must_use]
-    pub fn partition(&self) -> i32 {
-        self.partition
-    }
-
-    /// Returns the offset of the record in its partition.
-    ///
-    /// `None` with `acks=0`, because the broker does not answer, and for a batch that the broker has recognised as one that it
-    /// has already, if it did not say where.
-    #[must_use]
-    pub fn offset(&self) -> Option<i64> {
-        Some(self.offset).filter(|offset| *offset >= 0)
-    }
-
-    /// Returns the timestamp of the record in milliseconds since 1970: the broker's if the topic has
-    /// `message.timestamp.type=LogAppendTime`, the record's own otherwise.
-    #[must_use]
-    pub fn timestamp(&self) -> i64 {
-        self.timestamp
-    }
-
-    /// Returns the bytes of the serialized key, `None` for a null key.
-    #[must_use]
-    pub fn serialized_key_size(&self) -> Option<usize> {
-        usize::try_from(self.key_size).ok()
-    }
-
-    /// Returns the bytes of the serialized value, `None` for a null value.
-    #[must_use]
-    pub fn serialized_value_size(&self) -> Option<usize> {
-        usize::try_from(self.value_size).ok()
-    }
-}
-
-impl fmt::Debug for RecordMetadata {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecordMetadata")
-            .field("topic", self.topic())
-            .field("partition", &self.partition())
-            .field("offset", &self.offset())
-            .field("timestamp", &self.timestamp())
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for RecordMetadata {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.offset() {
-            Some(offset) => write!(f, "{}-{}@{offset}", self.topic, self.partition),
-            None => write!(f, "{}-{}", self.topic, self.partition),
-        }
+        Outcome::Failed(failure) => Err(DeliveryError::new(Arc::clone(failure), index)),
+        Outcome::Delivered { .. } | Outcome::Redirected(_) => Ok(RecordMetadata::of(Arc::clone(cell), index)),
     }
 }
 
 /// What interceptors learn about one record. Its batch keeps it if the record went through interceptors.
 #[derive(Debug, Clone)]
 pub(crate) struct AckNote {
-    pub(crate) record: RecordFacts,
+    /// The record's position in its batch.
+    pub(crate) index: u32,
     pub(crate) headers: Headers,
     pub(crate) observer: Arc<dyn AckObserver>,
 }
@@ -477,7 +409,7 @@ pub(crate) type AckResult<'a> = Result<&'a RecordMetadata, &'a DeliveryError>;
 /// Tells observers about the records that `notes` describe.
 fn tell_observers(cell: &Arc<BatchCell>, notes: &[AckNote]) {
     for note in notes {
-        let delivery = Delivery::new(Arc::clone(cell), note.record);
+        let delivery = Delivery::new(Arc::clone(cell), note.index);
         match delivery.try_result() {
             Some(Ok(metadata)) => note.observer.acknowledged(&cell.topic_partition, note, Ok(&metadata)),
             Some(Err(error)) => note.observer.acknowledged(&cell.topic_partition, note, Err(&error)),

@@ -11,7 +11,7 @@ use loom::thread;
 use super::accumulator::Border;
 use super::model;
 use crate::accumulator::WakeFlag;
-use crate::delivery::{BatchCell, BatchWatcher, Delivery, RecordFacts};
+use crate::delivery::{BatchCell, BatchWatcher, Delivery};
 use crate::protocol::compression::Compression;
 use crate::topic_partition::TopicPartition;
 
@@ -74,10 +74,7 @@ pub fn batch_whose_last_record_is_awaited() {
         let watcher = Arc::new(Watcher::default());
         let weak: Weak<Watcher> = Arc::downgrade(&watcher);
         let cell = BatchCell::new(TopicPartition::new("topic", 0), Some(weak));
-        let delivery = |index| {
-            let record = RecordFacts { index, timestamp: 0, key_size: -1, value_size: -1 };
-            Delivery::new(Arc::clone(&cell), record)
-        };
+        let delivery = |index| Delivery::new(Arc::clone(&cell), index);
         let wait_for = |mut delivery: Delivery| {
             assert!(Pin::new(&mut delivery).poll(&mut Context::from_waker(Waker::noop())).is_pending());
             delivery

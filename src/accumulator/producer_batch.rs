@@ -12,7 +12,8 @@ use crate::accumulator::partition_queue::PartitionQueue;
 use crate::accumulator::salvage;
 use crate::accumulator::stage_clock::{EnqueueWaits, Stage, StageClock};
 use crate::buffer_memory::BatchBuffer;
-use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, RecordFacts, Teller};
+use crate::delivery::batch_facts::{BatchFacts, RecordFacts};
+use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, Teller};
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent, Why};
 use crate::fence::fenced;
 use crate::protocol::compression::{self, Compression};
@@ -47,6 +48,8 @@ pub(crate) struct ProducerBatch {
     incomplete: Option<Incomplete>,
     bytes: BatchBytes,
     builder: RecordBatchBuilder,
+    /// What the results of its records tell.
+    facts: BatchFacts,
     /// The codec asked for until the bytes are sealed, then the one in use.
     compression: Compression,
     /// The codec asked for.
@@ -145,6 +148,7 @@ impl ProducerBatch {
             incomplete: Some(incomplete),
             bytes: BatchBytes::Open(buffer),
             builder: RecordBatchBuilder::default(),
+            facts: BatchFacts::default(),
             compression,
             wanted_compression: compression,
             plain_len: 0,
@@ -210,8 +214,9 @@ impl ProducerBatch {
         if self.is_full || at_most > buffer.capacity() || at_most >= limit {
             return None;
         }
-        let delivery = write(buffer, &mut self.builder, &self.cell, record, payload_len);
-        Some((delivery, buffer.len() - before))
+        let index = write(buffer, &mut self.builder, &mut self.facts, record, payload_len);
+        let grown = buffer.len() - before;
+        Some((self.delivery(index), grown))
     }
 
     /// Appends a record for which [`ProducerBatch::room_for`] said that it fits.
@@ -223,12 +228,12 @@ impl ProducerBatch {
         waits: EnqueueWaits,
     ) -> Option<Delivery> {
         let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
-        let delivery = write(buffer, &mut self.builder, &self.cell, record, payload_len);
+        let index = write(buffer, &mut self.builder, &mut self.facts, record, payload_len);
         if let Some(observer) = observer.cloned() {
-            self.notes.push(AckNote { record: delivery.facts(), headers: record.headers.clone(), observer });
+            self.notes.push(AckNote { index, headers: record.headers.clone(), observer });
         }
         self.clock.note_enqueue(waits);
-        Some(delivery)
+        Some(self.delivery(index))
     }
 
     /// A record was appended. Returns whether the batch has reached this length, from where on it takes no others.
@@ -366,7 +371,7 @@ impl ProducerBatch {
 
     /// Takes over the note of the record that was appended last.
     pub(crate) fn take_over_note(&mut self, mut note: AckNote) {
-        note.record.index = self.record_count().saturating_sub(1);
+        note.index = self.record_count().saturating_sub(1);
         self.notes.push(note);
     }
 
@@ -451,12 +456,13 @@ impl ProducerBatch {
 
     /// Ends the batch as delivered.
     pub(crate) fn deliver(
-        self: Box<Self>,
+        mut self: Box<Self>,
         base_offset: Option<i64>,
         log_append_time: Option<i64>,
         teller: &Teller,
     ) {
-        self.end(Outcome::Delivered { base_offset, log_append_time }, teller);
+        let facts = std::mem::take(&mut self.facts);
+        self.end(Outcome::Delivered { base_offset, log_append_time, facts }, teller);
     }
 
     /// Ends the batch as failed.
@@ -502,6 +508,13 @@ impl ProducerBatch {
         self.clock.spent()
     }
 
+    /// The record of this index was appended last.
+    #[inline]
+    fn delivery(&self, index: u32) -> Delivery {
+        self.cell.set_record_count(index + 1);
+        Delivery::new(Arc::clone(&self.cell), index)
+    }
+
     fn end(mut self: Box<Self>, outcome: Outcome, teller: &Teller) {
         let notes = std::mem::take(&mut self.notes);
         // The memory is free before a caller learns of the outcome and sends the next record.
@@ -519,6 +532,7 @@ impl ProducerBatch {
             cell: Arc::clone(&self.cell),
             bytes: self.bytes.take(),
             builder: std::mem::take(&mut self.builder),
+            facts: std::mem::take(&mut self.facts),
             notes: std::mem::take(&mut self.notes),
             incomplete: self.incomplete.take(),
             last_answer: self.last_answer.take(),
@@ -541,24 +555,20 @@ impl Drop for ProducerBatch {
     }
 }
 
-/// Writes a record behind the others of its batch.
+/// Writes a record behind the others of its batch. Returns its index.
 #[inline]
 fn write(
     buffer: &mut BatchBuffer,
     builder: &mut RecordBatchBuilder,
-    cell: &Arc<BatchCell>,
+    facts: &mut BatchFacts,
     record: &RecordRef<'_>,
     payload_len: usize,
-) -> Delivery {
-    let facts = RecordFacts {
-        index: builder.count(),
-        timestamp: record.timestamp,
-        key_size: size(record.key),
-        value_size: size(record.value),
-    };
+) -> u32 {
+    let index = builder.count();
+    let (key_size, value_size) = (record.key.map(<[u8]>::len), record.value.map(<[u8]>::len));
+    facts.note(index, RecordFacts::new(record.timestamp, key_size, value_size), buffer.capacity());
     buffer.write(|room| builder.write(room, record, payload_len));
-    cell.set_record_count(builder.count());
-    Delivery::new(Arc::clone(cell), facts)
+    index
 }
 
 /// Whether a record fits into a batch.
@@ -572,9 +582,4 @@ pub(crate) enum Room {
     Full,
     /// In a larger buffer, in place of one of `replaced` bytes.
     Grow { capacity: usize, replaced: usize },
-}
-
-#[inline]
-fn size(bytes: Option<&[u8]>) -> i32 {
-    bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).unwrap_or(i32::MAX))
 }

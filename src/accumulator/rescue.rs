@@ -104,7 +104,7 @@ fn part_in_two(
         if side.replace(is_taken) != Some(is_taken) {
             redirects.push(Redirect { first: index, at: part.record_count(), cell: Arc::clone(part.cell()) });
         }
-        move_to(part, record, notes.next_if(|note| note.record.index == index));
+        move_to(part, record, notes.next_if(|note| note.index == index));
     }
     // Room for the most that records may take is more than they take.
     let spare = kept.grow(queue.memory().take_beyond(kept.len()));

@@ -51,6 +51,7 @@ impl<T> Completion<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn get(&self) -> Option<&T> {
         self.value.get()
     }

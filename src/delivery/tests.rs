@@ -6,6 +6,7 @@ use std::task::{Wake, Waker};
 
 use crate::error::{DeliveryErrorKind, FailedBatch, Persisted, TimeSpent};
 
+use super::batch_facts::RecordFacts;
 use super::*;
 
 #[derive(Debug, Default)]
@@ -36,12 +37,8 @@ fn cell() -> Arc<BatchCell> {
     BatchCell::new(partition(), None)
 }
 
-fn facts(index: u32) -> RecordFacts {
-    RecordFacts { index, timestamp: 1000 + i64::from(index), key_size: -1, value_size: 5 }
-}
-
 fn delivery(cell: &Arc<BatchCell>, index: u32) -> Delivery {
-    Delivery::new(Arc::clone(cell), facts(index))
+    Delivery::new(Arc::clone(cell), index)
 }
 
 impl BatchCell {
@@ -51,7 +48,14 @@ impl BatchCell {
 }
 
 fn delivered(base_offset: i64) -> Outcome {
-    Outcome::Delivered { base_offset: Some(base_offset), log_append_time: None }
+    Outcome::Delivered { base_offset: Some(base_offset), log_append_time: None, facts: BatchFacts::default() }
+}
+
+/// With the same facts for all records.
+fn delivered_with(base_offset: Option<i64>, log_append_time: Option<i64>, record: RecordFacts) -> Outcome {
+    let mut facts = BatchFacts::default();
+    facts.note(0, record, 0);
+    Outcome::Delivered { base_offset, log_append_time, facts }
 }
 
 fn failed() -> Outcome {
@@ -287,7 +291,7 @@ impl AckObserver for Observer {
         assert_eq!(*topic_partition, partition());
         assert_eq!(self.woken.wakes(), 0);
         let offset = result.ok().and_then(RecordMetadata::offset);
-        self.told.lock().unwrap().push((note.record.index, offset));
+        self.told.lock().unwrap().push((note.index, offset));
     }
 }
 
@@ -297,7 +301,7 @@ fn observe(outcome: Outcome) -> Vec<(u32, Option<i64>)> {
     let observer = Arc::new(Observer { told: Mutex::default(), woken: Arc::clone(&woken) });
     let note = |index| {
         let observer = Arc::<Observer>::clone(&observer);
-        AckNote { record: facts(index), headers: Headers::new(), observer }
+        AckNote { index, headers: Headers::new(), observer }
     };
     let notes = [0, 1, 2].map(note);
     let mut waiting = delivery(&cell, 0);
@@ -324,11 +328,8 @@ fn observer_hears_nothing_of_records_that_moved_on() {
 #[test]
 fn metadata_tells_where_the_record_is() {
     let cell = cell();
-    let delivery = Delivery::new(
-        Arc::clone(&cell),
-        RecordFacts { index: 4, timestamp: 1234, key_size: 0, value_size: -1 },
-    );
-    cell.complete(delivered(10), &[]);
+    let delivery = delivery(&cell, 4);
+    cell.complete(delivered_with(Some(10), None, RecordFacts::new(1234, Some(0), None)), &[]);
 
     let metadata = delivery.try_result().unwrap().unwrap();
 
@@ -342,12 +343,63 @@ fn metadata_tells_where_the_record_is() {
 fn metadata_without_an_offset_and_with_the_time_of_the_broker() {
     let cell = cell();
     let delivery = delivery(&cell, 1);
-    cell.complete(Outcome::Delivered { base_offset: None, log_append_time: Some(777) }, &[]);
+    cell.complete(delivered_with(None, Some(777), RecordFacts::new(1234, None, None)), &[]);
 
     let metadata = delivery.try_result().unwrap().unwrap();
 
     assert_eq!((metadata.offset(), metadata.timestamp()), (None, 777));
     assert_eq!(metadata.to_string(), "topic-3");
+}
+
+#[test]
+fn metadata_is_compared_by_what_it_tells() {
+    let told = |base, time, record| {
+        let cell = cell();
+        let delivery = delivery(&cell, 1);
+        cell.complete(delivered_with(base, time, record), &[]);
+        delivery.try_result().unwrap().unwrap()
+    };
+    let record = RecordFacts::new(5, Some(1), Some(2));
+    let metadata = told(Some(7), None, record);
+
+    assert_eq!(metadata, told(Some(7), None, record));
+    assert_eq!(metadata, told(Some(7), Some(5), RecordFacts::new(9, Some(1), Some(2))));
+    let others = [
+        told(Some(8), None, record),
+        told(None, None, record),
+        told(Some(7), Some(6), record),
+        told(Some(7), None, RecordFacts::new(5, None, Some(2))),
+        told(Some(7), None, RecordFacts::new(5, Some(1), Some(3))),
+    ];
+    assert!(others.iter().all(|other| metadata != *other));
+}
+
+#[test]
+fn metadata_keeps_no_other_batch_and_no_queue_alive() {
+    let (whole, piece) = (cell(), cell());
+    let mut moved = delivery(&whole, 3);
+    whole.complete(redirected(&[(0, &piece)]), &[]);
+    piece.complete(delivered(50), &[]);
+    let weak = Arc::downgrade(&whole);
+
+    let Poll::Ready(Ok(metadata)) = poll(&mut moved, Waker::noop()) else { panic!() };
+    drop((whole, piece));
+
+    assert!(weak.upgrade().is_none());
+    assert_eq!(metadata.offset(), Some(53));
+}
+
+#[test]
+fn record_that_no_batch_has_is_somewhere_in_the_partition() {
+    let cell = cell();
+    let mut delivery = delivery(&cell, 0);
+
+    cell.complete(redirected(&[(1, &self::cell())]), &[]);
+
+    assert!(delivery.try_result().is_none());
+    let Poll::Ready(Ok(metadata)) = poll(&mut delivery, Waker::noop()) else { panic!() };
+    assert_eq!((metadata.to_string().as_str(), metadata.timestamp()), ("topic-3", -1));
+    assert_eq!((metadata.serialized_key_size(), metadata.serialized_value_size()), (None, None));
 }
 
 #[test]
@@ -365,7 +417,8 @@ fn delivery_is_small_and_movable() {
     fn assert_unpin<T: Unpin + Send + Sync + 'static>() {}
     assert_unpin::<Delivery>();
 
-    assert!(size_of::<Delivery>() <= 40, "{}", size_of::<Delivery>());
+    assert_eq!([size_of::<Delivery>(), size_of::<Option<Delivery>>()], [16; 2]);
+    assert_eq!(size_of::<RecordMetadata>(), 16);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use crate::accumulator::ProducerBatch;
 use crate::clock;
-use crate::delivery::{BatchCell, Delivery, Outcome, RecordFacts, RecordMetadata, Teller};
+use crate::delivery::batch_facts::{BatchFacts, RecordFacts};
+use crate::delivery::{BatchCell, Delivery, Outcome, RecordMetadata, Teller};
 use crate::error::{
     DeliveryError, DeliveryErrorKind, Persisted, SendError, SendErrorKind, TransactionError,
     TransactionErrorKind,
@@ -25,19 +26,25 @@ impl RecordMetadata {
     /// ```
     #[must_use]
     pub fn new(at: TopicPartition, offset: Option<i64>, timestamp: i64) -> Self {
-        let record = RecordFacts { index: 0, timestamp, key_size: -1, value_size: -1 };
-        Self::of(&at, record, offset, None)
+        made(at, offset, RecordFacts::new(timestamp, None, None))
     }
 
     /// The same with the sizes of the serialized key and value in bytes, `None` for null; for tests.
     #[must_use]
     pub fn with_sizes(&self, key: Option<usize>, value: Option<usize>) -> Self {
-        let size = |size: Option<usize>| size.map_or(-1, |size| i32::try_from(size).unwrap_or(i32::MAX));
-        let (key_size, value_size) = (size(key), size(value));
-        let record = RecordFacts { index: 0, timestamp: self.timestamp(), key_size, value_size };
         let at = TopicPartition::new(self.topic().clone(), self.partition());
-        Self::of(&at, record, self.offset(), None)
+        made(at, self.offset(), RecordFacts::new(self.timestamp(), key, value))
     }
+}
+
+/// Makes that of the only record of a batch.
+fn made(at: TopicPartition, offset: Option<i64>, record: RecordFacts) -> RecordMetadata {
+    let mut facts = BatchFacts::default();
+    facts.note(0, record, 0);
+    let cell = BatchCell::new(at, None);
+    let outcome = Outcome::Delivered { base_offset: offset, log_append_time: None, facts };
+    cell.end(outcome, &[], &Teller::WITHOUT_SENDER);
+    RecordMetadata::of(cell, 0)
 }
 
 impl Delivery {
@@ -52,27 +59,15 @@ impl Delivery {
     /// # }).unwrap();
     /// ```
     pub fn ready(result: Result<RecordMetadata, DeliveryError>) -> Self {
-        let (at, record, outcome) = match result {
-            Ok(metadata) => {
-                let size = |size: Option<usize>| size.and_then(|size| i32::try_from(size).ok()).unwrap_or(-1);
-                let record = RecordFacts {
-                    index: 0,
-                    timestamp: metadata.timestamp(),
-                    key_size: size(metadata.serialized_key_size()),
-                    value_size: size(metadata.serialized_value_size()),
-                };
-                let at = TopicPartition::new(metadata.topic().clone(), metadata.partition());
-                (at, record, Outcome::Delivered { base_offset: metadata.offset(), log_append_time: None })
-            }
+        match result {
+            Ok(metadata) => metadata.into_delivery(),
             Err(error) => {
                 let (failure, index) = error.into_parts();
-                let record = RecordFacts { index, timestamp: -1, key_size: -1, value_size: -1 };
-                (failure.topic_partition.clone(), record, Outcome::Failed(failure))
+                let cell = BatchCell::new(failure.topic_partition.clone(), None);
+                cell.end(Outcome::Failed(failure), &[], &Teller::WITHOUT_SENDER);
+                Self::new(cell, index)
             }
-        };
-        let cell = BatchCell::new(at, None);
-        cell.end(outcome, &[], &Teller::WITHOUT_SENDER);
-        Self::new(cell, record)
+        }
     }
 }
 

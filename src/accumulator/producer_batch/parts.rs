@@ -87,10 +87,10 @@ impl ProducerBatch {
     pub(in crate::accumulator) fn move_notes(&mut self, redirects: &[Redirect], pieces: &mut [Self]) {
         let mut notes = std::mem::take(&mut self.notes);
         for (redirect, piece) in redirects.iter().zip(pieces).rev() {
-            let at = notes.partition_point(|note| note.record.index < redirect.first);
+            let at = notes.partition_point(|note| note.index < redirect.first);
             piece.notes = notes.split_off(at);
             for note in &mut piece.notes {
-                note.record.index -= redirect.first;
+                note.index -= redirect.first;
             }
         }
     }

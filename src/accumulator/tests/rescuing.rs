@@ -48,6 +48,20 @@ fn every_record_keeps_its_contents_on_either_side() {
 }
 
 #[test]
+fn results_of_innocent_records_tell_their_own_sizes() {
+    let bench = Bench::new();
+    let sizes = [3, 1, 1, 2, 1];
+    let values = sizes.map(|size| "x".repeat(size));
+    let deliveries = bench.append_all(&values.each_ref().map(String::as_str));
+
+    fail(part(&bench, &[1, 2]).unwrap());
+    deliver(*bench.take(), 0);
+
+    let innocent = [0, 3, 4].map(|at: usize| deliveries[at].try_result().unwrap().unwrap());
+    assert_eq!(innocent.map(|metadata| metadata.serialized_value_size()), [3, 2, 1].map(Some));
+}
+
+#[test]
 fn batch_without_a_record_to_save_comes_back() {
     for named in [&[][..], &[7, 9], &[0, 1, 2]] {
         let bench = Bench::new();

@@ -56,6 +56,25 @@ fn pieces_keep_records_order_age_and_codec() {
 }
 
 #[test]
+fn results_of_records_in_pieces_tell_their_own_sizes_and_timestamps() {
+    let bench = Bench::new();
+    let sizes = [150, 150, 7, 150, 300, 9];
+    let values = sizes.map(|size| "x".repeat(size));
+    let deliveries = bench.append_all(&values.each_ref().map(String::as_str));
+
+    assert!(cut(&bench).unwrap() > 1);
+    while bench.queue.queued_batches() > 0 {
+        deliver(*bench.take(), 0);
+    }
+
+    let told = deliveries.iter().map(|delivery| {
+        let metadata = delivery.try_result().unwrap().unwrap();
+        (metadata.serialized_key_size(), metadata.serialized_value_size(), metadata.timestamp())
+    });
+    assert!(told.eq(sizes.map(|size| (None, Some(size), 5))));
+}
+
+#[test]
 fn pieces_take_their_memory_at_once_and_give_it_back() {
     let bench = Bench::with(Compression::None, BATCH);
     bench.append_all(&[&value_of(313), &value_of(313), &value_of(313)]);
@@ -112,7 +131,7 @@ impl AckObserver for Told {
     fn acknowledged(&self, _: &TopicPartition, note: &AckNote, result: AckResult<'_>) {
         assert_eq!(note.headers.len(), 1);
         let offset = result.unwrap().offset();
-        self.0.lock().unwrap().push((note.record.index, offset));
+        self.0.lock().unwrap().push((note.index, offset));
     }
 }
 

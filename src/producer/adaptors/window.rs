@@ -183,7 +183,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::delivery::{BatchCell, RecordFacts};
+    use crate::delivery::BatchCell;
     use crate::topic_partition::TopicPartition;
 
     /// Puts every record into one batch that does not end.
@@ -192,9 +192,8 @@ mod tests {
     impl Accepts<Bytes, Bytes> for OneBatch {
         fn accept(&self, record: ProducerRecord) -> Acceptance<Bytes, Bytes> {
             let index = record.partition.unwrap_or_default().unsigned_abs();
-            let facts = RecordFacts { index, timestamp: 0, key_size: -1, value_size: -1 };
             self.0.set_record_count(index + 1);
-            Acceptance::Ended(Ok(Delivery::new(Arc::clone(&self.0), facts)))
+            Acceptance::Ended(Ok(Delivery::new(Arc::clone(&self.0), index)))
         }
     }
 
