@@ -13,6 +13,10 @@ use crate::protocol::compression::Compression;
 use crate::record::Headers;
 use crate::wire::varint::{self, PutByte};
 
+mod next_record;
+
+use self::next_record::NextRecord;
+
 /// Bytes before the first record.
 pub(crate) const HEADER_LEN: usize = 61;
 
@@ -68,6 +72,8 @@ pub(crate) struct RecordBatchBuilder {
     base_timestamp: i64,
     max_timestamp: i64,
     count: u32,
+    /// For [`RecordBatchBuilder::write_usual`].
+    next: NextRecord,
 }
 
 impl RecordBatchBuilder {
@@ -89,6 +95,16 @@ impl RecordBatchBuilder {
     /// it is. What does not fit is cut off.
     #[inline]
     pub(crate) fn write(&mut self, room: &mut [u8], record: &RecordRef<'_>, payload_len: usize) -> usize {
+        if record.headers.is_empty()
+            && let Some(len) = self.write_usual(room, record.key, record.value, record.timestamp)
+        {
+            return len;
+        }
+        self.write_any(room, record, payload_len)
+    }
+
+    fn write_any(&mut self, room: &mut [u8], record: &RecordRef<'_>, payload_len: usize) -> usize {
+        self.next = NextRecord::default();
         if self.count == 0 {
             self.base_timestamp = record.timestamp;
             self.max_timestamp = record.timestamp;
