@@ -32,7 +32,8 @@ mod workers;
 pub(crate) use self::changes::{Changes, WakeFlag};
 pub(crate) use self::incomplete::IncompleteBatches;
 pub(crate) use self::partition_queue::{
-    Append, Appended, AtBatchEnd, BufferNeed, Done, Head, NO_TRANSACTION, PartitionQueue, SealJob, TakenHead,
+    Append, Appended, AtBatchEnd, BufferNeed, Done, Head, JoinTerms, NO_TRANSACTION, PartitionQueue, SealJob,
+    TakenHead,
 };
 pub(crate) use self::producer_batch::{BatchOrder, LastAnswer, ProducerBatch};
 pub(crate) use self::rescue::{Rescue, rescue, withdraw};

@@ -240,6 +240,22 @@ impl BatchBuffer {
         self.filled += write(room).min(most);
     }
 
+    /// Lets `write` write after the contents and before the byte `end`. The bytes that it says it has written, if it has, are then
+    /// contents, too.
+    #[inline]
+    pub(crate) fn try_write(
+        &mut self,
+        end: usize,
+        write: impl FnOnce(&mut [u8]) -> Option<usize>,
+    ) -> Option<usize> {
+        let end = end.min(self.bytes.len());
+        let room = self.bytes.get_mut(self.filled..end)?;
+        let most = room.len();
+        let written = write(room)?.min(most);
+        self.filled += written;
+        Some(written)
+    }
+
     /// Writes the contents into a larger buffer, which is empty.
     pub(crate) fn copy_into(&self, larger: &mut Self) {
         larger.write(|room| match room.split_at_mut_checked(self.filled) {

@@ -144,7 +144,7 @@ struct Reading {
     moment: RecordTime,
     /// Which producer's clock it is of.
     producer: u64,
-    tick: Tick,
+    tick: Option<Tick>,
     /// How many more records it may serve.
     uses: u32,
 }
@@ -156,11 +156,12 @@ const USES: u32 = 16;
 const BURST: Duration = Duration::from_micros(200);
 
 impl Stopwatch {
+    pub(crate) const NEW: Self = Self { last: None };
+
     /// Returns the time by the clock of a producer.
     #[inline]
-    pub(crate) fn moment(&mut self, producer: u64, clock: &WallClock) -> RecordTime {
-        let tick = Tick::now();
-        self.moment_at(tick, producer, || {
+    pub(crate) fn moment(&mut self, producer: u64, clock: &WallClock) -> &RecordTime {
+        self.moment_at(Tick::now, producer, |tick| {
             let now = now();
             RecordTime { now, millis: clock.millis(now, tick), seconds: clock.seconds(now) }
         })
@@ -169,36 +170,35 @@ impl Stopwatch {
     #[inline]
     fn moment_at(
         &mut self,
-        tick: Option<Tick>,
+        tick: impl Fn() -> Option<Tick>,
         producer: u64,
-        read: impl FnOnce() -> RecordTime,
-    ) -> RecordTime {
+        read: impl Fn(Option<Tick>) -> RecordTime,
+    ) -> &RecordTime {
         if let Some(last) = &mut self.last
             && last.uses > 0
-            && Some(last.tick) == tick
             && last.producer == producer
+            && last.tick == tick()
         {
             last.uses -= 1;
-            return last.moment;
+        } else {
+            let tick = tick();
+            self.last = Some(self.read(tick, producer, read(tick)));
         }
-        self.read(tick, producer, read())
+        &self.last.get_or_insert_with(|| Reading { moment: read(None), producer, tick: None, uses: 0 }).moment
     }
 
-    fn read(&mut self, tick: Option<Tick>, producer: u64, moment: RecordTime) -> RecordTime {
+    #[inline(never)]
+    fn read(&self, tick: Option<Tick>, producer: u64, moment: RecordTime) -> Reading {
         let took = |last: &Reading| moment.now.saturating_duration_since(last.moment.now);
-        let is_burst = self.last.as_ref().is_some_and(|last| took(last) < BURST);
+        let is_burst = tick.is_some() && self.last.as_ref().is_some_and(|last| took(last) < BURST);
         let uses = if is_burst { USES - 1 } else { 0 };
-        self.last = tick.map(|tick| Reading { moment, producer, tick, uses });
-        moment
+        Reading { moment, producer, tick, uses }
     }
 }
 
-/// A reading of the coarse wall clock.
+/// A reading of the coarse wall clock, in nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Tick {
-    seconds: i64,
-    nanoseconds: i64,
-}
+pub(crate) struct Tick(i64);
 
 impl Tick {
     #[cfg(all(any(target_os = "linux", target_os = "android"), not(kafka_producer_portable)))]
@@ -213,14 +213,16 @@ impl Tick {
             return None;
         }
         let time = ClockId::CLOCK_REALTIME_COARSE.now().ok()?;
-        Some(Self { seconds: i64::from(time.tv_sec()), nanoseconds: i64::from(time.tv_nsec()) })
+        // Until the year 2262.
+        Some(Self(
+            i64::from(time.tv_sec()).wrapping_mul(1_000_000_000).wrapping_add(i64::from(time.tv_nsec())),
+        ))
     }
 
     /// Returns whether a time in microseconds is one at which the coarse clock may have said this.
     #[inline]
     fn agrees_with(self, wall_us: i64) -> bool {
-        let tick_us = self.seconds.saturating_mul(1_000_000).saturating_add(self.nanoseconds / 1000);
-        (-STEP_US..=STEP_US).contains(&wall_us.saturating_sub(tick_us))
+        (-STEP_US..=STEP_US).contains(&wall_us.saturating_sub(self.0 / 1000))
     }
 
     /// Other systems have no such clock.
@@ -291,6 +293,8 @@ pub(crate) mod simulated {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     #[test]
@@ -346,7 +350,7 @@ mod tests {
         assert!(clock.millis(origin + century, None) > wall_clock_ms());
     }
 
-    const TICK: Tick = Tick { seconds: 7, nanoseconds: 4_000_000 };
+    const TICK: Tick = Tick(7_004_000_000);
 
     /// A precise clock, and how often it was read.
     struct Precise {
@@ -359,10 +363,16 @@ mod tests {
         fn ask(&mut self, stopwatch: &mut Stopwatch, after: Duration, tick: Option<Tick>) -> Duration {
             self.now += after;
             let (now, readings) = (self.now, &mut self.readings);
-            let moment = stopwatch.moment_at(tick, 1, || {
-                *readings += 1;
-                RecordTime { now, millis: 0, seconds: 0 }
-            });
+            let read = Cell::new(0);
+            let moment = *stopwatch.moment_at(
+                || tick,
+                1,
+                |_| {
+                    read.set(read.get() + 1);
+                    RecordTime { now, millis: 0, seconds: 0 }
+                },
+            );
+            *readings += read.get();
             now - moment.now
         }
     }
@@ -395,7 +405,7 @@ mod tests {
             precise.ask(&mut stopwatch, Duration::from_micros(1), Some(TICK));
         }
 
-        let next = Tick { nanoseconds: 8_000_000, ..TICK };
+        let next = Tick(TICK.0 + 4_000_000);
         assert_eq!(precise.ask(&mut stopwatch, Duration::from_millis(4), Some(next)), Duration::ZERO);
     }
 
@@ -453,7 +463,7 @@ mod tests {
             precise.ask(&mut stopwatch, Duration::from_micros(1), Some(TICK));
         }
 
-        let set_back = Tick { seconds: TICK.seconds - 3600, ..TICK };
+        let set_back = Tick(TICK.0 - 3_600_000_000_000);
         assert_eq!(precise.ask(&mut stopwatch, Duration::from_micros(3), Some(set_back)), Duration::ZERO);
     }
 
@@ -462,9 +472,9 @@ mod tests {
         let Some(tick) = Tick::now() else { return };
 
         // A machine that is busy may take its time between the two.
-        assert!((-10_000_000..=STEP_US).contains(&(tick.seconds * 1_000_000 - wall_clock_us())));
-        assert!(tick.agrees_with(tick.seconds * 1_000_000 + tick.nanoseconds / 1000 + 10_000));
-        assert!(!tick.agrees_with(tick.seconds * 1_000_000 + 1_030_000));
+        assert!((-10_000_000..=STEP_US).contains(&(tick.0 / 1000 - wall_clock_us())));
+        assert!(tick.agrees_with(tick.0 / 1000 + 10_000));
+        assert!(!tick.agrees_with(tick.0 / 1000 + 1_030_000));
     }
 
     #[test]

@@ -24,10 +24,12 @@ use crate::topic_partition::TopicPartition;
 
 pub(crate) mod batch_facts;
 pub(crate) mod completion;
+mod deliveries;
 mod record_metadata;
 
 use self::batch_facts::BatchFacts;
 use self::completion::{Completion, NO_SLOT};
+pub use self::deliveries::Deliveries;
 pub use self::record_metadata::RecordMetadata;
 
 /// The place where the outcome of one batch appears.

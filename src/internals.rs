@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 
 use crate::accumulator::{
-    Append, AtBatchEnd, EnqueueWaits, ProducerBatch, RecordAccumulator, Settings, TakenHead, TopicQueues,
-    TryAppend,
+    Append, AtBatchEnd, EnqueueWaits, JoinTerms, ProducerBatch, RecordAccumulator, Settings, TakenHead,
+    TopicQueues, TryAppend,
 };
 use crate::buffer_memory::BufferMemory;
 use crate::clock;
@@ -222,15 +222,15 @@ impl Accumulator {
         let record = RecordRef { timestamp: 1_700_000_000_000, key, value: Some(value), headers: &headers };
         let (payload_len, now) = (record.payload_len(), self.now);
         let queue = self.accumulator.ensure_queue(&self.topic, partition, || true)?;
-        if let Some(delivery) = queue.join_quietly(
-            &record,
-            payload_len,
+        let terms = JoinTerms {
+            transaction: crate::accumulator::NO_TRANSACTION,
+            is_countable: true,
+            largest: usize::MAX,
             now,
-            true,
-            crate::accumulator::NO_TRANSACTION,
-            self.accumulator.settings(),
-        ) {
-            return Some(delivery);
+            settings: self.accumulator.settings(),
+        };
+        if let Some((cell, index)) = queue.join_quietly(&record, &terms) {
+            return Some(Delivery::new(cell, index));
         }
         let waits = EnqueueWaits::default();
         let append = Append {

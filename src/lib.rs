@@ -341,7 +341,7 @@ pub use crate::config::{
     Acks, BootstrapServers, Compression, ConfigError, ConfigProblem, ConfigReason, MetadataRecoveryStrategy,
     Oidc, OidcAssertion, OidcSignature, ProducerConfig, Sasl, SecurityProtocol, Tls, TlsVersion,
 };
-pub use crate::delivery::{Delivery, RecordMetadata};
+pub use crate::delivery::{Deliveries, Delivery, RecordMetadata};
 pub use crate::error::{
     BrokerFailure, BrokerReport, BrokerState, ConnectionStep, DeliveryError, DeliveryErrorKind, Disposition,
     Persisted, SendError, SendErrorKind, TimeSpent, TransactionError, TransactionErrorKind,
@@ -371,9 +371,9 @@ pub use crate::pipeline::{
 pub use crate::producer::SendFuture;
 pub use crate::producer::{
     BlockingRefused, BuildError, CloseReport, ConsumerGroupMetadata, Enqueueing, Flushing, Health,
-    KafkaProducer, KafkaProducerBuilder, NotReady, OffsetAndMetadata, PoolError, PooledProducer, RecordSink,
-    SendRecords, SendStream, Sending, Transaction, TransactionHandle, TransactionalProducer,
-    TransactionalProducerPool, block_on,
+    KafkaProducer, KafkaProducerBuilder, KeyValue, NotReady, OffsetAndMetadata, PoolError, PooledProducer,
+    RecordSink, SendRecords, SendStream, Sending, TopicHandle, Transaction, TransactionHandle,
+    TransactionalProducer, TransactionalProducerPool, block_on,
 };
 #[cfg(feature = "telemetry")]
 pub use crate::producer::{ClientInstanceId, ClientInstanceIdError};

@@ -22,12 +22,14 @@ mod blocking;
 mod bootstrap_names;
 mod build_error;
 mod builder;
+mod burst;
 mod caller;
 mod close_report;
 mod core;
 mod deadline;
 mod enqueue;
 mod face;
+mod fields;
 mod health;
 #[cfg(feature = "telemetry")]
 mod instance_id;
@@ -41,6 +43,7 @@ mod send_records;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod time_limits;
+mod topic_handle;
 mod topic_wait;
 mod topics;
 mod transactional;
@@ -59,6 +62,7 @@ pub(crate) use self::adaptors::{give_way, service};
 pub use self::blocking::{BlockingRefused, block_on};
 pub use self::build_error::BuildError;
 pub use self::builder::KafkaProducerBuilder;
+pub use self::burst::KeyValue;
 pub use self::close_report::CloseReport;
 pub(crate) use self::core::ProducerCore;
 use self::enqueue::{Enqueue, TimeBlocked, TimeLimit, far};
@@ -68,12 +72,13 @@ pub use self::health::Health;
 pub use self::instance_id::{ClientInstanceId, ClientInstanceIdError};
 pub use self::not_ready::NotReady;
 pub use self::send_records::{Enqueueing, Flushing, SendRecords, Sending};
+pub use self::topic_handle::TopicHandle;
 pub use self::transactional::{
     ConsumerGroupMetadata, OffsetAndMetadata, PoolError, PooledProducer, Transaction, TransactionHandle,
     TransactionalProducer, TransactionalProducerPool,
 };
 use self::transactional::{Intake, number_of};
-use self::walk::{Stop, Walk};
+use self::walk::Walk;
 
 /// Sends records to Kafka.
 ///
@@ -357,20 +362,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         let mut walk = Walk::new(self, &mut record, number_of(intake));
         let kind = match walk.step() {
             Ok(delivery) => return Ok(delivery),
-            Err(Stop::Refused(kind)) => *kind,
-            Err(Stop::Retired | Stop::TopicUnknown) => {
-                self.core.ask_for_topic(&walk.record().topic, walk.record().partition)
-            }
-            Err(Stop::NoMemory { queue, least, .. }) => {
-                // Lingering batches would keep it full.
-                self.core.accumulator.want_memory();
-                let available = queue.memory().available();
-                SendErrorKind::Full {
-                    needed: least,
-                    available,
-                    limit: self.core.accumulator.memory().total(),
-                }
-            }
+            Err(stop) => self.core.not_at_once(stop, &walk.record().topic, walk.record().partition),
         };
         if let Some(intake) = intake {
             intake.note_not_at_once(walk.record(), &kind);

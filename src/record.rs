@@ -200,10 +200,7 @@ impl<K, V> ProducerRecord<K, V> {
 
     /// Refuses what no record may have.
     pub(crate) fn check(&self) -> Result<(), InvalidRecord> {
-        let topic_bytes = self.topic.as_str().len();
-        if topic_bytes > LONGEST_TOPIC {
-            return Err(InvalidRecord::TopicTooLong { bytes: topic_bytes });
-        }
+        InvalidRecord::check_topic(&self.topic)?;
         if let Some(partition) = self.partition
             && partition < 0
         {
@@ -240,6 +237,15 @@ pub(crate) enum InvalidRecord {
     NegativeTimestamp { timestamp: i64 },
     #[error("topic name of {bytes} bytes exceeds the protocol's limit of {LONGEST_TOPIC}")]
     TopicTooLong { bytes: usize },
+}
+
+impl InvalidRecord {
+    /// Says whether the name of a topic fits into requests.
+    #[inline]
+    pub(crate) fn check_topic(topic: &Topic) -> Result<(), Self> {
+        let bytes = topic.as_str().len();
+        if bytes > LONGEST_TOPIC { Err(Self::TopicTooLong { bytes }) } else { Ok(()) }
+    }
 }
 
 /// Brokers refuse much shorter names, too, with an error. A name that is longer than this does not fit into a request, and

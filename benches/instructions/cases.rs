@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_mock::sans_io::Brokers;
 use kafka_producer::__internals::{SenderMachine, SenderOptions, build_connected};
-use kafka_producer::{Delivery, KafkaProducer, ProducerRecord, Topic};
+use kafka_producer::{Deliveries, Delivery, KafkaProducer, ProducerRecord, Topic, TopicHandle};
 use tokio::runtime::Runtime;
 
 use crate::pipe::{self, Pipe};
@@ -18,7 +18,11 @@ use crate::pipe::{self, Pipe};
 /// A name, and what does the work, some of it [`counted`]. It returns how many times that which is counted was done.
 pub(crate) type Case = (&'static str, fn() -> usize);
 
-pub(crate) const CASES: [Case; 7] = [
+pub(crate) const CASES: [Case; 11] = [
+    ("topic_try_enqueue_100_bytes", || topic_try_enqueue(None)),
+    ("topic_try_enqueue_100_key_12_bytes", || topic_try_enqueue(Some("customer-042"))),
+    ("topic_enqueue_100_bytes", topic_enqueue),
+    ("topic_enqueue_all_100_bytes", topic_enqueue_all),
     ("try_enqueue_100_bytes", || try_enqueue(None, 100)),
     ("try_enqueue_100_bytes_key_12_bytes", || try_enqueue(Some("customer-042"), 100)),
     ("try_enqueue_1000_bytes", || try_enqueue(None, 1000)),
@@ -72,9 +76,12 @@ const RECORDS: usize = 1000;
 struct Producing {
     runtime: Runtime,
     producer: KafkaProducer,
+    topic: TopicHandle,
     template: ProducerRecord,
     records: Vec<ProducerRecord>,
     deliveries: Vec<Delivery>,
+    burst: Vec<Bytes>,
+    burst_deliveries: Deliveries,
 }
 
 impl Producing {
@@ -93,7 +100,9 @@ impl Producing {
             producer
         });
         let (records, deliveries) = (Vec::with_capacity(RECORDS), Vec::with_capacity(RECORDS));
-        Self { runtime, producer, template, records, deliveries }
+        let topic = producer.topic(TOPIC);
+        let (burst, burst_deliveries) = (Vec::new(), Deliveries::new());
+        Self { runtime, producer, topic, template, records, deliveries, burst, burst_deliveries }
     }
 
     fn prepare(&mut self) {
@@ -116,6 +125,41 @@ impl Producing {
         }
     }
 
+    fn topic_try_enqueue(&mut self) {
+        let ProducerRecord { key, value, .. } = &self.template;
+        for _ in 0..RECORDS {
+            let delivery = self.topic.try_enqueue(key, value).expect("there is memory");
+            self.deliveries.push(delivery);
+        }
+    }
+
+    fn topic_enqueue(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let ProducerRecord { key, value, .. } = &self.template;
+        for _ in 0..RECORDS {
+            let enqueued = pin!(self.topic.enqueue(key, value));
+            let Poll::Ready(Ok(delivery)) = enqueued.poll(&mut cx) else { panic!("there is memory") };
+            self.deliveries.push(delivery);
+        }
+    }
+
+    fn prepare_burst(&mut self) {
+        let value = self.template.value.clone().unwrap_or_default();
+        self.burst.resize(RECORDS, value);
+    }
+
+    fn topic_enqueue_all(&mut self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let enqueued = pin!(self.topic.enqueue_all(&self.burst, &mut self.burst_deliveries));
+        let Poll::Ready(Ok(())) = enqueued.poll(&mut cx) else { panic!("there is memory") };
+    }
+
+    fn finish_burst(&mut self) {
+        self.flush();
+        let settled = self.runtime.block_on(self.burst_deliveries.settle(0));
+        settled.expect("the broker takes everything");
+    }
+
     fn flush(&mut self) {
         self.runtime.block_on(self.producer.flush());
     }
@@ -136,6 +180,23 @@ impl Producing {
 
 fn try_enqueue(key: Option<&'static str>, len: usize) -> usize {
     rounds(&mut Producing::new(key, len), Producing::prepare, Producing::try_enqueue, Producing::finish);
+    ROUNDS * RECORDS
+}
+
+fn topic_try_enqueue(key: Option<&'static str>) -> usize {
+    let state = &mut Producing::new(key, 100);
+    rounds(state, |_| {}, Producing::topic_try_enqueue, Producing::finish);
+    ROUNDS * RECORDS
+}
+
+fn topic_enqueue_all() -> usize {
+    let state = &mut Producing::new(None, 100);
+    rounds(state, Producing::prepare_burst, Producing::topic_enqueue_all, Producing::finish_burst);
+    ROUNDS * RECORDS
+}
+
+fn topic_enqueue() -> usize {
+    rounds(&mut Producing::new(None, 100), |_| {}, Producing::topic_enqueue, Producing::finish);
     ROUNDS * RECORDS
 }
 

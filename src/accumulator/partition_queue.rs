@@ -25,9 +25,11 @@ use crate::sync::{AtomicBool, AtomicUsize, Held, Mutex, MutexGuard, Ordering, Po
 use crate::topic_partition::TopicPartition;
 
 mod closing;
+mod gate;
 mod head;
 mod seal_job;
 
+use self::gate::Gate;
 pub(crate) use self::head::Head;
 pub(crate) use self::seal_job::SealJob;
 
@@ -42,7 +44,7 @@ pub(crate) struct PartitionQueue {
     queued: AtomicUsize,
     /// False while the leader takes nothing (`partitioner.availability.timeout.ms`).
     available: AtomicBool,
-    /// What `Inner::stopped` says, readable without the lock.
+    /// What the gate says, readable without the lock.
     stopped: AtomicBool,
     /// Where the queue itself reports that it has changed.
     changes: Arc<Changes>,
@@ -53,18 +55,12 @@ pub(crate) struct PartitionQueue {
     inner: Mutex<Inner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    gate: Gate,
     batches: VecDeque<ProducerBatch>,
     /// True while the sender has yet to look at a change that was announced to it.
     announced: bool,
-    closed: bool,
-    /// The sender no longer knows the queue: another is made for the next record of the partition.
-    retired: bool,
-    /// A record has failed, and no more are taken until a caller resumes (`fail_stop`).
-    stopped: bool,
-    /// The transaction whose records are taken; [`NO_TRANSACTION`] without transactions, and between two of them.
-    transaction: u64,
     next_batch_id: u64,
     records: u64,
     /// Bytes of records that any partition would have done for, since [`PartitionQueue::take_uncounted`].
@@ -85,6 +81,19 @@ pub(crate) struct Append<'a> {
     /// Who hears what becomes of the record.
     pub(crate) observer: Option<&'a Arc<dyn AckObserver>>,
     pub(crate) now: Instant,
+}
+
+/// What holds for records that join an open batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JoinTerms<'a> {
+    /// The transaction that they are part of.
+    pub(crate) transaction: u64,
+    /// Any other partition would have done.
+    pub(crate) is_countable: bool,
+    /// The most that the batch of one of them alone may have.
+    pub(crate) largest: usize,
+    pub(crate) now: Instant,
+    pub(crate) settings: &'a Settings,
 }
 
 /// What shall happen if the open batch has no room for a record and thus ends.
@@ -156,7 +165,7 @@ impl PartitionQueue {
             changes,
             incomplete,
             account,
-            inner: Mutex::new(Inner { closed, ..Inner::default() }),
+            inner: Mutex::new(Inner::new(closed)),
         }
     }
 
@@ -203,30 +212,43 @@ impl PartitionQueue {
     /// and no observer is to be kept beside it. The sender is not told, and the bytes are kept for
     /// [`PartitionQueue::take_uncounted`].
     ///
-    /// Nearly every record; what this declines, [`PartitionQueue::append`] does.
-    #[inline]
+    /// Nearly every record; what this declines, [`PartitionQueue::append`] does. Returns the batch and the record's place there.
     pub(crate) fn join_quietly(
         &self,
         record: &RecordRef<'_>,
-        payload_len: usize,
-        now: Instant,
-        is_countable: bool,
-        transaction: u64,
-        settings: &Settings,
-    ) -> Option<Delivery> {
-        let limit = self.plain_limit(settings);
+        terms: &JoinTerms<'_>,
+    ) -> Option<(Arc<BatchCell>, u32)> {
+        let limit = self.plain_limit(terms.settings);
         let mut inner = self.lock();
-        let inner = &mut *inner;
-        if inner.closed || inner.stopped || inner.retired || inner.transaction != transaction {
+        let last = inner.open_batch_for(terms)?;
+        let bytes = last.join(record, terms.largest, limit)?;
+        let place = last.note_joined();
+        inner.note_joined(1, bytes, terms, limit);
+        Some(place)
+    }
+
+    /// Does the same with records one after the other, up to the first that it declines. Returns the batch, the place of the first of
+    /// them there, and how many were appended. `None` stands for none.
+    pub(crate) fn join_all_quietly(
+        &self,
+        records: &[RecordRef<'_>],
+        terms: &JoinTerms<'_>,
+    ) -> Option<(Arc<BatchCell>, u32, u32)> {
+        let limit = self.plain_limit(terms.settings);
+        let mut inner = self.lock();
+        let last = inner.open_batch_for(terms)?;
+        let (mut joined, mut bytes) = (0, 0);
+        for record in records {
+            let Some(grown) = last.join(record, terms.largest, limit) else { break };
+            bytes += grown;
+            joined += 1;
+        }
+        if joined == 0 {
             return None;
         }
-        let last = inner.batches.back_mut().filter(|last| last.is_open_at(now))?;
-        let (delivery, bytes) = last.join(record, payload_len, limit)?;
-        inner.records += 1;
-        if is_countable {
-            inner.uncounted += share(bytes, settings.batch_size, limit);
-        }
-        Some(delivery)
+        let (cell, last) = last.note_joined();
+        inner.note_joined(joined, bytes, terms, limit);
+        Some((cell, last + 1 - joined, joined))
     }
 
     /// Returns by how many bytes the queue has grown by [`PartitionQueue::join_quietly`] since the last call, as far as they
@@ -248,17 +270,8 @@ impl PartitionQueue {
     ) -> Appended {
         let limit = self.plain_limit(settings);
         let mut inner = self.lock();
-        if inner.retired {
-            return Appended::Retired;
-        }
-        if inner.closed {
-            return Appended::Closed;
-        }
-        if inner.stopped {
-            return Appended::Stopped;
-        }
-        if inner.transaction != append.transaction {
-            return Appended::TransactionOver;
+        if let Some(refusal) = inner.gate.refusal(append.transaction) {
+            return refusal;
         }
         if let Some(last) = inner.batches.back_mut()
             && last.is_open_at(append.now)
@@ -296,7 +309,7 @@ impl PartitionQueue {
 
     /// Takes records of another transaction from now on, and no others.
     pub(crate) fn set_transaction(&self, transaction: u64) {
-        self.lock().transaction = transaction;
+        self.lock().gate.set_transaction(transaction);
     }
 
     /// Closes the open batch, if any, so that the sender takes it as it is.
@@ -545,6 +558,34 @@ impl BatchWatcher for PartitionQueue {
 }
 
 impl Inner {
+    fn new(is_closed: bool) -> Self {
+        Self {
+            gate: Gate::new(is_closed),
+            batches: VecDeque::new(),
+            announced: false,
+            next_batch_id: 0,
+            records: 0,
+            uncounted: 0,
+        }
+    }
+
+    /// Returns the batch that takes records on these terms, if there is one.
+    #[inline]
+    fn open_batch_for(&mut self, terms: &JoinTerms<'_>) -> Option<&mut ProducerBatch> {
+        if !self.gate.is_open_for(terms.transaction) {
+            return None;
+        }
+        self.batches.back_mut().filter(|last| last.is_open_at(terms.now))
+    }
+
+    #[inline]
+    fn note_joined(&mut self, records: u32, bytes: usize, terms: &JoinTerms<'_>, limit: usize) {
+        self.records += u64::from(records);
+        if terms.is_countable {
+            self.uncounted += share(bytes, terms.settings.batch_size, limit);
+        }
+    }
+
     /// Returns where a batch that comes back belongs.
     fn place_of(&self, batch: &ProducerBatch) -> usize {
         if planted!(SwappedRetries) {

@@ -18,7 +18,7 @@ use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, Time
 use crate::fence::fenced;
 use crate::protocol::compression::{self, Compression};
 use crate::protocol::record_batch::{
-    self, DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, ProducerIdentity, RecordBatchBuilder, RecordRef,
+    self, DecodedRecord, HEADER_LEN, ProducerIdentity, RecordBatchBuilder, RecordRef,
 };
 use crate::topic_partition::TopicPartition;
 
@@ -200,23 +200,27 @@ impl ProducerBatch {
     }
 
     /// Appends a record if the batch is open to it, has room to spare and stays under `limit`. Returns by how many bytes
-    /// it has grown, too. Nothing but the batch's contents changes.
+    /// it has grown. Nothing but the batch's contents changes; [`ProducerBatch::note_joined`] must follow.
+    ///
+    /// `largest` is the most that the batch of the record alone may have.
     #[inline]
-    pub(crate) fn join(
-        &mut self,
-        record: &RecordRef<'_>,
-        payload_len: usize,
-        limit: usize,
-    ) -> Option<(Delivery, usize)> {
+    pub(crate) fn join(&mut self, record: &RecordRef<'_>, largest: usize, limit: usize) -> Option<usize> {
         let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
-        let before = buffer.len();
-        let at_most = before + MAX_RECORD_OVERHEAD + payload_len;
-        if self.is_full || at_most > buffer.capacity() || at_most >= limit {
+        if self.is_full || record.bytes_at_most() > largest {
             return None;
         }
-        let index = write(buffer, &mut self.builder, &mut self.facts, record, payload_len);
-        let grown = buffer.len() - before;
-        Some((self.delivery(index), grown))
+        let builder = &mut self.builder;
+        let joined = buffer.try_write(limit.saturating_sub(1), |room| builder.try_write(room, record))?;
+        self.facts.note(builder.count() - 1, facts_of(record), buffer.capacity());
+        Some(joined)
+    }
+
+    /// Notes that records have joined. Returns the batch's cell and the index of the last of them.
+    #[inline]
+    pub(crate) fn note_joined(&self) -> (Arc<BatchCell>, u32) {
+        let count = self.builder.count();
+        self.cell.set_record_count(count);
+        (Arc::clone(&self.cell), count.wrapping_sub(1))
     }
 
     /// Appends a record for which [`ProducerBatch::room_for`] said that it fits.
@@ -565,8 +569,7 @@ fn write(
     payload_len: usize,
 ) -> u32 {
     let index = builder.count();
-    let (key_size, value_size) = (record.key.map(<[u8]>::len), record.value.map(<[u8]>::len));
-    facts.note(index, RecordFacts::new(record.timestamp, key_size, value_size), buffer.capacity());
+    facts.note(index, facts_of(record), buffer.capacity());
     buffer.write(|room| builder.write(room, record, payload_len));
     index
 }
@@ -582,4 +585,9 @@ pub(crate) enum Room {
     Full,
     /// In a larger buffer, in place of one of `replaced` bytes.
     Grow { capacity: usize, replaced: usize },
+}
+
+#[inline]
+fn facts_of(record: &RecordRef<'_>) -> RecordFacts {
+    RecordFacts::new(record.timestamp, record.key.map(<[u8]>::len), record.value.map(<[u8]>::len))
 }

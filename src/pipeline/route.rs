@@ -166,7 +166,6 @@ impl TopicRoutes {
 
 impl RoutingRules {
     /// Returns where a record goes. `named` is the partition that it names itself.
-    #[inline]
     pub(crate) fn route(
         &self,
         record: PartitionerRecord<'_>,
@@ -182,15 +181,35 @@ impl RoutingRules {
         if let Some(partitioner) = &self.partitioner {
             return ask(&**partitioner, record, view).map(Route::Chosen);
         }
-        if let Some(key) = record.key().filter(|_| !self.ignore_keys) {
-            let partition = partition_for_key(key, routes.partition_count);
-            let partition = partition.and_then(|partition| usize::try_from(partition).ok());
-            return partition.map(Route::Fixed).ok_or(NoRoute::Unknown);
-        }
-        match routes.sticky.current(routes.partition_count) {
-            Some(partition) => Ok(Route::Free(partition)),
+        match self.usual_route(record.key(), None, routes) {
+            Some(route) => Ok(route),
+            None if self.goes_by_key(record.key()) => Err(NoRoute::Unknown),
             None => self.free_route(view, now, random),
         }
+    }
+
+    /// Returns where a record goes if that takes no look at the cluster and none at what waits, as nearly always.
+    #[inline]
+    pub(crate) fn usual_route(
+        &self,
+        key: Option<&[u8]>,
+        named: Option<i32>,
+        routes: &TopicRoutes,
+    ) -> Option<Route> {
+        if named.is_some() || self.partitioner.is_some() {
+            return None;
+        }
+        match key {
+            Some(key) if !self.ignore_keys => {
+                let partition = partition_for_key(key, routes.partition_count)?;
+                Some(Route::Fixed(usize::try_from(partition).ok()?))
+            }
+            _ => routes.sticky.current(routes.partition_count).map(Route::Free),
+        }
+    }
+
+    fn goes_by_key(&self, key: Option<&[u8]>) -> bool {
+        key.is_some() && !self.ignore_keys
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a thread that sends keeps from record to record, so that the usual record needs no lock, no hash and no look at
 //! the clock.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::Arc;
-use std::thread::AccessError;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::clock::{RecordTime, Stopwatch, WallClock};
+use crate::clock::Stopwatch;
 use crate::producer::topics::TopicEntry;
 use crate::topic_partition::Topic;
 
@@ -13,11 +13,16 @@ use crate::topic_partition::Topic;
 #[derive(Debug, Default)]
 pub(super) struct Caller {
     pub(super) scratch: Scratch,
+    /// One for each record of a chunk.
+    pub(super) scratches: Vec<Scratch>,
     pub(super) topics: RecentTopics,
-    stopwatch: Stopwatch,
-    /// Counts records.
-    records: u32,
+    pub(super) stopwatch: Stopwatch,
+    pub(super) records: RecordCount,
 }
+
+/// How many records a thread has sent.
+#[derive(Debug, Default)]
+pub(super) struct RecordCount(u32);
 
 /// Where serializers write to.
 #[derive(Debug, Default)]
@@ -31,7 +36,16 @@ pub(super) struct Scratch {
 /// An entry outlives its producer, or its topic's idling out, until the thread comes upon another topic or another version of
 /// the cluster. It holds queues without batches then, a few hundred bytes for each partition that had records.
 #[derive(Debug, Default)]
-pub(super) struct RecentTopics([Option<RecentTopic>; RECENT_TOPICS]);
+pub(super) struct RecentTopics {
+    by_name: [Option<RecentTopic>; RECENT_TOPICS],
+    by_handle: [Option<RecentHandle>; RECENT_TOPICS],
+}
+
+#[derive(Debug)]
+struct RecentHandle {
+    handle: HandleId,
+    entry: Arc<TopicEntry>,
+}
 
 #[derive(Debug)]
 struct RecentTopic {
@@ -48,43 +62,62 @@ const RECORDS_PER_BUDGET_UNIT: u32 = 8;
 /// A power of two.
 const RECENT_TOPICS: usize = 8;
 
-/// Larger scratch buffers are not kept.
-const MAX_KEPT_SCRATCH: usize = 64 * 1024;
+/// Larger scratch buffers are not kept. One less than a power of two.
+const MAX_KEPT_SCRATCH: usize = 64 * 1024 - 1;
 
 thread_local! {
-    // Taken out while in use: a serializer may itself send records.
-    static CALLER: Cell<Option<Box<Caller>>> = const { Cell::new(None) };
+    static CALLER: RefCell<Caller> = const { RefCell::new(Caller::NEW) };
 }
 
 impl Caller {
+    const NEW: Self = Self {
+        scratch: Scratch { key: Vec::new(), value: Vec::new() },
+        scratches: Vec::new(),
+        topics: RecentTopics {
+            by_name: [const { None }; RECENT_TOPICS],
+            by_handle: [const { None }; RECENT_TOPICS],
+        },
+        stopwatch: Stopwatch::NEW,
+        records: RecordCount(0),
+    };
+
     /// Calls `f` with what this thread has kept.
     #[inline]
-    pub(super) fn with<T>(f: impl FnOnce(&mut Self) -> T) -> T {
-        // There is none left while the thread ends.
-        let mut caller = CALLER.try_with(Cell::take).ok().flatten().unwrap_or_default();
-        let result = f(&mut caller);
-        caller.scratch.trim();
-        let _: Result<(), AccessError> = CALLER.try_with(|place| place.set(Some(caller)));
-        result
+    pub(super) fn with<T>(mut f: impl FnMut(&mut Self) -> T) -> T {
+        let result = CALLER.try_with(|caller| Some(f(&mut *caller.try_borrow_mut().ok()?))).ok().flatten();
+        match result {
+            Some(result) => result,
+            None => Self::with_another(&mut f),
+        }
     }
 
+    /// Calls `f` with a new one: there is none left while the thread ends, and a serializer may itself send records.
+    #[cold]
+    fn with_another<T>(f: &mut dyn FnMut(&mut Self) -> T) -> T {
+        f(&mut Self::default())
+    }
+}
+
+impl RecordCount {
     /// Counts a record, and returns whether it is time to tell the runtime of a few of them.
     #[inline]
     pub(super) fn count(&mut self) -> bool {
-        self.records = self.records.wrapping_add(1);
-        self.records.is_multiple_of(RECORDS_PER_BUDGET_UNIT)
-    }
-
-    /// Returns the time, which may be that of one of the last few records.
-    #[inline]
-    pub(super) fn moment(&mut self, producer: u64, wall_clock: &WallClock) -> RecordTime {
-        self.stopwatch.moment(producer, wall_clock)
+        self.0 = self.0.wrapping_add(1);
+        self.0.is_multiple_of(RECORDS_PER_BUDGET_UNIT)
     }
 }
 
 impl Scratch {
+    /// Gives up what is too large to be kept.
     #[inline]
-    fn trim(&mut self) {
+    pub(super) fn trim(&mut self) {
+        if self.key.capacity() | self.value.capacity() > MAX_KEPT_SCRATCH {
+            self.shrink();
+        }
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
         for buffer in [&mut self.key, &mut self.value] {
             if buffer.capacity() > MAX_KEPT_SCRATCH {
                 *buffer = Vec::new();
@@ -107,28 +140,78 @@ impl RecentTopics {
         let is_current = |recent: &RecentTopic| {
             recent.producer == producer && recent.entry.version == version && recent.topic.is(topic)
         };
-        if !self.0.get(place)?.as_ref().is_some_and(is_current) {
+        if !self.by_name.get(place)?.as_ref().is_some_and(is_current) {
             self.insert(place, producer, topic, find()?);
         }
-        self.0.get(place)?.as_ref().map(|recent| &*recent.entry)
+        self.by_name.get(place)?.as_ref().map(|recent| &*recent.entry)
+    }
+
+    /// The same for a topic that a handle stands for.
+    #[inline]
+    pub(super) fn of_handle_or_insert_with(
+        &mut self,
+        handle: HandleId,
+        version: u64,
+        find: impl FnOnce() -> Option<Arc<TopicEntry>>,
+    ) -> Option<&TopicEntry> {
+        let place = handle.place();
+        let is_current = |recent: &RecentHandle| recent.handle == handle && recent.entry.version == version;
+        if !self.by_handle.get(place)?.as_ref().is_some_and(is_current) {
+            self.insert_handle(handle, find()?);
+        }
+        self.by_handle.get(place)?.as_ref().map(|recent| &*recent.entry)
     }
 
     /// Lets go of what is kept of a topic.
     pub(super) fn forget(&mut self, topic: &Topic) {
-        if let Some(place) = self.0.get_mut(place(topic)) {
+        if let Some(place) = self.by_name.get_mut(place(topic)) {
             *place = None;
+        }
+        for place in &mut self.by_handle {
+            place.take_if(|recent| recent.entry.queues.topic() == topic);
         }
     }
 
     /// Remembers a topic, and lets go of those that are gone.
     #[cold]
     fn insert(&mut self, place: usize, producer: u64, topic: &Topic, entry: Arc<TopicEntry>) {
-        for place in &mut self.0 {
-            place.take_if(|recent| recent.entry.queues.is_retired());
-        }
-        if let Some(place) = self.0.get_mut(place) {
+        self.drop_retired();
+        if let Some(place) = self.by_name.get_mut(place) {
             *place = Some(RecentTopic { producer, topic: topic.clone(), entry });
         }
+    }
+
+    #[cold]
+    fn insert_handle(&mut self, handle: HandleId, entry: Arc<TopicEntry>) {
+        self.drop_retired();
+        if let Some(place) = self.by_handle.get_mut(handle.place()) {
+            *place = Some(RecentHandle { handle, entry });
+        }
+    }
+
+    fn drop_retired(&mut self) {
+        for place in &mut self.by_name {
+            place.take_if(|recent| recent.entry.queues.is_retired());
+        }
+        for place in &mut self.by_handle {
+            place.take_if(|recent| recent.entry.queues.is_retired());
+        }
+    }
+}
+
+/// Tells the topic handles of a process apart, but for clones of one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HandleId(u64);
+
+impl HandleId {
+    pub(super) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn place(self) -> usize {
+        self.0 as usize % RECENT_TOPICS
     }
 }
 
@@ -193,8 +276,10 @@ mod tests {
         Caller::with(|caller| caller.scratch.value.reserve(MAX_KEPT_SCRATCH + 1));
         Caller::with(|caller| caller.scratch.key.reserve(100));
 
-        let (value, key) =
-            Caller::with(|caller| (caller.scratch.value.capacity(), caller.scratch.key.capacity()));
+        let (value, key) = Caller::with(|caller| {
+            caller.scratch.trim();
+            (caller.scratch.value.capacity(), caller.scratch.key.capacity())
+        });
 
         assert_eq!(value, 0);
         assert!(key >= 100);

@@ -9,6 +9,7 @@ use super::enqueue::TimeLimit;
 use super::refusal_log::RefusalLog;
 use super::topic_wait::{self, TopicWait, TopicWaitError};
 use super::topics::TopicDirectory;
+use super::walk::Stop;
 use crate::accumulator::{EnqueueWaits, RecordAccumulator};
 use crate::clock::WallClock;
 use crate::config::ProducerSettings;
@@ -65,7 +66,7 @@ impl ProducerCore {
         wait.wait(&self.clusters, deadline).await
     }
 
-    pub(super) fn ask_for_topic(&self, topic: &Topic, partition: Option<i32>) -> SendErrorKind {
+    fn ask_for_topic(&self, topic: &Topic, partition: Option<i32>) -> SendErrorKind {
         self.control.want_topic(topic);
         self.accumulator.wake_sender();
         let cluster = Arc::clone(&self.clusters.borrow());
@@ -84,6 +85,20 @@ impl ProducerCore {
                 partition,
                 partition_count: cluster.partition_count(topic),
             },
+        }
+    }
+
+    /// Says why a record was not accepted at once, and asks for what it lacked.
+    pub(super) fn not_at_once(&self, stop: Stop, topic: &Topic, partition: Option<i32>) -> SendErrorKind {
+        match stop {
+            Stop::Refused(kind) => *kind,
+            Stop::Retired | Stop::TopicUnknown => self.ask_for_topic(topic, partition),
+            Stop::NoMemory { queue, least, .. } => {
+                // Lingering batches would keep it full.
+                self.accumulator.want_memory();
+                let available = queue.memory().available();
+                SendErrorKind::Full { needed: least, available, limit: self.accumulator.memory().total() }
+            }
         }
     }
 

@@ -14,6 +14,7 @@ use crate::buffer_memory::MemoryClosed;
 use crate::clock;
 use crate::delivery::Delivery;
 use crate::error::{OF_CALL, SendError, SendErrorKind};
+use crate::producer::fields::Fields;
 use crate::producer::memory_wait::MemoryInHand;
 use crate::producer::transactional::{Intake, number_of};
 use crate::producer::walk::{Kept, Stop, Walk};
@@ -25,31 +26,27 @@ use crate::topic_partition::Topic;
 ///
 /// Nearly every record finds its topic known and room in a batch. It is appended from where it lies; only one that must
 /// wait moves, into a future on the heap.
-pub(super) struct Enqueue<'a, K, V> {
+pub(super) struct Enqueue<'a, K, V, R = ProducerRecord<K, V>> {
     producer: &'a KafkaProducer<K, V>,
     /// The transaction that the record is part of.
     intake: Option<&'a Intake>,
-    state: State<'a, K, V>,
+    state: State<'a, K, V, R>,
 }
 
-enum State<'a, K, V> {
+enum State<'a, K, V, R> {
     Done,
-    New(ProducerRecord<K, V>),
+    New(R),
     Waiting(Pin<Box<dyn Future<Output = Accepted<K, V>> + Send + 'a>>),
 }
 
 type Accepted<K, V> = Result<Delivery, SendError<K, V>>;
 
 // Nothing in here is pinned in place.
-impl<K, V> Unpin for Enqueue<'_, K, V> {}
+impl<K, V, R> Unpin for Enqueue<'_, K, V, R> {}
 
-impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
+impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static, R: Fields<K, V>> Enqueue<'a, K, V, R> {
     #[inline]
-    pub(super) fn new(
-        producer: &'a KafkaProducer<K, V>,
-        record: ProducerRecord<K, V>,
-        intake: Option<&'a Intake>,
-    ) -> Self {
+    pub(super) fn new(producer: &'a KafkaProducer<K, V>, record: R, intake: Option<&'a Intake>) -> Self {
         Self { producer, intake, state: State::New(record) }
     }
 
@@ -57,28 +54,52 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
     #[inline]
     fn try_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<K, V>> {
         let State::New(record) = &mut self.state else { return Poll::Pending };
-        let mut walk = Walk::new(self.producer, record, number_of(self.intake));
+        let Some(mut walk) = Walk::begin(self.producer, record, number_of(self.intake)) else {
+            return self.try_own_at_once(cx);
+        };
         match walk.step() {
             Ok(delivery) => {
-                if walk.is_countable()
-                    && let Poll::Ready(budget) = coop::poll_proceed(cx)
-                {
-                    budget.made_progress();
-                }
+                tell_runtime(walk.is_countable(), cx);
                 self.state = State::Done;
                 Poll::Ready(Ok(delivery))
             }
             Err(stop) => {
                 let kept = walk.into_kept();
-                self.stop(kept, stop)
+                let Some(record) = self.take_record() else { return Poll::Pending };
+                self.stop(record, kept, stop)
             }
+        }
+    }
+
+    /// The same for a record that was only lent, for which interceptors need one of their own.
+    #[cold]
+    fn try_own_at_once(&mut self, cx: &mut Context<'_>) -> Poll<Accepted<K, V>> {
+        let Some(mut record) = self.take_record() else { return Poll::Pending };
+        let mut walk = Walk::new(self.producer, &mut record, number_of(self.intake));
+        match walk.step() {
+            Ok(delivery) => {
+                tell_runtime(walk.is_countable(), cx);
+                Poll::Ready(Ok(delivery))
+            }
+            Err(stop) => {
+                let kept = walk.into_kept();
+                self.stop(record, kept, stop)
+            }
+        }
+    }
+
+    #[cold]
+    fn take_record(&mut self) -> Option<ProducerRecord<K, V>> {
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::New(record) => Some(record.into_record()),
+            State::Done | State::Waiting(_) => None,
         }
     }
 
     /// Lets other tasks run first, as a call that waits: if the caller drops it, the transaction hears of that.
     #[cold]
     fn give_way(&mut self) {
-        let State::New(mut record) = std::mem::replace(&mut self.state, State::Done) else { return };
+        let Some(mut record) = self.take_record() else { return };
         let kept = Walk::new(self.producer, &mut record, number_of(self.intake)).into_kept();
         self.wait(record, kept, None);
     }
@@ -89,10 +110,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
     }
 
     #[cold]
-    fn stop(&mut self, kept: Kept, stop: Stop) -> Poll<Accepted<K, V>> {
-        let State::New(mut record) = std::mem::replace(&mut self.state, State::Done) else {
-            return Poll::Pending;
-        };
+    fn stop(&mut self, mut record: ProducerRecord<K, V>, kept: Kept, stop: Stop) -> Poll<Accepted<K, V>> {
         match stop {
             Stop::Refused(kind) => {
                 if let Some(intake) = self.intake {
@@ -109,9 +127,18 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Enqueue<'a, K, V> {
     }
 }
 
-impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Future for Enqueue<'_, K, V> {
+/// Tells the runtime of a few records, if it is time for that.
+#[inline]
+fn tell_runtime(is_countable: bool, cx: &mut Context<'_>) {
+    if is_countable && let Poll::Ready(budget) = coop::poll_proceed(cx) {
+        budget.made_progress();
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static, R: Fields<K, V>> Future for Enqueue<'_, K, V, R> {
     type Output = Accepted<K, V>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if matches!(self.state, State::New(_)) {
             // Without this a loop of `enqueue` could keep every other task from its thread until memory is full.
@@ -133,7 +160,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Future for Enqueue<'_, 
     }
 }
 
-impl<K, V> fmt::Debug for Enqueue<'_, K, V> {
+impl<K, V, R> fmt::Debug for Enqueue<'_, K, V, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Done => "done",

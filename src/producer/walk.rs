@@ -12,29 +12,30 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use crate::accumulator::{Append, EnqueueWaits, PartitionQueue, TopicQueues};
+use crate::accumulator::{Append, EnqueueWaits, JoinTerms, PartitionQueue, TopicQueues};
 use crate::clock::{self, RecordTime};
-use crate::delivery::{AckObserver, Delivery};
+use crate::delivery::{AckObserver, BatchCell, Delivery};
 use crate::error::{SendError, SendErrorKind};
 use crate::pipeline::{
-    AckOutcome, Acknowledgement, BoxError, NoRoute, PartitionerRecord, Route, Serializer, TopicRoutes,
+    AckOutcome, Acknowledgement, BoxError, NoRoute, PartitionerRecord, Route, TopicRoutes,
 };
-use crate::producer::caller::{Caller, RecentTopics, Scratch};
+use crate::producer::caller::{Caller, HandleId, RecentTopics, Scratch};
+use crate::producer::fields::{Fields, Parts};
 use crate::producer::memory_wait::MemoryInHand;
 use crate::producer::placing::Placing;
 use crate::producer::topics::TopicEntry;
 use crate::producer::{Face, KafkaProducer, ProducerCore};
 use crate::protocol::record_batch::RecordRef;
-use crate::record::{Headers, ProducerRecord};
+use crate::record::ProducerRecord;
 use crate::topic_partition::Topic;
 
 /// A record on its way.
 ///
 /// The record stays where the caller has it; only if it must wait does it move to where the wait is.
-pub(super) struct Walk<'a, K, V> {
+pub(super) struct Walk<'a, K, V, R = ProducerRecord<K, V>> {
     core: &'a ProducerCore,
     face: &'a Face<K, V>,
-    record: &'a mut ProducerRecord<K, V>,
+    record: &'a mut R,
     kept: Kept,
     /// The transaction that the record is part of.
     transaction: u64,
@@ -98,13 +99,10 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         record: &'a mut ProducerRecord<K, V>,
         transaction: u64,
     ) -> Self {
-        let KafkaProducer { core, face } = producer;
-        if face.observer.is_some() {
-            let given = std::mem::replace(record, ProducerRecord::to(""));
-            *record = face.interceptors.on_send(given);
+        if producer.face.observer.is_some() {
+            record.intercept(&producer.face.interceptors);
         }
-        let kept = Kept { own_headers: record.headers.len(), stopped: None };
-        Self { core, face, record, kept, transaction, is_countable: false }
+        Self::behind_interceptors(producer, record, transaction)
     }
 
     /// Goes on with a record that has moved.
@@ -116,17 +114,6 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
     ) -> Self {
         let KafkaProducer { core, face } = producer;
         Self { core, face, record, kept, transaction, is_countable: false }
-    }
-
-    /// Stops here, to be resumed elsewhere.
-    pub(super) fn into_kept(self) -> Kept {
-        self.kept
-    }
-
-    /// Returns whether enough records were appended for the runtime to hear of it.
-    #[inline]
-    pub(super) fn is_countable(&self) -> bool {
-        self.is_countable
     }
 
     pub(super) fn record(&self) -> &ProducerRecord<K, V> {
@@ -161,63 +148,122 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static> Walk<'a, K, V> {
         }
         SendError::refused(kind, std::mem::replace(record, ProducerRecord::to("")))
     }
+}
+
+impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static, R: Fields<K, V>> Walk<'a, K, V, R> {
+    /// Starts with the interceptors. `None` if there are some and they cannot be given the record.
+    #[inline]
+    pub(super) fn begin(
+        producer: &'a KafkaProducer<K, V>,
+        record: &'a mut R,
+        transaction: u64,
+    ) -> Option<Self> {
+        if producer.face.observer.is_some() && !record.intercept(&producer.face.interceptors) {
+            return None;
+        }
+        Some(Self::behind_interceptors(producer, record, transaction))
+    }
+
+    #[inline]
+    fn behind_interceptors(producer: &'a KafkaProducer<K, V>, record: &'a mut R, transaction: u64) -> Self {
+        let KafkaProducer { core, face } = producer;
+        let kept = Kept { own_headers: record.own_headers(), stopped: None };
+        Self { core, face, record, kept, transaction, is_countable: false }
+    }
+
+    /// Stops here, to be resumed elsewhere.
+    pub(super) fn into_kept(self) -> Kept {
+        self.kept
+    }
+
+    /// Returns whether enough records were appended for the runtime to hear of it.
+    #[inline]
+    pub(super) fn is_countable(&self) -> bool {
+        self.is_countable
+    }
 
     /// Goes on until the record is in a batch or something must be waited for.
     #[inline]
     pub(super) fn step(&mut self) -> Result<Delivery, Stop> {
         loop {
-            match Caller::with(|caller| self.step_as(caller)) {
-                // The topic had idled out. There are other queues, or the topic must become known again.
-                Err(Stop::Retired) => self.forget_topic(),
-                result => return result,
+            // Beside the delivery, which thus travels in registers.
+            let mut stop = None;
+            if let Some(delivery) = Caller::with(|caller| self.step_as(caller, &mut stop)) {
+                return Ok(delivery);
+            }
+            match stop {
+                Some(Stop::Retired) | None => self.forget_topic(),
+                Some(stop) => return Err(stop),
             }
         }
     }
 
     #[cold]
     fn forget_topic(&self) {
-        let topic = &self.record.topic;
+        let topic = self.record.topic();
         self.core.topics.forget(topic);
         Caller::with(|caller| caller.topics.forget(topic));
     }
 
-    #[inline]
-    fn step_as(&mut self, caller: &mut Caller) -> Result<Delivery, Stop> {
+    /// Takes the next step; if it does not end with a delivery, it says in `stop` why.
+    #[inline(always)]
+    fn step_as(&mut self, caller: &mut Caller, stop: &mut Option<Stop>) -> Option<Delivery> {
         let Self { core, face, record, kept, is_countable, transaction } = self;
         let transaction = *transaction;
-        core.check(record)?;
-        let moment = kept.moment(caller.moment(core.id, &core.wall_clock));
-        *is_countable = caller.count();
-        let Caller { topics, scratch, .. } = caller;
-        let named = record.partition;
-
-        let topic = core.know_topic(&record.topic, topics).ok_or_else(|| kept.stop(moment, None))?;
-        let record = face.serialize(record, kept, moment, scratch)?;
-        let route = core.route(topic, &record, named, kept, moment);
-        let route = route.map_err(|reason| kept.no_route(topic, &record, moment, reason))?;
-        if kept.stopped.is_none()
-            && face.observer.is_none()
-            && let Some(delivery) = core.take_short_way(topic, route, &record, transaction, moment)
-        {
-            return Ok(delivery);
+        if let Some(refusal) = core.check(&**record) {
+            *stop = Some(refusal);
+            return None;
         }
-        Routed { topic, record, route, transaction, moment }.place(core, face.observer.as_ref(), kept)
+        let Caller { topics, scratch, stopwatch, records, .. } = caller;
+        *is_countable = records.count();
+        scratch.trim();
+        let moment = stopwatch.moment(core.id, &core.wall_clock);
+        let topic = match record.handle() {
+            Some(handle) => core.know_topic_of(handle, record.topic(), topics),
+            None => core.know_topic(record.topic(), topics),
+        };
+        let Some(topic) = topic else {
+            *stop = Some(kept.stop(moment, None));
+            return None;
+        };
+        let named = record.partition();
+        if kept.stopped.is_some() {
+            let moment = &kept.moment(moment);
+            let record = face.serialize_once(record.parts(), kept, moment, scratch, stop)?;
+            let route = core.route(topic, &record, named, kept, moment, stop)?;
+            let routed = Routed { topic, record, route, transaction, moment };
+            return routed.place(core, face.observer.as_ref(), kept, stop);
+        }
+        let record = face.serialize(record.parts(), moment, scratch, stop)?;
+        let route = match core.routing.usual_route(record.key, named, &topic.routes) {
+            Some(route) => route,
+            None => core.route(topic, &record, named, kept, moment, stop)?,
+        };
+        if face.observer.is_none()
+            && let Some((cell, index)) = core.take_short_way(topic, route, &record, transaction, moment)
+        {
+            return Some(Delivery::new(cell, index));
+        }
+        let routed = Routed { topic, record, route, transaction, moment };
+        routed.place(core, face.observer.as_ref(), kept, stop)
     }
 }
 
 impl Kept {
+    /// Of a record that has not stopped.
+    pub(super) const NONE: Self = Self { own_headers: 0, stopped: None };
+
     /// Returns the time that counts for the record: that of the call.
-    #[inline]
-    fn moment(&self, now: RecordTime) -> RecordTime {
+    fn moment(&self, now: &RecordTime) -> RecordTime {
         match &self.stopped {
-            None => now,
-            Some(stopped) => RecordTime { millis: stopped.called_at, ..now },
+            None => *now,
+            Some(stopped) => RecordTime { millis: stopped.called_at, ..*now },
         }
     }
 
     /// Notes that the topic must be waited for, and what the record was serialized to if that was done.
     #[cold]
-    fn stop(&mut self, moment: RecordTime, record: Option<&RecordRef<'_>>) -> Stop {
+    fn stop(&mut self, moment: &RecordTime, record: Option<&RecordRef<'_>>) -> Stop {
         let mut stopped = self.take_stopped(moment);
         stopped.serialized = stopped.serialized.or_else(|| record.map(Serialized::of));
         self.stopped = Some(Box::new(stopped));
@@ -229,7 +275,7 @@ impl Kept {
         &mut self,
         topic: &TopicEntry,
         record: &RecordRef<'_>,
-        moment: RecordTime,
+        moment: &RecordTime,
         reason: NoRoute,
     ) -> Stop {
         let partition_count = topic.routes.partition_count();
@@ -250,7 +296,7 @@ impl Kept {
         })
     }
 
-    fn take_stopped(&mut self, moment: RecordTime) -> Stopped {
+    fn take_stopped(&mut self, moment: &RecordTime) -> Stopped {
         let begun = || Stopped { called_at: moment.millis, ..Stopped::default() };
         self.stopped.take().map_or_else(begun, |stopped| *stopped)
     }
@@ -283,24 +329,25 @@ impl Serialized {
 }
 
 /// A record that has its route.
-struct Routed<'a> {
-    topic: &'a TopicEntry,
-    record: RecordRef<'a>,
-    route: Route,
-    transaction: u64,
-    moment: RecordTime,
+pub(super) struct Routed<'a> {
+    pub(super) topic: &'a TopicEntry,
+    pub(super) record: RecordRef<'a>,
+    pub(super) route: Route,
+    pub(super) transaction: u64,
+    pub(super) moment: &'a RecordTime,
 }
 
 impl Routed<'_> {
     /// Takes memory for the record and appends it, if memory is to be had.
     #[cold]
     #[inline(never)]
-    fn place(
+    pub(super) fn place(
         self,
         core: &ProducerCore,
         observer: Option<&Arc<dyn AckObserver>>,
         kept: &mut Kept,
-    ) -> Result<Delivery, Stop> {
+        stop: &mut Option<Stop>,
+    ) -> Option<Delivery> {
         let Self { topic, record, route, transaction, moment } = self;
         let mut stopped = kept.take_stopped(moment);
         topic.queues.touch(moment.seconds);
@@ -313,26 +360,31 @@ impl Routed<'_> {
             // A new batch counts its age from here, by the precise clock.
             now: clock::now(),
         };
-        let result = Placing::new(core, topic).place(route, &append, &mut stopped.memory);
-        if result.is_err() {
-            if let Route::Chosen(partition) = route {
-                stopped.chosen = Some(partition);
+        match Placing::new(core, topic).place(route, &append, &mut stopped.memory) {
+            Ok(delivery) => Some(delivery),
+            Err(reason) => {
+                if let Route::Chosen(partition) = route {
+                    stopped.chosen = Some(partition);
+                }
+                stopped.serialized.get_or_insert_with(|| Serialized::of(&record));
+                kept.stopped = Some(Box::new(stopped));
+                *stop = Some(reason);
+                None
             }
-            stopped.serialized.get_or_insert_with(|| Serialized::of(&record));
-            kept.stopped = Some(Box::new(stopped));
         }
-        result
     }
 }
 
 /// The steps.
 impl ProducerCore {
+    /// Says whether the record cannot be accepted at all.
     #[inline]
-    fn check<K, V>(&self, record: &ProducerRecord<K, V>) -> Result<(), Stop> {
+    pub(super) fn check<K, V>(&self, record: &impl Fields<K, V>) -> Option<Stop> {
         if self.accumulator.is_closed() {
-            return Err(Stop::refused(self.end()));
+            return Some(Stop::refused(self.end()));
         }
-        record.check().map_err(|error| Stop::refused(SendErrorKind::InvalidRecord(error.to_string())))
+        let invalid = record.check().err()?;
+        Some(Stop::refused(SendErrorKind::InvalidRecord(invalid.to_string())))
     }
 
     /// Returns the topic as of the cluster that is published now; `None` if the topic is not in it.
@@ -340,6 +392,18 @@ impl ProducerCore {
     fn know_topic<'t>(&self, topic: &Topic, recent: &'t mut RecentTopics) -> Option<&'t TopicEntry> {
         let version = self.control.cluster_version();
         recent.get_or_insert_with(self.id, topic, version, || self.find_topic(topic, version))
+    }
+
+    /// The same for a topic that a handle stands for.
+    #[inline]
+    pub(super) fn know_topic_of<'t>(
+        &self,
+        handle: HandleId,
+        topic: &Topic,
+        recent: &'t mut RecentTopics,
+    ) -> Option<&'t TopicEntry> {
+        let version = self.control.cluster_version();
+        recent.of_handle_or_insert_with(handle, version, || self.find_topic(topic, version))
     }
 
     #[cold]
@@ -360,82 +424,122 @@ impl ProducerCore {
         Some(entry)
     }
 
-    /// Returns where the record goes. The user's partitioner is asked once.
-    #[inline]
-    fn route(
+    /// Returns where the record goes. The user's partitioner is asked once. If there is no way, it says in `stop` why.
+    #[inline(never)]
+    pub(super) fn route(
         &self,
         topic: &TopicEntry,
         record: &RecordRef<'_>,
         named: Option<i32>,
-        kept: &Kept,
-        moment: RecordTime,
-    ) -> Result<Route, NoRoute> {
+        kept: &mut Kept,
+        moment: &RecordTime,
+        stop: &mut Option<Stop>,
+    ) -> Option<Route> {
         // The topic may have come back with fewer partitions.
         if let Some(chosen) = kept.chosen().filter(|chosen| *chosen < topic.routes.partition_count()) {
-            return Ok(Route::Chosen(chosen));
+            return Some(Route::Chosen(chosen));
         }
         let RecordRef { key, value, headers, .. } = *record;
-        let record = PartitionerRecord::new(topic.queues.topic(), key, value, headers);
+        let asked = PartitionerRecord::new(topic.queues.topic(), key, value, headers);
         let view = topic.view(&self.clusters);
-        self.routing.route(record, named, &view, moment.now, || rand::rng().random())
+        match self.routing.route(asked, named, &view, moment.now, || rand::rng().random()) {
+            Ok(route) => Some(route),
+            Err(reason) => {
+                *stop = Some(kept.no_route(topic, record, moment, reason));
+                None
+            }
+        }
     }
 
-    /// Appends the record to the open batch of its partition, if that has room and nothing is to be done beside.
-    #[inline]
+    /// Appends the record to the open batch of its partition, if that has room and nothing is to be done beside. Returns the batch
+    /// and its place there.
     fn take_short_way(
         &self,
         topic: &TopicEntry,
         route: Route,
         record: &RecordRef<'_>,
         transaction: u64,
-        moment: RecordTime,
-    ) -> Option<Delivery> {
-        let payload_len = record.payload_len();
-        if RecordRef::upper_bound(payload_len) > self.largest_record {
-            return None;
-        }
+        moment: &RecordTime,
+    ) -> Option<(Arc<BatchCell>, u32)> {
         let queue = topic.queues.queue(route.partition())?;
         topic.queues.touch(moment.seconds);
-        let settings = self.accumulator.settings();
-        queue.join_quietly(record, payload_len, moment.now, route.is_free(), transaction, settings)
+        queue.join_quietly(record, &self.join_terms(route, transaction, moment))
+    }
+
+    #[inline]
+    pub(super) fn join_terms(&self, route: Route, transaction: u64, moment: &RecordTime) -> JoinTerms<'_> {
+        JoinTerms {
+            transaction,
+            is_countable: route.is_free(),
+            largest: self.largest_record,
+            now: moment.now,
+            settings: self.accumulator.settings(),
+        }
     }
 }
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Face<K, V> {
-    /// Serializes key and value, unless that was done before the record had to wait.
-    #[inline]
-    fn serialize<'b>(
+    /// Serializes key and value. If that fails, it says so in `stop`.
+    #[inline(always)]
+    pub(super) fn serialize<'b>(
         &self,
-        record: &'b mut ProducerRecord<K, V>,
-        kept: &Kept,
-        moment: RecordTime,
+        record: Parts<'b, K, V>,
+        moment: &RecordTime,
         scratch: &'b mut Scratch,
-    ) -> Result<RecordRef<'b>, Stop> {
-        let ProducerRecord { topic, headers, timestamp, key, value, .. } = record;
+        stop: &mut Option<Stop>,
+    ) -> Option<RecordRef<'b>> {
+        let Parts { topic, headers, timestamp, key, value } = record;
         let timestamp = timestamp.unwrap_or(moment.millis);
-        if let Some(serialized) = kept.serialized() {
-            let (key, value) = serialized.copy_to(scratch);
-            return Ok(RecordRef { timestamp, key, value, headers });
-        }
-        let key = serialize(&*self.key_serializer, topic, headers, key.as_ref(), &mut scratch.key)
-            .map_err(|error| not_serialized(topic, "key", error))?;
-        let value = serialize(&*self.value_serializer, topic, headers, value.as_ref(), &mut scratch.value)
-            .map_err(|error| not_serialized(topic, "value", error))?;
-        Ok(RecordRef { timestamp, key, value, headers })
+        let key = match key {
+            None => None,
+            Some(key) => {
+                match self.key_serializer.serialize(topic, headers, key, cleared(&mut scratch.key)) {
+                    Ok(bytes) => Some(bytes),
+                    Err(error) => {
+                        *stop = Some(not_serialized(topic, "key", error));
+                        return None;
+                    }
+                }
+            }
+        };
+        let value = match value {
+            None => None,
+            Some(value) => {
+                match self.value_serializer.serialize(topic, headers, value, cleared(&mut scratch.value)) {
+                    Ok(bytes) => Some(bytes),
+                    Err(error) => {
+                        *stop = Some(not_serialized(topic, "value", error));
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(RecordRef { timestamp, key, value, headers })
+    }
+
+    /// Serializes key and value, unless that was done before the record had to wait.
+    #[cold]
+    fn serialize_once<'b>(
+        &self,
+        record: Parts<'b, K, V>,
+        kept: &Kept,
+        moment: &RecordTime,
+        scratch: &'b mut Scratch,
+        stop: &mut Option<Stop>,
+    ) -> Option<RecordRef<'b>> {
+        let Some(serialized) = kept.serialized() else {
+            return self.serialize(record, moment, scratch, stop);
+        };
+        let (key, value) = serialized.copy_to(scratch);
+        let timestamp = record.timestamp.unwrap_or(moment.millis);
+        Some(RecordRef { timestamp, key, value, headers: record.headers })
     }
 }
 
 #[inline]
-fn serialize<'b, T: 'static>(
-    serializer: &dyn Serializer<T>,
-    topic: &Topic,
-    headers: &mut Headers,
-    data: Option<&'b T>,
-    scratch: &'b mut Vec<u8>,
-) -> Result<Option<&'b [u8]>, BoxError> {
-    let Some(data) = data else { return Ok(None) };
+fn cleared(scratch: &mut Vec<u8>) -> &mut Vec<u8> {
     scratch.clear();
-    serializer.serialize(topic, headers, data, scratch).map(Some)
+    scratch
 }
 
 #[cold]

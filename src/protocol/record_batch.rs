@@ -23,6 +23,9 @@ pub(crate) const HEADER_LEN: usize = 61;
 /// Most that a record can take beside its key, value and headers: length 5, attributes 1, timestamp 10, offset 5.
 pub(crate) const MAX_RECORD_OVERHEAD: usize = 21;
 
+/// Most that the lengths of key and value and the number of no headers take.
+const PLAIN_OVERHEAD: usize = 11;
+
 /// `baseOffset` and `batchLength` are not counted by `batchLength`.
 const LOG_OVERHEAD: usize = 12;
 
@@ -31,6 +34,8 @@ const ATTRIBUTES_AT: usize = 21;
 /// The bit of the attributes that says that a batch is part of a transaction.
 const TRANSACTIONAL: i16 = 0x10;
 const MAGIC: u8 = 2;
+
+static NO_HEADERS: Headers = Headers::new();
 
 /// The serialized parts of one record.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +47,9 @@ pub(crate) struct RecordRef<'a> {
 }
 
 impl RecordRef<'_> {
+    /// A record of nulls.
+    pub(crate) const NULL: Self = Self { timestamp: 0, key: None, value: None, headers: &NO_HEADERS };
+
     /// Returns the bytes of key, value and headers with their lengths, the part that does not depend on the batch.
     #[inline]
     pub(crate) fn payload_len(&self) -> usize {
@@ -54,6 +62,16 @@ impl RecordRef<'_> {
             }
         }
         len
+    }
+
+    /// Returns no less than [`RecordRef::upper_bound`] does, without a look at each number.
+    #[inline]
+    pub(crate) fn bytes_at_most(&self) -> usize {
+        let plain = self.key.map_or(0, <[u8]>::len) + self.value.map_or(0, <[u8]>::len);
+        match self.headers.is_empty() {
+            true => Self::upper_bound(plain + PLAIN_OVERHEAD),
+            false => Self::upper_bound(self.payload_len()),
+        }
     }
 
     /// Returns the most bytes that a batch of this record alone can take, compression left aside.
@@ -101,6 +119,24 @@ impl RecordBatchBuilder {
             return len;
         }
         self.write_any(room, record, payload_len)
+    }
+
+    /// Writes a record to the beginning of `room` and returns how long it is, if it fits with room to spare.
+    #[inline]
+    pub(crate) fn try_write(&mut self, room: &mut [u8], record: &RecordRef<'_>) -> Option<usize> {
+        if record.headers.is_empty()
+            && let Some(len) = self.write_usual(room, record.key, record.value, record.timestamp)
+        {
+            return Some(len);
+        }
+        self.try_write_any(room, record)
+    }
+
+    #[inline(never)]
+    fn try_write_any(&mut self, room: &mut [u8], record: &RecordRef<'_>) -> Option<usize> {
+        let payload_len = record.payload_len();
+        let fits = MAX_RECORD_OVERHEAD + payload_len <= room.len();
+        fits.then(|| self.write_any(room, record, payload_len))
     }
 
     fn write_any(&mut self, room: &mut [u8], record: &RecordRef<'_>, payload_len: usize) -> usize {

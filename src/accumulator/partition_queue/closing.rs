@@ -16,7 +16,7 @@ impl PartitionQueue {
     /// Refuses further records and takes everything that is queued.
     pub(crate) fn close(&self) -> Vec<ProducerBatch> {
         let mut inner = self.lock();
-        inner.closed = true;
+        inner.gate.close();
         self.queued.store(0, Ordering::Relaxed);
         std::mem::take(&mut inner.batches).into()
     }
@@ -24,7 +24,7 @@ impl PartitionQueue {
     /// Refuses further records until [`PartitionQueue::resume`], and takes what is queued behind a batch.
     pub(crate) fn stop_behind(&self, order: BatchOrder) -> Vec<ProducerBatch> {
         let mut inner = self.lock();
-        inner.stopped = true;
+        inner.gate.set_stopped(true);
         self.stopped.store(true, Ordering::Relaxed);
         let at = inner.batches.partition_point(|queued| queued.order() <= order);
         let taken = inner.batches.split_off(at);
@@ -38,7 +38,7 @@ impl PartitionQueue {
     pub(crate) fn resume(&self) -> bool {
         let mut inner = self.lock();
         self.stopped.store(false, Ordering::Relaxed);
-        let was_stopped = std::mem::take(&mut inner.stopped);
+        let was_stopped = inner.gate.set_stopped(false);
         drop(inner);
         self.note_openness();
         was_stopped
@@ -53,21 +53,22 @@ impl PartitionQueue {
     /// queue that is stopped is kept, since the partition must stay stopped. Returns whether it is given up.
     pub(crate) fn retire(&self) -> bool {
         let mut inner = self.lock();
-        inner.retired = (inner.batches.is_empty() && !inner.stopped) || planted!(RetiredWithRecords);
-        inner.retired
+        let is_idle = inner.batches.is_empty() && !inner.gate.is_stopped();
+        inner.gate.set_retired(is_idle || planted!(RetiredWithRecords));
+        inner.gate.is_retired()
     }
 
     /// Takes a [`PartitionQueue::retire`] back.
     pub(crate) fn reinstate(&self) {
-        self.lock().retired = false;
+        self.lock().gate.set_retired(false);
     }
 
     pub(crate) fn is_retired(&self) -> bool {
-        self.lock().retired
+        self.lock().gate.is_retired()
     }
 
     /// Refuses further records.
     pub(crate) fn refuse_appends(&self) {
-        self.lock().closed = true;
+        self.lock().gate.close();
     }
 }
