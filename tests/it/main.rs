@@ -59,6 +59,7 @@ mod timeouts;
 mod tls;
 #[cfg(feature = "tls")]
 mod tls_rotation;
+mod topic_handle;
 mod transactions;
 mod transactions_pool;
 mod versions;
