@@ -176,29 +176,6 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
         self.try_enqueue_in(record, None)
     }
 
-    /// Sends records in their order and waits for all of them; the results are in the same order.
-    ///
-    /// # Cancel safety
-    ///
-    /// If you drop the future early, the records that were accepted by then are sent and the others are not.
-    pub async fn send_all(
-        &self,
-        records: impl IntoIterator<Item = ProducerRecord<K, V>>,
-    ) -> Vec<Result<RecordMetadata, SendError<K, V>>> {
-        let mut accepted = Vec::new();
-        for record in records {
-            accepted.push(self.enqueue(record).await);
-        }
-        let mut results = Vec::with_capacity(accepted.len());
-        for delivery in accepted {
-            results.push(match delivery {
-                Ok(delivery) => delivery.await.map_err(SendError::from),
-                Err(error) => Err(error),
-            });
-        }
-        results
-    }
-
     /// Returns the partitions of a topic, waiting for its metadata at most `max.block.ms`.
     ///
     /// # Cancel safety

@@ -213,6 +213,7 @@ impl PartitionQueue {
     /// [`PartitionQueue::take_uncounted`].
     ///
     /// Nearly every record; what this declines, [`PartitionQueue::append`] does. Returns the batch and the record's place there.
+    #[inline(always)]
     pub(crate) fn join_quietly(
         &self,
         record: &RecordRef<'_>,

@@ -203,7 +203,7 @@ impl ProducerBatch {
     /// it has grown. Nothing but the batch's contents changes; [`ProducerBatch::note_joined`] must follow.
     ///
     /// `largest` is the most that the batch of the record alone may have.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn join(&mut self, record: &RecordRef<'_>, largest: usize, limit: usize) -> Option<usize> {
         let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
         if self.is_full || record.bytes_at_most() > largest {
@@ -216,7 +216,7 @@ impl ProducerBatch {
     }
 
     /// Notes that records have joined. Returns the batch's cell and the index of the last of them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note_joined(&self) -> (Arc<BatchCell>, u32) {
         let count = self.builder.count();
         self.cell.set_record_count(count);

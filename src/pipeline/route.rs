@@ -208,6 +208,13 @@ impl RoutingRules {
         }
     }
 
+    /// Returns whether a record that names no partition may go to any.
+    #[inline]
+    pub(crate) fn is_free(&self, key: Option<&[u8]>) -> bool {
+        self.partitioner.is_none() && !self.goes_by_key(key)
+    }
+
+    #[inline]
     fn goes_by_key(&self, key: Option<&[u8]>) -> bool {
         key.is_some() && !self.ignore_keys
     }

@@ -1,24 +1,27 @@
-//! [`TopicHandle::enqueue_all`]: many records at a time, with one lock for each batch.
+//! [`TopicHandle::enqueue_all`] and [`KafkaProducer::send_all`]: many records at a time, with one lock for each batch.
 //!
 //! The records go the same way as one does alone, in chunks. Serializers and partitioners are called before the lock of a partition is
 //! taken. A record that cannot go on at once ends its chunk and waits alone.
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
+use futures::StreamExt;
 use tokio::task::coop;
 
 use crate::accumulator::NO_TRANSACTION;
 use crate::clock::RecordTime;
-use crate::delivery::Deliveries;
+use crate::delivery::{Deliveries, Delivery, RecordMetadata};
 use crate::error::SendError;
 use crate::pipeline::Route;
-use crate::producer::caller::{Caller, Scratch};
-use crate::producer::fields::Parts;
+use crate::producer::caller::{Caller, HandleId, Scratch};
+use crate::producer::fields::{Fields, Parts};
 use crate::producer::topics::TopicEntry;
 use crate::producer::walk::{Kept, Routed};
-use crate::producer::{Enqueue, Face, ProducerCore, TopicHandle};
+use crate::producer::{Enqueue, Face, KafkaProducer, ProducerCore, TopicHandle};
 use crate::protocol::record_batch::RecordRef;
-use crate::record::Headers;
+use crate::record::{Headers, ProducerRecord};
+use crate::topic_partition::Topic;
 
 /// A key and a value that [`TopicHandle::enqueue_all`] borrows.
 ///
@@ -150,29 +153,139 @@ where
 
     /// Appends records as long as that needs no waiting. Returns how many were appended.
     fn append_chunk<R: KeyValue<K, V>>(&self, records: &[R], deliveries: &mut Deliveries) -> usize {
-        let (core, face) = (&*self.producer().core, &*self.producer().face);
-        if face.observer.is_some() || core.check(&self.lent(None, None)).is_some() {
+        let core = &*self.producer().core;
+        if core.check(&self.lent(None, None)).is_some() {
+            return 0;
+        }
+        let mut headers = [const { Headers::new() }; CHUNK];
+        let parts = records.iter().zip(&mut headers).map(|(record, headers)| Parts {
+            topic: self.topic(),
+            headers,
+            timestamp: None,
+            key: record.key(),
+            value: record.value(),
+        });
+        self.producer().append_parts((Some(self.id), self.topic()), parts, &[], deliveries)
+    }
+}
+
+impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
+    /// Sends records in their order and waits for all of them; the results are in the same order.
+    ///
+    /// Records that follow each other and are for one topic are handed over together. The producer may call a serializer once more for a
+    /// record that has to wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// If you drop the future early, the records that were accepted by then are sent and the others are not.
+    pub async fn send_all(
+        &self,
+        records: impl IntoIterator<Item = ProducerRecord<K, V>>,
+    ) -> Vec<Result<RecordMetadata, SendError<K, V>>> {
+        let mut records = records.into_iter();
+        let (mut chunk, mut sent) = (VecDeque::with_capacity(CHUNK), Sent::new());
+        loop {
+            chunk.extend(records.by_ref().take(CHUNK - chunk.len()));
+            if chunk.is_empty() {
+                return sent.results().await;
+            }
+            if !coop::has_budget_remaining() {
+                drop(std::future::poll_fn(coop::poll_proceed).await);
+            }
+            let accepted = self.append_records(chunk.make_contiguous(), &mut sent.deliveries);
+            tell_runtime();
+            chunk.drain(..accepted);
+            if accepted == 0
+                && let Some(record) = chunk.pop_front()
+            {
+                sent.note(self.enqueue(record).await);
+            }
+        }
+    }
+
+    /// Appends records for the topic of the first of them, as long as that needs no waiting. Returns how many were appended.
+    fn append_records(&self, records: &mut [ProducerRecord<K, V>], deliveries: &mut Deliveries) -> usize {
+        let core = &*self.core;
+        let Some(topic) = records.first().map(|first| first.topic.clone()) else { return 0 };
+        let is_fit = |record: &ProducerRecord<K, V>| record.topic.is(&topic) && core.check(record).is_none();
+        let fit = records.iter().take_while(|record| is_fit(record)).count();
+        let records = records.get_mut(..fit).unwrap_or_default();
+        let (mut own_headers, mut named) = ([0; CHUNK], [None; CHUNK]);
+        for ((record, own_headers), named) in records.iter().zip(&mut own_headers).zip(&mut named) {
+            (*own_headers, *named) = (record.headers.len(), record.partition);
+        }
+        let parts = records.iter_mut().map(Fields::parts);
+        let accepted = self.append_parts((None, &topic), parts, &named, deliveries);
+        // The others are serialized once more.
+        for (record, own_headers) in records.iter_mut().zip(own_headers).skip(accepted) {
+            record.headers.truncate(own_headers);
+        }
+        accepted
+    }
+
+    /// Appends records, given by their parts and the partitions that they name, as long as that needs no waiting. Returns how many
+    /// were appended.
+    fn append_parts<'b>(
+        &self,
+        (handle, topic): (Option<HandleId>, &Topic),
+        parts: impl Iterator<Item = Parts<'b, K, V>>,
+        named: &[Option<i32>],
+        deliveries: &mut Deliveries,
+    ) -> usize {
+        let (core, face) = (&*self.core, &*self.face);
+        if face.observer.is_some() {
             return 0;
         }
         Caller::with(|caller| {
             let Caller { topics, stopwatch, scratches, .. } = caller;
             let moment = stopwatch.moment(core.id, &core.wall_clock);
-            let topic = core.know_topic_of(self.id, self.topic(), topics);
-            topic.map_or(0, |topic| {
-                let mut headers = [const { Headers::new() }; CHUNK];
-                let parts = records.iter().zip(&mut headers).map(|(record, headers)| Parts {
-                    topic: self.topic(),
-                    headers,
-                    timestamp: None,
-                    key: record.key(),
-                    value: record.value(),
-                });
-                let mut chunk = [RecordRef::NULL; CHUNK];
-                let serialized = face.serialize_chunk(parts, moment, scratches, &mut chunk);
-                let chunk = chunk.get(..serialized).unwrap_or_default();
-                core.append_chunk(topic, chunk, moment, deliveries)
-            })
+            let topic = match handle {
+                Some(handle) => core.know_topic_of(handle, topic, topics),
+                None => core.know_topic(topic, topics),
+            };
+            let Some(topic) = topic else { return 0 };
+            scratches.resize_with(CHUNK, Scratch::default);
+            let mut chunk = [RecordRef::NULL; CHUNK];
+            let serialized = face.serialize_chunk(parts, moment, scratches, &mut chunk);
+            let chunk = chunk.get(..serialized).unwrap_or_default();
+            core.append_chunk(topic, chunk, named, moment, deliveries)
         })
+        .unwrap_or(0)
+    }
+}
+
+/// What has become of the records of a call, in their order.
+struct Sent<K, V> {
+    /// Of those that were accepted.
+    deliveries: Deliveries,
+    /// The others, with how many records there were before each.
+    refused: VecDeque<(usize, SendError<K, V>)>,
+}
+
+impl<K, V> Sent<K, V> {
+    fn new() -> Self {
+        Self { deliveries: Deliveries::new(), refused: VecDeque::new() }
+    }
+
+    fn note(&mut self, accepted: Result<Delivery, SendError<K, V>>) {
+        match accepted {
+            Ok(delivery) => self.deliveries.push(delivery),
+            Err(error) => self.refused.push_back((self.deliveries.len() + self.refused.len(), error)),
+        }
+    }
+
+    async fn results(mut self) -> Vec<Result<RecordMetadata, SendError<K, V>>> {
+        let mut results = Vec::with_capacity(self.deliveries.len() + self.refused.len());
+        loop {
+            let at = results.len();
+            if let Some((_, error)) = self.refused.pop_front_if(|(place, _)| *place == at) {
+                results.push(Err(error));
+            } else if let Some(result) = self.deliveries.next().await {
+                results.push(result.map_err(SendError::from));
+            } else {
+                return results;
+            }
+        }
     }
 }
 
@@ -185,18 +298,13 @@ fn tell_runtime() {
 
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Face<K, V> {
     /// Serializes records up to the first for which that fails. Returns how many.
-    fn serialize_chunk<'b>(
+    fn serialize_chunk<'b: 's, 's>(
         &self,
         records: impl Iterator<Item = Parts<'b, K, V>>,
         moment: &RecordTime,
-        scratches: &'b mut Vec<Scratch>,
-        chunk: &mut [RecordRef<'b>; CHUNK],
-    ) -> usize
-    where
-        K: 'b,
-        V: 'b,
-    {
-        scratches.resize_with(CHUNK, Scratch::default);
+        scratches: &'s mut [Scratch],
+        chunk: &mut [RecordRef<'s>; CHUNK],
+    ) -> usize {
         let (mut serialized, mut stop) = (0, None);
         for ((record, scratch), place) in records.zip(scratches).zip(chunk) {
             scratch.trim();
@@ -214,13 +322,15 @@ impl ProducerCore {
         &self,
         topic: &TopicEntry,
         chunk: &[RecordRef<'_>],
+        named: &[Option<i32>],
         moment: &RecordTime,
         deliveries: &mut Deliveries,
     ) -> usize {
         let (mut rest, mut kept, mut stop) = (chunk, Kept::NONE, None);
         while let Some(first) = rest.first() {
-            let Some(route) = self.route_of(topic, first, &mut kept, moment) else { break };
-            let run = self.run_of(topic, route, rest);
+            let named = named.get(chunk.len() - rest.len()..).unwrap_or_default();
+            let Some(route) = self.route_of(topic, first, named, &mut kept, moment) else { break };
+            let run = self.run_of(topic, route, rest, named);
             let joined = self.join_run(topic, route, run, moment, deliveries);
             rest = rest.get(joined..).unwrap_or_default();
             // The one that is next in the run may need a batch of its own.
@@ -240,11 +350,13 @@ impl ProducerCore {
         &self,
         topic: &TopicEntry,
         record: &RecordRef<'_>,
+        named: &[Option<i32>],
         kept: &mut Kept,
         moment: &RecordTime,
     ) -> Option<Route> {
-        let usual = self.routing.usual_route(record.key, None, &topic.routes);
-        usual.or_else(|| self.route(topic, record, None, kept, moment, &mut None))
+        let named = named.first().copied().flatten();
+        let usual = self.routing.usual_route(record.key, named, &topic.routes);
+        usual.or_else(|| self.route(topic, record, named, kept, moment, &mut None))
     }
 
     /// Returns the records at the beginning of these that go where the first of them does.
@@ -253,10 +365,18 @@ impl ProducerCore {
         topic: &TopicEntry,
         route: Route,
         records: &'c [RecordRef<'r>],
+        named: &[Option<i32>],
     ) -> &'c [RecordRef<'r>] {
-        let goes_there =
-            |record: &RecordRef<'_>| self.routing.usual_route(record.key, None, &topic.routes) == Some(route);
-        let others = records.iter().skip(1).take_while(|record| goes_there(record)).count();
+        let goes_there = |(at, record): &(usize, &RecordRef<'_>)| {
+            let named = named.get(*at).copied().flatten();
+            match route {
+                Route::Free(_) => named.is_none() && self.routing.is_free(record.key),
+                Route::Chosen(_) | Route::Fixed(_) => {
+                    self.routing.usual_route(record.key, named, &topic.routes) == Some(route)
+                }
+            }
+        };
+        let others = records.iter().enumerate().skip(1).take_while(goes_there).count();
         records.get(..=others).unwrap_or(records)
     }
 

@@ -81,20 +81,11 @@ impl Caller {
         records: RecordCount(0),
     };
 
-    /// Calls `f` with what this thread has kept.
+    /// Calls `f` with what this thread has kept. `None` if that is not to be had: the thread ends, or `f` is called within another
+    /// such call, because a serializer may itself send records.
     #[inline]
-    pub(super) fn with<T>(mut f: impl FnMut(&mut Self) -> T) -> T {
-        let result = CALLER.try_with(|caller| Some(f(&mut *caller.try_borrow_mut().ok()?))).ok().flatten();
-        match result {
-            Some(result) => result,
-            None => Self::with_another(&mut f),
-        }
-    }
-
-    /// Calls `f` with a new one: there is none left while the thread ends, and a serializer may itself send records.
-    #[cold]
-    fn with_another<T>(f: &mut dyn FnMut(&mut Self) -> T) -> T {
-        f(&mut Self::default())
+    pub(super) fn with<T>(f: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        CALLER.try_with(|caller| Some(f(&mut *caller.try_borrow_mut().ok()?))).ok().flatten()
     }
 }
 
@@ -262,13 +253,11 @@ mod tests {
     }
 
     #[test]
-    fn caller_within_a_caller_finds_one_of_its_own() {
-        let inner = Caller::with(|outer| {
-            outer.scratch.key.push(1);
-            Caller::with(|inner| inner.scratch.key.len())
-        });
+    fn there_is_none_within_a_call() {
+        let inner = Caller::with(|_| Caller::with(|_| ()));
 
-        assert_eq!(inner, 0);
+        assert_eq!(inner, Some(None));
+        assert_eq!(Caller::with(|_| ()), Some(()));
     }
 
     #[test]
@@ -276,10 +265,11 @@ mod tests {
         Caller::with(|caller| caller.scratch.value.reserve(MAX_KEPT_SCRATCH + 1));
         Caller::with(|caller| caller.scratch.key.reserve(100));
 
-        let (value, key) = Caller::with(|caller| {
+        let kept = Caller::with(|caller| {
             caller.scratch.trim();
             (caller.scratch.value.capacity(), caller.scratch.key.capacity())
         });
+        let (value, key) = kept.unwrap();
 
         assert_eq!(value, 0);
         assert!(key >= 100);

@@ -188,7 +188,11 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static, R: Fields<K, V>> Wa
         loop {
             // Beside the delivery, which thus travels in registers.
             let mut stop = None;
-            if let Some(delivery) = Caller::with(|caller| self.step_as(caller, &mut stop)) {
+            let delivery = match Caller::with(|caller| self.step_as(caller, &mut stop)) {
+                Some(delivery) => delivery,
+                None => self.step_alone(&mut stop),
+            };
+            if let Some(delivery) = delivery {
                 return Ok(delivery);
             }
             match stop {
@@ -196,6 +200,13 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static, R: Fields<K, V>> Wa
                 Some(stop) => return Err(stop),
             }
         }
+    }
+
+    /// Takes the step where the belongings of the thread are not to be had.
+    #[cold]
+    #[inline(never)]
+    fn step_alone(&mut self, stop: &mut Option<Stop>) -> Option<Delivery> {
+        self.step_as(&mut Caller::default(), stop)
     }
 
     #[cold]
@@ -389,7 +400,11 @@ impl ProducerCore {
 
     /// Returns the topic as of the cluster that is published now; `None` if the topic is not in it.
     #[inline]
-    fn know_topic<'t>(&self, topic: &Topic, recent: &'t mut RecentTopics) -> Option<&'t TopicEntry> {
+    pub(super) fn know_topic<'t>(
+        &self,
+        topic: &Topic,
+        recent: &'t mut RecentTopics,
+    ) -> Option<&'t TopicEntry> {
         let version = self.control.cluster_version();
         recent.get_or_insert_with(self.id, topic, version, || self.find_topic(topic, version))
     }
@@ -453,6 +468,7 @@ impl ProducerCore {
 
     /// Appends the record to the open batch of its partition, if that has room and nothing is to be done beside. Returns the batch
     /// and its place there.
+    #[inline(never)]
     fn take_short_way(
         &self,
         topic: &TopicEntry,

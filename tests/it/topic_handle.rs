@@ -46,7 +46,10 @@ async fn handle_sends_where_the_producer_does() -> TestResult {
         let last = log.last().unwrap();
         assert_eq!(Some(last.offset), by_handle.offset());
         assert_eq!(last.timestamp, by_handle.timestamp());
-        assert_eq!((last.key.as_deref(), last.value.as_deref()), (Some(key.as_bytes()), Some(value.as_bytes())));
+        assert_eq!(
+            (last.key.as_deref(), last.value.as_deref()),
+            (Some(key.as_bytes()), Some(value.as_bytes()))
+        );
     }
     Ok(())
 }
@@ -345,7 +348,8 @@ async fn results_follow_batches_that_are_split() -> TestResult {
     let (first, ()) = soon("results", async { tokio::join!(waiting, flushed) }).await;
 
     let mut offsets = vec![first.unwrap()?.offset().unwrap()];
-    while let Poll::Ready(Some(result)) = deliveries.poll_next_unpin(&mut Context::from_waker(Waker::noop())) {
+    while let Poll::Ready(Some(result)) = deliveries.poll_next_unpin(&mut Context::from_waker(Waker::noop()))
+    {
         offsets.push(result?.offset().unwrap());
     }
     assert_eq!(offsets, (0..250).collect::<Vec<i64>>());
