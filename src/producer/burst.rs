@@ -307,7 +307,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Face<K, V> {
     ) -> usize {
         let (mut serialized, mut stop) = (0, None);
         for ((record, scratch), place) in records.zip(scratches).zip(chunk) {
-            scratch.trim();
+            scratch.trim_in_chunk();
             let Some(record) = self.serialize(record, moment, scratch, &mut stop) else { break };
             *place = record;
             serialized += 1;

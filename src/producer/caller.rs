@@ -38,7 +38,7 @@ pub(super) struct Scratch {
 #[derive(Debug, Default)]
 pub(super) struct RecentTopics {
     by_name: [Option<RecentTopic>; RECENT_TOPICS],
-    by_handle: [Option<RecentHandle>; RECENT_TOPICS],
+    by_handle: [Option<RecentHandle>; RECENT_HANDLES],
 }
 
 #[derive(Debug)]
@@ -59,11 +59,13 @@ struct RecentTopic {
 /// more on being scheduled than on its records, and wakes a thread each time.
 const RECORDS_PER_BUDGET_UNIT: u32 = 8;
 
-/// A power of two.
+/// Powers of two.
 const RECENT_TOPICS: usize = 8;
+const RECENT_HANDLES: usize = 32;
 
-/// Larger scratch buffers are not kept. One less than a power of two.
+/// Larger scratch buffers are not kept: for a record alone, and for one of many. One less than powers of two.
 const MAX_KEPT_SCRATCH: usize = 64 * 1024 - 1;
+const MAX_KEPT_IN_CHUNK: usize = 2 * 1024 - 1;
 
 thread_local! {
     static CALLER: RefCell<Caller> = const { RefCell::new(Caller::NEW) };
@@ -75,7 +77,7 @@ impl Caller {
         scratches: Vec::new(),
         topics: RecentTopics {
             by_name: [const { None }; RECENT_TOPICS],
-            by_handle: [const { None }; RECENT_TOPICS],
+            by_handle: [const { None }; RECENT_HANDLES],
         },
         stopwatch: Stopwatch::NEW,
         records: RecordCount(0),
@@ -102,15 +104,26 @@ impl Scratch {
     /// Gives up what is too large to be kept.
     #[inline]
     pub(super) fn trim(&mut self) {
-        if self.key.capacity() | self.value.capacity() > MAX_KEPT_SCRATCH {
-            self.shrink();
+        self.trim_to(MAX_KEPT_SCRATCH);
+    }
+
+    /// The same for one of many.
+    #[inline]
+    pub(super) fn trim_in_chunk(&mut self) {
+        self.trim_to(MAX_KEPT_IN_CHUNK);
+    }
+
+    #[inline]
+    fn trim_to(&mut self, most: usize) {
+        if self.key.capacity() | self.value.capacity() > most {
+            self.shrink(most);
         }
     }
 
     #[cold]
-    fn shrink(&mut self) {
+    fn shrink(&mut self, most: usize) {
         for buffer in [&mut self.key, &mut self.value] {
-            if buffer.capacity() > MAX_KEPT_SCRATCH {
+            if buffer.capacity() > most {
                 *buffer = Vec::new();
             }
         }
@@ -202,7 +215,7 @@ impl HandleId {
 
     #[inline]
     fn place(self) -> usize {
-        self.0 as usize % RECENT_TOPICS
+        self.0 as usize % RECENT_HANDLES
     }
 }
 
