@@ -162,7 +162,8 @@ enum Exchange {
     Proving {
         mechanism: SaslMechanism,
         user: String,
-        key: Vec<u8>,
+        password: String,
+        iterations: u32,
         nonce: String,
         heard: String,
     },
@@ -249,7 +250,8 @@ impl Session {
             Exchange::Declined(reason) => Verdict::Refused(reason),
             Exchange::Chosen(SaslMechanism::Plain) => self.hear_plain(admission, words),
             Exchange::Chosen(mechanism) => self.hear_first(mechanism, admission, words),
-            Exchange::Proving { mechanism, user, key, nonce, heard } => {
+            Exchange::Proving { mechanism, user, password, iterations, nonce, heard } => {
+                let key = mechanism.stretch(password.as_bytes(), salt_of(&user).as_bytes(), iterations);
                 match check_proof(mechanism, &key, &nonce, &heard, words) {
                     Some(signature) => self.welcome(&user, signature.into()),
                     None => refusal_by_scram(mechanism),
@@ -301,12 +303,13 @@ impl Session {
         let (Some(password), Some(nonce)) = (admission.users.get(&user), attribute(bare, "r=")) else {
             return refusal_by_scram(mechanism);
         };
-        let salt = format!("salt of {user}");
-        let key = mechanism.stretch(password.as_bytes(), salt.as_bytes(), admission.iterations);
         let nonce = format!("{nonce}{:016x}", random_u64());
-        let first = format!("r={nonce},s={},i={}", base64(salt.as_bytes()), admission.iterations);
+        let iterations = admission.iterations;
+        let first = format!("r={nonce},s={},i={iterations}", base64(salt_of(&user).as_bytes()));
         let heard = format!("{bare},{first}");
-        self.exchange = Exchange::Proving { mechanism, user, key, nonce, heard };
+        let password = password.clone();
+        // The key takes long to compute, and is needed only if the client goes on.
+        self.exchange = Exchange::Proving { mechanism, user, password, iterations, nonce, heard };
         Verdict::Say(first.into())
     }
 
@@ -323,6 +326,10 @@ impl Session {
             }
         }
     }
+}
+
+fn salt_of(user: &str) -> String {
+    format!("salt of {user}")
 }
 
 /// Returns the broker's own proof if the client's is right.

@@ -49,7 +49,7 @@ async fn listener_that_says(answer: Vec<u8>) -> (String, Arc<AtomicUsize>) {
 
 /// With a real broker beside it, a stranger among the bootstrap servers does no harm.
 async fn send_beside(stranger: String) -> TestResult {
-    for is_first in [true, false] {
+    let send = async |is_first: bool| -> TestResult {
         let cluster = cluster_with(1, 1).await;
         let own = cluster.bootstrap_servers();
         let servers = if is_first { format!("{stranger},{own}") } else { format!("{own},{stranger}") };
@@ -57,7 +57,9 @@ async fn send_beside(stranger: String) -> TestResult {
 
         soon("send", producer.send(record("x"))).await?;
         let _ = soon("close", producer.close(seconds(5))).await;
-    }
+        Ok(())
+    };
+    tokio::try_join!(send(true), send(false))?;
     Ok(())
 }
 

@@ -111,7 +111,9 @@ async fn old_brokers_serve_transactions_of_version_1() -> TestResult {
 async fn each_version_asks_for_what_it_must_and_no_more() -> TestResult {
     for (version, adds) in [(1, 3), (2, 0)] {
         let cluster = cluster(version).await;
-        let mut producer = transactional(&cluster);
+        // A request that times out is sent again.
+        let builder = builder(&cluster).transactional_id(ID).request_timeout(seconds(59));
+        let mut producer = builder.build_transactional()?;
         for _ in 0..3 {
             let transaction = producer.begin_transaction().await?;
             transaction.send(record_for(0, "a")).await?;

@@ -24,30 +24,32 @@ fn impatient(cluster: &kafka_mock::MockCluster) -> TransactionalProducer {
 
 #[tokio::test]
 async fn begin_that_takes_too_long_goes_on() -> TestResult {
-    for api in [Api::FindCoordinator, Api::InitProducerId] {
-        let cluster = cluster(2).await;
-        let mut producer = impatient(&cluster);
-        cluster.inject(Fault::error_code(COORDINATOR_LOAD_IN_PROGRESS).api(api).always());
+    let apis = [Api::FindCoordinator, Api::InitProducerId];
+    // Each takes seconds of waiting.
+    futures::future::try_join_all(apis.map(begin_late)).await?;
+    Ok(())
+}
 
-        for _ in 0..2 {
-            let error = producer.begin_transaction().await.unwrap_err();
-            let kind = error.kind();
-            assert!(
-                matches!(kind, TransactionErrorKind::TimedOut { call: "begin_transaction", .. }),
-                "{error}"
-            );
-            assert_eq!(error.disposition(), Disposition::RepeatCall);
-        }
-        cluster.clear_faults();
-        while let Err(error) = producer.begin_transaction().await {
-            assert_eq!(error.disposition(), Disposition::RepeatCall);
-        }
+async fn begin_late(api: Api) -> TestResult {
+    let cluster = cluster(2).await;
+    let mut producer = impatient(&cluster);
+    cluster.inject(Fault::error_code(COORDINATOR_LOAD_IN_PROGRESS).api(api).always());
 
-        let transaction = producer.begin_transaction().await?;
-        transaction.send(record_for(0, "a")).await?;
-        transaction.commit().await?;
-        assert_eq!(committed(&cluster), ["a"], "{api:?}");
+    for _ in 0..2 {
+        let error = producer.begin_transaction().await.unwrap_err();
+        let kind = error.kind();
+        assert!(matches!(kind, TransactionErrorKind::TimedOut { call: "begin_transaction", .. }), "{error}");
+        assert_eq!(error.disposition(), Disposition::RepeatCall);
     }
+    cluster.clear_faults();
+    while let Err(error) = producer.begin_transaction().await {
+        assert_eq!(error.disposition(), Disposition::RepeatCall);
+    }
+
+    let transaction = producer.begin_transaction().await?;
+    transaction.send(record_for(0, "a")).await?;
+    transaction.commit().await?;
+    assert_eq!(committed(&cluster), ["a"], "{api:?}");
     Ok(())
 }
 

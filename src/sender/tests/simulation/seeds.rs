@@ -13,11 +13,13 @@ use crate::clock;
 use crate::planted::plant;
 
 /// As many as fit into a test run without optimization. `.ci/run` has every change pass some more.
-const SEEDS: Range<u64> = 0..200;
+const SEEDS: Range<u64> = 0..100;
 /// Failures after which a run ends; more say nothing new.
 const MOST_FAILURES: usize = 20;
 /// Failures that are shrunk.
 const SHRUNK: usize = 3;
+/// Seeds that are run twice.
+const MOST_REPEATED: usize = 100;
 /// Between two lines about how far a run has come.
 const PROGRESS: Duration = Duration::from_secs(20);
 
@@ -58,10 +60,7 @@ impl Work {
         let begin = clock::now();
         let seconds = std::env::var("SIMULATION_SECONDS").ok().and_then(|text| text.parse().ok());
         let until = seconds.map(|seconds| begin + Duration::from_secs(seconds));
-        let seeds = match std::env::var("SIMULATION_SEEDS") {
-            Ok(wanted) => range(&wanted),
-            Err(_) => SEEDS,
-        };
+        let seeds = wanted_seeds();
         Self {
             end: if until.is_some() { u64::MAX } else { seeds.end },
             until,
@@ -107,6 +106,11 @@ impl Work {
     }
 }
 
+/// `SIMULATION_SEEDS`, or the usual ones.
+fn wanted_seeds() -> Range<u64> {
+    std::env::var("SIMULATION_SEEDS").map_or(SEEDS, |wanted| range(&wanted))
+}
+
 fn range(text: &str) -> Range<u64> {
     let (first, end) = text.split_once("..").unwrap_or((text, ""));
     let first = first.parse().unwrap();
@@ -115,7 +119,7 @@ fn range(text: &str) -> Range<u64> {
 
 #[test]
 fn a_seed_decides_everything() {
-    for seed in 0..40 {
+    for seed in wanted_seeds().step_by(10).take(MOST_REPEATED) {
         let schedule = Schedule::new(seed);
         assert_eq!(simulate(&schedule), simulate(&schedule), "seed {seed}");
     }
