@@ -37,6 +37,7 @@ mod oidc;
 mod ordering;
 mod partitioning;
 mod purge;
+mod quiet_log;
 #[cfg(all(feature = "sasl", feature = "tls"))]
 mod recipes;
 mod reconnect;

@@ -10,8 +10,8 @@ use kafka_producer::{
 };
 
 use crate::support::{
-    TOPIC, TestResult, builder, cluster_with, enqueue_all, millis, producer, record, record_for, results,
-    run_out, seconds, skip_time, soon, until,
+    TOPIC, TestResult, builder, cluster_with, delivered, enqueue_all, millis, producer, record, record_for,
+    results, run_out, seconds, skip_time, soon, until,
 };
 
 mod exposition;
@@ -31,6 +31,30 @@ fn topic(metrics: &Metrics) -> &TopicMetrics {
 
 fn broker(metrics: &Metrics, id: i32) -> &BrokerMetrics {
     metrics.brokers.iter().find(|broker| broker.node.0 == id).unwrap()
+}
+
+/// The values of what only goes up, but for the records that were accepted: these follow from places in queues, which are there anyway.
+fn counts(metrics: &Metrics) -> Vec<String> {
+    let counted = metrics.iter().filter(|sample| sample.kind != MetricKind::Gauge);
+    let counted = counted.filter(|sample| sample.name != "record-accepted-total");
+    counted.map(|sample| format!("{} {:?} {:?}", sample.name, sample.labels, sample.value)).collect()
+}
+
+/// The sender counts, for whole batches: what a caller does on its own task changes no number.
+#[tokio::test]
+async fn path_of_a_record_counts_nothing() -> TestResult {
+    let cluster = cluster_with(1, 1).await;
+    let producer = producer(&cluster);
+    delivered(enqueue_all(&producer, [record_for(0, 0)]).await).await;
+    let before = counts(&producer.metrics());
+
+    // Nothing else has its turn meanwhile.
+    let deliveries: Vec<_> = (1..100).map(|i| producer.try_enqueue(record_for(0, i)).unwrap()).collect();
+
+    assert_eq!(counts(&producer.metrics()), before);
+    delivered(deliveries).await;
+    assert_ne!(counts(&producer.metrics()), before);
+    Ok(())
 }
 
 #[tokio::test]
