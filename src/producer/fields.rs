@@ -81,7 +81,7 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Fields<K, V> for Produc
     }
 
     #[inline]
-    fn into_record(self) -> ProducerRecord<K, V> {
+    fn into_record(self) -> Self {
         self
     }
 }
