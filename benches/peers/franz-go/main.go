@@ -31,7 +31,7 @@ var (
 	transaction = flag.Uint64("transaction-size", 100, "records of each transaction")
 	payload     = flag.String("payload", "text", "text or random")
 	tlsCA       = flag.String("tls-ca", "", "file with the CA of the brokers in PEM; empty for no TLS")
-	outstanding = flag.Int("outstanding", 10_000, "records that may be on their way; 10,000 is franz-go's default")
+	outstanding = flag.Int("outstanding", 20_000, "records that may be on their way; 10,000 is franz-go's default")
 )
 
 func main() {

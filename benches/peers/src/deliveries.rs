@@ -1,4 +1,4 @@
-//! The loop of the clients whose deliveries are awaited, as of `ours`: the same for each of them.
+//! The loop of the clients whose deliveries are awaited: the same for each of them. `the_loop` measures what it takes by itself.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -8,6 +8,9 @@ use bytes::Bytes;
 
 use crate::options::{Arguments, Mode, Options};
 use crate::outcome::{Run, payloads, timed_one_of};
+
+/// Records that may be on their way, unless the command line says otherwise.
+pub const OUTSTANDING: usize = 20_000;
 
 pub type AnyError = Box<dyn Error + Send + Sync>;
 
@@ -35,7 +38,7 @@ where
 {
     let mut arguments = Arguments::of_process();
     let options = Options::take(&mut arguments);
-    let outstanding = arguments.take("outstanding", 10_000);
+    let outstanding = arguments.take("outstanding", OUTSTANDING);
     arguments.finish();
     tokio::spawn(run(options, outstanding)).await?
 }
@@ -61,25 +64,61 @@ pub async fn run<C: Client>(
     client.settle(client.send(&payloads[0]).await?).await?;
 
     let mut run = Run::start(name);
-    let every = timed_one_of(options);
-    let outstanding = if options.mode == Mode::Lone { 1 } else { outstanding };
-    let mut deliveries = VecDeque::new();
-    for (number, payload) in (1..=options.records).zip(payloads.iter().cycle()) {
-        let sent = ((number - 1).is_multiple_of(every)).then(Instant::now);
-        deliveries.push_back((client.send(payload).await?, sent));
-        let most = match number {
-            last if last == options.records => 0,
-            _ if deliveries.len() >= outstanding => outstanding / 2,
-            _ => continue,
-        };
-        while deliveries.len() > most {
-            let Some((delivery, sent)) = deliveries.pop_front() else { break };
-            client.settle(delivery).await?;
-            if let Some(sent) = sent {
-                run.latency(sent.elapsed());
-            }
+    let mut window =
+        Window::new(if options.mode == Mode::Lone { 1 } else { outstanding }, timed_one_of(options));
+    for payload in payloads.iter().cycle().take(usize::try_from(options.records)?) {
+        window.note_time();
+        window.deliveries.push_back(client.send(payload).await?);
+        if window.deliveries.len() >= window.outstanding {
+            window.settle(client, window.outstanding / 2, &mut run).await?;
         }
     }
+    window.settle(client, 0, &mut run).await?;
     run.finish(options.records, 0, "");
     Ok(())
+}
+
+/// What is on its way, oldest first, and when the timed ones among it were handed over.
+struct Window<D> {
+    outstanding: usize,
+    deliveries: VecDeque<D>,
+    times: VecDeque<Instant>,
+    every: u64,
+    /// Records until the next one that is timed is handed over, and until its delivery is awaited.
+    to_send: u64,
+    to_settle: u64,
+}
+
+impl<D> Window<D> {
+    fn new(outstanding: usize, every: u64) -> Self {
+        let deliveries = VecDeque::with_capacity(outstanding);
+        Self { outstanding, deliveries, times: VecDeque::new(), every, to_send: 0, to_settle: 0 }
+    }
+
+    fn note_time(&mut self) {
+        if self.to_send == 0 {
+            self.times.push_back(Instant::now());
+            self.to_send = self.every;
+        }
+        self.to_send -= 1;
+    }
+
+    /// Awaits the oldest deliveries until no more than `most` are on their way.
+    async fn settle<C: Client<Delivery = D>>(
+        &mut self,
+        client: &C,
+        most: usize,
+        run: &mut Run,
+    ) -> Result<(), AnyError> {
+        while self.deliveries.len() > most {
+            let Some(delivery) = self.deliveries.pop_front() else { break };
+            client.settle(delivery).await?;
+            if self.to_settle == 0 {
+                self.times.pop_front().into_iter().for_each(|time| run.latency(time.elapsed()));
+                self.to_settle = self.every;
+            }
+            self.to_settle -= 1;
+        }
+        Ok(())
+    }
 }

@@ -7,8 +7,10 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 mod answers;
+mod distance;
 mod encrypted;
 mod produce;
 mod wire;
@@ -23,6 +25,8 @@ pub struct Shape {
     pub stall: bool,
     /// Speak TLS 1.3.
     pub tls: bool,
+    /// How long bytes are under way from the client to the broker and back, together.
+    pub delay: Duration,
 }
 
 /// What all connections share.
@@ -78,8 +82,11 @@ impl Broker {
     pub fn start(shape: Shape) -> io::Result<Arc<Self>> {
         let listeners: Vec<TcpListener> =
             (0..shape.brokers).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<io::Result<_>>()?;
-        let ports =
-            listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect::<io::Result<_>>()?;
+        let distant = |listener: &TcpListener| match shape.delay {
+            Duration::ZERO => Ok(listener.local_addr()?.port()),
+            delay => distance::proxy(listener.local_addr()?, delay / 2),
+        };
+        let ports = listeners.iter().map(distant).collect::<io::Result<_>>()?;
         let broker = Arc::new(Self {
             shape,
             ports,

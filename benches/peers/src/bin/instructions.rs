@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use kafka_producer_peers::null_broker::{Broker, Shape};
 use kafka_producer_peers::options::Arguments;
@@ -44,7 +45,8 @@ struct Costs {
 }
 
 fn count(client: &PathBuf, records: u64) -> Result<HashMap<String, Costs>, Box<dyn Error>> {
-    let broker = Broker::start(Shape { brokers: 1, partitions: 4, stall: false, tls: false })?;
+    let broker =
+        Broker::start(Shape { brokers: 1, partitions: 4, stall: false, tls: false, delay: Duration::ZERO })?;
     let file = std::env::temp_dir().join(format!("kafka-producer-callgrind-{}", std::process::id()));
     let output = Command::new("valgrind")
         .arg("--tool=callgrind")

@@ -3,6 +3,8 @@
 //! Prints its bootstrap address, then obeys lines on standard input until it ends: `stats` prints what came in since the
 //! last `reset`.
 
+use std::time::Duration;
+
 use kafka_producer_peers::null_broker::{Broker, Shape};
 use kafka_producer_peers::options::Arguments;
 
@@ -13,6 +15,7 @@ fn main() -> std::io::Result<()> {
         partitions: arguments.take("partitions", 4),
         stall: arguments.take("stall", false),
         tls: arguments.take("tls", false),
+        delay: Duration::from_millis(arguments.take("delay-ms", 0)),
     };
     arguments.finish();
     let broker = Broker::start(shape)?;

@@ -7,20 +7,26 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kafka_producer::{Delivery, KafkaProducer, ProducerRecord, Topic, TransactionalProducer};
-use kafka_producer_peers::deliveries::AnyError;
+use kafka_producer::{
+    Deliveries, Delivery, KafkaProducer, ProducerRecord, Topic, TopicHandle, TransactionalProducer,
+};
+use kafka_producer_peers::deliveries::{self, AnyError, Client, OUTSTANDING};
 use kafka_producer_peers::options::{Arguments, Mode, Options};
-use kafka_producer_peers::outcome::{Run, payloads, timed_one_of};
+use kafka_producer_peers::outcome::{Run, payloads};
 use kafka_producer_peers::transactions;
+
+const NAME: &str = "kafka-producer";
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut arguments = Arguments::of_process();
     let options = Options::take(&mut arguments);
-    let outstanding = arguments.take("outstanding", 10_000);
+    let outstanding = arguments.take("outstanding", OUTSTANDING);
     let tasks = arguments.take("tasks", 1);
     let spread = arguments.take("spread", 0);
     let partitions = arguments.take("partitions", 1);
+    let face = arguments.take("face", "record".to_owned());
+    let burst = arguments.take("burst", 500);
     let provider = arguments.take("provider", String::new());
     arguments.finish();
     let mut builder = KafkaProducer::builder()
@@ -44,10 +50,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         let producer = builder.transactional_id(transactions::id(&options)).build_transactional()?;
         let name: &'static str = options.topic.clone().leak();
         let mut client = Transactional { producer, topic: Topic::from(name) };
-        return tokio::spawn(async move {
-            transactions::run("kafka-producer", &mut client, &options, &payloads).await
-        })
-        .await?;
+        return tokio::spawn(async move { transactions::run(NAME, &mut client, &options, &payloads).await })
+            .await?;
     }
     let producer: KafkaProducer = builder.build()?;
     // As in a program that names its topics and has its payloads at hand. The others need not count references either.
@@ -62,16 +66,20 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
             load.producer.send(load.record(0)).await.expect("the broker takes everything");
         }
         match load.options.mode {
-            Mode::Pipelined => load.pipelined().await,
+            Mode::Pipelined => match face.as_str() {
+                "handle" => return load.by_handle().await,
+                "bursts" => return load.in_bursts(burst).await,
+                _ => return load.pipelined().await,
+            },
             Mode::Lone => load.lone().await,
             Mode::Tasks => load.tasks(tasks).await,
             Mode::Stalled => load.stalled().await,
             Mode::Idle => load.idle().await,
             Mode::Transactions => unreachable!("they have a producer of their own"),
         }
+        Ok(())
     })
-    .await?;
-    Ok(())
+    .await?
 }
 
 /// Makes the provider of this name the one of the process; the crate's own choice without a name.
@@ -121,26 +129,55 @@ struct Load {
     partitions: u64,
 }
 
-/// What is on its way, oldest first, and when the timed ones among it were handed over.
-#[derive(Default)]
-struct Outstanding {
-    deliveries: VecDeque<Delivery>,
-    timed: VecDeque<(u64, Instant)>,
-    settled: u64,
-    failed: u64,
+/// One record after the other, each with a delivery of its own.
+impl Client for Load {
+    type Payload = Bytes;
+    type Delivery = Delivery;
+
+    async fn send(&self, payload: &Bytes) -> Result<Delivery, AnyError> {
+        Ok(self.producer.enqueue(ProducerRecord::to(&self.topic).value(payload.clone())).await?)
+    }
+
+    async fn settle(&self, delivery: Delivery) -> Result<(), AnyError> {
+        delivery.await?;
+        Ok(())
+    }
 }
 
-impl Outstanding {
-    async fn settle(&mut self, most: usize, run: &mut Run) {
-        while self.deliveries.len() > most {
-            let Some(delivery) = self.deliveries.pop_front() else { break };
-            self.failed += u64::from(delivery.await.is_err());
-            if let Some((_, at)) = self.timed.front().filter(|(number, _)| *number == self.settled) {
-                run.latency(at.elapsed());
-                self.timed.pop_front();
-            }
-            self.settled += 1;
-        }
+/// The same by a handle of the topic.
+struct Handle(TopicHandle);
+
+impl Client for Handle {
+    type Payload = Bytes;
+    type Delivery = Delivery;
+
+    async fn send(&self, payload: &Bytes) -> Result<Delivery, AnyError> {
+        Ok(self.0.enqueue(None, payload).await?)
+    }
+
+    async fn settle(&self, delivery: Delivery) -> Result<(), AnyError> {
+        delivery.await?;
+        Ok(())
+    }
+}
+
+/// The same with so many records to each partition in turn.
+struct Spread {
+    load: Load,
+    number: AtomicU64,
+}
+
+impl Client for Spread {
+    type Payload = Bytes;
+    type Delivery = Delivery;
+
+    async fn send(&self, _: &Bytes) -> Result<Delivery, AnyError> {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        Ok(self.load.producer.enqueue(self.load.record(number)).await?)
+    }
+
+    async fn settle(&self, delivery: Delivery) -> Result<(), AnyError> {
+        self.load.settle(delivery).await
     }
 }
 
@@ -154,29 +191,55 @@ impl Load {
         record.partition((number / self.spread % self.partitions) as i32)
     }
 
-    /// Hands records over until `outstanding` are on their way, then awaits the older half of them.
-    async fn pipelined(&self) {
-        let every = timed_one_of(&self.options);
-        let mut run = Run::start("kafka-producer");
-        let mut outstanding = Outstanding::default();
-        let mut next_timed = 0;
-        for number in 0..self.options.records {
-            if number == next_timed {
-                outstanding.timed.push_back((number, Instant::now()));
-                next_timed += every;
+    async fn pipelined(&self) -> Result<(), AnyError> {
+        let Self { options, outstanding, payloads, .. } = self;
+        if self.spread == 0 {
+            return deliveries::run(NAME, self, options, *outstanding, payloads).await;
+        }
+        let spread = Spread { load: self.clone(), number: AtomicU64::new(0) };
+        deliveries::run(NAME, &spread, options, *outstanding, payloads).await
+    }
+
+    async fn by_handle(&self) -> Result<(), AnyError> {
+        let handle = Handle(self.producer.topic(self.topic.clone()));
+        deliveries::run(NAME, &handle, &self.options, self.outstanding, &self.payloads).await
+    }
+
+    /// Hands over so many records at a time, and waits for the older half of those on their way as the other clients' loop does. What is
+    /// timed is each burst.
+    async fn in_bursts(&self, burst: usize) -> Result<(), AnyError> {
+        let topic = self.producer.topic(self.topic.clone());
+        let mut run = Run::start(NAME);
+        let mut deliveries = Deliveries::new();
+        // When bursts were handed over, and how many records there were with them.
+        let mut times: VecDeque<(u64, Instant)> = VecDeque::new();
+        let mut sent = 0;
+        for chunk in self.payloads.chunks(burst).cycle() {
+            let left = usize::try_from(self.options.records - sent)?;
+            let next = chunk.get(..left).unwrap_or(chunk);
+            times.push_back((sent + next.len() as u64, Instant::now()));
+            topic.enqueue_all(next, &mut deliveries).await?;
+            sent += next.len() as u64;
+            let is_over = sent == self.options.records;
+            if !is_over && deliveries.len() < self.outstanding {
+                continue;
             }
-            let delivery = self.producer.enqueue(self.record(number)).await;
-            outstanding.deliveries.push_back(delivery.expect("the record is good"));
-            if outstanding.deliveries.len() >= self.outstanding {
-                outstanding.settle(self.outstanding / 2, &mut run).await;
+            deliveries.settle(if is_over { 0 } else { self.outstanding / 2 }).await?;
+            let settled = sent - deliveries.len() as u64;
+            while let Some((_, time)) = times.front().filter(|(end, _)| *end <= settled) {
+                run.latency(time.elapsed());
+                times.pop_front();
+            }
+            if is_over {
+                break;
             }
         }
-        outstanding.settle(0, &mut run).await;
-        run.finish(self.options.records, outstanding.failed, "");
+        run.finish(self.options.records, 0, "");
+        Ok(())
     }
 
     async fn lone(&self) {
-        let mut run = Run::start("kafka-producer");
+        let mut run = Run::start(NAME);
         let mut failed = 0;
         for number in 0..self.options.records {
             let begin = Instant::now();
@@ -191,7 +254,7 @@ impl Load {
         let each = self.options.records / tasks;
         let is_over = Arc::new(AtomicBool::new(false));
         let at_the_end: Arc<[AtomicU64]> = (0..tasks).map(|_| AtomicU64::new(0)).collect();
-        let mut run = Run::start("kafka-producer");
+        let mut run = Run::start(NAME);
         let mut running = Vec::new();
         for task in 0..tasks {
             let (load, is_over, at_the_end) = (self.clone(), Arc::clone(&is_over), Arc::clone(&at_the_end));
@@ -226,7 +289,7 @@ impl Load {
 
     /// Fills the memory for three seconds. The loop keeps no deliveries, so that what is measured is the producer's.
     async fn stalled(&self) {
-        let run = Run::start("kafka-producer");
+        let run = Run::start(NAME);
         let begin = Instant::now();
         let mut accepted = 0;
         while begin.elapsed() < Duration::from_secs(3) {
@@ -245,7 +308,7 @@ impl Load {
     async fn idle(&self) {
         // Whatever the first record has set in motion is over by then.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let run = Run::start("kafka-producer");
+        let run = Run::start(NAME);
         tokio::time::sleep(Duration::from_secs(10)).await;
         run.finish(1, 0, "");
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use kafka_producer_peers::deliveries::OUTSTANDING;
 use kafka_producer_peers::options::{Arguments, Mode, Options};
 use kafka_producer_peers::outcome::{Latencies, Run, payloads, timed_one_of};
 use kafka_producer_peers::transactions;
@@ -24,26 +25,26 @@ fn main() -> Result<(), AnyError> {
     let mut arguments = Arguments::of_process();
     let options = Options::take(&mut arguments);
     let api = arguments.take("api", "base".to_owned());
-    let outstanding = arguments.take("outstanding", 10_000);
+    let outstanding = arguments.take("outstanding", OUTSTANDING);
     arguments.finish();
     if options.mode == Mode::Transactions {
-        return transactional(options);
+        return transactional(options, outstanding);
     }
     if api == "base" {
-        return base(&options);
+        return base(&options, outstanding);
     }
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async move { tokio::spawn(future(options, outstanding)).await? })
 }
 
 /// Its calls block, so the thread that calls them is no other task's.
-fn transactional(options: Options) -> Result<(), AnyError> {
+fn transactional(options: Options, outstanding: usize) -> Result<(), AnyError> {
     let delivered = Arc::new(Delivered {
         origin: Instant::now(),
         failed: AtomicU64::new(0),
         latencies: Mutex::default(),
     });
-    let producer: ThreadedProducer<Context> = config(&options)
+    let producer: ThreadedProducer<Context> = config(&options, outstanding)
         .set("transactional.id", transactions::id(&options))
         .create_with_context(Context(delivered))?;
     producer.init_transactions(PATIENCE)?;
@@ -78,7 +79,7 @@ impl transactions::Client for Transactional {
 }
 
 /// What differs from librdkafka's defaults is what all clients are told.
-fn config(options: &Options) -> ClientConfig {
+fn config(options: &Options, outstanding: usize) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", &options.bootstrap)
@@ -86,7 +87,8 @@ fn config(options: &Options) -> ClientConfig {
         .set("acks", "all")
         .set("linger.ms", options.linger_ms.to_string())
         .set("batch.size", options.batch_size.to_string())
-        .set("compression.type", &options.compression);
+        .set("compression.type", &options.compression)
+        .set("queue.buffering.max.messages", outstanding.to_string());
     if !options.tls_ca.is_empty() {
         config.set("security.protocol", "ssl").set("ssl.ca.location", &options.tls_ca);
     }
@@ -120,14 +122,14 @@ impl ProducerContext for Context {
     }
 }
 
-fn base(options: &Options) -> Result<(), AnyError> {
+fn base(options: &Options, outstanding: usize) -> Result<(), AnyError> {
     let delivered = Arc::new(Delivered {
         origin: Instant::now(),
         failed: AtomicU64::new(0),
         latencies: Mutex::default(),
     });
     let producer: ThreadedProducer<Context> =
-        config(options).create_with_context(Context(Arc::clone(&delivered)))?;
+        config(options, outstanding).create_with_context(Context(Arc::clone(&delivered)))?;
     let payloads = payloads(options);
     base_send(&producer, options, &payloads[0], 0)?;
     producer.flush(Duration::from_secs(30))?;
@@ -168,7 +170,7 @@ fn base_send(
 }
 
 async fn future(options: Options, outstanding: usize) -> Result<(), AnyError> {
-    let producer: FutureProducer = config(&options).create()?;
+    let producer: FutureProducer = config(&options, outstanding).create()?;
     let payloads = payloads(&options);
     let record = FutureRecord::<(), _>::to(&options.topic).payload(&payloads[0]);
     producer.send(record, Duration::from_secs(30)).await.map_err(|(error, _)| error)?;

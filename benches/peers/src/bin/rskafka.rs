@@ -1,4 +1,4 @@
-//! rskafka. It has no idempotence, no partitioner and one request on its way for each partition.
+//! rskafka. It has no idempotence and no partitioner.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use kafka_producer_peers::deliveries::OUTSTANDING;
 use kafka_producer_peers::options::{Arguments, Mode, Options};
 use kafka_producer_peers::outcome::{Run, payloads, timed_one_of};
 use rskafka::client::ClientBuilder;
@@ -23,7 +24,7 @@ type Partition = BatchProducer<RecordAggregator>;
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut arguments = Arguments::of_process();
     let options = Options::take(&mut arguments);
-    let outstanding: usize = arguments.take("outstanding", 10_000);
+    let outstanding: usize = arguments.take("outstanding", OUTSTANDING);
     let partitions: i32 = arguments.take("partitions", 4);
     arguments.finish();
     tokio::spawn(run(options, outstanding, partitions)).await?

@@ -14,16 +14,22 @@ pub(crate) enum Client {
     Kacrab,
     Krafka,
     Limit,
+    Loop,
     Ours,
+    OursBursts,
+    OursHandle,
     RdkafkaBase,
     RdkafkaFuture,
     Rskafka,
 }
 
 impl Client {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Loop,
         Self::Limit,
         Self::Ours,
+        Self::OursHandle,
+        Self::OursBursts,
         Self::FranzGo,
         Self::RdkafkaBase,
         Self::RdkafkaFuture,
@@ -33,8 +39,22 @@ impl Client {
         Self::Krafka,
         Self::Java,
     ];
-    /// Those with every codec.
-    pub(crate) const PEERS: [Self; 6] =
+    /// Those that send to any broker.
+    pub(crate) const PEERS: [Self; 11] = [
+        Self::Ours,
+        Self::OursHandle,
+        Self::OursBursts,
+        Self::FranzGo,
+        Self::RdkafkaBase,
+        Self::RdkafkaFuture,
+        Self::Rskafka,
+        Self::Kacrab,
+        Self::ConfluentKafka,
+        Self::Krafka,
+        Self::Java,
+    ];
+    /// Those that are built with zstd.
+    pub(crate) const WITH_ZSTD: [Self; 6] =
         [Self::Ours, Self::FranzGo, Self::RdkafkaBase, Self::RdkafkaFuture, Self::Rskafka, Self::Java];
     /// Those with transactions.
     pub(crate) const TRANSACTIONAL: [Self; 7] = [
@@ -47,8 +67,27 @@ impl Client {
         Self::Java,
     ];
     /// Those that tell when a single record is delivered.
-    pub(crate) const AWAITING: [Self; 6] =
-        [Self::Limit, Self::Ours, Self::FranzGo, Self::RdkafkaFuture, Self::Rskafka, Self::Java];
+    pub(crate) const AWAITING: [Self; 9] = [
+        Self::Limit,
+        Self::Ours,
+        Self::FranzGo,
+        Self::RdkafkaFuture,
+        Self::Rskafka,
+        Self::Kacrab,
+        Self::ConfluentKafka,
+        Self::Krafka,
+        Self::Java,
+    ];
+    /// Those that keep several requests for one broker on their way.
+    pub(crate) const FAR_REACHING: [Self; 7] = [
+        Self::Ours,
+        Self::OursHandle,
+        Self::FranzGo,
+        Self::RdkafkaBase,
+        Self::Kacrab,
+        Self::ConfluentKafka,
+        Self::Krafka,
+    ];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -58,7 +97,10 @@ impl Client {
             Self::Kacrab => "kacrab",
             Self::Krafka => "krafka",
             Self::Limit => "the limit",
+            Self::Loop => "the loop",
             Self::Ours => "kafka-producer",
+            Self::OursBursts => "kafka-producer bursts",
+            Self::OursHandle => "kafka-producer topic handle",
             Self::RdkafkaBase => "rdkafka ThreadedProducer",
             Self::RdkafkaFuture => "rdkafka FutureProducer",
             Self::Rskafka => "rskafka",
@@ -79,7 +121,8 @@ impl Client {
             Self::FranzGo => programs.go.clone(),
             Self::Java => return java(programs, case, bootstrap, topic, payloads),
             Self::Limit => programs.rust.join("limit"),
-            Self::Ours => programs.rust.join("ours"),
+            Self::Loop => programs.rust.join("the-loop"),
+            Self::Ours | Self::OursBursts | Self::OursHandle => programs.rust.join("ours"),
             Self::RdkafkaBase | Self::RdkafkaFuture => programs.rust.join("rdkafka"),
             Self::Rskafka => programs.rust.join("rskafka"),
         };
@@ -107,6 +150,12 @@ impl Client {
             command.arg("--transaction-size").arg(load.transaction_size.to_string());
         }
         match self {
+            Self::Limit => {}
+            _ => drop(command.arg("--outstanding").arg(load.outstanding.to_string())),
+        }
+        match self {
+            Self::OursBursts => drop(command.args(["--face", "bursts"])),
+            Self::OursHandle => drop(command.args(["--face", "handle"])),
             Self::RdkafkaBase => drop(command.args(["--api", "base"])),
             Self::RdkafkaFuture => drop(command.args(["--api", "future"])),
             _ => {}

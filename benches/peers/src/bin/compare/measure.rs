@@ -31,13 +31,22 @@ pub(crate) struct Programs {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
     pub(crate) rate: f64,
-    pub(crate) cpu_us: f64,
+    /// In the program and in the kernel.
+    pub(crate) user_us: f64,
+    pub(crate) system_us: f64,
     pub(crate) peak_rss: f64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
     pub(crate) p999_us: f64,
+    /// Voluntary context switches for each record.
     pub(crate) switches: f64,
     pub(crate) fairness: f64,
+}
+
+impl Outcome {
+    pub(crate) fn cpu_us(&self) -> f64 {
+        self.user_us + self.system_us
+    }
 }
 
 /// The outcomes of a case, one for each round.
@@ -47,7 +56,8 @@ pub(crate) struct Results {
     pub(crate) outcomes: Vec<Outcome>,
 }
 
-/// Runs all cases once to warm up, then `rounds` times, in turn.
+/// Runs all cases once to warm up, then `rounds` times, in turn: each round begins with the next case, and every second one goes backwards,
+/// so that none always runs after the same.
 pub(crate) fn run(
     scenario: &Scenario,
     programs: &Programs,
@@ -75,7 +85,8 @@ pub(crate) fn run(
     let file = payload_file(scenario)?;
     let is_watched = std::io::stderr().is_terminal();
     for round in 0..=rounds {
-        for result in &mut results {
+        for index in order(round, results.len()) {
+            let result = &mut results[index];
             if is_watched {
                 eprint!("\r{}: round {round} of {rounds}: {:<50}", scenario.name, result.case.label);
             }
@@ -92,6 +103,15 @@ pub(crate) fn run(
     }
     std::fs::remove_file(file)?;
     Ok(results)
+}
+
+fn order(round: usize, cases: usize) -> Vec<usize> {
+    let mut order: Vec<_> = (0..cases).collect();
+    order.rotate_left(round % cases.max(1));
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
 }
 
 /// The values as lines, for clients that read them from a file.
@@ -137,9 +157,10 @@ fn one(
         outcome.peak_rss = from_outside.peak_rss;
     }
     if case.client == Client::Java && case.load.mode == "pipelined" {
-        outcome.cpu_us = from_outside.cpu.as_secs_f64() * 1e6 / case.load.records as f64;
+        let each = |duration: Duration| duration.as_secs_f64() * 1e6 / case.load.records as f64;
+        (outcome.user_us, outcome.system_us) = (each(from_outside.user), each(from_outside.system));
     }
-    let is_counted = !matches!(case.load.mode, "stalled" | "idle");
+    let is_counted = !matches!(case.load.mode, "stalled" | "idle") && case.client != Client::Loop;
     match prepared.complaint(case.load.records).filter(|_| is_counted) {
         Some(complaint) => Err(complaint.into()),
         None => Ok(Some(outcome)),
@@ -148,7 +169,8 @@ fn one(
 
 /// What can be seen of a program from outside.
 struct FromOutside {
-    cpu: Duration,
+    user: Duration,
+    system: Duration,
     peak_rss: f64,
 }
 
@@ -156,7 +178,7 @@ struct FromOutside {
 const LIMIT: Duration = Duration::from_secs(180);
 
 fn watch(mut command: Command) -> Result<(String, FromOutside), Box<dyn Error>> {
-    let before = children_cpu()?;
+    let (user, system) = children_cpu()?;
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let output = read_all(child.stdout.take());
     let complaints = read_all(child.stderr.take());
@@ -176,12 +198,13 @@ fn watch(mut command: Command) -> Result<(String, FromOutside), Box<dyn Error>> 
         peak_rss = kilobytes.map_or(peak_rss, |kilobytes| kilobytes * 1024.0);
         std::thread::sleep(Duration::from_millis(20));
     };
-    let cpu = children_cpu()?.saturating_sub(before);
     let (text, complaints) = (output.join().unwrap_or_default(), complaints.join().unwrap_or_default());
     if !status.success() {
         return Err(format!("{status}: {}", complaints.trim()).into());
     }
-    Ok((text, FromOutside { cpu, peak_rss }))
+    let (user_after, system_after) = children_cpu()?;
+    let (user, system) = (user_after.saturating_sub(user), system_after.saturating_sub(system));
+    Ok((text, FromOutside { user, system, peak_rss }))
 }
 
 /// Reads on a thread of its own, so that no pipe is ever full.
@@ -196,10 +219,11 @@ fn read_all(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<String> {
     })
 }
 
-fn children_cpu() -> nix::Result<Duration> {
+/// In the programs and in the kernel, of all that have ended.
+fn children_cpu() -> nix::Result<(Duration, Duration)> {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(Duration::from_micros(micros.cast_unsigned()))
+    let micros = |micros: i64| Duration::from_micros(micros.cast_unsigned());
+    Ok((micros(usage.user_time().num_microseconds()), micros(usage.system_time().num_microseconds())))
 }
 
 fn read_json(text: &str) -> Result<Outcome, String> {
@@ -216,12 +240,13 @@ fn read_json(text: &str) -> Result<Outcome, String> {
     let get = |name| member(name).unwrap_or(f64::NAN);
     Ok(Outcome {
         rate: get("rate"),
-        cpu_us: get("cpu_us"),
+        user_us: get("user_us"),
+        system_us: get("sys_us"),
         peak_rss: get("peak_rss"),
         p50_us: get("p50_us"),
         p99_us: get("p99_us"),
         p999_us: get("p999_us"),
-        switches: get("voluntary_switches"),
+        switches: get("voluntary_switches") / get("records"),
         fairness: get("fairness"),
     })
 }
@@ -237,7 +262,8 @@ fn read_java(text: &str) -> Result<Outcome, String> {
     let get = |mark| before(mark).unwrap_or(f64::NAN);
     Ok(Outcome {
         rate: get(" records/sec"),
-        cpu_us: f64::NAN,
+        user_us: f64::NAN,
+        system_us: f64::NAN,
         peak_rss: f64::NAN,
         p50_us: get(" ms 50th") * 1e3,
         p99_us: get(" ms 99th") * 1e3,

@@ -1,5 +1,8 @@
 //! What is compared.
 
+use std::time::Duration;
+
+use kafka_producer_peers::deliveries::OUTSTANDING;
 use kafka_producer_peers::null_broker::Shape;
 
 use crate::clients::Client;
@@ -43,11 +46,13 @@ pub(crate) struct Load {
     pub(crate) compression: &'static str,
     pub(crate) mode: &'static str,
     pub(crate) tls: bool,
+    /// Records that may be on their way.
+    pub(crate) outstanding: usize,
     /// Records of each transaction, in the mode of that name.
     pub(crate) transaction_size: u64,
 }
 
-const SHAPE: Shape = Shape { brokers: 1, partitions: 4, stall: false, tls: false };
+const SHAPE: Shape = Shape { brokers: 1, partitions: 4, stall: false, tls: false, delay: Duration::ZERO };
 
 const ONE: BrokerKind = BrokerKind::Null(SHAPE);
 
@@ -59,6 +64,7 @@ const SMALL: Load = Load {
     compression: "none",
     mode: "pipelined",
     tls: false,
+    outstanding: OUTSTANDING,
     transaction_size: 0,
 };
 
@@ -114,18 +120,21 @@ pub(crate) fn all() -> Vec<Scenario> {
     let lone_0 = "Each record awaited before the next, linger 0";
     let with_limit = &Client::ALL;
     let peers = &Client::PEERS;
+    let with_zstd = &Client::WITH_ZSTD;
     let lone_clients = &Client::AWAITING;
     vec![
         Scenario::of_clients("main", main, ONE, SMALL, with_limit),
+        bursts(),
         Scenario::of_clients("large", large, ONE, LARGE, with_limit),
         tls(),
         Scenario::of_clients("lz4", lz4, ONE, Load { compression: "lz4", ..LARGE }, peers),
         Scenario::of_clients("gzip", gzip, ONE, Load { compression: "gzip", ..SLOW }, peers),
-        Scenario::of_clients("zstd", zstd, ONE, Load { compression: "zstd", ..SLOW }, peers),
+        Scenario::of_clients("zstd", zstd, ONE, Load { compression: "zstd", ..SLOW }, with_zstd),
         Scenario::of_clients("lone", lone, ONE, LONE, lone_clients),
         Scenario::of_clients("lone0", lone_0, ONE, Load { linger_ms: 0, ..LONE }, lone_clients),
         tasks(),
         partitions(),
+        delay(),
         stalled(),
         Scenario::of_ours("idle", "A producer at rest for 10 s", &[("idle", "idle", 1, "")]),
         real("real1", "One broker 4.3.1, 4 partitions, 100 bytes, batch 16 KiB", 1),
@@ -165,15 +174,31 @@ fn tls() -> Scenario {
         broker: None,
         extra: vec!["--provider".to_owned(), provider.to_owned()],
     };
-    scenario.cases.retain(|case| !matches!(case.client, Client::Limit | Client::Ours));
+    let has_none = [Client::Limit, Client::Loop, Client::Ours, Client::OursBursts, Client::OursHandle];
+    scenario.cases.retain(|case| !has_none.contains(&case.client));
     scenario.cases.splice(0..0, ["graviola", "aws-lc-rs", "ring"].map(ours));
+    scenario
+}
+
+/// Of several lengths.
+fn bursts() -> Scenario {
+    let clients = [Client::Limit, Client::FranzGo, Client::Kacrab, Client::OursHandle];
+    let mut scenario =
+        Scenario::of_clients("bursts", "Bursts of records of 100 bytes, batch 16 KiB", ONE, SMALL, &clients);
+    scenario.cases.extend([10, 100, 500, 1000].map(|burst| Case {
+        label: format!("{} of {burst}", Client::OursBursts.name()),
+        client: Client::OursBursts,
+        load: SMALL,
+        broker: None,
+        extra: vec!["--burst".to_owned(), burst.to_string()],
+    }));
     scenario
 }
 
 fn tasks() -> Scenario {
     let title = "Many senders: tasks that each await every record";
     let cases = [
-        ("1 task, 10,000 outstanding", "pipelined", 4_000_000, ""),
+        ("1 task, 20,000 outstanding", "pipelined", 4_000_000, ""),
         ("1 task, 100,000 outstanding", "pipelined", 4_000_000, "--outstanding 100000"),
         ("1 task", "tasks", 2_000, "--tasks 1"),
         ("10 tasks", "tasks", 20_000, "--tasks 10"),
@@ -203,6 +228,14 @@ fn partitions() -> Scenario {
         case.broker = Some(many);
     }
     scenario
+}
+
+/// As many records on their way as it takes to fill the way.
+fn delay() -> Scenario {
+    let title = "Three brokers 50 ms away, 300 partitions, 100 bytes, batch 16 KiB, 200,000 outstanding";
+    let shape = Shape { brokers: 3, partitions: 300, delay: Duration::from_millis(50), ..SHAPE };
+    let load = Load { outstanding: 200_000, ..SMALL };
+    Scenario::of_clients("delay", title, BrokerKind::Null(shape), load, &Client::FAR_REACHING)
 }
 
 fn stalled() -> Scenario {

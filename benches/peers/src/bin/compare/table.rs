@@ -1,7 +1,5 @@
 //! Tables in Markdown.
 
-use std::fmt::Write;
-
 use crate::clients::Client;
 use crate::measure::{Outcome, Results};
 use crate::scenarios::Scenario;
@@ -34,64 +32,104 @@ pub(crate) fn of(scenario: &Scenario, results: &[Results]) -> String {
     let rounds = results.iter().map(|result| result.outcomes.len()).max().unwrap_or_default();
     let records = results.iter().map(|result| result.case.load.records).max().unwrap_or_default();
     let records = whole(records as f64);
-    writeln!(table, "Rounds: {rounds}; records in each: {records} or fewer.\n").expect("a String takes all");
+    append(
+        &mut table,
+        &format!("Rounds: {rounds}; records in each: {records} or fewer. Medians (least – most).\n"),
+    );
     let is_of_peers = results.iter().any(|result| result.case.client != Client::Ours);
-    let base = match is_of_peers {
-        true => results.iter().find(|result| result.case.client == Client::FranzGo),
-        false => results.first(),
+    let bases: Vec<_> = match is_of_peers {
+        true => vec![
+            ("franz-go", of_client(results, Client::FranzGo)),
+            ("kacrab", of_client(results, Client::Kacrab)),
+        ],
+        false => vec![("the first", results.first())],
     };
-    let against = if is_of_peers { "of franz-go's" } else { "of the first" };
-    writeln!(
-        table,
-        "| | records/s (min – max) | {against} | CPU per record, µs (min – max) | {against} | peak memory, MiB | \
-         latency p50 / p99 / p99.9, µs | context switches |"
-    )
-    .expect("a String takes all");
-    table.push_str("|---|---|---|---|---|---|---|---|\n");
+    let times: String = bases.iter().map(|(name, _)| format!("× {name} | ")).collect();
+    let (base, _) = bases[0];
+    append(
+        &mut table,
+        &format!(
+            "| | records/s | {times}CPU per record, µs | of {base}'s | program + kernel, µs | peak memory, MiB | \
+             latency p50 / p99 / p99.9, µs | context switches per record |"
+        ),
+    );
+    append(&mut table, &format!("|{}", "---|".repeat(8 + bases.len())));
+    let bases: Vec<_> = bases.into_iter().map(|(_, base)| base).collect();
     // A client that could not be built has no outcomes.
     for result in results.iter().filter(|result| !result.outcomes.is_empty()) {
-        line(&mut table, result, base);
+        line(&mut table, result, &bases);
     }
     for result in results {
         if let Some(fairness) = result.spread(|outcome| outcome.fairness) {
-            let label = &result.case.label;
-            writeln!(
-                table,
-                "\n{label}: the slowest task was at {:.0} % of the mean when the first was done.",
-                fairness.median * 100.0
-            )
-            .expect("a String takes all");
+            let (label, percent) = (&result.case.label, fairness.median * 100.0);
+            append(
+                &mut table,
+                &format!(
+                    "\n{label}: the slowest task was at {percent:.0} % of the mean when the first was done."
+                ),
+            );
         }
     }
+    append(&mut table, &share_of_the_loop(results));
     table
 }
 
-fn line(table: &mut String, result: &Results, base: Option<&Results>) {
-    let rate = |outcome: &Outcome| outcome.rate;
-    let cpu = |outcome: &Outcome| outcome.cpu_us;
-    let median = |figure: fn(&Outcome) -> f64| result.spread(figure).map(|spread| spread.median);
-    let latencies: Vec<String> = [
-        median(|outcome| outcome.p50_us),
-        median(|outcome| outcome.p99_us),
-        median(|outcome| outcome.p999_us),
-    ]
-    .into_iter()
-    .map(|figure| figure.map_or_else(|| "–".to_owned(), whole))
-    .collect();
-    let memory = median(|outcome| outcome.peak_rss)
-        .map_or_else(|| "–".to_owned(), |bytes| format!("{:.1}", bytes / (1024.0 * 1024.0)));
-    writeln!(
-        table,
-        "| {} | {} | {} | {} | {} | {memory} | {} | {} |",
-        result.case.label,
-        cell(result.spread(rate), whole),
-        ratio(result.spread(rate), base.and_then(|base| base.spread(rate))),
-        cell(result.spread(cpu), fine),
-        ratio(result.spread(cpu), base.and_then(|base| base.spread(cpu))),
-        latencies.join(" / "),
-        median(|outcome| outcome.switches).map_or_else(|| "–".to_owned(), whole),
+fn append(table: &mut String, line: &str) {
+    table.push_str(line);
+    table.push('\n');
+}
+
+fn of_client(results: &[Results], client: Client) -> Option<&Results> {
+    results.iter().find(|result| result.case.client == client)
+}
+
+/// What of the figures of the clients in Rust that it is the loop of is not theirs.
+fn share_of_the_loop(results: &[Results]) -> String {
+    let cpu = |client| of_client(results, client)?.spread(Outcome::cpu_us);
+    let (Some(alone), Some(ours)) = (cpu(Client::Loop), cpu(Client::Ours)) else { return String::new() };
+    format!(
+        "\nThe loop takes {} µs of each record, {:.0} % of what kafka-producer takes with it.",
+        fine(alone.median),
+        alone.median / ours.median * 100.0
     )
-    .expect("a String takes all");
+}
+
+fn line(table: &mut String, result: &Results, bases: &[Option<&Results>]) {
+    let rate = |outcome: &Outcome| outcome.rate;
+    let spread_of =
+        |base: Option<&Results>, figure: fn(&Outcome) -> f64| base.and_then(|base| base.spread(figure));
+    let median = |figure: fn(&Outcome) -> f64, show: fn(f64) -> String| {
+        result.spread(figure).map_or_else(|| "–".to_owned(), |spread| show(spread.median))
+    };
+    let latencies = [
+        median(|outcome| outcome.p50_us, whole),
+        median(|outcome| outcome.p99_us, whole),
+        median(|outcome| outcome.p999_us, whole),
+    ];
+    let times: String = bases
+        .iter()
+        .map(|base| format!("{} | ", ratio(result.spread(rate), spread_of(*base, rate))))
+        .collect();
+    let base = bases.first().copied().flatten();
+    append(
+        table,
+        &format!(
+            "| {} | {} | {times}{} | {} | {} + {} | {} | {} | {} |",
+            result.case.label,
+            cell(result.spread(rate), whole),
+            cell(result.spread(Outcome::cpu_us), fine),
+            ratio(result.spread(Outcome::cpu_us), spread_of(base, Outcome::cpu_us)),
+            median(|outcome| outcome.user_us, fine),
+            median(|outcome| outcome.system_us, fine),
+            median(|outcome| outcome.peak_rss, mebibytes),
+            latencies.join(" / "),
+            median(|outcome| outcome.switches, fine),
+        ),
+    );
+}
+
+fn mebibytes(bytes: f64) -> String {
+    format!("{:.1}", bytes / (1024.0 * 1024.0))
 }
 
 fn cell(spread: Option<Spread>, show: fn(f64) -> String) -> String {

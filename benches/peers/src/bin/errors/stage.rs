@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// As the sheet has them (`tests/it/explains/sheet.rs`).
-pub(crate) const NAMES: [&str; 46] = [
+pub(crate) const NAMES: [&str; 49] = [
     "Wrong host",
     "Wrong port",
     "HTTP",
