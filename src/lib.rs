@@ -373,10 +373,10 @@ pub use crate::pipeline::{
 #[cfg(feature = "tower")]
 pub use crate::producer::SendFuture;
 pub use crate::producer::{
-    BlockingRefused, BuildError, CloseReport, ConsumerGroupMetadata, Enqueueing, Flushing, Health,
-    KafkaProducer, KafkaProducerBuilder, KeyValue, NotReady, OffsetAndMetadata, PoolError, PooledProducer,
-    RecordSink, SendRecords, SendStream, Sending, TopicHandle, Transaction, TransactionHandle,
-    TransactionalProducer, TransactionalProducerPool, block_on,
+    AsRecord, BlockingRefused, BuildError, CloseReport, ConsumerGroupMetadata, Enqueueing, Flushing, Health,
+    KafkaProducer, KafkaProducerBuilder, NotReady, OffsetAndMetadata, PoolError, PooledProducer, RecordSink,
+    SendRecords, SendStream, Sending, TopicHandle, Transaction, TransactionHandle, TransactionalProducer,
+    TransactionalProducerPool, block_on,
 };
 #[cfg(feature = "telemetry")]
 pub use crate::producer::{ClientInstanceId, ClientInstanceIdError};

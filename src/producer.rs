@@ -62,7 +62,7 @@ pub(crate) use self::adaptors::{give_way, service};
 pub use self::blocking::{BlockingRefused, block_on};
 pub use self::build_error::BuildError;
 pub use self::builder::KafkaProducerBuilder;
-pub use self::burst::KeyValue;
+pub use self::burst::AsRecord;
 pub use self::close_report::CloseReport;
 pub(crate) use self::core::ProducerCore;
 use self::enqueue::{Enqueue, TimeBlocked, TimeLimit, far};

@@ -87,7 +87,13 @@ impl Caller {
     /// such call, because a serializer may itself send records.
     #[inline]
     pub(super) fn with<T>(f: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        CALLER.try_with(|caller| Some(f(&mut *caller.try_borrow_mut().ok()?))).ok().flatten()
+        let with = |caller: &RefCell<Self>| {
+            let mut caller = caller.try_borrow_mut().ok()?;
+            let result = f(&mut caller);
+            caller.scratch.trim();
+            Some(result)
+        };
+        CALLER.try_with(with).ok().flatten()
     }
 }
 
@@ -278,10 +284,7 @@ mod tests {
         Caller::with(|caller| caller.scratch.value.reserve(MAX_KEPT_SCRATCH + 1));
         Caller::with(|caller| caller.scratch.key.reserve(100));
 
-        let kept = Caller::with(|caller| {
-            caller.scratch.trim();
-            (caller.scratch.value.capacity(), caller.scratch.key.capacity())
-        });
+        let kept = Caller::with(|caller| (caller.scratch.value.capacity(), caller.scratch.key.capacity()));
         let (value, key) = kept.unwrap();
 
         assert_eq!(value, 0);

@@ -227,7 +227,6 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static, R: Fields<K, V>> Wa
         }
         let Caller { topics, scratch, stopwatch, records, .. } = caller;
         *is_countable = records.count();
-        scratch.trim();
         let moment = stopwatch.moment(core.id, &core.wall_clock);
         let topic = match record.handle() {
             Some(handle) => core.know_topic_of(handle, record.topic(), topics),
@@ -264,6 +263,11 @@ impl Kept {
     /// Of a record that has not stopped.
     pub(super) const NONE: Self = Self { own_headers: 0, stopped: None };
 
+    /// Notes how many headers the caller gave.
+    pub(super) fn set_own_headers(&mut self, own_headers: usize) {
+        self.own_headers = own_headers;
+    }
+
     /// Returns the time that counts for the record: that of the call.
     fn moment(&self, now: &RecordTime) -> RecordTime {
         match &self.stopped {
@@ -274,7 +278,7 @@ impl Kept {
 
     /// Notes that the topic must be waited for, and what the record was serialized to if that was done.
     #[cold]
-    fn stop(&mut self, moment: &RecordTime, record: Option<&RecordRef<'_>>) -> Stop {
+    pub(super) fn stop(&mut self, moment: &RecordTime, record: Option<&RecordRef<'_>>) -> Stop {
         let mut stopped = self.take_stopped(moment);
         stopped.serialized = stopped.serialized.or_else(|| record.map(Serialized::of));
         self.stopped = Some(Box::new(stopped));

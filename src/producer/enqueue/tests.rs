@@ -26,6 +26,8 @@ use crate::topic_partition::{NodeId, TopicPartition};
 
 use super::*;
 
+mod bursts;
+
 const BATCH: usize = 1000;
 
 /// Threads remember topics by the number of the producer.
