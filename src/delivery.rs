@@ -38,6 +38,8 @@ pub(crate) struct BatchCell {
     topic_partition: TopicPartition,
     /// Set once, by the thread that completes the batch.
     outcome: Completion<Outcome>,
+    /// Set right behind an outcome that is [`Outcome::Delivered`]: usually a delivery looks at nothing else.
+    is_delivered: AtomicBool,
     /// Records in the batch while it grows.
     records: AtomicU32,
     /// The cell tells it when every record of the batch is awaited. It is not kept alive: only its place in memory is.
@@ -110,8 +112,14 @@ impl Drop for BatchCell {
 
 impl BatchCell {
     pub(crate) fn new(topic_partition: TopicPartition, watcher: Option<Weak<dyn BatchWatcher>>) -> Arc<Self> {
-        let (outcome, records, is_news) = (Completion::new(), AtomicU32::new(0), AtomicBool::new(true));
-        Arc::new(Self { topic_partition, outcome, records, watcher, is_news })
+        Arc::new(Self {
+            topic_partition,
+            outcome: Completion::new(),
+            is_delivered: AtomicBool::new(false),
+            records: AtomicU32::new(0),
+            watcher,
+            is_news: AtomicBool::new(true),
+        })
     }
 
     /// Notes how many records the batch has.
@@ -151,14 +159,23 @@ impl BatchCell {
     }
 
     fn set(self: &Arc<Self>, outcome: Outcome, notes: &[AckNote]) {
+        let is_delivered = matches!(outcome, Outcome::Delivered { .. });
         if !self.outcome.set(outcome) {
             return;
+        }
+        if is_delivered {
+            self.is_delivered.store(true, Ordering::Release);
         }
         tell_observers(self, notes);
         self.outcome.wake();
     }
 
+    /// Returns whether the broker has the batch; a moment after that it may still say no.
     #[inline]
+    fn is_delivered(&self) -> bool {
+        self.is_delivered.load(Ordering::Acquire)
+    }
+
     pub(crate) fn outcome(&self) -> Option<&Outcome> {
         self.outcome.get()
     }
@@ -305,7 +322,15 @@ impl Delivery {
 
     /// Returns the result if it is known already, without waiting.
     #[must_use]
+    #[inline]
     pub fn try_result(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
+        if self.cell.is_delivered() {
+            return Some(Ok(RecordMetadata::of(Arc::clone(&self.cell), self.spot.index())));
+        }
+        self.find_result()
+    }
+
+    fn find_result(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
         let (mut cell, mut index) = self.place();
         loop {
             match cell.outcome()? {
@@ -318,6 +343,13 @@ impl Delivery {
                 }
                 outcome => return Some(result(cell, outcome, index)),
             }
+        }
+    }
+
+    /// Takes the waker back. A cell that has its outcome lets go of all of them by itself.
+    fn forget_waker(&self) {
+        if self.cell.outcome().is_none() {
+            self.cell.forget_waker(self.spot.slot());
         }
     }
 
@@ -352,8 +384,7 @@ impl Future for Delivery {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some(Outcome::Delivered { .. }) = self.cell.outcome() {
-            self.spot.set_slot(NO_SLOT);
+        if self.cell.is_delivered() {
             return Poll::Ready(Ok(RecordMetadata::of(Arc::clone(&self.cell), self.spot.index())));
         }
         self.poll_slowly(cx)
@@ -364,7 +395,7 @@ impl Drop for Delivery {
     #[inline]
     fn drop(&mut self) {
         if self.spot.slot() != NO_SLOT {
-            self.cell.forget_waker(self.spot.slot());
+            self.forget_waker();
         }
     }
 }

@@ -11,7 +11,7 @@ pub(crate) struct RecordFacts {
     pub(crate) sizes: Sizes,
 }
 
-/// The bytes of a serialized key and value, as numbers on the wire: -1 for null.
+/// The bytes of a serialized key and value, as numbers on the wire: -1 for null. No record has 2 GiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sizes(u64);
 

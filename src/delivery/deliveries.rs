@@ -217,3 +217,6 @@ impl fmt::Debug for Deliveries {
         f.debug_struct("Deliveries").field("len", &self.len).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,15 +10,15 @@ use super::batch_facts::RecordFacts;
 use super::*;
 
 #[derive(Debug, Default)]
-struct CountedWaker(AtomicUsize);
+pub(super) struct CountedWaker(AtomicUsize);
 
 impl CountedWaker {
-    fn new() -> (Arc<Self>, Waker) {
+    pub(super) fn new() -> (Arc<Self>, Waker) {
         let counted = Arc::new(Self::default());
         (Arc::clone(&counted), Waker::from(counted))
     }
 
-    fn wakes(&self) -> usize {
+    pub(super) fn wakes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -29,25 +29,25 @@ impl Wake for CountedWaker {
     }
 }
 
-fn partition() -> TopicPartition {
+pub(super) fn partition() -> TopicPartition {
     TopicPartition::new("topic", 3)
 }
 
-fn cell() -> Arc<BatchCell> {
+pub(super) fn cell() -> Arc<BatchCell> {
     BatchCell::new(partition(), None)
 }
 
-fn delivery(cell: &Arc<BatchCell>, index: u32) -> Delivery {
+pub(super) fn delivery(cell: &Arc<BatchCell>, index: u32) -> Delivery {
     Delivery::new(Arc::clone(cell), index)
 }
 
 impl BatchCell {
-    fn complete(self: &Arc<Self>, outcome: Outcome, notes: &[AckNote]) {
+    pub(super) fn complete(self: &Arc<Self>, outcome: Outcome, notes: &[AckNote]) {
         self.end(outcome, notes, &Teller::WITHOUT_SENDER);
     }
 }
 
-fn delivered(base_offset: i64) -> Outcome {
+pub(super) fn delivered(base_offset: i64) -> Outcome {
     Outcome::Delivered { base_offset: Some(base_offset), log_append_time: None, facts: BatchFacts::default() }
 }
 
@@ -58,7 +58,7 @@ fn delivered_with(base_offset: Option<i64>, log_append_time: Option<i64>, record
     Outcome::Delivered { base_offset, log_append_time, facts }
 }
 
-fn failed() -> Outcome {
+pub(super) fn failed() -> Outcome {
     Outcome::Failed(Arc::new(BatchFailure {
         kind: DeliveryErrorKind::Closed,
         persisted: Persisted::No,
@@ -72,13 +72,13 @@ fn failed() -> Outcome {
 }
 
 /// Where the records of a batch went: each first record with its new batch.
-fn redirected(parts: &[(u32, &Arc<BatchCell>)]) -> Outcome {
+pub(super) fn redirected(parts: &[(u32, &Arc<BatchCell>)]) -> Outcome {
     Outcome::Redirected(
         parts.iter().map(|&(first, cell)| Redirect { first, at: 0, cell: Arc::clone(cell) }).collect(),
     )
 }
 
-fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+pub(super) fn poll<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 

@@ -33,6 +33,7 @@ impl RecordMetadata {
     #[must_use]
     pub fn with_sizes(&self, key: Option<usize>, value: Option<usize>) -> Self {
         let at = TopicPartition::new(self.topic().clone(), self.partition());
+        let [key, value] = [key, value].map(|size| size.map(|size| size.min(i32::MAX as usize)));
         made(at, self.offset(), RecordFacts::new(self.timestamp(), key, value))
     }
 }
