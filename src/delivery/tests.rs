@@ -417,8 +417,8 @@ fn delivery_is_small_and_movable() {
     fn assert_unpin<T: Unpin + Send + Sync + 'static>() {}
     assert_unpin::<Delivery>();
 
-    assert_eq!([size_of::<Delivery>(), size_of::<Option<Delivery>>()], [16; 2]);
-    assert_eq!(size_of::<RecordMetadata>(), 16);
+    assert!(size_of::<Option<Delivery>>() <= 16);
+    assert!(size_of::<RecordMetadata>() <= 16);
 }
 
 #[test]
