@@ -90,7 +90,7 @@ async fn refused_record_comes_back_as_a_clone() -> TestResult {
     let error = orders.enqueue(&key, &key).await.unwrap_err();
     assert!(matches!(error.kind(), SendErrorKind::Closed), "{error}");
     assert!(matches!(orders.try_enqueue(&key, &key), Err(SendErrorKind::Closed)));
-    let error = orders.enqueue_all(&[key.clone()], &mut Deliveries::new()).await.unwrap_err();
+    let error = orders.enqueue_all(std::slice::from_ref(&key), &mut Deliveries::new()).await.unwrap_err();
     assert!(matches!(error.kind(), SendErrorKind::Closed), "{error}");
     Ok(())
 }

@@ -172,7 +172,7 @@ enum End {
     Delivered,
     Failed,
     /// In two, at this record.
-    Split(u32, Box<[End; 2]>),
+    Split(u32, Box<[Self; 2]>),
 }
 
 fn ends() -> impl Strategy<Value = End> {
