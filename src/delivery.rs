@@ -202,7 +202,7 @@ impl BatchCell {
         let mut open = vec![self];
         while let Some(cell) = open.pop() {
             let mut parked = Parked { cell: &cell, slot: NO_SLOT };
-            let outcome = std::future::poll_fn(|cx| match cell.poll_outcome(cx, &mut parked.slot) {
+            let outcome = std::future::poll_fn(|cx| match cell.poll_outcome(cx, &mut parked.slot, 1) {
                 Poll::Ready(Outcome::Redirected(parts)) => {
                     Poll::Ready(parts.iter().map(|part| Arc::clone(&part.cell)).collect())
                 }
@@ -222,11 +222,11 @@ impl BatchCell {
         }
     }
 
+    /// Returns the outcome, or parks the waker of a task that awaits so many records of the batch.
     #[inline]
-    fn poll_outcome(&self, cx: &Context<'_>, slot: &mut u32) -> Poll<&Outcome> {
-        let before = *slot;
-        let polled = self.outcome.poll(cx, slot);
-        if polled.is_pending() && before != *slot {
+    fn poll_outcome(&self, cx: &Context<'_>, slot: &mut u32, records: u32) -> Poll<&Outcome> {
+        let polled = self.outcome.poll(cx, slot, records);
+        if polled.is_pending() {
             self.tell_watcher();
         }
         polled
@@ -358,7 +358,7 @@ impl Delivery {
         loop {
             let index = self.spot.index();
             let mut slot = self.spot.slot();
-            let polled = self.cell.poll_outcome(cx, &mut slot);
+            let polled = self.cell.poll_outcome(cx, &mut slot, 1);
             self.spot.set_slot(if polled.is_ready() { NO_SLOT } else { slot });
             let part = match polled {
                 Poll::Pending => return Poll::Pending,
@@ -410,7 +410,7 @@ impl fmt::Debug for Delivery {
 }
 
 fn redirect(parts: &[Redirect], index: u32) -> Option<&Redirect> {
-    parts.iter().rev().find(|part| part.first <= index)
+    parts.get(parts.partition_point(|part| part.first <= index).checked_sub(1)?)
 }
 
 fn result(cell: &Arc<BatchCell>, outcome: &Outcome, index: u32) -> Result<RecordMetadata, DeliveryError> {

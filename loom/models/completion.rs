@@ -12,7 +12,7 @@ use crate::delivery::completion::{Completion, NO_SLOT};
 
 fn wait(completion: &Completion<u8>) -> u8 {
     let mut slot = NO_SLOT;
-    block_on(poll_fn(|cx| completion.poll(cx, &mut slot).map(|value| *value)))
+    block_on(poll_fn(|cx| completion.poll(cx, &mut slot, 1).map(|value| *value)))
 }
 
 fn complete(completion: &Completion<u8>) {
@@ -67,7 +67,7 @@ pub fn waiter_that_gives_up_beside_another() {
             let completion = Arc::clone(&completion);
             thread::spawn(move || {
                 let mut slot = NO_SLOT;
-                let polled = completion.poll(&Context::from_waker(Waker::noop()), &mut slot);
+                let polled = completion.poll(&Context::from_waker(Waker::noop()), &mut slot, 1);
                 if polled.is_pending() {
                     completion.forget(slot);
                 }

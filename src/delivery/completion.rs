@@ -12,14 +12,15 @@ use crate::sync::{
 pub(crate) struct Completion<T> {
     value: OnceLock<T>,
     wakers: Mutex<Wakers>,
-    /// Wakers that are parked.
+    /// How many wait, as those say that have parked a waker: one may wait for several.
     parked: AtomicU32,
 }
 
 /// Wakers by slot. Closed when the value is set, so that a late waker is never parked for nothing.
 #[derive(Debug, Default)]
 struct Wakers {
-    slots: Vec<Option<Waker>>,
+    /// Each waker with the number of those that wait by it.
+    slots: Vec<Option<(Waker, u32)>>,
     closed: bool,
 }
 
@@ -47,7 +48,7 @@ impl<T> Completion<T> {
         expect_none_held();
         // Often nothing waits.
         if !slots.is_empty() {
-            wake_all(slots.into_iter().flatten());
+            wake_all(slots.into_iter().flatten().map(|(waker, _)| waker));
         }
     }
 
@@ -66,28 +67,34 @@ impl<T> Completion<T> {
         self.parked.load(Ordering::SeqCst)
     }
 
-    /// Returns the value, or parks the waker in `slot`, which is `NO_SLOT` at first.
+    /// Returns the value, or parks the waker in `slot`, which is `NO_SLOT` at first. So many wait by this waker.
     #[inline]
-    pub(crate) fn poll(&self, cx: &Context<'_>, slot: &mut u32) -> Poll<&T> {
+    pub(crate) fn poll(&self, cx: &Context<'_>, slot: &mut u32, waiting: u32) -> Poll<&T> {
         match self.value.get() {
             Some(value) => Poll::Ready(value),
-            None => self.park(cx, slot),
+            None => self.park(cx, slot, waiting),
         }
     }
 
-    fn park(&self, cx: &Context<'_>, slot: &mut u32) -> Poll<&T> {
+    fn park(&self, cx: &Context<'_>, slot: &mut u32, waiting: u32) -> Poll<&T> {
         let mut wakers = self.lock();
         if wakers.closed && !planted!(LateWakerParked) {
             drop(wakers);
             return self.value.get().map_or(Poll::Pending, Poll::Ready);
         }
         let old = match wakers.slots.get_mut(*slot as usize) {
-            Some(Some(known)) if known.will_wake(cx.waker()) => None,
-            Some(place) => place.replace(cx.waker().clone()),
+            Some(Some((known, before))) if *before == waiting && known.will_wake(cx.waker()) => None,
+            Some(place) => {
+                let old = place.replace((cx.waker().clone(), waiting));
+                let before = old.as_ref().map_or(0, |(_, before)| *before);
+                // Wraps around to what it is together.
+                self.parked.fetch_add(waiting.wrapping_sub(before), Ordering::SeqCst);
+                old
+            }
             None => {
                 *slot = u32::try_from(wakers.slots.len()).unwrap_or(NO_SLOT);
-                wakers.slots.push(Some(cx.waker().clone()));
-                self.parked.fetch_add(1, Ordering::SeqCst);
+                wakers.slots.push(Some((cx.waker().clone(), waiting)));
+                self.parked.fetch_add(waiting, Ordering::SeqCst);
                 None
             }
         };
@@ -101,8 +108,8 @@ impl<T> Completion<T> {
     pub(crate) fn forget(&self, slot: u32) {
         let mut wakers = self.lock();
         let old = wakers.slots.get_mut(slot as usize).and_then(Option::take);
-        if old.is_some() {
-            self.parked.fetch_sub(1, Ordering::Relaxed);
+        if let Some((_, waiting)) = &old {
+            self.parked.fetch_sub(*waiting, Ordering::Relaxed);
         }
         // A task that comes and goes over and over must not leave ever more empty places.
         while let Some(None) = wakers.slots.last() {
@@ -151,7 +158,7 @@ mod tests {
         let (completion, counts) = (Completion::new(), Arc::<Counts>::default());
         let wakers = [Waker::from(Arc::new(Panics)), Waker::from(Arc::clone(&counts))];
         for waker in &wakers {
-            assert!(completion.poll(&Context::from_waker(waker), &mut { NO_SLOT }).is_pending());
+            assert!(completion.poll(&Context::from_waker(waker), &mut { NO_SLOT }, 1).is_pending());
         }
 
         assert!(completion.set(7));

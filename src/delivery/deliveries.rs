@@ -108,7 +108,7 @@ impl Deliveries {
         loop {
             let Some(run) = self.runs.front() else { return Poll::Ready(Settled::Delivered) };
             let mut slot = self.slot.unwrap_or(NO_SLOT);
-            let outcome = run.cell.poll_outcome(cx, &mut slot);
+            let outcome = run.cell.poll_outcome(cx, &mut slot, self.awaited_with(run));
             self.slot = (outcome.is_pending() && slot != NO_SLOT).then_some(slot);
             let outcome = ready!(outcome);
             if let Outcome::Delivered { .. } = outcome {
@@ -131,6 +131,12 @@ impl Deliveries {
         }
     }
 
+    /// Returns how many records of the first run's batch are awaited here, the nearer runs included.
+    fn awaited_with(&self, first: &Run) -> u32 {
+        let runs = self.runs.iter().take(NEAR).filter(|run| Arc::ptr_eq(&run.cell, &first.cell));
+        runs.map(|run| run.count).sum()
+    }
+
     fn take_first_record(&mut self) {
         if let Some(run) = self.runs.front_mut() {
             self.len -= 1;
@@ -143,6 +149,9 @@ impl Deliveries {
     }
 }
 
+/// Runs that are looked through for records of one batch. A batch that is open and shares more runs with others is full soon.
+const NEAR: usize = 64;
+
 /// What became of the first record, or of all of the first run.
 enum Settled {
     Delivered,
@@ -154,7 +163,8 @@ impl Run {
     fn within(&self, parts: &[Redirect]) -> Vec<Self> {
         let end = self.first + self.count;
         let mut runs = Vec::new();
-        for (at, part) in parts.iter().enumerate() {
+        let begun = parts.partition_point(|part| part.first <= self.first).saturating_sub(1);
+        for (at, part) in parts.iter().enumerate().skip(begun).take_while(|(_, part)| part.first < end) {
             let part_end = parts.get(at + 1).map_or(u32::MAX, |next| next.first);
             let (first, last) = (self.first.max(part.first), end.min(part_end));
             if first < last {

@@ -149,6 +149,22 @@ fn task_is_woken_once_for_each_batch_that_it_waits_for() {
 }
 
 #[test]
+fn batch_is_awaited_when_all_its_records_are() {
+    let (batch, other) = (cell(), cell());
+    batch.set_record_count(5);
+    let mut all = deliveries([(&batch, 0), (&batch, 1), (&other, 0), (&batch, 2)]);
+    assert!(all.settle(0).now_or_never().is_none());
+    assert!(!batch.is_all_awaited());
+
+    all.push_run(&batch, 3, 2);
+    assert!(all.settle(0).now_or_never().is_none());
+    assert!(batch.is_all_awaited());
+
+    drop(all);
+    assert!(!batch.is_all_awaited());
+}
+
+#[test]
 fn dropped_deliveries_take_their_waker_back() {
     let (first, second) = (cell(), cell());
     let (woken, waker) = CountedWaker::new();
