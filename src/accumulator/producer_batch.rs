@@ -79,7 +79,7 @@ pub(crate) struct ProducerBatch {
     is_suspect: bool,
     /// Times that it was rebuilt without records that the broker refused.
     rescues: u8,
-    /// True once it has reached `batch.size`.
+    /// True once it has reached `batch.size`, or its facts take as much memory as they may.
     is_full: bool,
     /// True once a flush has asked for its records: it does not linger.
     is_flushed: bool,
@@ -211,7 +211,7 @@ impl ProducerBatch {
         }
         let builder = &mut self.builder;
         let joined = buffer.try_write(limit.saturating_sub(1), |room| builder.try_write(room, record))?;
-        self.facts.note(builder.count() - 1, facts_of(record), buffer.capacity());
+        self.is_full |= self.facts.note(builder.count() - 1, facts_of(record), buffer.capacity());
         Some(joined)
     }
 
@@ -242,7 +242,7 @@ impl ProducerBatch {
 
     /// A record was appended. Returns whether the batch has reached this length, from where on it takes no others.
     pub(crate) fn grown(&mut self, limit: usize) -> bool {
-        self.is_full = self.len() >= limit;
+        self.is_full = self.len() >= limit || self.facts.is_large();
         self.is_full
     }
 

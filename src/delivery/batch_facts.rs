@@ -3,6 +3,8 @@
 //! Records of a batch are mostly alike, so it keeps where they differ: nothing for a record that has the timestamp and the
 //! sizes of the one before, 8 bytes for each other timestamp, and from the first other size on 4 bytes for each record. Numbers
 //! that need more room than that stand in lists of their own.
+//!
+//! This memory is not part of `buffer.memory`. So a batch whose facts take a quarter of what its records may take is full.
 
 /// What the result of one record tells beside where it is in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,7 @@ pub(crate) struct BatchFacts {
     sizes: Vec<u32>,
     /// What does not fit there.
     odd: Option<Box<Odd>>,
+    is_large: bool,
 }
 
 /// Records in a row with the same timestamp.
@@ -45,13 +48,20 @@ struct Odd {
 }
 
 impl BatchFacts {
-    /// Takes in the next record; `index` is the number of those before it. `capacity` is that of the batch in bytes, from which
-    /// the memory that records of many sizes need is worked out.
+    /// Takes in the next record; `index` is the number of those before it, and `capacity` that of the batch in bytes. Returns whether
+    /// the facts have become large with it.
     #[inline]
-    pub(crate) fn note(&mut self, index: u32, record: RecordFacts, capacity: usize) {
-        if record != self.last {
-            self.note_other(index, record, capacity);
+    pub(crate) fn note(&mut self, index: u32, record: RecordFacts, capacity: usize) -> bool {
+        if record == self.last {
+            return false;
         }
+        self.note_other(index, record, capacity);
+        self.is_large
+    }
+
+    /// Returns whether the facts take as much memory as they may: no more records should follow.
+    pub(crate) fn is_large(&self) -> bool {
+        self.is_large
     }
 
     /// Returns what is known of a record.
@@ -72,18 +82,22 @@ impl BatchFacts {
             self.end_sizes(index, record.sizes, capacity);
         }
         self.last = record;
+        self.is_large = self.bytes() > capacity / SHARE;
+    }
+
+    /// Returns how many bytes they take. They hold at most a quarter more.
+    fn bytes(&self) -> usize {
+        let odd = self.odd.as_ref().map_or(0, |odd| odd.timestamps.len() + odd.sizes.len());
+        size_of::<TimestampRun>() * self.timestamps.len() + 4 * self.sizes.len() + 16 * odd
     }
 
     fn begin_timestamp(&mut self, first: u32, timestamp: i64) {
         let delta = timestamp.checked_sub(self.first_timestamp).and_then(|delta| i32::try_from(delta).ok());
         let delta = delta.unwrap_or(FAR);
         if delta == FAR {
-            self.odd.get_or_insert_default().timestamps.push((first, timestamp));
+            push(&mut self.odd.get_or_insert_default().timestamps, (first, timestamp));
         }
-        if self.timestamps.capacity() == 0 {
-            self.timestamps.reserve(FEW);
-        }
-        self.timestamps.push(TimestampRun { first, delta });
+        push(&mut self.timestamps, TimestampRun { first, delta });
     }
 
     /// The records up to this one have the sizes of the last.
@@ -91,13 +105,15 @@ impl BatchFacts {
         let last = self.last.sizes;
         let small = last.small().unwrap_or(LARGE);
         if small == LARGE {
-            self.odd.get_or_insert_default().sizes.push((to_u32(self.sizes.len()), last));
+            push(&mut self.odd.get_or_insert_default().sizes, (to_u32(self.sizes.len()), last));
         }
+        let end = end as usize;
         if self.sizes.capacity() == 0 {
             let expected = last.bytes().midpoint(next.bytes()).max(LEAST_EXPECTED);
-            self.sizes.reserve((capacity / expected).max(end as usize + FEW));
+            self.sizes.reserve_exact((capacity / expected).max(end + FEW));
         }
-        self.sizes.resize(end as usize, small);
+        grow(&mut self.sizes, end);
+        self.sizes.resize(end, small);
     }
 
     fn timestamp(&self, index: u32) -> i64 {
@@ -136,6 +152,7 @@ impl Default for BatchFacts {
             timestamps: Vec::new(),
             sizes: Vec::new(),
             odd: None,
+            is_large: false,
         }
     }
 }
@@ -205,9 +222,24 @@ const NO_SIZE: u64 = 0xffff_fffe;
 /// Timestamps and sizes for which there is room at once: a batch that is open for some milliseconds needs no more.
 const FEW: usize = 8;
 
+/// Of what the records of a batch may take, facts may take the part that is this many times smaller.
+const SHARE: usize = 4;
+
 /// Memory for sizes is taken as if no record were smaller than this on average, so it is at most a sixteenth of that of the batch until the
 /// records are there.
 const LEAST_EXPECTED: usize = 64;
+
+/// Makes room for so many, by a quarter more than there are at least, so that little of it stays empty.
+fn grow<T>(list: &mut Vec<T>, len: usize) {
+    if len > list.capacity() {
+        list.reserve_exact((len - list.len()).max(list.len() / 4).max(FEW));
+    }
+}
+
+fn push<T>(list: &mut Vec<T>, value: T) {
+    grow(list, list.len() + 1);
+    list.push(value);
+}
 
 fn to_size(size: u64) -> Option<usize> {
     usize::try_from(size).ok().filter(|_| size <= MOST)

@@ -259,3 +259,17 @@ fn large_record_alone_is_full_at_once_though_it_gets_small() {
     assert!(head.is_full && head.len < BATCH / 2, "{head:?}");
     assert_eq!(values(&mut bench.take()), ["l".repeat(5 * BATCH)]);
 }
+
+#[test]
+fn batch_with_many_facts_beside_it_takes_no_more_records() {
+    let bench = Bench::new();
+    let mut records = 0;
+
+    while bench.queue.queued_batches() < 2 {
+        drop(bench.append(["", "x"][records % 2]));
+        records += 1;
+    }
+
+    // Four bytes for each, of 1000 / 4. There would be room for ten more.
+    assert!((60..70).contains(&records), "{records}");
+}

@@ -97,9 +97,21 @@ fn other_timestamps_take_eight_bytes_and_other_sizes_four_for_each_record() {
     let some: Vec<_> = (0..count).map(|index| record(at(index), None, Some(index as usize % 7))).collect();
     let each: Vec<_> = (0..count).map(|index| record(index.into(), None, Some(5))).collect();
 
-    // Room grows by doubling.
-    assert!(noted(&some).held_bytes() <= 8 * count as usize + 16 * 8);
-    assert!(noted(&each).held_bytes() <= 16 * count as usize);
+    // Room grows by quarters.
+    assert!(noted(&some).held_bytes() <= 5 * count as usize + 10 * 16);
+    assert!(noted(&each).held_bytes() <= 10 * count as usize);
+}
+
+#[test]
+fn facts_are_large_when_they_take_a_quarter_of_the_batch() {
+    // Each further from the one before than 32 bits tell, and of another size.
+    let each = |index: u32| record(i64::from(index % 2) << 40, None, Some(index as usize % 3));
+    let mut facts = BatchFacts::default();
+
+    let noted = (0..).take_while(|index| !facts.note(*index, each(*index), CAPACITY)).count();
+
+    assert!(facts.is_large());
+    assert!(noted > 100 && facts.held_bytes() <= CAPACITY * 3 / 8, "{noted}: {}", facts.held_bytes());
 }
 
 #[test]
