@@ -75,6 +75,7 @@ pub(crate) struct SenderCore {
     effects: Effects,
     /// What the shell must do and has not taken so far.
     outbox: PendingActions,
+    spare: Spare,
     counters: Arc<Counters>,
     brokers: Brokers,
     stall: Stall,
@@ -107,6 +108,7 @@ mod transacting;
 use self::counting::BrokerCounts;
 pub(crate) use self::pending_actions::Action;
 use self::pending_actions::PendingActions;
+use self::sending::Spare;
 
 /// The parts that a [`SenderCore`] is put together from.
 #[derive(Debug)]
@@ -153,6 +155,7 @@ impl SenderCore {
             network: parts.network,
             schedule,
             outbox: PendingActions::default(),
+            spare: Spare::default(),
             settlement,
             counters: parts.counters,
             brokers: Brokers::new(parts.board),

@@ -16,8 +16,9 @@ use crate::protocol::messages::find_coordinator::FindCoordinatorRequest;
 use crate::protocol::messages::get_telemetry_subscriptions::GetTelemetrySubscriptionsRequest;
 use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
 use crate::protocol::messages::metadata::MetadataRequest;
-use crate::protocol::messages::produce::{NodeEndpoint, PartitionProduceResponse, ProduceAsked};
-use crate::protocol::messages::produce::{ProduceRequestHead, ProduceResponse};
+use crate::protocol::messages::produce::{
+    NodeEndpoint, PartitionProduceResponse, ProduceAnswer, ProduceAsked, ProduceRequestHead, Told,
+};
 #[cfg(feature = "telemetry")]
 use crate::protocol::messages::push_telemetry::PushTelemetryRequest;
 use crate::protocol::messages::txn_offset_commit::TxnOffsetCommitRequest;
@@ -179,6 +180,13 @@ impl ProduceDraft {
         self.parts.push((sent, bytes));
     }
 
+    /// Makes it one of no batches, which keeps memory for some.
+    pub(crate) fn clear(&mut self) {
+        self.parts.clear();
+        self.parts.shrink_to(MOST_KEPT);
+        self.bytes = 0;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
@@ -244,25 +252,29 @@ impl ProduceSent {
 
     /// Reads the answer. If that cannot be read, gives back what there is no answer for.
     pub(crate) fn read(mut self, version: i16, body: &[u8]) -> Result<Answered, (Self, DecodeError)> {
-        let mut response = match ProduceResponse::decode_asked(&mut Reader::new(body), version, self.asked())
-        {
-            Ok(response) => response,
+        let asked = self.asked();
+        let mut matching = Matching::new(&mut self.batches);
+        let see = |told| matching.see(told);
+        let read = ProduceAnswer::read(&mut Reader::new(body), version, asked, see);
+        let Matching { answers, told, failed, .. } = matching;
+        let answer = match read {
+            Ok(answer) => answer,
             Err(error) => {
+                self.batches.iter_mut().for_each(|sent| sent.is_answered = false);
                 if let Some(spans) = &self.spans {
                     spans.all_failed(UNREADABLE);
                 }
                 return Err((self, error));
             }
         };
-        let told: usize = response.topics.iter().map(|topic| topic.partitions.len()).sum();
-        let (throttle_time_ms, has_strangers) = (response.throttle_time_ms, told > self.batches.len());
-        let endpoints = std::mem::take(&mut response.node_endpoints);
-        let answers = self.match_answers(response);
         if let Some(spans) = &self.spans {
+            failed.into_iter().for_each(|(index, code)| spans.failed(index, ErrorCode::from(code).name()));
             let left_out = self.batches.iter().enumerate().filter(|(_, sent)| !sent.is_answered);
             left_out.for_each(|(index, _)| spans.failed(index, UNREADABLE));
         }
+        let has_strangers = told > self.batches.len();
         self.batches.retain(|sent| !sent.is_answered);
+        let ProduceAnswer { throttle_time_ms, node_endpoints: endpoints } = answer;
         Ok(Answered { throttle_time_ms, endpoints, answers, left_out: self, has_strangers })
     }
 
@@ -271,49 +283,81 @@ impl ProduceSent {
         let records = self.batches.iter().fold(0, |sum: u64, sent| sum + u64::from(sent.records));
         ProduceAsked { batches: self.batches.len(), records: usize::try_from(records).unwrap_or(usize::MAX) }
     }
+}
 
-    /// Finds for each partition of an answer the batch that it answers, in the order of the answer.
-    ///
-    /// Answers to what was not asked, and second answers, are left out. What stays unanswered keeps
-    /// `is_answered == false`.
-    fn match_answers(&mut self, response: ProduceResponse) -> Vec<(SentBatch, PartitionProduceResponse)> {
-        let mut matched = Vec::with_capacity(self.batches.len());
-        let mut expected = 0;
-        let mut places = None;
-        for topic in response.topics {
-            for answer in topic.partitions {
-                let is_it = |sent: &SentBatch| {
-                    if planted!(MismatchedAnswer) {
-                        return !sent.is_answered;
+/// Finds for each partition of an answer the batch that it answers, in the order of the answer.
+///
+/// Answers to what was not asked, and second answers, are left out. What stays unanswered keeps
+/// `is_answered == false`.
+struct Matching<'a, 'b> {
+    batches: &'a mut [SentBatch],
+    answers: Vec<(SentBatch, PartitionProduceResponse)>,
+    /// How many partitions the answer has told of.
+    told: usize,
+    /// Error codes, each with the index of its batch.
+    failed: Vec<(usize, i16)>,
+    topic: (&'b str, Uuid),
+    /// The batch behind the one that was answered last.
+    expected: usize,
+    places: Option<Places>,
+}
+
+impl<'a, 'b> Matching<'a, 'b> {
+    fn new(batches: &'a mut [SentBatch]) -> Self {
+        Self {
+            answers: Vec::with_capacity(batches.len()),
+            batches,
+            told: 0,
+            failed: Vec::new(),
+            topic: ("", Uuid::ZERO),
+            expected: 0,
+            places: None,
+        }
+    }
+
+    fn see(&mut self, told: Told<'b>) {
+        match told {
+            Told::Topic { name, id } => self.topic = (name, id),
+            Told::Partition(answer) => {
+                self.told += 1;
+                if let Some(at) = self.find(answer.index)
+                    && let Some(sent) = self.batches.get_mut(at)
+                {
+                    sent.is_answered = true;
+                    if answer.error_code != 0 {
+                        self.failed.push((at, answer.error_code));
                     }
-                    !sent.is_answered
-                        && sent.topic_partition.partition == answer.index
-                        && sent.is_of(&topic.name, topic.topic_id)
-                };
-                // Brokers answer in the order of the request; looking there first keeps this linear.
-                let at = match self.batches.get(expected) {
-                    Some(sent) if is_it(sent) => Some(expected),
-                    _ if planted!(MismatchedAnswer) => self.batches.iter().position(is_it),
-                    _ => places
-                        .get_or_insert_with(|| Places::new(&self.batches))
-                        .find(&topic.name, topic.topic_id, answer.index)
-                        .filter(|at| self.batches.get(*at).is_some_and(is_it)),
-                };
-                let Some((at, sent)) = at.and_then(|at| self.batches.get_mut(at).map(|sent| (at, sent)))
-                else {
-                    continue;
-                };
-                sent.is_answered = true;
-                if let Some(spans) = self.spans.as_ref().filter(|_| answer.error_code != 0) {
-                    spans.failed(at, ErrorCode::from(answer.error_code).name());
+                    self.expected = at + 1;
+                    self.answers.push((sent.clone(), answer));
                 }
-                expected = at + 1;
-                matched.push((sent.clone(), answer));
             }
         }
-        matched
+    }
+
+    /// Returns where the batch of a partition stands.
+    fn find(&mut self, partition: i32) -> Option<usize> {
+        let (name, id) = self.topic;
+        let is_it = |sent: &SentBatch| {
+            if planted!(MismatchedAnswer) {
+                return !sent.is_answered;
+            }
+            !sent.is_answered && sent.topic_partition.partition == partition && sent.is_of(name, id)
+        };
+        // Brokers answer in the order of the request; looking there first keeps this linear.
+        match self.batches.get(self.expected) {
+            Some(sent) if is_it(sent) => Some(self.expected),
+            _ if planted!(MismatchedAnswer) => self.batches.iter().position(is_it),
+            _ => self
+                .places
+                .get_or_insert_with(|| Places::new(self.batches))
+                .find(name, id, partition)
+                .filter(|at| self.batches.get(*at).is_some_and(is_it)),
+        }
     }
 }
+
+/// Batches that a draft keeps memory for.
+const MOST_KEPT: usize = 256;
 
 /// What spans call an answer that cannot be read, or lacks a batch.
 const UNREADABLE: &str = "unreadable_answer";

@@ -255,8 +255,8 @@ impl Schedule {
     }
 
     /// Returns the nodes that have partitions listed.
-    pub(super) fn ready_nodes(&self) -> Vec<NodeId> {
-        self.ready.nodes().collect()
+    pub(super) fn ready_nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.ready.nodes()
     }
 
     /// Returns how many partitions are listed for a node.

@@ -148,6 +148,12 @@ impl<'a> Reader<'a> {
         limit: &mut usize,
         read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
+        let count = self.limited_count(min_size, limit)?;
+        self.elements(count, read)
+    }
+
+    /// Takes the count alone of such an array. The elements come next.
+    pub(crate) fn limited_count(&mut self, min_size: usize, limit: &mut usize) -> Result<usize, DecodeError> {
         let position = self.position();
         let count = self.count_of_array(min_size)?;
         *limit = limit.checked_sub(count).ok_or(DecodeError {
@@ -155,7 +161,7 @@ impl<'a> Reader<'a> {
             position,
             problem: DecodeProblem::MoreThanAsked { count, limit: *limit },
         })?;
-        self.elements(count, read)
+        Ok(count)
     }
 
     /// Passes over an array whose elements `skip` passes over, keeping nothing.

@@ -145,34 +145,50 @@ impl ProduceRequestWriter<'_> {
     }
 }
 
-/// What became of each batch of a produce request.
+/// A piece of an answer. The answer as a whole is not kept anywhere: it is read for each request.
+#[derive(Debug)]
+pub(crate) enum Told<'a> {
+    /// What became of a batch, of the topic before.
+    Partition(PartitionProduceResponse),
+    /// The partitions behind are of this topic.
+    Topic {
+        /// Empty from version 13 on.
+        name: &'a str,
+        /// Zero before version 13.
+        id: Uuid,
+    },
+}
 
+/// What an answer says beside what became of each batch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct ProduceResponse {
-    pub(crate) topics: Vec<TopicProduceResponse>,
+pub(crate) struct ProduceAnswer {
     pub(crate) throttle_time_ms: i32,
     /// Endpoints of the new leaders that partitions name (KIP-951).
     pub(crate) node_endpoints: Vec<NodeEndpoint>,
 }
 
-impl ProduceResponse {
-    /// Reads an answer that may be about anything.
-    #[cfg(any(test, feature = "__internals"))]
-    pub(crate) fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
-        Self::decode_asked(reader, version, ProduceAsked { batches: usize::MAX, records: usize::MAX })
-    }
-
-    /// Reads the answer to a request for `asked`. An answer about far more than that is an error.
-    pub(crate) fn decode_asked(
-        reader: &mut Reader<'_>,
+impl ProduceAnswer {
+    /// Reads the answer to a request for `asked`, and shows `see` each piece of it in their order. An answer about far more than
+    /// that is an error. After an error, what was seen counts for nothing.
+    pub(crate) fn read<'a>(
+        reader: &mut Reader<'a>,
         version: i16,
         asked: ProduceAsked,
+        mut see: impl FnMut(Told<'a>),
     ) -> Result<Self, DecodeError> {
         begin_response(reader, ApiKey::Produce, version)?;
-        let mut left = asked.limits();
-        let topics = reader.limited_array(MIN_TOPIC, &mut asked.limits().batches, |reader| {
-            TopicProduceResponse::decode(reader, version, &mut left)
-        })?;
+        let ProduceAsked { mut batches, mut records } = asked.limits();
+        for _ in 0..reader.limited_count(MIN_TOPIC, &mut asked.limits().batches)? {
+            see(if version >= 13 {
+                Told::Topic { name: "", id: reader.uuid()? }
+            } else {
+                Told::Topic { name: reader.string()?, id: Uuid::ZERO }
+            });
+            for _ in 0..reader.limited_count(MIN_PARTITION, &mut batches)? {
+                see(Told::Partition(PartitionProduceResponse::decode(reader, version, &mut records)?));
+            }
+            reader.skip_tags()?;
+        }
         let throttle_time_ms = reader.i32()?;
         let mut node_endpoints = Vec::new();
         reader.tags(|tag, field| {
@@ -183,6 +199,55 @@ impl ProduceResponse {
             }
             Ok(is_known)
         })?;
+        Ok(Self { throttle_time_ms, node_endpoints })
+    }
+}
+
+/// A whole answer.
+#[cfg(any(test, feature = "__internals"))]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ProduceResponse {
+    pub(crate) topics: Vec<TopicProduceResponse>,
+    pub(crate) throttle_time_ms: i32,
+    pub(crate) node_endpoints: Vec<NodeEndpoint>,
+}
+
+#[cfg(any(test, feature = "__internals"))]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TopicProduceResponse {
+    pub(crate) name: String,
+    pub(crate) topic_id: Uuid,
+    pub(crate) partitions: Vec<PartitionProduceResponse>,
+}
+
+#[cfg(any(test, feature = "__internals"))]
+impl ProduceResponse {
+    /// Reads an answer that may be about anything.
+    pub(crate) fn decode(reader: &mut Reader<'_>, version: i16) -> Result<Self, DecodeError> {
+        Self::decode_asked(reader, version, ProduceAsked { batches: usize::MAX, records: usize::MAX })
+    }
+
+    pub(crate) fn decode_asked(
+        reader: &mut Reader<'_>,
+        version: i16,
+        asked: ProduceAsked,
+    ) -> Result<Self, DecodeError> {
+        let mut topics: Vec<TopicProduceResponse> = Vec::new();
+        let answer = ProduceAnswer::read(reader, version, asked, |told| match told {
+            Told::Topic { name, id } => {
+                topics.push(TopicProduceResponse {
+                    name: name.to_owned(),
+                    topic_id: id,
+                    partitions: Vec::new(),
+                });
+            }
+            Told::Partition(partition) => {
+                if let Some(topic) = topics.last_mut() {
+                    topic.partitions.push(partition);
+                }
+            }
+        })?;
+        let ProduceAnswer { throttle_time_ms, node_endpoints } = answer;
         Ok(Self { topics, throttle_time_ms, node_endpoints })
     }
 }
@@ -198,31 +263,6 @@ impl ProduceAsked {
     /// The most that is read of an answer. It may contain a few batches that were not asked for.
     fn limits(self) -> Self {
         Self { batches: self.batches.saturating_add(SPARE), records: self.records.saturating_add(SPARE) }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TopicProduceResponse {
-    /// Empty from version 13 on.
-    pub(crate) name: String,
-    /// Zero before version 13.
-    pub(crate) topic_id: Uuid,
-    pub(crate) partitions: Vec<PartitionProduceResponse>,
-}
-
-impl TopicProduceResponse {
-    fn decode(reader: &mut Reader<'_>, version: i16, left: &mut ProduceAsked) -> Result<Self, DecodeError> {
-        let (name, topic_id) = if version >= 13 {
-            (String::new(), reader.uuid()?)
-        } else {
-            (reader.string()?.to_owned(), Uuid::ZERO)
-        };
-        let ProduceAsked { batches, records } = left;
-        let partitions = reader.limited_array(MIN_PARTITION, batches, |reader| {
-            PartitionProduceResponse::decode(reader, version, records)
-        })?;
-        reader.skip_tags()?;
-        Ok(Self { name, topic_id, partitions })
     }
 }
 

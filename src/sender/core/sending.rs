@@ -17,7 +17,9 @@ use crate::topic_partition::NodeId;
 
 impl SenderCore {
     pub(super) fn send_produce_requests(&mut self, now: Instant) {
-        for node in self.schedule.ready_nodes() {
+        let mut nodes = std::mem::take(&mut self.spare.nodes);
+        nodes.extend(self.schedule.ready_nodes());
+        for &node in &nodes {
             let is_ready = self.network.is_ready(node, now);
             if !is_ready {
                 self.connect(node, now);
@@ -30,6 +32,7 @@ impl SenderCore {
             }
         }
         self.schedule.tidy_ready();
+        self.spare.nodes = emptied(nodes);
     }
 
     /// Says why a node takes no requests.
@@ -39,8 +42,8 @@ impl SenderCore {
 
     /// Sends one request with every batch that is ready for a node. Returns false if nothing more is to be done for it.
     fn send_produce_request(&mut self, node: NodeId, now: Instant) -> bool {
-        let mut draft = ProduceDraft::default();
-        let mut again = Vec::new();
+        let mut draft = std::mem::take(&mut self.spare.draft);
+        let mut again = std::mem::take(&mut self.spare.again);
         let mut has_refused = false;
         for _ in 0..self.schedule.listed(node) {
             let Some(id) = self.schedule.first_listed(node) else { break };
@@ -53,11 +56,14 @@ impl SenderCore {
         }
         let is_empty = draft.is_empty();
         if !is_empty {
-            self.transmit(node, draft, now);
+            self.transmit(node, &mut draft, now);
         }
-        for id in again {
+        draft.clear();
+        self.spare.draft = draft;
+        for &id in &again {
             self.look(id, now);
         }
+        self.spare.again = emptied(again);
         // What was not ready a moment ago may be by now: a record that came is awaited, too.
         !is_empty || has_refused || self.schedule.listed(node) > 0
     }
@@ -146,7 +152,7 @@ impl SenderCore {
         now.is_some_and(|now| now.order == head.order)
     }
 
-    fn transmit(&mut self, node: NodeId, mut draft: ProduceDraft, now: Instant) {
+    fn transmit(&mut self, node: NodeId, draft: &mut ProduceDraft, now: Instant) {
         draft.group();
         let timeout_ms = i32::try_from(self.settings.request_timeout.as_millis()).unwrap_or(i32::MAX);
         let transactional_id = self.settings.transactional.as_ref().map(|settings| &*settings.id);
@@ -169,6 +175,25 @@ impl SenderCore {
         self.count_produce_request(node, draft.bytes());
     }
 }
+
+/// What requests are put together in, kept from one to the next. Empty in between.
+#[derive(Debug, Default)]
+pub(super) struct Spare {
+    nodes: Vec<NodeId>,
+    draft: ProduceDraft,
+    /// The partitions that were drawn into a request, to be looked at again.
+    again: Vec<usize>,
+}
+
+/// Keeps the memory of a list, unless it is large.
+fn emptied<T>(mut list: Vec<T>) -> Vec<T> {
+    list.clear();
+    list.shrink_to(MOST_KEPT);
+    list
+}
+
+/// Elements that a list keeps memory for.
+const MOST_KEPT: usize = 256;
 
 /// What came of drawing the head of a partition into a request.
 enum Drawn {

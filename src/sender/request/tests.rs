@@ -43,11 +43,24 @@ fn by_id(topic_id: Uuid, partitions: Vec<PartitionProduceResponse>) -> TopicProd
     TopicProduceResponse { name: String::new(), topic_id, partitions }
 }
 
+fn answers(
+    request: &mut ProduceSent,
+    topics: &[TopicProduceResponse],
+) -> Vec<(SentBatch, PartitionProduceResponse)> {
+    let mut matching = Matching::new(&mut request.batches);
+    for topic in topics {
+        matching.see(Told::Topic { name: &topic.name, id: topic.topic_id });
+        topic.partitions.iter().for_each(|answer| matching.see(Told::Partition(answer.clone())));
+    }
+    matching.answers
+}
+
 /// Returns which batches were answered by which offsets, in the order of the answers.
 fn matched(request: &mut ProduceSent, topics: Vec<TopicProduceResponse>) -> Vec<(String, i64)> {
-    let response = ProduceResponse { topics, ..ProduceResponse::default() };
-    let matched = request.match_answers(response);
-    matched.into_iter().map(|(sent, answer)| (sent.topic_partition.to_string(), answer.base_offset)).collect()
+    answers(request, &topics)
+        .into_iter()
+        .map(|(sent, answer)| (sent.topic_partition.to_string(), answer.base_offset))
+        .collect()
 }
 
 fn expected(pairs: &[(&str, i64)]) -> Vec<(String, i64)> {
@@ -91,10 +104,7 @@ fn answers_in_reverse_order_find_their_batches() {
         ProduceSent { batches: (0..1000).map(|partition| sent("a", partition)).collect(), spans: None };
     let reversed = (0..1000).rev().map(|partition| answer(partition, partition.into())).collect();
 
-    let matched = request.match_answers(ProduceResponse {
-        topics: vec![by_id(id_of("a"), reversed)],
-        ..ProduceResponse::default()
-    });
+    let matched = answers(&mut request, &[by_id(id_of("a"), reversed)]);
 
     assert_eq!(matched.len(), 1000);
     assert!(matched.iter().all(|(sent, answer)| sent.topic_partition.partition == answer.index));
