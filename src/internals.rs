@@ -54,7 +54,7 @@ pub use self::credentials::{
 };
 #[cfg(feature = "sasl")]
 pub use self::scram::hear_by_scram;
-pub use self::sender_machine::{SenderMachine, SenderOptions};
+pub use self::sender_machine::{SenderMachine, SenderOptions, WholeFrame};
 
 /// Encodes `count` records into `out` and returns the length of the batch. With `seal`, the checksum too.
 pub fn encode_batch(out: &mut Vec<u8>, count: usize, key: Option<&[u8]>, value: &[u8], seal: bool) -> usize {
@@ -100,7 +100,7 @@ pub fn encode_produce_request(version: i16, batches: &[Bytes]) -> usize {
         }
         body.finish()
     });
-    written.and_then(|()| out.finish()).map_or(0, |segments| segments.segments.iter().map(Bytes::len).sum())
+    written.and_then(|()| out.finish()).map_or(0, |segments| segments.pieces().map(<[u8]>::len).sum())
 }
 
 /// Decodes the body of an answer; says whether it could be read.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_mock::sans_io::Brokers;
-use kafka_producer::__internals::{SenderMachine, SenderOptions, build_connected};
+use kafka_producer::__internals::{SenderMachine, SenderOptions, WholeFrame, build_connected};
 use kafka_producer::{Deliveries, Delivery, KafkaProducer, ProducerRecord, Topic, TopicHandle};
 use tokio::runtime::Runtime;
 
@@ -221,7 +221,7 @@ struct Sending {
     brokers: Brokers,
     deliveries: Vec<Delivery>,
     connection: u64,
-    request: Vec<Bytes>,
+    request: Option<WholeFrame>,
     answer: Bytes,
 }
 
@@ -235,7 +235,7 @@ impl Sending {
             brokers: pipe::brokers(TOPIC, 1),
             deliveries: Vec::with_capacity(IN_BATCH),
             connection: 0,
-            request: Vec::new(),
+            request: None,
             answer: Bytes::new(),
         };
         state.machine.want_topic(TOPIC);
@@ -266,11 +266,11 @@ impl Sending {
 
     fn send(&mut self) {
         self.machine.settle();
-        self.request = self.machine.write_segments(self.connection).expect("a request is sent");
+        self.request = self.machine.write_whole(self.connection);
     }
 
     fn serve(&mut self) {
-        let request = std::mem::take(&mut self.request).concat();
+        let request = self.request.take().expect("a request was sent").concat();
         self.answer = pipe::answer(&mut self.brokers, request.into());
     }
 

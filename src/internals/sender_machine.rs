@@ -23,6 +23,7 @@ use crate::record::Headers;
 use crate::sender::{Address, HandedOver, Moment, Outside, Rest, drive, next_deadline};
 use crate::sender::{PRODUCER_ID_LIFETIME, Parts, SenderCore, SenderSettings, most_outstanding};
 use crate::topic_partition::Topic;
+use crate::wire::Segments;
 
 /// What differs from run to run.
 #[derive(Debug, Clone)]
@@ -77,6 +78,17 @@ struct Socket {
     outgoing: VecDeque<Frame>,
     /// Whether some of the first of `outgoing` was written.
     is_started: bool,
+}
+
+/// A frame that was written.
+#[derive(Debug)]
+pub struct WholeFrame(Segments);
+
+impl WholeFrame {
+    /// Puts it together.
+    pub fn concat(&self) -> Vec<u8> {
+        self.0.concat()
+    }
 }
 
 impl SenderMachine {
@@ -217,17 +229,17 @@ impl SenderMachine {
 
     /// Writes the rest of the next frame of a connection, and returns the whole frame.
     pub fn write(&mut self, id: u64) -> Option<Bytes> {
-        self.write_segments(id).map(|segments| segments.concat().into())
+        self.write_whole(id).map(|frame| frame.concat().into())
     }
 
     /// The same, without putting the frame together.
-    pub fn write_segments(&mut self, id: u64) -> Option<Vec<Bytes>> {
+    pub fn write_whole(&mut self, id: u64) -> Option<WholeFrame> {
         let id = ConnectionId(id);
         let socket = self.sockets.get_mut(&id)?;
         let frame = socket.outgoing.pop_front()?;
         socket.is_started = false;
         self.core.network().handle_written(id, frame.correlation_id, self.now);
-        Some(frame.segments.segments)
+        Some(WholeFrame(frame.segments))
     }
 
     /// Writes some of the next frame of a connection, which no broker will get to see.

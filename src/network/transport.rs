@@ -10,7 +10,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::network::dialer::ByteStream;
@@ -18,6 +18,7 @@ use crate::network::event::Frame;
 use crate::network::frame::{FrameError, MAX_HANDSHAKE_LEN, next_frame};
 use crate::planted::planted;
 use crate::security_failure::SecurityFailure;
+use crate::wire::Segments;
 
 /// A connection attempt under way.
 pub(crate) type Connecting = Pin<Box<dyn Future<Output = io::Result<Box<dyn ByteStream>>> + Send>>;
@@ -60,7 +61,7 @@ pub(crate) struct Connection {
 
 struct Outgoing {
     correlation_id: i32,
-    segments: VecDeque<Bytes>,
+    segments: Segments,
     is_started: bool,
 }
 
@@ -87,7 +88,7 @@ impl Connection {
     pub(crate) fn transmit(&mut self, frame: Frame) {
         self.outgoing.push_back(Outgoing {
             correlation_id: frame.correlation_id,
-            segments: frame.segments.segments.into(),
+            segments: frame.segments,
             is_started: false,
         });
     }
@@ -144,9 +145,9 @@ impl Connection {
     ) -> Poll<io::Result<()>> {
         while !self.outgoing.is_empty() {
             let mut slices = [IoSlice::new(&[]); MAX_SLICES];
-            let segments = self.outgoing.iter().flat_map(|frame| &frame.segments);
+            let pieces = self.outgoing.iter().flat_map(|frame| frame.segments.pieces());
             let count =
-                slices.iter_mut().zip(segments).map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count();
+                slices.iter_mut().zip(pieces).map(|(slice, bytes)| *slice = IoSlice::new(bytes)).count();
             let slices = slices.get(..count).unwrap_or_default();
             let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
             if written == 0 {
@@ -174,14 +175,9 @@ impl Connection {
     fn advance(&mut self, mut written: usize) {
         while let Some(frame) = self.outgoing.front_mut() {
             frame.is_started |= written > 0;
-            while let Some(segment) = frame.segments.front_mut() {
-                let step = written.min(segment.len());
-                segment.advance(step);
-                written -= step;
-                if !segment.is_empty() {
-                    return;
-                }
-                frame.segments.pop_front();
+            written = frame.segments.advance(written);
+            if !frame.segments.is_written() {
+                return;
             }
             self.unflushed.push(frame.correlation_id);
             self.outgoing.pop_front();

@@ -1,8 +1,9 @@
 //! `Writer`: primitives onto a frame that is to be sent.
 
+use std::collections::VecDeque;
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 
 use super::Uuid;
 use super::varint;
@@ -21,9 +22,9 @@ use super::varint;
 /// of the message, not on the field, so it is set once with [`set_flexible`](Self::set_flexible).
 pub(crate) struct Writer {
     /// All that was copied, and in front of it the place of the frame's length.
-    copied: BytesMut,
+    copied: Vec<u8>,
     /// Pieces that were not, each with how much of `copied` goes before it; in order.
-    shared: Vec<(usize, Bytes)>,
+    shared: VecDeque<(usize, Bytes)>,
     shared_len: usize,
     flexible: bool,
 }
@@ -41,9 +42,9 @@ impl Writer {
 
     /// Returns a writer that has room for `copied` bytes and for `shared` pieces.
     pub(crate) fn with_capacity(copied: usize, shared: usize) -> Self {
-        let mut buffer = BytesMut::with_capacity(LENGTH_PLACE + copied);
+        let mut buffer = Vec::with_capacity(LENGTH_PLACE + copied);
         buffer.put_bytes(0, LENGTH_PLACE);
-        Self { copied: buffer, shared: Vec::with_capacity(shared), shared_len: 0, flexible: false }
+        Self { copied: buffer, shared: VecDeque::with_capacity(shared), shared_len: 0, flexible: false }
     }
 
     /// Chooses between compact lengths with tag sections (KIP-482) and fixed-width lengths without.
@@ -188,7 +189,7 @@ impl Writer {
 
     fn put_uncopied(&mut self, bytes: Bytes) {
         self.shared_len += bytes.len();
-        self.shared.push((self.copied.len(), bytes));
+        self.shared.push_back((self.copied.len(), bytes));
     }
 
     /// Writes the length into its place and returns the frame.
@@ -203,49 +204,85 @@ impl Writer {
         if let Some(place) = self.copied.first_chunk_mut() {
             *place = length.to_be_bytes();
         }
-
-        let mut copied = self.copied.freeze();
-        let mut taken = 0;
-        let mut segments = Vec::with_capacity(self.shared.len() * 2 + 1);
-        for (before, bytes) in self.shared {
-            if before > taken {
-                segments.push(copied.split_to(before - taken));
-                taken = before;
-            }
-            segments.push(bytes);
-        }
-        if !copied.is_empty() {
-            segments.push(copied);
-        }
-        Ok(Segments { segments, len })
+        let Self { copied, shared, .. } = self;
+        Ok(Segments { copied, copied_from: 0, shared, len })
     }
 }
 
 /// A finished frame: its length in four bytes, its header, its body.
 #[derive(Clone)]
 pub(crate) struct Segments {
-    /// None is empty.
-    pub(crate) segments: Vec<Bytes>,
-    /// The sum of their lengths, the frame's own four bytes included.
+    /// All that was copied.
+    copied: Vec<u8>,
+    /// How much of it was written.
+    copied_from: usize,
+    /// What was not copied and is not written, each with how much of `copied` goes before it; in order.
+    shared: VecDeque<(usize, Bytes)>,
+    /// The length of the whole frame, the frame's own four bytes included.
     pub(crate) len: usize,
+}
+
+impl Segments {
+    /// Returns what is left to be written, piece by piece. No piece is empty.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut from = self.copied_from;
+        let shared = self.shared.iter().flat_map(move |(to, bytes)| {
+            let before = self.copied.get(from..*to).unwrap_or_default();
+            from = *to;
+            [before, bytes]
+        });
+        let last = self.shared.back().map_or(self.copied_from, |(before, _)| *before);
+        shared.chain([self.copied.get(last..).unwrap_or_default()]).filter(|piece| !piece.is_empty())
+    }
+
+    /// So many bytes were written. Returns how many of them were not of this frame.
+    pub(crate) fn advance(&mut self, mut written: usize) -> usize {
+        loop {
+            let to = self.shared.front().map_or(self.copied.len(), |(before, _)| *before);
+            let step = written.min(to - self.copied_from);
+            self.copied_from += step;
+            written -= step;
+            if self.copied_from < to {
+                return written;
+            }
+            let Some((_, bytes)) = self.shared.front_mut() else { return written };
+            let step = written.min(bytes.len());
+            bytes.advance(step);
+            written -= step;
+            if !bytes.is_empty() {
+                return written;
+            }
+            self.shared.pop_front();
+        }
+    }
+
+    /// Whether all was written.
+    pub(crate) fn is_written(&self) -> bool {
+        self.shared.is_empty() && self.copied_from == self.copied.len()
+    }
+
+    /// Returns what is left to be written as one piece.
+    #[cfg(any(test, feature = "__internals"))]
+    pub(crate) fn concat(&self) -> Vec<u8> {
+        self.pieces().flatten().copied().collect()
+    }
+
+    /// Makes a frame of pieces.
+    #[cfg(test)]
+    pub(crate) fn of(pieces: impl Iterator<Item = Bytes>) -> Self {
+        let shared: VecDeque<_> = pieces.map(|piece| (0, piece)).collect();
+        let len = shared.iter().map(|(_, piece)| piece.len()).sum();
+        Self { copied: Vec::new(), copied_from: 0, shared, len }
+    }
 }
 
 /// Shows no bytes: a password may be among them.
 impl fmt::Debug for Segments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Segments")
-            .field("segments", &self.segments.len())
+            .field("pieces", &self.pieces().count())
             .field("len", &self.len)
             .finish_non_exhaustive()
-    }
-}
-
-impl IntoIterator for Segments {
-    type Item = Bytes;
-    type IntoIter = std::vec::IntoIter<Bytes>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.segments.into_iter()
     }
 }
 

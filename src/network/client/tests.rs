@@ -141,7 +141,7 @@ impl Bench {
             panic!("no request is to be sent");
         };
         let correlation_id = frame.correlation_id;
-        let bytes: BytesMut = frame.segments.into_iter().flatten().collect();
+        let bytes: BytesMut = frame.segments.pieces().flatten().collect();
         (Sent { connection, correlation_id }, bytes.freeze())
     }
 

@@ -97,9 +97,8 @@ impl Bench {
     }
 
     fn transmit(&mut self, correlation_id: i32, segments: &[&[u8]]) {
-        let segments: Vec<_> = segments.iter().map(|segment| Bytes::copy_from_slice(segment)).collect();
-        let len = segments.iter().map(Bytes::len).sum();
-        self.connection.transmit(Frame { correlation_id, segments: Segments { segments, len } });
+        let segments = Segments::of(segments.iter().map(|segment| Bytes::copy_from_slice(segment)));
+        self.connection.transmit(Frame { correlation_id, segments });
     }
 
     fn take(&self, bytes: usize) {

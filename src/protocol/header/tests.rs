@@ -10,7 +10,7 @@ use crate::wire::{EncodeError, Reader, Writer};
 fn encoded(header: RequestHeader<'_>) -> Vec<u8> {
     let mut out = Writer::new();
     header.encode(&mut out).unwrap();
-    out.finish().unwrap().segments.concat().split_off(4)
+    out.finish().unwrap().concat().split_off(4)
 }
 
 const HEADER: RequestHeader<'static> =

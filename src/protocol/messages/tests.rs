@@ -78,7 +78,7 @@ messages! {
 fn encode(request: &impl Request, version: i16) -> Result<Vec<u8>, EncodeError> {
     let mut out = Writer::new();
     request.encode(&mut out, version)?;
-    Ok(out.finish()?.segments.concat().split_off(4))
+    Ok(out.finish()?.concat().split_off(4))
 }
 
 fn decode<R: Response>(bytes: &[u8], version: i16) -> Result<R, DecodeError> {

@@ -257,7 +257,7 @@ impl Rig {
     pub(super) fn write(&mut self, connection: ConnectionId, frame: Frame) {
         let Some(node) = self.connections.get(&connection).copied() else { return };
         let correlation_id = frame.correlation_id;
-        let bytes: BytesMut = frame.segments.into_iter().flatten().collect();
+        let bytes: BytesMut = frame.segments.pieces().flatten().collect();
         self.core.network().handle_written(connection, correlation_id, self.now);
         let (head, request) = wire::read_request(bytes.freeze(), &self.world);
         if !matches!(request, Request::Produce { acks: 0, .. }) {
@@ -458,7 +458,7 @@ impl Outside for Rig {
 }
 
 fn is_produce(frame: &Frame) -> bool {
-    frame.segments.segments[0][4..6] == [0, 0]
+    frame.segments.pieces().next().unwrap()[4..6] == [0, 0]
 }
 
 /// What became of a delivery.

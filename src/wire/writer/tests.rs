@@ -16,9 +16,9 @@ fn written(is_flexible: bool, write: impl FnOnce(&mut Writer) -> Result<(), Enco
 }
 
 fn concat(frame: &Segments) -> Vec<u8> {
-    let bytes = frame.segments.concat();
+    let bytes = frame.concat();
     assert_eq!(bytes.len(), frame.len);
-    assert!(frame.segments.iter().all(|segment| !segment.is_empty()));
+    assert!(frame.pieces().all(|piece| !piece.is_empty()));
     bytes
 }
 
@@ -129,12 +129,13 @@ fn large_pieces_are_referenced_and_small_ones_copied() {
     writer.put_shared(large.clone());
     let frame = writer.finish().unwrap();
 
-    let lengths: Vec<usize> = frame.segments.iter().map(Bytes::len).collect();
+    let pieces: Vec<_> = frame.pieces().collect();
+    let lengths: Vec<usize> = pieces.iter().map(|piece| piece.len()).collect();
     assert_eq!(lengths, [4, 1024, 4096, 1024, 1024]);
-    assert_eq!(frame.segments[1].as_ptr(), large.as_ptr());
-    assert_eq!(frame.segments[2].as_ptr(), other.as_ptr());
-    assert_eq!(frame.segments[3][..2], [8, 3]);
-    assert_eq!(frame.segments[4].as_ptr(), large.as_ptr());
+    assert_eq!(pieces[1].as_ptr(), large.as_ptr());
+    assert_eq!(pieces[2].as_ptr(), other.as_ptr());
+    assert_eq!(pieces[3][..2], [8, 3]);
+    assert_eq!(pieces[4].as_ptr(), large.as_ptr());
     assert_eq!(concat(&frame)[..4], 7168_u32.to_be_bytes());
 }
 

@@ -249,7 +249,7 @@ impl Run {
                 Some(NetworkAction::Transmit { connection, frame }) => {
                     assert!(self.world.connections.contains(&connection));
                     assert!(!self.world.closed.contains(&connection));
-                    let mut bytes: BytesMut = frame.segments.into_iter().flatten().skip(4).collect();
+                    let mut bytes: BytesMut = frame.segments.pieces().flatten().skip(4).collect();
                     let (api_key, version, id) = (bytes.get_i16(), bytes.get_i16(), bytes.get_i32());
                     assert_eq!(id, frame.correlation_id);
                     self.world.frames.entry(connection).or_default().push((id, api_key, version));

@@ -187,7 +187,7 @@ impl Simulation {
     /// No token is shown that the producer knows to have ended.
     pub(super) fn check_token(&mut self, frame: &Frame) {
         let Some(login) = &self.login else { return };
-        let bytes: Vec<u8> = frame.segments.segments.iter().flatten().copied().collect();
+        let bytes = frame.segments.concat();
         let Some(at) = bytes.windows(BEARER.len()).position(|part| part == BEARER) else { return };
         let digits = bytes[at + BEARER.len()..].iter().take_while(|byte| byte.is_ascii_digit());
         let number = digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));

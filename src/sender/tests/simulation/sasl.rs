@@ -178,7 +178,7 @@ impl Simulation {
     fn api_of(&self, id: ConnectionId, frame: &Frame) -> Option<Option<Api>> {
         let setup = self.setup.sasl?;
         let are_words = setup.is_old && self.lines.get(&id)?.admission.is_renewed;
-        let bytes: Vec<u8> = frame.segments.segments.iter().flatten().copied().take(6).collect();
+        let bytes: Vec<u8> = frame.segments.pieces().flatten().copied().take(6).collect();
         let api = bytes.get(4..6).map(|api| i16::from_be_bytes([api[0], api[1]]));
         Some(api.and_then(Api::from_key).filter(|_| !are_words))
     }

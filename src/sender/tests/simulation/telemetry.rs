@@ -70,9 +70,10 @@ pub(super) fn enable(core: SenderCore, telemetry: Option<Telemetry>, seed: u64, 
 impl Simulation {
     /// Metrics are not pushed more often than brokers want them, and not after the last push.
     pub(super) fn check_push(&mut self, frame: &Frame) {
-        let segments = &frame.segments.segments;
-        let is_push = |head: &Bytes| head.get(4..6) == Some(&Api::PushTelemetry.key().to_be_bytes());
-        let Some(telemetry) = self.setup.telemetry.filter(|_| segments.first().is_some_and(is_push)) else {
+        let segments = &frame.segments;
+        let is_push = |head: &[u8]| head.get(4..6) == Some(&Api::PushTelemetry.key().to_be_bytes());
+        let Some(telemetry) = self.setup.telemetry.filter(|_| segments.pieces().next().is_some_and(is_push))
+        else {
             return;
         };
         let mut bytes = Bytes::from(segments.concat());

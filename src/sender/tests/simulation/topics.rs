@@ -25,10 +25,10 @@ pub(super) struct TopicNews {
 impl Simulation {
     /// Only the question for a record that waits creates topics, and nothing waits for a topic that is known.
     pub(super) fn check_creation(&mut self, frame: &Frame) {
-        let segments = &frame.segments.segments;
+        let segments = &frame.segments;
         // Most frames are of another kind, and need not be copied.
-        let is_metadata = |head: &Bytes| head.get(4..6) == Some(&Api::Metadata.key().to_be_bytes());
-        if !segments.first().is_some_and(is_metadata) {
+        let is_metadata = |head: &[u8]| head.get(4..6) == Some(&Api::Metadata.key().to_be_bytes());
+        if !segments.pieces().next().is_some_and(is_metadata) {
             return;
         }
         let mut bytes = Bytes::from(segments.concat());

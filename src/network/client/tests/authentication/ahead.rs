@@ -11,7 +11,7 @@ fn asked(bench: &mut Bench) -> Vec<(Sent, (i16, i16))> {
     while let Some(action) = bench.client.poll_action() {
         let NetworkAction::Transmit { connection, frame } = action else { panic!("{action:?}") };
         let correlation_id = frame.correlation_id;
-        let mut bytes: BytesMut = frame.segments.into_iter().flatten().skip(4).collect();
+        let mut bytes: BytesMut = frame.segments.pieces().flatten().skip(4).collect();
         all.push((Sent { connection, correlation_id }, (bytes.get_i16(), bytes.get_i16())));
     }
     all
