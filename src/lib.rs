@@ -64,8 +64,8 @@
 //! # }
 //! ```
 //!
-//! [`KafkaProducer::topic`] returns a handle for records of one topic, which borrows keys and values. It takes about half the time of `enqueue`, and
-//! its [`enqueue_all`](TopicHandle::enqueue_all), which takes a slice of records, less again.
+//! [`KafkaProducer::topic`] returns a handle for records of one topic, which borrows keys and values. Its
+//! [`enqueue_all`](TopicHandle::enqueue_all) takes a slice of records, and less than half the time of `enqueue` for each.
 //!
 //! # Streams, sinks and services
 //!

@@ -6,15 +6,16 @@ use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
+use bytes::Bytes;
 use kafka_producer::{
     Acknowledgement, Acks, BlockingRefused, BoxError, BuildError, BytesSerializer, CloseReport, Cluster,
-    Compression, ConfigError, ConfigProblem, ConfigReason, Delivery, DeliveryError, DeliveryErrorKind,
-    DialTarget, DialWith, Disposition, DoubleSerializer, ErrorCode, FloatSerializer, Header, HeaderName,
-    HeaderValue, Headers, IntegerSerializer, KafkaProducer, KafkaProducerBuilder, LongSerializer,
-    MetadataRecoveryStrategy, Metrics, Node, NodeId, PartitionInfo, Partitioner, PartitionerRecord,
-    Persisted, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordMetadata, RoundRobinPartitioner,
-    SendError, SendErrorKind, SerializeToVec, SerializeWith, Serializer, ShortSerializer, StringSerializer,
-    TimeSpent, Topic, TopicInfo, TopicPartition,
+    Compression, ConfigError, ConfigProblem, ConfigReason, Deliveries, Delivery, DeliveryError,
+    DeliveryErrorKind, DialTarget, DialWith, Disposition, DoubleSerializer, ErrorCode, FloatSerializer,
+    Header, HeaderName, HeaderValue, Headers, IntegerSerializer, KafkaProducer, KafkaProducerBuilder,
+    LongSerializer, MetadataRecoveryStrategy, Metrics, Node, NodeId, PartitionInfo, Partitioner,
+    PartitionerRecord, Persisted, ProducerConfig, ProducerInterceptor, ProducerRecord, RecordMetadata,
+    RoundRobinPartitioner, SendError, SendErrorKind, SerializeToVec, SerializeWith, Serializer,
+    ShortSerializer, StringSerializer, TimeSpent, Topic, TopicHandle, TopicInfo, TopicPartition,
 };
 
 fn is_shareable<T: Send + Sync + Unpin + Debug>() {}
@@ -32,7 +33,9 @@ fn everything_may_be_sent_to_and_shared_with_other_threads() {
     is_owned::<ProducerConfig>();
     is_owned::<ProducerRecord>();
     is_owned::<ProducerRecord<String, i64>>();
-    is_owned::<Delivery>();
+    is_owned::<(Deliveries, Delivery)>();
+    is_owned::<TopicHandle>();
+    is_owned::<TopicHandle<String, i64>>();
     is_owned::<RecordMetadata>();
     is_owned::<CloseReport>();
     is_owned::<Metrics>();
@@ -116,6 +119,13 @@ fn futures_may_be_sent_to_other_threads() {
     is_send(|producer| producer.flush());
     is_send(|producer| producer.close(std::time::Duration::ZERO));
     is_send(|producer| producer.partitions_for("t"));
+    is_send(|producer| async move {
+        let (topic, value, mut deliveries) = (producer.topic("t"), Bytes::from("v"), Deliveries::new());
+        drop(topic.send(None, &value).await);
+        drop(topic.enqueue(&value, &value).await);
+        drop(topic.enqueue_all(&[(value.clone(), value)], &mut deliveries).await);
+        drop(deliveries.settle(0).await);
+    });
 }
 
 #[test]

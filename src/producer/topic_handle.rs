@@ -15,8 +15,9 @@ use crate::topic_partition::Topic;
 
 /// Sends records to one topic, by way of the producer that it was made by: [`KafkaProducer::topic`].
 ///
-/// It is the shortest way for a record. Keys and values are borrowed: the producer serializes them from where they are, and clones
-/// them only if the record must wait, if it is refused, or if it goes through interceptors. For headers, a partition or a
+/// This is the fastest way to send one record; [`enqueue_all`](Self::enqueue_all) is the fastest one for many. Keys and values are borrowed: the
+/// producer serializes them from where they are, and clones them only if the record must wait, if it is refused, or if it goes through
+/// interceptors. For headers, a partition or a
 /// timestamp of its own, give a [`ProducerRecord`] to the [`producer`](Self::producer).
 ///
 /// It is cheap to clone and may be used from any number of tasks at once. It keeps the producer going as a clone of that would, and
@@ -44,8 +45,9 @@ pub struct TopicHandle<K = Bytes, V = Bytes> {
 impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// Returns a handle that sends to one topic.
     ///
-    /// It asks for nothing yet: the first record waits for the topic's metadata, as with [`enqueue`](Self::enqueue). A name that
-    /// Kafka does not allow is told by the calls that send.
+    /// It asks for nothing yet: the first record waits for the topic's metadata, as with [`enqueue`](Self::enqueue). The calls that send
+    /// return an error for a name that is too long for Kafka's protocol. Keep the handle, or clone it, rather than make one for each record: a
+    /// thread looks the topic up once for each handle.
     #[must_use]
     pub fn topic(&self, topic: impl Into<Topic>) -> TopicHandle<K, V> {
         TopicHandle { producer: self.clone(), topic: topic.into(), id: HandleId::next() }
