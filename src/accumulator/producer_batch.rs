@@ -211,7 +211,9 @@ impl ProducerBatch {
         }
         let builder = &mut self.builder;
         let joined = buffer.try_write(limit.saturating_sub(1), |room| builder.try_write(room, record))?;
-        self.is_full |= self.facts.note(builder.count() - 1, facts_of(record), buffer.capacity());
+        if self.facts.note(builder.count() - 1, facts_of(record), buffer.capacity()) {
+            self.is_full = self.facts.is_large(limit);
+        }
         Some(joined)
     }
 
@@ -242,7 +244,7 @@ impl ProducerBatch {
 
     /// A record was appended. Returns whether the batch has reached this length, from where on it takes no others.
     pub(crate) fn grown(&mut self, limit: usize) -> bool {
-        self.is_full = self.len() >= limit || self.facts.is_large();
+        self.is_full = self.len() >= limit || self.facts.is_large(limit);
         self.is_full
     }
 

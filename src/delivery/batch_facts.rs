@@ -29,7 +29,6 @@ pub(crate) struct BatchFacts {
     sizes: Vec<u32>,
     /// What does not fit there.
     odd: Option<Box<Odd>>,
-    is_large: bool,
 }
 
 /// Records in a row with the same timestamp.
@@ -48,20 +47,20 @@ struct Odd {
 }
 
 impl BatchFacts {
-    /// Takes in the next record; `index` is the number of those before it, and `capacity` that of the batch in bytes. Returns whether
-    /// the facts have become large with it.
+    /// Takes in the next record; `index` is the number of those before it. `capacity` is that of the batch in bytes, from which the
+    /// memory that records of many sizes need is worked out. Returns whether the facts have grown.
     #[inline]
     pub(crate) fn note(&mut self, index: u32, record: RecordFacts, capacity: usize) -> bool {
-        if record == self.last {
-            return false;
+        let is_other = record != self.last;
+        if is_other {
+            self.note_other(index, record, capacity);
         }
-        self.note_other(index, record, capacity);
-        self.is_large
+        is_other
     }
 
-    /// Returns whether the facts take as much memory as they may: no more records should follow.
-    pub(crate) fn is_large(&self) -> bool {
-        self.is_large
+    /// Returns whether the facts take as much memory as they may beside a batch of up to `limit` bytes: no more records should follow.
+    pub(crate) fn is_large(&self, limit: usize) -> bool {
+        self.bytes() > limit / SHARE
     }
 
     /// Returns what is known of a record.
@@ -82,7 +81,6 @@ impl BatchFacts {
             self.end_sizes(index, record.sizes, capacity);
         }
         self.last = record;
-        self.is_large = self.bytes() > capacity / SHARE;
     }
 
     /// Returns how many bytes they take. They hold at most a quarter more.
@@ -152,7 +150,6 @@ impl Default for BatchFacts {
             timestamps: Vec::new(),
             sizes: Vec::new(),
             odd: None,
-            is_large: false,
         }
     }
 }

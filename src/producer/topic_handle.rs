@@ -18,7 +18,7 @@ use crate::topic_partition::Topic;
 /// This is the fastest way to send one record; [`enqueue_all`](Self::enqueue_all) is the fastest one for many. Keys and values are borrowed: the
 /// producer serializes them from where they are, and clones them only if the record must wait, if it is refused, or if it goes through
 /// interceptors. For headers, a partition or a
-/// timestamp of its own, give a [`ProducerRecord`] to the [`producer`](Self::producer).
+/// timestamp of its own, give a [`ProducerRecord`](crate::ProducerRecord) to the [`producer`](Self::producer).
 ///
 /// It is cheap to clone and may be used from any number of tasks at once. It keeps the producer going as a clone of that would, and
 /// may be kept as long as you like: the topic may get more partitions, or be made anew.
