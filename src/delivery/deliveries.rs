@@ -15,8 +15,8 @@ use crate::error::DeliveryError;
 
 /// The pending results of records that the producer has accepted, in the order of the records.
 ///
-/// [`TopicHandle::enqueue_all`](crate::TopicHandle::enqueue_all) fills it. What it keeps grows with the batches that the records are in
-/// and not with their number, and so does the work of [`settle`](Self::settle).
+/// [`TopicHandle::enqueue_all`](crate::TopicHandle::enqueue_all) fills it. For records that follow each other in one batch, as those without
+/// keys do, it keeps one entry of 16 bytes and not one for each, and [`settle`](Self::settle) looks at them once.
 ///
 /// As a `Stream` it yields the result of each record, and ends when there is none to come. It may be filled again then.
 ///
@@ -114,17 +114,16 @@ impl Deliveries {
             if let Outcome::Delivered { .. } = outcome {
                 return Poll::Ready(Settled::Delivered);
             }
+            if let Err(error) = result(&run.cell, outcome, run.first) {
+                self.take_first_record();
+                return Poll::Ready(Settled::Failed(error));
+            }
             let parts = match outcome {
                 Outcome::Redirected(parts) => run.within(parts),
-                _ => Vec::new(),
+                Outcome::Delivered { .. } | Outcome::Failed(_) => Vec::new(),
             };
             if parts.is_empty() {
-                let result = result(&run.cell, outcome, run.first);
-                self.take_first_record();
-                match result {
-                    Err(error) => return Poll::Ready(Settled::Failed(error)),
-                    Ok(_) => continue,
-                }
+                return Poll::Ready(Settled::Delivered);
             }
             self.runs.pop_front();
             parts.into_iter().rev().for_each(|part| self.runs.push_front(part));

@@ -1,4 +1,5 @@
-//! [`TopicHandle::enqueue_all`] and [`KafkaProducer::send_all`]: many records at a time, with one lock for each batch.
+//! [`TopicHandle::enqueue_all`] and [`KafkaProducer::send_all`]: many records at a time, with one lock for those that follow each other in
+//! one partition.
 //!
 //! The records go the same way as one does alone, in chunks. Serializers and partitioners are called before the lock of a partition is
 //! taken. A record that cannot go on at once ends its chunk and waits alone.
@@ -108,7 +109,7 @@ where
     /// of key and value: see [`AsRecord`].
     ///
     /// It waits for the topic's metadata and for memory as [`enqueue`](Self::enqueue) does, for at most `max.block.ms` with each record that
-    /// has to wait. When a record has to wait, the producer may call the serializers and the partitioner once more for records behind it.
+    /// has to wait. Up to 64 records bear the time at which the first of them was serialized. When a record has to wait, the producer may call the serializers and the partitioner once more for records behind it.
     ///
     /// # Cancel safety
     ///
