@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(kafka_producer_portable)))]
-use nix::time::ClockId;
+use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 
 /// Returns the monotonic time. It follows tokio's paused clock in tests.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
@@ -159,7 +159,7 @@ impl Stopwatch {
     pub(crate) const NEW: Self = Self { last: None };
 
     /// Returns the time by the clock of a producer.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn moment(&mut self, producer: u64, clock: &WallClock) -> &RecordTime {
         self.moment_at(Tick::now, producer, |tick| {
             let now = now();
@@ -167,7 +167,7 @@ impl Stopwatch {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn moment_at(
         &mut self,
         tick: impl Fn() -> Option<Tick>,
@@ -181,18 +181,19 @@ impl Stopwatch {
         {
             last.uses -= 1;
         } else {
-            let tick = tick();
-            self.last = Some(self.read(tick, producer, read(tick)));
+            self.read(tick(), producer, &read);
         }
         &self.last.get_or_insert_with(|| Reading { moment: read(None), producer, tick: None, uses: 0 }).moment
     }
 
+    #[cold]
     #[inline(never)]
-    fn read(&self, tick: Option<Tick>, producer: u64, moment: RecordTime) -> Reading {
+    fn read(&mut self, tick: Option<Tick>, producer: u64, read: impl Fn(Option<Tick>) -> RecordTime) {
+        let moment = read(tick);
         let took = |last: &Reading| moment.now.saturating_duration_since(last.moment.now);
         let is_burst = tick.is_some() && self.last.as_ref().is_some_and(|last| took(last) < BURST);
         let uses = if is_burst { USES - 1 } else { 0 };
-        Reading { moment, producer, tick, uses }
+        self.last = Some(Reading { moment, producer, tick, uses });
     }
 }
 
@@ -204,7 +205,7 @@ impl Tick {
     #[cfg(all(any(target_os = "linux", target_os = "android"), not(kafka_producer_portable)))]
     #[cfg_attr(
         target_pointer_width = "64",
-        expect(clippy::useless_conversion, reason = "the fields are narrower where pointers are")
+        expect(clippy::useless_conversion, reason = "the field is narrower on some systems")
     )]
     #[inline]
     fn now() -> Option<Self> {
@@ -212,11 +213,10 @@ impl Tick {
         if simulated::now().is_some() {
             return None;
         }
-        let time = ClockId::CLOCK_REALTIME_COARSE.now().ok()?;
+        // A call that is inlined: the kernel writes two numbers, and each is read as it was written.
+        let time = clock_gettime_dynamic(DynamicClockId::Known(ClockId::RealtimeCoarse)).ok()?;
         // Until the year 2262.
-        Some(Self(
-            i64::from(time.tv_sec()).wrapping_mul(1_000_000_000).wrapping_add(i64::from(time.tv_nsec())),
-        ))
+        Some(Self(time.tv_sec.wrapping_mul(1_000_000_000).wrapping_add(i64::from(time.tv_nsec))))
     }
 
     /// Returns whether a time in microseconds is one at which the coarse clock may have said this.
