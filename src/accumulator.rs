@@ -515,16 +515,17 @@ impl RecordAccumulator {
         self.workers.as_ref().map_or_else(Vec::new, |workers| workers.take_back())
     }
 
-    /// Compresses a batch that a caller has closed. With a slow codec, the speed of one core would limit a task that sends. So
-    /// other threads compress as long as they keep up; if they do not, the caller compresses, which slows it down.
+    /// Compresses a batch that a caller has closed. With any codec that takes several times longer than filling the batch, and the speed
+    /// of one core would limit a task that sends. So other threads compress as long as they keep up; if they do not, the caller
+    /// compresses, which slows it down.
     pub(crate) fn seal_for_caller(&self, job: SealJob) {
         match &self.workers {
-            Some(workers) if self.settings.compression.is_slow() => {
+            Some(workers) => {
                 if let Err(work) = workers.try_take(self.work_of(job)) {
                     work.run();
                 }
             }
-            _ => self.seal(job),
+            None => self.seal(job),
         }
     }
 

@@ -12,9 +12,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::error::{BatchFailure, DeliveryError};
 use crate::planted::planted;
@@ -267,71 +268,110 @@ impl Drop for Parked<'_> {
 ///
 /// # Cancel safety
 ///
-/// If you drop it, you do not learn the result; the producer sends the record all the same. After it has resolved, polling it
-/// again gives the same result again.
+/// If you drop it, you do not learn the result; the producer sends the record all the same. It gives [`RecordMetadata`] away once: if
+/// you poll it after that, it resolves to [`DeliveryErrorKind::ResultTaken`](crate::DeliveryErrorKind::ResultTaken). An error it gives
+/// again and again.
 #[must_use = "a dropped `Delivery` hides whether the record was delivered"]
 pub struct Delivery {
-    cell: Arc<BatchCell>,
+    /// `None` once the metadata was given away: it has taken over the reference, so that a record counts one and not two.
+    cell: Option<Arc<BatchCell>>,
     spot: Spot,
 }
 
-/// Where a record is in its batch, and where the waker of its delivery is parked in the cell. As one number, so that a
-/// [`Delivery`] and an `Option` of one travel in two registers.
+/// Where a record is in its batch, and where the waker of its delivery is parked in the cell. As one number that is never 0, so that
+/// a [`Delivery`] and an `Option` of one travel in two registers.
 #[derive(Debug, Clone, Copy)]
-struct Spot(u64);
+struct Spot(NonZeroU64);
 
 impl Spot {
     #[inline]
     fn new(index: u32) -> Self {
-        Self(u64::from(NO_SLOT) << 32 | u64::from(index))
+        Self::with_slot(index, NO_SLOT)
+    }
+
+    #[inline]
+    fn with_slot(index: u32, slot: u32) -> Self {
+        Self(NonZeroU64::MIN | u64::from(index) << 1 | u64::from(slot) << 33)
     }
 
     #[inline]
     fn index(self) -> u32 {
-        self.0 as u32
+        (self.0.get() >> 1) as u32
     }
 
     /// Returns `NO_SLOT` if no waker is parked.
     #[inline]
     fn slot(self) -> u32 {
-        (self.0 >> 32) as u32
+        (self.0.get() >> 33) as u32
     }
 
     #[inline]
     fn set_slot(&mut self, slot: u32) {
-        self.0 = u64::from(slot) << 32 | u64::from(self.index());
+        *self = Self::with_slot(self.index(), slot);
+    }
+}
+
+/// Where a record was appended: its batch, and its index there. As small as can be, so that it travels in registers.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) cell: Arc<BatchCell>,
+    pub(crate) index: u32,
+}
+
+impl From<Place> for Delivery {
+    #[inline]
+    fn from(Place { cell, index }: Place) -> Self {
+        Self::new(cell, index)
     }
 }
 
 impl Delivery {
     #[inline]
     pub(crate) fn new(cell: Arc<BatchCell>, index: u32) -> Self {
-        Self { cell, spot: Spot::new(index) }
+        Self { cell: Some(cell), spot: Spot::new(index) }
     }
 
-    /// Returns the batch that the record was in last, as far as this delivery knows, and its place there.
-    pub(crate) fn place(&self) -> (&Arc<BatchCell>, u32) {
-        (&self.cell, self.spot.index())
+    /// Returns the batch that the record was in last, as far as this delivery knows, and its place there. `None` if the metadata was
+    /// given away.
+    pub(crate) fn place(&self) -> Option<(&Arc<BatchCell>, u32)> {
+        Some((self.cell.as_ref()?, self.spot.index()))
     }
 
-    /// Returns the partition that the record was given to.
+    /// Returns the partition that the record was given to. Once the delivery has resolved to [`RecordMetadata`], that tells it, and this is
+    /// partition -1 of a topic without a name.
     #[must_use]
     pub fn topic_partition(&self) -> &TopicPartition {
-        self.cell.topic_partition()
+        match &self.cell {
+            Some(cell) => cell.topic_partition(),
+            None => TopicPartition::nowhere(),
+        }
     }
 
-    /// Returns the result if it is known already, without waiting.
+    /// Returns the result if it is known already, without waiting. It is not taken: you may ask again, or await it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the delivery; [`DeliveryErrorKind::ResultTaken`](crate::DeliveryErrorKind::ResultTaken) if it has resolved to metadata.
     #[must_use]
     #[inline]
     pub fn try_result(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
-        if self.cell.is_delivered() {
-            return Some(Ok(RecordMetadata::of(Arc::clone(&self.cell), self.spot.index())));
+        let Some((cell, index)) = self.place() else { return Some(Err(DeliveryError::result_taken())) };
+        if cell.is_delivered() {
+            return Some(Ok(RecordMetadata::of(Arc::clone(cell), index)));
         }
         self.find_result()
     }
 
+    /// Waits until the result is known, and leaves it here.
+    pub(crate) fn poll_resolved(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if self.cell.as_ref().is_some_and(|cell| cell.is_delivered()) {
+            return Poll::Ready(());
+        }
+        self.follow(cx)
+    }
+
     fn find_result(&self) -> Option<Result<RecordMetadata, DeliveryError>> {
-        let (mut cell, mut index) = self.place();
+        let (mut cell, mut index) = self.place()?;
         loop {
             match cell.outcome()? {
                 Outcome::Redirected(parts) => {
@@ -348,34 +388,41 @@ impl Delivery {
 
     /// Takes the waker back. A cell that has its outcome lets go of all of them by itself.
     fn forget_waker(&self) {
-        if self.cell.outcome().is_none() {
-            self.cell.forget_waker(self.spot.slot());
+        if let Some(cell) = &self.cell
+            && cell.outcome().is_none()
+        {
+            cell.forget_waker(self.spot.slot());
         }
     }
 
     /// Follows the record to where it is, and waits there.
-    fn poll_slowly(&mut self, cx: &Context<'_>) -> Poll<Result<RecordMetadata, DeliveryError>> {
-        loop {
+    fn follow(&mut self, cx: &Context<'_>) -> Poll<()> {
+        while let Some(cell) = &self.cell {
             let index = self.spot.index();
             let mut slot = self.spot.slot();
-            let polled = self.cell.poll_outcome(cx, &mut slot, 1);
+            let polled = cell.poll_outcome(cx, &mut slot, 1);
             self.spot.set_slot(if polled.is_ready() { NO_SLOT } else { slot });
-            let part = match polled {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(outcome) => {
-                    let part = match outcome {
-                        Outcome::Redirected(parts) => redirect(parts, index),
-                        Outcome::Delivered { .. } | Outcome::Failed(_) => None,
-                    };
-                    let Some(part) = part else {
-                        return Poll::Ready(result(&self.cell, outcome, index));
-                    };
-                    part.clone()
-                }
-            };
+            let Outcome::Redirected(parts) = ready!(polled) else { break };
+            let Some(part) = redirect(parts, index).cloned() else { break };
             self.spot = Spot::new(part.position_of(index));
-            self.cell = part.cell;
+            self.cell = Some(part.cell);
         }
+        Poll::Ready(())
+    }
+
+    /// Waits for the result where it is not known to be metadata.
+    fn poll_slowly(&mut self, cx: &Context<'_>) -> Poll<Result<RecordMetadata, DeliveryError>> {
+        ready!(self.follow(cx));
+        Poll::Ready(self.take_result())
+    }
+
+    /// Takes the result, which is known: metadata for good, an error as a clone.
+    fn take_result(&mut self) -> Result<RecordMetadata, DeliveryError> {
+        let index = self.spot.index();
+        if let Some(Outcome::Failed(failure)) = self.cell.as_ref().and_then(|cell| cell.outcome()) {
+            return Err(DeliveryError::new(Arc::clone(failure), index));
+        }
+        self.cell.take().map(|cell| RecordMetadata::of(cell, index)).ok_or_else(DeliveryError::result_taken)
     }
 }
 
@@ -384,10 +431,10 @@ impl Future for Delivery {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.cell.is_delivered() {
-            return Poll::Ready(Ok(RecordMetadata::of(Arc::clone(&self.cell), self.spot.index())));
+        match self.cell.take_if(|cell| cell.is_delivered()) {
+            Some(cell) => Poll::Ready(Ok(RecordMetadata::of(cell, self.spot.index()))),
+            None => self.poll_slowly(cx),
         }
-        self.poll_slowly(cx)
     }
 }
 

@@ -229,8 +229,8 @@ impl Accumulator {
             now,
             settings: self.accumulator.settings(),
         };
-        if let Some((cell, index)) = queue.join_quietly(&record, &terms) {
-            return Some(Delivery::new(cell, index));
+        if let Some(place) = queue.join_quietly(&record, &terms) {
+            return Some(place.into());
         }
         let waits = EnqueueWaits::default();
         let append = Append {
@@ -242,7 +242,7 @@ impl Accumulator {
             now,
         };
         match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
-            TryAppend::Done(done) => Some(done.delivery),
+            TryAppend::Done(done) => Some(done.place.into()),
             TryAppend::BatchEnded
             | TryAppend::Closed
             | TryAppend::NoMemory { .. }

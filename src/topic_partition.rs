@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The name of a topic, cheap to clone.
 ///
@@ -156,6 +156,12 @@ impl TopicPartition {
     #[must_use]
     pub fn new(topic: impl Into<Topic>, partition: i32) -> Self {
         Self { topic: topic.into(), partition }
+    }
+
+    /// Names none, where there is no name to give.
+    pub(crate) fn nowhere() -> &'static Self {
+        static NOWHERE: OnceLock<TopicPartition> = OnceLock::new();
+        NOWHERE.get_or_init(|| Self::new("", -1))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::accumulator::settings::Settings;
 use crate::accumulator::stage_clock::{EnqueueWaits, Stage};
 use crate::accumulator::topic_account::TopicAccount;
 use crate::buffer_memory::{BatchBuffer, PartitionMemory};
-use crate::delivery::{AckObserver, BatchCell, BatchWatcher, Delivery};
+use crate::delivery::{AckObserver, BatchCell, BatchWatcher, Place};
 use crate::metrics::TopicCounters;
 use crate::planted::planted;
 use crate::protocol::compression::Compression;
@@ -127,13 +127,20 @@ pub(crate) enum Appended {
 /// A successful append.
 #[derive(Debug)]
 pub(crate) struct Done {
-    pub(crate) delivery: Delivery,
+    pub(crate) place: Place,
     /// Bytes by which the queue has grown, the header of a new batch included; after compression, by estimate.
     pub(crate) bytes: usize,
     /// The sender must hear of this change.
     pub(crate) announce: bool,
     /// A batch that became full before this record and must be compressed.
     pub(crate) seal: Option<SealJob>,
+}
+
+#[cfg(test)]
+impl Done {
+    pub(crate) fn delivery(self) -> crate::delivery::Delivery {
+        self.place.into()
+    }
 }
 
 /// The buffer that an append lacks.
@@ -214,14 +221,11 @@ impl PartitionQueue {
     ///
     /// Nearly every record; what this declines, [`PartitionQueue::append`] does. Returns the batch and the record's place there.
     #[inline(always)]
-    pub(crate) fn join_quietly(
-        &self,
-        record: &RecordRef<'_>,
-        terms: &JoinTerms<'_>,
-    ) -> Option<(Arc<BatchCell>, u32)> {
+    pub(crate) fn join_quietly(&self, record: &RecordRef<'_>, terms: &JoinTerms<'_>) -> Option<Place> {
         let limit = self.plain_limit(terms.settings);
         let mut inner = self.lock();
         let last = inner.open_batch_for(terms)?;
+        last.fetch_ahead();
         let bytes = last.join(record, terms.largest, limit)?;
         let place = last.note_joined();
         inner.note_joined(1, bytes, terms, limit);
@@ -247,9 +251,9 @@ impl PartitionQueue {
         if joined == 0 {
             return None;
         }
-        let (cell, last) = last.note_joined();
+        let Place { cell, index } = last.note_joined();
         inner.note_joined(joined, bytes, terms, limit);
-        Some((cell, last + 1 - joined, joined))
+        Some((cell, index + 1 - joined, joined))
     }
 
     /// Returns by how many bytes the queue has grown by [`PartitionQueue::join_quietly`] since the last call, as far as they
@@ -469,16 +473,16 @@ impl PartitionQueue {
         let was_alone = inner.batches.len() == 1;
         let Some(last) = inner.batches.back_mut() else { return Appended::Closed };
         let before = last.len();
-        let delivery = last.append(&append.record, append.payload_len, append.observer, append.waits);
+        let place = last.append(&append.record, append.payload_len, append.observer, append.waits);
         // Counted as what compression will leave.
         let bytes = share(last.len() - before + new_bytes, settings.batch_size, limit);
         let is_full = last.grown(limit);
-        let Some(delivery) = delivery else { return Appended::Closed };
+        let Some(place) = place else { return Appended::Closed };
         inner.records += 1;
         // A lone new batch starts the linger; a second batch, or a full one, ends it.
         let is_news = new_bytes > 0 || (is_full && was_alone);
         let announce = is_news && inner.announce();
-        Appended::Done(Done { delivery, bytes, announce, seal })
+        Appended::Done(Done { place, bytes, announce, seal })
     }
 
     /// Returns how long a batch may become before it is compressed.

@@ -13,12 +13,12 @@ use crate::accumulator::salvage;
 use crate::accumulator::stage_clock::{EnqueueWaits, Stage, StageClock};
 use crate::buffer_memory::BatchBuffer;
 use crate::delivery::batch_facts::{BatchFacts, RecordFacts};
-use crate::delivery::{AckNote, AckObserver, BatchCell, Delivery, Outcome, Teller};
+use crate::delivery::{AckNote, AckObserver, BatchCell, Outcome, Place, Teller};
 use crate::error::{BatchFailure, DeliveryErrorKind, FailedBatch, Persisted, TimeSpent, Why};
 use crate::fence::fenced;
 use crate::protocol::compression::{self, Compression};
 use crate::protocol::record_batch::{
-    self, DecodedRecord, HEADER_LEN, ProducerIdentity, RecordBatchBuilder, RecordRef,
+    self, DecodedRecord, HEADER_LEN, MAX_RECORD_OVERHEAD, ProducerIdentity, RecordBatchBuilder, RecordRef,
 };
 use crate::topic_partition::TopicPartition;
 
@@ -206,7 +206,9 @@ impl ProducerBatch {
     #[inline(always)]
     pub(crate) fn join(&mut self, record: &RecordRef<'_>, largest: usize, limit: usize) -> Option<usize> {
         let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
-        if self.is_full || record.bytes_at_most() > largest {
+        // What fits beside another record is not larger than this, as `batch.size` nearly always is much smaller.
+        let may_be_too_large = limit > largest.saturating_sub(MAX_RECORD_OVERHEAD);
+        if self.is_full || (may_be_too_large && record.bytes_at_most() > largest) {
             return None;
         }
         let builder = &mut self.builder;
@@ -217,12 +219,20 @@ impl ProducerBatch {
         Some(joined)
     }
 
-    /// Notes that records have joined. Returns the batch's cell and the index of the last of them.
+    /// Gets ready for records that join one by one.
     #[inline(always)]
-    pub(crate) fn note_joined(&self) -> (Arc<BatchCell>, u32) {
+    pub(crate) fn fetch_ahead(&mut self) {
+        if let BatchBytes::Open(buffer) = &mut self.bytes {
+            buffer.fetch_ahead();
+        }
+    }
+
+    /// Notes that records have joined. Returns the place of the last of them.
+    #[inline(always)]
+    pub(crate) fn note_joined(&self) -> Place {
         let count = self.builder.count();
         self.cell.set_record_count(count);
-        (Arc::clone(&self.cell), count.wrapping_sub(1))
+        Place { cell: Arc::clone(&self.cell), index: count.wrapping_sub(1) }
     }
 
     /// Appends a record for which [`ProducerBatch::room_for`] said that it fits.
@@ -232,14 +242,15 @@ impl ProducerBatch {
         payload_len: usize,
         observer: Option<&Arc<dyn AckObserver>>,
         waits: EnqueueWaits,
-    ) -> Option<Delivery> {
+    ) -> Option<Place> {
         let BatchBytes::Open(buffer) = &mut self.bytes else { return None };
         let index = write(buffer, &mut self.builder, &mut self.facts, record, payload_len);
         if let Some(observer) = observer.cloned() {
             self.notes.push(AckNote { index, headers: record.headers.clone(), observer });
         }
         self.clock.note_enqueue(waits);
-        Some(self.delivery(index))
+        self.cell.set_record_count(index + 1);
+        Some(Place { cell: Arc::clone(&self.cell), index })
     }
 
     /// A record was appended. Returns whether the batch has reached this length, from where on it takes no others.
@@ -512,13 +523,6 @@ impl ProducerBatch {
         let last_error = self.last_answer().map(|answer| answer.code);
         self.clock.note_attempts(self.attempts, last_error, leader_known);
         self.clock.spent()
-    }
-
-    /// The record of this index was appended last.
-    #[inline]
-    fn delivery(&self, index: u32) -> Delivery {
-        self.cell.set_record_count(index + 1);
-        Delivery::new(Arc::clone(&self.cell), index)
     }
 
     fn end(mut self: Box<Self>, outcome: Outcome, teller: &Teller) {

@@ -80,7 +80,7 @@ mod tests {
             panic!()
         };
         let TakenHead::Batch(batch) = queue.take_head() else { panic!() };
-        (batch, done.delivery)
+        (batch, done.delivery())
     }
 
     #[test]

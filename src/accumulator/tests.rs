@@ -81,7 +81,7 @@ impl Bench {
     }
 
     fn append_all(&self, values: &[&str]) -> Vec<Delivery> {
-        values.iter().map(|value| self.append(value).delivery).collect()
+        values.iter().map(|value| self.append(value).delivery()).collect()
     }
 
     fn take(&self) -> Box<ProducerBatch> {
@@ -239,7 +239,7 @@ fn topic_that_was_given_up_gets_no_queues() {
 #[test]
 fn closed_accumulator_refuses_records_for_old_and_new_topics() {
     let mut bench = Bench::new();
-    let delivery = bench.append("a").delivery;
+    let delivery = bench.append("a").delivery();
 
     bench.accumulator.close();
 
@@ -261,7 +261,7 @@ fn producer_has_not_ended_while_a_queue_takes_records() {
 
     assert!(bench.accumulator.is_closed() && bench.accumulator.is_complete());
     assert!(!bench.accumulator.has_ended());
-    let delivery = bench.append("accepted").delivery;
+    let delivery = bench.append("accepted").delivery();
     bench.accumulator.close();
     assert!(!bench.accumulator.has_ended());
     deliver(*bench.take(), 0);
@@ -312,7 +312,7 @@ fn flush_tells_the_sender_once_and_returns_what_is_to_be_waited_for() {
     assert!(bench.is_announced() && bench.queue.look().unwrap().is_flushed);
     assert_eq!(bench.accumulator.begin_flush().len(), 2);
     assert!(!bench.is_announced());
-    assert!(bench.append("small").delivery.try_result().is_none(), "an open batch still takes records");
+    assert!(bench.append("small").delivery().try_result().is_none(), "an open batch still takes records");
     assert_eq!(bench.queue.queued_batches(), 1);
 }
 

@@ -2,7 +2,7 @@
 
 use super::ConfigReason;
 
-/// `compression.gzip.level`: 1 to 9, or -1 for the library's choice, which is 6.
+/// `compression.gzip.level`: 1 to 9, or -1 for our choice, which is 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GzipLevel(pub(crate) i32);
 

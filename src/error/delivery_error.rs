@@ -90,6 +90,10 @@ pub enum DeliveryErrorKind {
     /// [`KafkaProducer::purge`](crate::KafkaProducer::purge) gave the record up.
     #[error("the record was purged")]
     Purged,
+    /// A [`Delivery`](crate::Delivery) was polled, or asked, after it had given its [`RecordMetadata`](crate::RecordMetadata) away. The
+    /// record was delivered. This error knows neither the record nor its partition.
+    #[error("the delivery has given its result already")]
+    ResultTaken,
     /// The runtime that drove the producer was shut down.
     #[error("the runtime was shut down before the record was delivered")]
     RuntimeShutdown,
@@ -134,6 +138,7 @@ impl DeliveryErrorKind {
             Self::Disconnected { .. } => "raise retries, which are used up",
             Self::NotSentAgain(_) => "send it again, unless it is in the log",
             Self::Purged | Self::Withdrawn => "send it again if it is still wanted",
+            Self::ResultTaken => "keep the result of the first poll",
             Self::RuntimeShutdown => "close the producer before its runtime ends",
             Self::SenderPanicked(_) => "report it, and build another producer",
             Self::Stopped => "deal with the record that failed first, then call `resume`",
@@ -295,6 +300,21 @@ impl DeliveryError {
         Self { failure, index }
     }
 
+    /// Makes that of a delivery which has given its result away.
+    pub(crate) fn result_taken() -> Self {
+        let failure = BatchFailure {
+            kind: DeliveryErrorKind::ResultTaken,
+            persisted: Persisted::Maybe,
+            topic_partition: TopicPartition::nowhere().clone(),
+            time_spent: TimeSpent::default(),
+            record_errors: Vec::new(),
+            why: None,
+            last_words: None,
+            batch: FailedBatch::default(),
+        };
+        Self::new(Arc::new(failure), 0)
+    }
+
     /// Returns what the records of its batch share, and the record's index.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn into_parts(self) -> (Arc<BatchFailure>, u32) {
@@ -344,6 +364,7 @@ impl DeliveryError {
             | DeliveryErrorKind::NotSentAgain(_)
             | DeliveryErrorKind::Purged
             | DeliveryErrorKind::Withdrawn => Disposition::RetryLater,
+            DeliveryErrorKind::ResultTaken => Disposition::Bug,
             DeliveryErrorKind::TimedOut(spent) => Disposition::of_last_answer(spent.last_error),
             DeliveryErrorKind::Stopped => Disposition::ResumePartition,
             DeliveryErrorKind::TransactionAborted => Disposition::AbortTransaction,
@@ -389,7 +410,8 @@ impl DeliveryError {
         self.failure.last_words.as_deref()
     }
 
-    /// Returns the partition that the record was given to.
+    /// Returns the partition that the record was given to; partition -1 of a topic without a name with
+    /// [`DeliveryErrorKind::ResultTaken`].
     #[must_use]
     pub fn topic_partition(&self) -> &TopicPartition {
         &self.failure.topic_partition
@@ -397,7 +419,8 @@ impl DeliveryError {
 
     /// Returns the record with its serialized key and value and the partition that was chosen for it.
     ///
-    /// The first call for a batch decodes the whole batch. It returns `None` only if that fails, by a bug of this crate.
+    /// The first call for a batch decodes the whole batch. It returns `None` if that fails, by a bug of this crate, and with
+    /// [`DeliveryErrorKind::ResultTaken`].
     #[must_use]
     pub fn record(&self) -> Option<ProducerRecord> {
         let decoded = self.failure.batch.records().get(self.index as usize)?;
@@ -413,6 +436,9 @@ impl DeliveryError {
 impl fmt::Display for DeliveryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind();
+        if kind == DeliveryErrorKind::ResultTaken {
+            return Line { cause: &kind, fate: None, remedy: kind.remedy() }.fmt(f);
+        }
         let more = Explained { kind: &kind, why: self.failure.why.as_deref(), words: self.broker_message() };
         Line {
             cause: format_args!("record for {}: {kind}{more}", self.failure.topic_partition),

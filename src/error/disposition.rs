@@ -8,7 +8,7 @@ use crate::protocol::ErrorCode;
 pub enum Disposition {
     /// The transaction cannot be committed: abort it, and begin another with the same records.
     AbortTransaction,
-    /// It should not happen with a correct producer and broker: report it.
+    /// It should not happen with a correct application, producer and broker: report it, unless it is the application's.
     Bug,
     /// Nothing tells whether what was asked for was done: look for it before you ask again.
     FindOutcome,

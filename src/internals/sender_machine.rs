@@ -141,7 +141,7 @@ impl SenderMachine {
         let queues = self.accumulator.topic(&Topic::from(topic.to_owned()), partition + 1);
         let queue = self.accumulator.ensure_queue(&queues, partition, || true)?;
         match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
-            TryAppend::Done(done) => Some(done.delivery),
+            TryAppend::Done(done) => Some(done.place.into()),
             TryAppend::NoMemory { .. } => {
                 self.accumulator.want_memory();
                 None

@@ -13,7 +13,7 @@ use tokio::task::coop;
 
 use crate::accumulator::NO_TRANSACTION;
 use crate::clock::RecordTime;
-use crate::delivery::{Deliveries, Delivery, RecordMetadata};
+use crate::delivery::{Deliveries, Delivery, Place, RecordMetadata};
 use crate::error::SendError;
 use crate::pipeline::Route;
 use crate::producer::caller::{Caller, HandleId, Scratch};
@@ -419,8 +419,8 @@ impl Burst<'_> {
             if let Some(record) = run.get(joined) {
                 let Self { core, topic, moment, .. } = *self;
                 let routed = Routed { topic, record: *record, route, transaction: NO_TRANSACTION, moment };
-                let Some(delivery) = routed.place(core, None, kept, &mut stop) else { break };
-                deliveries.push(delivery);
+                let Some(Place { cell, index }) = routed.place(core, None, kept, &mut stop) else { break };
+                deliveries.push_run(&cell, index, 1);
                 at += 1;
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rand::RngExt;
 
 use crate::accumulator::{Append, AtBatchEnd, PartitionQueue, TryAppend};
-use crate::delivery::Delivery;
+use crate::delivery::Place;
 use crate::error::SendErrorKind;
 use crate::pipeline::{DeadEnd, QueueView, Route, Step};
 use crate::producer::ProducerCore;
@@ -35,7 +35,7 @@ impl<'a> Placing<'a> {
         route: Route,
         append: &Append<'_>,
         memory: &mut MemoryInHand,
-    ) -> Result<Delivery, Stop> {
+    ) -> Result<Place, Stop> {
         let Self { core, topic } = self;
         let least = RecordRef::upper_bound(append.payload_len);
         core.check_size(least).map_err(Stop::refused)?;
@@ -67,7 +67,7 @@ impl<'a> Placing<'a> {
                 TryAppend::Closed => return Err(Stop::refused(core.end())),
                 TryAppend::Done(done) => {
                     search.handle_appended(partition, done.bytes);
-                    return Ok(done.delivery);
+                    return Ok(done.place);
                 }
                 TryAppend::NoMemory { least } => search.handle_no_memory(partition, least),
                 TryAppend::Retired => return Err(Stop::Retired),

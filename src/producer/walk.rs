@@ -14,7 +14,7 @@ use rand::RngExt;
 
 use crate::accumulator::{Append, EnqueueWaits, JoinTerms, PartitionQueue, TopicQueues};
 use crate::clock::{self, RecordTime};
-use crate::delivery::{AckObserver, BatchCell, Delivery};
+use crate::delivery::{AckObserver, Delivery, Place};
 use crate::error::{SendError, SendErrorKind};
 use crate::pipeline::{
     AckOutcome, Acknowledgement, BoxError, NoRoute, PartitionerRecord, Route, TopicRoutes,
@@ -186,14 +186,14 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static, R: Fields<K, V>> Wa
     #[inline]
     pub(super) fn step(&mut self) -> Result<Delivery, Stop> {
         loop {
-            // Beside the delivery, which thus travels in registers.
+            // Beside the place, which thus travels in registers.
             let mut stop = None;
-            let delivery = match Caller::with(|caller| self.step_as(caller, &mut stop)) {
-                Some(delivery) => delivery,
+            let place = match Caller::with(|caller| self.step_as(caller, &mut stop)) {
+                Some(place) => place,
                 None => self.step_alone(&mut stop),
             };
-            if let Some(delivery) = delivery {
-                return Ok(delivery);
+            if let Some(place) = place {
+                return Ok(place.into());
             }
             match stop {
                 Some(Stop::Retired) | None => self.forget_topic(),
@@ -205,7 +205,7 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static, R: Fields<K, V>> Wa
     /// Takes the step where the belongings of the thread are not to be had.
     #[cold]
     #[inline(never)]
-    fn step_alone(&mut self, stop: &mut Option<Stop>) -> Option<Delivery> {
+    fn step_alone(&mut self, stop: &mut Option<Stop>) -> Option<Place> {
         self.step_as(&mut Caller::default(), stop)
     }
 
@@ -216,9 +216,9 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static, R: Fields<K, V>> Wa
         Caller::with(|caller| caller.topics.forget(topic));
     }
 
-    /// Takes the next step; if it does not end with a delivery, it says in `stop` why.
+    /// Takes the next step; if it does not end in a batch, it says in `stop` why.
     #[inline(always)]
-    fn step_as(&mut self, caller: &mut Caller, stop: &mut Option<Stop>) -> Option<Delivery> {
+    fn step_as(&mut self, caller: &mut Caller, stop: &mut Option<Stop>) -> Option<Place> {
         let Self { core, face, record, kept, is_countable, transaction } = self;
         let transaction = *transaction;
         if let Some(refusal) = core.check(&**record) {
@@ -250,9 +250,9 @@ impl<'a, K: Send + Sync + 'static, V: Send + Sync + 'static, R: Fields<K, V>> Wa
             None => core.route(topic, &record, named, kept, moment, stop)?,
         };
         if face.observer.is_none()
-            && let Some((cell, index)) = core.take_short_way(topic, route, &record, transaction, moment)
+            && let Some(place) = core.take_short_way(topic, route, &record, transaction, moment)
         {
-            return Some(Delivery::new(cell, index));
+            return Some(place);
         }
         let routed = Routed { topic, record, route, transaction, moment };
         routed.place(core, face.observer.as_ref(), kept, stop)
@@ -362,7 +362,7 @@ impl Routed<'_> {
         observer: Option<&Arc<dyn AckObserver>>,
         kept: &mut Kept,
         stop: &mut Option<Stop>,
-    ) -> Option<Delivery> {
+    ) -> Option<Place> {
         let Self { topic, record, route, transaction, moment } = self;
         let mut stopped = kept.take_stopped(moment);
         topic.queues.touch(moment.seconds);
@@ -376,7 +376,7 @@ impl Routed<'_> {
             now: clock::now(),
         };
         match Placing::new(core, topic).place(route, &append, &mut stopped.memory) {
-            Ok(delivery) => Some(delivery),
+            Ok(place) => Some(place),
             Err(reason) => {
                 if let Route::Chosen(partition) = route {
                     stopped.chosen = Some(partition);
@@ -480,7 +480,7 @@ impl ProducerCore {
         record: &RecordRef<'_>,
         transaction: u64,
         moment: &RecordTime,
-    ) -> Option<(Arc<BatchCell>, u32)> {
+    ) -> Option<Place> {
         let queue = topic.queues.queue(route.partition())?;
         topic.queues.touch(moment.seconds);
         queue.join_quietly(record, &self.join_terms(route, transaction, moment))

@@ -115,11 +115,6 @@ impl Compression {
         }
     }
 
-    /// Returns whether compressing takes so much longer than filling a batch that other threads should do it.
-    pub(crate) fn is_slow(self) -> bool {
-        matches!(self, Self::Gzip | Self::Zstd)
-    }
-
     /// Returns how many bytes are compressed in about a millisecond.
     pub(crate) fn quick_len(self, level: i32) -> usize {
         match self {

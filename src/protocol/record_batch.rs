@@ -122,7 +122,7 @@ impl RecordBatchBuilder {
     }
 
     /// Writes a record to the beginning of `room` and returns how long it is, if it fits with room to spare.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn try_write(&mut self, room: &mut [u8], record: &RecordRef<'_>) -> Option<usize> {
         if record.headers.is_empty()
             && let Some(len) = self.write_usual(room, record.key, record.value, record.timestamp)

@@ -114,8 +114,9 @@ impl Control {
     /// the caller has them carried out by [`Control::carry_out`].
     pub(crate) fn withdraw(&self, delivery: &Delivery) -> oneshot::Receiver<bool> {
         let (result, receiver) = oneshot::channel();
-        let (cell, index) = delivery.place();
-        self.seat.leave(Order::Withdraw(Withdrawal { cell: Arc::clone(cell), index, result }));
+        if let Some((cell, index)) = delivery.place() {
+            self.seat.leave(Order::Withdraw(Withdrawal { cell: Arc::clone(cell), index, result }));
+        }
         receiver
     }
 
@@ -141,6 +142,7 @@ impl Control {
         self.give(Order::NoteBootstrap(news));
     }
 
+    #[inline]
     pub(crate) fn cluster_version(&self) -> u64 {
         self.cluster_version.load(Ordering::Acquire)
     }

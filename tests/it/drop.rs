@@ -180,8 +180,8 @@ fn delivery_outlives_the_runtime_and_can_be_awaited_on_another() {
     let (cluster, delivery) = runtime.block_on(async {
         let cluster = cluster_with(1, 1).await;
         let producer = producer(&cluster);
-        let mut delivery = producer.enqueue(record("x")).await.unwrap();
-        soon("delivery", &mut delivery).await.unwrap();
+        let delivery = producer.enqueue(record("x")).await.unwrap();
+        soon("flush", producer.flush()).await;
         (cluster, delivery)
     });
     drop(cluster);

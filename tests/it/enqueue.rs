@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use kafka_mock::Api;
-use kafka_producer::{Disposition, KafkaProducer, Persisted, ProducerRecord, SendErrorKind, TopicPartition};
+use kafka_producer::{
+    DeliveryErrorKind, Disposition, KafkaProducer, Persisted, ProducerRecord, SendErrorKind, TopicPartition,
+};
 
 use crate::support::{
     TOPIC, TestResult, builder, cluster_with, delivered, enqueue_all, log_of, millis, producer, record,
@@ -201,7 +203,7 @@ async fn dropped_deliveries_do_no_harm() -> TestResult {
 }
 
 #[tokio::test]
-async fn delivery_gives_the_same_result_again_and_without_waiting() -> TestResult {
+async fn delivery_gives_its_result_once_and_says_so_without_waiting() -> TestResult {
     let cluster = cluster_with(1, 1).await;
     let producer = producer(&cluster);
     cluster.freeze(0)?;
@@ -214,11 +216,13 @@ async fn delivery_gives_the_same_result_again_and_without_waiting() -> TestResul
 
     assert!(delivery.try_result().is_none());
     cluster.unfreeze(0)?;
-    let first = soon("delivery", &mut delivery).await?;
-
-    assert_eq!(first.offset(), Some(0));
-    assert_eq!(soon("delivery", &mut delivery).await?.offset(), Some(0));
+    producer.flush().await;
     assert_eq!(delivery.try_result().unwrap()?.offset(), Some(0));
+    assert_eq!(soon("delivery", &mut delivery).await?.offset(), Some(0));
+
+    let again = soon("delivery", &mut delivery).await.unwrap_err();
+    assert_eq!(again.kind(), DeliveryErrorKind::ResultTaken);
+    assert_eq!(delivery.try_result().unwrap().unwrap_err().kind(), DeliveryErrorKind::ResultTaken);
     Ok(())
 }
 

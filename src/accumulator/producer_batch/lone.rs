@@ -24,8 +24,8 @@ impl ProducerBatch {
         let cell = BatchCell::new(topic_partition, None);
         let incomplete = Arc::<IncompleteBatches>::default().insert(&cell, Weak::new(), now);
         let mut batch = Self::new(1, cell, incomplete, buffer, Compression::None, now, Duration::ZERO);
-        let delivery = batch.append(record, payload_len, None, EnqueueWaits::default())?;
+        let place = batch.append(record, payload_len, None, EnqueueWaits::default())?;
         batch.close();
-        Some((Box::new(batch), delivery))
+        Some((Box::new(batch), place.into()))
     }
 }

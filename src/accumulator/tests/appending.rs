@@ -104,7 +104,7 @@ fn ten_thousand_partitions_with_a_record_each_fit_into_the_default_memory() {
     let deliveries: Vec<_> = (0..10_000)
         .map(|partition| {
             bench.queue = Arc::clone(bench.accumulator.ensure_queue(&topic, partition, || true).unwrap());
-            bench.append(&"x".repeat(100)).delivery
+            bench.append(&"x".repeat(100)).delivery()
         })
         .collect();
 

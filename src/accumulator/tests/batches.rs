@@ -20,7 +20,7 @@ fn batch(capacity: usize) -> ProducerBatch {
 fn append(batch: &mut ProducerBatch, value: &str) -> Option<Delivery> {
     let headers = Headers::from([("h", "1")]);
     let record = RecordRef { timestamp: 5, key: None, value: Some(value.as_bytes()), headers: &headers };
-    batch.append(&record, record.payload_len(), None, EnqueueWaits::default())
+    batch.append(&record, record.payload_len(), None, EnqueueWaits::default()).map(Delivery::from)
 }
 
 fn room(batch: &ProducerBatch, value: &str, batch_size: usize) -> Room {
@@ -190,7 +190,10 @@ fn header_whose_owner_panics_when_it_is_let_go_does_not_end_the_one_who_lets_go(
         let mut headers = Headers::new();
         headers.push("h", bytes::Bytes::from_owner(Owner));
         let record = RecordRef { timestamp: 5, key: None, value: None, headers: &headers };
-        batch.append(&record, record.payload_len(), Some(&observer), EnqueueWaits::default()).unwrap()
+        batch
+            .append(&record, record.payload_len(), Some(&observer), EnqueueWaits::default())
+            .map(Delivery::from)
+            .unwrap()
     });
 
     deliver(batch, 0);

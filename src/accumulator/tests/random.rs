@@ -78,7 +78,7 @@ impl Run {
                 let value = format!("{}:{}", self.appended, "x".repeat(len));
                 if let TryAppend::Done(done) = self.bench.try_append(&value, at_end) {
                     self.appended += 1;
-                    self.deliveries.push(done.delivery);
+                    self.deliveries.push(done.delivery());
                 }
             }
             Step::EndSeal { .. } if self.jobs.is_empty() => {}

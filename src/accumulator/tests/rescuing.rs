@@ -154,7 +154,7 @@ fn take_back(bench: &Bench, cell: &Arc<BatchCell>, indices: &[u32]) -> bool {
 }
 
 fn cell_of(delivery: &Delivery) -> Arc<BatchCell> {
-    Arc::clone(delivery.place().0)
+    Arc::clone(delivery.place().unwrap().0)
 }
 
 fn is_withdrawn(delivery: &Delivery) -> bool {
@@ -174,7 +174,7 @@ fn withdrawn_records_leave_the_others_in_their_order_and_place() {
         }
 
         assert!(take_back(&bench, &cell_of(&deliveries[0]), &[0, 3, 4]));
-        let behind = bench.append("behind").delivery;
+        let behind = bench.append("behind").delivery();
 
         for at in [0, 3, 4] {
             let error = deliveries[at].try_result().unwrap().unwrap_err();
@@ -210,7 +210,7 @@ fn records_are_withdrawn_one_after_the_other_however_often_they_have_moved() {
     let deliveries = bench.append_all(&names.iter().map(String::as_str).collect::<Vec<_>>());
 
     for at in (0..40).filter(|at| at % 3 > 0) {
-        let (cell, index) = deliveries[at].place();
+        let (cell, index) = deliveries[at].place().unwrap();
         let (cell, index) = cell.place_now(index);
         assert!(take_back(&bench, &cell, &[index]), "{at}");
     }
@@ -243,7 +243,7 @@ fn what_was_sent_or_is_elsewhere_is_not_withdrawn() {
     let bench = Bench::new();
     let deliveries = bench.append_all(&["a", "b"]);
     let cell = cell_of(&deliveries[0]);
-    let other = cell_of(&Bench::new().append("of another producer").delivery);
+    let other = cell_of(&Bench::new().append("of another producer").delivery());
 
     assert!(!take_back(&bench, &other, &[0]));
     assert!(!take_back(&bench, &cell, &[2]));
@@ -288,7 +288,7 @@ fn rest_holds_no_more_memory_than_the_batch_held() {
         while bench.queue.queued_batches() > 0 {
             deliver(*take_compressed(&bench), 0);
         }
-        let deliveries: Vec<_> = (0..count).map(|_| bench.append(&value).delivery).collect();
+        let deliveries: Vec<_> = (0..count).map(|_| bench.append(&value).delivery()).collect();
         if let (Some(job), _) = bench.queue.close_open_batch() {
             bench.accumulator.seal(job);
         }

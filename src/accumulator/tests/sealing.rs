@@ -112,7 +112,7 @@ fn dropped_compression_does_not_swallow_later_announcements() {
 #[test]
 fn batch_may_expire_while_it_is_compressed() {
     let bench = bench();
-    let delivery = bench.append(&value_of(900)).delivery;
+    let delivery = bench.append(&value_of(900)).delivery();
     let job = job(&bench);
 
     let expired = bench.queue.expire(bench.now + WINDOW, WINDOW);
@@ -128,7 +128,7 @@ fn batch_may_expire_while_it_is_compressed() {
 #[test]
 fn compression_that_ends_after_the_queue_was_closed_is_of_no_account() {
     let bench = bench();
-    let delivery = bench.append(&value_of(900)).delivery;
+    let delivery = bench.append(&value_of(900)).delivery();
     let job = job(&bench);
     bench.is_announced();
     bench.queue.look();

@@ -96,7 +96,7 @@ fn pieces_take_their_memory_at_once_and_give_it_back() {
 #[test]
 fn single_record_cannot_be_cut() {
     let bench = Bench::new();
-    let delivery = bench.append("a").delivery;
+    let delivery = bench.append("a").delivery();
 
     let batch = cut(&bench).unwrap_err();
 
@@ -229,7 +229,7 @@ fn append_bare(bench: &Bench, value: Option<&str>) -> Delivery {
     let append =
         Append { record, payload_len, waits, transaction: NO_TRANSACTION, observer: None, now: bench.now };
     match bench.accumulator.try_append(&bench.queue, &append, AtBatchEnd::BeginNext, &mut None) {
-        TryAppend::Done(done) => done.delivery,
+        TryAppend::Done(done) => done.delivery(),
         other => panic!("{other:?}"),
     }
 }

@@ -119,7 +119,7 @@ impl<K, V> Window<K, V> {
     /// Waits until a result can be taken.
     pub(super) fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.sent.front_mut() {
-            Some(Sent::Accepted(delivery)) => Pin::new(delivery).poll(cx).map(drop),
+            Some(Sent::Accepted(delivery)) => delivery.poll_resolved(cx),
             Some(Sent::Refused(_)) => Poll::Ready(()),
             None => Poll::Pending,
         }
@@ -144,7 +144,7 @@ impl<K, V> Window<K, V> {
         for sent in self.sent.range_mut(self.awaited..) {
             if let Sent::Accepted(delivery) = sent {
                 // A result that is there is told in its turn.
-                let _ = Pin::new(delivery).poll(cx).is_ready();
+                let _ = delivery.poll_resolved(cx).is_ready();
             }
         }
         self.awaited = self.sent.len();

@@ -55,10 +55,15 @@ pub(super) fn decompress(member: &[u8], limit: usize) -> Option<Vec<u8>> {
     is_whole.then_some(records)
 }
 
-/// -1 leaves it to the library, as in Java.
+/// Returns the library's level for a level of `compression.gzip.level`.
+///
+/// -1 leaves the choice to us. Java's library takes its 6 then. That level of ours makes batches two hundredths smaller than its 3, and takes
+/// nearly twice as long for it.
 fn level_of(level: i32) -> flate2::Compression {
-    u32::try_from(level).map_or_else(|_| flate2::Compression::default(), flate2::Compression::new)
+    flate2::Compression::new(u32::try_from(level).unwrap_or(USUAL_LEVEL))
 }
+
+const USUAL_LEVEL: u32 = 3;
 
 fn trailer(records: &[u8]) -> [u8; TRAILER_LEN] {
     let mut crc = Crc::new();

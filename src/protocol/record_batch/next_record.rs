@@ -15,7 +15,7 @@ impl RecordBatchBuilder {
     /// the bytes of `room` may have changed then.
     ///
     /// The first record of a batch is not usual.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write_usual(
         &mut self,
         room: &mut [u8],

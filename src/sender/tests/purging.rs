@@ -202,7 +202,7 @@ fn partition_of_a_purged_record_stops_if_failures_stop_it() {
 }
 
 fn withdraw(rig: &mut Rig, delivery: &Delivery) -> bool {
-    let (cell, index) = delivery.place();
+    let (cell, index) = delivery.place().unwrap();
     let (cell, index) = (Arc::clone(cell), index);
     let withdrawn = rig.core.withdraw(&[(cell, index)], rig.now);
     rig.settle();
@@ -292,7 +292,9 @@ fn batch_that_lingers_on_goes_when_others_come_or_a_flush() {
             let unseen = rig.append(0, "unseen");
             rig.accumulator.begin_flush();
             assert!(
-                rig.core.withdraw(&[(Arc::clone(unseen.place().0), unseen.place().1)], rig.now) == [true]
+                rig.core
+                    .withdraw(&[(Arc::clone(unseen.place().unwrap().0), unseen.place().unwrap().1)], rig.now)
+                    == [true]
             );
             rig.settle();
         } else {
@@ -312,7 +314,7 @@ fn what_callers_want_back_together_is_taken_from_its_batch_at_once() {
     let deliveries: Vec<_> = (0..1000).map(|number| rig.append(0, &number.to_string())).collect();
     let other = rig.append(1, "other");
     rig.settle();
-    let wanted = |delivery: &Delivery| (Arc::clone(delivery.place().0), delivery.place().1);
+    let wanted = |delivery: &Delivery| (Arc::clone(delivery.place().unwrap().0), delivery.place().unwrap().1);
     let odd = deliveries.iter().skip(1).step_by(2).chain([&other]).map(wanted).collect::<Vec<_>>();
 
     let withdrawn = rig.core.withdraw(&odd, rig.now);

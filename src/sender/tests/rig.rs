@@ -184,7 +184,7 @@ impl Rig {
         topic.touch(0);
         let queue = self.accumulator.ensure_queue(&topic, partition, || true).unwrap();
         match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
-            TryAppend::Done(done) => Some(done.delivery),
+            TryAppend::Done(done) => Some(done.delivery()),
             TryAppend::NoMemory { .. } | TryAppend::Stopped | TryAppend::TransactionOver => None,
             other => panic!("{other:?}"),
         }

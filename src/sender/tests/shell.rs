@@ -76,7 +76,7 @@ impl Shell {
         let topic = self.accumulator.topic(&Topic::from(topic), 1);
         let queue = self.accumulator.ensure_queue(&topic, 0, || true).unwrap();
         match self.accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut None) {
-            TryAppend::Done(done) => done.delivery,
+            TryAppend::Done(done) => done.delivery(),
             other => panic!("{other:?}"),
         }
     }

@@ -72,12 +72,11 @@ impl Relay {
         }
         let mut stopped = BTreeSet::<TopicPartition>::new();
         for (id, delivery) in sent {
-            let partition = delivery.topic_partition().clone();
             let Err(error) = block_on(delivery)? else {
                 round.acknowledged.push(id);
                 continue;
             };
-            stopped.insert(partition);
+            stopped.insert(error.topic_partition().clone());
             match error.disposition() {
                 Disposition::FixRecord => round.refused.push((id, error.to_string())),
                 disposition if is_stopped(disposition) || round.trouble.is_some() => {}

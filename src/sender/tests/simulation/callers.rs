@@ -115,7 +115,7 @@ impl Simulation {
                     continue;
                 };
                 match accumulator.try_append(queue, &append, AtBatchEnd::BeginNext, &mut spare) {
-                    TryAppend::Done(done) => return Some(done.delivery),
+                    TryAppend::Done(done) => return Some(done.delivery()),
                     TryAppend::NoMemory { least } => {
                         spare = Some(accumulator.wait_for_memory(queue, least).await.ok()?);
                     }
@@ -170,7 +170,7 @@ impl Simulation {
                 .find(|record| record.id == id)
                 .and_then(|record| record.delivery.as_ref());
             let Some(delivery) = delivery.filter(|_| !self.is_over) else { continue };
-            let (cell, index) = delivery.place();
+            let (cell, index) = delivery.place().unwrap();
             let (cell, index, now) = (Arc::clone(cell), index, self.instant());
             let is_withdrawn = self.core.withdraw(&[(Arc::clone(&cell), index)], now) == [true];
             let (cell, _) = cell.place_now(index);
