@@ -10,7 +10,7 @@ use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::{SendError, SendErrorKind};
 use crate::producer::caller::HandleId;
 use crate::producer::fields::{Fields, Lent};
-use crate::producer::{Enqueue, KafkaProducer, Walk};
+use crate::producer::{Enqueue, KafkaProducer, SendRecord, Walk};
 use crate::topic_partition::Topic;
 
 /// Sends records to one topic, by way of the producer that it was made by: [`KafkaProducer::topic`].
@@ -84,13 +84,12 @@ where
     /// # Errors
     ///
     /// As those of [`KafkaProducer::send`]. A clone of the record comes back in the error.
-    pub async fn send<'a>(
+    pub fn send<'a>(
         &'a self,
         key: impl Into<Option<&'a K>>,
         value: impl Into<Option<&'a V>>,
-    ) -> Result<RecordMetadata, SendError<K, V>> {
-        let enqueue = Enqueue::new(&self.producer, self.lent(key.into(), value.into()), None);
-        Ok(enqueue.await?.await?)
+    ) -> impl Future<Output = Result<RecordMetadata, SendError<K, V>>> + Send + 'a {
+        SendRecord::new(Enqueue::new(&self.producer, self.lent(key.into(), value.into()), None))
     }
 
     /// Hands a record over, and returns once the producer has accepted it, as [`KafkaProducer::enqueue`] does.

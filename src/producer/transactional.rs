@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::enqueue::{Enqueue, far};
+use super::sending::SendRecord;
 use super::{CloseReport, Health, KafkaProducer, KafkaProducerBuilder, NotReady, ProducerCore, deadline};
 use crate::accumulator::NO_TRANSACTION;
 use crate::clock;
@@ -306,8 +307,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> Transaction<'_, K, V> {
     /// # Errors
     ///
     /// As those of [`KafkaProducer::send`]. After a record that was accepted and not delivered the transaction can only be aborted.
-    pub async fn send(&self, record: ProducerRecord<K, V>) -> Result<RecordMetadata, SendError<K, V>> {
-        Ok(self.enqueue(record).await?.await?)
+    pub fn send(
+        &self,
+        record: ProducerRecord<K, V>,
+    ) -> impl Future<Output = Result<RecordMetadata, SendError<K, V>>> + Send + '_ {
+        SendRecord::new(Enqueue::new(&self.producer.general, record, Some(&self.intake)))
     }
 
     /// Hands a record over, as [`KafkaProducer::enqueue`] does. You need not await the [`Delivery`]: [`commit`](Self::commit) fails if

@@ -11,6 +11,7 @@ use crate::delivery::{Delivery, RecordMetadata};
 use crate::error::SendError;
 use crate::pipeline::{Serializable, Serializer};
 use crate::producer::KafkaProducer;
+use crate::producer::SendRecord;
 use crate::producer::enqueue::Enqueue;
 use crate::record::ProducerRecord;
 
@@ -43,8 +44,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> TransactionHandle<K, V>
     /// # Errors
     ///
     /// As those of [`Transaction::send`](super::Transaction::send), and [`SendErrorKind::TransactionOver`](crate::SendErrorKind::TransactionOver).
-    pub async fn send(&self, record: ProducerRecord<K, V>) -> Result<RecordMetadata, SendError<K, V>> {
-        Ok(self.enqueue(record).await?.await?)
+    pub fn send(
+        &self,
+        record: ProducerRecord<K, V>,
+    ) -> impl Future<Output = Result<RecordMetadata, SendError<K, V>>> + Send + '_ {
+        SendRecord::new(Enqueue::new(&self.producer, record, Some(&self.intake)))
     }
 
     /// Hands a record over, as [`Transaction::enqueue`](super::Transaction::enqueue) does.
