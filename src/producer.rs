@@ -40,6 +40,7 @@ mod own_runtime;
 mod placing;
 mod refusal_log;
 mod send_records;
+mod sending;
 #[cfg(test)]
 pub(crate) mod simulated;
 mod time_limits;
@@ -72,6 +73,7 @@ pub use self::health::Health;
 pub use self::instance_id::{ClientInstanceId, ClientInstanceIdError};
 pub use self::not_ready::NotReady;
 pub use self::send_records::{Enqueueing, Flushing, SendRecords, Sending};
+use self::sending::SendRecord;
 pub use self::topic_handle::TopicHandle;
 pub use self::transactional::{
     ConsumerGroupMetadata, OffsetAndMetadata, PoolError, PooledProducer, Transaction, TransactionHandle,
@@ -138,8 +140,11 @@ impl<K: Send + Sync + 'static, V: Send + Sync + 'static> KafkaProducer<K, V> {
     /// # Errors
     ///
     /// [`SendError`] says why, gives the record back, and tells whether it may stand in the log.
-    pub async fn send(&self, record: ProducerRecord<K, V>) -> Result<RecordMetadata, SendError<K, V>> {
-        Ok(self.enqueue(record).await?.await?)
+    pub fn send(
+        &self,
+        record: ProducerRecord<K, V>,
+    ) -> impl Future<Output = Result<RecordMetadata, SendError<K, V>>> + Send + '_ {
+        SendRecord::new(Enqueue::new(self, record, None))
     }
 
     /// Hands a record over, and returns once the producer has accepted it.

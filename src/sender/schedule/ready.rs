@@ -10,13 +10,17 @@ use crate::topic_partition::NodeId;
 /// Partitions whose head can go to a node, and nodes that take nothing.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
-    /// Each partition once, longest waiting first.
+    /// Each partition once, longest waiting first. Lists that run empty are kept, unless there are many: a producer with a few brokers would
+    /// make one for each batch.
     listed: BTreeMap<NodeId, VecDeque<usize>>,
     /// Nodes that batches wait for and that take nothing, each since when (`partitioner.availability.timeout.ms`).
     stalled: BTreeMap<NodeId, Instant>,
     /// What keeps nodes from taking anything, for those for which it is more than a lack of room.
     obstacles: BTreeMap<NodeId, Stage>,
 }
+
+/// Nodes for which lists are kept.
+const MOST_KEPT: usize = 32;
 
 impl Ready {
     /// Lists a partition for a node, unless it is listed.
@@ -27,7 +31,7 @@ impl Ready {
     }
 
     pub(super) fn nodes(&self) -> impl Iterator<Item = NodeId> {
-        self.listed.keys().copied()
+        self.listed.iter().filter(|(_, listed)| !listed.is_empty()).map(|(node, _)| *node)
     }
 
     pub(super) fn count(&self, node: NodeId) -> usize {
@@ -95,9 +99,11 @@ impl Ready {
 
     /// Forgets nodes for which no partition is listed.
     pub(super) fn tidy(&mut self) {
-        self.listed.retain(|_, listed| !listed.is_empty());
+        if self.listed.len() > MOST_KEPT {
+            self.listed.retain(|_, listed| !listed.is_empty());
+        }
         if !self.obstacles.is_empty() {
-            self.obstacles.retain(|node, _| self.listed.contains_key(node));
+            self.obstacles.retain(|node, _| self.listed.get(node).is_some_and(|listed| !listed.is_empty()));
         }
     }
 
