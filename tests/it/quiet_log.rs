@@ -3,7 +3,9 @@
 use kafka_producer::KafkaProducer;
 
 use crate::support::logged::Logged;
-use crate::support::{TOPIC, TestResult, cluster_with, delivered, enqueue_all, record_for, seconds, soon};
+use crate::support::{
+    TOPIC, TestResult, cluster_with, delivered, enqueue_all, record_for, seconds, soon, until,
+};
 
 const PARTITIONS: i32 = 3;
 
@@ -28,14 +30,29 @@ async fn producer_that_works_logs_nothing() -> TestResult {
     Ok(())
 }
 
+/// Requests are under way when the broker ends, and it takes a while until the others notice: there is a lost connection, attempts to
+/// connect fail again and again, and batches are sent a second time.
 #[tokio::test]
 async fn restart_of_a_broker_is_told_in_two_lines_at_most() -> TestResult {
     let logged = Logged::by("restarts");
     let cluster = cluster_with(3, PARTITIONS).await;
+    for (partition, leader) in [(0, 1), (1, 0), (2, 2)] {
+        cluster.set_leader(TOPIC, partition, Some(leader))?;
+    }
     let producer = logged.builder(&cluster).build()?;
     send_to_each(&producer).await;
 
+    cluster.freeze(1)?;
+    let sent = producer.metrics().produce_requests_sent;
+    let under_way = enqueue_all(&producer, [record_for(0, "under way")]).await;
+    until("it is sent", || producer.metrics().produce_requests_sent > sent).await;
+    cluster.crash(1).await?;
+    while producer.health().brokers.iter().all(|broker| broker.failures < 3) {
+        delivered(enqueue_all(&producer, [record_for(1, "meanwhile"), record_for(2, "meanwhile")]).await)
+            .await;
+    }
     cluster.broker_down(1).await?;
+    delivered(under_way).await;
     for _ in 0..20 {
         send_to_each(&producer).await;
     }
@@ -48,6 +65,10 @@ async fn restart_of_a_broker_is_told_in_two_lines_at_most() -> TestResult {
     send_to_each(&producer).await;
 
     let lines = logged.lines();
-    assert!(lines.len() <= 2, "{lines:#?}");
+    let [down, rest @ ..] = &*lines else { panic!("the broker's absence is not told") };
+    assert!(down.starts_with("WARN cannot connect to broker 1 ("), "{lines:#?}");
+    // Nothing, if the broker has another port now.
+    assert!(rest.len() <= 1, "{lines:#?}");
+    assert!(rest.iter().all(|line| line.starts_with("INFO connected to broker 1 (")), "{lines:#?}");
     Ok(())
 }
