@@ -135,6 +135,53 @@ fn full_buffers_are_used_again_and_others_are_not() {
 }
 
 #[test]
+fn memory_that_is_fetched_ahead_changes_no_contents() {
+    for capacity in [0, 1, 63, 500, FETCHED_AT_ONCE, FETCHED_AT_ONCE + 1, 3 * FETCHED_AT_ONCE] {
+        let mut buffer = BatchBuffer::outside_of_budget(capacity);
+        let mut written = Vec::new();
+        loop {
+            buffer.fetch_ahead();
+            let record = [u8::try_from(written.len() % 251).unwrap() + 1; 97];
+            let before = buffer.len();
+            buffer.write(|room| {
+                let len = record.len().min(room.len());
+                room[..len].copy_from_slice(&record[..len]);
+                len
+            });
+            written.extend_from_slice(&record[..buffer.len() - before]);
+            if buffer.len() == before {
+                break;
+            }
+        }
+
+        assert_eq!(buffer.bytes(), written);
+        assert_eq!(written.len(), capacity);
+    }
+}
+
+#[test]
+fn memory_is_fetched_before_records_come_to_it() {
+    let mut buffer = BatchBuffer::outside_of_budget(5 * FETCHED_AT_ONCE);
+    buffer.bytes.fill(7);
+    let mut fetched = 0;
+
+    for written in (0..3 * FETCHED_AT_ONCE).step_by(100) {
+        buffer.fetch_ahead();
+        assert!((written..written + FETCHED_BEFORE).step_by(CACHE_LINE).all(|at| {
+            let line = at / CACHE_LINE * CACHE_LINE;
+            line < written || buffer.bytes[line..line + CACHE_LINE].contains(&0)
+        }));
+        fetched = fetched.max(buffer.fetched);
+        buffer.write(|room| {
+            room[..100].fill(7);
+            100
+        });
+    }
+
+    assert!(fetched <= 3 * FETCHED_AT_ONCE + FETCHED_AT_ONCE, "no further than one step ahead");
+}
+
+#[test]
 fn nothing_is_kept_idle_once_it_is_closed() {
     let memory = BufferMemory::new(16 * BATCH, BATCH);
     let on_its_way = memory.try_take(1).unwrap();
