@@ -291,6 +291,8 @@ impl Spot {
 
     #[inline]
     fn with_slot(index: u32, slot: u32) -> Self {
+        // One more than the slot, so that `NO_SLOT` is 0.
+        let slot = slot.wrapping_add(1) & NO_SLOT;
         Self(NonZeroU64::MIN | u64::from(index) << 1 | u64::from(slot) << 33)
     }
 
@@ -299,10 +301,15 @@ impl Spot {
         (self.0.get() >> 1) as u32
     }
 
+    #[inline]
+    fn has_slot(self) -> bool {
+        self.0.get() >> 33 != 0
+    }
+
     /// Returns `NO_SLOT` if no waker is parked.
     #[inline]
     fn slot(self) -> u32 {
-        (self.0.get() >> 33) as u32
+        ((self.0.get() >> 33) as u32).wrapping_sub(1) & NO_SLOT
     }
 
     #[inline]
@@ -441,7 +448,7 @@ impl Future for Delivery {
 impl Drop for Delivery {
     #[inline]
     fn drop(&mut self) {
-        if self.spot.slot() != NO_SLOT {
+        if self.spot.has_slot() {
             self.forget_waker();
         }
     }

@@ -444,6 +444,20 @@ fn last_offset_does_not_overflow() {
 }
 
 #[test]
+fn spot_keeps_index_and_slot_apart() {
+    let indices = [0, 1, 7, u32::MAX / 2, u32::MAX - 1, u32::MAX];
+    let slots = [0, 1, 7, NO_SLOT / 2, NO_SLOT - 1, NO_SLOT];
+    for (index, slot) in indices.into_iter().flat_map(|index| slots.map(|slot| (index, slot))) {
+        let mut spot = Spot::new(index);
+        assert_eq!((spot.index(), spot.slot(), spot.has_slot()), (index, NO_SLOT, false));
+
+        spot.set_slot(slot);
+
+        assert_eq!((spot.index(), spot.slot(), spot.has_slot()), (index, slot, slot != NO_SLOT));
+    }
+}
+
+#[test]
 fn delivery_is_small_and_movable() {
     fn assert_unpin<T: Unpin + Send + Sync + 'static>() {}
     assert_unpin::<Delivery>();
