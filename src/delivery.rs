@@ -11,7 +11,7 @@
 //! ```
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
@@ -203,7 +203,7 @@ impl BatchCell {
         let mut open = vec![self];
         while let Some(cell) = open.pop() {
             let mut parked = Parked { cell: &cell, slot: NO_SLOT };
-            let outcome = std::future::poll_fn(|cx| match cell.poll_outcome(cx, &mut parked.slot, 1) {
+            let outcome = poll_fn(|cx| match cell.poll_outcome(cx, &mut parked.slot, 1) {
                 Poll::Ready(Outcome::Redirected(parts)) => {
                     Poll::Ready(parts.iter().map(|part| Arc::clone(&part.cell)).collect())
                 }
@@ -270,7 +270,7 @@ impl Drop for Parked<'_> {
 ///
 /// If you drop it, you do not learn the result; the producer sends the record all the same. It gives [`RecordMetadata`] away once: if
 /// you poll it after that, it resolves to [`DeliveryErrorKind::ResultTaken`](crate::DeliveryErrorKind::ResultTaken). An error it gives
-/// again and again.
+/// again and again. [`resolved`](Self::resolved) waits for the result and leaves it.
 #[must_use = "a dropped `Delivery` hides whether the record was delivered"]
 pub struct Delivery {
     /// `None` once the metadata was given away: it has taken over the reference, so that a record counts one and not two.
@@ -369,7 +369,22 @@ impl Delivery {
         self.find_result()
     }
 
-    /// Waits until the result is known, and leaves it here.
+    /// Waits until the result is known, and leaves it here for [`try_result`](Self::try_result), or for awaiting the delivery itself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe to drop at any time.
+    ///
+    /// ```no_run
+    /// # async fn example(mut delivery: kafka_producer::Delivery) {
+    /// delivery.resolved().await;
+    /// assert!(delivery.try_result().is_some());
+    /// # }
+    /// ```
+    pub fn resolved(&mut self) -> impl Future<Output = ()> + Send + '_ {
+        poll_fn(|cx| self.poll_resolved(cx))
+    }
+
     pub(crate) fn poll_resolved(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.cell.as_ref().is_some_and(|cell| cell.is_delivered()) {
             return Poll::Ready(());

@@ -133,6 +133,27 @@ fn delivery_gives_metadata_away_once() {
 }
 
 #[test]
+fn result_that_was_waited_for_is_still_there() {
+    let (from, to) = (cell(), cell());
+    let mut delivery = delivery(&from, 2);
+    let (woken, waker) = CountedWaker::new();
+    assert!(poll(&mut Box::pin(delivery.resolved()), &waker).is_pending());
+    from.complete(redirected(&[(0, &to)]), &[]);
+    assert_eq!(woken.wakes(), 1);
+    assert!(poll(&mut Box::pin(delivery.resolved()), &waker).is_pending());
+
+    to.complete(delivered(7), &[]);
+
+    assert_eq!(woken.wakes(), 2);
+    for _ in 0..2 {
+        assert!(poll(&mut Box::pin(delivery.resolved()), &waker).is_ready());
+        assert!(matches!(delivery.try_result(), Some(Ok(metadata)) if metadata.offset() == Some(9)));
+    }
+    assert_eq!(offset(&mut delivery), Some(9));
+    assert!(poll(&mut Box::pin(delivery.resolved()), &waker).is_ready());
+}
+
+#[test]
 fn delivery_gives_an_error_again_when_polled_after_the_end() {
     let cell = cell();
     let mut delivery = delivery(&cell, 2);

@@ -157,7 +157,7 @@ impl Shipper {
             _ => eprintln!("lines wait: {error}"),
         }
         for (_, delivery) in &mut self.under_way {
-            drop(delivery.await);
+            delivery.resolved().await;
         }
         self.under_way.clear();
         self.producer.resume(error.topic_partition());
@@ -178,7 +178,7 @@ impl Shipper {
 /// Returns when the oldest line under way has its result. Safe to drop.
 async fn oldest(under_way: &mut VecDeque<(u64, Delivery)>) {
     match under_way.front_mut() {
-        Some((_, delivery)) => drop(delivery.await),
+        Some((_, delivery)) => delivery.resolved().await,
         None => future::pending().await,
     }
 }
